@@ -1,0 +1,65 @@
+"""The command line. Each command imports what it needs when it is called, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from compress import __version__
+from compress.cli.commands import (
+    bench_command,
+    doctor_command,
+    plan_command,
+    plugins_command,
+    predict_command,
+    recipes_command,
+    report_command,
+    run_command,
+    stages_command,
+    tasks_command,
+    verify_command,
+)
+from compress.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, CompressError
+
+_EPILOG = """\b
+Exit codes: 0 done, 1 a stage failed, 2 a mistake in a recipe or command, 3 something is missing on this machine,
+4 a budget was missed (the models are kept), 5 a stored file was changed, 130 interrupted."""
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="compress")
+def cli() -> None:
+    """Make transformer models small and fast by recipes; every number is measured on what was saved."""
+
+
+for _command in (run_command, plan_command, bench_command, report_command, predict_command, verify_command, stages_command,
+                 tasks_command, recipes_command, plugins_command, doctor_command):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line and leave the process with its exit code; a user's mistake is told without a traceback."""
+    sys.exit(_exit_code())
+
+
+def _exit_code() -> int:
+    try:
+        result = cli.main(standalone_mode=False)
+        return result if isinstance(result, int) else EXIT_OK
+    except CompressError as error:
+        _complain(str(error))
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return EXIT_USAGE
+    except (click.Abort, KeyboardInterrupt):
+        _complain("interrupted; what is finished is kept: the same command continues")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        return EXIT_OK
+
+
+def _complain(text: str) -> None:
+    for line in text.splitlines():
+        click.echo(f"error: {line}", err=True)

@@ -1,0 +1,228 @@
+"""The commands: each parses its words and hands over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine to read.")
+_overrides = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
+                          help="Override a value of the recipe: --set data.train=x.csv, --set stages.distill.epochs=3.")
+_store = click.option("--store", type=click.Path(file_okay=False, path_type=Path), default=None,
+                      help="Where products are kept and shared by runs [default: COMPRESS_STORE, else the user's cache].")
+_Folder = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+def _emit(value: Any) -> None:
+    import json
+
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+@click.command("run")
+@click.argument("recipe")
+@_overrides
+@_store
+@click.option("--runs", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"), show_default=True,
+              help="Folder below which the run's own folder is made.")
+@_as_json
+def run_command(recipe: str, overrides: tuple[str, ...], store: Path | None, runs: Path, as_json: bool) -> None:
+    """Run a recipe: make every step, measure it, report. The same command continues what was interrupted."""
+    from compress.api import load_plan, run_plan
+    from compress.cli.show import Show, output_console
+    from compress.plugins import load_plugins
+
+    registry = load_plugins()
+    with Show(registry.problems) as show:
+        report = run_plan(load_plan(recipe, overrides, registry), registry, store=store, runs=runs, listener=show.event)
+    if as_json:
+        _emit(report)
+        return
+    from compress.report.terminal import print_report
+
+    print_report(report, output_console())
+    click.echo(f"report: {report['folder']}/report.md", err=True)
+
+
+@click.command("plan")
+@click.argument("recipe")
+@_overrides
+@_store
+@_as_json
+def plan_command(recipe: str, overrides: tuple[str, ...], store: Path | None, as_json: bool) -> None:
+    """Check a recipe and show its steps, formats, options and what is there already; no model is touched."""
+    from compress.api import load_plan
+    from compress.cli.planview import describe_plan, print_plan
+    from compress.cli.show import complain_of, output_console
+    from compress.plugins import load_plugins
+    from compress.store import Store
+
+    registry = load_plugins()
+    complain_of(registry.problems)
+    described = describe_plan(load_plan(recipe, overrides, registry), registry, Store(store) if store else Store.default())
+    if as_json:
+        _emit(described)
+    else:
+        print_plan(described, output_console())
+
+
+@click.command("bench")
+@click.argument("folders", nargs=-1, required=True, type=_Folder)
+@click.option("--data", "recipe", required=True, metavar="RECIPE", help="Recipe whose task and test split are measured on.")
+@_overrides
+@_store
+@_as_json
+def bench_command(folders: tuple[Path, ...], recipe: str, overrides: tuple[str, ...], store: Path | None,
+                  as_json: bool) -> None:
+    """Measure model folders side by side; the first is the reference."""
+    from compress.bench import bench
+    from compress.cli.show import Show, output_console
+    from compress.plugins import load_plugins
+    from compress.report.terminal import print_report
+
+    registry = load_plugins()
+    with Show(registry.problems) as show:
+        report = bench(folders, recipe, overrides, registry, store, show.event)
+    if as_json:
+        _emit(report)
+    else:
+        print_report(report, output_console())
+
+
+@click.command("report")
+@click.argument("run", type=_Folder)
+@_as_json
+def report_command(run: Path, as_json: bool) -> None:
+    """Show a run's report and rebuild its views from report.json."""
+    import json
+
+    from compress.cli.show import output_console
+    from compress.errors import UsageError
+    from compress.report.terminal import print_report
+    from compress.report.views import write_views
+    from compress.runfolder import RunFolder
+
+    folder = RunFolder(run)
+    if not folder.report.is_file():
+        raise UsageError(f"{run} is not a run's folder: it has no report.json")
+    report = json.loads(folder.report.read_text(encoding="utf-8"))
+    write_views(report, folder)
+    if as_json:
+        _emit(report)
+    else:
+        print_report(report, output_console())
+
+
+@click.command("predict")
+@click.argument("folder", type=_Folder)
+@click.argument("texts", nargs=-1, required=True)
+@_as_json
+def predict_command(folder: Path, texts: tuple[str, ...], as_json: bool) -> None:
+    """Answer texts with a model folder, whatever its format."""
+    import os
+
+    from compress.supervisor import worker_environment
+
+    os.environ.update(worker_environment())
+    from compress.api import load
+
+    answers = load(folder)(list(texts))
+    if as_json:
+        _emit(answers)
+        return
+    for text, answer in zip(texts, answers, strict=True):
+        click.echo(f"{text}\t" + "\t".join(f"{k}={v}" for k, v in answer.items()))
+
+
+@click.command("verify")
+@click.argument("folder", type=_Folder)
+@_as_json
+def verify_command(folder: Path, as_json: bool) -> None:
+    """Check every file of a model folder against its manifest."""
+    from dataclasses import asdict
+
+    from compress.artifact import Artifact
+
+    artifact = Artifact.open(folder)
+    if as_json:
+        _emit({"folder": str(folder), "digest": artifact.digest, "traits": asdict(artifact.traits)})
+    else:
+        click.echo(f"{folder}: {len(artifact.manifest.files)} files are as they were saved ({artifact.digest[:12]})")
+
+
+@click.command("stages")
+@click.argument("name", required=False)
+@_as_json
+def stages_command(name: str | None, as_json: bool) -> None:
+    """List the stages, or show one with its options."""
+    from compress.cli.catalogue import describe_stage, list_stages, print_stage
+    from compress.cli.show import complain_of, output_console
+    from compress.plugins import load_plugins
+
+    registry = load_plugins()
+    complain_of(registry.problems)
+    if name is None:
+        rows = list_stages(registry)
+        _emit(rows) if as_json else _lines(rows)
+        return
+    described = describe_stage(registry, name)
+    _emit(described) if as_json else print_stage(described, output_console())
+
+
+@click.command("tasks")
+@_as_json
+def tasks_command(as_json: bool) -> None:
+    """List the tasks with their synonyms, columns and headline metric."""
+    from compress.cli.catalogue import list_tasks
+    from compress.plugins import load_plugins
+
+    rows = list_tasks(load_plugins())
+    _emit(rows) if as_json else _lines(rows)
+
+
+@click.command("recipes")
+@_as_json
+def recipes_command(as_json: bool) -> None:
+    """List the recipes that ship with the toolkit; ``compress run NAME`` runs one."""
+    from compress.shipped import shipped_recipes
+
+    rows = [{"name": path.stem, "summary": summary, "file": str(path)} for path, summary in shipped_recipes()]
+    _emit(rows) if as_json else _lines(rows)
+
+
+@click.command("plugins")
+@_as_json
+def plugins_command(as_json: bool) -> None:
+    """List the installed plugins and what each could not load."""
+    from compress.cli.show import complain_of
+    from compress.plugins import load_plugins
+
+    registry = load_plugins()
+    rows = [{"name": n, "distribution": d, "version": v} for n, d, v in registry.plugins]
+    if as_json:
+        _emit({"plugins": rows, "problems": registry.problems})
+        return
+    _lines(rows)
+    complain_of(registry.problems)
+
+
+@click.command("doctor")
+@_as_json
+def doctor_command(as_json: bool) -> None:
+    """Say what this machine has: versions, processor features, GPU, engines, and what is below the safe floors."""
+    from compress.cli.doctor import examine, print_examination
+
+    found = examine()
+    if as_json:
+        _emit(found)
+    else:
+        print_examination(found)
+
+
+def _lines(rows: list[dict[str, Any]]) -> None:
+    width = max((len(next(iter(row.values()))) for row in rows), default=0)
+    for row in rows:
+        first, *rest = (", ".join(v) if isinstance(v, list) else str(v) for v in row.values())
+        click.echo(f"{first:<{width}}  " + "  ".join(part for part in rest if part))

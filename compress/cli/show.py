@@ -1,0 +1,96 @@
+"""Talking to the user on stderr while a run goes on: bars with a remaining time on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+_PLAIN_SECONDS = 15
+
+
+def output_console() -> Console:
+    """The console for results on stdout; as wide as needed when it is no terminal, so that no number is cut."""
+    width = None if sys.stdout.isatty() else 220
+    return Console(file=sys.stdout, width=width, no_color=bool(os.environ.get("NO_COLOR")))
+
+
+def complain_of(problems: Sequence[str]) -> None:
+    """Tell about plugins that could not be loaded."""
+    for problem in problems:
+        click.echo(f"warning: {problem}", err=True)
+
+
+class Show:
+    """Shows a run's events. Use as a context manager; ``event`` is the run's listener."""
+
+    def __init__(self, problems: Sequence[str] = ()) -> None:
+        complain_of(problems)
+        self._console = Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")))
+        self._bars = Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
+                              TimeRemainingColumn(), TextColumn("{task.fields[said]}"), console=self._console,
+                              transient=True) if self._console.is_terminal else None
+        self._bar: TaskID | None = None
+        self._told = 0.0
+
+    def __enter__(self) -> Show:
+        if self._bars:
+            self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    def event(self, event: Mapping[str, Any]) -> None:
+        """Show one event."""
+        if event["event"] == "progress":
+            self._progress(event)
+            return
+        line = _line(event)
+        if line:
+            self._drop_bar()
+            self._console.print(Text(line), highlight=False, soft_wrap=True)
+
+    def _progress(self, event: Mapping[str, Any]) -> None:
+        said = " ".join(f"{k} {v:.4g}" for k, v in event["values"].items())
+        label = f"{event['step']} {event['text']}".strip()
+        if self._bars:
+            if self._bar is None:
+                self._bar = self._bars.add_task(label, total=event["total"], said=said)
+            self._bars.update(self._bar, description=label, completed=event["done"], total=event["total"], said=said)
+        elif time.monotonic() - self._told > _PLAIN_SECONDS:
+            self._told = time.monotonic()
+            share = 100 * event["done"] / event["total"] if event["total"] else 0
+            self._console.print(Text(f"  {label}: {share:.0f} % {said}"), highlight=False, soft_wrap=True)
+
+    def _drop_bar(self) -> None:
+        if self._bars and self._bar is not None:
+            self._bars.remove_task(self._bar)
+            self._bar = None
+
+
+def _line(event: Mapping[str, Any]) -> str:
+    match event["event"]:
+        case "run_started":
+            return f"run {event['name']} in {event['folder']}"
+        case "step_started":
+            return f"[{event['index']}/{event['of']}] {event['step']} ({event['stage']})"
+        case "measuring":
+            return f"  measuring {event['step']}"
+        case "step_finished":
+            record = event["record"]
+            how = "reused" if record["cached"] else f"made in {record['seconds']:.1f} s"
+            shown = ", ".join(f"{k} {v:.4g}" for k, v in record["measurements"].items() if v is not None)
+            return f"  {event['step']} {how}: {shown}"
+        case "note":
+            return f"  {event['text']}"
+    return ""

@@ -1,0 +1,114 @@
+"""Prepared data: a source's rows, normalised for a task and checked once, stored as parquet with their labels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from compress.errors import Mistake, UsageError
+from compress.source import SPLITS, Source, Table
+from compress.task import Row, RowError, Task
+
+_SHOWN = 20
+_META = "data.json"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data in a folder; ``digest`` identifies the content."""
+
+    folder: Path
+    digest: str
+    _cache: dict[str, list[Row]] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def meta(self) -> Mapping[str, Any]:
+        """``labels`` in order and ``sizes`` by split."""
+        values: dict[str, Any] = json.loads((self.folder / _META).read_text(encoding="utf-8"))
+        return values
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Label names in order; empty for a task without labels."""
+        return tuple(self.meta["labels"])
+
+    def rows(self, split: str) -> list[Row]:
+        """Rows of a split with their ``id``; empty where there is no such split."""
+        if split not in self._cache:
+            file = self.folder / f"{split}.parquet"
+            self._cache[split] = pq.read_table(file).to_pylist() if file.is_file() else []
+        return self._cache[split]
+
+
+def prepare(source: Source[Any], task: Task[Any], folder: Path) -> None:
+    """Write the prepared data of ``source`` for ``task`` into ``folder``.
+
+    Raises UsageError with a Mistake for each row that cannot be used, each split that is empty, each column missing."""
+    options = source.options
+    tables = {split: _renamed(table, options.columns, task) for split, table in source.read().items()}
+    mistakes = [m for split, table in tables.items() for m in _shape_mistakes(split, table, task)]
+    if mistakes:
+        raise UsageError(mistakes)
+    try:
+        labels = task.labels({s: t.rows for s, t in tables.items()}, _declared(options.labels, tables, task))
+    except RowError as error:
+        raise UsageError([Mistake("data", str(error))]) from error
+    sizes = {}
+    for split, table in tables.items():
+        rows = _normalised(split, table, task, labels, mistakes)
+        sizes[split] = len(rows)
+        if not mistakes:
+            pq.write_table(pa.Table.from_pylist(rows), folder / f"{split}.parquet", compression="zstd")
+    if mistakes:
+        more = [Mistake("data", f"{len(mistakes) - _SHOWN} more rows like these")] if len(mistakes) > _SHOWN else []
+        raise UsageError(mistakes[:_SHOWN] + more)
+    text = json.dumps({"labels": labels, "sizes": sizes}, indent=2, ensure_ascii=False)
+    (folder / _META).write_text(text + "\n", encoding="utf-8")
+
+
+def _renamed(table: Table, columns: Mapping[str, str], task: Task[Any]) -> Table:
+    """The table with the task's column names."""
+    names = {actual: column for column, actual in columns.items()}
+    keep = {column.name for column in task.columns}
+    rows = [{names.get(k, k): v for k, v in row.items() if names.get(k, k) in keep} for row in table.rows]
+    labels = {names.get(k, k): v for k, v in table.label_names.items()}
+    return Table(rows, table.places, labels)
+
+
+def _shape_mistakes(split: str, table: Table, task: Task[Any]) -> list[Mistake]:
+    if split not in SPLITS:
+        return [Mistake("data", f"there is no split {split!r}", f"splits are {', '.join(SPLITS)}")]
+    if not table.rows:
+        return [Mistake("data", f"the {split} split is empty", "it needs at least one row")]
+    missing = [c.name for c in task.columns if c.required and not any(c.name in row for row in table.rows)]
+    return [Mistake(table.places[0], f"the {split} split has no column {name!r}",
+                    f"map it with data.columns: {{{name}: ...}}") for name in missing]
+
+
+def _declared(labels: Sequence[str] | None, tables: Mapping[str, Table], task: Task[Any]) -> Sequence[str] | None:
+    """Label names as the recipe states them, else as the source does."""
+    if labels is not None:
+        return labels
+    known = {column.name for column in task.columns}
+    for table in tables.values():
+        for column, names in table.label_names.items():
+            if column in known:
+                return list(names)
+    return None
+
+
+def _normalised(split: str, table: Table, task: Task[Any], labels: Sequence[str], mistakes: list[Mistake]) -> list[Row]:
+    rows: list[Row] = []
+    for i, (row, place) in enumerate(zip(table.rows, table.places, strict=True)):
+        try:
+            rows.append({**task.normalise(row, labels), "id": f"{split}-{i}"})
+        except RowError as error:
+            mistakes.append(Mistake(place, f"row {i} of {split}: {error}"))
+    return rows

@@ -1,0 +1,129 @@
+"""A YAML 1.2 document as plain values, with the place of every key and value for error messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from compress.errors import Mistake, UsageError
+
+Path_ = tuple[str | int, ...]
+_PLAIN_TAGS = {"str", "int", "float", "bool", "null", "map", "seq"}
+
+
+@dataclass
+class Document:
+    """``value`` is made of dicts, lists and scalars; ``places`` maps a path of keys and indices to ``file:line:column``
+    of the key (or item), ``value_places`` to that of the value."""
+
+    file: str
+    value: Any
+    places: dict[Path_, str] = field(default_factory=dict)
+    value_places: dict[Path_, str] = field(default_factory=dict)
+
+    def place(self, path: Sequence[str | int], *, of_value: bool = False) -> str:
+        """``file:line:column`` of ``path``, or of its nearest ancestor that stands in the file."""
+        table = self.value_places if of_value else self.places
+        at = tuple(path)
+        while at not in table and at:
+            at = at[:-1]
+        return table.get(at, self.file)
+
+
+def read_document(path: Path) -> Document:
+    """The document in a file. Raises UsageError with every mistake that keeps it from being read as plain data."""
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise UsageError([Mistake(str(path), "there is no such file")]) from None
+    except IsADirectoryError:
+        raise UsageError([Mistake(str(path), "this is a folder, not a recipe file")]) from None
+    except UnicodeDecodeError as error:
+        raise UsageError([Mistake(str(path), f"is not UTF-8 text (byte {error.start})", "save it as UTF-8")]) from None
+    return parse_document(text, str(path))
+
+
+def parse_document(text: str, file: str) -> Document:
+    """The document in ``text``; ``file`` is the name used in places. Raises UsageError."""
+    reader = _Reader(file)
+    try:
+        node = YAML(typ="safe", pure=True).compose(text)
+    except MarkedYAMLError as error:
+        raise UsageError([_syntax_mistake(error, file)]) from None
+    except YAMLError as error:
+        raise UsageError([Mistake(file, f"is not YAML: {str(error).splitlines()[0]}")]) from None
+    if node is None:
+        raise UsageError([Mistake(file, "the recipe is empty", "it needs at least task and stages")])
+    value = reader.value(node, ())
+    if reader.mistakes:
+        raise UsageError(reader.mistakes)
+    return Document(file, value, reader.places, reader.value_places)
+
+
+def _syntax_mistake(error: MarkedYAMLError, file: str) -> Mistake:
+    mark = error.problem_mark or error.context_mark
+    place = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
+    line = mark.buffer.splitlines()[mark.line] if mark and mark.buffer and mark.line < mark.buffer.count("\n") + 1 else ""
+    problem = (error.problem or error.context or "it cannot be parsed").strip()
+    if "\t" in line[: len(line) - len(line.lstrip())] or "'\\t'" in problem:
+        return Mistake(place, "a tab stands in the indentation", "YAML indents with spaces")
+    return Mistake(place, f"is not YAML: {problem}", "check indentation, quotes and colons")
+
+
+class _Reader:
+    """Turns nodes into values and collects what is not plain data, in one pass."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.mistakes: list[Mistake] = []
+        self.places: dict[Path_, str] = {}
+        self.value_places: dict[Path_, str] = {}
+        self._seen: set[int] = set()
+        self._scalars = YAML(typ="safe", pure=True).constructor
+
+    def at(self, node: Node) -> str:
+        return f"{self.file}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+
+    def value(self, node: Node, path: Path_) -> Any:
+        self.value_places[path] = self.at(node)
+        self.places.setdefault(path, self.at(node))
+        if id(node) in self._seen:
+            self.mistakes.append(Mistake(self.at(node), "an anchor is used twice", "write the value out; a recipe is data"))
+            return None
+        self._seen.add(id(node))
+        if str(node.tag).rsplit(":", 1)[-1] not in _PLAIN_TAGS:
+            self.mistakes.append(Mistake(self.at(node), f"the tag {node.tag} is not allowed", "a recipe is plain data"))
+            return None
+        if isinstance(node, MappingNode):
+            return self._mapping(node, path)
+        if isinstance(node, SequenceNode):
+            return [self.value(item, (*path, i)) for i, item in enumerate(node.value)]
+        return self._scalar(node)
+
+    def _mapping(self, node: MappingNode, path: Path_) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value) if isinstance(key_node, ScalarNode) else None
+            if key is None:
+                self.mistakes.append(Mistake(self.at(key_node), "a key must be one word"))
+                continue
+            if key in out:
+                first = self.places[(*path, key)].removeprefix(self.file + ":")
+                self.mistakes.append(Mistake(self.at(key_node), f"the key {key!r} is given twice", f"first at {first}"))
+                continue
+            self.places[(*path, key)] = self.at(key_node)
+            out[key] = self.value(value_node, (*path, key))
+        return out
+
+    def _scalar(self, node: ScalarNode) -> Any:
+        try:
+            return self._scalars.construct_object(node, deep=True)
+        except (YAMLError, ValueError) as error:
+            self.mistakes.append(Mistake(self.at(node), f"cannot be read: {error}"))
+            return None

@@ -1,0 +1,57 @@
+"""What runs an artifact of a format. An engine's module imports nothing heavy at the top."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from compress.artifact import Artifact
+from compress.task import Task
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where and how wide a session runs: ``device`` is ``cpu`` or ``cuda``; ``threads`` are the intra-op threads."""
+
+    device: str
+    threads: int
+
+
+class Session(Protocol):
+    """A loaded model: arrays in, named arrays out. ``inputs`` are the names that the model takes."""
+
+    inputs: tuple[str, ...]
+
+    def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs by name (``logits``), float32; entries of ``batch`` that the model does not take are ignored."""
+        ...
+
+
+class Engine(ABC):
+    """One runtime. ``formats`` are the artifact formats it opens; ``conversion`` names the stage that turns a float
+    PyTorch artifact into this engine's float format, by which the reference is measured in it too (None: it runs
+    PyTorch artifacts as they are)."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    formats: ClassVar[tuple[str, ...]]
+    packages: ClassVar[tuple[str, ...]]
+    """Distributions whose versions ``doctor`` shows."""
+    extra: ClassVar[str | None] = None
+    """The extra of the toolkit that installs it, named in the error where it is missing."""
+    conversion: ClassVar[str | None] = None
+
+    @abstractmethod
+    def open(self, artifact: Artifact, placement: Placement, task: Task[Any]) -> Session:
+        """A session on a verified artifact; ``task`` says which head its model has.
+
+        Raises EnvironmentFailure where the runtime or the device is missing. A process opens one engine only: it sets
+        the process's threads, and the pools of two runtimes disturb each other."""
+
+    def devices(self) -> tuple[str, ...]:
+        """The devices it can use on this machine, best first. May import the runtime."""
+        return ("cpu",)

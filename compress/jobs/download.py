@@ -1,0 +1,29 @@
+"""The job that fetches a model from the hub into the hub's own cache."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from compress.channel import WorkerLine
+from compress.errors import EnvironmentFailure, UsageError
+from compress.plugins import Registry
+
+PATTERNS = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
+
+
+def run(job: dict[str, Any], line: WorkerLine, registry: Registry) -> dict[str, Any]:
+    """The local folder of a hub model: config, tokenizer and safetensors weights, never pickles."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    hub_id = job["hub"]
+    try:
+        return {"folder": snapshot_download(hub_id, allow_patterns=list(PATTERNS))}
+    except RepositoryNotFoundError as error:
+        raise UsageError(f"the hub has no model {hub_id!r} (or it is private)") from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise EnvironmentFailure(f"the hub model {hub_id!r} cannot be fetched: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

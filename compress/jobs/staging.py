@@ -1,0 +1,77 @@
+"""The job that applies a stage and writes the manifest of what it made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from compress.artifact import MANIFEST, Artifact, Manifest, Traits, digest_files
+from compress.channel import WorkerLine
+from compress.context import WorkerContext
+from compress.errors import CompressError, EnvironmentFailure
+from compress.jobs.common import data_of, task_of
+from compress.machine import versions
+from compress.plugins import Registered, Registry
+from compress.stage import Made
+from compress.store import Store
+
+
+def run(job: dict[str, Any], line: WorkerLine, registry: Registry) -> dict[str, Any]:
+    """An artifact with its manifest in ``job["output"]``."""
+    entry = registry.stages[job["stage"]]
+    context = _context(job, line, registry, entry)
+    try:
+        made = entry.cls().apply(context)
+    except ModuleNotFoundError as error:
+        extra = f": install compress-toolkit[{entry.cls.extra}]" if entry.cls.extra else ""
+        raise EnvironmentFailure(f"{entry.name} needs the package {error.name!r}{extra}") from error
+    manifest = _manifest(job, context, entry, made)
+    _refuse_no_op(manifest, context.input, entry.name)
+    manifest.write(context.output)
+    return {}
+
+
+def _context(job: dict[str, Any], line: WorkerLine, registry: Registry, entry: Registered) -> WorkerContext:
+    return WorkerContext(
+        options=entry.cls.Options.model_validate(job["options"], strict=False),
+        seed=job["seed"],
+        input=Artifact.open(job["input"]) if job["input"] else None,
+        fresh=job["fresh"],
+        references={name: Artifact.open(folder) for name, folder in job["references"].items()},
+        task=task_of(job, registry),
+        architectures=tuple(entry.cls for entry in registry.architectures.values()),
+        data=data_of(job),
+        output=Path(job["output"]),
+        work=Path(job["work"]),
+        store=Store(Path(job["store"])),
+        line=line,
+    )
+
+
+def _manifest(job: dict[str, Any], context: WorkerContext, entry: Registered, made: Made) -> Manifest:
+    before = context.input.manifest if context.input else None
+    edits = tuple(made.edits) if made.edits is not None else (before.edits if before else ())
+    # The plan is cautious about shapes; without edits to replay, stock transformers can open the folder.
+    traits = replace(Traits(**job["traits"]), shape="free" if edits else "stock")
+    lineage = before.lineage if before else ()
+    if before:
+        lineage = (*lineage, {"step": before.step, "stage": before.stage, "digest": before.digest})
+    parameters = made.parameters if made.parameters is not None else (before.parameters if before else None)
+    return Manifest(
+        traits=traits, files=digest_files(context.output), step=job["step"], stage=entry.name, options=job["options"],
+        seed=job["seed"], labels=context.data.labels if context.data else (before.labels if before else ()),
+        task_options=job["task"]["options"], edits=edits, parameters=parameters, base=before.base if before else None,
+        lineage=lineage, needs=("compress-toolkit",) if edits else (), notes=dict(made.notes),
+        versions=versions(("compress-toolkit", entry.distribution, *entry.cls.libraries)))
+
+
+def _refuse_no_op(made: Manifest, before: Artifact | None, stage: str) -> None:
+    if not any(name != MANIFEST for name in made.files):
+        raise CompressError(f"{stage} wrote no files")
+    if before is None:
+        return
+    weights = (".safetensors", ".onnx", ".onnx.data", ".bin", ".xml")
+    new, old = ({n: d for n, d in m.files.items() if n.endswith(weights)} for m in (made, before.manifest))
+    if new == old:
+        raise CompressError(f"{stage} changed nothing: the weights it wrote are those it was given")

@@ -1,0 +1,130 @@
+"""PyTorch models: built, opened, given a head and saved, always through transformers. Only workers import this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import init_empty_weights
+from optimum.exporters.tasks import TasksManager
+from safetensors.torch import load_file
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
+
+from compress import surgery
+from compress.artifact import Artifact
+from compress.errors import IntegrityError, UsageError
+from compress.task import Task
+
+# optimum's resolution by task is the dependency that the project keeps; the model classes themselves are transformers'.
+
+
+def auto_class(task: Task[Any]) -> Any:
+    """transformers' auto class for a task (``AutoModelForTokenClassification``), as optimum's TasksManager resolves it."""
+    return TasksManager.get_model_class_for_task(task.optimum_name)
+
+
+def load_config(folder: str | Path) -> PreTrainedConfig:
+    """The config of a local model folder. Raises UsageError for one that asks to run code of its own (``auto_map``)."""
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if getattr(config, "auto_map", None):
+        raise UsageError(f"{folder}: its config has an auto_map, which runs code from the model folder; that is refused")
+    return config
+
+
+def fresh_model(config: Mapping[str, Any], task: Task[Any], labels: Sequence[str]) -> PreTrainedModel:
+    """A model with random float32 weights of a fresh configuration: ``type`` and the family's config keys."""
+    values = dict(config)
+    kind = values.pop("type")
+    built = AutoConfig.for_model(kind, **values, **task.head_config(labels))
+    return auto_class(task).from_config(built, dtype=torch.float32, attn_implementation="sdpa")
+
+
+def open_model(artifact: Artifact, task: Task[Any], device: str = "cpu") -> PreTrainedModel:
+    """The artifact's model in evaluation mode, float32 where its precision is float, every weight accounted for.
+
+    Raises IntegrityError where a weight is missing, unexpected or of another shape."""
+    if artifact.traits.shape == "free":
+        model = _open_free(artifact, task)
+    else:
+        model = _open_stock(artifact, task, device)
+    if artifact.traits.precision == "float":
+        model = model.to(device)
+    return model.eval()
+
+
+def adapt_model(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -> PreTrainedModel:
+    """The artifact's model with a head for ``task`` and ``labels``; a head that fits is kept, another is drawn anew.
+
+    Raises IntegrityError where anything but a head is missing."""
+    if artifact.traits.task == task.name and tuple(artifact.manifest.labels) == tuple(labels):
+        return open_model(artifact, task).train()
+    if artifact.traits.shape == "free":
+        raise UsageError(f"{artifact.folder}: a pruned model of free shape keeps its head; it cannot be given another")
+    config = load_config(artifact.folder)
+    for key, value in task.head_config(labels).items():
+        setattr(config, key, value)
+    model, info = auto_class(task).from_pretrained(artifact.folder, config=config, dtype=torch.float32,
+                                                   local_files_only=True, use_safetensors=True, output_loading_info=True,
+                                                   ignore_mismatched_sizes=True)
+    prefix = model.base_model_prefix + "."
+    lost = sorted(k for k in info["missing_keys"] if k.startswith(prefix) and ".pooler." not in k)
+    lost += sorted(str(k[0]) for k in info["mismatched_keys"] if str(k[0]).startswith(prefix))
+    if lost:
+        raise IntegrityError(f"{artifact.folder}: weights of the model's body are missing or of another shape: "
+                             + ", ".join(lost[:5]))
+    return model.train()
+
+
+def save_model(model: PreTrainedModel, folder: Path) -> int:
+    """Write config and safetensors weights into ``folder``; the number of parameters comes back (shared ones once)."""
+    model.save_pretrained(folder, max_shard_size="4GB")
+    return count_parameters(model)
+
+
+def count_parameters(model: torch.nn.Module) -> int:
+    """Number of parameters, a shared one counted once."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def _open_stock(artifact: Artifact, task: Task[Any], device: str) -> PreTrainedModel:
+    load_config(artifact.folder)
+    options: dict[str, Any] = {"dtype": torch.float32}
+    if artifact.traits.precision == "int8":
+        # The folder's config holds the quantization; weights go to the device as they are read.
+        options = {"device_map": device}
+    model, info = auto_class(task).from_pretrained(artifact.folder, local_files_only=True, use_safetensors=True,
+                                                   output_loading_info=True, **options)
+    wrong = [f"{kind.removesuffix('_keys')}: {', '.join(sorted(map(str, info[kind])))}"
+             for kind in ("missing_keys", "mismatched_keys") if info[kind]]
+    if wrong:
+        raise IntegrityError(f"{artifact.folder}: its weights do not fill its model; " + "; ".join(wrong))
+    return model
+
+
+def _open_free(artifact: Artifact, task: Task[Any]) -> PreTrainedModel:
+    config = load_config(artifact.folder)
+    # Parameters get no memory yet; buffers do, for those that are not saved (position ids, rotary frequencies) are
+    # computed where a module is built.
+    with init_empty_weights(include_buffers=False):
+        model = auto_class(task).from_config(config, dtype=torch.float32)
+    surgery.replay(model, artifact.manifest.edits)
+    return _fill(model, artifact)
+
+
+def _fill(model: PreTrainedModel, artifact: Artifact) -> PreTrainedModel:
+    """``model`` with the artifact's weights in float32, strictly; tied weights, saved once, are tied again."""
+    weights: dict[str, torch.Tensor] = {}
+    for file in sorted(artifact.folder.glob("*.safetensors")):
+        weights.update({name: w.float() if w.is_floating_point() else w for name, w in load_file(file).items()})
+    try:
+        loaded = model.load_state_dict(weights, strict=False, assign=True)
+    except RuntimeError as error:
+        raise IntegrityError(f"{artifact.folder}: its weights do not have the shapes of its edits: {error}") from error
+    model.tie_weights()
+    empty = [name for name, parameter in model.named_parameters() if parameter.device.type == "meta"]
+    if empty or loaded.unexpected_keys:
+        raise IntegrityError(f"{artifact.folder}: its weights do not fill its model; missing: {', '.join(empty[:5])}; "
+                             f"unexpected: {', '.join(loaded.unexpected_keys[:5])}")
+    return model

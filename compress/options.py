@@ -1,0 +1,37 @@
+"""What a plugin's options are: a pydantic model whose field descriptions are the help, the docs and the error texts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Options(BaseModel):
+    """Frozen options that refuse unknown keys and do not turn one type into another (``"3"`` is not 3)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class ArtifactReferenceMark:
+    """Marks an option whose value names an artifact: an earlier step, a folder or a hub id."""
+
+
+class PathMark:
+    """Marks an option whose value is a path, relative to the recipe's file."""
+
+
+ArtifactReference = Annotated[str, ArtifactReferenceMark()]
+RecipePath = Annotated[str, PathMark()]
+
+
+def fields_marked(options: type[BaseModel], mark: type) -> list[str]:
+    """Names of the fields of ``options`` whose annotation carries ``mark``, at the top level or inside a union."""
+    return [name for name, field in options.model_fields.items()
+            if _carries(field.annotation, mark) or any(isinstance(m, mark) for m in field.metadata)]
+
+
+def _carries(annotation: Any, mark: type) -> bool:
+    if any(isinstance(m, mark) for m in getattr(annotation, "__metadata__", ())):
+        return True
+    return any(_carries(inner, mark) for inner in getattr(annotation, "__args__", ()))

@@ -1,0 +1,235 @@
+"""Building a plan from a recipe: resolve every word, then check every edge of the graph; all mistakes in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from compress.artifact import Traits
+from compress.errors import Mistake, UsageError, suggestion
+from compress.options import ArtifactReferenceMark, Options, fields_marked
+from compress.planning.choices import Resolver
+from compress.planning.edges import edge_mistake
+from compress.planning.types import MODEL, DataChoice, Input, Plan, Step, TaskChoice
+from compress.planning.validate import resolve_paths, validated
+from compress.plugins import Registry
+from compress.recipe import Recipe, StepText
+from compress.source import SPLITS, FileOptions
+
+
+def make_plan(recipe: Recipe, registry: Registry) -> Plan:
+    """The plan of a recipe. Raises UsageError with every mistake that can be found without touching a model."""
+    builder = _Builder(Resolver(recipe, registry, list(recipe.mistakes)))
+    plan = builder.build()
+    if builder.resolver.mistakes:
+        raise UsageError(sorted(set(builder.resolver.mistakes), key=_by_place))
+    assert plan is not None  # without a mistake, every part was resolved
+    return plan
+
+
+def _by_place(mistake: Mistake) -> tuple[str, int, int]:
+    file, _, rest = mistake.where.partition(":")
+    numbers = [int(n) for n in rest.split(":") if n.isdigit()]
+    return (file, *(numbers + [0, 0])[:2])  # type: ignore[return-value]
+
+
+@dataclass
+class _Builder:
+    resolver: Resolver
+    inputs: dict[str, Input] = field(default_factory=dict)
+    steps: dict[str, Step] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    fresh: dict[str, Any] | None = None
+
+    def build(self) -> Plan | None:
+        top = self.resolver.recipe.top
+        task = self._top_task(top)
+        data = self.resolver.data(top["data"], ("data",), task) if "data" in top else None
+        seed = self._seed(top.get("seed", 0), ("seed",))
+        self._model(top)
+        previous = MODEL if MODEL in self.inputs or "model" in self.broken else None
+        for text in self.resolver.recipe.steps:
+            self._step(text, previous, task, data, seed)
+            previous = text.name
+        reference = self._reference(top, task)
+        if task is None:
+            return None
+        return Plan(self.resolver.recipe.name, task, data, list(self.inputs.values()), self.fresh,
+                    list(self.steps.values()), reference, seed)
+
+    def _top_task(self, top: Mapping[str, Any]) -> TaskChoice | None:
+        if "task" in top:
+            return self.resolver.task(top["task"], ("task",))
+        self.resolver.wrong((), "the recipe has no task", "task: text-classification")
+        return None
+
+    def _seed(self, value: Any, path: tuple[str | int, ...]) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**32:
+            self.resolver.wrong(path, f"seed must be a whole number from 0 to 4294967295, got {value!r}")
+            return 0
+        return value
+
+    def _model(self, top: Mapping[str, Any]) -> None:
+        value = top.get("model")
+        if isinstance(value, dict):
+            if isinstance(value.get("type"), str):
+                self.fresh = dict(value)
+            else:
+                self.resolver.wrong(("model",), "a fresh model needs its type", "model: {type: bert, hidden_size: 256}")
+        elif isinstance(value, str):
+            found = self.resolver.outside_model(value, MODEL, ("model",))
+            if found:
+                self.inputs[MODEL] = found
+            else:
+                self.broken.add(MODEL)
+        else:
+            self.resolver.wrong(("model",), "the recipe has no model" if value is None else f"model: got {value!r}",
+                                "a hub id, a folder, or a fresh model: {type: bert, ...}")
+
+    def _step(self, text: StepText, previous: str | None, task: TaskChoice | None, data: DataChoice | None,
+              seed: int) -> None:
+        resolver, keys, before = self.resolver, text.keys, len(self.resolver.mistakes)
+        self._check_name(text)
+        entry = resolver.registered("stages", text.stage, (*text.path, text.stage), of_value=False)
+        if "task" in keys:
+            task = resolver.task(keys["task"], (*text.path, "task"))
+        if "data" in keys:
+            data = resolver.data(keys["data"], (*text.path, "data"), task)
+        if "seed" in keys:
+            seed = self._seed(keys["seed"], (*text.path, "seed"))
+        options = self._options(text, entry.cls) if entry else None
+        parent = self._parent(text, previous)
+        references = self._references(text, options) if options else {}
+        if entry is None or options is None or task is None:
+            self.broken.add(text.name)
+            return
+        if data is not None and "data" not in keys and "task" in keys:
+            resolver._check_columns(data, task, ("data",))
+        traits = self._edges(text, entry.cls, options, parent, task, data)
+        if len(resolver.mistakes) > before:
+            self.broken.add(text.name)
+        self.steps[text.name] = Step(text.name, entry, options, task, data, seed, parent, references, traits,
+                                     resolver.recipe.place(*text.path))
+
+    def _check_name(self, text: StepText) -> None:
+        path = (*text.path, "name") if "name" in text.keys else (*text.path, text.stage)
+        if not isinstance(text.keys.get("name", ""), str):
+            self.resolver.wrong(path, f"name must be text, got {text.keys['name']!r}")
+        if text.name == MODEL or "@" in text.name or "/" in text.name:
+            self.resolver.wrong(path, f"a step cannot be named {text.name!r}", "'model' is the input; no @ or /")
+        if text.name in self.steps or text.name in self.broken:
+            self.resolver.wrong(path, f"two steps are named {text.name!r}", "give one of them a name:", of_value=False)
+
+    def _options(self, text: StepText, stage: Any) -> Options | None:
+        path = (*text.path, text.stage)
+        options = validated(stage.Options, text.options, self.resolver.recipe.place, path, self.resolver.mistakes)
+        if options is None:
+            return None
+        options = resolve_paths(options, self.resolver.recipe.place, path, self.resolver.recipe.folder,
+                                self.resolver.mistakes)
+        for name, message, hint in stage.check(options):
+            self.resolver.wrong((*path, name), message, hint)
+        return options
+
+    def _parent(self, text: StepText, previous: str | None) -> str | None:
+        if "from" not in text.keys:
+            return previous
+        name = text.keys["from"]
+        if name in self.steps or name in self.inputs or name in self.broken:
+            return str(name)
+        later = any(s.name == name for s in self.resolver.recipe.steps)
+        hint = "it stands later; a step takes from an earlier one" if later else \
+            suggestion(str(name), [*self.steps, *self.inputs])
+        self.resolver.wrong((*text.path, "from"), f"from: there is no earlier step {name!r}", hint)
+        self.broken.add(str(name))
+        return str(name)
+
+    def _references(self, text: StepText, options: Options) -> dict[str, str]:
+        found = {}
+        for option in fields_marked(type(options), ArtifactReferenceMark):
+            value = getattr(options, option)
+            if value is None:
+                continue
+            if value in self.steps or value in self.inputs or value in self.broken:
+                found[option] = value
+            else:
+                found[option] = self._outside_reference(text, option, value)
+        return found
+
+    def _outside_reference(self, text: StepText, option: str, value: str) -> str:
+        path = (*text.path, text.stage, option)
+        near = suggestion(value, self.steps)
+        if near.startswith("did you mean") or any(s.name == value for s in self.resolver.recipe.steps):
+            self.resolver.wrong(path, f"{option}: there is no earlier step {value!r}", near)
+            return value
+        found = self.resolver.outside_model(value, value, path)
+        if found:
+            self.inputs[value] = found
+        return value
+
+    def _edges(self, text: StepText, stage: Any, options: Options, parent: str | None, task: TaskChoice,
+               data: DataChoice | None) -> Traits:
+        """The step's traits; mistakes are added where its input or its data cannot serve it."""
+        resolver = self.resolver
+        if parent not in self.broken:
+            problem = edge_mistake(stage, self._traits_of(parent), parent, task.name, self._serving(stage, task))
+            if problem:
+                resolver.wrong((*text.path, text.stage), *problem, of_value=False)
+        if stage.serves and task.name not in stage.serves:
+            resolver.wrong((*text.path, text.stage), f"{text.stage!r} does not work for {task.name}",
+                           f"give the step `task: {stage.serves[0]}`", of_value=False)
+        missing = [s for s in stage.needs_data if s not in _splits(data)]
+        if missing:
+            resolver.wrong((*text.path, text.stage), f"{text.stage!r} needs {' and '.join(missing)} data",
+                                "add them under data:", of_value=False)
+        made: Traits = stage.produces(self._traits_of(parent) or Traits(), options, task.name)
+        return made
+
+    def _traits_of(self, name: str | None) -> Traits | None:
+        if name in self.steps:
+            return self.steps[name].traits
+        if name in self.inputs:
+            # A hub model's head is unknown yet: the runner checks the edge again once it is here.
+            return self.inputs[name].traits or Traits(task="?")
+        return None
+
+    def _serving(self, stage: Any, task: TaskChoice) -> list[str]:
+        names = [*self.inputs, *self.steps]
+        return [n for n in names if n not in self.broken
+                and edge_mistake(stage, self._traits_of(n), n, task.name, []) is None]
+
+    def _reference(self, top: Mapping[str, Any], task: TaskChoice | None) -> str | None:
+        if "reference" in top:
+            name = top["reference"]
+            if name not in self.steps and name not in self.inputs and name not in self.broken:
+                self.resolver.wrong(("reference",), f"reference: there is no step {name!r}",
+                                    suggestion(str(name), [*self.steps, *self.inputs]))
+            return str(name)
+        return find_reference(self.inputs.get(MODEL), list(self.steps.values()), task.name if task else "")
+
+
+def find_reference(model: Input | None, steps: list[Step], task: str) -> str | None:
+    """Name of the first artifact of the recipe's task, the input model included; None while a hub model's head is
+    not known."""
+    if model is not None and model.traits is None:
+        return None
+    if model is not None and model.traits is not None and model.traits.task == task:
+        return MODEL
+    return next((step.name for step in steps if step.traits.task == task), None)
+
+
+def with_model_traits(plan: Plan, traits: Mapping[str, Traits]) -> Plan:
+    """The plan with the traits of its inputs as they were found, and the reference that follows from them."""
+    inputs = [replace(i, traits=traits.get(i.name, i.traits)) for i in plan.inputs]
+    known = replace(plan, inputs=inputs)
+    reference = plan.reference or find_reference(known.input(MODEL), list(plan.steps), plan.task.name)
+    return replace(known, reference=reference)
+
+
+def _splits(data: DataChoice | None) -> tuple[str, ...]:
+    if data is None:
+        return ()
+    if isinstance(data.options, FileOptions):
+        return tuple(s for s in SPLITS if getattr(data.options, s) is not None)
+    return SPLITS

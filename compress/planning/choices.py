@@ -1,0 +1,169 @@
+"""Resolving the words of a recipe that stand for a task, a source, or a model from outside."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from compress.artifact import MANIFEST, Manifest, Traits
+from compress.errors import CompressError, Mistake, suggestion
+from compress.planning.types import DataChoice, Input, TaskChoice
+from compress.planning.validate import resolve_paths, validated
+from compress.plugins import Registered, Registry
+from compress.recipe import Recipe
+from compress.source import FileOptions
+
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_Path = tuple[str | int, ...]
+
+
+@dataclass
+class Resolver:
+    """Looks words up in a registry and collects the mistakes of one recipe."""
+
+    recipe: Recipe
+    registry: Registry
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    def wrong(self, path: _Path, message: str, hint: str = "", *, of_value: bool = True) -> None:
+        """Add a mistake at ``path``."""
+        self.mistakes.append(Mistake(self.recipe.place(*path, of_value=of_value), message, hint))
+
+    def registered(self, kind: str, name: str, path: _Path, *, of_value: bool = True) -> Registered | None:
+        """The registered thing, or None with the mistake added."""
+        entry = self.registry.task_named(name) if kind == "tasks" else self.registry.of(kind).get(name)
+        if entry is None:
+            clash = self.registry.clashes.get((kind, name))
+            self.wrong(path, clash or f"there is no {kind[:-1]} {name!r}",
+                       "" if clash else self._known(kind, name), of_value=of_value)
+        return entry
+
+    def _known(self, kind: str, name: str) -> str:
+        names = list(self.registry.of(kind))
+        family = [n for n in names if n.startswith(name + ".")]
+        if family:
+            return f"{name!r} is a family; its members: {', '.join(sorted(family))}"
+        if kind == "tasks":
+            names += [s for entry in self.registry.tasks.values() for s in entry.cls.synonyms]
+        return suggestion(name, names)
+
+    def task(self, value: Any, path: _Path) -> TaskChoice | None:
+        """The task that ``value`` (a name, or a mapping from it to options) stands for."""
+        if isinstance(value, str):
+            name, options, inner = value, {}, path
+        elif isinstance(value, dict) and len(value) == 1:
+            name, options = next(iter(value.items()))
+            options, inner = options or {}, (*path, name)
+        else:
+            self.wrong(path, "a task is a name, or a mapping from its name to its options",
+                       "task: text-classification, or task: {text-classification: {max_length: 64}}")
+            return None
+        entry = self.registered("tasks", name, path)
+        if entry is None:
+            return None
+        if not isinstance(options, dict):
+            self.wrong(inner, f"the options of {name!r} must be a mapping")
+            return None
+        made = validated(entry.cls.Options, options, self.recipe.place, inner, self.mistakes)
+        return TaskChoice(entry, made) if made else None
+
+    def data(self, value: Any, path: _Path, task: TaskChoice | None) -> DataChoice | None:
+        """The source that a ``data`` section describes, its columns checked against the task's."""
+        if not isinstance(value, dict):
+            self.wrong(path, "data must be a mapping", "data: {train: train.csv, test: test.csv}")
+            return None
+        name = self._source_name(value, path)
+        entry = self.registered("sources", name, (*path, "source") if "source" in value else path) if name else None
+        if entry is None:
+            return None
+        options = {k: v for k, v in value.items() if k != "source"}
+        before = len(self.mistakes)
+        made = validated(entry.cls.Options, options, self.recipe.place, path, self.mistakes)
+        if made is None:
+            return None
+        made = resolve_paths(made, self.recipe.place, path, self.recipe.folder, self.mistakes)
+        choice = DataChoice(entry, made)
+        if len(self.mistakes) == before and task is not None:
+            self._check_columns(choice, task, path)
+        return choice
+
+    def _source_name(self, value: Mapping[str, Any], path: _Path) -> str | None:
+        if "source" in value:
+            return str(value["source"])
+        for entry in self.registry.sources.values():
+            if entry.cls.selects and entry.cls.selects in value:
+                return entry.name
+        files = [v for k, v in value.items() if k in FileOptions.model_fields and isinstance(v, str)]
+        for entry in self.registry.sources.values():
+            if any(file.endswith(suffix) for file in files for suffix in entry.cls.suffixes):
+                return entry.name
+        self.wrong(path, "data does not say what kind of source it is",
+                   f"give `source:`, one of {', '.join(sorted(self.registry.sources))}")
+        return None
+
+    def _check_columns(self, choice: DataChoice, task: TaskChoice, path: _Path) -> None:
+        mapping = choice.options.columns
+        known = [column.name for column in task.entry.cls.columns]
+        for name in mapping:
+            if name not in known:
+                self.wrong((*path, "columns", name), f"the task {task.name!r} has no column {name!r}",
+                           suggestion(name, known), of_value=False)
+        try:
+            found = choice.make().columns()
+        except CompressError as error:
+            self.mistakes.extend(getattr(error, "mistakes", [Mistake(self.recipe.place(*path), str(error))]))
+            return
+        for split, names in found.items():
+            for column in task.entry.cls.columns:
+                actual = mapping.get(column.name, column.name)
+                if actual not in names and (column.required or column.name in mapping):
+                    where = (*path, "columns", column.name) if column.name in mapping else (*path, split)
+                    self.wrong(where, f"the {split} split has no column {actual!r} for the task's {column.name!r}",
+                               suggestion(actual, names) or "map it with columns: {" + column.name + ": ...}")
+
+    def outside_model(self, value: str, name: str, path: _Path) -> Input | None:
+        """The folder or hub model that ``value`` names."""
+        where = self.recipe.place(*path, of_value=True)
+        base = Path.cwd() if where.startswith("--set") else self.recipe.folder
+        folder = base / Path(value).expanduser()
+        if folder.is_dir():
+            return self._folder_model(folder.resolve(), name, path)
+        if value.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(value):
+            self.wrong(path, f"there is no model folder {value!r}", f"looked in {folder.parent.resolve()}")
+            return None
+        return Input(name, value, True, None, where)
+
+    def _folder_model(self, folder: Path, name: str, path: _Path) -> Input | None:
+        try:
+            traits = folder_traits(folder, self.registry)
+        except CompressError as error:
+            self.wrong(path, str(error))
+            return None
+        return Input(name, str(folder), False, traits, self.recipe.place(*path, of_value=True))
+
+
+def folder_traits(folder: Path, registry: Registry) -> Traits:
+    """Traits of a model folder, from its manifest where it has one, else from its ``config.json``. Raises CompressError."""
+    if (folder / MANIFEST).is_file():
+        return Manifest.read(folder).traits
+    config_file = folder / "config.json"
+    if not config_file.is_file():
+        raise CompressError(f"{folder} is not a model folder: it has no config.json")
+    config = json.loads(config_file.read_text(encoding="utf-8"))
+    if "auto_map" in config:
+        raise CompressError(f"{folder}: its config has an auto_map, which runs code from the model folder; that is refused")
+    precision = "int8" if config.get("quantization_config") else "float"
+    task = task_of_classes(config.get("architectures") or [], registry)
+    return Traits(precision=precision, trainable=precision == "float", task=task)
+
+
+def task_of_classes(classes: Sequence[str], registry: Registry) -> str | None:
+    """The registered task whose head ends one of the transformers class names; None for a bare encoder."""
+    for entry in registry.tasks.values():
+        if any(name.endswith(tuple(entry.cls.heads)) for name in classes):
+            return entry.name
+    return None

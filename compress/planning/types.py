@@ -1,0 +1,108 @@
+"""What a plan is made of: frozen data that the runner walks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from compress.artifact import Traits
+from compress.options import Options
+from compress.plugins import Registered
+from compress.source import Source, SourceOptions
+from compress.task import Task, TaskOptions
+
+MODEL = "model"
+"""Name of the recipe's input model where a step or ``reference:`` refers to it."""
+
+
+@dataclass(frozen=True)
+class TaskChoice:
+    """A task with its validated options."""
+
+    entry: Registered
+    options: TaskOptions
+
+    @property
+    def name(self) -> str:
+        """The task's own name, whatever synonym the recipe used."""
+        return self.entry.name
+
+    def make(self) -> Task[Any]:
+        """The task object."""
+        task: Task[Any] = self.entry.cls(self.options)
+        return task
+
+    def as_dict(self) -> dict[str, Any]:
+        """Name and options, JSON-ready."""
+        return {"name": self.entry.name, "options": self.options.model_dump(mode="json")}
+
+
+@dataclass(frozen=True)
+class DataChoice:
+    """A source with its validated options; paths in them are absolute."""
+
+    entry: Registered
+    options: SourceOptions
+
+    def make(self) -> Source[Any]:
+        """The source object."""
+        source: Source[Any] = self.entry.cls(self.options)
+        return source
+
+    def as_dict(self) -> dict[str, Any]:
+        """Name and options, JSON-ready."""
+        return {"name": self.entry.name, "options": self.options.model_dump(mode="json")}
+
+
+@dataclass(frozen=True)
+class Input:
+    """A model that the recipe takes from outside: the input model or a teacher. ``traits`` is None for a hub model, whose
+    head is not known before it is downloaded."""
+
+    name: str
+    source: str
+    from_hub: bool
+    traits: Traits | None
+    place: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage with its options at its place. ``parent`` names a step or an input (None for a fresh model); ``references``
+    maps each option that names an artifact to the name of that step or input."""
+
+    name: str
+    entry: Registered
+    options: Options
+    task: TaskChoice
+    data: DataChoice | None
+    seed: int
+    parent: str | None
+    references: Mapping[str, str]
+    traits: Traits
+    place: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps in order. ``reference`` is None while it hangs on a hub model that is not downloaded yet."""
+
+    name: str
+    task: TaskChoice
+    data: DataChoice | None
+    inputs: Sequence[Input]
+    fresh: Mapping[str, Any] | None
+    steps: Sequence[Step]
+    reference: str | None
+    seed: int
+    recipe_text: str = ""
+    overrides: Sequence[str] = field(default_factory=tuple)
+
+    def step(self, name: str) -> Step | None:
+        """The step of that name."""
+        return next((s for s in self.steps if s.name == name), None)
+
+    def input(self, name: str) -> Input | None:
+        """The input of that name."""
+        return next((i for i in self.inputs if i.name == name), None)

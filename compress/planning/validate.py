@@ -1,0 +1,104 @@
+"""Options against their pydantic model: each error becomes a mistake at the place of the value it is about."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from compress.errors import Mistake, suggestion
+from compress.options import PathMark, fields_marked
+
+M = TypeVar("M", bound=BaseModel)
+Place = Callable[..., str]
+
+
+def validated(model: type[M], values: Mapping[str, Any], place: Place, path: tuple[str | int, ...],
+              mistakes: list[Mistake]) -> M | None:
+    """The options object, or None with mistakes added. ``place(*path, of_value=...)`` gives ``file:line:column``."""
+    try:
+        return model.model_validate_json(json.dumps(dict(values)))
+    except ValidationError as error:
+        for loc, texts in _by_location(error, values).items():
+            mistakes.append(_mistake(model, loc, texts, values, place, path))
+        return None
+
+
+def resolve_paths(options: M, place: Place, path: tuple[str | int, ...], folder: Path, mistakes: list[Mistake]) -> M:
+    """The options with path fields absolute (relative to the recipe's file; what ``--set`` gives, to the working
+    directory); one that does not exist is a mistake."""
+    found: dict[str, str] = {}
+    for name in fields_marked(type(options), PathMark):
+        value = getattr(options, name)
+        if not isinstance(value, str):
+            continue
+        where = place(*path, name, of_value=True)
+        base = Path.cwd() if where.startswith("--set") else folder
+        target = (base / Path(value).expanduser()).resolve()
+        if not target.exists():
+            near = suggestion(target.name, [p.name for p in target.parent.iterdir()]) if target.parent.is_dir() else ""
+            mistakes.append(Mistake(where, f"{name}: there is no file {value!r}", near or f"looked in {target.parent}"))
+        found[name] = str(target)
+    return options.model_copy(update=found)
+
+
+def _by_location(error: ValidationError, values: Mapping[str, Any]) -> dict[tuple[str | int, ...], list[Any]]:
+    """Errors by the path that exists in the values: a union's alternatives end in a tag that is no key."""
+    grouped: dict[tuple[str | int, ...], list[Any]] = {}
+    for item in error.errors(include_url=False):
+        loc = tuple(item["loc"])
+        if item["type"] not in ("missing", "extra_forbidden"):
+            loc = _existing(loc, values)
+        grouped.setdefault(loc, []).append(item)
+    return grouped
+
+
+def _existing(loc: tuple[str | int, ...], values: Any) -> tuple[str | int, ...]:
+    out: tuple[str | int, ...] = ()
+    for key in loc:
+        if isinstance(values, Mapping) and key in values or (
+                isinstance(values, list) and isinstance(key, int) and key < len(values)):
+            values, out = values[key], (*out, key)
+        else:
+            break
+    return out
+
+
+def _mistake(model: type[BaseModel], loc: tuple[str | int, ...], items: list[Any], values: Mapping[str, Any], place: Place,
+             path: tuple[str | int, ...]) -> Mistake:
+    name = ".".join(map(str, loc))
+    first = items[0]
+    if first["type"] == "extra_forbidden":
+        where = place(*path, *loc)
+        return Mistake(where, f"unknown option {name!r}", suggestion(str(loc[-1]), _siblings(model, loc)))
+    if first["type"] == "missing":
+        return Mistake(place(*path, *loc[:-1]), f"the option {name!r} is missing", _description(model, loc))
+    message = " or ".join(dict.fromkeys(_lower(i["msg"]) for i in items))
+    got = first["input"]
+    return Mistake(place(*path, *loc, of_value=True), f"{name or 'value'}: got {got!r}: {message}", _description(model, loc))
+
+
+def _siblings(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
+    inner: Any = model
+    for key in loc[:-1]:
+        field = inner.model_fields.get(key) if inner else None
+        inner = _model_in(field.annotation) if field else None
+    return list(inner.model_fields) if inner else []
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((m for m in map(_model_in, getattr(annotation, "__args__", ())) if m), None)
+
+
+def _description(model: type[BaseModel], loc: tuple[str | int, ...]) -> str:
+    field = model.model_fields.get(str(loc[0])) if loc else None
+    return (field.description or "").rstrip(".") if field else ""
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]

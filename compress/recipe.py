@@ -1,0 +1,158 @@
+"""The recipe: what a user wrote, with places, ``--set`` applied and its own structure checked; no plugin is asked yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from compress.document import Document, Path_, parse_document, read_document
+from compress.errors import Mistake, UsageError, suggestion
+
+TOP_KEYS = ("task", "model", "data", "stages", "reference", "seed")
+STEP_KEYS = ("name", "from", "task", "data", "seed")
+
+
+@dataclass(frozen=True)
+class StepText:
+    """A step as written: the stage's name, its options, the reserved keys that are given, and its path in the document."""
+
+    stage: str
+    options: Mapping[str, Any]
+    keys: Mapping[str, Any]
+    path: Path_
+
+    @property
+    def name(self) -> str:
+        """The step's name: what ``name:`` says, or the stage's."""
+        return str(self.keys.get("name", self.stage))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe file. ``folder`` is where its relative paths start."""
+
+    document: Document
+    folder: Path
+    top: Mapping[str, Any]
+    steps: Sequence[StepText] = field(default_factory=list)
+    mistakes: Sequence[Mistake] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The file's name without its suffix."""
+        return Path(self.document.file).stem
+
+    def place(self, *path: str | int, of_value: bool = False) -> str:
+        """``file:line:column`` of a path of keys."""
+        return self.document.place(path, of_value=of_value)
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe in a file with ``a.b=c`` overrides applied.
+
+    Its ``mistakes`` are what is wrong with its structure; the plan adds its own, so that all are told at once. Raises
+    UsageError where the file cannot be read as YAML or an override does not fit."""
+    document = read_document(path)
+    mistakes: list[Mistake] = []
+    if not isinstance(document.value, dict):
+        raise UsageError([Mistake(document.place(()), "a recipe is a mapping", "it starts with task: and stages:")])
+    for override in overrides:
+        _apply_override(document, override, mistakes)
+    if mistakes:
+        raise UsageError(mistakes)
+    for key in document.value:
+        if key not in TOP_KEYS:
+            mistakes.append(Mistake(document.place((key,)), f"unknown key {key!r}", suggestion(key, TOP_KEYS)))
+    steps = _steps(document, mistakes)
+    return Recipe(document, path.resolve().parent, document.value, steps, mistakes)
+
+
+def _steps(document: Document, mistakes: list[Mistake]) -> list[StepText]:
+    stages = document.value.get("stages")
+    if not isinstance(stages, list) or not stages:
+        where = document.place(("stages",))
+        mistakes.append(Mistake(where, "'stages' must be a list with at least one stage", "- finetune: {epochs: 3}"))
+        return []
+    found = [_step(document, item, ("stages", i), mistakes) for i, item in enumerate(stages)]
+    return [step for step in found if step is not None]
+
+
+def _step(document: Document, item: Any, path: Path_, mistakes: list[Mistake]) -> StepText | None:
+    if isinstance(item, str):
+        item = {item: {}}
+    if not isinstance(item, dict):
+        mistakes.append(Mistake(document.place(path), "a step is a mapping from a stage to its options",
+                                "- finetune: {epochs: 3}"))
+        return None
+    others = [key for key in item if key not in STEP_KEYS]
+    if not others:
+        mistakes.append(Mistake(document.place(path), "the step names no stage", "- finetune: {epochs: 3}"))
+        return None
+    for extra in others[1:]:
+        hint = suggestion(extra, STEP_KEYS) or "a step has one stage"
+        mistakes.append(Mistake(document.place((*path, extra)), f"unknown key {extra!r} beside {others[0]!r}", hint))
+    stage = others[0]
+    options = item[stage] if item[stage] is not None else {}
+    if not isinstance(options, dict):
+        mistakes.append(Mistake(document.place((*path, stage), of_value=True), f"the options of {stage!r} must be a mapping",
+                                f"{stage}: {{option: value}}"))
+        options = {}
+    return StepText(stage, options, {key: item[key] for key in STEP_KEYS if key in item}, path)
+
+
+def _apply_override(document: Document, override: str, mistakes: list[Mistake]) -> None:
+    """Set ``a.b=c`` in the document's value; a step is addressed by its name or number under ``stages``."""
+    label = f"--set {override}"
+    dotted, equals, text = override.partition("=")
+    if not equals or not dotted:
+        mistakes.append(Mistake(label, "is not of the form key=value", "--set data.train=train.csv"))
+        return
+    try:
+        value = parse_document(text, label).value if text.strip() else None
+    except UsageError as error:
+        mistakes.extend(error.mistakes)
+        return
+    parent, path = document.value, ()
+    keys = dotted.split(".")
+    if keys[0] == "stages" and len(keys) > 1:
+        parent, path, keys = _find_step(document, keys[1:], label, mistakes)
+    for key in keys[:-1]:
+        if parent is None:
+            return
+        parent = parent.setdefault(key, {}) if isinstance(parent, dict) else None
+        path = (*path, key)
+    if not isinstance(parent, dict) or not keys:
+        mistakes.append(Mistake(label, f"{dotted!r} does not lead to a place in the recipe"))
+        return
+    parent[keys[-1]] = value
+    _move_places(document, (*path, keys[-1]), label)
+
+
+def _find_step(document: Document, keys: list[str], label: str,
+               mistakes: list[Mistake]) -> tuple[dict[str, Any] | None, Path_, list[str]]:
+    """The mapping in which the override's last keys are set: a step's own or its stage's options."""
+    items = document.value.get("stages")
+    steps = [s for s in (_step(document, item, ("stages", i), []) for i, item in enumerate(items or [])) if s]
+    for step in steps:
+        for words in (step.name.split("."), [str(step.path[1])]):
+            rest = keys[len(words):]
+            if keys[: len(words)] != words or not rest:
+                continue
+            item = items[step.path[1]]
+            if rest[0] in STEP_KEYS:
+                return item, step.path, rest
+            if not isinstance(item.get(step.stage), dict):
+                item[step.stage] = {}
+            return item[step.stage], (*step.path, step.stage), rest[1:] if rest[0] == step.stage else rest
+    name = ".".join(keys)
+    mistakes.append(Mistake(label, f"no step is named by {name!r}", suggestion(name, [s.name for s in steps])))
+    return None, (), keys
+
+
+def _move_places(document: Document, path: Path_, label: str) -> None:
+    for table in (document.places, document.value_places):
+        for old in [p for p in table if p[: len(path)] == path]:
+            del table[old]
+        table[path] = label

@@ -1,0 +1,1 @@
+"""The report: ``report.json`` is the truth, every other view is made from it."""

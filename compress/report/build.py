@@ -1,0 +1,131 @@
+"""The report's JSON from a plan and the records of its steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from compress import __version__
+from compress.artifact import Artifact
+from compress.machine import environment
+from compress.measure import Measured
+from compress.measurement import Measurement
+from compress.planning import Plan
+from compress.planning.types import MODEL
+
+REPORT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of one artifact of a run; ``measured`` is None until it is measured."""
+
+    name: str
+    stage: str
+    place: Path
+    artifact: Artifact
+    seconds: float
+    cached: bool
+    parent: str | None
+    task: str | None = None
+    measured: Measured | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """What an event says of it."""
+        values = self.measured.measurements if self.measured else {}
+        return {"cached": self.cached, "seconds": round(self.seconds, 2),
+                "measurements": {n: m.value for n, m in values.items() if m.title}}
+
+    @staticmethod
+    def read_measured(file: Path, of: Mapping[str, Any]) -> Measured | None:
+        """Measurements written before, where they are of the same artifacts and data."""
+        if not file.is_file():
+            return None
+        values = json.loads(file.read_text(encoding="utf-8"))
+        if values["of"] != of:
+            return None
+        return Measured({n: Measurement.from_dict(m) for n, m in values["measurements"].items()},
+                        {o: {n: Measurement.from_dict(m) for n, m in ms.items()} for o, ms in values["ratios"].items()},
+                        values["predictions"])
+
+
+def measured_dict(measured: Measured) -> dict[str, Any]:
+    """``measured`` as JSON-ready values."""
+    return {"measurements": {n: m.as_dict() for n, m in measured.measurements.items()},
+            "ratios": {o: {n: m.as_dict() for n, m in ms.items()} for o, ms in measured.ratios.items()},
+            "predictions": list(measured.predictions)}
+
+
+def build_report(plan: Plan, records: Mapping[str, Record], state: str) -> dict[str, Any]:
+    """The report as JSON-ready values; ``state`` is ``running``, ``finished`` or ``failed``."""
+    fastest = fastest_float_engine(plan.reference, records)
+    return {
+        "report_version": REPORT_VERSION, "compress_version": __version__, "state": state, "name": plan.name,
+        "recipe": plan.recipe_text, "overrides": list(plan.overrides), "seed": plan.seed, "task": plan.task.as_dict(),
+        "reference": plan.reference, "fastest_float_engine": fastest, "environment": environment(),
+        "steps": [_step(record, plan, records, fastest) for record in records.values()],
+    }
+
+
+def fastest_float_engine(reference: str | None, records: Mapping[str, Record]) -> str | None:
+    """Name of the record that runs the reference fastest in float: itself, or its conversion to another engine."""
+    names = [n for n in records if n == reference or n.startswith(f"{reference}@")]
+    timed = {n: v for n in names if (v := _value(records[n], "latency_p50")) is not None}
+    return min(timed, key=timed.__getitem__) if timed else None
+
+
+def _step(record: Record, plan: Plan, records: Mapping[str, Record], fastest: str | None) -> dict[str, Any]:
+    manifest = record.artifact.manifest
+    measured = record.measured or Measured({})
+    return {
+        "name": record.name, "stage": record.stage, "role": _role(record, plan), "parent": record.parent,
+        "folder": str(record.place.relative_to(record.place.parent.parent)), "digest": record.artifact.digest,
+        "traits": asdict(manifest.traits), "task": record.task or manifest.traits.task, "options": dict(manifest.options),
+        "seconds": record.seconds, "cached": record.cached, "labels": list(manifest.labels),
+        "measurements": {n: m.as_dict() for n, m in measured.measurements.items()},
+        "against_reference": _against(record, plan.reference, records),
+        "against_fastest": _against(record, fastest, records),
+        "against_parent": _against(record, record.parent, records),
+    }
+
+
+def _role(record: Record, plan: Plan) -> str:
+    if record.name == plan.reference:
+        return "reference"
+    if "@" in record.name:
+        return "reference-engine"
+    return "input" if record.name == MODEL or record.stage == "import" else "step"
+
+
+def _against(record: Record, name: str | None, records: Mapping[str, Record]) -> dict[str, Any] | None:
+    """Changes against another artifact of the same task; timings as ratios that were measured in turns."""
+    other = records.get(name) if name else None
+    if other is None or other is record or other.measured is None or record.measured is None or other.task != record.task:
+        return None
+    changes = {}
+    for key, mine in record.measured.measurements.items():
+        theirs = other.measured.measurements.get(key)
+        if theirs is None or mine.value is None or theirs.value is None:
+            continue
+        quotient = mine.value / theirs.value if theirs.value else None
+        changes[key] = {"difference": mine.value - theirs.value, "quotient": quotient}
+    ratios = record.measured.ratios.get(other.name, {})
+    return {"name": other.name, "changes": changes, "ratios": {n: m.as_dict() for n, m in ratios.items()}}
+
+
+def _value(record: Record, name: str) -> float | None:
+    found = record.measured.measurements.get(name) if record.measured else None
+    return found.value if found else None
+
+
+def titled(steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """(measurement name, title) of every column that a table of these steps has, in the order of first appearance."""
+    found: dict[str, str] = {}
+    for step in steps:
+        for name, m in step["measurements"].items():
+            if m["title"]:
+                found.setdefault(name, m["title"])
+    return list(found.items())

@@ -1,0 +1,79 @@
+"""``report.md``: the report as a page that a code host shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from compress.report.table import absences, quantity, results_table
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """The report as GitHub-flavoured Markdown. Text from data and recipes is escaped."""
+    headers, rows = results_table(report)
+    parts = [f"# {_escape(report['name'])}", _summary(report), _table(headers, rows)]
+    if absences(report):
+        parts.append("Not measured here:\n\n" + "\n".join(f"- {_escape(line)}" for line in absences(report)))
+    parts += [_conditions(report), _per_class(report), "## Recipe\n\n" + _fenced(report["recipe"], "yaml"), _environment(report)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _summary(report: Mapping[str, Any]) -> str:
+    reference = report["reference"]
+    text = f"State: {report['state']}. Every number was measured on the artifact as saved, reloaded in a fresh process."
+    if reference:
+        text += f" The reference is `{_escape(reference)}`, run by eager PyTorch in float32"
+        fastest = report["fastest_float_engine"]
+        text += f"; its fastest float engine here is `{_escape(fastest)}`." if fastest else "."
+    return text
+
+
+def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(map(_escape, headers)) + " |", "|" + "---|" * len(headers)]
+    return "\n".join(lines + ["| " + " | ".join(map(_escape, row)) + " |" for row in rows])
+
+
+def _conditions(report: Mapping[str, Any]) -> str:
+    lines = []
+    for step in report["steps"]:
+        for name, m in step["measurements"].items():
+            if m["title"] and m["conditions"]:
+                said = ", ".join(f"{k} {v}" for k, v in m["conditions"].items())
+                spread = f" [{quantity(m['low'], m['unit'])}, {quantity(m['high'], m['unit'])}]" if m["low"] is not None else ""
+                value = quantity(m["value"], m["unit"]) if m["value"] is not None else "absent"
+                lines.append(f"- `{_escape(step['name'])}` {_escape(name)} {value}{spread}: {_escape(said)}")
+    return "## How it was measured\n\n" + "\n".join(lines) if lines else ""
+
+
+def _per_class(report: Mapping[str, Any]) -> str:
+    parts = []
+    for step in report["steps"]:
+        table = (step["measurements"].get("quality") or {"detail": {}})["detail"].get("per_class")
+        if table:
+            names = list(next(iter(table.values())))
+            rows = [[label, *(f"{row[n]:.3f}" if n != "support" else f"{row[n]:.0f}" for n in names)]
+                    for label, row in table.items()]
+            parts.append(f"### {_escape(step['name'])}\n\n" + _table(["class", *names], rows))
+    return "## By class\n\n" + "\n\n".join(parts) if parts else ""
+
+
+def _environment(report: Mapping[str, Any]) -> str:
+    env = report["environment"]
+    lines = [f"- {env['processor']}, {env['threads']} threads, {quantity(env['memory_bytes'], 'bytes')} of memory",
+             f"- {env['system']}, Python {env['python']}",
+             "- " + ", ".join(f"{name} {version}" for name, version in env["versions"].items())]
+    return "## Environment\n\n" + "\n".join(lines)
+
+
+def _fenced(text: str, language: str) -> str:
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+
+
+def _escape(text: str) -> str:
+    out = str(text).replace("\n", " ")
+    for char in "\\`|<>[]*_":
+        out = out.replace(char, "\\" + char) if char not in "<>" else out.replace(char, "&lt;" if char == "<" else "&gt;")
+    return out

@@ -1,0 +1,28 @@
+"""The report in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from compress.report.table import absences, results_table
+
+
+def print_report(report: Mapping[str, Any], console: Console) -> None:
+    """Print the results table, what could not be measured, and what the numbers are against."""
+    headers, rows = results_table(report)
+    table = Table(title=Text(f"{report['name']} ({report['state']})"), show_lines=False)
+    for i, header in enumerate(headers):
+        table.add_column(Text(header), justify="left" if i == 0 else "right")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print(table)
+    for line in absences(report):
+        console.print(Text(f"not measured: {line}"), highlight=False, soft_wrap=True)
+    if report["reference"]:
+        console.print(Text(f"reference: {report['reference']} in eager PyTorch float32; fastest float engine: "
+                           f"{report['fastest_float_engine'] or 'not measured'}"), highlight=False, soft_wrap=True)

@@ -1,0 +1,87 @@
+"""A run's folder: the recipe as run, links to the steps' artifacts, measurements, events, logs and the report."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compress.planning import Plan
+from compress.store import product_key
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder and the places in it."""
+
+    root: Path
+
+    @classmethod
+    def of(cls, plan: Plan, runs: Path) -> RunFolder:
+        """The folder of a plan below ``runs``: the same recipe and options lead to the same folder, others to another, so
+        that a run is continued by its own command and no report is written over."""
+        key = product_key({"recipe": plan.recipe_text, "overrides": list(plan.overrides)})[:8]
+        return cls(runs / f"{plan.name}-{key}")
+
+    @property
+    def report(self) -> Path:
+        """``report.json``."""
+        return self.root / "report.json"
+
+    def prepare(self, plan: Plan) -> None:
+        """Make the folder with the recipe as it is run."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        write_text(self.root / "recipe.yaml", plan.recipe_text)
+        write_json(self.root / "overrides.json", list(plan.overrides))
+
+    def log(self, name: str) -> Path:
+        """The log of a worker."""
+        return self.root / "logs" / f"{name}.log"
+
+    def job(self, name: str) -> Path:
+        """The job file of a worker."""
+        return self.root / "jobs" / f"{name}.json"
+
+    def measuring(self, name: str) -> Path:
+        """Where the processes that measure a step keep their jobs and logs."""
+        return self.root / "logs" / f"measure-{name}"
+
+    def event(self, values: Mapping[str, Any]) -> None:
+        """Append one event to ``events.jsonl``."""
+        with (self.root / "events.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(dict(values)) + "\n")
+
+    def link(self, index: int, name: str, content: Path) -> Path:
+        """``steps/03-prune`` as a link to the artifact, or a copy where the file system has no links."""
+        place = self.root / "steps" / f"{index:02d}-{name}"
+        place.parent.mkdir(exist_ok=True)
+        if place.is_symlink():
+            place.unlink()
+        elif place.is_dir():
+            shutil.rmtree(place)
+        try:
+            place.symlink_to(os.path.relpath(content.resolve(), place.parent.resolve()), target_is_directory=True)
+        except OSError:
+            shutil.copytree(content, place)
+        return place
+
+    def measured(self, name: str) -> Path:
+        """The file with a step's measurements."""
+        return self.root / "measurements" / f"{name}.json"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(path.name + ".draft")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write JSON whole or not at all."""
+    write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,42 @@
+"""A session over a PyTorch model in memory: an artifact that the torch engine opened, or one that is being trained."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+TARGETS = frozenset({"labels", "start_positions", "end_positions"})
+"""Inputs of a forward that hold the answers; given them, a model computes a loss too."""
+
+
+class TorchSession:
+    """Arrays in, arrays out, without gradients and without dropout; the model's own training mode is restored.
+
+    ``model`` is on ``device`` already. Threads are the caller's to set: torch has one setting for the whole process."""
+
+    def __init__(self, model: PreTrainedModel, device: str) -> None:
+        self.model = model
+        self.device = device
+        names = inspect.signature(model.forward).parameters
+        self.inputs = tuple(n for n, p in names.items() if n not in TARGETS and p.kind is not p.VAR_KEYWORD)
+        # A decoder would return its keys and values, which nobody reads here.
+        self._switches = {"use_cache": False} if "use_cache" in names else {}
+
+    def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The model's floating-point outputs by name, float32, on the host."""
+        taken = {n: torch.as_tensor(a, device=self.device) for n, a in batch.items() if n in self.inputs}
+        training = self.model.training
+        if training:
+            self.model.eval()
+        try:
+            with torch.inference_mode():
+                outputs = self.model(**taken, **self._switches, return_dict=True)
+        finally:
+            if training:
+                self.model.train()
+        return {n: v.float().cpu().numpy() for n, v in outputs.items()
+                if torch.is_tensor(v) and v.is_floating_point()}

@@ -1,0 +1,70 @@
+"""The sizes of a model, read from its config under whatever names its family gives them. Only workers call this."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from compress.architecture import Architecture
+from compress.errors import UsageError
+
+# What optimum's NormalizedConfig is asked for where no architecture names the config key. Names it does not define are
+# looked up in the config as they stand, through its attribute_map (T5's head_dim is its d_kv).
+_NORMALIZED = {
+    "layers": "num_layers", "hidden": "hidden_size", "heads": "num_attention_heads", "head_size": "head_dim",
+    "feed_forward": "intermediate_size", "vocabulary": "vocab_size", "key_value_heads": "num_key_value_heads",
+}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of a model; None where the config does not say.
+
+    ``heads`` are the query heads of a layer, ``key_value_heads`` the key and value heads they share (None: as many),
+    ``head_size`` the width of one head, ``feed_forward`` the inner width, ``vocabulary`` the number of token ids.
+    """
+
+    layers: int | None
+    hidden: int | None
+    heads: int | None
+    head_size: int | None
+    feed_forward: int | None
+    vocabulary: int | None
+    key_value_heads: int | None = None
+
+
+def architecture_of(model_type: str, architectures: Sequence[type[Architecture]]) -> type[Architecture] | None:
+    """The architecture that serves ``model_type`` (None where none does). Raises UsageError where two do."""
+    found = [a for a in architectures if model_type in a.model_types]
+    if len(found) > 1:
+        raise UsageError(f"model type {model_type!r} is claimed by two architectures: "
+                         + ", ".join(sorted(a.name for a in found)) + "; disable one of their plugins")
+    return found[0] if found else None
+
+
+def sizes(config: Any, architectures: Sequence[type[Architecture]]) -> Sizes:
+    """Sizes of the model that ``config`` (a transformers config) describes.
+
+    Each comes from the config key that the model type's architecture names, else from optimum's NormalizedConfig, else
+    it is None. A head size that is stated nowhere is hidden / heads where heads divide hidden."""
+    architecture = architecture_of(config.model_type, architectures)
+    keys = architecture.sizes if architecture else {}
+    normalized = _normalized(config)
+    found: dict[str, int | None] = {}
+    for name in (f.name for f in fields(Sizes)):
+        value = getattr(config, keys[name], None) if name in keys else getattr(normalized, _NORMALIZED[name], None)
+        # Families with one value per stage hold lists, for which optimum answers 0.
+        found[name] = value if isinstance(value, int) and value > 0 else None
+    hidden, heads = found["hidden"], found["heads"]
+    if found["head_size"] is None and hidden and heads and hidden % heads == 0:
+        found["head_size"] = hidden // heads
+    return Sizes(**found)
+
+
+def _normalized(config: Any) -> Any:
+    from optimum.utils.normalized_config import NormalizedConfigManager, NormalizedTextConfig
+
+    known = NormalizedConfigManager._conf
+    # A model type unknown to optimum is read under transformers' common names.
+    return known.get(config.model_type, NormalizedTextConfig)(config)

@@ -1,0 +1,118 @@
+"""A stage: a function from an artifact to a new artifact, with options and a declaration of what it takes and gives."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from compress.architecture import Architecture
+from compress.artifact import Artifact, Traits
+from compress.options import Options
+from compress.task import Row, Task
+
+
+@dataclass(frozen=True)
+class Accepts:
+    """What a stage takes as input. ``nothing`` is for a stage that makes a model of a fresh configuration; ``task`` asks
+    that the input's head already serves the step's task."""
+
+    formats: tuple[str, ...] = ("pytorch",)
+    precisions: tuple[str, ...] = ("float",)
+    shapes: tuple[str, ...] = ("stock", "free")
+    trainable: bool = False
+    task: bool = False
+    nothing: bool = False
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a stage says of the model it wrote: its float parameter count, and the edits that give it its shape."""
+
+    parameters: int | None = None
+    edits: Sequence[Mapping[str, Any]] | None = None
+    """Every edit to replay on an empty model of the written config (``surgery.settle``); None: those of the input."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """Facts for the report (steps trained, heads kept), JSON-ready."""
+
+
+class Data(Protocol):
+    """The prepared data of a step."""
+
+    labels: Sequence[str]
+    digest: str
+
+    def rows(self, split: str) -> list[Row]:
+        """Normalised rows of a split, each with its ``id``; empty where the recipe has no such split."""
+        ...
+
+
+O = TypeVar("O", bound=Options)
+
+
+class Context(Protocol[O]):
+    """What a stage is given. It writes a model folder's files into ``output`` and nothing anywhere else but ``work``.
+
+    ``input`` is the artifact before it (None for a fresh model, whose configuration is then ``fresh``);
+    ``references`` holds the artifact of each option that names one; ``work`` survives a crash and is deleted when the
+    step is committed: checkpoints go there.
+    """
+
+    options: O
+    seed: int
+    input: Artifact | None
+    fresh: Mapping[str, Any] | None
+    references: Mapping[str, Artifact]
+    task: Task[Any]
+    architectures: Sequence[type[Architecture]]
+    data: Data
+    output: Path
+    work: Path
+
+    def progress(self, done: float, total: float, text: str = "", **values: float) -> None:
+        """Tell the user how far it is; ``values`` are shown beside (loss, quality)."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Tell the user one line that stays visible."""
+        ...
+
+    def product(self, kind: str, ingredients: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
+        """The folder of an immutable product of the store, made by ``make(folder)`` where it is not there yet.
+
+        ``ingredients`` (JSON-ready) are all that its content depends on; the key is made of them."""
+        ...
+
+
+class Stage(ABC, Generic[O]):
+    """A kind of work. A subclass sets the class variables and implements ``apply``; heavy imports stand inside it."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    Options: ClassVar[type[Options]]
+    accepts: ClassVar[Accepts] = Accepts()
+    paper: ClassVar[str] = ""
+    libraries: ClassVar[tuple[str, ...]] = ("torch", "transformers")
+    """Distributions whose versions shape the result; they are part of the product's key."""
+    needs_data: ClassVar[tuple[str, ...]] = ()
+    """Splits without which it cannot work."""
+    serves: ClassVar[tuple[str, ...]] = ()
+    """Tasks it can work for; empty for any."""
+    extra: ClassVar[str | None] = None
+    """The extra of the toolkit it needs, named in the error where an import fails."""
+
+    @classmethod
+    def produces(cls, traits: Traits, options: O, task: str) -> Traits:
+        """Traits of what it makes from an input of ``traits``: by default the same, for the step's task."""
+        return replace(traits, task=task)
+
+    @classmethod
+    def check(cls, options: O) -> list[tuple[str, str, str]]:
+        """Mistakes in options that pydantic cannot say: (option name, message, hint)."""
+        return []
+
+    @abstractmethod
+    def apply(self, context: Context[O]) -> Made:
+        """Make the model in ``context.output``. Raises CompressError for what the user can mend."""

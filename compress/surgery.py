@@ -1,0 +1,232 @@
+"""Cutting a model: whole layers, feed-forward neurons, attention heads, each with every tensor coupled to it.
+
+A cut takes the indices to keep (choosing them is the caller's), cuts the coupled tensors, then the attributes that
+count them, then checks the shapes. When all cuts are made, ``settle`` writes into the config what a stock config can
+express and returns the rest as *edits*: JSON-ready dicts that hold module paths and counts, no weights. ``replay``
+gives an empty model built from that config the same shapes, without knowing the architecture.
+
+Edits describe the model as it is, not its history: they stay right when a pruned model is pruned again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from huggingface_hub.errors import StrictDataclassError
+from torch import nn
+from transformers import PreTrainedModel
+
+from compress.architecture import Architecture, AttentionLayout, FeedForwardLayout, Layout
+from compress.errors import CompressError
+from compress.sizes import sizes
+
+Edit = dict[str, Any]
+
+
+def blocks_of(model: PreTrainedModel, layout: Layout) -> list[nn.Module]:
+    """The transformer blocks of ``model``, first to last."""
+    return list(model.get_submodule(_blocks_path(model, layout)).children())
+
+
+def feed_forward_widths(model: PreTrainedModel, layout: Layout) -> list[int]:
+    """Feed-forward width of each block."""
+    return [_linear(b, layout.feed_forward.output).in_features for b in blocks_of(model, layout)]
+
+
+def head_size_of(model: PreTrainedModel, architecture: type[Architecture]) -> int:
+    """Width of one head. Raises CompressError where the config does not say."""
+    size = sizes(model.config, [architecture]).head_size
+    if size is None:
+        raise CompressError(f"the config of this {model.config.model_type} model does not say how wide a head is")
+    return size
+
+
+def head_counts(model: PreTrainedModel, layout: Layout, head_size: int) -> list[tuple[int, int]]:
+    """(query heads, key and value heads) of each block."""
+    return [_head_counts(b, layout.attention, head_size) for b in blocks_of(model, layout)]
+
+
+def keep_layers(model: PreTrainedModel, layout: Layout, indices: Sequence[int]) -> None:
+    """Keep the blocks at ``indices`` (ascending) in place; the config counts them, so that no edit is needed."""
+    path = _blocks_path(model, layout)
+    blocks = blocks_of(model, layout)
+    kept = _checked(indices, len(blocks), f"layers of {path}")
+    parent, _, name = path.rpartition(".")
+    setattr(model.get_submodule(parent), name, nn.ModuleList(blocks[i] for i in kept))
+    for new, old in enumerate(kept):
+        for module in blocks[old].modules():
+            # The place of a layer's keys and values in the cache.
+            if hasattr(module, "layer_idx"):
+                module.layer_idx = new
+    config = model.config
+    if getattr(config, "layer_types", None):
+        config.layer_types = [config.layer_types[i] for i in kept]
+    config.num_hidden_layers = len(kept)
+
+
+def keep_feed_forward(model: PreTrainedModel, layout: Layout, block: int, indices: Sequence[int]) -> Edit:
+    """Keep the feed-forward neurons ``indices`` (ascending) of block number ``block``; the edit that repeats it."""
+    path = f"{_blocks_path(model, layout)}.{block}"
+    _cut_feed_forward(model.get_submodule(path), path, layout.feed_forward, indices)
+    return _feed_forward_edit(path, layout.feed_forward, len(indices))
+
+
+def keep_heads(model: PreTrainedModel, layout: Layout, block: int, heads: Sequence[int], head_size: int) -> Edit:
+    """Keep the query heads ``heads`` (ascending) of block number ``block``; the edit that repeats it.
+
+    Where query heads share key and value heads, ``heads`` must hold whole groups. Raises CompressError otherwise."""
+    path = f"{_blocks_path(model, layout)}.{block}"
+    _cut_heads(model.get_submodule(path), path, layout.attention, heads, head_size)
+    return _heads_edit(path, layout.attention, len(heads), head_size)
+
+
+def settle(model: PreTrainedModel, architecture: type[Architecture]) -> list[Edit]:
+    """Write into the model's config every shape it can express; edits for the others come back, none for a stock model.
+
+    One feed-forward width for all blocks, and one head count for all where the architecture states its head size and
+    the config accepts the count, are stock."""
+    layout = architecture.layout
+    if layout is None:
+        raise CompressError(f"architecture {architecture.name} has no layout, so that nothing of it can be cut")
+    head_size = head_size_of(model, architecture)
+    widths, counts = feed_forward_widths(model, layout), head_counts(model, layout, head_size)
+    if len(set(widths)) == 1:
+        setattr(model.config, architecture.sizes["feed_forward"], widths[0])
+    if len(set(counts)) == 1 and architecture.states_head_size:
+        _state_heads(model, architecture, *counts[0], head_size)
+    stock = sizes(model.config, [architecture])
+    expected = (stock.heads, stock.key_value_heads or stock.heads)
+    path = _blocks_path(model, layout)
+    edits = [_feed_forward_edit(f"{path}.{i}", layout.feed_forward, width)
+             for i, width in enumerate(widths) if width != stock.feed_forward]
+    return edits + [_heads_edit(f"{path}.{i}", layout.attention, count[0], head_size)
+                    for i, count in enumerate(counts) if count != expected]
+
+
+def replay(model: PreTrainedModel, edits: Sequence[Mapping[str, Any]]) -> None:
+    """Give ``model``, fresh from its config and possibly without memory (meta device), the shapes that ``edits`` say.
+
+    Raises CompressError for an edit that does not fit the model."""
+    for edit in edits:
+        path = edit["block"]
+        try:
+            block = model.get_submodule(path)
+        except AttributeError as error:
+            raise CompressError(f"an edit names {path}, which this model does not have") from error
+        kept = range(edit["keep"])
+        if edit["op"] == "feed_forward":
+            _cut_feed_forward(block, path, FeedForwardLayout(tuple(edit["inputs"]), edit["output"]), kept)
+        elif edit["op"] == "heads":
+            names = (edit[name] for name in ("query", "key", "value", "output"))
+            counts = tuple((module, name, unit) for module, name, unit in edit["counts"])
+            _cut_heads(block, path, AttentionLayout(*names, counts), kept, edit["head_size"])
+        else:
+            raise CompressError(f"{path}: unknown edit {edit['op']!r}; it was written by another release of compress")
+
+
+def _cut_feed_forward(block: nn.Module, path: str, layout: FeedForwardLayout, indices: Sequence[int]) -> None:
+    width = _linear(block, layout.output).in_features
+    kept = _checked(indices, width, f"feed-forward neurons of {path}")
+    for name in layout.inputs:
+        _cut_rows(_linear(block, name), kept)
+    _cut_columns(_linear(block, layout.output), kept)
+    _check_widths(block, path, layout.inputs, layout.output, len(kept))
+
+
+def _cut_heads(block: nn.Module, path: str, layout: AttentionLayout, heads: Sequence[int], head_size: int) -> None:
+    queries, shared = _head_counts(block, layout, head_size)
+    kept = _checked(heads, queries, f"heads of {path}")
+    group = queries // shared
+    shared_kept = sorted({head // group for head in kept})
+    if len(kept) != group * len(shared_kept):
+        raise CompressError(f"{path}: {group} query heads share a key and value head; keep them in whole groups")
+    rows, shared_rows = _rows_of(kept, head_size), _rows_of(shared_kept, head_size)
+    _cut_rows(_linear(block, layout.query), rows)
+    _cut_rows(_linear(block, layout.key), shared_rows)
+    _cut_rows(_linear(block, layout.value), shared_rows)
+    _cut_columns(_linear(block, layout.output), rows)
+    for module, attribute, unit in layout.counts:
+        setattr(block.get_submodule(module), attribute, {"heads": len(kept), "width": len(rows)}[unit])
+    _check_widths(block, path, (layout.query,), layout.output, len(rows))
+    _check_widths(block, path, (layout.key, layout.value), None, len(shared_rows))
+
+
+def _rows_of(heads: Sequence[int], head_size: int) -> list[int]:
+    return [head * head_size + i for head in heads for i in range(head_size)]
+
+
+def _cut_rows(linear: nn.Linear, kept: Sequence[int]) -> None:
+    linear.weight = _select(linear.weight, 0, kept)
+    if linear.bias is not None:
+        linear.bias = _select(linear.bias, 0, kept)
+    linear.out_features = len(kept)
+
+
+def _cut_columns(linear: nn.Linear, kept: Sequence[int]) -> None:
+    linear.weight = _select(linear.weight, 1, kept)
+    linear.in_features = len(kept)
+
+
+def _select(parameter: nn.Parameter, dim: int, kept: Sequence[int]) -> nn.Parameter:
+    index = torch.tensor(list(kept), dtype=torch.long, device=parameter.device)
+    return nn.Parameter(parameter.detach().index_select(dim, index), requires_grad=parameter.requires_grad)
+
+
+def _feed_forward_edit(path: str, layout: FeedForwardLayout, keep: int) -> Edit:
+    return {"op": "feed_forward", "block": path, "keep": keep, "inputs": list(layout.inputs), "output": layout.output}
+
+
+def _heads_edit(path: str, layout: AttentionLayout, keep: int, head_size: int) -> Edit:
+    return {"op": "heads", "block": path, "keep": keep, "head_size": head_size, "query": layout.query,
+            "key": layout.key, "value": layout.value, "output": layout.output,
+            "counts": [list(count) for count in layout.counts]}
+
+
+def _state_heads(model: PreTrainedModel, architecture: type[Architecture], heads: int, shared: int, size: int) -> None:
+    """Write the head counts into the config if it accepts them (llama's refuses heads that do not divide hidden)."""
+    keys = architecture.sizes
+    values = {keys["heads"]: heads, keys["key_value_heads"]: shared, keys["head_size"]: size}
+    try:
+        type(model.config).from_dict({**model.config.to_dict(), **values})
+    except (ValueError, StrictDataclassError):
+        return
+    for key, value in values.items():
+        setattr(model.config, key, value)
+
+
+def _head_counts(block: nn.Module, layout: AttentionLayout, head_size: int) -> tuple[int, int]:
+    rows = [_linear(block, name).out_features for name in (layout.query, layout.key)]
+    if any(r % head_size for r in rows) or rows[0] % rows[1]:
+        raise CompressError(f"{layout.query} and {layout.key} have {rows} rows, which are not heads of {head_size}")
+    return rows[0] // head_size, rows[1] // head_size
+
+
+def _blocks_path(model: PreTrainedModel, layout: Layout) -> str:
+    prefix = model.base_model_prefix
+    return f"{prefix}.{layout.blocks}" if prefix and hasattr(model, prefix) else layout.blocks
+
+
+def _linear(block: nn.Module, name: str) -> nn.Linear:
+    module = block.get_submodule(name)
+    if not isinstance(module, nn.Linear):
+        raise CompressError(f"{name} is a {type(module).__name__}; only torch.nn.Linear can be cut")
+    return module
+
+
+def _checked(indices: Sequence[int], size: int, what: str) -> list[int]:
+    kept = list(indices)
+    if not kept or kept != sorted(set(kept)) or kept[0] < 0 or kept[-1] >= size:
+        raise CompressError(f"cannot keep {len(kept)} of {size} {what}: indices must be ascending, "
+                            f"at least one, from 0 to {size - 1}")
+    return kept
+
+
+def _check_widths(block: nn.Module, path: str, inputs: Sequence[str], output: str | None, width: int) -> None:
+    found = {name: tuple(_linear(block, name).weight.shape)[0] for name in inputs}
+    if output:
+        found[output] = tuple(_linear(block, output).weight.shape)[1]
+    wrong = [f"{name} is {got} wide" for name, got in found.items() if got != width]
+    if wrong:
+        raise CompressError(f"{path}: after the cut to {width}, " + ", ".join(wrong))

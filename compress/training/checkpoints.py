@@ -1,0 +1,54 @@
+"""Checkpoints that count only when they are complete: a marker with digests is written last, old ones go after it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from compress.artifact import digest_files, verify_files
+from compress.errors import IntegrityError
+
+MARKER = "complete.json"
+
+
+def mark_complete(checkpoint: Path) -> None:
+    """Write the marker of a checkpoint whose files are all there."""
+    draft = checkpoint / (MARKER + ".draft")
+    draft.write_text(json.dumps(digest_files(checkpoint, without=(MARKER, draft.name))), encoding="utf-8")
+    draft.replace(checkpoint / MARKER)
+
+
+def newest_complete(folder: Path) -> Path | None:
+    """The checkpoint with the highest step whose files are as marked; unmarked and damaged ones are deleted."""
+    found = sorted(folder.glob("checkpoint-*"), key=_step, reverse=True)
+    newest: Path | None = None
+    for checkpoint in found:
+        if not _is_complete(checkpoint):
+            shutil.rmtree(checkpoint)
+        elif newest is None:
+            newest = checkpoint
+    return newest
+
+
+def keep_only(folder: Path, keep: set[Path]) -> None:
+    """Delete every checkpoint of ``folder`` that is not in ``keep``."""
+    names = {path.name for path in keep}
+    for checkpoint in folder.glob("checkpoint-*"):
+        if checkpoint.name not in names:
+            shutil.rmtree(checkpoint)
+
+
+def _is_complete(checkpoint: Path) -> bool:
+    marker = checkpoint / MARKER
+    if not marker.is_file():
+        return False
+    try:
+        verify_files(checkpoint, json.loads(marker.read_text(encoding="utf-8")))
+    except (IntegrityError, ValueError):
+        return False
+    return True
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rsplit("-", 1)[1])

@@ -1,0 +1,96 @@
+"""One training from options to facts."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_model
+from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
+
+from compress.errors import CompressError, UsageError
+from compress.machine import processor
+from compress.training import Loss, TrainingOptions, checkpoints
+from compress.training.trainer import OrderedTrainer, Reporter, TrainingParts
+
+_BF16_FEATURES = {"avx512_bf16", "amx_bf16"}
+
+
+def train(model: Any, context: Any, options: TrainingOptions, loss: Loss | None, text_processor: Any) -> dict[str, Any]:
+    """Facts of training ``model`` in place; see ``compress.training.fit``."""
+    set_seed(context.seed)
+    parts = TrainingParts(context, options.batch_size, loss, text_processor)
+    if not len(parts.dataset):
+        raise UsageError("the train split is empty")
+    folder = Path(context.work) / "checkpoints"
+    trainer = _trainer(model, context, options, parts, folder)
+    newest = checkpoints.newest_complete(folder)
+    if newest:
+        context.note(f"continuing from step {newest.name.rsplit('-', 1)[1]}")
+    start = time.monotonic()
+    if newest and _stopped_early(newest, options.patience):
+        _load_best(model, newest)
+    else:
+        trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+    model.eval()
+    return _facts(trainer, options, time.monotonic() - start, newest)
+
+
+def uses_bf16(precision: str) -> bool:
+    """Whether training computes in bf16. Raises CompressError where it is asked for and the hardware has none."""
+    if torch.cuda.is_available():
+        has = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        has = bool(_BF16_FEATURES & set(processor()[1]))
+    if precision == "bf16" and not has:
+        raise CompressError("precision: bf16 was asked for, and neither this processor nor a GPU has it; use auto or fp32")
+    return has and precision != "fp32"
+
+
+def _trainer(model: Any, context: Any, options: TrainingOptions, parts: TrainingParts, folder: Path) -> OrderedTrainer:
+    validates = bool(parts.validation_rows)
+    rhythm = "epoch" if validates else "no"
+    arguments = TrainingArguments(
+        output_dir=str(folder), num_train_epochs=options.epochs, learning_rate=options.learning_rate,
+        per_device_train_batch_size=options.batch_size, gradient_accumulation_steps=options.gradient_accumulation,
+        gradient_checkpointing=options.gradient_checkpointing, bf16=uses_bf16(options.precision),
+        weight_decay=options.weight_decay, warmup_steps=options.warmup, optim="adamw_torch_fused", seed=context.seed,
+        eval_strategy=rhythm, save_strategy="epoch", load_best_model_at_end=validates,
+        metric_for_best_model=f"eval_{parts.task.headline}" if validates else None,
+        greater_is_better=parts.task.higher_is_better if validates else None,
+        logging_steps=10, logging_nan_inf_filter=False, report_to=[], disable_tqdm=True, remove_unused_columns=False,
+        use_cpu=not torch.cuda.is_available(), dataloader_pin_memory=torch.cuda.is_available())
+    callbacks: list[Any] = [Reporter(context, parts.batches, parts.task.headline)]
+    if options.patience is not None:
+        if not validates:
+            raise UsageError("patience needs validation data to judge by; add a validation split or leave it out")
+        callbacks.append(EarlyStoppingCallback(options.patience))
+    return OrderedTrainer(parts, model=model, args=arguments, callbacks=callbacks)
+
+
+def _stopped_early(checkpoint: Path, patience: int | None) -> bool:
+    """Whether training had ended for lack of progress when the checkpoint was written: it must not go on."""
+    if patience is None:
+        return False
+    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    saved = state["stateful_callbacks"]["EarlyStoppingCallback"]["attributes"]
+    return int(saved["early_stopping_patience_counter"]) >= patience
+
+
+def _load_best(model: Any, checkpoint: Path) -> None:
+    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+    load_model(model, Path(state["best_model_checkpoint"]) / "model.safetensors")
+
+
+def _facts(trainer: OrderedTrainer, options: TrainingOptions, seconds: float, resumed: Path | None) -> dict[str, Any]:
+    state = trainer.state
+    steps = state.global_step
+    facts: dict[str, Any] = {"steps": steps, "precision": "bf16" if uses_bf16(options.precision) else "fp32"}
+    if resumed is None:
+        facts |= {"training_seconds": round(seconds, 2)}
+    if state.best_metric is not None:
+        facts |= {"best_validation": state.best_metric, "best_step": state.best_global_step}
+    return facts

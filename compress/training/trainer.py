@@ -1,0 +1,121 @@
+"""transformers' Trainer with what it lacks; see ``compress.training`` for the list."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from compress.errors import CompressError
+from compress.predict import predict
+from compress.processor import TextProcessor
+from compress.sessions import TorchSession
+from compress.training import Loss, checkpoints
+from compress.training.batches import BucketedBatches, Collator, FeatureDataset
+
+_CHECKPOINT_SECONDS = 600
+
+
+class OrderedTrainer(Trainer):
+    """The one trainer. ``parts`` holds what it reads besides Trainer's own arguments."""
+
+    def __init__(self, parts: TrainingParts, **arguments: Any) -> None:
+        self.parts = parts
+        super().__init__(train_dataset=parts.dataset, data_collator=parts.collator, **arguments)
+        if parts.loss is not None:
+            self.loss_is_scaled_for_ga = False
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Our batches in our order. The loader has a generator of its own: creating an iterator draws from one."""
+        loader = DataLoader(self.parts.dataset, batch_sampler=self.parts.batches, collate_fn=self.parts.collator,
+                            generator=torch.Generator().manual_seed(0), pin_memory=self.args.dataloader_pin_memory)
+        return self.accelerator.prepare(loader)  # type: ignore[no-any-return]
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False,
+                     num_items_in_batch: Any = None) -> Any:
+        """The stage's loss where it has one, else the model's own."""
+        indices = inputs.pop("indices")
+        if self.parts.loss is not None:
+            return self.parts.loss(model, inputs, indices)
+        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+
+    def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Trainer's step. Raises CompressError where its loss is not finite, naming the step."""
+        loss = super().training_step(*args, **kwargs)
+        if not torch.isfinite(loss):
+            raise CompressError(f"the loss is {loss.item()} at step {self.state.global_step + 1} of {self.state.max_steps} "
+                                f"(epoch {self.state.epoch or 0:.2f}): lower learning_rate, or set precision: fp32")
+        return loss
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Quality on the validation split, predicted in the rows' order (Trainer's own bucketing reorders rows)."""
+        parts = self.parts
+        self.model.eval()
+        session = TorchSession(self.model, str(self.args.device))
+        with self.accelerator.autocast():
+            answers = predict(session, parts.task, parts.processor, parts.validation_features, parts.evaluation_batch)
+        quality = parts.task.score(answers, parts.validation_rows, parts.labels)
+        metrics = {f"eval_{name}": float(value) for name, value in quality.metrics.items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()
+        if self.is_world_process_zero():
+            folder = Path(self.args.output_dir)
+            newest = folder / f"checkpoint-{self.state.global_step}"
+            checkpoints.mark_complete(newest)
+            best = self.state.best_model_checkpoint
+            checkpoints.keep_only(folder, {newest, *([Path(best)] if best else [])})
+
+
+class TrainingParts:
+    """The data and the task that one training reads."""
+
+    def __init__(self, context: Any, batch_size: int, loss: Loss | None, processor: TextProcessor) -> None:
+        self.task, self.loss = context.task, loss
+        self.labels = context.data.labels
+        self.processor = processor
+        features = self.task.features(context.data.rows("train"), self.processor)
+        self.validation_rows = context.data.rows("validation")
+        self.validation_features = self.task.features(self.validation_rows, self.processor)
+        self.evaluation_batch = max(32, batch_size)
+        self.dataset = FeatureDataset(features)
+        self.batches = BucketedBatches([self.task.length(f) for f in features], batch_size, context.seed)
+        self.collator = Collator(self.task, self.processor, self.batches)
+
+
+class Reporter(TrainerCallback):
+    """Tells the user how far training is, names each epoch to the batches, and saves when a save is long ago."""
+
+    def __init__(self, context: Any, batches: BucketedBatches, headline: str) -> None:
+        self._context, self._batches, self._headline = context, batches, headline
+        self._values: dict[str, float] = {}
+        self._saved = time.monotonic()
+
+    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """The epoch's number decides its batches."""
+        self._batches.set_epoch(int(state.global_step // max(1, state.max_steps / state.num_train_epochs)))
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Progress, and a checkpoint when the last is ten minutes old."""
+        self._context.progress(state.global_step, state.max_steps, "", **self._values)
+        if time.monotonic() - self._saved > _CHECKPOINT_SECONDS:
+            control.should_save = True
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Count from here to the next."""
+        self._saved = time.monotonic()
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None,
+               **kwargs: Any) -> None:
+        """Keep the latest loss and quality to show."""
+        for key, shown in (("loss", "loss"), (f"eval_{self._headline}", self._headline)):
+            if logs and key in logs:
+                self._values[shown] = float(logs[key])

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+from compress_architectures import BertLike, DistilBert, LlamaLike, compress_architectures
+from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+
+from compress import surgery
+from compress.architecture import Architecture
+from compress.errors import CompressError, UsageError
+from compress.sizes import Sizes, architecture_of, sizes
+
+ALL = compress_architectures()
+MODEL_TYPES = [(a, t) for a in ALL for t in a.model_types]
+IDS = torch.tensor([[5, 6, 7, 8, 9, 10], [11, 12, 13, 14, 15, 16]])
+HEAD = 8
+
+
+def config(model_type: str, **extra):
+    values = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "vocab_size": 60, "pad_token_id": 0,
+              "max_position_embeddings": 40}
+    values["hidden_dim" if model_type == "distilbert" else "intermediate_size"] = 48
+    if model_type in LlamaLike.model_types:
+        values |= {"num_key_value_heads": 2, "head_dim": HEAD}
+    return AutoConfig.for_model(model_type, **{**values, **extra})
+
+
+def build(model_type: str, cls=AutoModel, **extra):
+    torch.manual_seed(0)
+    model = cls.from_config(config(model_type, **extra)).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.1)  # no zero biases and unit norms
+    return model
+
+
+def run(model):
+    with torch.no_grad():
+        return model(input_ids=IDS, attention_mask=torch.ones_like(IDS))[0]
+
+
+def silence(model, architecture, block, columns, part):
+    layout = getattr(architecture.layout, part)
+    with torch.no_grad():
+        surgery.blocks_of(model, architecture.layout)[block].get_submodule(layout.output).weight[:, columns] = 0
+
+
+def reload(model, tmp_path, edits):
+    """The model as an empty one of its saved config, shaped by the edits and filled strictly from the saved weights."""
+    model.save_pretrained(tmp_path)
+    edits = json.loads(json.dumps(edits))
+    with torch.device("meta"):
+        empty = type(model)(AutoConfig.from_pretrained(tmp_path))
+    surgery.replay(empty, edits)
+    shapes = {n: p.shape for n, p in empty.named_parameters()}
+    assert shapes == {n: p.shape for n, p in model.named_parameters()}
+    real = type(model)(AutoConfig.from_pretrained(tmp_path))
+    surgery.replay(real, edits)
+    real.load_state_dict(load_file(tmp_path / "model.safetensors"), strict=True)
+    return real.eval()
+
+
+@pytest.mark.parametrize(("architecture", "model_type"), MODEL_TYPES)
+def test_a_cut_of_silent_units_keeps_the_outputs_of_every_model_type(architecture, model_type):
+    model = build(model_type)
+    kept = [0, *range(2, 40)]
+    cut = sorted(set(range(48)) - set(kept))
+    silence(model, architecture, 1, cut, "feed_forward")
+    silence(model, architecture, 2, range(16, 32), "attention")  # heads 2 and 3: one group of llama's
+    before = run(model)
+    surgery.keep_feed_forward(model, architecture.layout, 1, kept)
+    surgery.keep_heads(model, architecture.layout, 2, [0, 1], HEAD)
+    torch.testing.assert_close(run(model), before, atol=1e-6, rtol=0)  # measured: 6e-8 at most
+    assert surgery.feed_forward_widths(model, architecture.layout) == [48, len(kept), 48]
+    full = (4, 2) if architecture is LlamaLike else (4, 4)
+    assert surgery.head_counts(model, architecture.layout, HEAD) == [full, full, (2, full[1] // 2)]
+
+
+@pytest.mark.parametrize(("architecture", "model_type"), MODEL_TYPES)
+def test_sizes_are_right_for_every_model_type(architecture, model_type):
+    shared = 2 if architecture is LlamaLike else None
+    assert sizes(config(model_type), ALL) == Sizes(3, 32, 4, HEAD, 48, 60, shared)
+
+
+@pytest.mark.parametrize("model_type", ["bert", "electra", "distilbert", "llama", "qwen2"])
+def test_layers_and_one_feed_forward_width_reload_without_edits(model_type, tmp_path):
+    model, architecture = build(model_type), architecture_of(model_type, ALL)
+    surgery.keep_layers(model, architecture.layout, [0, 2])
+    for block in range(2):
+        surgery.keep_feed_forward(model, architecture.layout, block, range(block, 24 + block))
+    assert surgery.settle(model, architecture) == []
+    model.save_pretrained(tmp_path)
+    again, info = AutoModel.from_pretrained(tmp_path, output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
+    torch.testing.assert_close(run(again.eval()), run(model), atol=0, rtol=0)
+    assert sizes(again.config, ALL).feed_forward == 24 and sizes(again.config, ALL).layers == 2
+
+
+def test_kept_layers_are_those_asked_for_and_are_renumbered():
+    model = build("qwen2", use_sliding_window=True, sliding_window=4, max_window_layers=1)
+    types, second = model.config.layer_types, model.layers[2]
+    assert len(set(types)) == 2
+    surgery.keep_layers(model, LlamaLike.layout, [0, 2])
+    assert model.layers[1] is second and second.self_attn.layer_idx == 1
+    assert model.config.layer_types == [types[0], types[2]]
+
+
+@pytest.mark.parametrize("model_type", ["bert", "distilbert", "llama"])
+def test_a_free_shape_is_replayed_so_that_a_strict_load_fits(model_type, tmp_path):
+    model, architecture = build(model_type, AutoModelForSequenceClassification), architecture_of(model_type, ALL)
+    edits = [surgery.keep_heads(model, architecture.layout, 0, [2, 3], HEAD),
+             surgery.keep_feed_forward(model, architecture.layout, 1, range(3, 19))]
+    settled = surgery.settle(model, architecture)
+    assert sorted(map(str, settled)) == sorted(map(str, edits))
+    torch.testing.assert_close(run(reload(model, tmp_path, settled)), run(model), atol=0, rtol=0)
+
+
+def test_a_model_that_was_cut_before_is_cut_again_and_its_edits_follow_its_layers(tmp_path):
+    model = build("bert", AutoModelForSequenceClassification)
+    surgery.keep_heads(model, BertLike.layout, 2, [1], HEAD)
+    assert surgery.settle(model, BertLike)[0]["block"] == "bert.encoder.layer.2"
+    surgery.keep_layers(model, BertLike.layout, [1, 2])
+    edits = surgery.settle(model, BertLike)
+    assert [(e["op"], e["block"], e["keep"]) for e in edits] == [("heads", "bert.encoder.layer.1", 1)]
+    torch.testing.assert_close(run(reload(model, tmp_path, edits)), run(model), atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("model_type", ["llama", "mistral", "qwen2", "qwen3"])
+def test_one_head_count_is_stock_where_the_head_size_is_stated(model_type, tmp_path):
+    model = build(model_type, num_attention_heads=8, num_key_value_heads=4, head_dim=HEAD)
+    for block in range(3):
+        surgery.keep_heads(model, LlamaLike.layout, block, [2 * block, 2 * block + 1], HEAD)
+    assert surgery.settle(model, LlamaLike) == []
+    model.save_pretrained(tmp_path)
+    again = AutoModel.from_pretrained(tmp_path).eval()
+    torch.testing.assert_close(run(again), run(model), atol=0, rtol=0)
+    assert again.config.num_attention_heads == 2 and again.config.num_key_value_heads == 1
+
+
+def test_a_head_count_that_the_config_refuses_becomes_edits(tmp_path):
+    models = {kind: build(kind, num_key_value_heads=4) for kind in ("llama", "mistral")}
+    for model in models.values():
+        for block in range(3):
+            surgery.keep_heads(model, LlamaLike.layout, block, [0, 2, 3], HEAD)  # 3 heads do not divide 32
+    assert surgery.settle(models["mistral"], LlamaLike) == []
+    edits = surgery.settle(models["llama"], LlamaLike)
+    assert len(edits) == 3 and models["llama"].config.num_attention_heads == 4
+    torch.testing.assert_close(run(reload(models["llama"], tmp_path, edits)), run(models["llama"]), atol=0, rtol=0)
+
+
+def test_settling_an_uncut_model_changes_nothing():
+    for architecture, model_type in ((BertLike, "bert"), (DistilBert, "distilbert"), (LlamaLike, "qwen3")):
+        model = build(model_type)
+        before = model.config.to_dict()
+        assert surgery.settle(model, architecture) == [] and model.config.to_dict() == before
+
+
+def test_cuts_that_make_no_sense_are_refused():
+    bert, llama = build("bert"), build("llama")
+    with pytest.raises(CompressError, match="whole groups"):
+        surgery.keep_heads(llama, LlamaLike.layout, 0, [0, 2], HEAD)
+    with pytest.raises(CompressError, match="from 0 to 3"):
+        surgery.keep_heads(bert, BertLike.layout, 0, [4], HEAD)
+    with pytest.raises(CompressError, match="ascending"):
+        surgery.keep_feed_forward(bert, BertLike.layout, 0, [3, 3])
+    with pytest.raises(CompressError, match="at least one"):
+        surgery.keep_layers(bert, BertLike.layout, [])
+
+
+def test_edits_that_do_not_fit_the_model_are_refused():
+    edit = surgery.keep_feed_forward(build("bert"), BertLike.layout, 1, range(40))
+    for change, message in (({"block": "encoder.layer.7"}, "does not have"), ({"op": "embed"}, "unknown edit 'embed'"),
+                            ({"keep": 100}, "from 0 to 47")):
+        with pytest.raises(CompressError, match=message):
+            surgery.replay(build("bert"), [{**edit, **change}])
+
+
+def test_sizes_without_an_architecture_come_from_optimum_and_are_none_where_unknown():
+    t5 = sizes(AutoConfig.for_model("t5", d_model=32, d_kv=16, num_heads=4, num_layers=2, vocab_size=60), ALL)
+    assert (t5.hidden, t5.heads, t5.head_size, t5.layers) == (32, 4, 16, 2)
+    assert sizes(AutoConfig.for_model("gpt2", n_embd=32, n_head=4), ALL).feed_forward is None
+    assert sizes(SimpleNamespace(model_type="lstm", vocab_size=60), ALL) == Sizes(None, None, None, None, None, 60)
+
+
+def test_two_architectures_for_one_model_type_are_a_usage_error():
+    class Other(Architecture):
+        name = "other"
+        model_types = ("bert",)
+
+    with pytest.raises(UsageError, match="bert, other"):
+        architecture_of("bert", [*ALL, Other])
+    assert architecture_of("unheard-of", ALL) is None

@@ -1,0 +1,68 @@
+"""Knowledge distillation into a smaller student: ``distill``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from compress import hookimpl
+from compress.options import ArtifactReference, Options
+from compress.stage import Accepts, Context, Made, Stage
+from compress.training import TrainingOptions
+
+
+class StudentOptions(Options):
+    """How the student is cut from the model that the step takes."""
+
+    layers: int | list[int] = Field(
+        description="Layers of the student: a number, taken evenly spaced from first to last, or the list of layers kept.")
+
+
+class DistillOptions(TrainingOptions):
+    """Options of ``distill``: those of training, the student's shape, and the weights of the loss's terms."""
+
+    teacher: ArtifactReference | None = Field(
+        default=None, description="Step, folder or hub id whose answers are learned; the default is the step's own input.")
+    student: StudentOptions | None = Field(
+        default=None, description="How the student is cut from the input; none: the input is trained as it is.")
+    temperature: float = Field(default=2.0, gt=0, description="Softens both sides' answers before they are compared.")
+    logits: float = Field(default=1.0, ge=0, description="Weight of the divergence from the teacher's answers.")
+    hidden: float = Field(
+        default=1.0, ge=0, description="Weight of the distance between last hidden states; 0 where widths differ.")
+    labels: float = Field(default=0.0, ge=0, description="Weight of the task's own loss on the true labels.")
+
+
+class Distill(Stage[DistillOptions]):
+    """A student learns a teacher's answers and last hidden states, which are computed once and kept in the store."""
+
+    name = "distill"
+    summary = "Train a smaller student, cut from the input, on a teacher's answers and hidden states."
+    paper = ("Hinton et al. 2015, Distilling the Knowledge in a Neural Network, section 2 (arXiv:1503.02531); "
+             "Sanh et al. 2019, DistilBERT, section 3 (arXiv:1910.01108)")
+    Options = DistillOptions
+    accepts = Accepts(trainable=True, task=True)
+    serves = ("text-classification", "token-classification")
+    needs_data = ("train", "test")
+
+    @classmethod
+    def check(cls, options: DistillOptions) -> list[tuple[str, str, str]]:
+        """Combinations that would teach nothing."""
+        found = []
+        if options.student is None and options.teacher is None:
+            found.append(("student", "the student would be its own teacher", "give student: {layers: ...} or a teacher"))
+        if options.logits == options.hidden == 0:
+            found.append(("logits", "nothing of the teacher is learned", "give logits or hidden a weight above 0"))
+        return found
+
+    def apply(self, context: Context[Any]) -> Made:
+        """Write the trained student with its tokenizer."""
+        from compress_distill.distill import distill
+
+        return distill(context)
+
+
+@hookimpl
+def compress_stages() -> list[type[Stage]]:
+    """The stages of this plugin."""
+    return [Distill]

@@ -1,0 +1,134 @@
+"""ONNX: the stages ``export.onnx`` and ``quantize.onnx``, and the engine ``onnxruntime`` that runs what they make."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from compress import hookimpl
+from compress.artifact import Artifact, Traits
+from compress.engine import Engine, Placement, Session
+from compress.errors import UsageError
+from compress.options import Options
+from compress.stage import Accepts, Context, Made, Stage
+from compress.task import Task
+
+FLOAT_FILE = "onnx/model.onnx"
+INT8_FILE = "onnx/model_quantized.onnx"
+"""Where the ecosystem looks for a model and for its int8 form."""
+
+_LIBRARIES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
+
+
+class ExportOptions(Options):
+    """Options of ``export.onnx``."""
+
+    fusions: bool = Field(
+        default=False, description="Fuse attention, normalisation and activation into ONNX Runtime's own operators: "
+                                   "often faster in float, but the file then runs in ONNX Runtime alone.")
+
+
+class QuantizeOptions(ExportOptions):
+    """Options of ``quantize.onnx``."""
+
+    mode: Literal["dynamic"] = Field(
+        default="dynamic", description="dynamic: int8 weights and embeddings; activations are quantized as they come, "
+                                       "so no calibration data are needed.")
+    per_channel: bool = Field(
+        default=False, description="One scale for each output channel of a weight instead of one for the whole weight.")
+    reduce_range: bool | Literal["auto"] = Field(
+        default="auto", description="Use 7 of 8 bits in weights, because sums overflow on processors without VNNI; "
+                                    "auto: only where the processor that quantizes is an x86 one without VNNI.")
+
+
+class ExportOnnx(Stage[ExportOptions]):
+    """A float ONNX model of a float PyTorch model of any shape, checked on other batches than the traced one."""
+
+    name: ClassVar[str] = "export.onnx"
+    summary: ClassVar[str] = "Export to ONNX in float32"
+    Options: ClassVar[type[Options]] = ExportOptions
+    accepts: ClassVar[Accepts] = Accepts(task=True)
+    libraries: ClassVar[tuple[str, ...]] = _LIBRARIES
+
+    @classmethod
+    def produces(cls, traits: Traits, options: ExportOptions, task: str) -> Traits:
+        """ONNX, float, no longer trainable. An ONNX file holds any shape, so nothing is replayed at load."""
+        return Traits(format="onnx", precision="float", shape="stock", trainable=False, task=task)
+
+    def apply(self, context: Context[ExportOptions]) -> Made:
+        """Write ``onnx/model.onnx``. Raises CompressError where it differs from the PyTorch model."""
+        from compress_onnx.make import export
+
+        source = _source(context)
+        export(context, source, context.output / FLOAT_FILE)
+        return Made(parameters=source.manifest.parameters)
+
+
+class QuantizeOnnx(Stage[QuantizeOptions]):
+    """An int8 ONNX model of a float PyTorch model or of a float ONNX model."""
+
+    name: ClassVar[str] = "quantize.onnx"
+    summary: ClassVar[str] = "Quantize weights and embeddings to int8 for ONNX Runtime"
+    Options: ClassVar[type[Options]] = QuantizeOptions
+    accepts: ClassVar[Accepts] = Accepts(formats=("pytorch", "onnx"), task=True)
+    libraries: ClassVar[tuple[str, ...]] = _LIBRARIES
+    paper: ClassVar[str] = "Jacob et al. 2018, Quantization and Training of Neural Nets, arXiv:1712.05877, section 2"
+
+    @classmethod
+    def produces(cls, traits: Traits, options: QuantizeOptions, task: str) -> Traits:
+        """ONNX, int8, no longer trainable."""
+        return replace(ExportOnnx.produces(traits, options, task), precision="int8")
+
+    def apply(self, context: Context[QuantizeOptions]) -> Made:
+        """Write ``onnx/model_quantized.onnx``. Raises CompressError where nothing is quantized or an output is not
+        finite."""
+        from compress_onnx.make import quantize
+
+        source = _source(context)
+        notes = quantize(context, source, context.output / INT8_FILE)
+        return Made(parameters=source.manifest.parameters, notes=notes)
+
+
+class OnnxRuntimeEngine(Engine):
+    """ONNX Runtime on the processor, or on a GPU where its GPU build is installed."""
+
+    name: ClassVar[str] = "onnxruntime"
+    summary: ClassVar[str] = "ONNX Runtime"
+    formats: ClassVar[tuple[str, ...]] = ("onnx",)
+    packages: ClassVar[tuple[str, ...]] = ("onnxruntime",)
+    conversion: ClassVar[str | None] = "export.onnx"
+
+    def open(self, artifact: Artifact, placement: Placement, task: Task[Any]) -> Session:
+        """A session on the artifact's ONNX file. Imports neither torch nor transformers.
+
+        Raises EnvironmentFailure where ONNX Runtime cannot use the device."""
+        from compress_onnx.session import OnnxSession
+
+        file = INT8_FILE if artifact.traits.precision == "int8" else FLOAT_FILE
+        return OnnxSession(artifact.folder / file, placement)
+
+    def devices(self) -> tuple[str, ...]:
+        """``cuda`` first where ONNX Runtime was built for it, then ``cpu``. Imports ONNX Runtime."""
+        from compress_onnx.session import devices
+
+        return devices()
+
+
+def _source(context: Context[Any]) -> Artifact:
+    if context.input is None:
+        raise UsageError("a stage that makes ONNX needs a model before it")
+    return context.input
+
+
+@hookimpl
+def compress_stages() -> list[type[Stage]]:
+    """The stages of this plugin."""
+    return [ExportOnnx, QuantizeOnnx]
+
+
+@hookimpl
+def compress_engines() -> list[type[Engine]]:
+    """The engine of this plugin."""
+    return [OnnxRuntimeEngine]

@@ -1,0 +1,250 @@
+"""The ONNX stages on a tiny BERT, and the engine on what they made."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir
+import pytest
+import torch
+from compress_onnx import FLOAT_FILE, INT8_FILE, ExportOnnx, OnnxRuntimeEngine, QuantizeOnnx, make
+from compress_onnx.graph import fuse, write_graph
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import BertConfig, BertForSequenceClassification
+
+from compress.artifact import Artifact, Manifest, Traits, digest_files
+from compress.engine import Placement
+from compress.errors import CompressError, EnvironmentFailure
+from compress.processor import TextProcessor
+from compress.sessions import TorchSession
+from compress.task import Batch, Features, Row, Task, TaskOptions
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(45))]
+ROWS = [{"id": i, "text": " ".join(f"w{(7 * i + j) % 45}" for j in range(2 + i))} for i in range(6)]
+ONE = Placement("cpu", 1)
+
+
+class Sentences(Task[TaskOptions]):
+    """The least a task needs for these stages."""
+
+    name = "text-classification"
+    optimum_name = "text-classification"
+
+    def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
+        encodings = processor.encode([row["text"] for row in rows], max_length=self.options.max_length)
+        return [{"input_ids": e.ids} for e in encodings]
+
+    def collate(self, features: Sequence[Features], processor: TextProcessor, generator: Any = None) -> Batch:
+        ids = np.zeros((len(features), max(map(self.length, features))), dtype=np.int64)
+        mask = np.zeros_like(ids)
+        for i, f in enumerate(features):
+            ids[i, :self.length(f)], mask[i, :self.length(f)] = f["input_ids"], 1
+        return {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+
+    def request(self, texts: Sequence[str]) -> list[Row]:
+        return [{"text": text} for text in texts]
+
+    labels = normalise = predictions = score = present = None  # type: ignore[assignment]
+
+
+def tiny_model(**config: Any) -> BertForSequenceClassification:
+    torch.manual_seed(0)
+    return BertForSequenceClassification(BertConfig(**{**dict(
+        vocab_size=len(WORDS), hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
+        max_position_embeddings=40, num_labels=3, initializer_range=0.3), **config})).eval()
+
+
+def tokenizer() -> TextProcessor:
+    made = Tokenizer(models.WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.Whitespace()
+    made.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    return TextProcessor(made, {"pad_token": "[PAD]"}, "bert")
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    return saved(tiny_model(), tmp_path_factory.mktemp("teacher"))
+
+
+def saved(model: BertForSequenceClassification, folder: Path) -> Artifact:
+    model.save_pretrained(folder)
+    tokenizer().save(folder)
+    return manifested(folder, Traits(task="text-classification"))
+
+
+def manifested(folder: Path, traits: Traits) -> Artifact:
+    return Artifact(folder, Manifest(traits, digest_files(folder), "step", "stage", parameters=123))
+
+
+def apply(stage: type, source: Artifact, output: Path, rows: Sequence[Row] = ROWS,
+          **options: Any) -> tuple[Artifact, Any]:
+    """The artifact that the stage makes, and what it says of it."""
+    chosen = stage.Options(**options)
+    output.mkdir(parents=True, exist_ok=True)
+    data = SimpleNamespace(rows=lambda split: list(rows) if split == "test" else []) if rows else None
+    made = stage().apply(SimpleNamespace(options=chosen, input=source, task=Sentences(TaskOptions()), data=data,
+                                         output=output))
+    return manifested(output, stage.produces(source.traits, chosen, "text-classification")), made
+
+
+@pytest.fixture(scope="module")
+def exported(teacher: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    return apply(ExportOnnx, teacher, tmp_path_factory.mktemp("exported"))[0]
+
+
+@pytest.fixture(scope="module")
+def quantized(teacher: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    return apply(QuantizeOnnx, teacher, tmp_path_factory.mktemp("quantized"), rows=())[0]
+
+
+def outputs(artifact: Artifact) -> Mapping[str, np.ndarray]:
+    task, processor = Sentences(TaskOptions()), TextProcessor.load(artifact.folder)
+    batch = task.collate(task.features(ROWS, processor), processor)
+    return OnnxRuntimeEngine().open(artifact, ONE, task).run({**batch, "labels": np.zeros(6)})
+
+
+def expected(model: BertForSequenceClassification) -> np.ndarray:
+    task, processor = Sentences(TaskOptions()), tokenizer()
+    return TorchSession(model, "cpu").run(task.collate(task.features(ROWS, processor), processor))["logits"]
+
+
+def test_an_exported_model_gives_the_logits_of_the_pytorch_model(exported: Artifact) -> None:
+    logits = outputs(exported)["logits"]
+    assert logits.dtype == np.float32
+    assert np.abs(logits - expected(tiny_model())).max() < 1e-5  # 1e-6 measured
+
+
+def test_an_exported_folder_has_one_model_file_with_its_config_and_tokenizer(exported: Artifact) -> None:
+    assert sorted(exported.manifest.files) == ["config.json", FLOAT_FILE, "tokenizer.json", "tokenizer_config.json"]
+    assert exported.traits == Traits("onnx", "float", "stock", False, "text-classification")
+    assert json.loads((exported.folder / "config.json").read_text())["hidden_size"] == 32
+
+
+def test_both_axes_of_an_exported_model_are_dynamic_and_named(exported: Artifact) -> None:
+    graph = onnx.load(exported.folder / FLOAT_FILE).graph
+    sizes = {i.name: [d.dim_param for d in i.type.tensor_type.shape.dim] for i in graph.input}
+    assert sizes == dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), ["batch", "sequence"])
+
+
+def test_an_int8_model_answers_nearly_as_the_float_one_with_int8_weights_and_embeddings(quantized: Artifact) -> None:
+    reference = expected(tiny_model())
+    assert np.abs(outputs(quantized)["logits"] - reference).max() < 0.2 * np.abs(reference).max()
+    stored = {t.name: t for t in onnx.load(quantized.folder / INT8_FILE).graph.initializer}
+    big = [t for t in stored.values() if np.prod(t.dims) >= 32 * 32]
+    embeddings = [t for t in big if "embeddings" in t.name]
+    assert len(big) == 2 * 6 + 1 + 2 and len(embeddings) == 2
+    assert {t.data_type for t in big} == {onnx.TensorProto.INT8, onnx.TensorProto.UINT8}
+    assert quantized.traits.precision == "int8" and not quantized.traits.trainable
+
+
+def test_the_parameter_count_is_inherited_and_what_was_quantized_is_noted(exported: Artifact, tmp_path: Path) -> None:
+    _, made = apply(QuantizeOnnx, exported, tmp_path, reduce_range=True)
+    assert made.parameters == 123
+    assert made.notes == {"int8_operators": 2 * 6 + 2, "reduce_range": True}
+
+
+def test_quantizing_gives_the_same_file_from_an_export_with_data_and_from_pytorch_without(
+        exported: Artifact, quantized: Artifact, tmp_path: Path) -> None:
+    again, _ = apply(QuantizeOnnx, exported, tmp_path)
+    assert again.manifest.files == quantized.manifest.files
+
+
+def test_fusing_keeps_the_logits_and_needs_onnx_runtime(exported: Artifact, tmp_path: Path) -> None:
+    graph = onnx_ir.load(exported.folder / FLOAT_FILE)
+    fuse(graph)
+    write_graph(graph, tmp_path / FLOAT_FILE)
+    tokenizer().save(tmp_path)
+    assert np.abs(outputs(replace(exported, folder=tmp_path))["logits"] - expected(tiny_model())).max() < 1e-5
+    assert "com.microsoft" in domains(tmp_path / FLOAT_FILE) - domains(exported.folder / FLOAT_FILE)
+
+
+def test_int8_operators_of_a_fused_graph_are_asked_for_by_an_option(exported: Artifact, quantized: Artifact,
+                                                                   tmp_path: Path) -> None:
+    fused, _ = apply(QuantizeOnnx, exported, tmp_path, fusions=True)
+    kinds = {node.op_type for node in onnx.load(fused.folder / INT8_FILE).graph.node}
+    assert "SkipLayerNormalization" in kinds
+    assert np.abs(outputs(fused)["logits"] - outputs(quantized)["logits"]).max() < 0.2
+
+
+def domains(file: Path) -> set[str]:
+    return {node.domain for node in onnx.load(file).graph.node}
+
+
+def test_a_file_says_nothing_of_the_machine_it_was_made_on(exported: Artifact, quantized: Artifact) -> None:
+    for content in ((exported.folder / FLOAT_FILE).read_bytes(), (quantized.folder / INT8_FILE).read_bytes()):
+        assert b".py" not in content and os.sep.encode() + b"tmp" not in content and b"stack_trace" not in content
+
+
+def test_an_export_that_differs_from_the_model_is_an_error_that_says_by_how_much(
+        exported: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = onnx_ir.load(exported.folder / FLOAT_FILE)
+    monkeypatch.setattr(make, "export_graph", lambda model, batch: graph)
+    other = saved(tiny_model(initializer_range=0.2), tmp_path / "other")
+    with pytest.raises(CompressError, match=r"'logits' of a batch of 1x4 differs from PyTorch's by .*more than 0\.001"):
+        apply(ExportOnnx, other, tmp_path / "out")
+
+
+def test_quantizing_what_has_no_weights_to_quantize_is_an_error(exported: Artifact, tmp_path: Path,
+                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(make, "quantize_graph", lambda graph, **_: graph)
+    with pytest.raises(CompressError, match="found nothing to quantize"):
+        apply(QuantizeOnnx, exported, tmp_path)
+
+
+def test_outputs_that_are_not_finite_are_an_error(exported: Artifact, tmp_path: Path) -> None:
+    shutil.copytree(exported.folder, tmp_path / "broken")
+    proto = onnx.load(exported.folder / FLOAT_FILE)
+    bias = next(t for t in proto.graph.initializer if list(t.dims) == [3])
+    bias.CopyFrom(onnx.numpy_helper.from_array(np.full(3, np.inf, dtype=np.float32), bias.name))
+    onnx.save(proto, tmp_path / "broken" / FLOAT_FILE)
+    with pytest.raises(CompressError, match="outputs are not finite: logits"):
+        apply(QuantizeOnnx, replace(exported, folder=tmp_path / "broken"), tmp_path / "out")
+
+
+@pytest.mark.parametrize(("flags", "lacks"), [("sse avx512_vnni", False), ("sse avx_vnni fma", False), ("avx2", True)])
+def test_the_range_is_reduced_only_on_processors_without_vnni(flags: str, lacks: bool, tmp_path: Path,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text(f"flags\t: {flags}\n")
+    monkeypatch.setattr(make, "Path", lambda _: info)
+    monkeypatch.setattr(make.platform, "machine", lambda: "x86_64")
+    assert make.lacks_vnni() is lacks
+    monkeypatch.setattr(make.platform, "machine", lambda: "aarch64")
+    assert not make.lacks_vnni()
+
+
+def test_a_gpu_that_onnx_runtime_was_not_built_for_is_an_error(exported: Artifact) -> None:
+    if "cuda" in OnnxRuntimeEngine().devices():
+        pytest.skip("this build of ONNX Runtime has a GPU provider")
+    with pytest.raises(EnvironmentFailure, match="is not built for cuda, it has: cpu"):
+        OnnxRuntimeEngine().open(exported, replace(ONE, device="cuda"), Sentences(TaskOptions()))
+
+
+def test_running_a_model_imports_neither_torch_nor_transformers_and_sends_no_telemetry(exported: Artifact) -> None:
+    code = f"""
+import os, sys
+from pathlib import Path
+import numpy as np
+from compress_onnx import OnnxRuntimeEngine, FLOAT_FILE
+from compress.artifact import Artifact, Manifest, Traits
+from compress.engine import Placement
+assert "onnxruntime" not in sys.modules
+artifact = Artifact(Path({str(exported.folder)!r}), Manifest(Traits("onnx"), {{}}, "", ""))
+session = OnnxRuntimeEngine().open(artifact, Placement("cpu", 1), None)
+ids = np.ones((1, 3), dtype=np.int64)
+assert session.run({{n: ids for n in session.inputs}})["logits"].shape == (1, 3)
+assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
+sys.exit("torch" in sys.modules or "transformers" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,81 @@
+"""The stage ``prune.structured``: whole layers, attention heads and feed-forward neurons are removed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pydantic import Field
+
+from compress import hookimpl
+from compress.artifact import Traits
+from compress.options import Options
+from compress.stage import Accepts, Context, Made, Stage
+from compress.training import TrainingOptions
+
+
+class StructuredOptions(Options):
+    """What to remove; at least one of ``layers``, ``feed_forward`` and ``heads`` is given."""
+
+    layers: int | list[int] | None = Field(
+        default=None,
+        description="Layers to keep: how many (those without which the loss is highest), or which ([0, 2, 4]).")
+    feed_forward: float | None = Field(
+        default=None, gt=0, lt=1,
+        description="Share of each layer's feed-forward neurons to remove; what stays is rounded to a multiple of 8.")
+    heads: float | None = Field(
+        default=None, gt=0, lt=1,
+        description="Share of each layer's attention heads to remove, rounded to whole heads (whole groups where heads "
+                    "share keys and values); one stays at least.")
+    importance_examples: int = Field(
+        default=512, ge=1, description="Training examples, drawn at random, on which importance is measured.")
+    recover: TrainingOptions | None = Field(
+        default=None, description="Training after the cut, with the options of a fine-tuning; none: no training.")
+
+
+class StructuredPruning(Stage[StructuredOptions]):
+    """Removes the units that the training loss depends on least, and stores the smaller tensors."""
+
+    name = "prune.structured"
+    summary = "Removes whole layers, attention heads and feed-forward neurons by their measured importance."
+    Options = StructuredOptions
+    accepts = Accepts(formats=("pytorch",), precisions=("float",), trainable=True, task=True)
+    paper = ("Michel et al. 2019, 'Are Sixteen Heads Really Better than One?', section 4.1 (heads); Molchanov et al. 2017, "
+             "'Pruning Convolutional Neural Networks for Resource Efficient Inference', section 2.2 (neurons); "
+             "Kim et al. 2024, 'Shortened LLaMA' (layers)")
+    needs_data = ("train",)
+
+    @classmethod
+    def produces(cls, traits: Traits, options: StructuredOptions, task: str) -> Traits:
+        """The input's traits, with a free shape where heads are cut: the plan does not know the architecture, and few
+        stock configs can express a head count. The manifest says what came of it."""
+        return replace(traits, task=task, shape="free" if options.heads is not None else traits.shape)
+
+    @classmethod
+    def check(cls, options: StructuredOptions) -> list[tuple[str, str, str]]:
+        """Options that remove nothing, or layers that cannot be kept."""
+        if options.layers is None and options.feed_forward is None and options.heads is None:
+            return [("feed_forward", "nothing is removed: layers, feed_forward and heads are all left out",
+                     "give at least one, such as feed_forward: 0.5")]
+        wrong, hint = _layers_mistake(options.layers), "give how many from 1, or their indices from 0 such as [0, 2, 4]"
+        return [("layers", wrong, hint)] if wrong else []
+
+    def apply(self, context: Context[StructuredOptions]) -> Made:
+        """The pruned model, with its tokenizer, in ``context.output``."""
+        from compress_prune.structured import prune
+
+        return prune(context)
+
+
+def _layers_mistake(layers: int | list[int] | None) -> str:
+    if isinstance(layers, int):
+        return f"{layers} layers cannot be kept" if layers < 1 else ""
+    if layers is not None and (not layers or min(layers) < 0 or layers != sorted(set(layers))):
+        return f"layers {layers} must be ascending indices, each once, at least one"
+    return ""
+
+
+@hookimpl
+def compress_stages() -> Sequence[type[Stage]]:
+    """The stage of this plugin."""
+    return [StructuredPruning]

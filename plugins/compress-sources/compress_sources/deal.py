@@ -1,0 +1,30 @@
+"""Which split a file goes to, so that no file's rows are in two splits and every split has some."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
+
+
+def deal(counts: Mapping[str, int]) -> dict[str, str]:
+    """The split of each file, from the number of rows that each has (at least 1).
+
+    The largest file first (the sha256 of its name where two are equal), each goes to the split that lacks most of its
+    share of the rows, the last ones to splits that are still empty: with three files or more, none is."""
+    total = sum(counts.values())
+    lacking = {split: share * total for split, share in SHARES.items()}
+    empty = list(SHARES)
+    dealt: dict[str, str] = {}
+    for file in _in_order(counts):
+        must_fill = len(counts) - len(dealt) <= len(empty)
+        split = max(empty if must_fill else SHARES, key=lambda name: lacking[name])
+        dealt[file] = split
+        lacking[split] -= counts[file]
+        empty = [name for name in empty if name != split]
+    return dealt
+
+
+def _in_order(counts: Mapping[str, int]) -> Sequence[str]:
+    return sorted(counts, key=lambda file: (-counts[file], hashlib.sha256(file.encode()).digest()))

@@ -1,0 +1,108 @@
+"""Comma- and tab-separated files."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from compress.errors import Mistake, UsageError
+from compress.source import Table
+from compress_sources.files import FileSource, TextFiles, decoded, head
+
+_QUOTING: dict[str, Literal[0, 3]] = {"minimal": csv.QUOTE_MINIMAL, "none": csv.QUOTE_NONE}
+_LONGEST_FIELD = 1 << 30  # csv's default, 128 Ki characters, is less than a long document
+
+Record = tuple[int, list[str]]
+"""The line on which a record starts, and its fields."""
+
+
+class DelimitedOptions(TextFiles):
+    """Options of csv and tsv files."""
+
+    header: bool = Field(
+        default=True, description="Whether the first line names the columns; without it they are named 0, 1, 2, ...")
+    quoting: Literal["minimal", "none"] = Field(
+        default="minimal",
+        description="minimal: a field that starts with a quote ends at the next one; none: a quote is plain text.")
+
+
+class Csv(FileSource[DelimitedOptions]):
+    """Rows of comma-separated files, all values strings."""
+
+    name = "csv"
+    summary = "comma-separated files with a header line"
+    Options = DelimitedOptions
+    suffixes = (".csv",)
+    delimiter: ClassVar[str] = ","
+
+    def table(self, path: Path) -> Table:
+        """One row for each record; a ragged one is a mistake."""
+        text = decoded(path, self.options.encoding)
+        with _long_fields():
+            records = list(self._records(path, text))
+        names = self._names(path, records)
+        body = records[1:] if self.options.header else records
+        ragged = [Mistake(f"{path}:{line}", f"{len(fields)} fields where {len(names)} are expected")
+                  for line, fields in body if len(fields) != len(names)]
+        if ragged:
+            raise UsageError(ragged)
+        return Table([dict(zip(names, fields, strict=True)) for _, fields in body],
+                     [f"{path.name}:{line}" for line, _ in body])
+
+    def header(self, path: Path) -> Sequence[str]:
+        """The first record's fields, or their numbers where the file has no header."""
+        try:
+            first = next(self._records(path, head(path, self.options.encoding)), None)
+        except UsageError:  # a header line beyond the head, or one that ``table`` will complain of
+            return ()
+        return () if first is None else self._columns(first[1])
+
+    def _columns(self, first: list[str]) -> list[str]:
+        return first if self.options.header else [str(i) for i in range(len(first))]
+
+    def _names(self, path: Path, records: list[Record]) -> list[str]:
+        if not records:
+            return []
+        line, first = records[0]
+        names = self._columns(first)
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise UsageError([Mistake(f"{path}:{line}", f"the header names {name!r} more than once") for name in twice])
+        return names
+
+    def _records(self, path: Path, text: str) -> Iterator[Record]:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=self.delimiter,
+                            quoting=_QUOTING[self.options.quoting], strict=True)
+        line = 1
+        try:
+            for fields in reader:
+                if fields:  # a blank line has none
+                    yield line, fields
+                line = reader.line_num + 1
+        except csv.Error as error:
+            hint = "with quoting: none a quote is plain text" if self.options.quoting == "minimal" else ""
+            raise UsageError([Mistake(f"{path}:{line}", f"cannot be read as {self.name}: {error}", hint)]) from error
+
+
+class Tsv(Csv):
+    """Rows of tab-separated files, all values strings."""
+
+    name = "tsv"
+    summary = "tab-separated files with a header line"
+    suffixes = (".tsv",)
+    delimiter = "\t"
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    before = csv.field_size_limit(_LONGEST_FIELD)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)

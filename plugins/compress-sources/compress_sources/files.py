@@ -1,0 +1,175 @@
+"""What every source of files has in common: which files there are, how bytes become text, and how mistakes are told."""
+
+from __future__ import annotations
+
+import codecs
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import Field, field_validator, model_validator
+
+from compress.artifact import sha256_file
+from compress.errors import Mistake, UsageError
+from compress.source import SPLITS, FileOptions, Source, Table
+from compress_sources.share import set_aside
+
+LISTED = 20
+"""Mistakes named one by one; of the others the number is told."""
+_HEAD = 1 << 16
+
+
+class SplitFiles(FileOptions):
+    """File options that name at least one file, with a share that is one."""
+
+    @field_validator("validation")
+    @classmethod
+    def _is_a_share(cls, value: str | float | None) -> str | float | None:
+        if isinstance(value, float) and not 0 < value < 1:
+            raise ValueError(f"is a file or a share between 0 and 1, not {value:g}")
+        return value
+
+    @model_validator(mode="after")
+    def _names_a_file(self) -> SplitFiles:
+        if isinstance(self.validation, float) and self.train is None:
+            raise ValueError("validation is a share of the training rows, and no train file is named")
+        if not (self.train or self.validation or self.test):
+            raise ValueError("names no file: give train, validation or test")
+        return self
+
+
+class TextFiles(SplitFiles):
+    """Options of files that hold text."""
+
+    encoding: str = Field(
+        default="utf-8", description="Character encoding: utf-8, latin-1, cp1252, ...; a byte order mark is dropped.")
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        try:
+            "".encode(value)
+        except LookupError as error:
+            raise ValueError(f"is not a text encoding that Python knows: {value!r}") from error
+        return value
+
+
+O = TypeVar("O", bound=SplitFiles)
+
+
+class FileSource(Source[O]):
+    """One file for each split. A subclass reads one file (``table``) and its column names (``header``)."""
+
+    @abstractmethod
+    def table(self, path: Path) -> Table:
+        """The rows of one file. Raises UsageError with a Mistake for each place that cannot be read."""
+
+    @abstractmethod
+    def header(self, path: Path) -> Sequence[str]:
+        """Column names of one file from its beginning; empty where that does not tell them."""
+
+    def identity(self) -> Mapping[str, Any]:
+        """The sha256 of each file and the options that shape rows; paths are no part of it."""
+        options = self.options.model_dump(mode="json", exclude=set(SPLITS))
+        if isinstance(self.options.validation, float):
+            options["validation"] = self.options.validation
+        files = {split: sha256_file(path) for split, path in self._files().items()}
+        return {"source": self.name, "files": files, "options": options}
+
+    def read(self) -> Mapping[str, Table]:
+        """The tables of all files, with the validation share set aside; UsageError with the mistakes of all files."""
+        tables: dict[str, Table] = {}
+        mistakes: list[Mistake] = []
+        for split, path in self._files().items():
+            try:
+                tables[split] = self._filled(path)
+            except UsageError as error:
+                mistakes += error.mistakes
+        if mistakes:
+            raise UsageError(_capped(mistakes))
+        if isinstance(self.options.validation, float):
+            tables["train"], tables["validation"] = set_aside(tables["train"], self.options.validation)
+        return {split: tables[split] for split in SPLITS if split in tables}
+
+    def columns(self) -> Mapping[str, Sequence[str]]:
+        """The columns of each file that is there and says so at its beginning."""
+        found = {split: self.header(path) for split, path in self._named().items() if path.is_file()}
+        if isinstance(self.options.validation, float) and "train" in found:
+            found["validation"] = found["train"]
+        return {split: found[split] for split in SPLITS if found.get(split)}
+
+    def _named(self) -> dict[str, Path]:
+        values = {split: getattr(self.options, split) for split in SPLITS}
+        return {split: Path(value) for split, value in values.items() if isinstance(value, str)}
+
+    def _files(self) -> dict[str, Path]:
+        files = self._named()
+        missing = [Mistake(str(path), "there is no such file", f"it is the data's {split} file")
+                   for split, path in files.items() if not path.is_file()]
+        if missing:
+            raise UsageError(missing)
+        return files
+
+    def _filled(self, path: Path) -> Table:
+        table = self.table(path)
+        if not table.rows:
+            raise UsageError([Mistake(str(path), "the file holds no rows")])
+        return table
+
+
+def decoded(path: Path, encoding: str) -> str:
+    """The file's text without a byte order mark. Raises UsageError that names each line that is not in ``encoding``."""
+    data = path.read_bytes()
+    if _marked_otherwise(data, encoding):
+        message = f"the file starts with the byte order mark of UTF-8, and encoding is {encoding}"
+        raise UsageError([Mistake(f"{path}:1", message, "leave encoding out")])
+    try:
+        return data.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise UsageError(_undecodable(path, data, encoding, error)) from error
+
+
+def head(path: Path, encoding: str) -> str:
+    """The first 64 KiB of the file as text; empty where they do not decode (``decoded`` then says why)."""
+    with path.open("rb") as stream:
+        data = stream.read(_HEAD)
+    if _marked_otherwise(data, encoding):
+        return ""
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(data).removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        return ""
+
+
+def lines_of(text: str) -> list[str]:
+    """Lines without their ends (``\\n``, ``\\r\\n``, ``\\r``); no other character ends one."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def _marked_otherwise(data: bytes, encoding: str) -> bool:
+    """latin-1 and its like decode any bytes, and would do so silently."""
+    return data.startswith(codecs.BOM_UTF8) and codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig")
+
+
+def _undecodable(path: Path, data: bytes, encoding: str, first: UnicodeDecodeError) -> list[Mistake]:
+    if "\n".encode(encoding) != b"\n":  # lines cannot be told apart without decoding
+        return [_bad_byte(path, 1, data, first.start, encoding)]
+    mistakes, start = [], 0
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        try:
+            line.decode(encoding)
+        except UnicodeDecodeError as error:
+            mistakes.append(_bad_byte(path, number, data, start + error.start, encoding))
+        start += len(line) + 1
+    return mistakes
+
+
+def _bad_byte(path: Path, line: int, data: bytes, offset: int, encoding: str) -> Mistake:
+    return Mistake(f"{path}:{line}", f"byte 0x{data[offset]:02x} at offset {offset} is not {encoding}",
+                   "save the file as UTF-8 or set encoding, for example latin-1")
+
+
+def _capped(mistakes: list[Mistake]) -> list[Mistake]:
+    rest = len(mistakes) - LISTED
+    return mistakes if rest <= 0 else [*mistakes[:LISTED], Mistake("", f"and {rest} more")]

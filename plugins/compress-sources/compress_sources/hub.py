@@ -1,0 +1,130 @@
+"""Data sets of the Hugging Face hub."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from compress.errors import EnvironmentFailure, UsageError, suggestion
+from compress.source import SPLITS, Source, SourceOptions, Table
+from compress_sources.labels import class_labels
+from compress_sources.share import set_aside
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SECONDS = 10  # to wait for the hub's answer
+
+
+class HubOptions(SourceOptions):
+    """Options of a hub data set."""
+
+    hub: str = Field(description="Id of the data set on the hub: owner/name.")
+    name: str | None = Field(default=None, description="Its configuration; needed where it has several and no default.")
+    revision: str | None = Field(
+        default=None, description="Branch, tag or commit; the default is the main branch. With a full commit, cached "
+                                  "data need no network.")
+    splits: dict[str, str] = Field(
+        default_factory=dict, description="Our split to the data set's: {train: train, validation: dev}; the default "
+                                          "takes those named train, validation and test.")
+    validation: float | None = Field(
+        default=None, gt=0, lt=1, description="Share of the training rows to set aside where there is no such split.")
+
+    @field_validator("splits")
+    @classmethod
+    def _are_ours(cls, value: dict[str, str]) -> dict[str, str]:
+        for split in value:
+            if split not in SPLITS:
+                raise ValueError(f"{split!r} is not a split: {suggestion(split, SPLITS)}")
+        return value
+
+
+class Hub(Source[HubOptions]):
+    """Rows of a hub data set at one commit; a data set that needs code of its own is refused by ``datasets``."""
+
+    name = "hub"
+    summary = "a data set of the Hugging Face hub"
+    Options = HubOptions
+    selects = "hub"
+
+    def identity(self) -> Mapping[str, Any]:
+        """The options with the revision as a commit. Raises EnvironmentFailure where the hub does not answer."""
+        return {"source": self.name, **self.options.model_dump(mode="json"), "revision": self._commit}
+
+    def read(self) -> Mapping[str, Table]:
+        """The splits as tables, with the names of class labels."""
+        tables = {split: self._table(split, rows) for split, rows in self._load().items()}
+        share = self.options.validation
+        if share is None:
+            return tables
+        if "validation" in tables or "train" not in tables:
+            raise UsageError(f"{self.options.hub}: a validation share needs a train and no validation split; "
+                             f"there are {', '.join(tables)}")
+        tables["train"], tables["validation"] = set_aside(tables["train"], share)
+        return {split: tables[split] for split in SPLITS if split in tables}
+
+    @cached_property
+    def _commit(self) -> str:
+        """The commit that ``revision`` names now."""
+        options = self.options
+        if options.revision and _COMMIT.fullmatch(options.revision):
+            return options.revision
+        from huggingface_hub import HfApi
+        from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is its HTTP client's
+            HFValidationError,
+            HTTPError,
+            RepositoryNotFoundError,
+            RevisionNotFoundError,
+        )
+
+        try:
+            info = HfApi().dataset_info(options.hub, revision=options.revision, timeout=_SECONDS)
+        except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError) as error:
+            raise UsageError(f"the hub has no data set {self._wanted}: {_one_line(error)}") from error
+        except (HTTPError, OSError) as error:  # every failure of the network is one of the two
+            raise self._unreachable(error) from error
+        return str(info.sha)
+
+    @property
+    def _wanted(self) -> str:
+        revision = self.options.revision
+        return f"{self.options.hub} at revision {revision}" if revision else self.options.hub
+
+    def _load(self) -> dict[str, Any]:
+        """Our split names to ``datasets.Dataset``."""
+        if Path(self.options.hub).exists():  # load_dataset would read that instead
+            raise UsageError(f"hub: {self.options.hub} is a path in the working directory too; run from another one")
+        if self.options.splits:
+            return {split: self._loaded(split=theirs) for split, theirs in self.options.splits.items()}
+        found = self._loaded()
+        ours = {split: found[split] for split in SPLITS if split in found}
+        if not ours:
+            raise UsageError(f"{self.options.hub} has none of the splits {', '.join(SPLITS)} but {', '.join(found)}; "
+                             "name them with splits: {train: ...}")
+        return ours
+
+    def _loaded(self, **split: str) -> Any:
+        from datasets import load_dataset
+        from datasets.exceptions import DatasetsError
+
+        try:
+            return load_dataset(self.options.hub, self.options.name, revision=self._commit, **split)
+        except ConnectionError as error:
+            raise self._unreachable(error) from error
+        except (DatasetsError, ValueError, RuntimeError) as error:  # what datasets raises for names and for scripts
+            raise UsageError(f"{self._wanted} cannot be loaded: {_one_line(error)}") from error
+
+    def _unreachable(self, error: Exception) -> EnvironmentFailure:
+        return EnvironmentFailure(f"the hub cannot be asked for {self._wanted}: {_one_line(error)}; "
+                                  "cached data need no network where revision is a full commit")
+
+    def _table(self, split: str, dataset: Any) -> Table:
+        places = [f"{self.options.hub}:{split}[{i}]" for i in range(len(dataset))]
+        return Table(dataset.to_list(), places, class_labels(dataset.features.to_dict()))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

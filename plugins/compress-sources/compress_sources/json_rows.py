@@ -1,0 +1,97 @@
+"""JSON: a list of objects, or one object a line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from compress.errors import Mistake, UsageError
+from compress.source import Table
+from compress_sources.files import FileSource, TextFiles, decoded, head, lines_of
+
+_DECODER = json.JSONDecoder()
+_SPACE = re.compile(r"[ \t\r\n]*")
+_SHAPES = "a file is one list of objects, or one object a line"
+
+Found = tuple[int, Any]
+"""A line number and the value that starts there; a Mistake where none could be read."""
+
+
+class Json(FileSource[TextFiles]):
+    """Rows of JSON files: whether a file is a list or lines of objects is told by its first character."""
+
+    name = "json"
+    summary = "a JSON list of objects, or JSON lines"
+    Options = TextFiles
+    suffixes = (".json", ".jsonl")
+
+    def table(self, path: Path) -> Table:
+        """One row for each object, with the values' own types."""
+        text = decoded(path, self.options.encoding)
+        found = list(_items(text, str(path)) if text.lstrip().startswith("[") else _line_values(text, str(path)))
+        mistakes = [_complaint(path, line, value) for line, value in found if not isinstance(value, dict)]
+        if mistakes:
+            raise UsageError(mistakes)
+        return Table([value for _, value in found], [f"{path.name}:{line}" for line, _ in found])
+
+    def header(self, path: Path) -> Sequence[str]:
+        """The keys of the first object, where it ends within the first 64 KiB."""
+        text = head(path, self.options.encoding).lstrip().removeprefix("[").lstrip()
+        try:
+            value, _ = _DECODER.raw_decode(text)
+        except json.JSONDecodeError:
+            return ()
+        return list(value) if isinstance(value, dict) else ()
+
+
+def _complaint(path: Path, line: int, value: Any) -> Mistake:
+    if isinstance(value, Mistake):
+        return value
+    return Mistake(f"{path}:{line}", f"a row is an object, not {type(value).__name__}", _SHAPES)
+
+
+def _line_values(text: str, where: str) -> Iterator[Found]:
+    for number, line in enumerate(lines_of(text), start=1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except json.JSONDecodeError as error:
+                yield number, Mistake(f"{where}:{number}:{error.colno}", error.msg, _SHAPES)
+
+
+def _items(text: str, where: str) -> Iterator[Found]:
+    """The list's items with their lines, decoded one by one, for ``json.loads`` keeps no positions."""
+    position, line, seen = _after_space(text, text.index("[") + 1), 1, 0
+    while not text.startswith("]", position):
+        line, seen = line + text.count("\n", seen, position), position
+        try:
+            value, position = _DECODER.raw_decode(text, position)
+            position = _after_separator(text, _after_space(text, position))
+        except json.JSONDecodeError as error:
+            yield error.lineno, Mistake(f"{where}:{error.lineno}:{error.colno}", error.msg, _SHAPES)
+            return
+        yield line, value
+    end = _after_space(text, position + 1)
+    if end != len(text):
+        number = text.count("\n", 0, end) + 1
+        yield number, Mistake(f"{where}:{number}", "text after the list's end", _SHAPES)
+
+
+def _after_space(text: str, position: int) -> int:
+    match = _SPACE.match(text, position)
+    return match.end() if match else position
+
+
+def _after_separator(text: str, position: int) -> int:
+    """Where the next item starts, or the closing bracket stands."""
+    if text.startswith("]", position):
+        return position
+    if not text.startswith(",", position):
+        raise json.JSONDecodeError("Expecting ',' delimiter", text, position)
+    after = _after_space(text, position + 1)
+    if text.startswith("]", after):
+        raise json.JSONDecodeError("Expecting a value after ','", text, after)
+    return after

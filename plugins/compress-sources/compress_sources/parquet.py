@@ -1,0 +1,52 @@
+"""Parquet files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from compress.errors import Mistake, UsageError
+from compress.source import Table
+from compress_sources.files import FileSource, SplitFiles
+from compress_sources.labels import class_labels
+
+
+class Parquet(FileSource[SplitFiles]):
+    """Rows of parquet files; label names that ``datasets`` wrote into the schema are found there."""
+
+    name = "parquet"
+    summary = "parquet files"
+    Options = SplitFiles
+    suffixes = (".parquet",)
+
+    def table(self, path: Path) -> Table:
+        """One row for each of the file's, places counted from 1."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            with pq.ParquetFile(path) as file:  # read_table would add columns that it finds in the path (a=1/)
+                found = file.read()
+        except (pa.ArrowException, OSError) as error:  # Arrow reports a damaged page as an OSError
+            message = str(error).splitlines()[0]
+            raise UsageError([Mistake(str(path), f"cannot be read as parquet: {message}")]) from error
+        places = [f"{path.name}:{i}" for i in range(1, found.num_rows + 1)]
+        return Table(found.to_pylist(), places, _label_names(found.schema.metadata or {}))
+
+    def header(self, path: Path) -> Sequence[str]:
+        """The schema's column names."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            return list(pq.read_schema(path).names)
+        except (pa.ArrowException, OSError):  # told by ``table``
+            return ()
+
+
+def _label_names(metadata: Mapping[bytes, bytes]) -> dict[str, Sequence[str]]:
+    """From the schema's ``huggingface`` entry, which ``Dataset.to_parquet`` and the hub write."""
+    entry: Any = json.loads(metadata.get(b"huggingface", b"{}"))
+    return class_labels((entry.get("info") or {}).get("features") or {})

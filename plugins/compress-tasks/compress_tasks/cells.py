@@ -1,0 +1,94 @@
+"""Cells of a row: texts and label names as users write them, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from compress.errors import Mistake, UsageError, suggestion
+from compress.task import Row, RowError
+
+
+def read_text(row: Row, column: str) -> str:
+    """The text of a column. Raises RowError where it is missing, empty or not text."""
+    value = row.get(column)
+    if value is None:
+        raise RowError(f"{column} is missing")
+    if not isinstance(value, str):
+        raise RowError(f"{column} is {value!r}, which is not text")
+    if not value.strip():
+        raise RowError(f"{column} is empty")
+    return value
+
+
+def label_name(value: Any, column: str = "label") -> str:
+    """A label cell as a name, surrounding spaces removed; numbers become their digits (1 and 1.0 are ``1``).
+
+    Raises RowError where it is missing or no label."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if value is None or value != value or (isinstance(value, str) and not value.strip()):
+        raise RowError(f"{column} is missing")
+    if not isinstance(value, str | int):
+        raise RowError(f"{column} {value!r} is neither a name nor a whole number")
+    return str(value).strip()
+
+
+def is_number(name: str) -> bool:
+    """Whether a label name is a whole number."""
+    return name.removeprefix("-").isdecimal()
+
+
+def sorted_names(names: Iterable[str]) -> list[str]:
+    """Distinct names in alphabetical order, or in numerical order where all of them are whole numbers."""
+    distinct = set(names)
+    return sorted(distinct, key=int) if all(map(is_number, distinct)) else sorted(distinct)
+
+
+def distinct_names(declared: Sequence[str]) -> list[str]:
+    """Declared label names in their order. Raises RowError where a name occurs twice."""
+    twice = sorted({name for name in declared if list(declared).count(name) > 1})
+    if twice:
+        raise RowError(f"label {twice[0]!r} is declared twice")
+    return list(declared)
+
+
+def names_by_split(cells: Mapping[str, Iterable[Any]]) -> list[str]:
+    """Label names that occur in the training split (in any split where there is no training split), sorted.
+
+    Raises RowError where the training split has names and another has numbers, which could only be guessed to be
+    indices."""
+    found = {split: {name for cell in values for name in _readable(cell)} for split, values in cells.items()}
+    names = found.get("train") or set().union(*found.values())
+    strangers = sorted(name for other in found.values() for name in other if is_number(name) and name not in names)
+    if strangers and not any(map(is_number, names)):
+        raise RowError(f"label {strangers[0]!r} is a number where the training split has names; state the order of the "
+                       "labels with data.labels")
+    return sorted_names(names)
+
+
+def label_index(value: Any, labels: Sequence[str], column: str = "label") -> int:
+    """Index of a label cell. A number is an index where no label's name is itself a number. Raises RowError."""
+    name = label_name(value, column)
+    if name in labels:
+        return labels.index(name)
+    if is_number(name) and not any(map(is_number, labels)) and 0 <= int(name) < len(labels):
+        return int(name)
+    hint = suggestion(name, labels)
+    raise RowError(f"{column} {name!r} is not one of the {len(labels)} labels" + (f", {hint}" if hint else ""))
+
+
+def requested(texts: Sequence[str]) -> Sequence[str]:
+    """``texts`` as they are. Raises UsageError naming each one that is empty."""
+    empty = [Mistake(f"text {i + 1}", "it is empty") for i, text in enumerate(texts) if not text.strip()]
+    if empty:
+        raise UsageError(empty)
+    return texts
+
+
+def _readable(cell: Any) -> Iterable[str]:
+    """The names in a cell; none where it cannot be read, for the row is refused by its place later."""
+    try:
+        return [label_name(value) for value in cell] if isinstance(cell, list | tuple) else [label_name(cell)]
+    except RowError:
+        return []

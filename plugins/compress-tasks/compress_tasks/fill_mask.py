@@ -1,0 +1,177 @@
+"""``fill-mask``: masked language modelling, by which encoders are pretrained.
+
+15 % of the positions are chosen; of these 80 % become the mask token, 10 % a random token and 10 % stay (Devlin et al.
+2019, section 3.1). Training draws anew each time. An evaluation draws from a generator seeded with the example's own
+ids, so the same masks come back in any batch, order and process, and models with one tokenizer are asked the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+from tokenizers import Encoding
+
+from compress.errors import UsageError
+from compress.processor import TextProcessor
+from compress.task import IGNORED, Batch, Column, Features, Prediction, Quality, Row, Task, TaskOptions
+from compress_tasks import statistics
+from compress_tasks.cells import read_text, requested
+from compress_tasks.padding import model_inputs, pad
+
+MASK = "[MASK]"
+"""What a user may write for a mask, whatever the tokenizer calls it."""
+
+_SPECIAL = ("pad", "mask", "cls", "sep", "unk", "bos", "eos")
+_TOP = 5
+
+
+class FillMaskOptions(TaskOptions):
+    """Options of ``fill-mask``."""
+
+    mask_probability: float = Field(
+        default=0.15, gt=0, lt=1, description="Share of an example's tokens that the model is asked for; at least one.")
+
+
+class FillMask(Task[FillMaskOptions]):
+    """Masked language modelling on plain text; the text itself is the reference."""
+
+    name = "fill-mask"
+    summary = "Masked language modelling: the tokens that were hidden in a text."
+    synonyms = ("mlm", "masked-lm")
+    optimum_name = "fill-mask"
+    heads = ("ForMaskedLM",)
+    columns = (Column("text", "Plain text; a row is an example."),)
+    headline = "accuracy"
+    Options = FillMaskOptions
+
+    def labels(self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None) -> list[str]:
+        """None: the vocabulary is the tokenizer's."""
+        return []
+
+    def normalise(self, row: Row, labels: Sequence[str]) -> Row:
+        """``text``. Raises RowError where it is missing or empty."""
+        return {"text": read_text(row, "text")}
+
+    def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
+        """``input_ids`` and ``maskable``, the positions of ordinary tokens. Raises UsageError without a mask token.
+
+        A request has ``masks`` instead, the positions to fill, and ``decode``, which turns ids into text."""
+        mask = _mask_token(processor)
+        texts = [row["text"].replace(MASK, mask) if row.get("request") else row["text"] for row in rows]
+        encodings = processor.encode(texts, max_length=self.options.max_length)
+        return [_request_features(row, encoding, processor) if row.get("request") else
+                model_inputs(row, encoding, processor) | {"maskable": _maskable(encoding, processor)}
+                for row, encoding in zip(rows, encodings, strict=True)]
+
+    def collate(self, features: Sequence[Features], processor: TextProcessor,
+                generator: np.random.Generator | None = None) -> Batch:
+        """Padded arrays with masks drawn; ``labels`` int64 [batch, length]: the ids that were there, IGNORED elsewhere.
+
+        Requests are left as they are and have no ``labels``."""
+        batch = pad(features, processor)
+        if any("masks" in f for f in features):
+            return batch
+        batch["labels"] = np.full_like(batch["input_ids"], IGNORED)
+        for ids, labels, f in zip(batch["input_ids"], batch["labels"], features, strict=True):
+            draws = generator or _own_generator(f)
+            positions = self._choose(f, draws)
+            labels[positions] = ids[positions]
+            _corrupt(ids, positions, _mask_id(processor), processor.tokenizer.get_vocab_size(), draws)
+        return batch
+
+    def predictions(self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]) -> list[Prediction]:
+        """``correct``, ``masked`` and ``nll`` (summed over the masked tokens, nats) of each example; for a request
+        ``top``: the five likeliest ``{token, id, score}`` at each mask."""
+        logits = outputs["logits"]  # [batch, length, vocabulary]
+        return [_top(row[f["masks"]], f) if "masks" in f else self._counted(row, f)
+                for row, f in zip(logits, batch, strict=True)]
+
+    def score(self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]) -> Quality:
+        """``accuracy`` over all masked tokens, their mean ``loss`` in nats and ``perplexity``."""
+        from compress_tasks.metrics import MaskedTokenMetric, quality
+
+        return quality(MaskedTokenMetric, [[p["correct"], p["masked"], p["nll"]] for p in predictions])
+
+    def resample(self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]) -> np.ndarray:
+        """(correct, masked) of each example, [n, 2]."""
+        return np.array([[p["correct"], p["masked"]] for p in predictions], dtype=np.float64)
+
+    def headline_of(self, counts: np.ndarray) -> np.ndarray:
+        """Accuracy for summed counts [..., 2] -> [...]."""
+        return statistics.ratio(counts)
+
+    def request(self, texts: Sequence[str]) -> list[Row]:
+        """Rows whose masks are to be filled; the texts hold the tokenizer's mask token or ``[MASK]``."""
+        return [{"text": text, "request": True} for text in requested(texts)]
+
+    def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> dict[str, Any]:
+        """The text and, for each of its masks, the likeliest tokens with their probabilities."""
+        masks = [[{"token": t["token"], "score": t["score"]} for t in top] for top in prediction["top"]]
+        return {"text": row["text"], "masks": masks}
+
+    def _choose(self, features: Features, draws: np.random.Generator) -> np.ndarray:
+        """Positions to ask for, int64: the share of the maskable ones, rounded, at least one where there is any."""
+        maskable = np.array(features["maskable"], dtype=np.int64)
+        count = max(1, round(self.options.mask_probability * len(maskable)))
+        return maskable[draws.random(len(maskable)).argsort(kind="stable")[:count]]
+
+    def _counted(self, logits: np.ndarray, features: Features) -> Prediction:
+        """The counts of an example whose masks were drawn by its own generator; ``logits`` are [length, vocabulary]."""
+        positions = self._choose(features, _own_generator(features))
+        wanted = np.array(features["input_ids"], dtype=np.int64)[positions]
+        asked = logits[positions]  # [masked, vocabulary]
+        nll = -_log_softmax(asked)[np.arange(len(wanted)), wanted]
+        return {"correct": int((asked.argmax(axis=-1) == wanted).sum()), "masked": len(wanted), "nll": float(nll.sum())}
+
+
+def _own_generator(features: Features) -> np.random.Generator:
+    return np.random.default_rng(features["input_ids"])
+
+
+def _corrupt(ids: np.ndarray, positions: np.ndarray, mask: int, vocabulary: int, draws: np.random.Generator) -> None:
+    """Change ``ids`` in place: 80 % of the positions to ``mask``, 10 % to any id of the vocabulary, 10 % stay."""
+    lot = draws.random(len(positions))
+    anything = (draws.random(len(positions)) * vocabulary).astype(np.int64)
+    ids[positions] = np.where(lot < 0.8, mask, np.where(lot < 0.9, anything, ids[positions]))
+
+
+def _mask_token(processor: TextProcessor) -> str:
+    mask = processor.token("mask")
+    if mask is None:
+        raise UsageError("the model's tokenizer has no mask token, without which there is no fill-mask")
+    return mask
+
+
+def _mask_id(processor: TextProcessor) -> int:
+    return int(processor.tokenizer.token_to_id(_mask_token(processor)))
+
+
+def _maskable(encoding: Encoding, processor: TextProcessor) -> list[int]:
+    special = {processor.token_id(kind) for kind in _SPECIAL}
+    marks = zip(encoding.ids, encoding.special_tokens_mask, strict=True)
+    return [position for position, (token, mark) in enumerate(marks) if not mark and token not in special]
+
+
+def _request_features(row: Row, encoding: Encoding, processor: TextProcessor) -> Features:
+    masks = [position for position, token in enumerate(encoding.ids) if token == _mask_id(processor)]
+    if not masks:
+        raise UsageError(f"{row['text']!r} has no {MASK} among the tokens that are kept; write it where one is missing")
+    return model_inputs(row, encoding, processor) | {"masks": masks, "decode": processor.tokenizer.decode}
+
+
+def _top(logits: np.ndarray, features: Features) -> Prediction:
+    """The likeliest tokens for ``logits`` [masks, vocabulary], best first."""
+    shares = np.exp(_log_softmax(logits))
+    best = np.argsort(-shares, axis=-1, kind="stable")[:, :_TOP]
+    return {"top": [[{"token": features["decode"]([i]).strip(), "id": i, "score": float(row[i])} for i in ids.tolist()]
+                    for row, ids in zip(shares, best, strict=True)]}
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Natural logarithms of the softmax over the last axis, in float64."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    total: np.ndarray = np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return shifted - total

@@ -1,0 +1,72 @@
+"""Entity tags: ``O``, ``B-TYPE`` and ``I-TYPE``, in the schemes IOB1 and IOB2.
+
+IOB2 opens each entity with ``B-``; IOB1 uses ``B-`` only between two touching entities of one type (Tjong Kim Sang and
+Veenstra 1999, "Representing Text Chunks", section 2). ``to_iob2`` leaves IOB2 as it is and is exact for IOB1; data that
+are neither are found by ``check_scheme``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from compress.task import RowError
+
+OUTSIDE = "O"
+Span = tuple[int, int, str]
+
+
+def entity_type(tag: str) -> str | None:
+    """The type of a tag (``PER`` of ``B-PER``), None for ``O``. Raises RowError for what is not IOB."""
+    if tag == OUTSIDE:
+        return None
+    if tag[:2] not in ("B-", "I-") or len(tag) < 3:
+        raise RowError(f"tag {tag!r} is not O, B-TYPE or I-TYPE")
+    return tag[2:]
+
+
+def openings(tags: Sequence[str]) -> list[str]:
+    """The tags that open an entity at the start, after ``O`` or after another type (not ``B-`` after its own type)."""
+    return [tag for before, tag in zip([OUTSIDE, *tags], tags, strict=False)
+            if tag != OUTSIDE and entity_type(before) != entity_type(tag)]
+
+
+def check_scheme(sentences: Mapping[str, Iterable[Sequence[str]]]) -> None:
+    """Raise RowError where the sentences of all splits, together, are neither IOB1 nor IOB2.
+
+    They are not where an ``I-`` opens one entity and a ``B-`` another."""
+    first: dict[str, str] = {}
+    for split, rows in sentences.items():
+        for i, tags in enumerate(rows):
+            for tag in openings(tags):
+                first.setdefault(tag[0], f"{tag!r} opens an entity in row {i} of {split}")
+    if len(first) == 2:
+        raise RowError(f"the tags are neither IOB1 nor IOB2: {first['I']}, {first['B']}; "
+                       "write the first tag of every entity as B-TYPE")
+
+
+def to_iob2(tags: Sequence[str]) -> list[str]:
+    """The tags with ``B-`` at the start of each entity; what is IOB2 already comes back unchanged."""
+    return ["B-" + tag[2:] if tag != OUTSIDE and entity_type(before) != entity_type(tag) else tag
+            for before, tag in zip([OUTSIDE, *tags], tags, strict=False)]
+
+
+def tag_names(types: Iterable[str]) -> list[str]:
+    """``O``, then ``B-`` and ``I-`` of each type, the types in alphabetical order."""
+    return [OUTSIDE, *(prefix + kind for kind in sorted(set(types)) for prefix in ("B-", "I-"))]
+
+
+def entities(tags: Sequence[str]) -> list[Span]:
+    """The (start, end, type) of each entity of IOB2 tags, ``end`` exclusive; an ``I-`` that continues nothing is none.
+
+    It is how seqeval reads them in strict mode."""
+    found: list[Span] = []
+    inside = ""
+    for i, tag in enumerate(tags):
+        if tag.startswith("B-"):
+            inside = tag[2:]
+            found.append((i, i + 1, inside))
+        elif inside and tag == f"I-{inside}":
+            found[-1] = (found[-1][0], i + 1, inside)
+        else:
+            inside = ""
+    return found

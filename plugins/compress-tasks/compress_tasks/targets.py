@@ -1,0 +1,194 @@
+"""What a text classifier is taught: one label, several labels, or a number; each with its head, answers and score."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from compress.task import Prediction, Quality, Row, RowError
+from compress_tasks import statistics
+from compress_tasks.cells import distinct_names, label_index, label_name, names_by_split
+
+
+class Target(ABC):
+    """A kind of label. ``problem_type`` is transformers' name for it, by which a model chooses its loss; ``dtype`` is
+    what that loss takes."""
+
+    headline: ClassVar[str]
+    problem_type: ClassVar[str]
+    dtype: ClassVar[type[np.generic]]
+
+    @abstractmethod
+    def labels(self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None) -> list[str]:
+        """Label names in order: as declared, else those of the training split, sorted."""
+
+    @abstractmethod
+    def read(self, cell: Any, labels: Sequence[str]) -> Any:
+        """The label cell of a row as a model learns it. Raises RowError."""
+
+    @abstractmethod
+    def predictions(self, logits: np.ndarray) -> list[Prediction]:
+        """Answers for logits [batch, labels]; the key ``score`` or ``scores`` holds probabilities."""
+
+    @abstractmethod
+    def score(self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]) -> Quality:
+        """Quality of the answers against what ``read`` gave."""
+
+    @abstractmethod
+    def counts(self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]) -> np.ndarray:
+        """Per-example counts [n, k] whose sums give ``headline_of``."""
+
+    @abstractmethod
+    def headline_of(self, counts: np.ndarray) -> np.ndarray:
+        """The headline metric for summed counts [..., k] -> [...]."""
+
+    @abstractmethod
+    def present(self, prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
+        """The answer with label names."""
+
+
+class SingleLabel(Target):
+    """Exactly one label; its index is learnt and answered."""
+
+    headline = "accuracy"
+    problem_type = "single_label_classification"
+    dtype = np.int64
+
+    def labels(self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None) -> list[str]:
+        return _names(rows, declared)
+
+    def read(self, cell: Any, labels: Sequence[str]) -> int:
+        return label_index(cell, labels)
+
+    def predictions(self, logits: np.ndarray) -> list[Prediction]:
+        shares = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
+        shares /= shares.sum(axis=-1, keepdims=True)
+        return [{"label": int(row.argmax()), "score": float(row.max())} for row in shares]
+
+    def score(self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]) -> Quality:
+        from compress_tasks.metrics import SingleLabelMetric, quality
+
+        return quality(SingleLabelMetric, [p["label"] for p in predictions], references, labels=labels)
+
+    def counts(self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]) -> np.ndarray:
+        return np.array([[p["label"] == r, 1] for p, r in zip(predictions, references, strict=True)], dtype=np.float64)
+
+    def headline_of(self, counts: np.ndarray) -> np.ndarray:
+        return statistics.ratio(counts)
+
+    def present(self, prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
+        return {"label": labels[prediction["label"]], "score": prediction["score"]}
+
+
+class MultiLabel(Target):
+    """Any number of labels; a 0 or 1 for each label is learnt, and those above a probability of 0.5 are answered."""
+
+    headline = "f1_micro"
+    problem_type = "multi_label_classification"
+    dtype = np.float32
+
+    def labels(self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None) -> list[str]:
+        lists = {s: [{"label": _several(r["label"])} for r in some if r.get("label") is not None]
+                 for s, some in rows.items()}
+        return _names(lists, declared)
+
+    def read(self, cell: Any, labels: Sequence[str]) -> list[int]:
+        if cell is None:
+            raise RowError("label is missing (an empty list says that there is none)")
+        chosen = {label_index(value, labels) for value in _several(cell)}
+        return [int(i in chosen) for i in range(len(labels))]
+
+    def predictions(self, logits: np.ndarray) -> list[Prediction]:
+        # In float64 exp stays finite up to 709; float32 would overflow at 89 and warn.
+        shares = 1.0 / (1.0 + np.exp(-np.clip(logits.astype(np.float64), -500, 500)))
+        chosen = [np.flatnonzero(row > 0).tolist() for row in logits]
+        return [{"labels": some, "scores": row[some].tolist()} for some, row in zip(chosen, shares, strict=True)]
+
+    def score(self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]) -> Quality:
+        from compress_tasks.metrics import MultiLabelMetric, quality
+
+        return quality(MultiLabelMetric, _indicators(predictions, labels).tolist(), references, labels=labels)
+
+    def counts(self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]) -> np.ndarray:
+        guess, truth = _indicators(predictions, labels), np.asarray(references, dtype=np.int64)
+        both = (guess & truth).sum(axis=1)
+        return np.stack([both, guess.sum(axis=1) - both, truth.sum(axis=1) - both], axis=-1).astype(np.float64)
+
+    def headline_of(self, counts: np.ndarray) -> np.ndarray:
+        return statistics.f1_of_labels(counts)
+
+    def present(self, prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
+        pairs = zip(prediction["labels"], prediction["scores"], strict=True)
+        return {"labels": [{"label": labels[i], "score": score} for i, score in pairs]}
+
+
+class Regression(Target):
+    """A number. It is learnt as it stands; Pearson's and Spearman's correlations score it, as STS-B does (Cer et al.
+    2017, section 6)."""
+
+    headline = "pearson"
+    problem_type = "regression"
+    dtype = np.float32
+
+    def labels(self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None) -> list[str]:
+        if declared:
+            raise RowError(f"labels {', '.join(declared)} are declared, but a regression has none")
+        return []
+
+    def read(self, cell: Any, labels: Sequence[str]) -> float:
+        if cell is None or cell == "":
+            raise RowError("label is missing")
+        try:
+            value = float(cell)
+        except (TypeError, ValueError):
+            raise RowError(f"label {cell!r} is not a number") from None
+        if not np.isfinite(value):
+            raise RowError(f"label {cell!r} is not finite")
+        return value
+
+    def predictions(self, logits: np.ndarray) -> list[Prediction]:
+        return [{"value": float(row[0])} for row in logits]
+
+    def score(self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]) -> Quality:
+        from compress_tasks.metrics import RegressionMetric, quality
+
+        return quality(RegressionMetric, [p["value"] for p in predictions], references)
+
+    def counts(self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]) -> np.ndarray:
+        return statistics.moments(np.array([p["value"] for p in predictions]), np.asarray(references))
+
+    def headline_of(self, counts: np.ndarray) -> np.ndarray:
+        return statistics.pearson(counts)
+
+    def present(self, prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
+        return {"value": prediction["value"]}
+
+
+TARGETS: Mapping[str, type[Target]] = {"single": SingleLabel, "multi": MultiLabel, "regression": Regression}
+
+
+def _names(rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None) -> list[str]:
+    cells = {split: [row.get("label") for row in some] for split, some in rows.items()}
+    names = distinct_names(declared) if declared else names_by_split(cells)
+    if len(names) < 2:
+        raise RowError(f"a classifier needs two labels or more, and there are {len(names)} ({', '.join(names)})")
+    return names
+
+
+def _several(cell: Any) -> list[Any]:
+    """The labels of a cell: a list as it is, text cut at semicolons (``sports;politics``), empty text as none."""
+    if isinstance(cell, list | tuple):
+        return list(cell)
+    text = label_name(cell) if cell != "" else ""
+    return [part for part in text.split(";") if part.strip()]
+
+
+def _indicators(predictions: Sequence[Prediction], labels: Sequence[str]) -> np.ndarray:
+    """int64 [n, labels], 1 where a label is answered."""
+    array = np.zeros((len(predictions), len(labels)), dtype=np.int64)
+    for row, prediction in zip(array, predictions, strict=True):
+        row[prediction["labels"]] = 1
+    return array

@@ -1,0 +1,107 @@
+"""``text-classification``: a label, several labels or a number for a text or a pair of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from compress.processor import TextProcessor
+from compress.task import Batch, Column, Features, Prediction, Quality, Row, Task, TaskOptions
+from compress_tasks.cells import read_text, requested
+from compress_tasks.padding import model_inputs, pad
+from compress_tasks.targets import TARGETS
+
+
+class TextClassificationOptions(TaskOptions):
+    """Options of ``text-classification``."""
+
+    kind: Literal["single", "multi", "regression"] = Field(
+        default="single", description="What the label column holds: `single`, one label; `multi`, a list of labels or "
+        "text with semicolons between them; `regression`, a number.")
+
+
+class TextClassification(Task[TextClassificationOptions]):
+    """One or two texts to a label. The headline depends on ``kind``: accuracy, micro F1 or Pearson's correlation."""
+
+    name = "text-classification"
+    summary = "A label, several labels or a number for a text or a pair of texts."
+    synonyms = ("sentiment-analysis",)
+    optimum_name = "text-classification"
+    heads = ("ForSequenceClassification",)
+    columns = (
+        Column("text", "The text to classify."),
+        Column("text_pair", "The second text, where a pair is classified.", required=False),
+        Column("label", "The label's name or index; several of them or a number, according to `kind`."),
+    )
+    headline = "accuracy"
+    Options = TextClassificationOptions
+
+    def __init__(self, options: TextClassificationOptions) -> None:
+        super().__init__(options)
+        self.target = TARGETS[options.kind]()
+        self.headline = self.target.headline
+
+    def labels(self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None) -> list[str]:
+        """Label names as declared, else those of the training split, sorted (numbers by value); none for a regression.
+
+        A label that only validation or test has is therefore refused with its row."""
+        return self.target.labels(rows, declared)
+
+    def normalise(self, row: Row, labels: Sequence[str]) -> Row:
+        """``text``, ``text_pair`` (None where there is none) and ``label``. Raises RowError.
+
+        The label is an index, a 0 or 1 for each label, or a float, according to ``kind``."""
+        pair = None if row.get("text_pair") is None else read_text(row, "text_pair")
+        return {"text": read_text(row, "text"), "text_pair": pair, "label": self.target.read(row.get("label"), labels)}
+
+    def head_config(self, labels: Sequence[str]) -> dict[str, Any]:
+        """Label maps (one output for a regression) and the ``problem_type`` that selects the model's loss."""
+        return {**(super().head_config(labels) or {"num_labels": 1}), "problem_type": self.target.problem_type}
+
+    def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
+        """``input_ids`` with special tokens, ``token_type_ids`` where the model takes them, ``labels``, ``id``."""
+        encodings = processor.encode([_texts(row) for row in rows], max_length=self.options.max_length)
+        return [model_inputs(row, encoding, processor) | ({"labels": row["label"]} if "label" in row else {})
+                for row, encoding in zip(rows, encodings, strict=True)]
+
+    def collate(self, features: Sequence[Features], processor: TextProcessor,
+                generator: np.random.Generator | None = None) -> Batch:
+        """Padded arrays; ``labels`` int64 [batch] for one label, float32 [batch, labels] or [batch] otherwise."""
+        batch = pad(features, processor)
+        if all("labels" in f for f in features):
+            batch["labels"] = np.array([f["labels"] for f in features], dtype=self.target.dtype)
+        return batch
+
+    def predictions(self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]) -> list[Prediction]:
+        """``label`` and ``score``; ``labels`` and ``scores``; or ``value``: according to ``kind``."""
+        return self.target.predictions(outputs["logits"])
+
+    def score(self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]) -> Quality:
+        """Accuracy, macro scores and Matthews' correlation; F1 and exact match; or correlations and errors."""
+        return self.target.score(predictions, [row["label"] for row in rows], labels)
+
+    def resample(self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]) -> np.ndarray:
+        """(correct, 1); (true positives, false positives, false negatives); or ``statistics.moments``."""
+        return self.target.counts(predictions, [row["label"] for row in rows], labels)
+
+    def headline_of(self, counts: np.ndarray) -> np.ndarray:
+        """Accuracy, micro F1 or Pearson's correlation for summed counts [..., k] -> [...]."""
+        return self.target.headline_of(counts)
+
+    def request(self, texts: Sequence[str]) -> list[Row]:
+        """A row for each text; a tab in it separates the two texts of a pair."""
+        parts = [text.split("\t", 1) for text in requested(texts)]
+        return [{"text": p[0], "text_pair": p[1] if len(p) == 2 else None} for p in parts]
+
+    def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> dict[str, Any]:
+        """The row's texts with the label's name and probability, those of each label, or the number."""
+        texts = {key: row[key] for key in ("text", "text_pair") if row.get(key) is not None}
+        return {**texts, **self.target.present(prediction, labels)}
+
+
+def _texts(row: Row) -> Any:
+    """What the tokenizer encodes: the text, or the pair of texts."""
+    return row["text"] if row.get("text_pair") is None else (row["text"], row["text_pair"])

@@ -1,0 +1,47 @@
+"""The ``torch`` engine: PyTorch artifacts run as they are."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from compress import hookimpl
+from compress.artifact import Artifact
+from compress.engine import Engine, Placement, Session
+from compress.errors import EnvironmentFailure
+from compress.task import Task
+
+
+class TorchEngine(Engine):
+    """PyTorch in eager mode, on the processor or one GPU."""
+
+    name: ClassVar[str] = "torch"
+    summary: ClassVar[str] = "PyTorch in eager mode"
+    formats: ClassVar[tuple[str, ...]] = ("pytorch",)
+    packages: ClassVar[tuple[str, ...]] = ("torch", "transformers")
+
+    def open(self, artifact: Artifact, placement: Placement, task: Task[Any]) -> Session:
+        """A session on the artifact's model, float32 where its precision is float. Sets torch's threads.
+
+        Raises EnvironmentFailure where ``placement`` names a GPU that torch does not see."""
+        import torch
+
+        from compress.models import open_model
+        from compress.sessions import TorchSession
+
+        if placement.device not in self.devices():
+            raise EnvironmentFailure(f"torch {torch.__version__} sees no {placement.device} device here; "
+                                     f"it has: {', '.join(self.devices())}")
+        torch.set_num_threads(placement.threads)
+        return TorchSession(open_model(artifact, task, placement.device), placement.device)
+
+    def devices(self) -> tuple[str, ...]:
+        """``cuda`` first where torch sees a GPU, then ``cpu``. Imports torch."""
+        import torch
+
+        return ("cuda", "cpu") if torch.cuda.is_available() else ("cpu",)
+
+
+@hookimpl
+def compress_engines() -> list[type[Engine]]:
+    """The engine of this plugin."""
+    return [TorchEngine]

@@ -1,0 +1,58 @@
+"""Stages that train on the user's data: ``pretrain`` and ``finetune``."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from compress import hookimpl
+from compress.stage import Accepts, Context, Made, Stage
+from compress.training import TrainingOptions
+
+
+class PretrainOptions(TrainingOptions):
+    """Options of ``pretrain``: those of training, and the tokenizer's."""
+
+    vocabulary: int = Field(
+        default=8000, ge=300, description="Tokens of the tokenizer that is trained for a fresh model.")
+    lowercase: bool = Field(default=False, description="Whether that tokenizer lowercases text first.")
+
+
+class Pretrain(Stage[PretrainOptions]):
+    """Masked language modelling from a fresh configuration, or continued on in-domain text."""
+
+    name = "pretrain"
+    summary = "Train a masked language model: tokenizer and model from scratch, or a given model on in-domain text."
+    paper = "Devlin et al. 2019, BERT, section 3.1 (arXiv:1810.04805)"
+    Options = PretrainOptions
+    accepts = Accepts(trainable=True, nothing=True)
+    serves = ("fill-mask",)
+    needs_data = ("train", "test")
+    libraries = ("torch", "transformers", "tokenizers")
+
+    def apply(self, context: Context[PretrainOptions]) -> Made:
+        """Write the trained model with its tokenizer."""
+        from compress_training.pretrain import pretrain
+
+        return pretrain(context)
+
+
+class Finetune(Stage[TrainingOptions]):
+    """Supervised training of a pretrained model on the task's data."""
+
+    name = "finetune"
+    summary = "Train a pretrained model, with a head for the task, on labelled data."
+    Options = TrainingOptions
+    accepts = Accepts(trainable=True)
+    needs_data = ("train", "test")
+
+    def apply(self, context: Context[TrainingOptions]) -> Made:
+        """Write the trained model with its tokenizer."""
+        from compress_training.finetune import finetune
+
+        return finetune(context)
+
+
+@hookimpl
+def compress_stages() -> list[type[Stage]]:
+    """The stages of this plugin."""
+    return [Pretrain, Finetune]

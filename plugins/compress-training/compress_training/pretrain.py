@@ -1,0 +1,44 @@
+"""Pre-training: a tokenizer and a model from a fresh configuration, or a given model continued on other text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import set_seed
+
+from compress.models import adapt_model, fresh_model, save_model
+from compress.processor import TextProcessor
+from compress.stage import Context, Made
+from compress.training import fit
+from compress_training import PretrainOptions
+from compress_training.tokenizer import train_tokenizer
+
+
+def pretrain(context: Context[PretrainOptions]) -> Made:
+    """What was made: the trained model and its tokenizer in ``context.output``."""
+    processor = _processor(context)
+    set_seed(context.seed)  # weights are drawn from the global generator
+    model = _model(context, processor)
+    facts = fit(model, context, context.options, processor=processor)
+    parameters = save_model(model, context.output)
+    processor.save(context.output)
+    return Made(parameters=parameters, notes={**facts, "vocabulary": processor.tokenizer.get_vocab_size()})
+
+
+def _processor(context: Context[PretrainOptions]) -> TextProcessor:
+    if context.input is not None:
+        return context.task.processor(context.input.folder)
+    assert context.fresh is not None  # without an input there is a fresh configuration
+    texts = (row["text"] for row in context.data.rows("train"))
+    context.progress(0, 1, "training the tokenizer")
+    return train_tokenizer(texts, context.options.vocabulary, context.options.lowercase, context.task.options.max_length,
+                           str(context.fresh["type"]))
+
+
+def _model(context: Context[PretrainOptions], processor: TextProcessor) -> Any:
+    if context.input is not None:
+        return adapt_model(context.input, context.task, ())
+    config = {**(context.fresh or {}), "vocab_size": processor.tokenizer.get_vocab_size(),
+              "pad_token_id": processor.token_id("pad"), "bos_token_id": processor.token_id("cls"),
+              "eos_token_id": processor.token_id("sep")}
+    return fresh_model(config, context.task, ()).train()
