@@ -39,7 +39,8 @@ class Manifest:
     ``files`` maps each file's relative name to its sha256; ``edits`` are the cuts replayed on the empty model at load
     (empty for a stock shape); ``parameters`` counts the float model's parameters, and is inherited by what is exported
     or quantized from it; ``needs`` names the distributions without which the folder does not load (empty for stock);
-    ``lineage`` lists the ancestors, oldest first, as ``{"step", "stage", "digest"}``; ``notes`` are facts the stage told (steps trained, heads kept).
+    ``lineage`` lists the ancestors, oldest first, as ``{"step", "stage", "digest"}``; ``notes`` are
+    facts the stage told (steps trained, heads kept).
     """
 
     traits: Traits

@@ -104,6 +104,7 @@ class _Reader:
             return self._mapping(node, path)
         if isinstance(node, SequenceNode):
             return [self.value(item, (*path, i)) for i, item in enumerate(node.value)]
+        assert isinstance(node, ScalarNode)  # there are no other nodes
         return self._scalar(node)
 
     def _mapping(self, node: MappingNode, path: Path_) -> dict[str, Any]:

@@ -52,6 +52,10 @@ class Engine(ABC):
         Raises EnvironmentFailure where the runtime or the device is missing. A process opens one engine only: it sets
         the process's threads, and the pools of two runtimes disturb each other."""
 
+    def start(self) -> None:
+        """Import the runtime, so that its memory and its seconds are not taken for the model's. ``open`` may follow
+        without it."""
+
     def devices(self) -> tuple[str, ...]:
         """The devices it can use on this machine, best first. May import the runtime."""
         return ("cpu",)

@@ -114,7 +114,8 @@ def _apply_override(document: Document, override: str, mistakes: list[Mistake]) 
     except UsageError as error:
         mistakes.extend(error.mistakes)
         return
-    parent, path = document.value, ()
+    parent: Any = document.value
+    path: Path_ = ()
     keys = dotted.split(".")
     if keys[0] == "stages" and len(keys) > 1:
         parent, path, keys = _find_step(document, keys[1:], label, mistakes)

@@ -167,7 +167,8 @@ class Runner:
                                        data.digest if data else None, self.plan.fresh)
         job = {"kind": "stage", "stage": step.entry.name, "step": step.name, "options": step.options.model_dump(mode="json"),
                "seed": step.seed, "task": step.task.as_dict(), "traits": asdict(step.traits), "store": str(self.store.root),
-               "input": str(parent.artifact.folder) if parent else None, "fresh": self.plan.fresh if parent is None else None,
+               "input": str(parent.artifact.folder) if parent else None,
+               "fresh": None if parent else self.plan.fresh,
                "references": {o: str(r.artifact.folder) for o, r in references.items()},
                "data": {"folder": str(data.folder), "digest": data.digest} if data else None}
         product, cached = self._make("artifact", ingredients, job, step.name, step.name)

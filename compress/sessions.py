@@ -31,12 +31,12 @@ class TorchSession:
         taken = {n: torch.as_tensor(a, device=self.device) for n, a in batch.items() if n in self.inputs}
         training = self.model.training
         if training:
-            self.model.eval()
+            self.model.train(False)
         try:
             with torch.inference_mode():
                 outputs = self.model(**taken, **self._switches, return_dict=True)
         finally:
             if training:
-                self.model.train()
+                self.model.train(True)
         return {n: v.float().cpu().numpy() for n, v in outputs.items()
                 if torch.is_tensor(v) and v.is_floating_point()}

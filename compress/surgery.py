@@ -32,7 +32,7 @@ def blocks_of(model: PreTrainedModel, layout: Layout) -> list[nn.Module]:
 
 def feed_forward_widths(model: PreTrainedModel, layout: Layout) -> list[int]:
     """Feed-forward width of each block."""
-    return [_linear(b, layout.feed_forward.output).in_features for b in blocks_of(model, layout)]
+    return [linear_at(b, layout.feed_forward.output).in_features for b in blocks_of(model, layout)]
 
 
 def head_size_of(model: PreTrainedModel, architecture: type[Architecture]) -> int:
@@ -48,6 +48,14 @@ def head_counts(model: PreTrainedModel, layout: Layout, head_size: int) -> list[
     return [_head_counts(b, layout.attention, head_size) for b in blocks_of(model, layout)]
 
 
+def linear_at(block: nn.Module, path: str) -> nn.Linear:
+    """The linear layer at ``path`` in ``block``. Raises CompressError where something else stands there."""
+    module = block.get_submodule(path)
+    if not isinstance(module, nn.Linear):
+        raise CompressError(f"{path} is a {type(module).__name__}; only torch.nn.Linear can be cut")
+    return module
+
+
 def keep_layers(model: PreTrainedModel, layout: Layout, indices: Sequence[int]) -> None:
     """Keep the blocks at ``indices`` (ascending) in place; the config counts them, so that no edit is needed."""
     path = _blocks_path(model, layout)
@@ -59,7 +67,7 @@ def keep_layers(model: PreTrainedModel, layout: Layout, indices: Sequence[int]) 
         for module in blocks[old].modules():
             # The place of a layer's keys and values in the cache.
             if hasattr(module, "layer_idx"):
-                module.layer_idx = new
+                module.layer_idx = new  # type: ignore[assignment]
     config = model.config
     if getattr(config, "layer_types", None):
         config.layer_types = [config.layer_types[i] for i in kept]
@@ -94,15 +102,14 @@ def settle(model: PreTrainedModel, architecture: type[Architecture]) -> list[Edi
     widths, counts = feed_forward_widths(model, layout), head_counts(model, layout, head_size)
     if len(set(widths)) == 1:
         setattr(model.config, architecture.sizes["feed_forward"], widths[0])
-    if len(set(counts)) == 1 and architecture.states_head_size:
+    if architecture.states_head_size and len(set(counts)) == 1 and counts[0] != _stated_heads(model, architecture):
         _state_heads(model, architecture, *counts[0], head_size)
-    stock = sizes(model.config, [architecture])
-    expected = (stock.heads, stock.key_value_heads or stock.heads)
+    width_stated, heads_stated = sizes(model.config, [architecture]).feed_forward, _stated_heads(model, architecture)
     path = _blocks_path(model, layout)
     edits = [_feed_forward_edit(f"{path}.{i}", layout.feed_forward, width)
-             for i, width in enumerate(widths) if width != stock.feed_forward]
+             for i, width in enumerate(widths) if width != width_stated]
     return edits + [_heads_edit(f"{path}.{i}", layout.attention, count[0], head_size)
-                    for i, count in enumerate(counts) if count != expected]
+                    for i, count in enumerate(counts) if count != heads_stated]
 
 
 def replay(model: PreTrainedModel, edits: Sequence[Mapping[str, Any]]) -> None:
@@ -119,19 +126,19 @@ def replay(model: PreTrainedModel, edits: Sequence[Mapping[str, Any]]) -> None:
         if edit["op"] == "feed_forward":
             _cut_feed_forward(block, path, FeedForwardLayout(tuple(edit["inputs"]), edit["output"]), kept)
         elif edit["op"] == "heads":
-            names = (edit[name] for name in ("query", "key", "value", "output"))
             counts = tuple((module, name, unit) for module, name, unit in edit["counts"])
-            _cut_heads(block, path, AttentionLayout(*names, counts), kept, edit["head_size"])
+            layout = AttentionLayout(edit["query"], edit["key"], edit["value"], edit["output"], counts)
+            _cut_heads(block, path, layout, kept, edit["head_size"])
         else:
             raise CompressError(f"{path}: unknown edit {edit['op']!r}; it was written by another release of compress")
 
 
 def _cut_feed_forward(block: nn.Module, path: str, layout: FeedForwardLayout, indices: Sequence[int]) -> None:
-    width = _linear(block, layout.output).in_features
+    width = linear_at(block, layout.output).in_features
     kept = _checked(indices, width, f"feed-forward neurons of {path}")
     for name in layout.inputs:
-        _cut_rows(_linear(block, name), kept)
-    _cut_columns(_linear(block, layout.output), kept)
+        _cut_rows(linear_at(block, name), kept)
+    _cut_columns(linear_at(block, layout.output), kept)
     _check_widths(block, path, layout.inputs, layout.output, len(kept))
 
 
@@ -143,10 +150,10 @@ def _cut_heads(block: nn.Module, path: str, layout: AttentionLayout, heads: Sequ
     if len(kept) != group * len(shared_kept):
         raise CompressError(f"{path}: {group} query heads share a key and value head; keep them in whole groups")
     rows, shared_rows = _rows_of(kept, head_size), _rows_of(shared_kept, head_size)
-    _cut_rows(_linear(block, layout.query), rows)
-    _cut_rows(_linear(block, layout.key), shared_rows)
-    _cut_rows(_linear(block, layout.value), shared_rows)
-    _cut_columns(_linear(block, layout.output), rows)
+    _cut_rows(linear_at(block, layout.query), rows)
+    _cut_rows(linear_at(block, layout.key), shared_rows)
+    _cut_rows(linear_at(block, layout.value), shared_rows)
+    _cut_columns(linear_at(block, layout.output), rows)
     for module, attribute, unit in layout.counts:
         setattr(block.get_submodule(module), attribute, {"heads": len(kept), "width": len(rows)}[unit])
     _check_widths(block, path, (layout.query,), layout.output, len(rows))
@@ -169,7 +176,7 @@ def _cut_columns(linear: nn.Linear, kept: Sequence[int]) -> None:
     linear.in_features = len(kept)
 
 
-def _select(parameter: nn.Parameter, dim: int, kept: Sequence[int]) -> nn.Parameter:
+def _select(parameter: torch.Tensor, dim: int, kept: Sequence[int]) -> nn.Parameter:
     index = torch.tensor(list(kept), dtype=torch.long, device=parameter.device)
     return nn.Parameter(parameter.detach().index_select(dim, index), requires_grad=parameter.requires_grad)
 
@@ -182,6 +189,11 @@ def _heads_edit(path: str, layout: AttentionLayout, keep: int, head_size: int) -
     return {"op": "heads", "block": path, "keep": keep, "head_size": head_size, "query": layout.query,
             "key": layout.key, "value": layout.value, "output": layout.output,
             "counts": [list(count) for count in layout.counts]}
+
+
+def _stated_heads(model: PreTrainedModel, architecture: type[Architecture]) -> tuple[int | None, int | None]:
+    stated = sizes(model.config, [architecture])
+    return stated.heads, stated.key_value_heads or stated.heads
 
 
 def _state_heads(model: PreTrainedModel, architecture: type[Architecture], heads: int, shared: int, size: int) -> None:
@@ -197,7 +209,7 @@ def _state_heads(model: PreTrainedModel, architecture: type[Architecture], heads
 
 
 def _head_counts(block: nn.Module, layout: AttentionLayout, head_size: int) -> tuple[int, int]:
-    rows = [_linear(block, name).out_features for name in (layout.query, layout.key)]
+    rows = [linear_at(block, name).out_features for name in (layout.query, layout.key)]
     if any(r % head_size for r in rows) or rows[0] % rows[1]:
         raise CompressError(f"{layout.query} and {layout.key} have {rows} rows, which are not heads of {head_size}")
     return rows[0] // head_size, rows[1] // head_size
@@ -206,13 +218,6 @@ def _head_counts(block: nn.Module, layout: AttentionLayout, head_size: int) -> t
 def _blocks_path(model: PreTrainedModel, layout: Layout) -> str:
     prefix = model.base_model_prefix
     return f"{prefix}.{layout.blocks}" if prefix and hasattr(model, prefix) else layout.blocks
-
-
-def _linear(block: nn.Module, name: str) -> nn.Linear:
-    module = block.get_submodule(name)
-    if not isinstance(module, nn.Linear):
-        raise CompressError(f"{name} is a {type(module).__name__}; only torch.nn.Linear can be cut")
-    return module
 
 
 def _checked(indices: Sequence[int], size: int, what: str) -> list[int]:
@@ -224,9 +229,9 @@ def _checked(indices: Sequence[int], size: int, what: str) -> list[int]:
 
 
 def _check_widths(block: nn.Module, path: str, inputs: Sequence[str], output: str | None, width: int) -> None:
-    found = {name: tuple(_linear(block, name).weight.shape)[0] for name in inputs}
+    found = {name: linear_at(block, name).weight.shape[0] for name in inputs}
     if output:
-        found[output] = tuple(_linear(block, output).weight.shape)[1]
+        found[output] = linear_at(block, output).weight.shape[1]
     wrong = [f"{name} is {got} wide" for name, got in found.items() if got != width]
     if wrong:
         raise CompressError(f"{path}: after the cut to {width}, " + ", ".join(wrong))

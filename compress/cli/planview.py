@@ -51,7 +51,8 @@ def _state(step: Step, plan: Plan, store: Store, digests: Mapping[str, str | Non
 
 def print_plan(described: Mapping[str, Any], console: Console) -> None:
     """Print the plan as a table."""
-    console.print(Text(f"{described['name']}: {described['task']['name']}, reference {described['reference'] or 'not known yet'}"))
+    reference = described["reference"] or "not known yet"
+    console.print(Text(f"{described['name']}: {described['task']['name']}, reference {reference}"))
     table = Table("step", "stage", "from", "makes", "options", "state")
     for step in described["steps"]:
         traits = step["traits"]

@@ -51,6 +51,7 @@ def open_probe(job: dict[str, Any], registry: Registry) -> Probe:
     features = task.features(rows, processor)
     device = job.get("device") or engine.devices()[0]
     placement = Placement(device, int(os.environ["OMP_NUM_THREADS"]))
+    engine.start()
     before, start = psutil.Process().memory_info().rss, time.perf_counter()
     session = engine.open(artifact, placement, task)
     seconds = time.perf_counter() - start

@@ -54,7 +54,8 @@ class Resolver:
     def task(self, value: Any, path: _Path) -> TaskChoice | None:
         """The task that ``value`` (a name, or a mapping from it to options) stands for."""
         if isinstance(value, str):
-            name, options, inner = value, {}, path
+            name, inner = value, path
+            options: Any = {}
         elif isinstance(value, dict) and len(value) == 1:
             name, options = next(iter(value.items()))
             options, inner = options or {}, (*path, name)

@@ -59,11 +59,10 @@ def _by_location(error: ValidationError, values: Mapping[str, Any]) -> dict[tupl
 def _existing(loc: tuple[str | int, ...], values: Any) -> tuple[str | int, ...]:
     out: tuple[str | int, ...] = ()
     for key in loc:
-        if isinstance(values, Mapping) and key in values or (
-                isinstance(values, list) and isinstance(key, int) and key < len(values)):
-            values, out = values[key], (*out, key)
-        else:
+        is_item = isinstance(values, list) and isinstance(key, int) and key < len(values)
+        if not is_item and not (isinstance(values, Mapping) and key in values):
             break
+        values, out = values[key], (*out, key)
     return out
 
 

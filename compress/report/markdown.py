@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from compress.report.table import absences, quantity, results_table
+from compress.report.table import absences, quantity, results_table, show
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -14,7 +14,8 @@ def markdown(report: Mapping[str, Any]) -> str:
     parts = [f"# {_escape(report['name'])}", _summary(report), _table(headers, rows)]
     if absences(report):
         parts.append("Not measured here:\n\n" + "\n".join(f"- {_escape(line)}" for line in absences(report)))
-    parts += [_conditions(report), _per_class(report), "## Recipe\n\n" + _fenced(report["recipe"], "yaml"), _environment(report)]
+    recipe = "## Recipe\n\n" + _fenced(report["recipe"], "yaml")
+    parts += [_conditions(report), _per_class(report), recipe, _environment(report)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -22,9 +23,9 @@ def _summary(report: Mapping[str, Any]) -> str:
     reference = report["reference"]
     text = f"State: {report['state']}. Every number was measured on the artifact as saved, reloaded in a fresh process."
     if reference:
-        text += f" The reference is `{_escape(reference)}`, run by eager PyTorch in float32"
+        text += f" The reference is {_escape(reference)}, run by eager PyTorch in float32"
         fastest = report["fastest_float_engine"]
-        text += f"; its fastest float engine here is `{_escape(fastest)}`." if fastest else "."
+        text += f"; its fastest float engine here is {_escape(fastest)}." if fastest else "."
     return text
 
 
@@ -39,10 +40,12 @@ def _conditions(report: Mapping[str, Any]) -> str:
         for name, m in step["measurements"].items():
             if m["title"] and m["conditions"]:
                 said = ", ".join(f"{k} {v}" for k, v in m["conditions"].items())
-                spread = f" [{quantity(m['low'], m['unit'])}, {quantity(m['high'], m['unit'])}]" if m["low"] is not None else ""
-                value = quantity(m["value"], m["unit"]) if m["value"] is not None else "absent"
-                lines.append(f"- `{_escape(step['name'])}` {_escape(name)} {value}{spread}: {_escape(said)}")
+                lines.append(f"- {_escape(step['name'])} {_escape(name)} {show(m)}{_spread(m)}: {_escape(said)}")
     return "## How it was measured\n\n" + "\n".join(lines) if lines else ""
+
+
+def _spread(m: Mapping[str, Any]) -> str:
+    return f" [{quantity(m['low'], m['unit'])}, {quantity(m['high'], m['unit'])}]" if m["low"] is not None else ""
 
 
 def _per_class(report: Mapping[str, Any]) -> str:

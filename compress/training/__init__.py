@@ -1,7 +1,7 @@
 """Training, for every stage that trains: transformers' Trainer wrapped once.
 
-What the wrapper adds: batches bucketed by length, bf16 where the hardware has it, checkpoints that count only when they
-are complete, an exact resume, a stop at the first loss that is not finite, evaluation in the order of the rows.
+What the wrapper adds: batches bucketed by length, bf16 where the hardware is faster in it, checkpoints that count only
+when they are complete, an exact resume, a stop at the first loss that is not finite, evaluation in the order of the rows.
 This module is light; torch is imported when ``fit`` is called.
 """
 
@@ -25,7 +25,8 @@ class TrainingOptions(Options):
     gradient_checkpointing: bool = Field(
         default=False, description="Compute activations again in the backward pass: less memory, slower.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        default="auto", description="Arithmetic of the forward pass; auto takes bf16 where the processor or GPU has it.")
+        default="auto",
+        description="Arithmetic of the forward pass; auto takes bf16 where the processor or GPU is faster in it.")
     weight_decay: float = Field(default=0.01, ge=0, le=1, description="Decoupled weight decay of AdamW.")
     warmup: float = Field(default=0.06, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
     patience: int | None = Field(
@@ -41,8 +42,9 @@ def fit(model: Any, context: Any, options: TrainingOptions, *, loss: Loss | None
         processor: Any = None) -> dict[str, Any]:
     """Facts of training ``model`` in place on the train split of ``context``: steps, seconds, the best quality.
 
-    The loss is the model's own where none is given, and the processor that of the input. With a validation split the weights of the epoch with the best quality
-    are kept. Continues from the newest complete checkpoint in ``context.work``. Raises CompressError at the first loss
+    The loss is the model's own where none is given, and the processor that of the input. With a validation split the
+    weights of the epoch with the best quality are kept.
+    Continues from the newest complete checkpoint in ``context.work``. Raises CompressError at the first loss
     that is not finite."""
     from compress.training.loop import train
 

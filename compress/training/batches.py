@@ -52,8 +52,8 @@ class BucketedBatches(Sampler[list[int]]):
         generator = np.random.default_rng([self.seed, self.epoch])
         order = generator.permutation(len(self.lengths))
         pool = _POOL * self.batch_size
-        sorted_pools = [p[np.argsort(self.lengths[p], kind="stable")] for p in np.split(order, range(pool, len(order), pool))]
-        positions = np.concatenate(sorted_pools)
+        pools = np.split(order, range(pool, len(order), pool))
+        positions = np.concatenate([p[np.argsort(self.lengths[p], kind="stable")] for p in pools])
         batches = np.split(positions, range(self.batch_size, len(positions), self.batch_size))
         for i in generator.permutation(len(batches)):
             yield batches[i].tolist()

@@ -11,12 +11,10 @@ import torch
 from safetensors.torch import load_model
 from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
 
-from compress.errors import CompressError, UsageError
+from compress.errors import UsageError
 from compress.machine import processor
 from compress.training import Loss, TrainingOptions, checkpoints
 from compress.training.trainer import OrderedTrainer, Reporter, TrainingParts
-
-_BF16_FEATURES = {"avx512_bf16", "amx_bf16"}
 
 
 def train(model: Any, context: Any, options: TrainingOptions, loss: Loss | None, text_processor: Any) -> dict[str, Any]:
@@ -40,14 +38,12 @@ def train(model: Any, context: Any, options: TrainingOptions, loss: Loss | None,
 
 
 def uses_bf16(precision: str) -> bool:
-    """Whether training computes in bf16. Raises CompressError where it is asked for and the hardware has none."""
+    """Whether training computes in bf16: as asked, and for ``auto`` where it is faster here."""
+    if precision != "auto":
+        return precision == "bf16"
     if torch.cuda.is_available():
-        has = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        has = bool(_BF16_FEATURES & set(processor()[1]))
-    if precision == "bf16" and not has:
-        raise CompressError("precision: bf16 was asked for, and neither this processor nor a GPU has it; use auto or fp32")
-    return has and precision != "fp32"
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return processor().fast_in_bf16
 
 
 def _trainer(model: Any, context: Any, options: TrainingOptions, parts: TrainingParts, folder: Path) -> OrderedTrainer:

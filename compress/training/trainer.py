@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.utils.data import DataLoader
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from compress.errors import CompressError
 from compress.predict import predict
@@ -25,7 +25,8 @@ class OrderedTrainer(Trainer):
 
     def __init__(self, parts: TrainingParts, **arguments: Any) -> None:
         self.parts = parts
-        super().__init__(train_dataset=parts.dataset, data_collator=parts.collator, **arguments)
+        super().__init__(train_dataset=parts.dataset, eval_dataset=FeatureDataset(parts.validation_features),
+                         data_collator=parts.collator, **arguments)
         if parts.loss is not None:
             self.loss_is_scaled_for_ga = False
 
@@ -53,9 +54,9 @@ class OrderedTrainer(Trainer):
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Quality on the validation split, predicted in the rows' order (Trainer's own bucketing reorders rows)."""
-        parts = self.parts
-        self.model.eval()
-        session = TorchSession(self.model, str(self.args.device))
+        parts, model = self.parts, cast(PreTrainedModel, self.model)
+        model.eval()
+        session = TorchSession(model, str(self.args.device))
         with self.accelerator.autocast():
             answers = predict(session, parts.task, parts.processor, parts.validation_features, parts.evaluation_batch)
         quality = parts.task.score(answers, parts.validation_rows, parts.labels)
@@ -68,7 +69,7 @@ class OrderedTrainer(Trainer):
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
         if self.is_world_process_zero():
-            folder = Path(self.args.output_dir)
+            folder = Path(str(self.args.output_dir))
             newest = folder / f"checkpoint-{self.state.global_step}"
             checkpoints.mark_complete(newest)
             best = self.state.best_model_checkpoint

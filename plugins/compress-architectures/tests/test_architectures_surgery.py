@@ -5,13 +5,21 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from compress_architectures import BertLike, DistilBert, LlamaLike, compress_architectures
-from safetensors.torch import load_file
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+from compress_architectures import BertLike, LlamaLike, compress_architectures
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSequenceClassification,
+)
 
 from compress import surgery
 from compress.architecture import Architecture
-from compress.errors import CompressError, UsageError
+from compress.artifact import Artifact, Manifest, Traits, digest_files
+from compress.errors import CompressError, IntegrityError, UsageError
+from compress.models import open_model
 from compress.sizes import Sizes, architecture_of, sizes
 
 ALL = compress_architectures()
@@ -26,7 +34,8 @@ def config(model_type: str, **extra):
     values["hidden_dim" if model_type == "distilbert" else "intermediate_size"] = 48
     if model_type in LlamaLike.model_types:
         values |= {"num_key_value_heads": 2, "head_dim": HEAD}
-    return AutoConfig.for_model(model_type, **{**values, **extra})
+    values = {key: value for key, value in (values | extra).items() if value is not None}
+    return AutoConfig.for_model(model_type, **values)
 
 
 def build(model_type: str, cls=AutoModel, **extra):
@@ -104,9 +113,9 @@ def test_kept_layers_are_those_asked_for_and_are_renumbered():
     model = build("qwen2", use_sliding_window=True, sliding_window=4, max_window_layers=1)
     types, second = model.config.layer_types, model.layers[2]
     assert len(set(types)) == 2
-    surgery.keep_layers(model, LlamaLike.layout, [0, 2])
+    surgery.keep_layers(model, LlamaLike.layout, [1, 2])
     assert model.layers[1] is second and second.self_attn.layer_idx == 1
-    assert model.config.layer_types == [types[0], types[2]]
+    assert model.config.layer_types == types[1:]
 
 
 @pytest.mark.parametrize("model_type", ["bert", "distilbert", "llama"])
@@ -117,6 +126,42 @@ def test_a_free_shape_is_replayed_so_that_a_strict_load_fits(model_type, tmp_pat
     settled = surgery.settle(model, architecture)
     assert sorted(map(str, settled)) == sorted(map(str, edits))
     torch.testing.assert_close(run(reload(model, tmp_path, settled)), run(model), atol=0, rtol=0)
+
+
+FREE = [("bert", AutoModelForMaskedLM, "fill-mask"), ("llama", AutoModelForCausalLM, "text-generation")]
+
+
+def free_artifact(folder, model_type, cls):
+    """A model with tied embeddings, buffers that are not saved and one block of other heads; its artifact."""
+    model = build(model_type, cls, tie_word_embeddings=True)
+    surgery.keep_heads(model, architecture_of(model_type, ALL).layout, 0, [2, 3], HEAD)
+    edits = surgery.settle(model, architecture_of(model_type, ALL))
+    model.save_pretrained(folder)
+    Manifest(Traits(shape="free"), digest_files(folder), "step", "stage", edits=tuple(edits)).write(folder)
+    return model, Artifact.open(folder)
+
+
+@pytest.mark.parametrize(("model_type", "cls", "task"), FREE)
+def test_a_free_artifact_opens_with_its_tied_weights_and_unsaved_buffers(model_type, cls, task, tmp_path):
+    model, artifact = free_artifact(tmp_path, model_type, cls)
+    state = torch.random.get_rng_state()
+    again = open_model(artifact, SimpleNamespace(optimum_name=task))
+    assert torch.equal(torch.random.get_rng_state(), state)
+    torch.testing.assert_close(run(again), run(model), atol=0, rtol=0)
+    assert again.get_input_embeddings().weight is again.get_output_embeddings().weight
+    assert not again.training and all(p.requires_grad and p.dtype == torch.float32 for p in again.parameters())
+
+
+def test_a_free_artifact_whose_weights_do_not_fit_is_refused(tmp_path):
+    _, artifact = free_artifact(tmp_path, "bert", AutoModelForMaskedLM)
+    task, weights = SimpleNamespace(optimum_name="fill-mask"), load_file(tmp_path / "model.safetensors")
+    name = "bert.encoder.layer.0.attention.self.query.bias"
+    for changed, message in (({k: v for k, v in weights.items() if k != name}, f"missing: {name}"),
+                             ({**weights, "stray": torch.ones(1)}, "unexpected: stray"),
+                             ({**weights, name: torch.ones(32)}, "do not have the shapes")):
+        save_file(changed, tmp_path / "model.safetensors")
+        with pytest.raises(IntegrityError, match=message):
+            open_model(artifact, task)
 
 
 def test_a_model_that_was_cut_before_is_cut_again_and_its_edits_follow_its_layers(tmp_path):
@@ -153,8 +198,8 @@ def test_a_head_count_that_the_config_refuses_becomes_edits(tmp_path):
 
 
 def test_settling_an_uncut_model_changes_nothing():
-    for architecture, model_type in ((BertLike, "bert"), (DistilBert, "distilbert"), (LlamaLike, "qwen3")):
-        model = build(model_type)
+    for architecture, model_type in MODEL_TYPES:
+        model = build(model_type, **({"head_dim": None} if model_type == "qwen2" else {}))
         before = model.config.to_dict()
         assert surgery.settle(model, architecture) == [] and model.config.to_dict() == before
 

@@ -27,7 +27,7 @@ class ExportOptions(Options):
 
     fusions: bool = Field(
         default=False, description="Fuse attention, normalisation and activation into ONNX Runtime's own operators: "
-                                   "often faster in float, but the file then runs in ONNX Runtime alone.")
+                                   "faster for some models, but the file then runs in ONNX Runtime alone.")
 
 
 class QuantizeOptions(ExportOptions):
@@ -108,6 +108,10 @@ class OnnxRuntimeEngine(Engine):
 
         file = INT8_FILE if artifact.traits.precision == "int8" else FLOAT_FILE
         return OnnxSession(artifact.folder / file, placement)
+
+    def start(self) -> None:
+        """Import ONNX Runtime."""
+        import compress_onnx.session  # noqa: F401
 
     def devices(self) -> tuple[str, ...]:
         """``cuda`` first where ONNX Runtime was built for it, then ``cpu``. Imports ONNX Runtime."""

@@ -1,8 +1,9 @@
 """ONNX graphs: made from a PyTorch model, quantized, cleaned, written. No recipes, no artifacts.
 
 ``transformers.exporters`` does the work. It is told the dynamic axes explicitly: left to find them, it is slower and
-does not know that the inputs share them. Opset 20 is the first in which GELU is one operator; in int8 at batch 1, a
-6-layer encoder of hidden size 384 takes 2.4 ms in it, 3.0 ms in 17 and 18, 2.8 ms in 21 (two threads, mean length 22).
+does not know that the inputs share them. Opset 20 is the first in which GELU is one operator: a 6-layer int8 encoder of
+hidden size 384 took 3.0 to 3.1 ms in 17 and 18, 2.5 to 2.9 ms in 20 and 21, which did not differ beyond the noise (batch
+1, two threads, mean length 22, medians of five processes).
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir
 import torch
 from torch.export import Dim
 from transformers import PreTrainedModel
-from transformers.exporters import OnnxConfig, OnnxExporter, OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
-from transformers.exporters.configs import ExportFormat
+from transformers.exporters.configs import ExportFormat, OnnxConfig
+from transformers.exporters.exporter_onnx import OnnxExporter
 from transformers.exporters.onnxruntime_fusions import fuse_for_onnxruntime
+from transformers.exporters.quantizers import OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
 
 OPSET = 20
 AXES = ("batch", "sequence")
@@ -37,12 +40,12 @@ def export_graph(model: PreTrainedModel, batch: Mapping[str, np.ndarray]) -> onn
     ``batch`` is only traced, so its values do not matter; both its axes must be longer than 1."""
     longest = getattr(model.config, "max_position_embeddings", None)
     axes = {0: Dim(AXES[0]), 1: Dim(AXES[1], max=longest)}
-    inputs: dict[str, object] = {n: torch.as_tensor(a) for n, a in batch.items()}
+    inputs: dict[str, Any] = {n: torch.as_tensor(a) for n, a in batch.items()}
     config = OnnxConfig(dynamic=True, dynamic_shapes={n: axes for n in batch}, opset_version=OPSET)
     if hasattr(model.config, "use_cache"):
         inputs["use_cache"] = False  # a decoder's keys and values would be outputs
     with _quiet():
-        graph = OnnxExporter().export(model, inputs, config).program
+        graph: onnx_ir.Model = OnnxExporter().export(model, inputs, config).program
     _name_axes(graph)
     return graph
 
@@ -77,7 +80,8 @@ def write_graph(graph: onnx_ir.Model, file: Path) -> None:
 def _strip(graph: onnx_ir.Model) -> None:
     graph.metadata_props.clear()
     graph.doc_string = None
-    for part in [*graph.graphs(), *graph.functions.values()]:
+    parts: list[Any] = [*graph.graphs(), *graph.functions.values()]
+    for part in parts:
         part.metadata_props.clear()
         part.doc_string = None
         for node in part:
@@ -95,9 +99,10 @@ def _name_axes(graph: onnx_ir.Model) -> None:
     names = dict(zip((str(d) for d in first), AXES, strict=False))
     symbol = re.compile(rf"\b({'|'.join(names)})\b")
     for value in _values(graph):
-        for i, size in enumerate(value.shape or ()):
-            if isinstance(size, onnx_ir.SymbolicDim) and size.value:
-                value.shape[i] = symbol.sub(lambda m: names[m[0]], size.value)
+        if value.shape is not None:
+            value.shape = onnx_ir.Shape([symbol.sub(lambda m: names[m[0]], str(size.value))
+                                         if isinstance(size, onnx_ir.SymbolicDim) and size.value else size
+                                         for size in value.shape])
 
 
 def _values(graph: onnx_ir.Model) -> Iterator[onnx_ir.Value]:

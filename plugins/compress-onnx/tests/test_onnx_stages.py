@@ -122,7 +122,7 @@ def expected(model: BertForSequenceClassification) -> np.ndarray:
 def test_an_exported_model_gives_the_logits_of_the_pytorch_model(exported: Artifact) -> None:
     logits = outputs(exported)["logits"]
     assert logits.dtype == np.float32
-    assert np.abs(logits - expected(tiny_model())).max() < 1e-5  # 1e-6 measured
+    assert np.abs(logits - expected(tiny_model())).max() < 1e-5  # 1.3e-6 measured
 
 
 def test_an_exported_folder_has_one_model_file_with_its_config_and_tokenizer(exported: Artifact) -> None:
@@ -139,7 +139,7 @@ def test_both_axes_of_an_exported_model_are_dynamic_and_named(exported: Artifact
 
 def test_an_int8_model_answers_nearly_as_the_float_one_with_int8_weights_and_embeddings(quantized: Artifact) -> None:
     reference = expected(tiny_model())
-    assert np.abs(outputs(quantized)["logits"] - reference).max() < 0.2 * np.abs(reference).max()
+    assert np.abs(outputs(quantized)["logits"] - reference).max() < 0.1 * np.abs(reference).max()  # 0.046 measured
     stored = {t.name: t for t in onnx.load(quantized.folder / INT8_FILE).graph.initializer}
     big = [t for t in stored.values() if np.prod(t.dims) >= 32 * 32]
     embeddings = [t for t in big if "embeddings" in t.name]
@@ -165,7 +165,8 @@ def test_fusing_keeps_the_logits_and_needs_onnx_runtime(exported: Artifact, tmp_
     fuse(graph)
     write_graph(graph, tmp_path / FLOAT_FILE)
     tokenizer().save(tmp_path)
-    assert np.abs(outputs(replace(exported, folder=tmp_path))["logits"] - expected(tiny_model())).max() < 1e-5
+    logits = outputs(replace(exported, folder=tmp_path))["logits"]
+    assert np.abs(logits - expected(tiny_model())).max() < 1e-5  # 1.9e-6 measured
     assert "com.microsoft" in domains(tmp_path / FLOAT_FILE) - domains(exported.folder / FLOAT_FILE)
 
 
@@ -174,7 +175,7 @@ def test_int8_operators_of_a_fused_graph_are_asked_for_by_an_option(exported: Ar
     fused, _ = apply(QuantizeOnnx, exported, tmp_path, fusions=True)
     kinds = {node.op_type for node in onnx.load(fused.folder / INT8_FILE).graph.node}
     assert "SkipLayerNormalization" in kinds
-    assert np.abs(outputs(fused)["logits"] - outputs(quantized)["logits"]).max() < 0.2
+    assert np.abs(outputs(fused)["logits"] - outputs(quantized)["logits"]).max() < 0.2  # 0.068 measured
 
 
 def domains(file: Path) -> set[str]:
@@ -205,8 +206,8 @@ def test_quantizing_what_has_no_weights_to_quantize_is_an_error(exported: Artifa
 def test_outputs_that_are_not_finite_are_an_error(exported: Artifact, tmp_path: Path) -> None:
     shutil.copytree(exported.folder, tmp_path / "broken")
     proto = onnx.load(exported.folder / FLOAT_FILE)
-    bias = next(t for t in proto.graph.initializer if list(t.dims) == [3])
-    bias.CopyFrom(onnx.numpy_helper.from_array(np.full(3, np.inf, dtype=np.float32), bias.name))
+    norm = next(t for t in proto.graph.initializer if list(t.dims) == [32])
+    norm.CopyFrom(onnx.numpy_helper.from_array(np.full(32, np.inf, dtype=np.float32), norm.name))
     onnx.save(proto, tmp_path / "broken" / FLOAT_FILE)
     with pytest.raises(CompressError, match="outputs are not finite: logits"):
         apply(QuantizeOnnx, replace(exported, folder=tmp_path / "broken"), tmp_path / "out")

@@ -40,8 +40,9 @@ class StructuredPruning(Stage[StructuredOptions]):
     summary = "Removes whole layers, attention heads and feed-forward neurons by their measured importance."
     Options = StructuredOptions
     accepts = Accepts(formats=("pytorch",), precisions=("float",), trainable=True, task=True)
-    paper = ("Michel et al. 2019, 'Are Sixteen Heads Really Better than One?', section 4.1 (heads); Molchanov et al. 2017, "
-             "'Pruning Convolutional Neural Networks for Resource Efficient Inference', section 2.2 (neurons); "
+    paper = ("Michel et al. 2019, 'Are Sixteen Heads Really Better than One?', section 4.1 (heads); "
+             "Molchanov et al. 2017, 'Pruning Convolutional Neural Networks for Resource Efficient Inference', "
+             "section 2.2 (neurons); "
              "Kim et al. 2024, 'Shortened LLaMA' (layers)")
     needs_data = ("train",)
 

@@ -11,7 +11,9 @@ MULTIPLE = 8
 
 
 def kept_width(width: int, share: float) -> int:
-    """Neurons that stay of ``width`` when ``share`` (0 to 1) is removed: the nearest multiple of 8, from 8 to ``width``."""
+    """Neurons that stay of ``width`` when ``share`` (0 to 1) is removed: the nearest multiple of 8.
+
+    It is at least 8 and at most ``width``."""
     nearest = MULTIPLE * round(width * (1 - share) / MULTIPLE)
     return min(width, max(MULTIPLE, nearest))
 

@@ -2,8 +2,8 @@
 
 A *unit* (a neuron, a head, a group of heads) is a run of columns of an output projection. A gate of 1 multiplies the
 unit's activations; the importance of the unit is the mean over the data of |dLoss/dgate|, the first-order estimate of
-how the loss changes when the unit goes (Michel et al. 2019, section 4.1, for heads; Molchanov et al. 2017, section 2.2).
-Each example has gates of its own, so that examples with opposite gradients do not cancel.
+how the loss changes when the unit goes: for heads Michel et al. 2019, section 4.1, for neurons Molchanov et al. 2017,
+section 2.2. Each example has gates of its own, so that examples with opposite gradients do not cancel.
 
 A *block* is scored by the loss without it (the perplexity criterion of Kim et al. 2024, "Shortened LLaMA").
 """
@@ -41,8 +41,8 @@ def unit_importance(model: nn.Module, gated: Sequence[Gated], batches: Iterable[
     """Importance of each unit, float64 [units] on the CPU, for each of ``gated``.
 
     ``model`` is in evaluation mode and gives ``.loss`` for ``model(**batch)``, a mean over the labels that are not
-    IGNORED, of which each batch has one at least. The scores do not depend on how examples are batched (in a causal decoder, whose model shifts its labels,
-    nearly so). Raises CompressError for a loss that is missing or not finite."""
+    IGNORED, of which each batch has one at least. The scores do not depend on how examples are batched; in a causal
+    decoder, which shifts its labels, nearly so. Raises CompressError for a loss that is missing or not finite."""
     totals = [torch.zeros(g.units, dtype=torch.float64) for g in gated]
     counted = 0
     with _gates(gated) as gates:

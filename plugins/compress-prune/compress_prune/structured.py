@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from compress import surgery
 from compress.architecture import Architecture, Layout
+from compress.artifact import Artifact
 from compress.errors import UsageError
 from compress.models import open_model, save_model
 from compress.sizes import architecture_of
@@ -17,9 +18,6 @@ from compress.stage import Context, Made
 from compress.training import fit
 from compress_prune.choose import heads_of, kept_units, kept_width, most_important
 from compress_prune.importance import Batch, Gated, labels_of, losses_without, unit_importance
-
-if TYPE_CHECKING:
-    from compress_prune import StructuredOptions
 
 _BATCH_SIZE = 16
 
@@ -29,9 +27,10 @@ def prune(context: Context[Any]) -> Made:
 
     Raises UsageError where the model's family cannot be cut, or does not have the layers that are to stay."""
     options, source = context.options, context.input
+    assert source is not None, "a plan gives this stage an input"
     model = open_model(source, context.task, "cuda" if torch.cuda.is_available() else "cpu")
     architecture, layout = _described(model, context)
-    batches = _batches(context, model.device) if _measures(options) else []
+    batches = _batches(context, source, model.device) if _measures(options) else []
     layers = _cut_layers(model, layout, batches, context)
     if options.feed_forward is not None or options.heads is not None:
         _cut_units(model, architecture, layout, batches, context)
@@ -58,14 +57,14 @@ def _described(model: Any, context: Context[Any]) -> tuple[type[Architecture], L
     return architecture, architecture.layout
 
 
-def _batches(context: Context[Any], device: torch.device) -> list[Batch]:
+def _batches(context: Context[Any], source: Artifact, device: torch.device) -> list[Batch]:
     """Batches of training rows drawn at random, of about equal length, each with a label at least.
 
     What a task draws (masks) depends on the seed alone."""
     generator = np.random.default_rng(context.seed)
     rows = context.data.rows("train")
     drawn = np.sort(generator.permutation(len(rows))[:context.options.importance_examples])
-    processor = context.task.processor(context.input.folder)
+    processor = context.task.processor(source.folder)
     features = sorted(context.task.features([rows[i] for i in drawn], processor), key=context.task.length)
     parts = [features[i:i + _BATCH_SIZE] for i in range(0, len(features), _BATCH_SIZE)]
     collated = [context.task.collate(part, processor, generator) for part in parts]
@@ -100,8 +99,8 @@ def _cut_units(model: Any, architecture: type[Architecture], layout: Layout, bat
     blocks = surgery.blocks_of(model, layout)
     # Query heads that share a key and value head go together: the group is the unit.
     shared_by = [queries // shared for queries, shared in surgery.head_counts(model, layout, head_size)]
-    neurons = [Gated(b.get_submodule(layout.feed_forward.output), 1) for b in blocks] if options.feed_forward else []
-    heads = [Gated(b.get_submodule(layout.attention.output), head_size * group)
+    neurons = [Gated(surgery.linear_at(b, layout.feed_forward.output), 1) for b in blocks] if options.feed_forward else []
+    heads = [Gated(surgery.linear_at(b, layout.attention.output), head_size * group)
              for b, group in zip(blocks, shared_by, strict=True)] if options.heads else []
     scores = [s.numpy() for s in unit_importance(model, [*neurons, *heads], _told(batches, context))]
     for i, score in enumerate(scores[:len(neurons)]):

@@ -27,7 +27,7 @@ class SplitFiles(FileOptions):
     @classmethod
     def _is_a_share(cls, value: str | float | None) -> str | float | None:
         if isinstance(value, float) and not 0 < value < 1:
-            raise ValueError(f"is a file or a share between 0 and 1, not {value:g}")
+            raise ValueError(f"expected a file or a share between 0 and 1, not {value:g}")
         return value
 
     @model_validator(mode="after")
@@ -35,7 +35,7 @@ class SplitFiles(FileOptions):
         if isinstance(self.validation, float) and self.train is None:
             raise ValueError("validation is a share of the training rows, and no train file is named")
         if not (self.train or self.validation or self.test):
-            raise ValueError("names no file: give train, validation or test")
+            raise ValueError("no file is named: give train, validation or test")
         return self
 
 
@@ -51,7 +51,7 @@ class TextFiles(SplitFiles):
         try:
             "".encode(value)
         except LookupError as error:
-            raise ValueError(f"is not a text encoding that Python knows: {value!r}") from error
+            raise ValueError(f"expected a text encoding that Python knows, not {value!r}") from error
         return value
 
 

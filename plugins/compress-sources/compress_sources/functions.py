@@ -60,7 +60,7 @@ def _functions_of(root: Path, file: str) -> list[Function]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # invalid escapes in somebody else's strings
             tree = ast.parse(source)
-    except (SyntaxError, ValueError):  # ValueError: bytes that the encoding lacks, or a NUL
+    except (SyntaxError, ValueError):  # ValueError: bytes that the encoding lacks
         return []
     lines = source.split("\n")  # as the parser counts them: str.splitlines also breaks at form feeds
     return [_function(file, node, lines) for node in _definitions(tree)]

@@ -27,8 +27,7 @@ class Parquet(FileSource[SplitFiles]):
         import pyarrow.parquet as pq
 
         try:
-            with pq.ParquetFile(path) as file:  # read_table would add columns that it finds in the path (a=1/)
-                found = file.read()
+            found = pq.read_table(path)
         except (pa.ArrowException, OSError) as error:  # Arrow reports a damaged page as an OSError
             message = str(error).splitlines()[0]
             raise UsageError([Mistake(str(path), f"cannot be read as parquet: {message}")]) from error

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -110,13 +111,13 @@ def test_identity_follows_bytes_and_options_but_not_paths(tmp_path):
 
     assert identity() == identity(folder="two")
     others = [identity(b"a\n2\n"), identity(quoting="none"), identity(encoding="latin-1"), identity(validation=0.5),
-              identity(columns={"text": "a"})]
-    assert all(other != identity() for other in others)
+              identity(validation=0.4), identity(columns={"text": "a"}), identity()]
+    assert all(one != other for one, other in combinations(others, 2))
     assert str(tmp_path) not in str(identity())
 
 
 def test_options_that_cannot_be_meant_are_refused():
-    for options, words in [({}, "names no file"), ({"validation": 0.1}, "no train file"),
+    for options, words in [({}, "no file is named"), ({"validation": 0.1}, "no train file"),
                            ({"train": "a.csv", "validation": 1.5}, "between 0 and 1, not 1.5"),
                            ({"train": "a.csv", "validation": 0.0}, "between 0 and 1"),
                            ({"train": "a.csv", "encoding": "utf-9"}, "utf-9"),

@@ -77,9 +77,9 @@ def test_a_header_that_names_a_column_twice_is_a_mistake(tmp_path):
 
 
 def test_a_field_may_be_longer_than_the_csv_module_allows_by_default(tmp_path):
-    before = csv.field_size_limit()
+    before = csv.field_size_limit(1000)
     assert len(table(Csv, tmp_path, "text\n" + "x" * 200_000).rows[0]["text"]) == 200_000
-    assert csv.field_size_limit() == before
+    assert csv.field_size_limit(before) == 1000
 
 
 # json
@@ -129,10 +129,8 @@ def test_parquet_rows_come_with_the_label_names_of_their_schema(tmp_path):
     features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"]),
                                   "tags": datasets.List(datasets.ClassLabel(names=["O", "B-X"]))})
     rows = [{"text": "a", "label": 1, "tags": [0, 1]}, {"text": "b", "label": 0, "tags": []}]
-    folder = tmp_path / "language=en"
-    folder.mkdir()
-    datasets.Dataset.from_list(rows, features=features).to_parquet(str(folder / "a.parquet"))
-    data = Parquet(Parquet.Options(test=str(folder / "a.parquet")))
+    datasets.Dataset.from_list(rows, features=features).to_parquet(str(tmp_path / "a.parquet"))
+    data = Parquet(Parquet.Options(test=str(tmp_path / "a.parquet")))
     found = data.read()["test"]
     assert found.rows == rows and found.places == ["a.parquet:1", "a.parquet:2"]
     assert found.label_names == {"label": ["no", "yes"], "tags": ["O", "B-X"]}

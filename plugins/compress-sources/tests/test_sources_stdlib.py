@@ -115,7 +115,7 @@ def test_tests_and_installed_packages_and_odd_names_are_no_part_of_the_library(t
 
 
 def test_files_that_do_not_decode_or_parse_are_skipped(tmp_path):
-    root = library(tmp_path, bad="def broken(:", bytes="x = '\xe9'", nul="\0", cookie="# coding: no-such\n",
+    root = library(tmp_path, bad="def broken(:", bytes="\n\n\nx = '\xe9'", nul="\0", cookie="# coding: no-such\n",
                    latin=f"# coding: latin-1\ndef good():\n{LONG}    return '\xe9'\n")
     found = source("all", root).read()
     assert sum(len(table.rows) for table in found.values()) == 3 * len(PACKAGES) + 1

@@ -59,7 +59,7 @@ class FillMask(Task[FillMaskOptions]):
         """``input_ids`` and ``maskable``, the positions of ordinary tokens. Raises UsageError without a mask token.
 
         A request has ``masks`` instead, the positions to fill, and ``decode``, which turns ids into text."""
-        mask = _mask_token(processor)
+        mask = str(processor.tokenizer.id_to_token(_mask_id(processor)))
         texts = [row["text"].replace(MASK, mask) if row.get("request") else row["text"] for row in rows]
         encodings = processor.encode(texts, max_length=self.options.max_length)
         return [_request_features(row, encoding, processor) if row.get("request") else
@@ -138,15 +138,11 @@ def _corrupt(ids: np.ndarray, positions: np.ndarray, mask: int, vocabulary: int,
     ids[positions] = np.where(lot < 0.8, mask, np.where(lot < 0.9, anything, ids[positions]))
 
 
-def _mask_token(processor: TextProcessor) -> str:
-    mask = processor.token("mask")
+def _mask_id(processor: TextProcessor) -> int:
+    mask = processor.token_id("mask")
     if mask is None:
         raise UsageError("the model's tokenizer has no mask token, without which there is no fill-mask")
     return mask
-
-
-def _mask_id(processor: TextProcessor) -> int:
-    return int(processor.tokenizer.token_to_id(_mask_token(processor)))
 
 
 def _maskable(encoding: Encoding, processor: TextProcessor) -> list[int]:
@@ -172,6 +168,6 @@ def _top(logits: np.ndarray, features: Features) -> Prediction:
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:
     """Natural logarithms of the softmax over the last axis, in float64."""
-    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
-    total: np.ndarray = np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return shifted - total
+    shifted = logits - logits.max(axis=-1, keepdims=True).astype(np.float64)
+    logarithms: np.ndarray = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return logarithms

@@ -61,9 +61,10 @@ class SingleLabelMetric(evaluate.Metric):
         precision, recall, f1, _ = precision_recall_fscore_support(references, predictions, average="macro",
                                                                    zero_division=0)
         table = precision_recall_fscore_support(references, predictions, labels=range(len(labels)), zero_division=0)
+        # Undefined where only one label occurs; scikit-learn gives 0 too, with a warning.
+        matthews = matthews_corrcoef(references, predictions) if len({*references, *predictions}) > 1 else 0.0
         return {"accuracy": accuracy_score(references, predictions), "f1_macro": f1, "precision_macro": precision,
-                "recall_macro": recall, "matthews_correlation": matthews_corrcoef(references, predictions),
-                _PER_CLASS: _by_label(labels, table)}
+                "recall_macro": recall, "matthews_correlation": matthews, _PER_CLASS: _by_label(labels, table)}
 
 
 class MultiLabelMetric(evaluate.Metric):

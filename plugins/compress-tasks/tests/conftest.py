@@ -10,8 +10,9 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from compress.processor import TextProcessor
 
-WORDS = ("the a cat dog sat on mat in paris berlin john smith likes good bad film very not is was and went to . , ! "
-         "un ##afford ##able ##s ##ing play o ' brien").split()
+WORDS = ["the", "a", "cat", "dog", "sat", "on", "mat", "in", "paris", "berlin", "john", "smith", "likes", "good", "bad",
+         "film", "very", "not", "is", "was", "and", "went", "to", ".", ",", "!", "un", "##afford", "##able", "##s",
+         "##ing", "play", "o", "'", "brien"]
 SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
 
 

@@ -34,6 +34,11 @@ class TorchEngine(Engine):
         torch.set_num_threads(placement.threads)
         return TorchSession(open_model(artifact, task, placement.device), placement.device)
 
+    def start(self) -> None:
+        """Import torch and transformers."""
+        import compress.models
+        import compress.sessions  # noqa: F401
+
     def devices(self) -> tuple[str, ...]:
         """``cuda`` first where torch sees a GPU, then ``cpu``. Imports torch."""
         import torch

@@ -70,7 +70,7 @@ def test_a_live_model_in_training_mode_is_evaluated_without_dropout_and_stays_in
 def test_outputs_of_a_bfloat16_model_are_float32() -> None:
     outputs = TorchSession(bert().to(torch.bfloat16), "cpu").run(BATCH)
     assert outputs["logits"].dtype == np.float32
-    assert np.abs(outputs["logits"] - reference(bert())).max() < 0.2  # 0.03 measured
+    assert np.abs(outputs["logits"] - reference(bert())).max() < 0.2  # 0.054 measured
 
 
 def test_a_decoder_returns_its_logits_and_no_cache() -> None:

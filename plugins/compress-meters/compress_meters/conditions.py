@@ -1,0 +1,27 @@
+"""What a measurement states beside its number, and which test examples are timed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from compress.meter import Probe
+from compress.task import Features
+
+NO_TEST_ROWS = "there is no test split for this task"
+
+
+def conditions(probe: Probe, features: Sequence[Features], batch: int) -> dict[str, Any]:
+    """Engine, device, threads, batch size, how many examples and their mean length in tokens."""
+    lengths = [probe.task.length(f) for f in features]
+    return {"engine": probe.engine, "device": probe.placement.device, "threads": probe.placement.threads,
+            "batch": batch, "examples": len(lengths), "mean_length": round(float(np.mean(lengths)), 1)}
+
+
+def chosen(probe: Probe, count: int) -> list[Features]:
+    """At most ``count`` test examples drawn by the probe's seed alone, so that every artifact is timed on the same."""
+    total = len(probe.features)
+    places = np.random.default_rng(probe.seed).choice(total, size=min(count, total), replace=False)
+    return [probe.features[i] for i in sorted(places)]
