@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from compress.errors import CompressError
 from compress.planning import Plan, make_plan
 from compress.plugins import Registry, load_plugins
 from compress.recipe import read_recipe
 from compress.runfolder import RunFolder
-from compress.runner import Runner, failed
+from compress.runner import Runner
 from compress.serving import Predictor, open_predictor
 from compress.shipped import find_recipe
 from compress.store import Store
@@ -49,9 +48,9 @@ def load_plan(word: str, overrides: Sequence[str], registry: Registry) -> Plan:
 def run_plan(made: Plan, registry: Registry, *, store: Path | None, runs: Path, listener: Listener) -> dict[str, Any]:
     """The report of running ``made``, with the run's folder as ``folder``; written also when a step fails."""
     folder = RunFolder.of(made, runs)
-    runner = Runner(made, registry, Store(store.resolve()) if store else Store.default(), folder, listener)
-    try:
-        return {**runner.run(), "folder": str(folder.root)}
-    except CompressError as error:
-        failed(error, runner)
-        raise
+    return {**Runner(made, registry, open_store(store), folder, listener).run(), "folder": str(folder.root)}
+
+
+def open_store(folder: Path | None) -> Store:
+    """The store in ``folder``, else the default one."""
+    return Store(folder.resolve()) if folder else Store.default()

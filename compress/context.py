@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from compress.architecture import Architecture
-from compress.artifact import Artifact
+from compress.artifact import Artifact, Manifest
 from compress.channel import WorkerLine
 from compress.data import Prepared
+from compress.measurement import Measured
+from compress.stage import Made
 from compress.store import Store
 from compress.task import Task
 
@@ -34,6 +36,7 @@ class WorkerContext:
     work: Path
     store: Store
     line: WorkerLine
+    describe: Callable[[Path, Made], Manifest]
     _told: float = 0.0
 
     def progress(self, done: float, total: float, text: str = "", **values: float) -> None:
@@ -46,6 +49,13 @@ class WorkerContext:
     def note(self, text: str) -> None:
         """Tell the user one line that stays visible."""
         self.line.send({"note": text})
+
+    def measure(self, folders: Mapping[str, Path], made: Made) -> dict[str, Measured]:
+        """Measurements of candidate models in ``folders``, each with its ratios to the first, timed in turns."""
+        for folder in folders.values():
+            self.describe(folder, made).write(folder)
+        self.line.send({"question": {name: str(folder) for name, folder in folders.items()}})
+        return {name: Measured.from_dict(values) for name, values in self.line.receive().items()}
 
     def product(self, kind: str, ingredients: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
         """The folder of a product of the store, made by ``make(folder)`` where it is not there yet."""

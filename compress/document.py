@@ -9,12 +9,13 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from compress.errors import Mistake, UsageError
 
 Path_ = tuple[str | int, ...]
-_PLAIN_TAGS = {"str", "int", "float", "bool", "null", "map", "seq"}
+_PLAIN_TAGS = {"str", "int", "float", "bool", "null", "map", "seq", "timestamp"}
 
 
 @dataclass
@@ -53,6 +54,7 @@ def parse_document(text: str, file: str) -> Document:
     """The document in ``text``; ``file`` is the name used in places. Raises UsageError."""
     reader = _Reader(file)
     try:
+        repeats = [event for event in YAML(typ="safe", pure=True).parse(text) if isinstance(event, AliasEvent)]
         node = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
         raise UsageError([_syntax_mistake(error, file)]) from None
@@ -60,6 +62,9 @@ def parse_document(text: str, file: str) -> Document:
         raise UsageError([Mistake(file, f"is not YAML: {str(error).splitlines()[0]}")]) from None
     if node is None:
         raise UsageError([Mistake(file, "the recipe is empty", "it needs at least task and stages")])
+    if repeats:  # before anything is expanded: a few nested anchors can stand for billions of values
+        raise UsageError([Mistake(reader.at(event), f"*{event.anchor} repeats a value by its anchor",
+                                  "write the value out; a recipe is plain data") for event in repeats])
     value = reader.value(node, ())
     if reader.mistakes:
         raise UsageError(reader.mistakes)
@@ -84,19 +89,16 @@ class _Reader:
         self.mistakes: list[Mistake] = []
         self.places: dict[Path_, str] = {}
         self.value_places: dict[Path_, str] = {}
-        self._seen: set[int] = set()
         self._scalars = YAML(typ="safe", pure=True).constructor
 
-    def at(self, node: Node) -> str:
+    def at(self, node: Node | AliasEvent) -> str:
         return f"{self.file}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
 
     def value(self, node: Node, path: Path_) -> Any:
-        self.value_places[path] = self.at(node)
         self.places.setdefault(path, self.at(node))
-        if id(node) in self._seen:
-            self.mistakes.append(Mistake(self.at(node), "an anchor is used twice", "write the value out; a recipe is data"))
-            return None
-        self._seen.add(id(node))
+        # A value that is left out has no place of its own: YAML puts it where the next token starts.
+        left_out = node.start_mark.index == node.end_mark.index
+        self.value_places[path] = self.places[path] if left_out else self.at(node)
         if str(node.tag).rsplit(":", 1)[-1] not in _PLAIN_TAGS:
             self.mistakes.append(Mistake(self.at(node), f"the tag {node.tag} is not allowed", "a recipe is plain data"))
             return None
@@ -123,6 +125,8 @@ class _Reader:
         return out
 
     def _scalar(self, node: ScalarNode) -> Any:
+        if str(node.tag).endswith(":timestamp"):  # a type of YAML 1.1 only
+            return node.value
         try:
             return self._scalars.construct_object(node, deep=True)
         except (YAMLError, ValueError) as error:

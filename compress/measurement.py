@@ -1,8 +1,8 @@
-"""One number and everything needed to trust it."""
+"""Numbers, each with everything needed to trust it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -44,3 +44,26 @@ class Measurement:
 def absent(name: str, unit: str, direction: Direction, why: str, title: str = "") -> Measurement:
     """A measurement that could not be taken, with the reason."""
     return Measurement(name, None, unit, direction, absent=why, title=title)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came of measuring a subject: its measurements by name, ratios to others by their name, and raw samples of the
+    meters that return answers (``predictions``)."""
+
+    measurements: dict[str, Measurement]
+    ratios: dict[str, dict[str, Measurement]] = field(default_factory=dict)
+    predictions: Sequence[Mapping[str, Any]] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything as JSON-ready values."""
+        return {"measurements": {n: m.as_dict() for n, m in self.measurements.items()},
+                "ratios": {o: {n: m.as_dict() for n, m in ms.items()} for o, ms in self.ratios.items()},
+                "predictions": list(self.predictions)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Measured:
+        """What ``as_dict`` wrote."""
+        return cls({n: Measurement.from_dict(m) for n, m in values["measurements"].items()},
+                   {o: {n: Measurement.from_dict(m) for n, m in ms.items()} for o, ms in values["ratios"].items()},
+                   values["predictions"])

@@ -50,7 +50,7 @@ def open_model(artifact: Artifact, task: Task[Any], device: str = "cpu") -> PreT
     else:
         model = _open_stock(artifact, task, device)
     if artifact.traits.precision == "float":
-        model = model.to(device)
+        model.to(torch.device(device))  # type: ignore[arg-type]
     return model.eval()
 
 

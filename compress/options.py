@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Options(BaseModel):
-    """Frozen options that refuse unknown keys and do not turn one type into another (``"3"`` is not 3)."""
+    """Frozen options that refuse unknown keys, infinite numbers, and turning one type into another (``"3"`` is not 3)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class ArtifactReferenceMark:

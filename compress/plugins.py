@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -85,14 +86,21 @@ def _load_one(manager: pluggy.PluginManager, point: EntryPoint, registry: Regist
     if manager.is_registered(plugin):
         registry.problems.append(f"{where} is installed twice")
         return
-    manager.register(plugin, name=f"{distribution}:{point.name}")
+    unique = f"{distribution}:{point.name}"
+    if _guarded(lambda: manager.register(plugin, name=unique), f"{where} is refused", registry) is None:
+        return
     registry.plugins.append((point.name, distribution, version))
     for kind in KINDS:
         hook = getattr(plugin, f"compress_{kind}", None)
         if hook is None or manager.parse_hookimpl_opts(plugin, f"compress_{kind}") is None:
             continue
-        for cls in _guarded(hook, f"{where}: compress_{kind} failed", registry) or ():
-            _register(registry, kind, Registered(cls.name, cls, distribution, version))
+        entries = partial(_entries, hook, distribution, version)
+        for entry in _guarded(entries, f"{where}: compress_{kind} failed", registry) or ():
+            _register(registry, kind, entry)
+
+
+def _entries(hook: Callable[[], Iterable[Any]], distribution: str, version: str) -> list[Registered]:
+    return [Registered(cls.name, cls, distribution, version) for cls in hook()]
 
 
 def _register(registry: Registry, kind: str, entry: Registered) -> None:

@@ -119,13 +119,17 @@ def _apply_override(document: Document, override: str, mistakes: list[Mistake]) 
     keys = dotted.split(".")
     if keys[0] == "stages" and len(keys) > 1:
         parent, path, keys = _find_step(document, keys[1:], label, mistakes)
-    for key in keys[:-1]:
         if parent is None:
             return
-        parent = parent.setdefault(key, {}) if isinstance(parent, dict) else None
+    for key in keys[:-1]:
         path = (*path, key)
+        if isinstance(parent, dict) and parent.get(key) is None:
+            parent[key] = {}
+            _move_places(document, path, label)
+        parent = parent[key] if isinstance(parent, dict) else None
     if not isinstance(parent, dict) or not keys:
-        mistakes.append(Mistake(label, f"{dotted!r} does not lead to a place in the recipe"))
+        mistakes.append(Mistake(label, f"{dotted!r} does not lead to a key of a mapping",
+                                "--set data.train=train.csv, --set stages.distill.epochs=3"))
         return
     parent[keys[-1]] = value
     _move_places(document, (*path, keys[-1]), label)
@@ -135,21 +139,30 @@ def _find_step(document: Document, keys: list[str], label: str,
                mistakes: list[Mistake]) -> tuple[dict[str, Any] | None, Path_, list[str]]:
     """The mapping in which the override's last keys are set: a step's own or its stage's options."""
     items = document.value.get("stages")
-    steps = [s for s in (_step(document, item, ("stages", i), []) for i, item in enumerate(items or [])) if s]
-    for step in steps:
-        for words in (step.name.split("."), [str(step.path[1])]):
-            rest = keys[len(words):]
-            if keys[: len(words)] != words or not rest:
-                continue
-            item = items[step.path[1]]
-            if rest[0] in STEP_KEYS:
-                return item, step.path, rest
-            if not isinstance(item.get(step.stage), dict):
-                item[step.stage] = {}
-            return item[step.stage], (*step.path, step.stage), rest[1:] if rest[0] == step.stage else rest
+    items = items if isinstance(items, list) else []
+    steps = [s for s in (_step(document, item, ("stages", i), []) for i, item in enumerate(items)) if s]
+    # Names may hold dots: the longest that fits is meant.
+    matches = [(len(words), step) for step in steps for words in (step.name.split("."), [str(step.path[1])])
+               if keys[: len(words)] == words]
+    if matches:
+        length, step = max(matches, key=lambda match: match[0])
+        return _place_in_step(items, step, keys[length:])
     name = ".".join(keys)
     mistakes.append(Mistake(label, f"no step is named by {name!r}", suggestion(name, [s.name for s in steps])))
     return None, (), keys
+
+
+def _place_in_step(items: list[Any], step: StepText, keys: list[str]) -> tuple[dict[str, Any], Path_, list[str]]:
+    """Reserved keys lead to the step, others to its options; the stage's own name may stand before these."""
+    index, words = int(step.path[1]), step.stage.split(".")
+    if isinstance(items[index], str):
+        items[index] = {step.stage: {}}
+    item = items[index]
+    if keys and keys[0] in STEP_KEYS:
+        return item, step.path, keys
+    if not isinstance(item[step.stage], dict):
+        item[step.stage] = {}
+    return item[step.stage], (*step.path, step.stage), keys[len(words):] if keys[: len(words)] == words else keys
 
 
 def _move_places(document: Document, path: Path_, label: str) -> None:

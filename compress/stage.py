@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from compress.architecture import Architecture
 from compress.artifact import Artifact, Traits
+from compress.measurement import Measured
 from compress.options import Options
 from compress.task import Row, Task
 
@@ -77,6 +78,13 @@ class Context(Protocol[O]):
 
     def note(self, text: str) -> None:
         """Tell the user one line that stays visible."""
+        ...
+
+    def measure(self, folders: Mapping[str, Path], made: Made) -> Mapping[str, Measured]:
+        """Measurements of candidate models by name, each with its ratios to the first, timed in turns.
+
+        Each folder holds a model as ``output`` would; ``made`` says what it is. They are opened in processes of their own
+        by the instrument that measures the steps, so that a stage chooses by the numbers the report will show."""
         ...
 
     def product(self, kind: str, ingredients: Mapping[str, Any], make: Callable[[Path], None]) -> Path:

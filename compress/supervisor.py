@@ -19,6 +19,7 @@ from compress.errors import CompressError, IntegrityError, Mistake, UsageError
 from compress.machine import threads
 
 OnMessage = Callable[[Message], None]
+OnQuestion = Callable[[Message], Message]
 _GRACE_SECONDS = 10
 
 
@@ -96,8 +97,10 @@ def started(job: Mapping[str, Any], job_file: Path, log: Path) -> Iterator[Worke
         worker.stop()
 
 
-def run_job(job: Mapping[str, Any], job_file: Path, log: Path, on_message: OnMessage) -> Message:
-    """The result of a job done in a worker. Raises the worker's error; CompressError where it was killed."""
+def run_job(job: Mapping[str, Any], job_file: Path, log: Path, on_message: OnMessage, on_question: OnQuestion) -> Message:
+    """The result of a job done in a worker; ``on_question`` answers what the worker asks meanwhile.
+
+    Raises the worker's error; CompressError where it was killed."""
     with started(job, job_file, log) as worker:
         for message in worker.messages():
             if "result" in message:
@@ -106,7 +109,10 @@ def run_job(job: Mapping[str, Any], job_file: Path, log: Path, on_message: OnMes
                 return result
             if "error" in message:
                 raise_error(message["error"], log)
-            on_message(message)
+            if "question" in message and worker.line:
+                worker.line.send(on_question(message["question"]))
+            else:
+                on_message(message)
         raise_ended(worker)
 
 

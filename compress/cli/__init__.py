@@ -23,8 +23,13 @@ from compress.cli.commands import (
 from compress.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, CompressError
 
 _EPILOG = """\b
-Exit codes: 0 done, 1 a stage failed, 2 a mistake in a recipe or command, 3 something is missing on this machine,
-4 a budget was missed (the models are kept), 5 a stored file was changed, 130 interrupted."""
+Exit codes:
+  0    done
+  1    a stage failed; what was made before it is kept
+  2    a mistake in a recipe, its data or a command
+  3    something is missing on this machine
+  5    a stored file was changed
+  130  interrupted; the same command continues"""
 
 
 @click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,18 +1,27 @@
-"""Stages and tasks for a reader, from what the plugins declare."""
+"""Stages, tasks, sources and plugins for a reader, from what the plugins declare."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import json
+from collections.abc import Mapping, Sequence
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from compress.errors import UsageError, suggestion
+from compress.options import ArtifactReferenceMark, PathMark
 from compress.plugins import Registry
+
+_TYPES = {"str": "text", "float": "number", "int": "integer", "bool": "true | false", "dict": "mapping"}
+_MARKS = {PathMark: "path", ArtifactReferenceMark: "step, folder or hub id"}
+_LIMITS = (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
 
 
 def list_stages(registry: Registry) -> list[dict[str, Any]]:
@@ -21,9 +30,9 @@ def list_stages(registry: Registry) -> list[dict[str, Any]]:
 
 
 def list_tasks(registry: Registry) -> list[dict[str, Any]]:
-    """Name, synonyms, columns and headline metric of each task."""
+    """Name, synonyms, columns and headline metric of each task; a column that may be left out ends in ``?``."""
     return [{"name": e.name, "summary": e.cls.summary, "synonyms": list(e.cls.synonyms),
-             "columns": [c.name if c.required else f"{c.name}?" for c in e.cls.columns]}
+             "columns": [c.name if c.required else f"{c.name}?" for c in e.cls.columns], "headline": e.cls.headline}
             for _, e in sorted(registry.tasks.items())]
 
 
@@ -39,47 +48,102 @@ def describe_stage(registry: Registry, name: str) -> dict[str, Any]:
             "accepts": {"formats": list(accepts.formats), "precisions": list(accepts.precisions),
                         "shapes": list(accepts.shapes), "trainable": accepts.trainable, "task": accepts.task,
                         "nothing": accepts.nothing},
-            "needs_data": list(entry.cls.needs_data), "options": describe_options(entry.cls.Options)}
+            "needs_data": list(entry.cls.needs_data), "serves": list(entry.cls.serves),
+            "options": describe_options(entry.cls.Options)}
 
 
 def describe_options(model: type[BaseModel], prefix: str = "") -> list[dict[str, Any]]:
-    """Name, type, default and description of each option, nested ones with dotted names."""
+    """Name, type with limits, default and description of each option, nested ones with dotted names."""
     found: list[dict[str, Any]] = []
     for name, field in model.model_fields.items():
-        inner = _nested(field.annotation)
-        default = field.default if field.default is not PydanticUndefined else None
-        found.append({"name": prefix + name, "type": "options" if inner else _type_name(field.annotation),
-                      "required": field.is_required(),
-                      "default": default.model_dump(mode="json") if isinstance(default, BaseModel) else default,
+        inner = nested(field.annotation)
+        default = field.get_default(call_default_factory=True)
+        if isinstance(default, BaseModel):
+            default = default.model_dump(mode="json")
+        found.append({"name": prefix + name, "type": "options" if inner else _type_name(field.annotation) + _limits(field),
+                      "required": field.is_required(), "default": None if default is PydanticUndefined else default,
                       "description": field.description or ""})
         if inner:
             found += describe_options(inner, f"{prefix}{name}.")
     return found
 
 
-def _nested(annotation: Any) -> type[BaseModel] | None:
+def nested(annotation: Any) -> type[BaseModel] | None:
+    """The options model that an annotation is, or holds in a union; None where there is none."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((m for m in map(_nested, getattr(annotation, "__args__", ())) if m), None)
+    return next((m for m in map(nested, getattr(annotation, "__args__", ())) if m), None)
+
+
+def takes(described: Mapping[str, Any]) -> str:
+    """What a described stage takes as input, in words."""
+    accepts = described["accepts"]
+    words = f"{' or '.join(accepts['precisions'])} {' or '.join(accepts['formats'])} models"
+    if accepts["shapes"] == ["stock"]:
+        words += " of stock shape"
+    if accepts["task"]:
+        words += " that serve the task"
+    return words + (", or a fresh one" if accepts["nothing"] else "")
+
+
+def default_text(option: Mapping[str, Any]) -> str:
+    """An option's default as a recipe would write it; ``required`` where it has none."""
+    return "required" if option["required"] else recipe_text(option["default"])
+
+
+def recipe_text(value: Any) -> str:
+    """A JSON-ready value as a recipe would write it on one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {recipe_text(v)}" for key, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(recipe_text, value)) + "]"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _type_name(annotation: Any) -> str:
-    if getattr(annotation, "__metadata__", None):
-        return _type_name(annotation.__origin__)
-    text = str(annotation) if getattr(annotation, "__args__", None) else getattr(annotation, "__name__", str(annotation))
-    return text.replace("typing.", "").replace("NoneType", "none")
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return next((word for mark, word in _MARKS.items() if isinstance(inner[1], mark)), _type_name(inner[0]))
+    if origin is Literal:
+        return " | ".join(map(recipe_text, inner))
+    if origin in (Union, UnionType):
+        return " | ".join(dict.fromkeys(_type_name(a) for a in inner if a is not NoneType))
+    python = getattr(origin or annotation, "__name__", str(annotation))
+    name = _TYPES.get(python, python)
+    return f"{name} of {' to '.join(map(_type_name, inner))}" if inner else name
+
+
+def _limits(field: FieldInfo) -> str:
+    """The bounds of a number, such as `` > 0, <= 1``; empty where there are none."""
+    found = [f"{sign} {getattr(m, name):g}" for m in field.metadata for name, sign in _LIMITS if hasattr(m, name)]
+    return " " + ", ".join(found) if found else ""
 
 
 def print_stage(described: Mapping[str, Any], console: Console) -> None:
     """Print a stage with its options."""
-    console.print(Text(f"{described['name']}: {described['summary']}"))
+    lines = [f"{described['name']}: {described['summary']}", f"takes: {takes(described)}"]
+    if described["needs_data"]:
+        lines.append(f"needs: {' and '.join(described['needs_data'])} data")
+    if described["serves"]:
+        lines.append(f"for: {', '.join(described['serves'])}")
     if described["paper"]:
-        console.print(Text(f"after {described['paper']}"))
-    accepts = described["accepts"]
-    takes = f"takes {'/'.join(accepts['formats'])}, {'/'.join(accepts['precisions'])}"
-    console.print(Text(takes + (", or a fresh model" if accepts["nothing"] else "")))
-    table = Table("option", "type", "default", "meaning")
-    for option in described["options"]:
-        default = "required" if option["required"] else str(option["default"])
-        table.add_row(*map(Text, (option["name"], option["type"], default, option["description"])))
+        lines.append(f"after: {described['paper']}")
+    for line in lines:
+        console.print(Text(line), highlight=False)
+    rows = [{"option": o["name"], "type": o["type"], "default": default_text(o), "meaning": o["description"]}
+            for o in described["options"]]
+    print_rows(rows, console)
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """Print rows as a table; their keys are its headings."""
+    if not rows:
+        return
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for i, key in enumerate(rows[0]):
+        table.add_column(Text(key), no_wrap=i == 0, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(", ".join(v) if isinstance(v, list) else str(v)) for v in row.values()))
     console.print(table)

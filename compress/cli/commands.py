@@ -12,6 +12,8 @@ _overrides = click.option("--set", "overrides", multiple=True, metavar="KEY=VALU
                           help="Override a value of the recipe: --set data.train=x.csv, --set stages.distill.epochs=3.")
 _store = click.option("--store", type=click.Path(file_okay=False, path_type=Path), default=None,
                       help="Where products are kept and shared by runs [default: COMPRESS_STORE, else the user's cache].")
+_runs = click.option("--runs", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"), show_default=True,
+                     help="Folder below which the run's own folder is made.")
 _Folder = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -25,11 +27,12 @@ def _emit(value: Any) -> None:
 @click.argument("recipe")
 @_overrides
 @_store
-@click.option("--runs", type=click.Path(file_okay=False, path_type=Path), default=Path("runs"), show_default=True,
-              help="Folder below which the run's own folder is made.")
+@_runs
 @_as_json
 def run_command(recipe: str, overrides: tuple[str, ...], store: Path | None, runs: Path, as_json: bool) -> None:
-    """Run a recipe: make every step, measure it, report. The same command continues what was interrupted."""
+    """Run a recipe: make every step, measure it, report. RECIPE is a file or the name of a shipped recipe.
+
+    The same command continues what was interrupted."""
     from compress.api import load_plan, run_plan
     from compress.cli.show import Show, output_console
     from compress.plugins import load_plugins
@@ -52,7 +55,9 @@ def run_command(recipe: str, overrides: tuple[str, ...], store: Path | None, run
 @_store
 @_as_json
 def plan_command(recipe: str, overrides: tuple[str, ...], store: Path | None, as_json: bool) -> None:
-    """Check a recipe and show its steps, formats, options and what is there already; no model is touched."""
+    """Check a recipe and show its steps. No model is touched and nothing is downloaded.
+
+    Shown are what each step makes, the options that the recipe gives, and whether the store has the result already."""
     from compress.api import load_plan
     from compress.cli.planview import describe_plan, print_plan
     from compress.cli.show import complain_of, output_console
@@ -73,10 +78,12 @@ def plan_command(recipe: str, overrides: tuple[str, ...], store: Path | None, as
 @click.option("--data", "recipe", required=True, metavar="RECIPE", help="Recipe whose task and test split are measured on.")
 @_overrides
 @_store
+@_runs
 @_as_json
-def bench_command(folders: tuple[Path, ...], recipe: str, overrides: tuple[str, ...], store: Path | None,
+def bench_command(folders: tuple[Path, ...], recipe: str, overrides: tuple[str, ...], store: Path | None, runs: Path,
                   as_json: bool) -> None:
     """Measure model folders side by side; the first is the reference."""
+    from compress.api import load_plan, open_store
     from compress.bench import bench
     from compress.cli.show import Show, output_console
     from compress.plugins import load_plugins
@@ -84,7 +91,8 @@ def bench_command(folders: tuple[Path, ...], recipe: str, overrides: tuple[str, 
 
     registry = load_plugins()
     with Show(registry.problems) as show:
-        report = bench(folders, recipe, overrides, registry, store, show.event)
+        plan = load_plan(recipe, overrides, registry)
+        report = bench(folders, plan, registry, open_store(store), runs, show.event)
     if as_json:
         _emit(report)
     else:
@@ -165,7 +173,7 @@ def stages_command(name: str | None, as_json: bool) -> None:
     complain_of(registry.problems)
     if name is None:
         rows = list_stages(registry)
-        _emit(rows) if as_json else _lines(rows)
+        _emit(rows) if as_json else _print(rows)
         return
     described = describe_stage(registry, name)
     _emit(described) if as_json else print_stage(described, output_console())
@@ -179,23 +187,23 @@ def tasks_command(as_json: bool) -> None:
     from compress.plugins import load_plugins
 
     rows = list_tasks(load_plugins())
-    _emit(rows) if as_json else _lines(rows)
+    _emit(rows) if as_json else _print(rows)
 
 
 @click.command("recipes")
 @_as_json
 def recipes_command(as_json: bool) -> None:
-    """List the recipes that ship with the toolkit; ``compress run NAME`` runs one."""
+    """List the shipped recipes. Each may be run by its name or copied."""
     from compress.shipped import shipped_recipes
 
     rows = [{"name": path.stem, "summary": summary, "file": str(path)} for path, summary in shipped_recipes()]
-    _emit(rows) if as_json else _lines(rows)
+    _emit(rows) if as_json else _print(rows)
 
 
 @click.command("plugins")
 @_as_json
 def plugins_command(as_json: bool) -> None:
-    """List the installed plugins and what each could not load."""
+    """List the installed plugins. What could not be loaded is told too."""
     from compress.cli.show import complain_of
     from compress.plugins import load_plugins
 
@@ -204,14 +212,14 @@ def plugins_command(as_json: bool) -> None:
     if as_json:
         _emit({"plugins": rows, "problems": registry.problems})
         return
-    _lines(rows)
+    _print(rows)
     complain_of(registry.problems)
 
 
 @click.command("doctor")
 @_as_json
 def doctor_command(as_json: bool) -> None:
-    """Say what this machine has: versions, processor features, GPU, engines, and what is below the safe floors."""
+    """Show what this machine has. Versions, processor features, GPU, engines, and what is below the safe floors."""
     from compress.cli.doctor import examine, print_examination
 
     found = examine()
@@ -221,8 +229,8 @@ def doctor_command(as_json: bool) -> None:
         print_examination(found)
 
 
-def _lines(rows: list[dict[str, Any]]) -> None:
-    width = max((len(next(iter(row.values()))) for row in rows), default=0)
-    for row in rows:
-        first, *rest = (", ".join(v) if isinstance(v, list) else str(v) for v in row.values())
-        click.echo(f"{first:<{width}}  " + "  ".join(part for part in rest if part))
+def _print(rows: list[dict[str, Any]]) -> None:
+    from compress.cli.catalogue import print_rows
+    from compress.cli.show import output_console
+
+    print_rows(rows, output_console())

@@ -51,10 +51,12 @@ def print_examination(found: Mapping[str, Any]) -> None:
     click.echo(f"{env['processor']}: {env['threads']} threads, {', '.join(env['features']) or 'no known features'}")
     click.echo(f"memory {env['memory_bytes'] / 1e9:.1f} GB; {env['system']}; Python {env['python']}")
     click.echo("GPU: " + ("; ".join(found["gpus"]) or "none"))
+    click.echo("versions:")
     for name, version in env["versions"].items():
         click.echo(f"  {name} {version}")
     for name, engine in found["engines"].items():
         state = f"missing {', '.join(engine['missing'])}" if engine["missing"] else "ready"
-        click.echo(f"engine {name} ({', '.join(engine['formats'])}): {state}")
-    for line in (*found["problems"], *found["below_floor"]):
-        click.echo(f"warning: {line}")
+        click.echo(f"engine {name}, for {' and '.join(engine['formats'])} models: {state}")
+    warnings = (*found["problems"], *found["below_floor"])
+    for line in warnings or ("no plugin failed to load and no package is below its safe floor",):
+        click.echo(f"warning: {line}" if warnings else line)

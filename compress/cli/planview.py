@@ -7,14 +7,14 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from compress.artifact import Artifact
+from compress.cli.catalogue import print_rows, recipe_text
 from compress.keys import data_ingredients, step_ingredients
 from compress.planning import Plan, Step
+from compress.planning.build import conversion_steps
 from compress.plugins import Registry
-from compress.runner import conversion_steps
 from compress.store import Store, product_key
 
 
@@ -26,7 +26,8 @@ def describe_plan(plan: Plan, registry: Registry, store: Store) -> dict[str, Any
         state, digests[step.name] = _state(step, plan, store, digests)
         steps.append({"name": step.name, "stage": step.entry.name, "plugin": step.entry.origin, "from": step.parent,
                       "references": dict(step.references), "task": step.task.as_dict(), "traits": asdict(step.traits),
-                      "options": step.options.model_dump(mode="json"), "seed": step.seed, "state": state})
+                      "options": step.options.model_dump(mode="json"), "seed": step.seed, "state": state,
+                      "given": step.options.model_dump(mode="json", exclude_unset=True)})
     engines = [step.name for step in conversion_steps(plan, registry)]
     return {"name": plan.name, "task": plan.task.as_dict(), "model": plan.fresh or [m.source for m in plan.inputs],
             "data": plan.data.as_dict() if plan.data else None, "reference": plan.reference, "also_measured": engines,
@@ -50,15 +51,29 @@ def _state(step: Step, plan: Plan, store: Store, digests: Mapping[str, str | Non
 
 
 def print_plan(described: Mapping[str, Any], console: Console) -> None:
-    """Print the plan as a table."""
-    reference = described["reference"] or "not known yet"
-    console.print(Text(f"{described['name']}: {described['task']['name']}, reference {reference}"))
-    table = Table("step", "stage", "from", "makes", "options", "state")
-    for step in described["steps"]:
-        traits = step["traits"]
-        makes = f"{traits['format']} {traits['precision']}" + ("" if traits["shape"] == "stock" else f", {traits['shape']}")
-        options = ", ".join(f"{k}: {v}" for k, v in step["options"].items() if v is not None)
-        table.add_row(*map(Text, (step["name"], step["stage"], step["from"] or "fresh", makes, options, step["state"])))
-    console.print(table)
-    for name in described["also_measured"]:
-        console.print(Text(f"also measured: {name}"))
+    """Print the plan as a table; of the options those that the recipe gives."""
+    task = described["task"]["name"]
+    data = described["data"]["name"] if described["data"] else "given by the steps"
+    model = described["model"]
+    shown = ", ".join(model) if isinstance(model, list) else recipe_text(model)
+    lines = [f"{described['name']}: {task}", f"model: {shown}", f"data: {data}",
+             f"reference: {described['reference'] or 'not known before the model is here'}"]
+    if described["also_measured"]:
+        lines.append(f"also measured: {', '.join(described['also_measured'])}")
+    for line in lines:
+        console.print(Text(line), highlight=False)
+    print_rows([_row(step, task) for step in described["steps"]], console)
+
+
+def _row(step: Mapping[str, Any], task: str) -> dict[str, str]:
+    """A step's cells. Its stage, task and shape are told where they are not what one expects."""
+    traits = step["traits"]
+    makes = [f"{traits['format']} {traits['precision']}"]
+    if traits["shape"] != "stock":
+        makes.append(f"{traits['shape']} shape")
+    if step["task"]["name"] != task:
+        makes.append(step["task"]["name"])
+    name = step["name"] if step["name"] == step["stage"] else f"{step['name']} ({step['stage']})"
+    options = ", ".join(f"{key}: {recipe_text(value)}" for key, value in step["given"].items())
+    return {"step": name, "from": step["from"] or "fresh model", "makes": ", ".join(makes), "options given": options,
+            "state": step["state"]}

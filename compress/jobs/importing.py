@@ -7,31 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from compress.artifact import MANIFEST, Artifact, Manifest, with_files
+from compress.artifact import MANIFEST, Manifest, with_files
 from compress.channel import WorkerLine
 from compress.errors import UsageError
-from compress.planning.choices import folder_traits
+from compress.modelfolder import folder_traits, source_files
 from compress.plugins import Registry
-from compress.processor import TOKENIZER_FILES
-
-_WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl")
-
-
-def source_files(folder: Path) -> list[Path]:
-    """The files of a model folder that an artifact takes: those of its manifest, else config, weights and tokenizer.
-
-    Raises UsageError where there are no safetensors weights."""
-    if (folder / MANIFEST).is_file():
-        return [folder / name for name in Artifact.open(folder).manifest.files]
-    weights = [path for pattern in _WEIGHTS for path in sorted(folder.glob(pattern))]
-    if not weights:
-        pickles = [path.name for pattern in _PICKLES for path in folder.glob(pattern)]
-        raise UsageError(f"{folder} has no safetensors weights" + (
-            f"; {pickles[0]} is a pickle, which can run code and is not read: convert it with transformers first"
-            if pickles else ""))
-    names = ("config.json", "generation_config.json", *TOKENIZER_FILES)
-    return weights + [folder / name for name in names if (folder / name).is_file()]
 
 
 def run(job: dict[str, Any], line: WorkerLine, registry: Registry) -> dict[str, Any]:

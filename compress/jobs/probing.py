@@ -13,6 +13,7 @@ from compress.channel import WorkerLine
 from compress.engine import Engine, Placement
 from compress.errors import EnvironmentFailure
 from compress.jobs.common import data_of, task_of
+from compress.machine import forget_peak_memory
 from compress.meter import Probe
 from compress.plugins import Registry
 
@@ -52,6 +53,7 @@ def open_probe(job: dict[str, Any], registry: Registry) -> Probe:
     device = job.get("device") or engine.devices()[0]
     placement = Placement(device, int(os.environ["OMP_NUM_THREADS"]))
     engine.start()
+    forget_peak_memory()
     before, start = psutil.Process().memory_info().rss, time.perf_counter()
     session = engine.open(artifact, placement, task)
     seconds = time.perf_counter() - start

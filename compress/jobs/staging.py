@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,31 +27,34 @@ def run(job: dict[str, Any], line: WorkerLine, registry: Registry) -> dict[str, 
     except ModuleNotFoundError as error:
         extra = f": install compress-toolkit[{entry.cls.extra}]" if entry.cls.extra else ""
         raise EnvironmentFailure(f"{entry.name} needs the package {error.name!r}{extra}") from error
-    manifest = _manifest(job, context, entry, made)
+    manifest = context.describe(context.output, made)
     _refuse_no_op(manifest, context.input, entry.name)
     manifest.write(context.output)
     return {}
 
 
 def _context(job: dict[str, Any], line: WorkerLine, registry: Registry, entry: Registered) -> WorkerContext:
+    before, data = Artifact.open(job["input"]) if job["input"] else None, data_of(job)
     return WorkerContext(
         options=entry.cls.Options.model_validate(job["options"], strict=False),
         seed=job["seed"],
-        input=Artifact.open(job["input"]) if job["input"] else None,
+        input=before,
         fresh=job["fresh"],
         references={name: Artifact.open(folder) for name, folder in job["references"].items()},
         task=task_of(job, registry),
         architectures=tuple(entry.cls for entry in registry.architectures.values()),
-        data=data_of(job),
+        data=data,
         output=Path(job["output"]),
         work=Path(job["work"]),
         store=Store(Path(job["store"])),
         line=line,
+        describe=partial(_manifest, job, entry, before.manifest if before else None, data.labels if data else None),
     )
 
 
-def _manifest(job: dict[str, Any], context: WorkerContext, entry: Registered, made: Made) -> Manifest:
-    before = context.input.manifest if context.input else None
+def _manifest(job: dict[str, Any], entry: Registered, before: Manifest | None, labels: tuple[str, ...] | None,
+              folder: Path, made: Made) -> Manifest:
+    """The manifest of the model in ``folder``, made from one with the manifest ``before``."""
     edits = tuple(made.edits) if made.edits is not None else (before.edits if before else ())
     # The plan is cautious about shapes; without edits to replay, stock transformers can open the folder.
     traits = replace(Traits(**job["traits"]), shape="free" if edits else "stock")
@@ -59,8 +63,8 @@ def _manifest(job: dict[str, Any], context: WorkerContext, entry: Registered, ma
         lineage = (*lineage, {"step": before.step, "stage": before.stage, "digest": before.digest})
     parameters = made.parameters if made.parameters is not None else (before.parameters if before else None)
     return Manifest(
-        traits=traits, files=digest_files(context.output), step=job["step"], stage=entry.name, options=job["options"],
-        seed=job["seed"], labels=context.data.labels if context.data else (before.labels if before else ()),
+        traits=traits, files=digest_files(folder), step=job["step"], stage=entry.name, options=job["options"],
+        seed=job["seed"], labels=labels if labels is not None else (before.labels if before else ()),
         task_options=job["task"]["options"], edits=edits, parameters=parameters, base=before.base if before else None,
         lineage=lineage, needs=("compress-toolkit",) if edits else (), notes=dict(made.notes),
         versions=versions(("compress-toolkit", entry.distribution, *entry.cls.libraries)))

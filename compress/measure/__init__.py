@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from compress.measure.instrument import Measured, Subject, measure
+from compress.measure.instrument import Subject, compare, measure
 
-__all__ = ["Measured", "Subject", "measure"]
+__all__ = ["Subject", "compare", "measure"]

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compress.measurement import Measurement
+from compress.measurement import Measured, Measurement
 from compress.meter import Meter, Sample
 from compress.plugins import Registry
 from compress.supervisor import Worker, started
@@ -24,34 +24,41 @@ class Subject:
 
     name: str
     folder: Path
-    digest: str
     task: Mapping[str, Any]
     data: Mapping[str, Any] | None
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What came of measuring a subject: its measurements by name, ratios to others by their name, and raw samples of the
-    meters that return answers (``predictions``)."""
-
-    measurements: dict[str, Measurement]
-    ratios: dict[str, dict[str, Measurement]] = field(default_factory=dict)
-    predictions: Sequence[Mapping[str, Any]] = ()
-
-
 def measure(subject: Subject, others: Sequence[Subject], registry: Registry, folder: Path) -> Measured:
     """Measurements of ``subject`` and its ratios to ``others``; job files and logs go into ``folder``."""
-    meters = sorted((entry.cls() for entry in registry.meters.values()), key=lambda m: (m.order, m.name))
+    meters = _meters(registry)
+    samples = _samples(meters, [subject, *others], [subject.name], folder)
+    return _summary(meters, samples, subject.name, [s.name for s in others])
+
+
+def compare(subjects: Sequence[Subject], registry: Registry, folder: Path) -> dict[str, Measured]:
+    """Measurements of every subject by name, each with its ratios to the first; all timings are taken in turns."""
+    meters, names = _meters(registry), [s.name for s in subjects]
+    samples = _samples(meters, subjects, names, folder)
+    return {name: _summary(meters, samples, name, names[:1] if name != names[0] else []) for name in names}
+
+
+def _meters(registry: Registry) -> list[Meter]:
+    return sorted((entry.cls() for entry in registry.meters.values()), key=lambda m: (m.order, m.name))
+
+
+def _samples(meters: Sequence[Meter], subjects: Sequence[Subject], whole: Sequence[str],
+             folder: Path) -> dict[str, dict[str, list[Sample]]]:
+    """Samples by meter and subject; what is no timing is sampled from the subjects named in ``whole`` only."""
     with ExitStack() as stack:
         # All start at once: loading is the slow part, and nothing is timed before every one is ready.
         workers = {s.name: stack.enter_context(started(_job(s), folder / f"{s.name}.job.json", folder / f"{s.name}.log"))
-                   for s in (subject, *others)}
+                   for s in subjects}
         for worker in workers.values():
             worker.answer()
-        samples = _sampled(meters, workers, subject.name)
+        samples = _sampled(meters, workers, whole)
         for worker in workers.values():
             worker.ask({"do": "end"})
-    return _summary(meters, samples, subject.name, [s.name for s in others])
+    return samples
 
 
 def _job(subject: Subject) -> dict[str, Any]:
@@ -59,11 +66,11 @@ def _job(subject: Subject) -> dict[str, Any]:
             "data": dict(subject.data) if subject.data else None}
 
 
-def _sampled(meters: Sequence[Meter], workers: Mapping[str, Worker], subject: str) -> dict[str, dict[str, list[Sample]]]:
-    """Samples by meter and subject."""
+def _sampled(meters: Sequence[Meter], workers: Mapping[str, Worker],
+             whole: Sequence[str]) -> dict[str, dict[str, list[Sample]]]:
     found: dict[str, dict[str, list[Sample]]] = {}
     for meter in meters:
-        sides = list(workers) if meter.takes_turns else [subject]
+        sides = list(workers) if meter.takes_turns else list(whole)
         taken: dict[str, list[Sample]] = {name: [] for name in sides}
         for name in sides:
             workers[name].ask({"meter": meter.name, "do": "prepare"})

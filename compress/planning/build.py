@@ -40,6 +40,7 @@ class _Builder:
     inputs: dict[str, Input] = field(default_factory=dict)
     steps: dict[str, Step] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
     fresh: dict[str, Any] | None = None
 
     def build(self) -> Plan | None:
@@ -72,20 +73,21 @@ class _Builder:
 
     def _model(self, top: Mapping[str, Any]) -> None:
         value = top.get("model")
+        if isinstance(value, dict) and isinstance(value.get("type"), str):
+            self.fresh = dict(value)
+            return
+        found = None
         if isinstance(value, dict):
-            if isinstance(value.get("type"), str):
-                self.fresh = dict(value)
-            else:
-                self.resolver.wrong(("model",), "a fresh model needs its type", "model: {type: bert, hidden_size: 256}")
+            self.resolver.wrong(("model",), "a fresh model needs its type", "model: {type: bert, hidden_size: 256}")
         elif isinstance(value, str):
             found = self.resolver.outside_model(value, MODEL, ("model",))
-            if found:
-                self.inputs[MODEL] = found
-            else:
-                self.broken.add(MODEL)
         else:
             self.resolver.wrong(("model",), "the recipe has no model" if value is None else f"model: got {value!r}",
                                 "a hub id, a folder, or a fresh model: {type: bert, ...}")
+        if found:
+            self.inputs[MODEL] = found
+        else:
+            self.broken.add(MODEL)
 
     def _step(self, text: StepText, previous: str | None, task: TaskChoice | None, data: DataChoice | None,
               seed: int) -> None:
@@ -116,10 +118,11 @@ class _Builder:
         path = (*text.path, "name") if "name" in text.keys else (*text.path, text.stage)
         if not isinstance(text.keys.get("name", ""), str):
             self.resolver.wrong(path, f"name must be text, got {text.keys['name']!r}")
-        if text.name == MODEL or "@" in text.name or "/" in text.name:
+        if text.name in ("", MODEL) or "@" in text.name or "/" in text.name:
             self.resolver.wrong(path, f"a step cannot be named {text.name!r}", "'model' is the input; no @ or /")
-        if text.name in self.steps or text.name in self.broken:
+        if text.name in self.names:
             self.resolver.wrong(path, f"two steps are named {text.name!r}", "give one of them a name:", of_value=False)
+        self.names.add(text.name)
 
     def _options(self, text: StepText, stage: Any) -> Options | None:
         path = (*text.path, text.stage)
@@ -135,15 +138,14 @@ class _Builder:
     def _parent(self, text: StepText, previous: str | None) -> str | None:
         if "from" not in text.keys:
             return previous
-        name = text.keys["from"]
+        name = str(text.keys["from"])
         if name in self.steps or name in self.inputs or name in self.broken:
-            return str(name)
+            return name
         later = any(s.name == name for s in self.resolver.recipe.steps)
-        hint = "it stands later; a step takes from an earlier one" if later else \
-            suggestion(str(name), [*self.steps, *self.inputs])
+        hint = "a step takes from one that stands before it" if later else suggestion(name, [*self.steps, *self.inputs])
         self.resolver.wrong((*text.path, "from"), f"from: there is no earlier step {name!r}", hint)
-        self.broken.add(str(name))
-        return str(name)
+        self.broken.add(name)
+        return name
 
     def _references(self, text: StepText, options: Options) -> dict[str, str]:
         found = {}
@@ -180,7 +182,7 @@ class _Builder:
             resolver.wrong((*text.path, text.stage), f"{text.stage!r} does not work for {task.name}",
                            f"give the step `task: {stage.serves[0]}`", of_value=False)
         missing = [s for s in stage.needs_data if s not in _splits(data)]
-        if missing:
+        if missing and (data is not None or not ("data" in text.keys or "data" in resolver.recipe.top)):
             resolver.wrong((*text.path, text.stage), f"{text.stage!r} needs {' and '.join(missing)} data",
                                 "add them under data:", of_value=False)
         made: Traits = stage.produces(self._traits_of(parent) or Traits(), options, task.name)
@@ -201,11 +203,11 @@ class _Builder:
 
     def _reference(self, top: Mapping[str, Any], task: TaskChoice | None) -> str | None:
         if "reference" in top:
-            name = top["reference"]
+            name = str(top["reference"])
             if name not in self.steps and name not in self.inputs and name not in self.broken:
                 self.resolver.wrong(("reference",), f"reference: there is no step {name!r}",
-                                    suggestion(str(name), [*self.steps, *self.inputs]))
-            return str(name)
+                                    suggestion(name, [*self.steps, *self.inputs]))
+            return name
         return find_reference(self.inputs.get(MODEL), list(self.steps.values()), task.name if task else "")
 
 
@@ -225,6 +227,25 @@ def with_model_traits(plan: Plan, traits: Mapping[str, Traits]) -> Plan:
     known = replace(plan, inputs=inputs)
     reference = plan.reference or find_reference(known.input(MODEL), list(plan.steps), plan.task.name)
     return replace(known, reference=reference)
+
+
+def conversion_steps(plan: Plan, registry: Registry) -> list[Step]:
+    """Steps that turn the reference into each engine's float format, named ``reference@engine``; none while the reference
+    is not known."""
+    owner, model = plan.step(plan.reference or ""), plan.input(plan.reference or "")
+    traits = owner.traits if owner else model.traits if model else None
+    if plan.reference is None or traits is None:
+        return []
+    found = []
+    for entry in registry.engines.values():
+        stage = registry.stages.get(entry.cls.conversion or "")
+        if stage is None or edge_mistake(stage.cls, traits, plan.reference, plan.task.name, []):
+            continue
+        options = stage.cls.Options()
+        made = stage.cls.produces(traits, options, plan.task.name)
+        found.append(Step(f"{plan.reference}@{entry.name}", stage, options, plan.task, owner.data if owner else plan.data,
+                          plan.seed, plan.reference, {}, made, ""))
+    return found
 
 
 def _splits(data: DataChoice | None) -> tuple[str, ...]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from compress.artifact import MANIFEST, Manifest, Traits
 from compress.errors import CompressError, Mistake, suggestion
+from compress.modelfolder import folder_traits
 from compress.planning.types import DataChoice, Input, TaskChoice
 from compress.planning.validate import resolve_paths, validated
 from compress.plugins import Registered, Registry
@@ -93,8 +92,12 @@ class Resolver:
         return choice
 
     def _source_name(self, value: Mapping[str, Any], path: _Path) -> str | None:
-        if "source" in value:
+        if isinstance(value.get("source"), str):
             return str(value["source"])
+        if "source" in value:
+            self.wrong((*path, "source"), f"source: got {value['source']!r}: expected a name",
+                       f"one of {', '.join(sorted(self.registry.sources))}")
+            return None
         for entry in self.registry.sources.values():
             if entry.cls.selects and entry.cls.selects in value:
                 return entry.name
@@ -145,26 +148,3 @@ class Resolver:
             self.wrong(path, str(error))
             return None
         return Input(name, str(folder), False, traits, self.recipe.place(*path, of_value=True))
-
-
-def folder_traits(folder: Path, registry: Registry) -> Traits:
-    """Traits of a model folder, from its manifest where it has one, else from its ``config.json``. Raises CompressError."""
-    if (folder / MANIFEST).is_file():
-        return Manifest.read(folder).traits
-    config_file = folder / "config.json"
-    if not config_file.is_file():
-        raise CompressError(f"{folder} is not a model folder: it has no config.json")
-    config = json.loads(config_file.read_text(encoding="utf-8"))
-    if "auto_map" in config:
-        raise CompressError(f"{folder}: its config has an auto_map, which runs code from the model folder; that is refused")
-    precision = "int8" if config.get("quantization_config") else "float"
-    task = task_of_classes(config.get("architectures") or [], registry)
-    return Traits(precision=precision, trainable=precision == "float", task=task)
-
-
-def task_of_classes(classes: Sequence[str], registry: Registry) -> str | None:
-    """The registered task whose head ends one of the transformers class names; None for a bare encoder."""
-    for entry in registry.tasks.values():
-        if any(name.endswith(tuple(entry.cls.heads)) for name in classes):
-            return entry.name
-    return None

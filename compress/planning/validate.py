@@ -12,6 +12,11 @@ from pydantic import BaseModel, ValidationError
 from compress.errors import Mistake, suggestion
 from compress.options import PathMark, fields_marked
 
+_EXPECTED = {"int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number",
+             "finite_number": "a finite number", "bool_type": "true or false", "string_type": "text", "list_type": "a list",
+             "dict_type": "a mapping", "model_type": "a mapping"}
+"""What was expected, by pydantic's type of error, in the words of a recipe."""
+
 M = TypeVar("M", bound=BaseModel)
 Place = Callable[..., str]
 
@@ -75,17 +80,26 @@ def _mistake(model: type[BaseModel], loc: tuple[str | int, ...], items: list[Any
         return Mistake(where, f"unknown option {name!r}", suggestion(str(loc[-1]), _siblings(model, loc)))
     if first["type"] == "missing":
         return Mistake(place(*path, *loc[:-1]), f"the option {name!r} is missing", _description(model, loc))
-    message = " or ".join(dict.fromkeys(_lower(i["msg"]) for i in items))
-    got = first["input"]
-    return Mistake(place(*path, *loc, of_value=True), f"{name or 'value'}: got {got!r}: {message}", _description(model, loc))
+    message = " or ".join(dict.fromkeys(map(_message, items)))
+    about = f"{name}: got {first['input']!r}: " if name else ""
+    return Mistake(place(*path, *loc, of_value=True), about + message, _description(model, loc))
 
 
-def _siblings(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
+def _message(item: Mapping[str, Any]) -> str:
+    """What is wrong, in one clause; what a validator of ours raised stands as it was written."""
+    if item["type"] == "value_error":
+        return str(item["ctx"]["error"])
+    expected = _EXPECTED.get(item["type"])
+    return f"expected {expected}" if expected else item["msg"][:1].lower() + item["msg"][1:]
+
+
+def _siblings(model: type[BaseModel], loc: tuple[str | int, ...]) -> Mapping[str, Any]:
+    """The fields among which the last key of ``loc`` stands."""
     inner: Any = model
     for key in loc[:-1]:
         field = inner.model_fields.get(key) if inner else None
         inner = _model_in(field.annotation) if field else None
-    return list(inner.model_fields) if inner else []
+    return inner.model_fields if inner else {}
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
@@ -95,9 +109,9 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def _description(model: type[BaseModel], loc: tuple[str | int, ...]) -> str:
-    field = model.model_fields.get(str(loc[0])) if loc else None
-    return (field.description or "").rstrip(".") if field else ""
-
-
-def _lower(text: str) -> str:
-    return text[:1].lower() + text[1:]
+    """Of the innermost field that ``loc`` leads to."""
+    for end in range(len(loc), 0, -1):
+        field = _siblings(model, loc[:end]).get(str(loc[end - 1]))
+        if field:
+            return (field.description or "").rstrip(".")
+    return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import Any
 from compress import __version__
 from compress.artifact import Artifact
 from compress.machine import environment
-from compress.measure import Measured
-from compress.measurement import Measurement
+from compress.measurement import Measured
 from compress.planning import Plan
 from compress.planning.types import MODEL
 
@@ -38,25 +36,6 @@ class Record:
         values = self.measured.measurements if self.measured else {}
         return {"cached": self.cached, "seconds": round(self.seconds, 2),
                 "measurements": {n: m.value for n, m in values.items() if m.title}}
-
-    @staticmethod
-    def read_measured(file: Path, of: Mapping[str, Any]) -> Measured | None:
-        """Measurements written before, where they are of the same artifacts and data."""
-        if not file.is_file():
-            return None
-        values = json.loads(file.read_text(encoding="utf-8"))
-        if values["of"] != of:
-            return None
-        return Measured({n: Measurement.from_dict(m) for n, m in values["measurements"].items()},
-                        {o: {n: Measurement.from_dict(m) for n, m in ms.items()} for o, ms in values["ratios"].items()},
-                        values["predictions"])
-
-
-def measured_dict(measured: Measured) -> dict[str, Any]:
-    """``measured`` as JSON-ready values."""
-    return {"measurements": {n: m.as_dict() for n, m in measured.measurements.items()},
-            "ratios": {o: {n: m.as_dict() for n, m in ms.items()} for o, ms in measured.ratios.items()},
-            "predictions": list(measured.predictions)}
 
 
 def build_report(plan: Plan, records: Mapping[str, Record], state: str) -> dict[str, Any]:
@@ -122,10 +101,10 @@ def _value(record: Record, name: str) -> float | None:
 
 
 def titled(steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """(measurement name, title) of every column that a table of these steps has, in the order of first appearance."""
+    """(measurement name, title) of every column that a table of these steps has: quality, then the others as they appear."""
     found: dict[str, str] = {}
     for step in steps:
         for name, m in step["measurements"].items():
             if m["title"]:
                 found.setdefault(name, m["title"])
-    return list(found.items())
+    return sorted(found.items(), key=lambda column: column[0] != "quality")

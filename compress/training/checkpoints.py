@@ -10,6 +10,7 @@ from compress.artifact import digest_files, verify_files
 from compress.errors import IntegrityError
 
 MARKER = "complete.json"
+STATE = "trainer_state.json"
 
 
 def mark_complete(checkpoint: Path) -> None:
@@ -20,15 +21,23 @@ def mark_complete(checkpoint: Path) -> None:
 
 
 def newest_complete(folder: Path) -> Path | None:
-    """The checkpoint with the highest step whose files are as marked; unmarked and damaged ones are deleted."""
-    found = sorted(folder.glob("checkpoint-*"), key=_step, reverse=True)
+    """The checkpoint with the highest step whose files are as marked, and those of the best checkpoint that it names;
+    all others that do not count are deleted."""
+    found = sorted(folder.glob("checkpoint-*"), key=_step)
+    whole = {checkpoint.name for checkpoint in found if _is_complete(checkpoint)}
     newest: Path | None = None
     for checkpoint in found:
-        if not _is_complete(checkpoint):
-            shutil.rmtree(checkpoint)
-        elif newest is None:
+        if checkpoint.name in whole and best_of(checkpoint) in (None, *whole):
             newest = checkpoint
+        else:
+            shutil.rmtree(checkpoint)
     return newest
+
+
+def best_of(checkpoint: Path) -> str | None:
+    """Name of the checkpoint with the best weights at the time of ``checkpoint``; None without validation."""
+    best = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))["best_model_checkpoint"]
+    return Path(best).name if best else None
 
 
 def keep_only(folder: Path, keep: set[Path]) -> None:

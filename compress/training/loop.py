@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_model
-from transformers import EarlyStoppingCallback, TrainingArguments, set_seed
+from transformers import EarlyStoppingCallback, TrainerState, TrainingArguments, set_seed
 
 from compress.errors import UsageError
 from compress.machine import processor
@@ -29,8 +28,9 @@ def train(model: Any, context: Any, options: TrainingOptions, loss: Loss | None,
     if newest:
         context.note(f"continuing from step {newest.name.rsplit('-', 1)[1]}")
     start = time.monotonic()
-    if newest and _stopped_early(newest, options.patience):
-        _load_best(model, newest)
+    if newest and _is_over(newest, options.patience):
+        trainer.state = TrainerState.load_from_json(str(newest / checkpoints.STATE))
+        load_model(model, folder / (checkpoints.best_of(newest) or newest.name) / "model.safetensors")
     else:
         trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     model.eval()
@@ -57,9 +57,10 @@ def _trainer(model: Any, context: Any, options: TrainingOptions, parts: Training
         eval_strategy=rhythm, save_strategy="epoch", load_best_model_at_end=validates,
         metric_for_best_model=f"eval_{parts.task.headline}" if validates else None,
         greater_is_better=parts.task.higher_is_better if validates else None,
+        restore_callback_states_from_checkpoint=True,  # the patience that is used up already
         logging_steps=10, logging_nan_inf_filter=False, report_to=[], disable_tqdm=True, remove_unused_columns=False,
         use_cpu=not torch.cuda.is_available(), dataloader_pin_memory=torch.cuda.is_available())
-    callbacks: list[Any] = [Reporter(context, parts.batches, parts.task.headline)]
+    callbacks: list[Any] = [Reporter(context, parts.task.headline)]
     if options.patience is not None:
         if not validates:
             raise UsageError("patience needs validation data to judge by; add a validation split or leave it out")
@@ -67,18 +68,14 @@ def _trainer(model: Any, context: Any, options: TrainingOptions, parts: Training
     return OrderedTrainer(parts, model=model, args=arguments, callbacks=callbacks)
 
 
-def _stopped_early(checkpoint: Path, patience: int | None) -> bool:
-    """Whether training had ended for lack of progress when the checkpoint was written: it must not go on."""
-    if patience is None:
-        return False
-    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    saved = state["stateful_callbacks"]["EarlyStoppingCallback"]["attributes"]
+def _is_over(checkpoint: Path, patience: int | None) -> bool:
+    """Whether training had ended when the checkpoint was written, by its steps or for lack of progress: Trainer would
+    go on from the latter."""
+    state = TrainerState.load_from_json(str(checkpoint / checkpoints.STATE))
+    if state.global_step >= state.max_steps or patience is None:
+        return state.global_step >= state.max_steps
+    saved = state.stateful_callbacks["EarlyStoppingCallback"]["attributes"]
     return int(saved["early_stopping_patience_counter"]) >= patience
-
-
-def _load_best(model: Any, checkpoint: Path) -> None:
-    state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-    load_model(model, Path(state["best_model_checkpoint"]) / "model.safetensors")
 
 
 def _facts(trainer: OrderedTrainer, options: TrainingOptions, seconds: float, resumed: Path | None) -> dict[str, Any]:

@@ -31,7 +31,8 @@ class OrderedTrainer(Trainer):
             self.loss_is_scaled_for_ga = False
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """Our batches in our order. The loader has a generator of its own: creating an iterator draws from one."""
+        """Our batches in our order; Trainer names each epoch to them. The loader has a generator of its own: creating an
+        iterator draws from one."""
         loader = DataLoader(self.parts.dataset, batch_sampler=self.parts.batches, collate_fn=self.parts.collator,
                             generator=torch.Generator().manual_seed(0), pin_memory=self.args.dataloader_pin_memory)
         return self.accelerator.prepare(loader)  # type: ignore[no-any-return]
@@ -93,16 +94,12 @@ class TrainingParts:
 
 
 class Reporter(TrainerCallback):
-    """Tells the user how far training is, names each epoch to the batches, and saves when a save is long ago."""
+    """Tells the user how far training is, and saves when a save is long ago."""
 
-    def __init__(self, context: Any, batches: BucketedBatches, headline: str) -> None:
-        self._context, self._batches, self._headline = context, batches, headline
+    def __init__(self, context: Any, headline: str) -> None:
+        self._context, self._headline = context, headline
         self._values: dict[str, float] = {}
         self._saved = time.monotonic()
-
-    def on_epoch_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """The epoch's number decides its batches."""
-        self._batches.set_epoch(int(state.global_step // max(1, state.max_steps / state.num_train_epochs)))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Progress, and a checkpoint when the last is ten minutes old."""

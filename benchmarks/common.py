@@ -1,0 +1,37 @@
+"""What the benchmarks share: intervals, and results written with the environment they were measured in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compress.machine import environment
+
+RESULTS = Path(__file__).parent / "results"
+_RESAMPLES = 5000
+
+
+def paired_ratio(numerators: Sequence[float], denominators: Sequence[float]) -> dict[str, float]:
+    """Median of the rounds' ratios, and the 95 % bootstrap interval of that median over rounds."""
+    ratios = np.asarray(numerators) / np.asarray(denominators)
+    return spread(ratios.tolist())
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median of values, and the 95 % bootstrap interval of the median."""
+    array, generator = np.asarray(values), np.random.default_rng(0)
+    medians = np.median(generator.choice(array, (_RESAMPLES, len(array))), axis=1)
+    low, high = np.quantile(medians, [0.025, 0.975])
+    return {"value": float(np.median(array)), "low": float(low), "high": float(high)}
+
+
+def write_results(name: str, values: dict[str, Any]) -> Path:
+    """Write ``benchmarks/results/<name>.json`` with the environment; its path comes back."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps({"environment": environment(), **values}, indent=2) + "\n", encoding="utf-8")
+    return path

@@ -1,0 +1,91 @@
+"""Fills the results of README.md from benchmarks/results/*.json; ``--check`` says whether they are stale.
+
+``quickstart.json`` and ``ner.json`` are copies of a run's ``report.json``; ``training.json`` is what training.py writes.
+Where a file is missing, the section says how to make it and shows no number.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from compress.report.table import quantity, results_table
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+_LIBRARIES = ("torch", "transformers", "onnxruntime", "bitsandbytes")
+_COPY = ("Not measured yet: `{command}`, then copy the run's `report.json` to `benchmarks/results/{name}.json` and call "
+         "`make docs`.")
+_MISSING = {
+    "quickstart": _COPY.format(command="make quickstart", name="quickstart"),
+    "ner": _COPY.format(command="compress run ner-conll2003", name="ner"),
+    "training": "Not measured yet: `python benchmarks/training.py --help` says how to make "
+                "`benchmarks/results/training.json`; then call `make docs`.",
+}
+
+
+def main(check: bool) -> None:
+    """Write or check the results in README.md."""
+    from markers import filled, settle
+
+    readme = ROOT / "README.md"
+    parts = {f"results:{name}": part(name) for name in _MISSING}
+    settle({readme: filled(readme.read_text(encoding="utf-8"), parts, "README.md")}, check=check)
+
+
+def part(name: str, folder: Path = RESULTS) -> str:
+    """The Markdown of one result, or how to make it."""
+    file = folder / f"{name}.json"
+    if not file.is_file():
+        return _MISSING[name]
+    values = json.loads(file.read_text(encoding="utf-8"))
+    return training(values) if name == "training" else run(values)
+
+
+def run(report: Mapping[str, Any]) -> str:
+    """A run's table, with what it was measured on. Raises SystemExit for a run that is not finished."""
+    if report["state"] != "finished":
+        raise SystemExit(f"the run of {report['name']} is {report['state']}; results are of finished runs")
+    same = [step for step in report["steps"] if step["task"] == report["task"]["name"]]
+    headers, rows = results_table({**report, "steps": same})
+    seconds = sum(step["seconds"] for step in report["steps"])
+    said = [_measured_on(report["environment"]), f"Making all steps took {seconds / 60:.1f} minutes.",
+            f"The reference is `{report['reference']}` in eager PyTorch float32."]
+    if report["overrides"]:
+        said.append(f"Overridden: {', '.join(o.partition('=')[0] for o in report['overrides'])}.")
+    return _table(headers, rows) + "\n\n" + " ".join(said)
+
+
+def training(values: Mapping[str, Any]) -> str:
+    """Rows and ratios of the training benchmark, with settings and machine."""
+    rows = [[row["name"], _spread(row["sentences_per_second"], row),
+             "–" if row["f1"] is None else f"{row['f1']:.3f}"] for row in values["rows"]]
+    ratios = [f"- {r['name']}: {r['value']:.2f}x [{r['low']:.2f}, {r['high']:.2f}]" for r in values["ratios"]]
+    settings = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in values["settings"].items())
+    parts = [_table(["training", "sentences/s", "F1"], rows), "\n".join(ratios),
+             f"{_measured_on(values['environment'])} Settings: {settings}."]
+    return "\n\n".join(text for text in parts if text)
+
+
+def _spread(value: float, row: Mapping[str, Any]) -> str:
+    return f"{value:.1f} [{row['low']:.1f}, {row['high']:.1f}]"
+
+
+def _measured_on(environment: Mapping[str, Any]) -> str:
+    versions = ", ".join(f"{n} {environment['versions'][n]}" for n in _LIBRARIES if n in environment["versions"])
+    memory = quantity(environment["memory_bytes"], "bytes")
+    return f"Measured on {environment['processor']}, {environment['threads']} threads, {memory} of memory; {versions}."
+
+
+def _table(headers: list[str], rows: list[list[str]]) -> str:
+    from markers import table
+
+    return table(headers, rows)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT / "docs"))  # the helpers that both generators use
+    main("--check" in sys.argv[1:])

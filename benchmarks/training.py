@@ -1,0 +1,201 @@
+"""Fine-tuning throughput of compress beside what a user would write instead, on CoNLL-2003.
+
+Three arms train the same model on the same sentences:
+  tutorial  the loop of every tutorial: padded to 128 tokens, batch 16, float32, AdamW
+  stock     transformers' Trainer: dynamic padding, batch 32, float32
+  compress  the toolkit's training: bucketed by length, batch 32, precision auto
+
+Throughput is measured in rounds, the arms taking turns, each in a fresh process, on the same random sentences of a round
+(imports and data preparation are not timed; saving the model is). With --epochs, each arm also trains on --train-sentences sentences for that
+many epochs and is scored on the validation split (entity F1, strict IOB2).
+
+  python benchmarks/training.py --model FOLDER --data FOLDER [--rounds 5] [--epochs 2 --train-sentences 4000]
+FOLDER of the data holds eng.train and eng.testa in columns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+ARMS = ("tutorial", "stock", "compress")
+BATCH = {"tutorial": 16, "stock": 32, "compress": 32}
+LEARNING_RATE = 2e-4
+THROUGHPUT_SENTENCES = {"tutorial": 256, "stock": 768, "compress": 1536}
+"""Sentences of a round by arm: about the same time each."""
+
+
+def main() -> None:
+    """Run the arms and write benchmarks/results/training.json."""
+    arguments = _arguments()
+    if arguments.arm:
+        sys.stdout.write(json.dumps(_run_arm(arguments)) + "\n")
+        return
+    from common import paired_ratio, spread, write_results
+
+    rounds: dict[str, list[float]] = {arm: [] for arm in ARMS}
+    for turn in range(arguments.rounds):
+        for arm in ARMS if turn % 2 == 0 else reversed(ARMS):
+            rounds[arm].append(_start(arguments, arm, turn, THROUGHPUT_SENTENCES[arm], 0)["sentences_per_second"])
+            sys.stderr.write(f"round {turn} {arm}: {rounds[arm][-1]:.1f} sentences/s\n")
+    f1 = {arm: _start(arguments, arm, 0, arguments.train_sentences, arguments.epochs)["f1"] if arguments.epochs else None
+          for arm in ARMS}
+    speeds = {arm: spread(values) for arm, values in rounds.items()}
+    rows = [{"name": arm, "sentences_per_second": s["value"], "low": s["low"], "high": s["high"], "f1": f1[arm],
+             "batch_size": BATCH[arm]} for arm, s in speeds.items()]
+    ratios = [{"name": f"compress / {arm}", **paired_ratio(rounds["compress"], rounds[arm])} for arm in ARMS[:2]]
+    settings = {"rounds": arguments.rounds, "epochs": arguments.epochs, "train_sentences": arguments.train_sentences,
+                "learning_rate": LEARNING_RATE, "model": Path(arguments.model).name}
+    sys.stderr.write(f"wrote {write_results('training', {'settings': settings, 'rows': rows, 'ratios': ratios})}\n")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=0)
+    parser.add_argument("--train-sentences", type=int, default=4000)
+    parser.add_argument("--arm", choices=ARMS)
+    parser.add_argument("--turn", type=int, default=0)
+    parser.add_argument("--sentences", type=int, default=0)
+    return parser.parse_args()
+
+
+def _start(arguments: argparse.Namespace, arm: str, turn: int, sentences: int, epochs: int) -> dict[str, Any]:
+    """The result of one arm in a fresh process."""
+    command = [sys.executable, __file__, "--model", arguments.model, "--data", arguments.data, "--arm", arm, "--turn",
+               str(turn), "--sentences", str(sentences), "--epochs", str(epochs)]
+    from compress.supervisor import worker_environment
+
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=worker_environment())
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def _run_arm(arguments: argparse.Namespace) -> dict[str, Any]:
+    import os
+
+    import torch
+    from transformers import set_seed
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    set_seed(arguments.turn)
+    with tempfile.TemporaryDirectory() as work:
+        context = _context(arguments, Path(work))
+        model = _model(context)
+        epochs = arguments.epochs or 1
+        examples = len(context.data.rows("train")) * epochs
+        seconds = {"tutorial": _tutorial, "stock": _stock, "compress": _compress}[arguments.arm](model, context, epochs)
+        return {"sentences_per_second": examples / seconds, "f1": _f1(model, context) if arguments.epochs else None}
+
+
+def _context(arguments: argparse.Namespace, work: Path) -> Any:
+    """The sentences of a round, drawn from the training split, and what a stage's context holds besides."""
+    import numpy as np
+
+    from compress.artifact import Artifact, Manifest, Traits
+    from compress.data import Prepared, prepare
+    from compress.plugins import load_plugins
+
+    registry = load_plugins()
+    source, task = registry.sources["conll"].cls, registry.tasks["token-classification"].cls
+    files = {"train": f"{arguments.data}/eng.train", "validation": f"{arguments.data}/eng.testa"}
+    task_object = task(task.Options())
+    (work / "data").mkdir()
+    prepare(source(source.Options(**files)), task_object, work / "data")
+    data = Prepared(work / "data", "")
+    drawn = np.random.default_rng(arguments.turn).permutation(len(data.rows("train")))[:arguments.sentences]
+    train = [data.rows("train")[i] for i in drawn]
+    rows = {"train": train, "validation": []}
+    chosen = SimpleNamespace(rows=rows.__getitem__, labels=data.labels, validation=data.rows("validation"))
+    artifact = Artifact(Path(arguments.model), Manifest(Traits(), {}, "model", "import"))
+    return SimpleNamespace(task=task_object, data=chosen, input=artifact, seed=arguments.turn, work=work,
+                           progress=lambda *a, **k: None, note=lambda text: None)
+
+
+def _model(context: Any) -> Any:
+    from compress.models import adapt_model
+
+    return adapt_model(context.input, context.task, context.data.labels)
+
+
+def _compress(model: Any, context: Any, epochs: int) -> float:
+    from compress.training import TrainingOptions, fit
+
+    options = TrainingOptions(epochs=epochs, learning_rate=LEARNING_RATE, batch_size=BATCH["compress"])
+    facts = fit(model, context, options)
+    return float(facts["training_seconds"])
+
+
+def _stock(model: Any, context: Any, epochs: int) -> float:
+    from transformers import AutoTokenizer, DataCollatorForTokenClassification, Trainer, TrainingArguments
+
+    tokenizer = AutoTokenizer.from_pretrained(context.input.folder, local_files_only=True)
+    names = ("input_ids", "attention_mask", "token_type_ids", "labels")
+    features = [{k: v for k, v in f.items() if k in names} for f in _features(context)]
+    arguments = TrainingArguments(output_dir=str(context.work / "stock"), num_train_epochs=epochs, report_to=[],
+                                  per_device_train_batch_size=BATCH["stock"], learning_rate=LEARNING_RATE, use_cpu=True,
+                                  save_strategy="epoch", disable_tqdm=True, warmup_steps=0.06, seed=context.seed)
+    trainer = Trainer(model=model, args=arguments, train_dataset=features,
+                      data_collator=DataCollatorForTokenClassification(tokenizer))
+    start = time.perf_counter()
+    trainer.train()
+    return time.perf_counter() - start
+
+
+def _tutorial(model: Any, context: Any, epochs: int) -> float:
+    import torch
+    from torch.utils.data import DataLoader
+    from transformers import get_linear_schedule_with_warmup
+
+    length = 128
+    features = _features(context)
+    pads = {"input_ids": 0, "attention_mask": 0, "token_type_ids": 0, "labels": -100}
+    columns = {k: torch.tensor([(f.get(k) or [1 if k == "attention_mask" else 0] * len(f["input_ids"]))
+                                + [pad] * (length - len(f["input_ids"])) for f in features]) for k, pad in pads.items()}
+    rows = [{k: v[i] for k, v in columns.items()} for i in range(len(features))]
+    loader = DataLoader(rows, batch_size=BATCH["tutorial"], shuffle=True)  # type: ignore[arg-type]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
+    total = len(loader) * epochs
+    schedule = get_linear_schedule_with_warmup(optimizer, int(0.06 * total), total)
+    model.train()
+    start = time.perf_counter()
+    for _ in range(epochs):
+        for batch in loader:
+            model(**batch).loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+    model.save_pretrained(context.work / "tutorial")
+    return time.perf_counter() - start
+
+
+def _features(context: Any) -> list[dict[str, Any]]:
+    features: list[dict[str, Any]] = context.task.features(context.data.rows("train"), _processor(context))
+    return features
+
+
+def _processor(context: Any) -> Any:
+    return context.task.processor(context.input.folder)
+
+
+def _f1(model: Any, context: Any) -> float:
+    from compress.predict import predict
+    from compress.sessions import TorchSession
+
+    rows, processor = context.data.validation, _processor(context)
+    answers = predict(TorchSession(model.eval(), "cpu"), context.task, processor, context.task.features(rows, processor), 32)
+    return float(context.task.score(answers, rows, context.data.labels).metrics["f1"])
+
+
+if __name__ == "__main__":
+    main()

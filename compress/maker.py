@@ -1,0 +1,89 @@
+"""Making products: what the store has is reused, what it has not is made by a worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from compress.artifact import sha256_file
+from compress.data import Prepared
+from compress.errors import CompressError
+from compress.keys import data_ingredients
+from compress.measure import Subject, compare
+from compress.modelfolder import source_files
+from compress.planning import DataChoice, Input, TaskChoice
+from compress.plugins import Registry
+from compress.runfolder import RunFolder
+from compress.store import Product, Store
+from compress.supervisor import run_job
+
+
+@dataclass
+class Maker:
+    """Makes the products of one run; ``tell(event, **values)`` reports what happens."""
+
+    registry: Registry
+    store: Store
+    folder: RunFolder
+    tell: Callable[..., None]
+    _data: dict[str, Product] = field(default_factory=dict)
+
+    def make(self, kind: str, ingredients: Mapping[str, Any], job: Mapping[str, Any], name: str) -> tuple[Product, bool]:
+        """The product of ``ingredients`` and whether it was there; ``job`` makes it, with logs under ``name``."""
+
+        def fill(content: Path, work: Path) -> float:
+            start = time.monotonic()
+            run_job({**job, "output": str(content), "work": str(work)}, self.folder.job(name), self.folder.log(name),
+                    self._listener(name), lambda question: self._compare(question, job, name))
+            return time.monotonic() - start
+
+        return self.store.make(kind, ingredients, fill, lambda who: self.tell(
+            "note", text=f"{name}: waiting for {who}, which makes the same"))
+
+    def data(self, data: DataChoice, task: TaskChoice) -> Product:
+        """The prepared data of a source for a task. Raises UsageError with every row that cannot be used."""
+        name = str((data.as_dict(), task.as_dict()))
+        if name not in self._data:
+            job = {"kind": "prepare", "source": data.as_dict(), "task": task.as_dict()}
+            self._data[name], _ = self.make("data", data_ingredients(data, task), job, f"data-{len(self._data)}")
+        return self._data[name]
+
+    def prepared(self, data: DataChoice, task: TaskChoice) -> Prepared:
+        """The prepared data, opened."""
+        product = self.data(data, task)
+        return Prepared(product.folder, product.digest)
+
+    def imported(self, model: Input, label: str) -> tuple[Product, bool]:
+        """The artifact of a model from outside and whether it was there; a hub model is fetched first."""
+        folder = model.source
+        if model.from_hub:
+            self.tell("note", text=f"fetching {model.source} from the hub")
+            folder = run_job({"kind": "download", "hub": model.source}, self.folder.job(f"{label}-download"),
+                             self.folder.log(label), self._listener(label), _no_answer)["folder"]
+        files = {path.relative_to(folder).as_posix(): sha256_file(path) for path in source_files(Path(folder))}
+        # A hub id says where a model comes from; of a folder only its name does, for paths differ between machines.
+        source = model.source if model.from_hub else Path(model.source).name
+        job = {"kind": "import", "folder": folder, "step": model.name, "source": source}
+        return self.make("artifact", {"kind": "artifact", "stage": "import", "files": files}, job, label)
+
+    def _compare(self, folders: Mapping[str, str], job: Mapping[str, Any], name: str) -> dict[str, Any]:
+        """Measurements of unfinished models that a stage asks for, taken in clean processes by the one instrument."""
+        subjects = [Subject(label, Path(folder), job["task"], job["data"]) for label, folder in folders.items()]
+        found = compare(subjects, self.registry, self.folder.measuring(f"{name}-candidates"))
+        return {label: measured.as_dict() for label, measured in found.items()}
+
+    def _listener(self, name: str) -> Callable[[Mapping[str, Any]], None]:
+        def on_message(message: Mapping[str, Any]) -> None:
+            if "progress" in message:
+                self.tell("progress", step=name, **message["progress"])
+            elif "note" in message:
+                self.tell("note", step=name, text=message["note"])
+
+        return on_message
+
+
+def _no_answer(question: Mapping[str, Any]) -> NoReturn:
+    raise CompressError(f"a download asked {dict(question)}, which nobody answers")

@@ -1,0 +1,71 @@
+"""Model folders from outside: what their files say of them, and which of these files an artifact takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from compress.artifact import MANIFEST, Artifact, Manifest, Traits
+from compress.errors import UsageError
+from compress.plugins import Registry
+from compress.processor import TOKENIZER_FILES
+
+_WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
+_PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl")
+
+
+def folder_traits(folder: Path, registry: Registry) -> Traits:
+    """Traits of a model folder, from its manifest where it has one, else from its ``config.json``.
+
+    Raises UsageError for a folder that is no model's, that has no safetensors weights, or whose config asks to run code
+    (``auto_map``)."""
+    if (folder / MANIFEST).is_file():
+        return Manifest.read(folder).traits
+    config = _config(folder)
+    if "auto_map" in config:
+        raise UsageError(f"{folder}: its config has an auto_map, which runs code from the model folder; that is refused")
+    _weights(folder)
+    precision = "int8" if config.get("quantization_config") else "float"
+    task = _task_of_classes(config.get("architectures") or [], registry)
+    return Traits(precision=precision, trainable=precision == "float", task=task)
+
+
+def source_files(folder: Path) -> list[Path]:
+    """The files of a model folder that an artifact takes: those of its manifest, else config, weights and tokenizer.
+
+    Raises UsageError where there are no safetensors weights."""
+    if (folder / MANIFEST).is_file():
+        return [folder / name for name in Artifact.open(folder).manifest.files]
+    names = ("config.json", "generation_config.json", *TOKENIZER_FILES)
+    return _weights(folder) + [folder / name for name in names if (folder / name).is_file()]
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    file = folder / "config.json"
+    if not file.is_file():
+        raise UsageError(f"{folder} is not a model folder: it has no config.json")
+    try:
+        values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{file} cannot be read: {error}") from error
+    return values
+
+
+def _weights(folder: Path) -> list[Path]:
+    weights = [path for pattern in _WEIGHTS for path in sorted(folder.glob(pattern))]
+    if not weights:
+        pickles = [path.name for pattern in _PICKLES for path in folder.glob(pattern)]
+        raise UsageError(f"{folder} has no safetensors weights" + (
+            f"; {pickles[0]} is a pickle, which can run code and is not read: convert it with transformers first"
+            if pickles else ""))
+    return weights
+
+
+def _task_of_classes(classes: Sequence[str], registry: Registry) -> str | None:
+    """The registered task whose head ends one of the transformers class names; None for a bare encoder."""
+    for entry in registry.tasks.values():
+        if any(name.endswith(tuple(entry.cls.heads)) for name in classes):
+            return entry.name
+    return None

@@ -1,0 +1,274 @@
+"""An interrupted training continues to the weights of an unbroken one, bit for bit, and nothing else counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import LABELS, read, sentences, task_named, tiny_bert, word_processor
+from torch import Tensor
+
+from compress.errors import CompressError, UsageError
+from compress.task import Row, Task
+from compress.training import TrainingOptions, checkpoints, fit, trainer
+
+OPTIONS = {"epochs": 3, "batch_size": 4, "learning_rate": 5e-3, "precision": "fp32"}
+"""Seven batches an epoch of the 26 rows."""
+
+
+class Interrupted(Exception):
+    """What a test raises in the middle of a training."""
+
+
+@dataclass
+class Given:
+    """What a stage is given, as far as training reads it."""
+
+    work: Path
+    task: Task[Any] = field(default_factory=lambda: task_named("text-classification"))
+    validates: bool = True
+    seed: int = 11
+    stop_at: int | None = None
+    steps: list[int] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    labels: tuple[str, ...] = LABELS
+
+    @property
+    def data(self) -> Given:
+        return self
+
+    def rows(self, split: str) -> list[Row]:
+        if split == "validation" and not self.validates:
+            return []
+        return read(sentences(26 if split == "train" else 9, {"train": 0, "validation": 3}[split]), self.task, LABELS, split)
+
+    def progress(self, done: int, total: int, text: str, **values: float) -> None:
+        self.steps.append(done)
+        if done == self.stop_at:
+            raise Interrupted
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def trained(given: Given, loss: Any = None, **options: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Weights after training a fresh model with the options, and the facts."""
+    model = tiny_bert(given.task).train()
+    facts = fit(model, given, TrainingOptions(**{**OPTIONS, **options}), loss=loss, processor=word_processor())
+    assert not model.training
+    return {name: value.clone() for name, value in model.state_dict().items()}, facts
+
+
+def equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def untimed(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in facts.items() if name != "training_seconds"}
+
+
+@pytest.fixture
+def save_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "_CHECKPOINT_SECONDS", -1)
+
+
+def own_loss(model: Any, batch: dict[str, Tensor], indices: Tensor) -> Tensor:
+    """Cross-entropy in which each row has a weight of its own, so that rows given for others would show."""
+    logits = model(**{name: value for name, value in batch.items() if name != "labels"}).logits
+    return (torch.nn.functional.cross_entropy(logits, batch["labels"], reduction="none") * (1 + indices)).mean()
+
+
+CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "plain": ({}, {}),
+    "without validation": ({"validates": False}, {}),
+    "accumulated gradients": ({}, {"gradient_accumulation": 3}),
+    "part of an epoch": ({}, {"epochs": 1.5}),
+    "a loss of its own": ({}, {"loss": own_loss, "gradient_accumulation": 2}),
+    "masks drawn": ({"task": task_named("fill-mask"), "labels": ()}, {}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("at", [1, 5, 8])
+def test_an_interrupted_training_ends_in_the_weights_of_an_unbroken_one(case: str, at: int, tmp_path: Path,
+                                                                        save_each_step: None) -> None:
+    given, options = CASES[case]
+    unbroken, facts = trained(Given(tmp_path / "unbroken", **given), **options)
+    with pytest.raises(Interrupted):
+        trained(Given(tmp_path / "work", **given, stop_at=at), **options)
+    again = Given(tmp_path / "work", **given)
+    resumed, resumed_facts = trained(again, **options)
+    assert again.steps[0] == max(1, at), "the interrupted step itself is the first that is repeated"
+    assert again.notes == ([f"continuing from step {at - 1}"] if at > 1 else [])
+    assert equal(unbroken, resumed)
+    assert untimed(facts) == untimed(resumed_facts)
+
+
+def test_a_training_continues_from_the_end_of_an_epoch_by_default(tmp_path: Path) -> None:
+    unbroken, _ = trained(Given(tmp_path / "unbroken"))
+    with pytest.raises(Interrupted):
+        trained(Given(tmp_path / "work", stop_at=13))
+    again = Given(tmp_path / "work")
+    assert equal(unbroken, trained(again)[0])
+    assert again.notes == ["continuing from step 7"]
+
+
+def test_a_training_that_was_over_is_not_trained_further(tmp_path: Path) -> None:
+    for name, options in (("whole", {}), ("part", {"epochs": 1.5}), ("unjudged", {})):
+        validates = name != "unjudged"
+        first, facts = trained(Given(tmp_path / name, validates=validates), **options)
+        again = Given(tmp_path / name, validates=validates)
+        second, second_facts = trained(again, **options)
+        assert equal(first, second)
+        assert again.steps == []
+        assert untimed(second_facts) == untimed(facts)
+
+
+class Judge:
+    """Scores a task's answers with given qualities, one for each evaluation; a resumed training goes on where it is."""
+
+    def __init__(self, qualities: list[float]) -> None:
+        self.qualities, self.count = qualities, 0
+
+    def task(self, first: int = 0) -> Task[Any]:
+        task = task_named("text-classification")
+        self.count = first
+        score = type(task).score
+
+        def scored(*args: Any) -> Any:
+            self.count += 1
+            found = score(task, *args)
+            return type(found)({**found.metrics, "accuracy": self.qualities[self.count - 1]}, found.per_class)
+
+        task.score = scored  # type: ignore[method-assign]
+        return task
+
+
+@pytest.mark.parametrize("epochs_before", [1, 2, 3])
+def test_patience_is_counted_over_an_interruption(epochs_before: int, tmp_path: Path) -> None:
+    """The best is the second of the epochs; two without a better one follow."""
+    judge = Judge([0.3, 0.6, 0.5, 0.6, 0.9, 0.9])
+    options = {"patience": 2, "epochs": 6}
+    unbroken, facts = trained(Given(tmp_path / "unbroken", task=judge.task()), **options)
+    assert (facts["steps"], facts["best_step"], facts["best_validation"]) == (28, 14, 0.6)
+    with pytest.raises(Interrupted):
+        trained(Given(tmp_path / "work", task=judge.task(), stop_at=7 * epochs_before + 2), **options)
+    resumed, resumed_facts = trained(Given(tmp_path / "work", task=judge.task(first=epochs_before)), **options)
+    assert resumed_facts["steps"] == 28
+    assert equal(unbroken, resumed)
+
+
+def test_a_training_that_stopped_for_lack_of_progress_stays_stopped(tmp_path: Path) -> None:
+    judge = Judge([0.6, 0.5, 0.9, 0.9])
+    first, facts = trained(Given(tmp_path, task=judge.task()), patience=1, epochs=4)
+    again = Given(tmp_path, task=judge.task(first=2))
+    second, second_facts = trained(again, patience=1, epochs=4)
+    assert (again.steps, facts["steps"], second_facts["steps"]) == ([], 14, 14)
+    assert equal(first, second)
+
+
+def test_the_weights_of_the_best_epoch_are_kept(tmp_path: Path) -> None:
+    best, facts = trained(Given(tmp_path / "three", task=Judge([0.5, 0.7, 0.6]).task()))
+    assert facts["best_step"] == 14
+    with pytest.raises(Interrupted):
+        trained(Given(tmp_path / "two", task=Judge([0.5, 0.7, 0.6]).task(), stop_at=15))
+    from safetensors.torch import load_file
+
+    assert equal(load_file(tmp_path / "two" / "checkpoints" / "checkpoint-14" / "model.safetensors"), best)
+
+
+def damaged(checkpoint: Path) -> None:
+    file = checkpoint / "optimizer.pt"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def unmarked(checkpoint: Path) -> None:
+    (checkpoint / checkpoints.MARKER).unlink()
+
+
+@pytest.mark.parametrize("spoil", [damaged, unmarked])
+def test_a_checkpoint_that_is_not_whole_is_not_continued_from(spoil: Callable[[Path], None], tmp_path: Path) -> None:
+    unbroken, _ = trained(Given(tmp_path / "unbroken", validates=False))
+    with pytest.raises(Interrupted):
+        trained(Given(tmp_path / "work", validates=False, stop_at=9))
+    spoil(tmp_path / "work" / "checkpoints" / "checkpoint-7")
+    again = Given(tmp_path / "work", validates=False)
+    assert equal(unbroken, trained(again)[0])
+    assert again.notes == []
+
+
+def test_the_newest_checkpoint_and_the_best_are_kept_and_no_other(tmp_path: Path) -> None:
+    trained(Given(tmp_path, task=Judge([0.7, 0.5, 0.6]).task()))
+    folder = tmp_path / "checkpoints"
+    assert sorted(path.name for path in folder.glob("checkpoint-*")) == ["checkpoint-21", "checkpoint-7"]
+    state = json.loads((folder / "checkpoint-21" / "trainer_state.json").read_text())
+    assert Path(state["best_model_checkpoint"]).name == "checkpoint-7"
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_the_training_at_its_step(bad: float, tmp_path: Path) -> None:
+    calls: list[int] = []
+
+    def loss(model: Any, batch: dict[str, Tensor], indices: Tensor) -> Tensor:
+        calls.append(1)
+        factor = bad if len(calls) == 10 else 1.0
+        return own_loss(model, batch, indices) * factor
+
+    with pytest.raises(CompressError, match=rf"the loss is {bad} at step 10 of 21 .*lower learning_rate"):
+        trained(Given(tmp_path), loss)
+    assert not list((tmp_path / "checkpoints").glob("checkpoint-1[0-9]"))
+
+
+def test_validation_is_scored_in_the_order_of_its_rows(tmp_path: Path) -> None:
+    """The answers that are scored are those of each row alone."""
+    task = task_named("text-classification")
+    seen: list[list[float]] = []
+    score = type(task).score
+
+    def scored(predictions: Any, rows: Any, labels: Any) -> Any:
+        assert [p["id"] for p in predictions] == [row["id"] for row in rows]
+        seen.append([p["score"] for p in predictions])
+        return score(task, predictions, rows, labels)
+
+    task.score = scored  # type: ignore[method-assign]
+    given = Given(tmp_path, task=task)
+    model = tiny_bert(task).train()
+    fit(model, given, TrainingOptions(**{**OPTIONS, "epochs": 1}), processor=word_processor())
+    lengths, alone = set(), []
+    for features in task.features(given.rows("validation"), word_processor()):
+        lengths.add(len(features["input_ids"]))
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([features["input_ids"]])).logits
+        alone.append(logits.softmax(-1).max().item())
+    assert len(lengths) > 4, "rows of one length would come in order anyway"
+    assert seen[0] == pytest.approx(alone, abs=1e-6)
+
+
+def test_accumulated_gradients_are_those_of_the_larger_batch(tmp_path: Path) -> None:
+    """Without dropout two batches of 4 make the step of one of 8, as far as float32 sums and AdamW's quotients agree."""
+    found = []
+    for size, accumulated in ((8, 1), (4, 2)):
+        given = Given(tmp_path / str(size), validates=False)
+        rows = read([{"text": f"good w{i}", "label": LABELS[i % 2]} for i in range(8)], given.task)
+        given.rows = lambda split, rows=rows: rows if split == "train" else []  # type: ignore[method-assign]
+        model = tiny_bert(given.task, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0).train()
+        options = TrainingOptions(**{**OPTIONS, "epochs": 2, "batch_size": size, "gradient_accumulation": accumulated})
+        fit(model, given, options, loss=own_loss, processor=word_processor())
+        found.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    assert (found[0] - found[1]).abs().max() < 5e-4  # measured: 5e-5; steps are 5e-3, and gradients that were not averaged give 6e-3
+
+
+def test_patience_without_validation_and_training_without_rows_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="patience needs validation data"):
+        trained(Given(tmp_path, validates=False), patience=1)
+    given = Given(tmp_path)
+    given.rows = lambda split: []  # type: ignore[method-assign]
+    with pytest.raises(UsageError, match="the train split is empty"):
+        trained(given)
