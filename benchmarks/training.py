@@ -5,7 +5,7 @@ Three arms train the same model on the same sentences:
   stock     transformers' Trainer: dynamic padding, batch 32, float32
   compress  the toolkit's training: bucketed by length, batch 32, precision auto
 
-Throughput is measured in rounds, the arms taking turns, each in a fresh process, on the same random sentences of a round
+Throughput is measured in rounds, the arms taking turns, each in a fresh process, on random sentences of the training split
 (imports and data preparation are not timed; saving the model is). With --epochs, each arm also trains on --train-sentences sentences for that
 many epochs and is scored on the validation split (entity F1, strict IOB2).
 

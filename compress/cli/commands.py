@@ -141,7 +141,7 @@ def predict_command(folder: Path, texts: tuple[str, ...], as_json: bool) -> None
         _emit(answers)
         return
     for text, answer in zip(texts, answers, strict=True):
-        click.echo(f"{text}\t" + "\t".join(f"{k}={v}" for k, v in answer.items()))
+        click.echo("\t".join([text, *(f"{k}={v}" for k, v in answer.items() if v != text)]))
 
 
 @click.command("verify")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from compress.report.table import absences, quantity, results_table, show
+from compress.report.table import absences, changes_table, quantity, results_table, show
 
 
 def markdown(report: Mapping[str, Any]) -> str:
     """The report as GitHub-flavoured Markdown. Text from data and recipes is escaped."""
-    headers, rows = results_table(report)
-    parts = [f"# {_escape(report['name'])}", _summary(report), _table(headers, rows)]
+    parts = [f"# {_escape(report['name'])}", _summary(report), _table(*results_table(report))]
+    if changes_table(report)[1]:
+        parts.append("## What each step changed\n\n" + _table(*changes_table(report)))
     if absences(report):
         parts.append("Not measured here:\n\n" + "\n".join(f"- {_escape(line)}" for line in absences(report)))
     recipe = "## Recipe\n\n" + _fenced(report["recipe"], "yaml")

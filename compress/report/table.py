@@ -1,8 +1,8 @@
-"""The results table that every view shows, as text cells."""
+"""The tables that every view shows, as text cells."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from compress.report.build import titled
@@ -11,24 +11,27 @@ _BYTES = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
 def results_table(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """(headers, rows) of the report's steps: each measurement with a title, then speed and size against the reference."""
+    """(headers, rows): each measured artifact with every measurement that has a title."""
     steps = [s for s in report["steps"] if s["measurements"]]
     columns = titled(steps)
-    headers = ["step", *(title for _, title in columns), *_comparison_headers(report)]
-    return headers, [_row(step, columns, report) for step in steps]
+    rows = [[step["name"], *(show(step["measurements"].get(name)) for name, _ in columns)] for step in steps]
+    return ["step", *(title for _, title in columns)], rows
 
 
-def _comparison_headers(report: Mapping[str, Any]) -> list[str]:
-    return [f"speed vs {report['reference']}", "speed vs fastest float", "size vs reference"] if report["reference"] else []
+def changes_table(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """(headers, rows): quality, speed and size of each step against the reference, and against the step before it.
 
-
-def _row(step: Mapping[str, Any], columns: Sequence[tuple[str, str]], report: Mapping[str, Any]) -> list[str]:
-    cells = [step["name"]]
-    for name, _ in columns:
-        cells.append(show(step["measurements"].get(name)))
-    if report["reference"]:
-        cells += [_speed(step["against_reference"], step), _speed(step["against_fastest"], step), _size(step)]
-    return cells
+    No rows where nothing can be compared."""
+    reference, fastest = report["reference"], report["fastest_float_engine"]
+    headers = ["step", f"quality vs {reference}", f"speed vs {reference}", f"speed vs {fastest}", f"size vs {reference}",
+               "quality vs before", "speed vs before", "size vs before"]
+    rows = []
+    for step in report["steps"]:
+        of, before = step["against_reference"], step["against_parent"]
+        if of is not None:
+            rows.append([step["name"], _quality(of), _speed(of), _speed(step["against_fastest"]), _size(of),
+                         _quality(before), _speed(before), _size(before)])
+    return headers, rows
 
 
 def show(measurement: Mapping[str, Any] | None) -> str:
@@ -52,18 +55,22 @@ def quantity(value: float, unit: str) -> str:
     return f"{value:.{digits}f} {unit}".strip()
 
 
-def _speed(against: Mapping[str, Any] | None, step: Mapping[str, Any]) -> str:
-    if against is None:
-        return "–"
-    ratio = against["ratios"].get("speedup")
-    if ratio is None or ratio["value"] is None:
+def _quality(against: Mapping[str, Any] | None) -> str:
+    change = against and against["changes"].get("quality")
+    return f"{change['difference']:+.3f} ({100 * change['quotient']:.1f} %)" if change and change["quotient"] else "–"
+
+
+def _speed(against: Mapping[str, Any] | None) -> str:
+    """The ratio of latencies that were measured in turns, with its interval; above 1 is faster."""
+    ratio = against and against["ratios"].get("speedup")
+    if not ratio or ratio["value"] is None:
         return "–"
     spread = f" [{ratio['low']:.2f}, {ratio['high']:.2f}]" if ratio["low"] is not None else ""
     return f"{ratio['value']:.2f}x{spread}"
 
 
-def _size(step: Mapping[str, Any]) -> str:
-    change = (step["against_reference"] or {"changes": {}})["changes"].get("size")
+def _size(against: Mapping[str, Any] | None) -> str:
+    change = against and against["changes"].get("size")
     return f"{1 / change['quotient']:.1f}x smaller" if change and change["quotient"] else "–"
 
 

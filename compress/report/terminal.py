@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from compress.report.table import absences, results_table
+from compress.report.table import absences, changes_table, results_table
 
 
-def print_report(report: Mapping[str, Any], console: Console) -> None:
-    """Print the results table, what could not be measured, and what the numbers are against."""
-    headers, rows = results_table(report)
-    table = Table(title=Text(f"{report['name']} ({report['state']})"), show_lines=False)
+def _print_table(console: Console, title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(title=Text(title))
     for i, header in enumerate(headers):
         table.add_column(Text(header), justify="left" if i == 0 else "right")
     for row in rows:
         table.add_row(*map(Text, row))
     console.print(table)
+
+
+def print_report(report: Mapping[str, Any], console: Console) -> None:
+    """Print the results table, what could not be measured, and what the numbers are against."""
+    _print_table(console, f"{report['name']} ({report['state']})", *results_table(report))
+    if changes_table(report)[1]:
+        _print_table(console, "what each step changed", *changes_table(report))
     for line in absences(report):
         console.print(Text(f"not measured: {line}"), highlight=False, soft_wrap=True)
     if report["reference"]:

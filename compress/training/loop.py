@@ -52,7 +52,7 @@ def _trainer(model: Any, context: Any, options: TrainingOptions, parts: Training
     arguments = TrainingArguments(
         output_dir=str(folder), num_train_epochs=options.epochs, learning_rate=options.learning_rate,
         per_device_train_batch_size=options.batch_size, gradient_accumulation_steps=options.gradient_accumulation,
-        gradient_checkpointing=options.gradient_checkpointing, bf16=uses_bf16(options.precision),
+        activation_checkpointing=options.gradient_checkpointing, bf16=uses_bf16(options.precision),
         weight_decay=options.weight_decay, warmup_steps=options.warmup, optim="adamw_torch_fused", seed=context.seed,
         eval_strategy=rhythm, save_strategy="epoch", load_best_model_at_end=validates,
         metric_for_best_model=f"eval_{parts.task.headline}" if validates else None,
