@@ -1,4 +1,4 @@
-"""Fills the results of README.md from benchmarks/results/*.json; ``--check`` says whether they are stale.
+"""Fills the results of README.md from benchmarks/results/*.json, and its recipe; ``--check`` says whether they are stale.
 
 ``quickstart.json`` and ``ner.json`` are copies of a run's ``report.json``; ``training.json`` is what training.py writes.
 Where a file is missing, the section says how to make it and shows no number.
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from compress.report.table import quantity, results_table
+from compress.report.table import changes_table, quantity, results_table
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -32,7 +32,7 @@ def main(check: bool) -> None:
     from markers import filled, settle
 
     readme = ROOT / "README.md"
-    parts = {f"results:{name}": part(name) for name in _MISSING}
+    parts = {f"results:{name}": part(name) for name in _MISSING} | {"recipe:quickstart": recipe("quickstart")}
     settle({readme: filled(readme.read_text(encoding="utf-8"), parts, "README.md")}, check=check)
 
 
@@ -45,18 +45,24 @@ def part(name: str, folder: Path = RESULTS) -> str:
     return training(values) if name == "training" else run(values)
 
 
+def recipe(name: str) -> str:
+    """A shipped recipe without its comments."""
+    lines = (ROOT / "recipes" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    return "\n".join(["```yaml", *(line for line in lines if not line.lstrip().startswith("#")), "```"])
+
+
 def run(report: Mapping[str, Any]) -> str:
     """A run's table, with what it was measured on. Raises SystemExit for a run that is not finished."""
     if report["state"] != "finished":
         raise SystemExit(f"the run of {report['name']} is {report['state']}; results are of finished runs")
     same = [step for step in report["steps"] if step["task"] == report["task"]["name"]]
-    headers, rows = results_table({**report, "steps": same})
+    tables = [view({**report, "steps": same}) for view in (results_table, changes_table)]
     seconds = sum(step["seconds"] for step in report["steps"])
     said = [_measured_on(report["environment"]), f"Making all steps took {seconds / 60:.1f} minutes.",
             f"The reference is `{report['reference']}` in eager PyTorch float32."]
     if report["overrides"]:
         said.append(f"Overridden: {', '.join(o.partition('=')[0] for o in report['overrides'])}.")
-    return _table(headers, rows) + "\n\n" + " ".join(said)
+    return "\n\n".join([*(_table(headers, rows) for headers, rows in tables if rows), " ".join(said)])
 
 
 def training(values: Mapping[str, Any]) -> str:

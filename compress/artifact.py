@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from compress.errors import IntegrityError, UsageError
@@ -83,11 +83,19 @@ class Manifest:
             if version != MANIFEST_VERSION:
                 raise IntegrityError(f"{path}: manifest version {version} is not {MANIFEST_VERSION}; "
                                      "it was written by another release of compress")
+            _refuse_outside(path, values["files"])
             return cls(**{**values, "traits": Traits(**values["traits"]), "labels": tuple(values["labels"]),
                           "edits": tuple(values["edits"]), "lineage": tuple(values["lineage"]),
                           "needs": tuple(values["needs"])})
         except (ValueError, KeyError, TypeError) as error:
             raise IntegrityError(f"{path} cannot be read: {error}") from error
+
+
+def _refuse_outside(manifest: Path, names: Iterable[str]) -> None:
+    """A stranger's manifest must not have files read or copied that are not its folder's."""
+    for name in map(PurePosixPath, names):
+        if name.is_absolute() or ".." in name.parts:
+            raise IntegrityError(f"{manifest} names a file outside of the folder: {name}")
 
 
 @dataclass(frozen=True)

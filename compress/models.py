@@ -74,7 +74,18 @@ def adapt_model(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -> P
     if lost:
         raise IntegrityError(f"{artifact.folder}: weights of the model's body are missing or of another shape: "
                              + ", ".join(lost[:5]))
+    if artifact.traits.task is not None and not info["missing_keys"] and not info["mismatched_keys"]:
+        _draw_head(model, task)
     return model.train()
+
+
+def _draw_head(model: PreTrainedModel, task: Task[Any]) -> None:
+    """Give ``model`` a new head: the old one has the same shape, but was trained for other labels or another task."""
+    fresh = auto_class(task).from_config(model.config, dtype=torch.float32)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if not name.startswith(model.base_model_prefix + "."):
+                parameter.copy_(fresh.get_parameter(name))
 
 
 def save_model(model: PreTrainedModel, folder: Path) -> int:

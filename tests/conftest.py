@@ -58,8 +58,9 @@ def command(tmp_path: Path) -> Command:
     (guard / "sitecustomize.py").write_text(GUARD, encoding="utf-8")
 
     def run(*words: str | Path, environ: Mapping[str, str] | None = None) -> Answer:
-        own = {"PYTHONPATH": str(guard), "IMPORTED_FILE": str(guard / "imported"), "OMP_NUM_THREADS": "1", "COLUMNS": "200",
-               "COMPRESS_STORE": str(tmp_path / "store")}
+        # Bytecode is kept, as it is for a user; without it, a third of a command's time is compiling.
+        own = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPATH": str(guard), "IMPORTED_FILE": str(guard / "imported"),
+               "OMP_NUM_THREADS": "1", "COLUMNS": "200", "COMPRESS_STORE": str(tmp_path / "store")}
         return _run([sys.executable, "-m", "compress", *map(str, words)], tmp_path, {**os.environ, **own, **(environ or {})})
 
     return run

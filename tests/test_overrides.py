@@ -43,7 +43,7 @@ def options_of(plan: Plan, step: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("key", ["stages.teacher.epochs", "stages.0.epochs", "stages.teacher.finetune.epochs"])
-def test_option_of_a_step_is_set_by_the_steps_name_its_number_or_with_the_stage_written_out(key: str, planned: Planned) -> None:
+def test_option_is_set_by_the_steps_name_its_number_or_with_the_stage_written_out(key: str, planned: Planned) -> None:
     assert options_of(planned(), "teacher")["epochs"] == 3
     assert options_of(planned(f"{key}=5"), "teacher")["epochs"] == 5
 

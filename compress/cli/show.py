@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from compress.report.table import quantity
+
 _PLAIN_SECONDS = 15
 
 
@@ -89,7 +91,8 @@ def _line(event: Mapping[str, Any]) -> str:
         case "step_finished":
             record = event["record"]
             how = "reused" if record["cached"] else f"made in {record['seconds']:.1f} s"
-            shown = ", ".join(f"{k} {v:.4g}" for k, v in record["measurements"].items() if v is not None)
+            shown = ", ".join(f"{m['title']} {quantity(m['value'], m['unit'])}" for m in record["measurements"].values()
+                              if m["value"] is not None)
             return f"  {event['step']} {how}: {shown}"
         case "note":
             return f"  {event['text']}"

@@ -23,7 +23,7 @@ def make_plan(recipe: Recipe, registry: Registry) -> Plan:
     builder = _Builder(Resolver(recipe, registry, list(recipe.mistakes)))
     plan = builder.build()
     if builder.resolver.mistakes:
-        raise UsageError(sorted(set(builder.resolver.mistakes), key=_by_place))
+        raise UsageError(sorted(dict.fromkeys(builder.resolver.mistakes), key=_by_place))
     assert plan is not None  # without a mistake, every part was resolved
     return plan
 

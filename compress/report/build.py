@@ -35,7 +35,8 @@ class Record:
         """What an event says of it."""
         values = self.measured.measurements if self.measured else {}
         return {"cached": self.cached, "seconds": round(self.seconds, 2),
-                "measurements": {n: m.value for n, m in values.items() if m.title}}
+                "measurements": {n: {"title": m.title, "value": m.value, "unit": m.unit}
+                                 for n, m in values.items() if m.title}}
 
 
 def build_report(plan: Plan, records: Mapping[str, Record], state: str) -> dict[str, Any]:

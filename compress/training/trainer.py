@@ -28,7 +28,7 @@ class OrderedTrainer(Trainer):
         super().__init__(train_dataset=parts.dataset, eval_dataset=FeatureDataset(parts.validation_features),
                          data_collator=parts.collator, **arguments)
         if parts.loss is not None:
-            self.loss_is_scaled_for_ga = True
+            self.loss_is_scaled_for_ga = False
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Our batches in our order; Trainer names each epoch to them. The loader has a generator of its own: creating an

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -10,8 +11,16 @@ import torch
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Sums are then taken in one order, so that equal trainings end in equal bits."""
+    """Sums are taken in one order, so that equal trainings end in equal bits."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def imports_are_no_garbage() -> Iterator[None]:
+    """Trainer collects garbage whenever it starts; walking all that torch imported would take most of these tests' time."""
+    gc.freeze()
+    yield
+    gc.unfreeze()

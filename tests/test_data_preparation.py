@@ -1,0 +1,195 @@
+"""Preparing data: what is written for good rows, and how rows, splits and labels that do not fit are refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import compress
+from compress.data import Prepared, prepare
+from compress.errors import Mistake, UsageError
+from compress.plugins import Registry
+from compress.source import Source, SourceOptions, Table
+from compress.task import Row
+
+Files = Mapping[str, str | bytes]
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, registry: Registry) -> Callable[..., Prepared]:
+    """``prepared({"train.csv": ...}, labels=[...])``: csv files as prepared data for text-classification."""
+
+    def make(files: Files, task: str = "text-classification", kind: str = "csv", **options: Any) -> Prepared:
+        (tmp_path / "out").mkdir(exist_ok=True)
+        named = {}
+        for name, content in files.items():
+            (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+            named[name.split(".")[0]] = str(tmp_path / name)
+        source, cls = registry.sources[kind].cls, registry.tasks[task].cls
+        prepare(source(source.Options(**named, **options)), cls(cls.Options()), tmp_path / "out")
+        return Prepared(tmp_path / "out", "digest")
+
+    return make
+
+
+@pytest.fixture
+def mistakes_of(prepared: Callable[..., Prepared], tmp_path: Path) -> Callable[..., list[Mistake]]:
+    """What such files are refused with."""
+
+    def refuse(files: Files, **options: Any) -> list[Mistake]:
+        with pytest.raises(UsageError) as caught:
+            prepared(files, **options)
+        assert not (tmp_path / "out" / "data.json").exists()
+        return caught.value.mistakes
+
+    return refuse
+
+
+Refused = Callable[..., list[Mistake]]
+GOOD = "text,label\ngood day,good\nbad day,bad\n"
+
+
+def test_rows_are_normalised_labels_ordered_and_ids_given(prepared: Callable[..., Prepared]) -> None:
+    data = prepared({"train.csv": GOOD, "test.csv": GOOD})
+    assert data.labels == ("bad", "good")
+    assert data.rows("train") == [{"text": "good day", "text_pair": None, "label": 1, "id": "train-0"},
+                                  {"text": "bad day", "text_pair": None, "label": 0, "id": "train-1"}]
+    assert [row["id"] for row in data.rows("test")] == ["test-0", "test-1"]
+    assert data.rows("validation") == []
+    assert data.meta["sizes"] == {"train": 2, "test": 2}
+
+
+def test_columns_are_renamed_and_others_left_out(prepared: Callable[..., Prepared]) -> None:
+    files = {"train.csv": "n,sentence,category\n1,good day,good\n2,bad day,bad\n"}
+    rows = prepared(files, columns={"text": "sentence", "label": "category"}).rows("train")
+    assert [(row["text"], row["label"]) for row in rows] == [("good day", 1), ("bad day", 0)]
+    assert set(rows[0]) == {"text", "text_pair", "label", "id"}
+
+
+def test_declared_order_of_the_labels_is_kept(prepared: Callable[..., Prepared]) -> None:
+    data = prepared({"train.csv": GOOD}, labels=["good", "bad", "neither"])
+    assert data.labels == ("good", "bad", "neither")
+    assert [row["label"] for row in data.rows("train")] == [0, 1]
+
+
+@pytest.mark.parametrize("content", ["", "text,label\n"])
+def test_split_without_rows_is_refused(content: str, mistakes_of: Refused, tmp_path: Path) -> None:
+    (mistake,) = mistakes_of({"train.csv": GOOD, "test.csv": content})
+    assert mistake.where == str(tmp_path / "test.csv") and "no rows" in mistake.message
+
+
+def test_label_that_training_does_not_know_is_refused_at_its_line(mistakes_of: Refused) -> None:
+    (mistake,) = mistakes_of({"train.csv": GOOD, "test.csv": "text,label\nfine,god\nfine,good\n"})
+    assert mistake.where == "test.csv:2"
+    assert "row 0 of test: label 'god' is not one of the 2 labels, did you mean 'good'?" in mistake.message
+
+
+def test_label_number_out_of_range_is_refused_at_its_line(mistakes_of: Refused) -> None:
+    (mistake,) = mistakes_of({"train.csv": "text,label\na,0\nb,1\nc,2\n"}, labels=["bad", "good"])
+    assert mistake.where == "train.csv:4" and "label '2' is not one of the 2 labels" in mistake.message
+
+
+def test_every_row_that_cannot_be_used_is_told_up_to_a_number(mistakes_of: Refused) -> None:
+    found = mistakes_of({"train.csv": GOOD, "test.csv": "text,label\n" + ",good\n" * 30})
+    assert [m.where for m in found[:20]] == [f"test.csv:{i + 2}" for i in range(20)]
+    assert len(found) == 21 and found[20].message == "10 more rows like these"
+
+
+def test_one_label_alone_is_refused(mistakes_of: Refused) -> None:
+    (mistake,) = mistakes_of({"train.csv": "text,label\na,good\nb,good\n"})
+    assert "a classifier needs two labels or more, and there are 1 (good)" in mistake.message
+
+
+def test_missing_columns_are_refused_in_every_split_with_the_remedy(mistakes_of: Refused) -> None:
+    found = mistakes_of({"train.csv": "sentence,label\na,good\n", "test.csv": "text,category\na,good\n"})
+    assert [(m.where, m.message) for m in found] == [
+        ("train.csv:2", "the train split has no column 'text'"), ("test.csv:2", "the test split has no column 'label'")]
+    assert found[0].hint == "map it with data.columns: {text: ...}"
+
+
+def test_text_that_is_not_utf8_is_refused_at_its_line_and_byte(mistakes_of: Refused, tmp_path: Path) -> None:
+    (mistake,) = mistakes_of({"train.csv": GOOD.encode() + "café,good\n".encode("latin-1")})
+    assert mistake.where == f"{tmp_path / 'train.csv'}:4"
+    assert mistake.message == f"byte 0xe9 at offset {len(GOOD) + 3} is not utf-8"
+    assert "encoding" in mistake.hint
+
+
+def test_the_remedy_for_another_encoding_works(prepared: Callable[..., Prepared]) -> None:
+    data = prepared({"train.csv": GOOD.encode() + "café,good\n".encode("latin-1")}, encoding="latin-1")
+    assert data.rows("train")[2]["text"] == "café"
+
+
+def test_ragged_row_is_refused_at_its_line(mistakes_of: Refused, tmp_path: Path) -> None:
+    (mistake,) = mistakes_of({"train.csv": GOOD + "one,two,three\n"})
+    assert mistake.where == f"{tmp_path / 'train.csv'}:4" and mistake.message == "3 fields where 2 are expected"
+
+
+def test_mistakes_of_all_files_are_told_in_one_pass(mistakes_of: Refused) -> None:
+    found = mistakes_of({"train.csv": GOOD + "one\n", "test.csv": GOOD.encode() + b"\xff,good\n"})
+    assert [Path(m.where).name for m in found] == ["train.csv:4", "test.csv:4"]
+
+
+class Rows(Source[SourceOptions]):
+    """Tables that a test gives."""
+
+    name = "rows"
+    summary = "tables that a test gives"
+    Options = SourceOptions
+
+    def __init__(self, tables: Mapping[str, Sequence[Row]], names: Sequence[str] = ()) -> None:
+        super().__init__(SourceOptions())
+        self.tables = tables
+        self.names = {"label": names} if names else {}
+
+    def identity(self) -> Mapping[str, Any]:
+        return {}
+
+    def read(self) -> Mapping[str, Table]:
+        return {split: Table(rows, [f"row {i}" for i in range(len(rows))], self.names)
+                for split, rows in self.tables.items()}
+
+
+def classifier(registry: Registry) -> Any:
+    cls = registry.tasks["text-classification"].cls
+    return cls(cls.Options())
+
+
+def test_sources_own_names_order_the_labels(registry: Registry, tmp_path: Path) -> None:
+    rows = [{"text": "a", "label": 0}, {"text": "b", "label": 1}]
+    prepare(Rows({"train": rows}, ["zebra", "ape"]), classifier(registry), tmp_path)
+    assert Prepared(tmp_path, "").labels == ("zebra", "ape")
+    assert [row["label"] for row in Prepared(tmp_path, "").rows("train")] == [0, 1]
+
+
+@pytest.mark.parametrize(("tables", "words"), [
+    ({"train": [{"text": "a", "label": "x"}, {"text": "b", "label": "y"}], "test": []}, "the test split is empty"),
+    ({"trian": [{"text": "a", "label": "x"}]}, "there is no split 'trian'"),
+    ({"train": [{"text": "a", "label": "x"}, {"text": "b", "label": "y"}], "test": [{"text": "c", "label": 7}]},
+     "state the order of the labels with data.labels")])
+def test_source_that_gives_what_cannot_be_used_is_refused(tables: Mapping[str, Sequence[Row]], words: str,
+                                                          registry: Registry, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=words):
+        prepare(Rows(tables), classifier(registry), tmp_path)
+
+
+RECIPE = "task: {text-classification: {max_length: 16}}\nmodel: ./model\ndata: {train: train.csv, test: test.csv}\n" \
+         "stages:\n  - quantize.onnx\n"
+
+
+def test_model_whose_labels_stand_in_another_order_is_refused_before_the_first_step(
+        tmp_path: Path, csv_data: Path, write_recipe: Callable[..., Path], fake_model: Callable[..., Path]) -> None:
+    fake_model(labels=("good", "bad"))
+    events: list[dict[str, Any]] = []
+    with pytest.raises(UsageError) as caught:
+        compress.run(write_recipe(RECIPE), store=tmp_path / "store", runs=tmp_path / "runs", listener=events.append)
+    (mistake,) = caught.value.mistakes
+    assert mistake.where == f"{tmp_path / 'recipe.yaml'}:2:8"
+    assert mistake.message.endswith("are [good, bad], and those of the data [bad, good]")
+    assert mistake.hint == "state the model's order with data.labels"
+    assert "step_started" not in [event["event"] for event in events]
+    (report,) = (tmp_path / "runs").glob("*/report.json")
+    assert json.loads(report.read_text(encoding="utf-8"))["state"] == "failed"

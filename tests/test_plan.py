@@ -1,0 +1,203 @@
+"""What a plan says of a right recipe: the graph, defaults, traits, references, the reference, and what is measured too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+from conftest import Command
+
+from compress.artifact import Manifest, Traits
+from compress.errors import UsageError
+from compress.planning import Plan, make_plan
+from compress.planning.build import conversion_steps, with_model_traits
+from compress.plugins import Registry
+from compress.recipe import read_recipe
+
+HEAD = "task: text-classification\nmodel: owner/encoder\ndata: {train: train.csv, test: test.csv}\n"
+CHAIN = HEAD + """\
+stages:
+  - finetune: {epochs: 2}
+    name: teacher
+  - distill: {teacher: teacher, student: {layers: 1}}
+  - prune.structured: {feed_forward: 0.5}
+  - quantize.onnx
+  - quantize.bitsandbytes: {}
+    from: prune.structured
+"""
+SERVES = Traits(task="text-classification")
+
+
+@pytest.fixture
+def planned(csv_data: Path, write_recipe: Callable[..., Path], registry: Registry) -> Callable[[str], Plan]:
+    """``planned(text)``: the plan of a recipe beside the csv data."""
+    return lambda text: make_plan(read_recipe(write_recipe(text)), registry)
+
+
+Planned = Callable[[str], Plan]
+
+
+def test_steps_form_a_graph_in_which_from_defaults_to_the_step_before(planned: Planned) -> None:
+    plan = planned(CHAIN)
+    assert [(s.name, s.parent) for s in plan.steps] == [
+        ("teacher", "model"), ("distill", "teacher"), ("prune.structured", "distill"),
+        ("quantize.onnx", "prune.structured"), ("quantize.bitsandbytes", "prune.structured")]
+    assert plan.steps[1].references == {"teacher": "teacher"}
+
+
+def test_each_step_carries_the_traits_of_what_it_will_make(planned: Planned) -> None:
+    traits = {s.name: (s.traits.format, s.traits.precision, s.traits.trainable) for s in planned(CHAIN).steps}
+    assert traits["prune.structured"] == ("pytorch", "float", True)
+    assert traits["quantize.onnx"] == ("onnx", "int8", False)
+    assert traits["quantize.bitsandbytes"] == ("pytorch", "int8", False)
+
+
+def test_task_data_and_seed_are_defaults_that_a_step_may_override(planned: Planned, tmp_path: Path) -> None:
+    (tmp_path / "plain.txt").write_text("good day\nbad day\n", encoding="utf-8")
+    plan = planned(HEAD.replace("owner/encoder", "{type: bert, hidden_size: 16}") + """\
+seed: 4
+stages:
+  - pretrain: {epochs: 1}
+    task: {fill-mask: {max_length: 16}}
+    data: {train: plain.txt, test: plain.txt}
+    seed: 5
+  - finetune
+""")
+    first, second = plan.steps
+    assert (first.task.name, first.seed, first.data and first.data.entry.name) == ("fill-mask", 5, "text")
+    assert (second.task.name, second.seed, second.data and second.data.entry.name) == ("text-classification", 4, "csv")
+    assert first.parent is None and plan.fresh == {"type": "bert", "hidden_size": 16}
+    assert plan.reference == "finetune"  # the first artifact of the recipe's task
+
+
+def test_options_left_out_have_their_defaults_and_paths_start_at_the_recipe(planned: Planned, tmp_path: Path) -> None:
+    plan = planned(HEAD + "stages:\n  - finetune\n")
+    assert plan.steps[0].options == plan.steps[0].entry.cls.Options()
+    assert plan.data is not None
+    assert plan.data.as_dict()["options"]["train"] == str(tmp_path / "train.csv")
+
+
+def test_task_is_found_by_its_synonym_and_planned_under_its_own_name(planned: Planned) -> None:
+    assert planned(HEAD.replace("text-classification", "sentiment-analysis") + "stages:\n  - finetune\n").task.name \
+        == "text-classification"
+
+
+def test_hub_id_is_planned_without_being_fetched_and_its_head_is_unknown(planned: Planned) -> None:
+    plan = planned(CHAIN)
+    (model,) = plan.inputs
+    assert (model.name, model.source, model.from_hub, model.traits) == ("model", "owner/encoder", True, None)
+    assert plan.reference is None
+
+
+def test_reference_follows_from_what_the_hub_model_turns_out_to_be(planned: Planned) -> None:
+    plan = planned(CHAIN)
+    assert with_model_traits(plan, {"model": Traits()}).reference == "teacher"
+    assert with_model_traits(plan, {"model": SERVES}).reference == "model"
+
+
+def test_input_model_that_serves_the_task_is_the_reference(planned: Planned, fake_model: Callable[..., Path]) -> None:
+    folder = fake_model()
+    plan = planned(HEAD.replace("owner/encoder", "./model") + "stages:\n  - quantize.onnx\n")
+    assert plan.reference == "model"
+    assert (plan.inputs[0].source, plan.inputs[0].from_hub) == (str(folder), False)
+    assert plan.inputs[0].traits == SERVES
+
+
+def test_bare_encoder_is_not_the_reference_and_must_be_fine_tuned_first(planned: Planned,
+                                                                        fake_model: Callable[..., Path]) -> None:
+    fake_model(architecture="BertModel", labels=())
+    head = HEAD.replace("owner/encoder", "./model")
+    assert planned(head + "stages:\n  - finetune\n  - quantize.onnx\n").reference == "finetune"
+    with pytest.raises(UsageError, match="'model' has no task head.*fine-tune it first"):
+        planned(head + "stages:\n  - quantize.onnx\n")
+
+
+def test_int8_model_folder_is_neither_trained_nor_quantized_again(planned: Planned, fake_model: Callable[..., Path]) -> None:
+    fake_model(quantization_config={"load_in_8bit": True})
+    for stage in ("finetune", "quantize.onnx"):
+        with pytest.raises(UsageError, match="takes float models, and 'model' is int8"):
+            planned(HEAD.replace("owner/encoder", "./model") + f"stages:\n  - {stage}\n")
+
+
+def test_model_folder_with_a_manifest_has_the_traits_of_its_manifest(planned: Planned, tmp_path: Path) -> None:
+    traits = Traits(format="onnx", trainable=False, task="text-classification")
+    (tmp_path / "made").mkdir()
+    Manifest(traits, {}, step="export.onnx", stage="export.onnx").write(tmp_path / "made")
+    plan = planned(HEAD.replace("owner/encoder", "./made") + "stages:\n  - quantize.onnx\n")
+    assert plan.inputs[0].traits == traits
+
+
+def test_reference_may_be_named(planned: Planned) -> None:
+    assert planned(CHAIN + "reference: distill\n").reference == "distill"
+    assert planned(CHAIN + "reference: model\n").reference == "model"
+
+
+@pytest.mark.parametrize(("teacher", "from_hub"), [("./model", False), ("owner/teacher", True)])
+def test_teacher_from_outside_becomes_an_input(teacher: str, from_hub: bool, planned: Planned,
+                                               fake_model: Callable[..., Path]) -> None:
+    fake_model()
+    plan = planned(HEAD + f"stages:\n  - finetune\n  - distill: {{teacher: {teacher}, student: {{layers: 1}}}}\n")
+    assert [(i.name, i.from_hub) for i in plan.inputs] == [("model", True), (teacher, from_hub)]
+    assert plan.steps[1].references == {"teacher": teacher}
+
+
+def test_one_teacher_named_twice_is_one_input(planned: Planned) -> None:
+    distill = "{teacher: owner/teacher, student: {layers: 1}}"
+    plan = planned(HEAD + f"stages:\n  - finetune\n  - distill: {distill}\n  - distill: {distill}\n    name: again\n")
+    assert len(plan.inputs) == 2
+
+
+def test_reserved_keys_are_no_options_and_model_names_the_input(planned: Planned) -> None:
+    first, second = "  - finetune: {}\n    name: a\n    seed: 1\n", "  - finetune: {}\n    name: b\n    from: model\n"
+    plan = planned(HEAD + "stages:\n" + first + second)
+    assert [(s.name, s.parent, s.seed) for s in plan.steps] == [("a", "model", 1), ("b", "model", 0)]
+    with pytest.raises(UsageError, match="unknown option 'name'"):
+        planned(HEAD + "stages:\n  - finetune: {name: a}\n")
+
+
+@pytest.mark.parametrize("name", ["model", "teacher@onnxruntime", "a/b", "''"])
+def test_word_with_a_meaning_of_its_own_is_no_name_of_a_step(name: str, planned: Planned) -> None:
+    with pytest.raises(UsageError, match="a step cannot be named"):
+        planned(HEAD + f"stages:\n  - finetune: {{}}\n    name: {name}\n")
+
+
+def test_reference_is_measured_in_each_engine_that_converts(planned: Planned, registry: Registry) -> None:
+    plan = with_model_traits(planned(CHAIN), {"model": Traits()})
+    (step,) = conversion_steps(plan, registry)
+    assert (step.name, step.entry.name, step.parent, step.traits.format) == (
+        "teacher@onnxruntime", "export.onnx", "teacher", "onnx")
+    assert conversion_steps(replace(plan, reference="quantize.onnx"), registry) == []
+
+
+def test_plan_command_prints_the_plan_as_json(command: Command, csv_data: Path, write_recipe: Callable[..., Path],
+                                              fake_model: Callable[..., Path]) -> None:
+    fake_model()
+    answer = command("plan", write_recipe(CHAIN.replace("owner/encoder", "./model")), "--json")
+    assert answer.code == 0, answer.err
+    assert answer.heavy == ""
+    value = answer.value
+    assert (value["name"], value["reference"], value["also_measured"]) == ("recipe", "model", ["model@onnxruntime"])
+    assert [step["from"] for step in value["steps"]] == ["model", "teacher", "distill", *["prune.structured"] * 2]
+    assert {step["state"] for step in value["steps"]} <= {"to do", "after its input"}
+    assert value["steps"][0]["traits"] == asdict(SERVES)
+
+
+def test_plan_command_prints_a_table_and_touches_nothing(command: Command, tmp_path: Path, csv_data: Path,
+                                                         write_recipe: Callable[..., Path]) -> None:
+    answer = command("plan", write_recipe(CHAIN))
+    assert answer.code == 0, answer.err
+    for word in ("teacher", "distill", "prune.structured", "quantize.onnx", "quantize.bitsandbytes", "onnx int8"):
+        assert word in answer.out
+    assert not (tmp_path / "store").exists() and not (tmp_path / "runs").exists()
+
+
+def test_python_interface_gives_the_same_plan(csv_data: Path, write_recipe: Callable[..., Path]) -> None:
+    import compress
+
+    plan = compress.plan(write_recipe(CHAIN), ["seed=3"])
+    assert [step.seed for step in plan.steps] == [3] * 5
+    assert plan.overrides == ("seed=3",) and plan.recipe_text == CHAIN
+    json.dumps([step.options.model_dump(mode="json") for step in plan.steps])  # what a worker's job is written as

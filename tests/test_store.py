@@ -1,0 +1,177 @@
+"""The store: a product is whole or absent, never changed unnoticed, and made once though two processes want it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from compress.errors import IntegrityError
+from compress.store import Product, Store, product_key
+
+# Makes {"a": 1} slowly; says "making" when it holds the claim, and at the end whether it was there already.
+MAKER = """
+import sys, time
+from pathlib import Path
+from compress.store import Store
+def fill(content, work):
+    (work / "begun").write_text("yes")
+    print("making", flush=True)
+    time.sleep(float(sys.argv[2]))
+    (content / "weights").write_text("made")
+    return 1.0
+product, cached = Store(Path(sys.argv[1])).make("thing", {"a": 1}, fill, lambda who: print("waiting for", who, flush=True))
+print("reused" if cached else "made", flush=True)
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def fill(content: Path, work: Path) -> float:
+    (content / "sub").mkdir()
+    (content / "weights").write_bytes(b"12345")
+    (content / "sub" / "config.json").write_text("{}", encoding="utf-8")
+    return 2.5
+
+
+def must_not_run(content: Path, work: Path) -> float:
+    raise AssertionError("the product is there")
+
+
+def left(store: Store) -> list[str]:
+    """What stands in the staging and work folders."""
+    return sorted(p.name for part in ("staging", "work") for p in (store.root / part).iterdir())
+
+
+def test_product_is_made_once_and_reused(store: Store) -> None:
+    made, cached = store.make("thing", {"a": 1}, fill)
+    assert (cached, made.seconds, sorted(made.files)) == (False, 2.5, ["sub/config.json", "weights"])
+    again, cached = store.make("thing", {"a": 1}, must_not_run)
+    assert cached and again == made
+    assert left(store) == []
+
+
+def test_key_is_made_of_the_ingredients_and_the_digest_of_the_content(store: Store) -> None:
+    assert product_key({"a": 1, "b": 2}) == product_key({"b": 2, "a": 1}) != product_key({"a": 1, "b": 3})
+    one, two = (store.make("thing", {"a": i}, fill)[0] for i in (1, 2))
+    assert one.key != two.key and one.digest == two.digest
+
+
+def test_nothing_is_seen_of_a_product_before_it_is_whole(store: Store) -> None:
+    key = product_key({"a": 1})
+
+    def look(content: Path, work: Path) -> float:
+        (content / "weights").write_bytes(b"12345")
+        assert not store.has("thing", key) and store.find("thing", key) is None
+        assert content.parent.parent.parent == store.root  # on the store's own disk: one rename is the commit
+        return 0.0
+
+    product, _ = store.make("thing", {"a": 1}, look)
+    assert product.folder == store.place("thing", key) / "content"
+    assert store.find("thing", key) == product
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_failure_is_not_stored_and_its_staging_folder_is_gone(error: type[BaseException], store: Store) -> None:
+    def fails(content: Path, work: Path) -> float:
+        (content / "weights").write_bytes(b"123")
+        (work / "checkpoint").write_text("12 steps", encoding="utf-8")
+        raise error
+
+    with pytest.raises(error):
+        store.make("thing", {"a": 1}, fails)
+    assert store.find("thing", product_key({"a": 1})) is None
+    assert list((store.root / "staging").iterdir()) == []
+
+
+def test_work_of_a_failure_is_kept_for_the_next_attempt_and_deleted_by_the_commit(store: Store) -> None:
+    def fails(content: Path, work: Path) -> float:
+        (work / "checkpoint").write_text("12 steps", encoding="utf-8")
+        raise ValueError
+
+    def continues(content: Path, work: Path) -> float:
+        (content / "weights").write_text((work / "checkpoint").read_text(encoding="utf-8"), encoding="utf-8")
+        return 0.0
+
+    with pytest.raises(ValueError):
+        store.make("thing", {"a": 1}, fails)
+    product, _ = store.make("thing", {"a": 1}, continues)
+    assert (product.folder / "weights").read_text(encoding="utf-8") == "12 steps"
+    assert left(store) == []
+
+
+@pytest.mark.parametrize("change", ["changed", "missing"])
+def test_product_that_was_tampered_with_is_an_error_with_a_remedy_that_works(change: str, store: Store) -> None:
+    product, _ = store.make("thing", {"a": 1}, fill)
+    file = product.folder / "weights"
+    if change == "changed":
+        file.write_bytes(b"12346")
+    else:
+        file.unlink()
+    with pytest.raises(IntegrityError) as caught:
+        store.make("thing", {"a": 1}, must_not_run)
+    folder = product.folder.parent
+    assert str(file) in str(caught.value) and f"delete the folder {folder}" in str(caught.value)
+    assert caught.value.exit_code == 5
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    folder.rmdir()
+    assert store.make("thing", {"a": 1}, fill)[1] is False
+
+
+def test_files_of_another_kind_do_not_answer_for_this_one(store: Store) -> None:
+    store.make("thing", {"a": 1}, fill)
+    assert store.find("other", product_key({"a": 1})) is None
+
+
+def test_default_store_stands_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("COMPRESS_STORE", str(tmp_path / "named"))
+    assert Store.default().root == tmp_path / "named"
+    monkeypatch.delenv("COMPRESS_STORE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert Store.default().root == tmp_path / "cache" / "compress"
+
+
+def start(store: Store, seconds: float) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", MAKER, str(store.root), str(seconds)], stdout=subprocess.PIPE, text=True)
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_second_process_waits_for_the_first_and_reuses_what_it_made(store: Store) -> None:
+    with start(store, 1.0) as first:
+        assert line(first) == "making"
+        with start(store, 0) as second:
+            assert line(second) == f"waiting for process {first.pid}"
+            assert line(second) == "reused"
+        assert line(first) == "made"
+
+
+def test_claim_dies_with_its_owner_and_its_half_made_product_is_never_seen(store: Store) -> None:
+    with start(store, 60) as killed:
+        assert line(killed) == "making"
+        os.kill(killed.pid, signal.SIGKILL)
+    assert store.find("thing", product_key({"a": 1})) is None
+    assert len(list((store.root / "staging").iterdir())) == 1  # nobody was left to clear it away
+
+    def continues(content: Path, work: Path) -> float:
+        assert (work / "begun").read_text(encoding="utf-8") == "yes"
+        assert len(list((store.root / "staging").iterdir())) == 1  # only this one: the dead one's is gone
+        return fill(content, work)
+
+    begin = time.monotonic()
+    product, cached = store.make("thing", {"a": 1}, continues)
+    assert isinstance(product, Product) and not cached
+    assert time.monotonic() - begin < 5
+    assert left(store) == []
