@@ -6,8 +6,8 @@ Three arms train the same model on the same sentences:
   compress  the toolkit's training: bucketed by length, batch 32, precision auto
 
 Throughput is measured in rounds, the arms taking turns, each in a fresh process, on random sentences of the training split
-(imports and data preparation are not timed; saving the model is). With --epochs, each arm also trains on --train-sentences sentences for that
-many epochs and is scored on the validation split (entity F1, strict IOB2).
+(imports and data preparation are not timed; saving the model is). With --epochs, each arm also trains on --train-sentences
+sentences for that many epochs and is scored on the validation split (entity F1, strict IOB2).
 
   python benchmarks/training.py --model FOLDER --data FOLDER [--rounds 5] [--epochs 2 --train-sentences 4000]
 FOLDER of the data holds eng.train and eng.testa in columns.

@@ -57,6 +57,12 @@ class IntegrityError(CompressError):
     exit_code = EXIT_INTEGRITY
 
 
+class BudgetMissed(CompressError):
+    """A step missed a budget whose policy is to stop; its model is kept."""
+
+    exit_code = EXIT_BUDGET
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
     """The hint for an unknown ``word``: the nearest known one, else all of them when they are few, else nothing."""
     choices = sorted(known)

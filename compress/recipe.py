@@ -10,8 +10,8 @@ from typing import Any
 from compress.document import Document, Path_, parse_document, read_document
 from compress.errors import Mistake, UsageError, suggestion
 
-TOP_KEYS = ("task", "model", "data", "stages", "reference", "seed")
-STEP_KEYS = ("name", "from", "task", "data", "seed")
+TOP_KEYS = ("task", "model", "data", "stages", "reference", "budget", "seed")
+STEP_KEYS = ("name", "from", "task", "data", "budget", "seed")
 
 
 @dataclass(frozen=True)

@@ -57,17 +57,11 @@ class RunFolder:
 
     def link(self, index: int, name: str, content: Path) -> Path:
         """``steps/03-prune`` as a link to the artifact, or a copy where the file system has no links."""
-        place = self.root / "steps" / f"{index:02d}-{name}"
-        place.parent.mkdir(exist_ok=True)
-        if place.is_symlink():
-            place.unlink()
-        elif place.is_dir():
-            shutil.rmtree(place)
-        try:
-            place.symlink_to(os.path.relpath(content.resolve(), place.parent.resolve()), target_is_directory=True)
-        except OSError:
-            shutil.copytree(content, place)
-        return place
+        return _link(self.root / "steps" / f"{index:02d}-{name}", content)
+
+    def link_best(self, place: Path) -> Path:
+        """``best``: the artifact that meets the budget best."""
+        return _link(self.root / "best", place)
 
     def measured(self, name: str) -> Path:
         """The file with a step's measurements."""
@@ -85,3 +79,17 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, values: Any) -> None:
     """Write JSON whole or not at all."""
     write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+
+def _link(place: Path, content: Path) -> Path:
+    """``place`` as a link to the folder ``content``, or as a copy of it where the file system has no links."""
+    place.parent.mkdir(exist_ok=True)
+    if place.is_symlink():
+        place.unlink()
+    elif place.is_dir():
+        shutil.rmtree(place)
+    try:
+        place.symlink_to(os.path.relpath(content.resolve(), place.parent.resolve()), target_is_directory=True)
+    except OSError:
+        shutil.copytree(content, place)
+    return place

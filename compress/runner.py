@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.artifact import Artifact
-from compress.errors import CompressError
+from compress.errors import BudgetMissed, CompressError
 from compress.keys import step_ingredients
 from compress.maker import Maker
 from compress.measure import Subject, measure
@@ -20,6 +20,7 @@ from compress.planning.build import conversion_steps, with_model_traits
 from compress.plugins import Registry
 from compress.preflight import refuse_wrong_edges, refuse_wrong_labels
 from compress.report.build import Record, build_report
+from compress.report.table import said
 from compress.report.views import write_views
 from compress.runfolder import RunFolder, write_json
 from compress.store import Store
@@ -56,6 +57,8 @@ class Runner:
             self.report("failed")
             raise
         report = self.report("finished")
+        if report["budget"] and report["budget"]["best"]:
+            self.folder.link_best(self.records[report["budget"]["best"]].place)
         self.tell("run_finished", report=str(self.folder.report))
         return report
 
@@ -99,9 +102,18 @@ class Runner:
         self.tell("step_started", step=step.name, stage=step.entry.name, index=index, of=len(self.plan.steps))
         self._make(step, index)
         self._measure(step.name, step.task, step.data)
-        self.report("running")
         self.tell("step_finished", step=step.name, record=self.records[step.name].summary())
         self._measure_reference_engines(step.name)
+        self._hold_to_budget(step, self.report("running"))
+
+    def _hold_to_budget(self, step: Step, report: Mapping[str, Any]) -> None:
+        outcome = report["step_budgets"].get(step.name)
+        if outcome is None or outcome["met"]:
+            return
+        text = f"{step.name} misses its budget: {said(outcome['verdicts'])}"
+        if outcome["on_miss"] == "fail":
+            raise BudgetMissed(f"{text}; its model is kept")
+        self.tell("note", text=text)
 
     def _make(self, step: Step, index: int) -> None:
         parent = self.records[step.parent].artifact if step.parent else None

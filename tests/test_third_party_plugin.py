@@ -1,4 +1,4 @@
-"""A stranger's plugin: a folder of plugins/ is copied, given names of its own, installed, and used by a recipe."""
+"""Strangers' plugins: a copied folder of plugins/ with names of its own, and one whose models are no networks at all."""
 
 from __future__ import annotations
 
@@ -21,6 +21,81 @@ model: ./model
 data: {train: train.csv, test: test.csv}
 stages:
   - shrink.acme: {feed_forward: 0.5, importance_examples: 4}
+"""
+
+# A stage that counts labels, an engine that answers with the commonest, a meter that counts right answers: a format and a
+# measurement of its own, and no torch anywhere.
+COUNTING = """
+import json
+import numpy as np
+from tokenizers import Tokenizer, models
+from compress import hookimpl
+from compress.artifact import Traits
+from compress.engine import Engine
+from compress.measurement import Measurement
+from compress.meter import Meter
+from compress.options import Options
+from compress.stage import Accepts, Made, Stage
+
+class Count(Stage):
+    name = "count.labels"
+    summary = "Counts the labels of the training rows."
+    Options = Options
+    accepts = Accepts(nothing=True)
+    libraries = ()
+    needs_data = ("train",)
+
+    @classmethod
+    def produces(cls, traits, options, task):
+        return Traits(format="counts", trainable=False, task=task)
+
+    def apply(self, context):
+        counts = np.bincount([row["label"] for row in context.data.rows("train")])
+        (context.output / "counts.json").write_text(json.dumps(counts.tolist()))
+        Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]")).save(str(context.output / "tokenizer.json"))
+        return Made(parameters=len(counts))
+
+class Session:
+    inputs = ("input_ids",)
+
+    def __init__(self, counts):
+        self.counts = np.array(counts, dtype=np.float32)
+
+    def run(self, batch):
+        return {"logits": np.tile(self.counts, (len(batch["input_ids"]), 1))}
+
+class Counts(Engine):
+    name = "counts"
+    summary = "The commonest label."
+    formats = ("counts",)
+    packages = ()
+
+    def open(self, artifact, placement, task):
+        return Session(json.loads((artifact.folder / "counts.json").read_text()))
+
+class Right(Meter):
+    name = "right"
+    summary = "Right answers."
+
+    def sample(self, probe):
+        batch = probe.task.collate(probe.features, probe.processor)
+        answers = probe.session.run(batch)["logits"].argmax(axis=1)
+        return {"right": int((answers == [row["label"] for row in probe.rows]).sum()), "n": len(probe.rows)}
+
+    def summarise(self, samples):
+        return [Measurement("right", samples[0]["right"], "answers", "higher", n=samples[0]["n"], title="right")]
+
+@hookimpl
+def compress_meters():
+    return [Right]
+
+@hookimpl
+def compress_stages():
+    return [Count]
+
+@hookimpl
+def compress_engines():
+    return [Counts]
 """
 
 
@@ -80,6 +155,35 @@ def test_recipe_that_uses_its_stage_is_planned_with_its_options_checked(
     assert missing.code == 2 and f"{recipe}:5:5: there is no stage 'shrink.acme'" in missing.err
 
 
+@pytest.fixture
+def with_counting(tmp_path: Path) -> dict[str, str]:
+    """The environment of somebody who installed the counting plugin."""
+    site = tmp_path / "site"
+    (site / "counting-1.0.dist-info").mkdir(parents=True)
+    (site / "counting.py").write_text(COUNTING, encoding="utf-8")
+    (site / "counting-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: counting\nVersion: 1.0\n")
+    (site / "counting-1.0.dist-info" / "entry_points.txt").write_text("[compress]\ncounting = counting\n")
+    # Without the meters that come along: what is measured is then what the stranger's meter measures.
+    return {"PYTHONPATH": f"{tmp_path / 'guard'}:{site}", "COMPRESS_DISABLE_PLUGINS": "meters"}
+
+
+def test_strangers_stage_engine_and_meter_work_in_a_run_like_any_other(
+        command: Command, with_counting: dict[str, str], tmp_path: Path, write_recipe: Callable[..., Path]) -> None:
+    (tmp_path / "rows.csv").write_text("text,label\na,bad\nb,good\nc,good\nd,good\n", encoding="utf-8")
+    recipe = write_recipe("task: text-classification\nmodel: {type: none}\ndata: {train: rows.csv, test: rows.csv}\n"
+                          "stages:\n  - count.labels\n")
+    answer = command("run", recipe, "--json", environ=with_counting)
+    assert answer.code == 0, answer.err
+    (step,) = answer.value["steps"]
+    assert {name: m["value"] for name, m in step["measurements"].items()} == {"right": 3}
+    folder = tmp_path / answer.value["folder"] / "steps" / "01-count.labels"
+    assert command("verify", folder).code == 0
+    served = command("predict", folder, "anything", "--json", environ=with_counting)
+    assert served.value[0]["label"] == "good" and served.heavy == ""
+    again = command("run", recipe, environ=with_counting)
+    assert again.code == 0 and "reused" in again.err
+
+
 def save_weights(folder: Path) -> None:
     """Give a fake model's folder the weights of a real BERT of one layer."""
     from transformers import BertConfig, BertForSequenceClassification
@@ -90,6 +194,7 @@ def save_weights(folder: Path) -> None:
     BertForSequenceClassification(config).save_pretrained(folder)
 
 
+@pytest.mark.slow
 def test_recipe_that_uses_its_stage_runs_to_a_measured_artifact(
         command: Command, with_plugin: dict[str, str], tmp_path: Path, csv_data: Path,
         write_recipe: Callable[..., Path], fake_model: Callable[..., Path]) -> None:

@@ -28,6 +28,7 @@ Exit codes:
   1    a stage failed; what was made before it is kept
   2    a mistake in a recipe, its data or a command
   3    something is missing on this machine
+  4    a budget was missed; the models are kept
   5    a stored file was changed
   130  interrupted; the same command continues"""
 

@@ -29,24 +29,27 @@ def _emit(value: Any) -> None:
 @_store
 @_runs
 @_as_json
-def run_command(recipe: str, overrides: tuple[str, ...], store: Path | None, runs: Path, as_json: bool) -> None:
+def run_command(recipe: str, overrides: tuple[str, ...], store: Path | None, runs: Path, as_json: bool) -> int:
     """Run a recipe: make every step, measure it, report. RECIPE is a file or the name of a shipped recipe.
 
     The same command continues what was interrupted."""
     from compress.api import load_plan, run_plan
     from compress.cli.show import Show, output_console
+    from compress.errors import EXIT_BUDGET, EXIT_OK
     from compress.plugins import load_plugins
+    from compress.report.build import budget_missed
 
     registry = load_plugins()
     with Show(registry.problems) as show:
         report = run_plan(load_plan(recipe, overrides, registry), registry, store=store, runs=runs, listener=show.event)
     if as_json:
         _emit(report)
-        return
-    from compress.report.terminal import print_report
+    else:
+        from compress.report.terminal import print_report
 
-    print_report(report, output_console())
-    click.echo(f"report: {report['folder']}/report.md", err=True)
+        print_report(report, output_console())
+        click.echo(f"report: {report['folder']}/report.md", err=True)
+    return EXIT_BUDGET if budget_missed(report) else EXIT_OK
 
 
 @click.command("plan")

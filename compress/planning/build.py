@@ -9,6 +9,7 @@ from typing import Any
 from compress.artifact import Traits
 from compress.errors import Mistake, UsageError, suggestion
 from compress.options import ArtifactReferenceMark, Options, fields_marked
+from compress.planning.budgets import read_budget
 from compress.planning.choices import Resolver
 from compress.planning.edges import edge_mistake
 from compress.planning.types import MODEL, DataChoice, Input, Plan, Step, TaskChoice
@@ -54,10 +55,12 @@ class _Builder:
             self._step(text, previous, task, data, seed)
             previous = text.name
         reference = self._reference(top, task)
+        names = [*self.inputs, *self.steps, *self.broken]
+        budget = read_budget(top["budget"], ("budget",), names, self.resolver) if "budget" in top else None
         if task is None:
             return None
         return Plan(self.resolver.recipe.name, task, data, list(self.inputs.values()), self.fresh,
-                    list(self.steps.values()), reference, seed)
+                    list(self.steps.values()), reference, seed, budget)
 
     def _top_task(self, top: Mapping[str, Any]) -> TaskChoice | None:
         if "task" in top:
@@ -113,6 +116,9 @@ class _Builder:
             self.broken.add(text.name)
         self.steps[text.name] = Step(text.name, entry, options, task, data, seed, parent, references, traits,
                                      resolver.recipe.place(*text.path))
+        if "budget" in keys:
+            budget = read_budget(keys["budget"], (*text.path, "budget"), [*self.inputs, *self.steps], resolver)
+            self.steps[text.name] = replace(self.steps[text.name], budget=budget)
 
     def _check_name(self, text: StepText) -> None:
         path = (*text.path, "name") if "name" in text.keys else (*text.path, text.stage)

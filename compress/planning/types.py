@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from compress.artifact import Traits
+from compress.budget import Budget
 from compress.options import Options
 from compress.plugins import Registered
 from compress.source import Source, SourceOptions
@@ -82,6 +83,7 @@ class Step:
     references: Mapping[str, str]
     traits: Traits
     place: str
+    budget: Budget | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class Plan:
     steps: Sequence[Step]
     reference: str | None
     seed: int
+    budget: Budget | None = None
     recipe_text: str = ""
     overrides: Sequence[str] = field(default_factory=tuple)
 

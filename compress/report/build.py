@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from compress import __version__
 from compress.artifact import Artifact
+from compress.budget import Budget
 from compress.machine import environment
 from compress.measurement import Measured
 from compress.planning import Plan
 from compress.planning.types import MODEL
+from compress.report.findings import findings
+from compress.report.verdicts import judge, verdict_on_run
 
 REPORT_VERSION = 1
 
@@ -42,12 +45,30 @@ class Record:
 def build_report(plan: Plan, records: Mapping[str, Record], state: str) -> dict[str, Any]:
     """The report as JSON-ready values; ``state`` is ``running``, ``finished`` or ``failed``."""
     fastest = fastest_float_engine(plan.reference, records)
-    return {
+    report: dict[str, Any] = {
         "report_version": REPORT_VERSION, "compress_version": __version__, "state": state, "name": plan.name,
         "recipe": plan.recipe_text, "overrides": list(plan.overrides), "seed": plan.seed, "task": plan.task.as_dict(),
         "reference": plan.reference, "fastest_float_engine": fastest, "environment": environment(),
         "steps": [_step(record, plan, records, fastest) for record in records.values()],
     }
+    report["findings"] = findings(report)
+    report["budget"] = verdict_on_run(plan.budget, report) if plan.budget else None
+    report["step_budgets"] = {s.name: step_verdict(s.name, s.budget, report) for s in plan.steps
+                              if s.budget and s.name in records}
+    return report
+
+
+def step_verdict(name: str, budget: Budget, report: Mapping[str, Any]) -> dict[str, Any]:
+    """The outcome of a step's own budget."""
+    verdicts = judge(next(s for s in report["steps"] if s["name"] == name), budget.limits, report)
+    return {"limits": [limit.text for limit in budget.limits], "on_miss": budget.on_miss,
+            "met": all(v["met"] for v in verdicts), "verdicts": verdicts}
+
+
+def budget_missed(report: Mapping[str, Any]) -> bool:
+    """Whether a budget was missed whose policy asks for more than a warning."""
+    outcomes = [*report["step_budgets"].values(), *([report["budget"]] if report["budget"] else [])]
+    return any(not outcome["met"] and outcome["on_miss"] != "warn" for outcome in outcomes)
 
 
 def fastest_float_engine(reference: str | None, records: Mapping[str, Record]) -> str | None:
@@ -99,13 +120,3 @@ def _against(record: Record, name: str | None, records: Mapping[str, Record]) ->
 def _value(record: Record, name: str) -> float | None:
     found = record.measured.measurements.get(name) if record.measured else None
     return found.value if found else None
-
-
-def titled(steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """(measurement name, title) of every column that a table of these steps has: quality, then the others as they appear."""
-    found: dict[str, str] = {}
-    for step in steps:
-        for name, m in step["measurements"].items():
-            if m["title"]:
-                found.setdefault(name, m["title"])
-    return sorted(found.items(), key=lambda column: column[0] != "quality")

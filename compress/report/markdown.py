@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from compress.report.table import absences, changes_table, quantity, results_table, show
+from compress.report.table import absences, changes_table, quantity, remarks, results_table, show
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -13,6 +13,8 @@ def markdown(report: Mapping[str, Any]) -> str:
     parts = [f"# {_escape(report['name'])}", _summary(report), _table(*results_table(report))]
     if changes_table(report)[1]:
         parts.append("## What each step changed\n\n" + _table(*changes_table(report)))
+    if remarks(report):
+        parts.append("\n".join(f"- {_escape(line)}" for line in remarks(report)))
     if absences(report):
         parts.append("Not measured here:\n\n" + "\n".join(f"- {_escape(line)}" for line in absences(report)))
     recipe = "## Recipe\n\n" + _fenced(report["recipe"], "yaml")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-from compress.report.build import titled
 
 _BYTES = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
@@ -74,6 +72,24 @@ def _size(against: Mapping[str, Any] | None) -> str:
     return f"{1 / change['quotient']:.1f}x smaller" if change and change["quotient"] else "–"
 
 
+def remarks(report: Mapping[str, Any]) -> list[str]:
+    """Findings, and how budgets came out, a line each."""
+    lines = [f"finding: {f['text']}" for f in report["findings"]]
+    for name, outcome in report["step_budgets"].items():
+        lines.append(f"budget of {name} {'met' if outcome['met'] else 'missed'}: {said(outcome['verdicts'])}")
+    whole = report["budget"]
+    if whole:
+        name = whole["best"] or whole["nearest"]
+        how = f"met; best is {name}" if whole["met"] else f"missed; nearest is {name}"
+        lines.append(f"budget {how}: {said(whole['verdicts'].get(name, []))}")
+    return lines
+
+
+def said(verdicts: Sequence[Mapping[str, Any]]) -> str:
+    """Verdicts in words: each limit with what was measured."""
+    return "; ".join(f"{v['quantity']} {v['limit']}: {v['measured']}{'' if v['met'] else ', missed'}" for v in verdicts)
+
+
 def absences(report: Mapping[str, Any]) -> list[str]:
     """One line for each kind of measurement that could not be taken, with the reason."""
     found: dict[str, str] = {}
@@ -82,3 +98,13 @@ def absences(report: Mapping[str, Any]) -> list[str]:
             if m["absent"]:
                 found.setdefault(name, f"{name}: {m['absent']}")
     return list(found.values())
+
+
+def titled(steps: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """(measurement name, title) of every column that a table of these steps has: quality, then the others as they appear."""
+    found: dict[str, str] = {}
+    for step in steps:
+        for name, m in step["measurements"].items():
+            if m["title"]:
+                found.setdefault(name, m["title"])
+    return sorted(found.items(), key=lambda column: column[0] != "quality")

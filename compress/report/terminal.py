@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from compress.report.table import absences, changes_table, results_table
+from compress.report.table import absences, changes_table, remarks, results_table
 
 
 def _print_table(console: Console, title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -26,6 +26,8 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
     _print_table(console, f"{report['name']} ({report['state']})", *results_table(report))
     if changes_table(report)[1]:
         _print_table(console, "what each step changed", *changes_table(report))
+    for line in remarks(report):
+        console.print(Text(line), highlight=False, soft_wrap=True)
     for line in absences(report):
         console.print(Text(f"not measured: {line}"), highlight=False, soft_wrap=True)
     if report["reference"]:

@@ -69,7 +69,7 @@ def gradient_size(temperature: float) -> float:
 def test_the_temperature_does_not_change_the_size_of_gradients() -> None:
     """In the limit of high temperatures the gradient is (z - v) / N, whatever the temperature (Hinton et al. 2015, 2.1)."""
     sizes = [gradient_size(t) for t in (4.0, 8.0, 16.0, 64.0)]
-    assert max(sizes) / min(sizes) < 1.1  # measured: 1.04; without the factor it would be 256
+    assert max(sizes) / min(sizes) < 1.05  # measured: 1.004; without the factor it would be 256
     student, teacher = logits(3, 64, 5, scale=1.0), logits(4, 64, 5, scale=1.0)
     difference = (student - student.mean(-1, keepdim=True)) - (teacher - teacher.mean(-1, keepdim=True))
     assert sizes[-1] == pytest.approx(float((difference / 5 / 64).norm()), rel=0.02)

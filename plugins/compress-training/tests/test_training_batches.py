@@ -58,7 +58,7 @@ def test_batches_of_near_equal_length_pad_little() -> None:
     order = np.random.default_rng(1).permutation(len(LENGTHS)).tolist()
     at_random = padding([order[i:i + 16] for i in range(0, len(order), 16)])
     assert at_random > 0.4  # measured: 0.45
-    assert padding(drawn()) < 0.03  # measured: 0.015
+    assert padding(drawn()) < 0.05  # measured: 0.027
 
 
 def test_short_and_long_batches_come_in_no_order() -> None:

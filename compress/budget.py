@@ -1,0 +1,62 @@
+"""Budgets: what a user accepts, as limits on quality, latency, size and memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+QUANTITIES: Mapping[str, str] = {"quality": "quality", "latency": "latency_p50", "size": "size", "memory": "memory"}
+"""What may be limited, and the measurement it means: latency is the median at batch 1."""
+
+POLICIES = ("keep_best", "warn", "fail")
+"""What a miss does: ``keep_best`` finishes and ends with exit code 4; ``warn`` says so; ``fail`` stops at the step."""
+
+Relation = Literal[">=", "<="]
+
+_LIMIT = re.compile(r"(>=|<=)\s*(\d+(?:\.\d+)?)\s*(%|x|us|ms|s|kB|MB|GB)?(?:\s+of\s+(\S+))?")
+_ABSOLUTE = {"quality": {"": 1.0}, "latency": {"us": 1e-3, "ms": 1.0, "s": 1e3},
+             "size": {"kB": 1e3, "MB": 1e6, "GB": 1e9}, "memory": {"kB": 1e3, "MB": 1e6, "GB": 1e9}}
+_RELATIVE = {"quality": "%", "latency": "x", "size": "x", "memory": "x"}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """One limit. ``value`` is in the measurement's unit (ms, bytes, share), or a factor where ``relative``: quality kept,
+    or how many times faster or smaller than ``of`` (a step; None: the default that the quantity has)."""
+
+    quantity: str
+    relation: Relation
+    value: float
+    relative: bool
+    of: str | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits and what a miss does."""
+
+    limits: tuple[Limit, ...]
+    on_miss: str = "keep_best"
+
+
+def parse_limit(quantity: str, text: Any) -> Limit:
+    """The limit that ``text`` states. Raises ValueError saying what is wrong with it."""
+    absolute, relative = _ABSOLUTE[quantity], _RELATIVE[quantity]
+    examples = {"quality": "'>= 99% of teacher' or '>= 0.85'", "latency": "'<= 5 ms' or '>= 4x of B0'",
+                "size": "'<= 20 MB' or '>= 4x'", "memory": "'<= 200 MB' or '>= 2x'"}[quantity]
+    found = _LIMIT.fullmatch(text.strip()) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError(f"{quantity}: got {text!r}, which is no limit: write {examples}")
+    relation: Relation = ">=" if found.group(1) == ">=" else "<="
+    number, unit, of = float(found.group(2)), found.group(3) or "", found.group(4)
+    if unit == relative:
+        if relation != ">=":
+            raise ValueError(f"{quantity}: {text!r} asks for at most a factor: write {examples}")
+        return Limit(quantity, ">=", number / 100 if unit == "%" else number, True, of, text)
+    expected = ">=" if quantity == "quality" else "<="
+    if unit not in absolute or of or relation != expected:
+        raise ValueError(f"{quantity}: got {text!r}: write {examples}")
+    return Limit(quantity, relation, number * absolute[unit], False, None, text)

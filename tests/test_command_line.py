@@ -1,0 +1,177 @@
+"""The command line as its user meets it: how fast help is, what each listing says as text and as JSON, and exit codes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import pytest
+from conftest import Command
+
+from compress import __version__
+from compress.artifact import Manifest, Traits, with_files
+from compress.cli import cli
+from compress.cli.show import output_console
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*(3[0-8]|4[0-8]|9[0-7])[;m]")
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    """A folder of one file with a manifest."""
+    folder = tmp_path / "made"
+    folder.mkdir()
+    (folder / "weights").write_bytes(b"12345")
+    manifest = Manifest(Traits(task="text-classification"), {}, step="s", stage="s")
+    with_files(manifest, folder).write(folder)
+    return folder
+
+
+def test_help_answers_at_once(command: Command) -> None:
+    answers = [command("--help") for _ in range(3)]
+    assert {answer.code for answer in answers} == {0}
+    # The clock says little on a busy machine; the CPU time of an idle one is about 0.07 s.
+    assert min(min(answer.seconds, answer.cpu) for answer in answers) < 0.3
+
+
+def test_help_lists_every_command_with_a_line_and_the_exit_codes(command: Command) -> None:
+    text = command("--help").out
+    assert len(cli.commands) >= 11
+    for name in cli.commands:
+        assert re.search(rf"^  {name} +\S", text, re.M), name
+    for code in (0, 1, 2, 3, 5, 130):
+        assert re.search(rf"^ +{code} +\S", text, re.M), code
+
+
+def test_every_command_has_help_in_which_every_option_is_explained(command: Command) -> None:
+    for name, one in cli.commands.items():
+        answer = command(name, "--help")
+        assert answer.code == 0 and answer.heavy == "" and answer.cpu < 1, name
+        assert one.help and one.help.splitlines()[0].endswith("."), name
+        for option in one.params:
+            assert not isinstance(option, click.Option) or option.help, f"{name} {option.name}"
+
+
+def test_version_is_told(command: Command) -> None:
+    assert command("--version").out == f"compress, version {__version__}\n"
+
+
+@pytest.mark.parametrize(("name", "words"), [
+    ("stages", ["prune.structured", "quantize.onnx", "Quantize weights and embeddings"]),
+    ("tasks", ["text-classification", "sentiment-analysis", "text_pair?", "accuracy"]),
+    ("recipes", ["quickstart", "From nothing to a small fast classifier"]),
+    ("plugins", ["architectures", "training", "compress-toolkit"]),
+    ("doctor", ["memory", "Python", "torch", "engine onnxruntime"])])
+def test_listing_says_it_as_text_without_importing_anything_heavy(name: str, words: list[str], command: Command) -> None:
+    answer = command(name)
+    assert (answer.code, answer.err, answer.heavy) == (0, "", "")
+    for word in words:
+        assert word in answer.out
+    assert "\x1b" not in answer.out and "Traceback" not in answer.out
+
+
+def test_listings_are_json_for_machines(command: Command) -> None:
+    stages = {stage["name"]: stage for stage in command("stages", "--json").value}
+    assert {"finetune", "distill", "prune.structured", "quantize.onnx", "quantize.bitsandbytes"} <= set(stages)
+    assert stages["distill"]["summary"] and stages["distill"]["plugin"]
+    tasks = {task["name"]: task for task in command("tasks", "--json").value}
+    assert tasks["token-classification"]["synonyms"] == ["ner"]
+    recipes = command("recipes", "--json").value
+    assert recipes and all(Path(recipe["file"]).is_file() and recipe["summary"] for recipe in recipes)
+    plugins = command("plugins", "--json").value
+    assert plugins["problems"] == [] and len(plugins["plugins"]) >= 10
+    doctor = command("doctor", "--json").value
+    assert doctor["environment"]["threads"] >= 1 and {"torch", "onnxruntime"} <= set(doctor["engines"])
+
+
+def test_stage_is_shown_with_its_options_as_text_and_json(command: Command) -> None:
+    text = command("stages", "prune.structured").out
+    assert "feed_forward" in text and "recover.epochs" in text and "Michel et al. 2019" in text
+    value = command("stages", "prune.structured", "--json").value
+    options = {option["name"]: option for option in value["options"]}
+    assert options["recover.batch_size"]["default"] == 32 and options["feed_forward"]["default"] is None
+    assert all(option["description"] for option in options.values())
+    assert value["needs_data"] == ["train"] and value["accepts"]["formats"] == ["pytorch"]
+
+
+@pytest.mark.parametrize(("stage", "words"), [
+    ("distil", "did you mean 'distill'?"), ("quantize", "quantize.bitsandbytes, quantize.onnx")])
+def test_unknown_stage_is_exit_code_2_with_a_suggestion(stage: str, words: str, command: Command) -> None:
+    answer = command("stages", stage)
+    assert answer.code == 2 and answer.out == ""
+    assert answer.err.startswith(f"error: there is no stage {stage!r}") and words in answer.err
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["plan"], ["run", "r.yaml", "--sett", "a=b"], ["verify", "nowhere"]])
+def test_wrong_command_is_exit_code_2_without_a_traceback(words: list[str], command: Command) -> None:
+    answer = command(*words)
+    assert answer.code == 2 and answer.out == "" and "Error: " in answer.err and "Traceback" not in answer.err
+
+
+def test_verify_says_that_nothing_changed(artifact: Path, command: Command) -> None:
+    answer = command("verify", artifact)
+    assert (answer.code, answer.err, answer.heavy) == (0, "", "")
+    assert "1 files are as they were saved" in answer.out
+    value = command("verify", artifact, "--json").value
+    assert value["traits"]["task"] == "text-classification" and len(value["digest"]) == 64
+
+
+def test_one_changed_byte_is_exit_code_5_and_names_the_file(artifact: Path, command: Command) -> None:
+    (artifact / "weights").write_bytes(b"12346")
+    answer = command("verify", artifact)
+    assert answer.code == 5 and answer.out == ""
+    assert answer.err == f"error: {artifact / 'weights'} has changed since it was saved (sha256 differs)\n"
+
+
+def test_folder_that_is_no_artifact_is_exit_code_2(artifact: Path, command: Command) -> None:
+    (artifact / "compress.json").unlink()
+    answer = command("verify", artifact)
+    assert answer.code == 2 and answer.err == f"error: {artifact} is not an artifact: it has no compress.json\n"
+
+
+def test_folder_that_serves_no_installed_task_is_refused_by_predict(artifact: Path, command: Command) -> None:
+    replace(Manifest.read(artifact), traits=Traits()).write(artifact)
+    answer = command("predict", artifact, "a text")
+    assert answer.code == 2 and "serves no task that is installed" in answer.err and answer.heavy == ""
+
+
+def test_folder_without_a_report_is_no_runs_folder(artifact: Path, command: Command) -> None:
+    answer = command("report", artifact)
+    assert answer.code == 2 and "is not a run's folder" in answer.err
+
+
+def test_no_color_is_obeyed(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = command("stages", "finetune", environ={"FORCE_COLOR": "1", "NO_COLOR": "1"})
+    assert answer.code == 0 and not COLOUR.search(answer.out)
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert output_console().no_color
+    monkeypatch.setenv("NO_COLOR", "")
+    assert not output_console().no_color
+
+
+def test_plugin_that_does_not_load_is_a_warning_and_no_failure(command: Command, tmp_path: Path) -> None:
+    info = tmp_path / "guard" / "acme-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[compress]\nacme = a_module_that_is_not_there\n", encoding="utf-8")
+    told = "plugin 'acme' of acme 1.0 cannot be imported: ModuleNotFoundError: No module named 'a_module_that_is_not_there'"
+    listed = command("stages")
+    assert listed.code == 0 and listed.err == f"warning: {told}\n" and "finetune" in listed.out
+    assert command("plugins", "--json").value["problems"] == [told]
+    disabled = command("stages", environ={"COMPRESS_DISABLE_PLUGINS": "acme"})
+    assert disabled.err == ""
+
+
+@pytest.mark.parametrize("words", [["stages"], ["stages", "--json"], ["--help"]])
+def test_reader_that_hangs_up_is_no_error(words: list[str]) -> None:
+    """As in ``compress stages | head -1``: whoever read the output is gone."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    answer = subprocess.run([sys.executable, "-m", "compress", *words], stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (answer.returncode, answer.stderr) == (0, "")
