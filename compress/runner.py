@@ -146,7 +146,8 @@ class Runner:
         record = replace(self.records[name], task=task.name)
         others = self._beside(record)
         of = {"artifact": record.artifact.digest, "others": {n: self.records[n].artifact.digest for n in others},
-              "data": self.maker.data(data, task).digest if data else None}
+              "data": self.maker.data(data, task).digest if data else None,
+              "meters": {n: entry.origin for n, entry in sorted(self.registry.meters.items())}}
         file = self.folder.measured(name)
         found = _measured_before(file, of)
         if found is None:

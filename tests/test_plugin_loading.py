@@ -100,6 +100,15 @@ def test_misspelt_hook_is_told_with_the_nearest_one(installed: Installed) -> Non
     assert registry.stages == {}
 
 
+def test_plugin_with_one_misspelt_hook_is_left_out_whole(installed: Installed) -> None:
+    """Half a plugin would be a surprise that is found late."""
+    more = "\n@hookimpl\ndef compress_metres():\n    return []\n"
+    registry = load_plugins([installed("mine", stage("shrink") + more), installed("other", stage("shrink.other"))])
+    (problem,) = registry.problems
+    assert "no hook 'compress_metres' (did you mean 'compress_meters'?)" in problem
+    assert list(registry.stages) == ["shrink.other"]
+
+
 def test_hook_with_arguments_that_it_does_not_have_is_one_line(installed: Installed) -> None:
     points = [installed("mine", stage("shrink").replace("compress_stages()", "compress_stages(settings)")),
               installed("other", stage("shrink.other"))]

@@ -62,8 +62,6 @@ def _exit_code() -> int:
     except (click.Abort, KeyboardInterrupt):
         _complain("interrupted; what is finished is kept: the same command continues")
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        return EXIT_OK
 
 
 def _complain(text: str) -> None:

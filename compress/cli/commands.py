@@ -48,7 +48,7 @@ def run_command(recipe: str, overrides: tuple[str, ...], store: Path | None, run
         from compress.report.terminal import print_report
 
         print_report(report, output_console())
-        click.echo(f"report: {report['folder']}/report.md", err=True)
+        click.echo(f"report: {report['folder']}/report.html", err=True)
     return EXIT_BUDGET if budget_missed(report) else EXIT_OK
 
 

@@ -49,6 +49,8 @@ def _meters(registry: Registry) -> list[Meter]:
 def _samples(meters: Sequence[Meter], subjects: Sequence[Subject], whole: Sequence[str],
              folder: Path) -> dict[str, dict[str, list[Sample]]]:
     """Samples by meter and subject; what is no timing is sampled from the subjects named in ``whole`` only."""
+    if not meters:
+        return {}
     with ExitStack() as stack:
         # All start at once: loading is the slow part, and nothing is timed before every one is ready.
         workers = {s.name: stack.enter_context(started(_job(s), folder / f"{s.name}.job.json", folder / f"{s.name}.log"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from compress.report.table import absences, changes_table, quantity, remarks, results_table, show
+from compress.report.table import absences, changes_table, per_class, quantity, remarks, results_table, show
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -52,14 +52,7 @@ def _spread(m: Mapping[str, Any]) -> str:
 
 
 def _per_class(report: Mapping[str, Any]) -> str:
-    parts = []
-    for step in report["steps"]:
-        table = (step["measurements"].get("quality") or {"detail": {}})["detail"].get("per_class")
-        if table:
-            names = list(next(iter(table.values())))
-            rows = [[label, *(f"{row[n]:.3f}" if n != "support" else f"{row[n]:.0f}" for n in names)]
-                    for label, row in table.items()]
-            parts.append(f"### {_escape(step['name'])}\n\n" + _table(["class", *names], rows))
+    parts = [f"### {_escape(name)}\n\n" + _table(*content) for name, content in per_class(report)]
     return "## By class\n\n" + "\n\n".join(parts) if parts else ""
 
 

@@ -32,6 +32,19 @@ def changes_table(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
     return headers, rows
 
 
+def per_class(report: Mapping[str, Any]) -> list[tuple[str, tuple[list[str], list[list[str]]]]]:
+    """(step, (headers, rows)) of each step whose quality has a table by class."""
+    found = []
+    for step in report["steps"]:
+        table = (step["measurements"].get("quality") or {"detail": {}})["detail"].get("per_class")
+        if table:
+            names = list(next(iter(table.values())))
+            rows = [[label, *(f"{row[n]:.0f}" if n == "support" else f"{row[n]:.3f}" for n in names)]
+                    for label, row in table.items()]
+            found.append((step["name"], (["class", *names], rows)))
+    return found
+
+
 def show(measurement: Mapping[str, Any] | None) -> str:
     """A value with its unit; an en dash where it does not apply, ``absent`` where it could not be measured."""
     if measurement is None:

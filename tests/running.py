@@ -1,0 +1,180 @@
+"""Finished runs that several test modules look at, and the means to start, watch and kill one.
+
+A module that wants the fixtures says ``pytest_plugins = ["running"]``. Both runs start together and are made once in a
+session; tests that need only artifacts run without meters, since measuring is most of a tiny run's time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from tiny import save_bert, sentences, task_named, write_csv
+
+TASK = "task: {text-classification: {max_length: 16}}\n"
+DATA = "data: {train: train.csv, validation: validation.csv, test: test.csv}\n"
+FRESH = """\
+model: {type: bert, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 32,
+        max_position_embeddings: 20}
+"""
+CHAIN = TASK + FRESH + DATA + """\
+stages:
+  - pretrain: {epochs: 2, batch_size: 8, vocabulary: 300, precision: fp32}
+    task: {fill-mask: {max_length: 16}}
+  - finetune: {epochs: 2, batch_size: 8, learning_rate: 1e-2, precision: fp32}
+    name: teacher
+  - distill: {student: {layers: 1}, epochs: 25, batch_size: 8, learning_rate: 1e-2, precision: fp32}
+  - prune.structured: {feed_forward: 0.5, importance_examples: 16, recover: {epochs: 2, batch_size: 8, precision: fp32}}
+    name: slim
+  - quantize.bitsandbytes: {}
+  - prune.structured: {heads: 0.5, feed_forward: 0.5, importance_examples: 16}
+    name: free
+    from: distill
+  - quantize.onnx: {}
+"""
+GIVEN = TASK + "model: ./model\n" + DATA + """\
+stages:
+  - distill: {student: {layers: 1}, epochs: 2, batch_size: 8, precision: fp32}
+"""
+UNMEASURED = {"COMPRESS_DISABLE_PLUGINS": "meters"}
+_PATIENCE = 600
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is finished: its working directory and what the command said."""
+
+    place: Path
+    folder: Path
+    output: str
+
+    @property
+    def store(self) -> Path:
+        """The store it used."""
+        return self.place / "store"
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """``report.json``."""
+        found: dict[str, Any] = json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
+        return found
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """``events.jsonl``."""
+        lines = (self.folder / "events.jsonl").read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+    def step(self, name: str) -> dict[str, Any]:
+        """What the report says of a step."""
+        found: dict[str, Any] = next(step for step in self.report["steps"] if step["name"] == name)
+        return found
+
+    def artifact(self, name: str) -> Path:
+        """The folder of a step's artifact."""
+        return self.folder / str(self.step(name)["folder"])
+
+    def jobs(self) -> dict[str, int]:
+        """When each worker that makes something was last started, by the name of its job."""
+        return {path.stem: path.stat().st_mtime_ns for path in (self.folder / "jobs").glob("*.json")}
+
+    def digests(self) -> dict[str, str]:
+        """Digest of each step's artifact."""
+        return {step["name"]: step["digest"] for step in self.report["steps"]}
+
+
+def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """One thread, so that equal trainings end in equal bits, and bytecode kept, as it is for a user."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "", "COLUMNS": "200", **(more or {})}
+
+
+def start(place: Path, *words: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """``compress`` with ``words`` in the working directory ``place``; its output is in ``place/output``."""
+    with (place / "output").open("w") as output:
+        return subprocess.Popen([sys.executable, "-m", "compress", *words], cwd=place, env=environment(environ), text=True,
+                                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+
+
+def start_run(place: Path, recipe: str, *words: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """``compress run`` with the store and the runs in ``place``."""
+    return start(place, "run", recipe, "--store", "store", *words, environ=environ)
+
+
+def finish(process: subprocess.Popen[str], place: Path, code: int = 0) -> Run:
+    """The run whose command must end with ``code``."""
+    ended = process.wait(_PATIENCE)
+    output = (place / "output").read_text(encoding="utf-8")
+    assert ended == code, output
+    folder = max((place / "runs").iterdir(), key=lambda path: (path / "events.jsonl").stat().st_mtime_ns)
+    return Run(place, folder, output)
+
+
+def run(place: Path, recipe: str, *words: str, environ: Mapping[str, str] | None = None, code: int = 0) -> Run:
+    """``compress run`` from start to end."""
+    return finish(start_run(place, recipe, *words, environ=environ), place, code)
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 120) -> Any:
+    """The first true answer of ``what``."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = what()
+        if found:
+            return found
+        time.sleep(0.005)
+    raise AssertionError(f"not seen in {seconds} seconds: {what}")
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The workers that a run has started and that live."""
+    try:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def write_place(place: Path, **recipes: str) -> Path:
+    """A working directory with data and recipes."""
+    place.mkdir(exist_ok=True)
+    for seed, (name, count) in enumerate((("train", 40), ("validation", 10), ("test", 16))):
+        write_csv(place / f"{name}.csv", sentences(count, seed))
+    for name, text in recipes.items():
+        (place / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return place
+
+
+@pytest.fixture(scope="session")
+def started_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[subprocess.Popen[str], Path]]]:
+    """The whole chain without measuring, and a given model distilled with all that is measured, both under way."""
+    chain = write_place(tmp_path_factory.mktemp("chain"), chain=CHAIN)
+    given = write_place(tmp_path_factory.mktemp("given"), given=GIVEN)
+    (given / "model").mkdir()
+    save_bert(given / "model", task_named("text-classification"), num_hidden_layers=2)
+    (given / "model" / "compress.json").unlink()  # as any model folder from outside
+    started = {"chain": (start_run(chain, "chain.yaml", environ=UNMEASURED), chain),
+               "given": (start_run(given, "given.yaml"), given)}
+    yield started
+    for process, _ in started.values():
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def chain(started_runs: dict[str, tuple[subprocess.Popen[str], Path]]) -> Run:
+    """The run of ``CHAIN`` without meters."""
+    return finish(*started_runs["chain"])
+
+
+@pytest.fixture(scope="session")
+def given(started_runs: dict[str, tuple[subprocess.Popen[str], Path]]) -> Run:
+    """The run of ``GIVEN``, measured."""
+    return finish(*started_runs["given"])
