@@ -101,6 +101,8 @@ class Stage(ABC, Generic[O]):
     summary: ClassVar[str]
     Options: ClassVar[type[Options]]
     accepts: ClassVar[Accepts] = Accepts()
+    references: ClassVar[Accepts] = Accepts(task=True)
+    """What an artifact must be that an option names, such as a teacher."""
     paper: ClassVar[str] = ""
     libraries: ClassVar[tuple[str, ...]] = ("torch", "transformers")
     """Distributions whose versions shape the result; they are part of the product's key."""

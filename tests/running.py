@@ -1,8 +1,4 @@
-"""Finished runs that several test modules look at, and the means to start, watch and kill one.
-
-A module that wants the fixtures says ``pytest_plugins = ["running"]``. Both runs start together and are made once in a
-session; tests that need only artifacts run without meters, since measuring is most of a tiny run's time.
-"""
+"""Recipes on tiny data, and the means to start a run of them, to watch it and to kill it."""
 
 from __future__ import annotations
 
@@ -11,14 +7,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
-from tiny import save_bert, sentences, task_named, write_csv
+from tiny import sentences, write_csv
 
 TASK = "task: {text-classification: {max_length: 16}}\n"
 DATA = "data: {train: train.csv, validation: validation.csv, test: test.csv}\n"
@@ -46,6 +41,7 @@ stages:
   - distill: {student: {layers: 1}, epochs: 2, batch_size: 8, precision: fp32}
 """
 UNMEASURED = {"COMPRESS_DISABLE_PLUGINS": "meters"}
+"""Measuring is most of a tiny run's time, and tests that look at artifacts do without."""
 _PATIENCE = 600
 
 
@@ -150,31 +146,3 @@ def write_place(place: Path, **recipes: str) -> Path:
     for name, text in recipes.items():
         (place / f"{name}.yaml").write_text(text, encoding="utf-8")
     return place
-
-
-@pytest.fixture(scope="session")
-def started_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tuple[subprocess.Popen[str], Path]]]:
-    """The whole chain without measuring, and a given model distilled with all that is measured, both under way."""
-    chain = write_place(tmp_path_factory.mktemp("chain"), chain=CHAIN)
-    given = write_place(tmp_path_factory.mktemp("given"), given=GIVEN)
-    (given / "model").mkdir()
-    save_bert(given / "model", task_named("text-classification"), num_hidden_layers=2)
-    (given / "model" / "compress.json").unlink()  # as any model folder from outside
-    started = {"chain": (start_run(chain, "chain.yaml", environ=UNMEASURED), chain),
-               "given": (start_run(given, "given.yaml"), given)}
-    yield started
-    for process, _ in started.values():
-        process.kill()
-        process.wait()
-
-
-@pytest.fixture(scope="session")
-def chain(started_runs: dict[str, tuple[subprocess.Popen[str], Path]]) -> Run:
-    """The run of ``CHAIN`` without meters."""
-    return finish(*started_runs["chain"])
-
-
-@pytest.fixture(scope="session")
-def given(started_runs: dict[str, tuple[subprocess.Popen[str], Path]]) -> Run:
-    """The run of ``GIVEN``, measured."""
-    return finish(*started_runs["given"])

@@ -23,6 +23,7 @@ def against(name: str, speedup: float, size: float) -> dict[str, Any]:
 
 def step(name: str, quality: float, latency: float, size: float, **others: Any) -> dict[str, Any]:
     return {"name": name, "role": "step", "task": "text-classification", "parent": None, "against_reference": None,
+            "traits": {"format": "pytorch", "precision": "float"},
             "against_fastest": None, "against_parent": None,
             "measurements": {"quality": measured(quality, "", "higher"), "latency_p50": measured(latency, "ms"),
                              "size": measured(size, "bytes"), "memory": measured(2 * size, "bytes")}, **others}

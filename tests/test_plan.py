@@ -14,7 +14,7 @@ from compress.artifact import Manifest, Traits
 from compress.errors import UsageError
 from compress.planning import Plan, make_plan
 from compress.planning.build import conversion_steps, with_model_traits
-from compress.plugins import Registry
+from compress.plugins import Registry, load_plugins
 from compress.recipe import read_recipe
 
 HEAD = "task: text-classification\nmodel: owner/encoder\ndata: {train: train.csv, test: test.csv}\n"
@@ -201,3 +201,17 @@ def test_python_interface_gives_the_same_plan(csv_data: Path, write_recipe: Call
     assert [step.seed for step in plan.steps] == [3] * 5
     assert plan.overrides == ("seed=3",) and plan.recipe_text == CHAIN
     json.dumps([step.options.model_dump(mode="json") for step in plan.steps])  # what a worker's job is written as
+
+
+def test_a_teacher_that_cannot_be_asked_is_refused_in_the_plan(tmp_path: Path) -> None:
+    folder = tmp_path / "tagger"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"architectures": ["BertForTokenClassification"], "model_type": "bert"}')
+    (folder / "model.safetensors").write_bytes(b"")
+    (tmp_path / "data.csv").write_text("text,label\na b,x\nc d,y\n")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("task: text-classification\nmodel: {type: bert}\ndata: {train: data.csv, test: data.csv}\nstages:\n"
+                      "  - pretrain: {}\n    task: fill-mask\n  - finetune: {}\n  - distill: {teacher: ./tagger}\n")
+    with pytest.raises(UsageError, match=r"recipe.yaml:8:\d+: teacher: 'distill' takes a model for text-classification, and "
+                                         r"'./tagger' serves token-classification"):
+        make_plan(read_recipe(recipe), load_plugins())

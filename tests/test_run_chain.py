@@ -24,7 +24,7 @@ from compress.models import open_model
 from compress.plugins import load_plugins
 from compress.processor import TextProcessor
 
-pytest_plugins = ["running"]
+pytest_plugins = ["finished"]
 
 STEPS = ["pretrain", "teacher", "distill", "slim", "quantize.bitsandbytes", "free", "quantize.onnx"]
 STOCK = {"pretrain": "AutoModelForMaskedLM", "teacher": "AutoModelForSequenceClassification",

@@ -110,8 +110,9 @@ class _Builder:
             self.broken.add(text.name)
             return
         if data is not None and "data" not in keys and "task" in keys:
-            resolver._check_columns(data, task, ("data",))
+            resolver.check_columns(data, task, ("data",))
         traits = self._edges(text, entry.cls, options, parent, task, data)
+        self._check_references(text, entry.cls, references, task)
         if len(resolver.mistakes) > before:
             self.broken.add(text.name)
         self.steps[text.name] = Step(text.name, entry, options, task, data, seed, parent, references, traits,
@@ -119,6 +120,13 @@ class _Builder:
         if "budget" in keys:
             budget = read_budget(keys["budget"], (*text.path, "budget"), [*self.inputs, *self.steps], resolver)
             self.steps[text.name] = replace(self.steps[text.name], budget=budget)
+
+    def _check_references(self, text: StepText, stage: Any, references: Mapping[str, str], task: TaskChoice) -> None:
+        for option, name in references.items():
+            if name not in self.broken:
+                problem = edge_mistake(stage, self._traits_of(name), name, task.name, [], stage.references)
+                if problem:
+                    self.resolver.wrong((*text.path, text.stage, option), f"{option}: {problem[0]}", problem[1])
 
     def _check_name(self, text: StepText) -> None:
         path = (*text.path, "name") if "name" in text.keys else (*text.path, text.stage)

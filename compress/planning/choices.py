@@ -88,7 +88,7 @@ class Resolver:
         made = resolve_paths(made, self.recipe.place, path, self.recipe.folder, self.mistakes)
         choice = DataChoice(entry, made)
         if len(self.mistakes) == before and task is not None:
-            self._check_columns(choice, task, path)
+            self.check_columns(choice, task, path)
         return choice
 
     def _source_name(self, value: Mapping[str, Any], path: _Path) -> str | None:
@@ -109,7 +109,7 @@ class Resolver:
                    f"give `source:`, one of {', '.join(sorted(self.registry.sources))}")
         return None
 
-    def _check_columns(self, choice: DataChoice, task: TaskChoice, path: _Path) -> None:
+    def check_columns(self, choice: DataChoice, task: TaskChoice, path: _Path) -> None:
         mapping = choice.options.columns
         known = [column.name for column in task.entry.cls.columns]
         for name in mapping:

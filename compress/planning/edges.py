@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compress.artifact import Traits
-from compress.stage import Stage
+from compress.stage import Accepts, Stage
 
 
-def edge_mistake(stage: type[Stage], traits: Traits | None, parent: str | None, task: str,
-                 serving: Sequence[str]) -> tuple[str, str] | None:
+def edge_mistake(stage: type[Stage], traits: Traits | None, parent: str | None, task: str, serving: Sequence[str],
+                 accepts: Accepts | None = None) -> tuple[str, str] | None:
     """(message, hint) where ``stage`` cannot take an artifact of ``traits`` made by ``parent``; None where it can.
 
     ``traits`` is None for a fresh model; ``serving`` names the earlier artifacts that it could take instead. A task
-    of ``"?"`` is not known yet and fits."""
-    accepts, hint = stage.accepts, _from_hint(serving)
+    of ``"?"`` is not known yet and fits. ``accepts`` stands in for what the stage accepts as its input."""
+    accepts, hint = accepts or stage.accepts, _from_hint(serving)
     if traits is None:
         if accepts.nothing:
             return None

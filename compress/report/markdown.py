@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from compress.report.table import absences, changes_table, per_class, quantity, remarks, results_table, show
+from compress.report.table import absences, changes_table, per_class, quantity, reference_text, remarks, results_table, show
 
 
 def markdown(report: Mapping[str, Any]) -> str:
@@ -23,13 +23,8 @@ def markdown(report: Mapping[str, Any]) -> str:
 
 
 def _summary(report: Mapping[str, Any]) -> str:
-    reference = report["reference"]
     text = f"State: {report['state']}. Every number was measured on the artifact as saved, reloaded in a fresh process."
-    if reference:
-        text += f" The reference is {_escape(reference)}, run by eager PyTorch in float32"
-        fastest = report["fastest_float_engine"]
-        text += f"; its fastest float engine here is {_escape(fastest)}." if fastest else "."
-    return text
+    return f"{text} {_escape(reference_text(report))}".strip()
 
 
 def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from compress.report import charts
-from compress.report.table import absences, changes_table, per_class, quantity, remarks, results_table, show
+from compress.report.table import absences, changes_table, per_class, quantity, reference_text, remarks, results_table, show
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -23,8 +23,8 @@ def page(report: Mapping[str, Any]) -> str:
                               trim_blocks=True, lstrip_blocks=True)
     return environment.get_template("report.html").render(
         report=report, summary=summary(report), results=results_table(report), changes=changes_table(report),
-        remarks=remarks(report), absences=absences(report), bars=charts.bars(report), plot=charts.plot(report),
-        plot_size=charts.PLOT, bar_width=charts.BAR_WIDTH, per_class=per_class(report), show=show, quantity=quantity)
+        remarks=remarks(report), absences=absences(report), reference=reference_text(report), bars=charts.bars(report),
+        plot=charts.plot(report), plot_size=charts.PLOT, per_class=per_class(report), show=show, quantity=quantity)
 
 
 def summary(report: Mapping[str, Any]) -> str:

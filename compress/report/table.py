@@ -85,6 +85,17 @@ def _size(against: Mapping[str, Any] | None) -> str:
     return f"{1 / change['quotient']:.1f}x smaller" if change and change["quotient"] else "–"
 
 
+def reference_text(report: Mapping[str, Any]) -> str:
+    """What the reference is, how it is run, and its fastest float engine; empty where there is none."""
+    name, fastest = report["reference"], report["fastest_float_engine"]
+    traits = next((s["traits"] for s in report["steps"] if s["name"] == name), None)
+    if traits is None:
+        return ""
+    eager = traits["format"] == "pytorch" and traits["precision"] == "float"
+    how = "in eager PyTorch float32" if eager else f"as {traits['format']} {traits['precision']}"
+    return f"The reference is {name}, {how}; its fastest float engine here is {fastest or 'not measured'}."
+
+
 def remarks(report: Mapping[str, Any]) -> list[str]:
     """Findings, and how budgets came out, a line each."""
     lines = [f"finding: {f['text']}" for f in report["findings"]]

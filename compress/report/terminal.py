@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from compress.report.table import absences, changes_table, remarks, results_table
+from compress.report.table import absences, changes_table, reference_text, remarks, results_table
 
 
 def _print_table(console: Console, title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -30,6 +30,4 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
         console.print(Text(line), highlight=False, soft_wrap=True)
     for line in absences(report):
         console.print(Text(f"not measured: {line}"), highlight=False, soft_wrap=True)
-    if report["reference"]:
-        console.print(Text(f"reference: {report['reference']} in eager PyTorch float32; fastest float engine: "
-                           f"{report['fastest_float_engine'] or 'not measured'}"), highlight=False, soft_wrap=True)
+    console.print(Text(reference_text(report)), highlight=False, soft_wrap=True)
