@@ -16,12 +16,11 @@ import psutil
 from tiny import sentences, write_csv
 
 TASK = "task: {text-classification: {max_length: 16}}\n"
-DATA = "data: {train: train.csv, validation: validation.csv, test: test.csv}\n"
 FRESH = """\
 model: {type: bert, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 32,
         max_position_embeddings: 20}
 """
-CHAIN = TASK + FRESH + DATA + """\
+CHAIN = TASK + FRESH + "data: {train: train.csv, test: test.csv}\n" + """\
 stages:
   - pretrain: {epochs: 2, batch_size: 8, vocabulary: 300, precision: fp32}
     task: {fill-mask: {max_length: 16}}
@@ -36,7 +35,7 @@ stages:
     from: distill
   - quantize.onnx: {}
 """
-GIVEN = TASK + "model: ./model\n" + DATA + """\
+GIVEN = TASK + "model: ./model\ndata: {train: train.csv, validation: validation.csv, test: test.csv}\n" + """\
 stages:
   - distill: {student: {layers: 1}, epochs: 2, batch_size: 8, precision: fp32}
 """

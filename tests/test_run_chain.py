@@ -22,7 +22,6 @@ from compress.artifact import Artifact
 from compress.engine import Placement
 from compress.models import open_model
 from compress.plugins import load_plugins
-from compress.processor import TextProcessor
 
 pytest_plugins = ["finished"]
 
@@ -50,13 +49,15 @@ for name, (folder, head) in json.loads(sys.argv[1]).items():
     assert not (info["missing_keys"] or info["unexpected_keys"] or info["mismatched_keys"]), info
     texts = json.loads(sys.argv[2])
     with torch.no_grad():
-        answers[name] = [model.eval()(**tokenizer(text, return_tensors="pt")).logits.flatten().tolist() for text in texts]
+        inputs = [tokenizer(text, truncation=True, return_tensors="pt") for text in texts]
+        answers[name] = [model.eval()(**one).logits.flatten().tolist() for one in inputs]
 print(json.dumps(answers))
 """
 PLAIN_ONNX = """
 import json, numpy, onnxruntime, tokenizers
 folder, texts = sys.argv[1], json.loads(sys.argv[2])
 tokenizer = tokenizers.Tokenizer.from_file(folder + "/tokenizer.json")
+tokenizer.enable_truncation(16)
 session = onnxruntime.InferenceSession(folder + "/onnx/model_quantized.onnx", providers=["CPUExecutionProvider"])
 answers = []
 for text in texts:
@@ -112,10 +113,10 @@ def test_every_step_leaves_an_artifact_that_says_what_it_is(chain: Run) -> None:
 def test_a_run_leaves_nothing_unfinished_in_the_store(chain: Run) -> None:
     for left in ("staging", "work"):
         assert list((chain.store / left).iterdir()) == []
-    # two data sets, seven steps, the reference as ONNX, the teacher's answers
-    records = list((chain.store / "products").rglob("record.json"))
-    assert sorted({path.parents[1].name for path in records}) == ["artifact", "data", "teacher-outputs"]
-    assert len(records) == 2 + 8 + 1
+    products = chain.store / "products"
+    assert sorted(path.name for path in products.iterdir()) == ["artifact", "data", "teacher-outputs"]
+    assert all((path / "record.json").is_file() for path in products.glob("*/*"))
+    assert len(list(products.glob("data/*"))) == 2 and len(list(products.glob("teacher-outputs/*"))) == 1
 
 
 def test_without_meters_nothing_is_measured_and_all_is_made(chain: Run) -> None:
@@ -174,7 +175,7 @@ def test_serving_onnx_imports_neither_torch_nor_transformers(chain: Run) -> None
     assert labels == [a["label"] for a in load(chain.artifact("quantize.onnx"))(TEXTS)]
 
 
-@pytest.mark.parametrize("step", ["distill", "quantize.onnx"])
+@pytest.mark.parametrize("step", ["quantize.onnx", pytest.param("distill", marks=pytest.mark.slow)])
 def test_the_command_predict_answers(step: str, chain: Run) -> None:
     process = running.start(chain.place, "predict", str(chain.artifact(step)), *TEXTS, "--json")
     assert process.wait() == 0
@@ -202,17 +203,5 @@ def test_the_same_command_again_starts_no_worker(chain: Run) -> None:
     assert again.jobs() == before
     assert all(step["cached"] for step in again.report["steps"])
     said = again.events[events:]
-    assert [e["event"] for e in said] == ["run_started", *["step_started", "measuring", "step_finished"] * 7, "run_finished"]
+    assert [e["event"] for e in said] == ["run_started", *["step_started", "step_finished"] * 7, "run_finished"]
     assert said[-1]["time"] - said[0]["time"] < 3
-
-
-def test_a_changed_option_makes_anew_what_depends_on_it_and_nothing_else(chain: Run, tmp_path: Path) -> None:
-    """Other options lead to another run, which finds the steps before the change in the store."""
-    changed = run(chain.place, "chain.yaml", "--set", "stages.free.heads=null", environ=UNMEASURED)
-    assert changed.folder != chain.folder
-    assert {step["name"] for step in changed.report["steps"] if not step["cached"]} == {"free", "quantize.onnx"}
-    assert set(changed.jobs()) == {"free", "quantize.onnx"}
-    assert changed.step("free")["traits"]["shape"] == "stock", "without a head cut the config says it all"
-    same, new = chain.digests(), changed.digests()
-    assert {name for name in same if same[name] != new[name]} == {"free", "quantize.onnx"}
-    assert TextProcessor.load(changed.artifact("free")).tokenizer.get_vocab_size() == 300

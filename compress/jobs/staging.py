@@ -55,7 +55,9 @@ def _context(job: dict[str, Any], line: WorkerLine, registry: Registry, entry: R
 def _manifest(job: dict[str, Any], entry: Registered, before: Manifest | None, labels: tuple[str, ...] | None,
               folder: Path, made: Made) -> Manifest:
     """The manifest of the model in ``folder``, made from one with the manifest ``before``."""
-    edits = tuple(made.edits) if made.edits is not None else (before.edits if before else ())
+    # Another format holds any shape, so that nothing is replayed where it is loaded.
+    inherited = before.edits if before and before.traits.format == job["traits"]["format"] else ()
+    edits = tuple(made.edits) if made.edits is not None else inherited
     # The plan is cautious about shapes; without edits to replay, stock transformers can open the folder.
     traits = replace(Traits(**job["traits"]), shape="free" if edits else "stock")
     lineage = before.lineage if before else ()

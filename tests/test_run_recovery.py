@@ -1,0 +1,222 @@
+"""Runs that are killed, fail or meet in one store: what is finished stays, and the same command goes on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from subprocess import Popen
+
+import psutil
+import pytest
+from running import CHAIN, UNMEASURED, Run, finish, run, start_run, wait_for, workers_of, write_place
+from safetensors.numpy import load_file
+from toy import install_toy
+
+pytest_plugins = ["finished"]
+
+Nudges = Callable[..., tuple[Path, Mapping[str, str]]]
+STEPS = ["pretrain", "teacher", "distill", "slim", "quantize.bitsandbytes", "free", "quantize.onnx"]
+TRAINED = ("pretrain", "teacher", "distill", "slim")
+
+
+@pytest.fixture
+def nudges(tmp_path: Path, fake_model: Callable[..., Path], csv_data: Path) -> Nudges:
+    """``nudges({"by": 1.0}, {"by": 2.0})``: a place with a recipe of these steps, named a, b, ..., and an environment."""
+
+    def make(*steps: Mapping[str, object]) -> tuple[Path, Mapping[str, str]]:
+        fake_model()
+        stages = [f"  - toy.nudge: {dict(options)}\n    name: {name}" for name, options in zip("abcde", steps, strict=False)]
+        head = "task: text-classification\nmodel: ./model\ndata: {train: train.csv, test: test.csv}\nstages:\n"
+        (tmp_path / "toy.yaml").write_text(head + "\n".join(stages) + "\n", encoding="utf-8")
+        (tmp_path / "site").mkdir()
+        return tmp_path, install_toy(tmp_path / "site")
+
+    return make
+
+
+def weight(found: Run, step: str) -> float:
+    return float(load_file(found.artifact(step) / "model.safetensors")["weight"][0, 0])
+
+
+def started_anew(found: Run, before: Mapping[str, int]) -> set[str]:
+    """The jobs whose worker was started after ``before``."""
+    return {name for name, at in found.jobs().items() if before.get(name) != at}
+
+
+@pytest.mark.parametrize(("how", "words"), [
+    ("error", "error: the switch is on"), ("killed", "the worker was ended by SIGKILL (out of memory?)"),
+    pytest.param("bug", "ZeroDivisionError: the switch is on (traceback in", marks=pytest.mark.slow),
+    pytest.param("left", "the worker ended with code 7 and no result", marks=pytest.mark.slow)])
+def test_a_stage_that_fails_keeps_what_was_finished_and_goes_on_when_it_is_mended(how: str, words: str,
+                                                                                 nudges: Nudges) -> None:
+    place, environ = nudges({"by": 1.0}, {"by": 2.0, "switch": "switch"}, {"by": 4.0})
+    recipe = (place / "toy.yaml").read_text().replace("'switch': 'switch'", f"'switch': '{place}/switch'")
+    (place / "toy.yaml").write_text(recipe)
+    (place / "switch").write_text(how)
+    broken = run(place, "toy.yaml", environ=environ, code=1)
+    assert words in broken.output
+    assert "Traceback" not in broken.output
+    assert broken.report["state"] == "failed"
+    assert [s["name"] for s in broken.report["steps"]] == ["model", "a"]
+    assert broken.events[-1]["event"] == "run_failed" and words.removeprefix("error: ") in broken.events[-1]["text"]
+    assert weight(broken, "a") == 1.0
+    assert list((place / "store" / "staging").iterdir()) == [], "a failure is never stored"
+    before = broken.jobs()
+    (place / "switch").unlink()
+    mended = run(place, "toy.yaml", environ=environ)
+    assert (mended.folder, mended.report["state"]) == (broken.folder, "finished")
+    assert started_anew(mended, before) == {"b", "c"}
+    assert [weight(mended, name) for name in "abc"] == [1.0, 3.0, 7.0]
+    assert [s["cached"] for s in mended.report["steps"]] == [True, True, False, False]
+
+
+def test_a_changed_option_makes_anew_what_depends_on_it_and_nothing_else(nudges: Nudges) -> None:
+    """Other options lead to another run, which finds in the store what they do not touch."""
+    place, environ = nudges({"by": 1.0}, {"by": 2.0}, {"by": 4.0}, {"by": 8.0})
+    recipe = (place / "toy.yaml").read_text() + "    from: a\n"  # d is c's cousin
+    (place / "toy.yaml").write_text(recipe)
+    first = run(place, "toy.yaml", environ=environ)
+    assert [weight(first, name) for name in "abcd"] == [1.0, 3.0, 7.0, 9.0]
+    second = run(place, "toy.yaml", "--set", "stages.b.by=3.0", environ=environ)
+    assert second.folder != first.folder
+    assert [weight(second, name) for name in "abcd"] == [1.0, 4.0, 8.0, 9.0]
+    assert set(second.jobs()) == {"b", "c"}, "no other worker was started"
+    assert [s["cached"] for s in second.report["steps"]] == [True, True, False, False, True]
+    assert [weight(first, name) for name in "abcd"] == [1.0, 3.0, 7.0, 9.0], "the first run is as it was"
+
+
+def test_two_runs_that_want_the_same_make_it_once(nudges: Nudges) -> None:
+    place, environ = nudges({"by": 1.0, "seconds": 2.0}, {"by": 2.0})
+    processes = []
+    for name in ("one", "two"):
+        (place / name).mkdir()
+        processes.append(start_run(place / name, "../toy.yaml", "--store", str(place / "shared"), environ=environ))
+    runs = [finish(process, place / name) for process, name in zip(processes, ("one", "two"), strict=True)]
+    assert all(found.report["state"] == "finished" for found in runs)
+    assert sorted(found.step("a")["cached"] for found in runs) == [False, True]
+    waited = next(found for found in runs if found.step("a")["cached"])
+    assert any(e["event"] == "note" and e["text"].startswith("a: waiting for process ") for e in waited.events)
+    assert runs[0].digests() == runs[1].digests()
+    assert [name for name in ("a", "b", "input-0") for found in runs if name in found.jobs()].count("a") == 1
+
+
+def test_who_waits_goes_on_when_the_one_waited_for_is_killed(nudges: Nudges) -> None:
+    place, environ = nudges({"by": 1.0, "seconds": 2.0})
+    (place / "one").mkdir()
+    (place / "two").mkdir()
+    first = start_run(place / "one", "../toy.yaml", "--store", str(place / "shared"), environ=environ)
+    wait_for(lambda: list((place / "one" / "runs").glob("*/jobs/a.json")))
+    second = start_run(place / "two", "../toy.yaml", "--store", str(place / "shared"), environ=environ)
+    wait_for(lambda: "waiting for process" in (place / "two" / "output").read_text())
+    first.kill()
+    assert finish(second, place / "two").step("a")["cached"] is False
+    first.wait()
+
+
+def test_a_worker_whose_run_is_killed_ends_itself(nudges: Nudges) -> None:
+    place, environ = nudges({"by": 1.0, "seconds": 60.0})
+    process = start_run(place, "toy.yaml", environ=environ)
+    wait_for(lambda: list((place / "runs").glob("*/jobs/a.json")))
+    (worker,) = wait_for(lambda: workers_of(process))
+    time.sleep(1.0)  # it is at its work
+    process.kill()
+    process.wait()
+    wait_for(lambda: not psutil.pid_exists(worker.pid) or worker.status() == psutil.STATUS_ZOMBIE, 10)
+
+
+def test_an_interrupted_run_ends_with_130_and_its_worker_too(nudges: Nudges) -> None:
+    place, environ = nudges({"by": 1.0, "seconds": 60.0})
+    process = start_run(place, "toy.yaml", environ=environ)
+    wait_for(lambda: list((place / "runs").glob("*/jobs/a.json")))
+    (worker,) = wait_for(lambda: workers_of(process))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
+    assert "the same command continues" in (place / "output").read_text()
+    wait_for(lambda: not psutil.pid_exists(worker.pid), 10)
+
+
+# killed in the middle of real stages
+
+def place_before(step: str, whole: Run, folder: Path, recipe: str) -> Path:
+    """A working directory whose store has what stands before ``step`` in the whole run, and nothing of what follows."""
+    place = write_place(folder, chain=recipe)
+    shutil.copytree(whole.store, place / "store")
+    gone = STEPS[STEPS.index(step):] + (["teacher@onnxruntime"] if step in ("pretrain", "teacher") else [])
+    for name in gone:
+        product = whole.artifact(name).resolve().parent
+        shutil.rmtree(place / "store" / product.relative_to(whole.store.resolve()))
+    if step in ("pretrain", "teacher", "distill"):
+        shutil.rmtree(place / "store" / "products" / "teacher-outputs")
+    return place
+
+
+def up_to(step: str) -> str:
+    """The chain's recipe without what follows ``step``."""
+    return CHAIN.partition({"distill": "  - prune.structured: {feed"}.get(step, "\0"))[0]
+
+
+def kill_during(step: str, place: Path, *, worker_too: bool) -> list[int]:
+    """Start the run and kill it in the middle of ``step``; the process ids of its workers."""
+    process = start_run(place, "chain.yaml", environ=UNMEASURED)
+    if step in TRAINED:
+        wait_for(lambda: list((place / "store" / "work").glob("*/checkpoints/*/complete.json"))[1:]
+                 or list((place / "store" / "work").glob("*/checkpoints/checkpoint-10/complete.json")))
+    else:
+        wait_for(lambda: list((place / "runs").glob(f"*/jobs/{step}.json")))
+        time.sleep(3)
+    workers = [worker.pid for worker in workers_of(process)]
+    process.kill()
+    for pid in workers if worker_too else ():
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
+    assert workers, "the step was over before it was killed"
+    return workers
+
+
+def goes_on_to_the_same_end(step: str, place: Path, whole: Run, workers: list[int]) -> Run:
+    for pid in workers:
+        wait_for(lambda pid=pid: not psutil.pid_exists(pid), 20)  # type: ignore[misc]
+    ended = run(place, "chain.yaml", environ=UNMEASURED)
+    made = {s["name"] for s in ended.report["steps"] if not s["cached"]}
+    assert STEPS[:STEPS.index(step)] == [s["name"] for s in ended.report["steps"] if s["cached"] and s["name"] in STEPS]
+    assert step in made
+    unbroken = whole.digests()
+    assert {name: digest for name, digest in ended.digests().items() if digest != unbroken[name]} == {}
+    return ended
+
+
+def test_a_run_killed_in_the_middle_of_distilling_goes_on_to_the_same_weights(chain: Run, tmp_path: Path) -> None:
+    """The run alone is killed: its worker must find out, or the next would find the work folder in use."""
+    place = place_before("distill", chain, tmp_path / "place", up_to("distill"))
+    workers = kill_during("distill", place, worker_too=False)
+    ended = goes_on_to_the_same_end("distill", place, chain, workers)
+    assert any(e["event"] == "note" and e["text"].startswith("continuing from step ") for e in ended.events)
+    assert list((place / "store" / "work").iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", STEPS)
+def test_a_run_killed_with_its_worker_in_any_step_goes_on_to_the_same_weights(step: str, chain: Run, tmp_path: Path) -> None:
+    place = place_before(step, chain, tmp_path / "place", CHAIN)
+    workers = kill_during(step, place, worker_too=True)
+    goes_on_to_the_same_end(step, place, chain, workers)
+
+
+@pytest.mark.slow
+def test_a_run_killed_while_it_measures_goes_on_measuring(given: Run, tmp_path: Path) -> None:
+    place = write_place(tmp_path / "place", given=(given.place / "given.yaml").read_text())
+    shutil.copytree(given.place / "model", place / "model")
+    shutil.copytree(given.store, place / "store")
+    process: Popen[str] = start_run(place, "given.yaml")
+    wait_for(lambda: list((place / "runs").glob("*/logs/measure-distill/*.json")))
+    time.sleep(2)
+    process.kill()
+    process.wait()
+    ended = run(place, "given.yaml")
+    assert ended.digests() == given.digests()
+    measured = [e["step"] for e in ended.events if e["event"] == "measuring"]
+    assert measured == ["model", "model@onnxruntime", "distill", "distill"]

@@ -1,0 +1,183 @@
+"""What a measured run says: the report, the order of events, and each answer under its example's id."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import running
+import torch
+from running import CHAIN, Run, run, write_place
+from tiny import read, sentences, task_named
+from transformers import AutoModelForSequenceClassification
+
+from compress.processor import TextProcessor
+
+pytest_plugins = ["finished"]
+
+MEASURED = {"quality", "latency_p50", "latency_p95", "throughput", "memory", "memory_gpu", "size", "parameters",
+            "load_seconds"}
+
+
+def measurements(step: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = step["measurements"]
+    return found
+
+
+def test_the_given_model_is_the_reference_where_it_serves_the_task(given: Run) -> None:
+    report = given.report
+    assert (report["state"], report["reference"]) == ("finished", "model")
+    roles = {step["name"]: step["role"] for step in report["steps"]}
+    assert roles == {"model": "reference", "model@onnxruntime": "reference-engine", "distill": "step"}
+    assert report["fastest_float_engine"] in ("model", "model@onnxruntime")
+
+
+def test_every_artifact_is_measured_in_every_way(given: Run) -> None:
+    for step in given.report["steps"]:
+        assert measurements(step).keys() >= MEASURED, step["name"]
+        for name, m in measurements(step).items():
+            assert (m["value"] is None) == bool(m["absent"]), f"{step['name']} {name}"
+            assert m["direction"] in ("higher", "lower", "neither")
+
+
+def test_memory_of_a_gpu_that_is_not_there_is_absent_with_the_reason(given: Run) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU, whose memory is measured")
+    for step in given.report["steps"]:
+        gpu = measurements(step)["memory_gpu"]
+        assert (gpu["value"], gpu["absent"]) == (None, "the model ran on the cpu")
+        assert measurements(step)["memory"]["value"] > 0
+
+
+def test_measurements_have_intervals_counts_and_conditions(given: Run) -> None:
+    for step in given.report["steps"]:
+        for name in ("quality", "latency_p50", "latency_p95", "throughput"):
+            m = measurements(step)[name]
+            assert m["low"] <= m["value"] <= m["high"], f"{step['name']} {name}"
+            assert m["conditions"]["examples"] == 16 and m["n"] > 1
+        latency = measurements(step)["latency_p50"]
+        assert (latency["conditions"]["batch"], latency["conditions"]["threads"], latency["n"]) == (1, 1, 16 * 10)
+
+
+def test_sizes_and_parameters_are_those_of_the_artifact(given: Run) -> None:
+    for step in given.report["steps"]:
+        folder = given.folder / step["folder"]
+        files = [path for path in folder.rglob("*") if path.is_file() and path.name != "compress.json"]
+        assert measurements(step)["size"]["value"] == sum(path.stat().st_size for path in files)
+    model = AutoModelForSequenceClassification.from_pretrained(given.artifact("distill"))
+    assert measurements(given.step("distill"))["parameters"]["value"] == sum(p.numel() for p in model.parameters())
+
+
+def test_a_step_is_compared_with_the_reference_its_engines_and_the_step_before(given: Run) -> None:
+    step, reference = given.step("distill"), given.step("model")
+    against = step["against_reference"]
+    assert (against["name"], step["against_parent"]["name"]) == ("model", "model")
+    assert step["against_fastest"]["name"] == given.report["fastest_float_engine"]
+    for name in ("size", "quality", "latency_p50"):
+        mine, theirs = (measurements(s)[name]["value"] for s in (step, reference))
+        assert against["changes"][name]["difference"] == pytest.approx(mine - theirs)
+        if theirs:
+            assert against["changes"][name]["quotient"] == pytest.approx(mine / theirs)
+    assert against["changes"]["parameters"]["quotient"] < 1
+    assert "memory_gpu" not in against["changes"]
+    for ratio in (against["ratios"]["speedup"], against["ratios"]["throughput_speedup"]):
+        assert 0 < ratio["low"] <= ratio["value"] <= ratio["high"]
+        assert ratio["conditions"]["rounds"] in (5, 10)
+    assert reference["against_reference"] is None
+
+
+def test_a_report_says_on_what_and_of_what_it_was_made(given: Run) -> None:
+    report = given.report
+    assert report["recipe"] == (given.place / "given.yaml").read_text()
+    assert {"torch", "transformers", "onnxruntime", "compress-toolkit"} <= report["environment"]["versions"].keys()
+    assert report["environment"]["memory_bytes"] > 0
+    for view in ("report.md", "recipe.yaml", "overrides.json"):
+        assert (given.folder / view).is_file()
+    text = (given.folder / "report.md").read_text()
+    assert "memory\\_gpu: the model ran on the cpu" in text and "distill" in text
+
+
+def test_events_come_in_the_order_of_the_work(given: Run) -> None:
+    events = given.events[:[e["event"] for e in given.events].index("run_finished") + 1]
+    said = [(e["event"], e.get("step", "")) for e in events]
+    assert said == [
+        ("run_started", ""), ("measuring", "model"), ("measuring", "model@onnxruntime"), ("step_started", "distill"),
+        ("measuring", "distill"), ("step_finished", "distill"), ("run_finished", "")]
+    times = [e["time"] for e in events]
+    assert times == sorted(times)
+    told = next(e for e in events if e["event"] == "step_finished")["record"]
+    assert told["cached"] is False and told["seconds"] > 0
+
+
+def test_each_answer_stands_under_the_id_of_its_example(given: Run) -> None:
+    """Each example is asked again, alone: batches made by length must not mix up answers."""
+    task = task_named("text-classification")
+    rows = read(sentences(16, 2), task, split="test")
+    for name in ("model", "distill"):
+        saved = json.loads((given.folder / "measurements" / f"{name}.json").read_text())["predictions"]
+        assert [p["id"] for p in saved] == [row["id"] for row in rows]
+        model = AutoModelForSequenceClassification.from_pretrained(given.artifact(name))
+        features = task.features(rows, TextProcessor.load(given.artifact(name)))
+        lengths = [len(f["input_ids"]) for f in features]
+        assert len(set(lengths)) > 5 and lengths not in (sorted(lengths), sorted(lengths, reverse=True))
+        for prediction, f in zip(saved, features, strict=True):
+            with torch.no_grad():
+                shares = model(torch.tensor([f["input_ids"]])).logits[0].softmax(0)
+            assert prediction["label"] == int(shares.argmax())
+            assert prediction["score"] == pytest.approx(float(shares.max()), abs=1e-5)
+        right = [p["label"] == row["label"] for p, row in zip(saved, rows, strict=True)]
+        assert measurements(given.step(name))["quality"]["value"] == pytest.approx(sum(right) / 16)
+
+
+def test_the_answers_of_both_engines_agree(given: Run) -> None:
+    one, other = (json.loads((given.folder / "measurements" / f"{name}.json").read_text())["predictions"]
+                  for name in ("model", "model@onnxruntime"))
+    assert [p["id"] for p in one] == [p["id"] for p in other]
+    for mine, theirs in zip(one, other, strict=True):
+        assert theirs["score"] == pytest.approx(mine["score"], abs=1e-4)
+
+
+def test_the_same_command_again_measures_nothing_anew(given: Run) -> None:
+    before, count = given.report, len(given.events)
+    again = run(given.place, "given.yaml")
+    assert again.folder == given.folder
+    said = [e["event"] for e in again.events[count:]]
+    assert said == ["run_started", "step_started", "step_finished", "run_finished"]
+    for old, new in zip(before["steps"], again.report["steps"], strict=True):
+        assert new["cached"] and new["measurements"] == old["measurements"]
+        assert new["against_reference"] == old["against_reference"]
+
+
+@pytest.mark.slow
+def test_every_kind_of_artifact_is_measured_against_the_reference(chain: Run, tmp_path: Path) -> None:
+    """The chain that was made without meters, now with them: nothing is made anew, all is measured."""
+    place = write_place(tmp_path / "place", chain=CHAIN)
+    shutil.copytree(chain.store, place / "store")
+    measured = run(place, "chain.yaml")
+    report = measured.report
+    assert report["reference"] == "teacher" and all(step["cached"] for step in report["steps"])
+    assert len(report["steps"]) == 8
+    for step in report["steps"]:
+        assert measurements(step).keys() >= MEASURED, step["name"]
+        if step["name"] in ("pretrain", "teacher"):
+            assert step["against_reference"] is None, "quality is compared within one task"
+            continue
+        assert step["against_reference"]["name"] == "teacher"
+        assert step["against_parent"]["ratios"].keys() == step["against_reference"]["ratios"].keys()
+        assert step["against_reference"]["ratios"]["speedup"]["value"] > 0
+
+
+def test_the_command_report_shows_a_run_and_rebuilds_its_views(given: Run, tmp_path: Path) -> None:
+    page = given.folder / "report.md"
+    before = page.read_text()
+    page.unlink()
+    process = running.start(given.place, "report", str(given.folder))
+    assert process.wait() == 0
+    shown = (given.place / "output").read_text()
+    assert "distill" in shown and "not measured: memory_gpu: the model ran on the cpu" in shown
+    assert page.read_text() == before
+    assert running.start(tmp_path, "report", str(tmp_path)).wait() == 2
+    assert "is not a run's folder" in (tmp_path / "output").read_text()
