@@ -178,10 +178,13 @@ class _Builder:
         near = suggestion(value, self.steps)
         if near.startswith("did you mean") or any(s.name == value for s in self.resolver.recipe.steps):
             self.resolver.wrong(path, f"{option}: there is no earlier step {value!r}", near)
+            self.broken.add(value)
             return value
         found = self.resolver.outside_model(value, value, path)
         if found:
             self.inputs[value] = found
+        else:
+            self.broken.add(value)
         return value
 
     def _edges(self, text: StepText, stage: Any, options: Options, parent: str | None, task: TaskChoice,
