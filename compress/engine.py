@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from compress.artifact import Artifact
 from compress.task import Task
+from compress.tensors import stored_tensors
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,16 @@ class Session(Protocol):
     def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Outputs by name (``logits``), float32; entries of ``batch`` that the model does not take are ignored."""
         ...
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What a loaded model is made of: parameters by part (``embeddings``, ``layers``, ``head``; shared ones once) and
+    multiply-accumulate operations of one example of ``length`` tokens."""
+
+    parameters: Mapping[str, int]
+    macs: int
+    length: int
 
 
 class Engine(ABC):
@@ -55,6 +66,15 @@ class Engine(ABC):
     def start(self) -> None:
         """Import the runtime, so that its memory and its seconds are not taken for the model's. ``open`` may follow
         without it."""
+
+    def counts(self, session: Session, task: Task[Any], length: int) -> Counts | None:
+        """What the session's model is made of; None where this engine cannot tell, as of a graph or of int8 weights."""
+        return None
+
+    def weights(self, artifact: Artifact) -> Iterator[tuple[str, np.ndarray]]:
+        """Name and values of every stored tensor of an artifact, one after the other; bfloat16 as ``ml_dtypes`` has it.
+        By default those of its safetensors files."""
+        return stored_tensors(artifact.folder)
 
     def devices(self) -> tuple[str, ...]:
         """The devices it can use on this machine, best first. May import the runtime."""

@@ -15,8 +15,10 @@ class Measurement:
 
     ``value`` is None where the thing cannot be measured here, and ``absent`` then says why; it is never replaced by 0.
     ``name`` is unique within an artifact (``quality``, ``latency_p50``); ``title`` is what a table's column shows, and
-    is empty for what only the JSON and the detailed views show. ``detail`` holds structured extras, such as a per-class
-    table.
+    is empty for what only the JSON and the detailed views show. ``worst`` is the one-sided 95 % end on the bad side, by
+    which a careful budget decides. ``detail`` holds structured extras; every view shows two of them whatever the meter:
+    ``tables``, title to row label to column to number, and ``curve``, ``{"axis": text, "points": [[x, value, low,
+    high], ...]}``.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Measurement:
     absent: str = ""
     title: str = ""
     detail: Mapping[str, Any] = field(default_factory=dict)
+    worst: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The measurement as JSON-ready values."""
@@ -48,22 +51,23 @@ def absent(name: str, unit: str, direction: Direction, why: str, title: str = ""
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of measuring a subject: its measurements by name, ratios to others by their name, and raw samples of the
-    meters that return answers (``predictions``)."""
+    """What came of measuring a subject: its measurements by name, ``comparisons`` with others by the other's name (ratios,
+    differences, flips), the samples that meters ``kept`` for later comparisons, by meter, and the ``seconds`` it took."""
 
     measurements: dict[str, Measurement]
-    ratios: dict[str, dict[str, Measurement]] = field(default_factory=dict)
-    predictions: Sequence[Mapping[str, Any]] = ()
+    comparisons: dict[str, dict[str, Measurement]] = field(default_factory=dict)
+    kept: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    seconds: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """Everything as JSON-ready values."""
         return {"measurements": {n: m.as_dict() for n, m in self.measurements.items()},
-                "ratios": {o: {n: m.as_dict() for n, m in ms.items()} for o, ms in self.ratios.items()},
-                "predictions": list(self.predictions)}
+                "comparisons": {o: {n: m.as_dict() for n, m in ms.items()} for o, ms in self.comparisons.items()},
+                "kept": {meter: list(samples) for meter, samples in self.kept.items()}, "seconds": self.seconds}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Measured:
         """What ``as_dict`` wrote."""
         return cls({n: Measurement.from_dict(m) for n, m in values["measurements"].items()},
-                   {o: {n: Measurement.from_dict(m) for n, m in ms.items()} for o, ms in values["ratios"].items()},
-                   values["predictions"])
+                   {o: {n: Measurement.from_dict(m) for n, m in ms.items()} for o, ms in values["comparisons"].items()},
+                   values["kept"], values["seconds"])

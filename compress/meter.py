@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from compress.artifact import Artifact
 from compress.engine import Placement, Session
@@ -17,6 +17,19 @@ from compress.processor import TextProcessor
 from compress.task import Features, Row, Task
 
 Sample = dict[str, Any]
+Effort = Literal["quick", "standard", "thorough"]
+"""How much a run spends on measuring: ``quick`` to try a recipe, ``standard``, ``thorough`` adds curves."""
+
+EFFORTS: tuple[Effort, ...] = ("quick", "standard", "thorough")
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """How many samples are taken of a side: ``least``, then on until the meter finds its comparisons narrow enough, at
+    most ``most``."""
+
+    least: int = 1
+    most: int = 1
 
 
 @dataclass
@@ -38,19 +51,35 @@ class Probe:
     features: Sequence[Features]
     host_memory: Mapping[str, int]
     load_seconds: float
+    effort: Effort = "standard"
     seed: int = 0
     state: dict[str, Any] = field(default_factory=dict)
 
 
 class Meter(ABC):
-    """One kind of measurement. ``rounds`` is how many samples the instrument asks for; ``takes_turns`` says that samples
-    are timings, taken in alternation with other artifacts'; ``order`` sorts meters (a cold first call comes first)."""
+    """One kind of measurement.
+
+    ``efforts`` are those in which it works. ``takes_turns`` says that samples are timings, taken in alternation with
+    other artifacts'; ``keeps`` that the samples are kept, so that artifacts measured later are compared with them.
+    ``order`` sorts meters (a cold first call comes first). ``seconds`` is how long the rounds beyond the least may go on.
+    """
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    rounds: ClassVar[int] = 1
+    efforts: ClassVar[tuple[Effort, ...]] = EFFORTS
     takes_turns: ClassVar[bool] = False
+    keeps: ClassVar[bool] = False
     order: ClassVar[int] = 50
+    seconds: ClassVar[float] = 20.0
+
+    def rounds(self, effort: Effort) -> Rounds:
+        """How many samples are taken of each side."""
+        return Rounds()
+
+    def narrow(self, samples: Sequence[Sample], others: Sequence[Sample]) -> bool:
+        """Whether the comparison of two sides is narrow enough that no further round is needed. Asked after ``least``
+        rounds, where ``takes_turns``."""
+        return True
 
     def prepare(self, probe: Probe) -> None:
         """Warm up; called once before the first sample."""
@@ -64,5 +93,11 @@ class Meter(ABC):
         """Measurements from one artifact's samples. Runs in the supervisor: no torch."""
 
     def compare(self, samples: Sequence[Sample], others: Sequence[Sample]) -> list[Measurement]:
-        """Ratios of an artifact to another from samples taken in alternation (round i beside round i)."""
+        """An artifact against another: from samples taken in alternation (round i beside round i) where ``takes_turns``,
+        from the other's kept samples where ``keeps``. Runs in the supervisor: no torch."""
         return []
+
+    def inherit(self, own: Sequence[Measurement], parent: Mapping[str, Measurement], name: str) -> list[Measurement]:
+        """``own`` measurements, with those that cannot be taken of this artifact filled in from its ``parent`` called
+        ``name`` where they must be equal, and labelled so. By default nothing is."""
+        return list(own)

@@ -10,7 +10,7 @@ from typing import Any
 from compress.document import Document, Path_, parse_document, read_document
 from compress.errors import Mistake, UsageError, suggestion
 
-TOP_KEYS = ("task", "model", "data", "stages", "reference", "budget", "seed")
+TOP_KEYS = ("task", "model", "data", "stages", "reference", "budget", "benchmark", "seed")
 STEP_KEYS = ("name", "from", "task", "data", "budget", "seed")
 
 

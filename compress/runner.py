@@ -13,7 +13,7 @@ from compress.artifact import Artifact
 from compress.errors import BudgetMissed, CompressError
 from compress.keys import step_ingredients
 from compress.maker import Maker
-from compress.measure import Subject, measure
+from compress.measure import Earlier, Subject, measure
 from compress.measurement import Measured
 from compress.planning import DataChoice, Plan, Step, TaskChoice
 from compress.planning.build import conversion_steps, with_model_traits
@@ -145,7 +145,8 @@ class Runner:
     def _measure(self, name: str, task: TaskChoice, data: DataChoice | None) -> None:
         record = replace(self.records[name], task=task.name)
         others = self._beside(record)
-        of = {"artifact": record.artifact.digest, "others": {n: self.records[n].artifact.digest for n in others},
+        of = {"effort": self.plan.effort, "artifact": record.artifact.digest,
+              "others": {n: self.records[n].artifact.digest for n in others},
               "data": self.maker.data(data, task).digest if data else None,
               "meters": {n: entry.origin for n, entry in sorted(self.registry.meters.items())}}
         file = self.folder.measured(name)
@@ -153,7 +154,9 @@ class Runner:
         if found is None:
             self.tell("measuring", step=name)
             subjects = [self._subject(n, task, data) for n in (name, *others)]
-            found = measure(subjects[0], subjects[1:], self.registry, self.folder.measuring(name))
+            earlier = [Earlier(n, measured) for n in others if (measured := self.records[n].measured)]
+            found = measure(subjects[0], subjects[1:], self.registry, self.folder.measuring(name), self.plan.effort,
+                            earlier, record.parent)
             write_json(file, {"of": of, **found.as_dict()})
         self.records[name] = replace(record, measured=found)
 

@@ -123,6 +123,12 @@ class Stage(ABC, Generic[O]):
         """Mistakes in options that pydantic cannot say: (option name, message, hint)."""
         return []
 
+    @classmethod
+    def back_off(cls, options: O) -> O | None:
+        """Options that take less from the model, for another try when a budget was missed; None where there is no less
+        (or the stage has no such rule)."""
+        return None
+
     @abstractmethod
     def apply(self, context: Context[O]) -> Made:
         """Make the model in ``context.output``. Raises CompressError for what the user can mend."""

@@ -51,6 +51,19 @@ class Quality:
     per_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Decision:
+    """One discrete decision in an answer, such as the tag of a word: two artifacts are compared by theirs.
+
+    ``answer`` is JSON-ready; ``right`` says whether it equals the reference; ``cls`` names the reference's class;
+    ``confidence`` is the probability that the model gave its answer (None where the answer does not hold it)."""
+
+    answer: str | int | None
+    right: bool
+    cls: str
+    confidence: float | None = None
+
+
 class TaskOptions(Options):
     """Options that every task on text has."""
 
@@ -135,6 +148,11 @@ class Task(ABC, Generic[O]):
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         """The headline metric for summed counts [..., k] -> [...]."""
         raise NotImplementedError(f"{self.name} defines resample without headline_of")
+
+    def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
+        """The decisions of one example, as many and in the same order whatever model answered: by them flips, paired
+        tests and calibration are counted. Empty where answers are no decisions (a regression)."""
+        return []
 
     # serving
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -92,11 +93,17 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "", "COLUMNS": "200", **(more or {})}
 
 
+def _heed_interrupts() -> None:
+    """What is started in the background of a script ignores SIGINT, and its children inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def start(place: Path, *words: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     """``compress`` with ``words`` in the working directory ``place``; its output is in ``place/output``."""
     with (place / "output").open("w") as output:
         return subprocess.Popen([sys.executable, "-m", "compress", *words], cwd=place, env=environment(environ), text=True,
-                                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+                                preexec_fn=_heed_interrupts, stdin=subprocess.DEVNULL, stdout=output,
+                                stderr=subprocess.STDOUT)
 
 
 def start_run(place: Path, recipe: str, *words: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:

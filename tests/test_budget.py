@@ -18,7 +18,7 @@ def measured(value: float, unit: str, direction: str = "lower") -> dict[str, Any
 
 def against(name: str, speedup: float, size: float) -> dict[str, Any]:
     ratio = {"value": speedup, "low": speedup * 0.98, "high": speedup * 1.02}
-    return {"name": name, "changes": {"size": {"difference": 0.0, "quotient": size}}, "ratios": {"speedup": ratio}}
+    return {"name": name, "changes": {"size": {"difference": 0.0, "quotient": size}}, "comparisons": {"speedup": ratio}}
 
 
 def step(name: str, quality: float, latency: float, size: float, **others: Any) -> dict[str, Any]:

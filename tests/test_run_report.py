@@ -83,7 +83,7 @@ def test_a_step_is_compared_with_the_reference_its_engines_and_the_step_before(g
             assert against["changes"][name]["quotient"] == pytest.approx(mine / theirs)
     assert against["changes"]["parameters"]["quotient"] < 1
     assert "memory_gpu" not in against["changes"]
-    for ratio in (against["ratios"]["speedup"], against["ratios"]["throughput_speedup"]):
+    for ratio in (against["comparisons"]["speedup"], against["comparisons"]["throughput_speedup"]):
         assert 0 < ratio["low"] <= ratio["value"] <= ratio["high"]
         assert ratio["conditions"]["rounds"] in (5, 10)
     assert reference["against_reference"] is None
@@ -112,12 +112,19 @@ def test_events_come_in_the_order_of_the_work(given: Run) -> None:
     assert told["cached"] is False and told["seconds"] > 0
 
 
+def answers_of(run: Run, name: str) -> list[dict[str, Any]]:
+    """The answers of a step to the test split, as kept in the run's folder."""
+    text = (run.folder / "measurements" / f"{name}.json").read_text(encoding="utf-8")
+    answers: list[dict[str, Any]] = json.loads(text)["kept"]["quality"][0]["predictions"]
+    return answers
+
+
 def test_each_answer_stands_under_the_id_of_its_example(given: Run) -> None:
     """Each example is asked again, alone: batches made by length must not mix up answers."""
     task = task_named("text-classification")
     rows = read(sentences(16, 2), task, split="test")
     for name in ("model", "distill"):
-        saved = json.loads((given.folder / "measurements" / f"{name}.json").read_text())["predictions"]
+        saved = answers_of(given, name)
         assert [p["id"] for p in saved] == [row["id"] for row in rows]
         model = AutoModelForSequenceClassification.from_pretrained(given.artifact(name))
         features = task.features(rows, TextProcessor.load(given.artifact(name)))
@@ -133,8 +140,7 @@ def test_each_answer_stands_under_the_id_of_its_example(given: Run) -> None:
 
 
 def test_the_answers_of_both_engines_agree(given: Run) -> None:
-    one, other = (json.loads((given.folder / "measurements" / f"{name}.json").read_text())["predictions"]
-                  for name in ("model", "model@onnxruntime"))
+    one, other = (answers_of(given, name) for name in ("model", "model@onnxruntime"))
     assert [p["id"] for p in one] == [p["id"] for p in other]
     for mine, theirs in zip(one, other, strict=True):
         assert theirs["score"] == pytest.approx(mine["score"], abs=1e-4)
@@ -166,8 +172,8 @@ def test_every_kind_of_artifact_is_measured_against_the_reference(chain: Run, tm
             assert step["against_reference"] is None, "quality is compared within one task"
             continue
         assert step["against_reference"]["name"] == "teacher"
-        assert step["against_parent"]["ratios"].keys() == step["against_reference"]["ratios"].keys()
-        assert step["against_reference"]["ratios"]["speedup"]["value"] > 0
+        assert step["against_parent"]["comparisons"].keys() == step["against_reference"]["comparisons"].keys()
+        assert step["against_reference"]["comparisons"]["speedup"]["value"] > 0
 
 
 def test_the_command_report_shows_a_run_and_rebuilds_its_views(given: Run, tmp_path: Path) -> None:

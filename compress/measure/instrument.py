@@ -1,97 +1,138 @@
 """The instrument: opens each artifact in a process of its own and alone decides when a sample is taken.
 
 Timings are taken in turns (A B, B A, A B, ...), so that whatever the machine does meets all sides alike; what is no
-timing (quality, size) is sampled from the subject only.
+timing (quality, size) is sampled from the subject only, and compared with what was kept of the others.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from compress.measurement import Measured, Measurement
-from compress.meter import Meter, Sample
+from compress.meter import Effort, Meter, Rounds, Sample
 from compress.plugins import Registry
 from compress.supervisor import Worker, started
 
 
 @dataclass(frozen=True)
 class Subject:
-    """An artifact to be measured, by name; ``task`` and ``data`` as a job describes them."""
+    """An artifact to be measured, by name; ``task`` and ``data`` as a job describes them.
+
+    ``slowdown`` is a share of its time by which each call is prolonged, to see whether that is found."""
 
     name: str
     folder: Path
     task: Mapping[str, Any]
     data: Mapping[str, Any] | None
+    slowdown: float = 0.0
 
 
-def measure(subject: Subject, others: Sequence[Subject], registry: Registry, folder: Path) -> Measured:
-    """Measurements of ``subject`` and its ratios to ``others``; job files and logs go into ``folder``."""
-    meters = _meters(registry)
-    samples = _samples(meters, [subject, *others], [subject.name], folder)
-    return _summary(meters, samples, subject.name, [s.name for s in others])
+@dataclass(frozen=True)
+class Earlier:
+    """What is known of an artifact that was measured before: samples that meters kept, and its measurements."""
+
+    name: str
+    measured: Measured
 
 
-def compare(subjects: Sequence[Subject], registry: Registry, folder: Path) -> dict[str, Measured]:
-    """Measurements of every subject by name, each with its ratios to the first; all timings are taken in turns."""
-    meters, names = _meters(registry), [s.name for s in subjects]
-    samples = _samples(meters, subjects, names, folder)
-    return {name: _summary(meters, samples, name, names[:1] if name != names[0] else []) for name in names}
+def measure(subject: Subject, others: Sequence[Subject], registry: Registry, folder: Path, effort: Effort = "standard",
+            earlier: Sequence[Earlier] = (), parent: str | None = None) -> Measured:
+    """Measurements of ``subject`` and its comparisons with ``others``; job files and logs go into ``folder``.
+
+    ``earlier`` holds what is known of the others; ``parent`` names the one that the subject was made from."""
+    start = time.monotonic()
+    meters = _meters(registry, effort)
+    samples = _samples(meters, [subject, *others], [subject.name], folder, effort)
+    known = {e.name: e.measured for e in earlier}
+    found = _summary(meters, samples, subject.name, [s.name for s in others], known)
+    if parent in known:
+        found = replace(found, measurements=_inherited(meters, found, known[parent].measurements, parent))
+    return replace(found, seconds=time.monotonic() - start)
 
 
-def _meters(registry: Registry) -> list[Meter]:
-    return sorted((entry.cls() for entry in registry.meters.values()), key=lambda m: (m.order, m.name))
+def compare(subjects: Sequence[Subject], registry: Registry, folder: Path, effort: Effort = "quick",
+            only: Sequence[str] | None = None) -> dict[str, Measured]:
+    """Measurements of every subject by name, each with its comparisons with the first; all timings are taken in turns.
+
+    ``only`` names the meters that are used; None: all."""
+    meters = [m for m in _meters(registry, effort) if only is None or m.name in only]
+    names = [s.name for s in subjects]
+    samples = _samples(meters, subjects, names, folder, effort)
+    return {name: _summary(meters, samples, name, names[:1] if name != names[0] else [], {}) for name in names}
 
 
-def _samples(meters: Sequence[Meter], subjects: Sequence[Subject], whole: Sequence[str],
-             folder: Path) -> dict[str, dict[str, list[Sample]]]:
+def _meters(registry: Registry, effort: Effort) -> list[Meter]:
+    meters = [entry.cls() for entry in registry.meters.values() if effort in entry.cls.efforts]
+    return sorted(meters, key=lambda m: (m.order, m.name))
+
+
+def _samples(meters: Sequence[Meter], subjects: Sequence[Subject], whole: Sequence[str], folder: Path,
+             effort: Effort) -> dict[str, dict[str, list[Sample]]]:
     """Samples by meter and subject; what is no timing is sampled from the subjects named in ``whole`` only."""
     if not meters:
         return {}
     with ExitStack() as stack:
         # All start at once: loading is the slow part, and nothing is timed before every one is ready.
-        workers = {s.name: stack.enter_context(started(_job(s), folder / f"{s.name}.job.json", folder / f"{s.name}.log"))
-                   for s in subjects}
+        workers = {s.name: stack.enter_context(started(_job(s, effort), folder / f"{s.name}.job.json",
+                                                       folder / f"{s.name}.log")) for s in subjects}
         for worker in workers.values():
             worker.answer()
-        samples = _sampled(meters, workers, whole)
+        samples = {m.name: _sampled(m, m.rounds(effort), workers if m.takes_turns else {n: workers[n] for n in whole})
+                   for m in meters}
         for worker in workers.values():
             worker.ask({"do": "end"})
     return samples
 
 
-def _job(subject: Subject) -> dict[str, Any]:
-    return {"kind": "probe", "artifact": str(subject.folder), "task": dict(subject.task),
-            "data": dict(subject.data) if subject.data else None}
+def _job(subject: Subject, effort: Effort) -> dict[str, Any]:
+    return {"kind": "probe", "artifact": str(subject.folder), "task": dict(subject.task), "effort": effort,
+            "data": dict(subject.data) if subject.data else None, "slowdown": subject.slowdown}
 
 
-def _sampled(meters: Sequence[Meter], workers: Mapping[str, Worker],
-             whole: Sequence[str]) -> dict[str, dict[str, list[Sample]]]:
-    found: dict[str, dict[str, list[Sample]]] = {}
-    for meter in meters:
-        sides = list(workers) if meter.takes_turns else list(whole)
-        taken: dict[str, list[Sample]] = {name: [] for name in sides}
-        for name in sides:
-            workers[name].ask({"meter": meter.name, "do": "prepare"})
-        for turn in range(meter.rounds):
-            for name in sides if turn % 2 == 0 else reversed(sides):
-                taken[name].append(workers[name].ask({"meter": meter.name, "do": "sample"})["sample"])
-        found[meter.name] = taken
-    return found
+def _sampled(meter: Meter, rounds: Rounds, workers: Mapping[str, Worker]) -> dict[str, list[Sample]]:
+    """The samples of every side, taken in turns: first to last, then last to first, so that no side is always second."""
+    taken: dict[str, list[Sample]] = {name: [] for name in workers}
+    for worker in workers.values():
+        worker.ask({"meter": meter.name, "do": "prepare"})
+    start = time.monotonic()
+    for turn in range(rounds.most):
+        for name in workers if turn % 2 == 0 else reversed(list(workers)):
+            taken[name].append(workers[name].ask({"meter": meter.name, "do": "sample"})["sample"])
+        if turn + 1 >= rounds.least and (_all_narrow(meter, taken) or time.monotonic() - start > meter.seconds):
+            break
+    return taken
+
+
+def _all_narrow(meter: Meter, taken: Mapping[str, Sequence[Sample]]) -> bool:
+    first, *others = taken.values()
+    return all(meter.narrow(first, samples) for samples in others)
 
 
 def _summary(meters: Sequence[Meter], samples: Mapping[str, Mapping[str, list[Sample]]], subject: str,
-             others: Sequence[str]) -> Measured:
+             others: Sequence[str], known: Mapping[str, Measured]) -> Measured:
     measurements: dict[str, Measurement] = {}
-    ratios: dict[str, dict[str, Measurement]] = {name: {} for name in others}
-    predictions: Sequence[Mapping[str, Any]] = ()
+    comparisons: dict[str, dict[str, Measurement]] = {name: {} for name in others}
+    kept: dict[str, list[Sample]] = {}
     for meter in meters:
         own = samples[meter.name][subject]
         measurements.update({m.name: m for m in meter.summarise(own)})
-        predictions = own[0].get("predictions", predictions) if own else predictions
-        for name in others if meter.takes_turns else ():
-            ratios[name].update({m.name: m for m in meter.compare(own, samples[meter.name][name])})
-    return Measured(measurements, ratios, predictions)
+        if meter.keeps:
+            kept[meter.name] = own
+        for name in others:
+            theirs = samples[meter.name].get(name) or (known[name].kept.get(meter.name) if name in known else None)
+            if theirs and (meter.takes_turns or meter.keeps):
+                comparisons[name].update({m.name: m for m in meter.compare(own, [dict(s) for s in theirs])})
+    return Measured(measurements, comparisons, kept)
+
+
+def _inherited(meters: Sequence[Meter], found: Measured, parent: Mapping[str, Measurement],
+               name: str) -> dict[str, Measurement]:
+    measurements = dict(found.measurements)
+    for meter in meters:
+        measurements.update({m.name: m for m in meter.inherit(list(measurements.values()), parent, name)})
+    return measurements

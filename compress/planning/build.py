@@ -9,6 +9,7 @@ from typing import Any
 from compress.artifact import Traits
 from compress.errors import Mistake, UsageError, suggestion
 from compress.options import ArtifactReferenceMark, Options, fields_marked
+from compress.planning.benchmark import read_effort
 from compress.planning.budgets import read_budget
 from compress.planning.choices import Resolver
 from compress.planning.edges import edge_mistake
@@ -57,10 +58,11 @@ class _Builder:
         reference = self._reference(top, task)
         names = [*self.inputs, *self.steps, *self.broken]
         budget = read_budget(top["budget"], ("budget",), names, self.resolver) if "budget" in top else None
+        effort = read_effort(top["benchmark"], self.resolver) if "benchmark" in top else "standard"
         if task is None:
             return None
         return Plan(self.resolver.recipe.name, task, data, list(self.inputs.values()), self.fresh,
-                    list(self.steps.values()), reference, seed, budget)
+                    list(self.steps.values()), reference, seed, budget, effort)
 
     def _top_task(self, top: Mapping[str, Any]) -> TaskChoice | None:
         if "task" in top:

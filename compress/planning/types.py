@@ -8,6 +8,7 @@ from typing import Any
 
 from compress.artifact import Traits
 from compress.budget import Budget
+from compress.meter import Effort
 from compress.options import Options
 from compress.plugins import Registered
 from compress.source import Source, SourceOptions
@@ -99,6 +100,7 @@ class Plan:
     reference: str | None
     seed: int
     budget: Budget | None = None
+    effort: Effort = "standard"
     recipe_text: str = ""
     overrides: Sequence[str] = field(default_factory=tuple)
 

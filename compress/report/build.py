@@ -49,6 +49,7 @@ def build_report(plan: Plan, records: Mapping[str, Record], state: str) -> dict[
         "report_version": REPORT_VERSION, "compress_version": __version__, "state": state, "name": plan.name,
         "recipe": plan.recipe_text, "overrides": list(plan.overrides), "seed": plan.seed, "task": plan.task.as_dict(),
         "reference": plan.reference, "fastest_float_engine": fastest, "environment": environment(),
+        "effort": plan.effort, "seconds": _seconds(records),
         "steps": [_step(record, plan, records, fastest) for record in records.values()],
     }
     report["findings"] = findings(report)
@@ -85,12 +86,20 @@ def _step(record: Record, plan: Plan, records: Mapping[str, Record], fastest: st
         "name": record.name, "stage": record.stage, "role": _role(record, plan), "parent": record.parent,
         "folder": str(record.place.relative_to(record.place.parent.parent)), "digest": record.artifact.digest,
         "traits": asdict(manifest.traits), "task": record.task or manifest.traits.task, "options": dict(manifest.options),
-        "seconds": record.seconds, "cached": record.cached, "labels": list(manifest.labels),
+        "seconds": record.seconds, "measuring_seconds": measured.seconds, "cached": record.cached,
+        "labels": list(manifest.labels),
         "measurements": {n: m.as_dict() for n, m in measured.measurements.items()},
         "against_reference": _against(record, plan.reference, records),
         "against_fastest": _against(record, fastest, records),
         "against_parent": _against(record, record.parent, records),
     }
+
+
+def _seconds(records: Mapping[str, Record]) -> dict[str, float]:
+    """What making and measuring took, in the run that did it: a step that is reused counts as when it was made."""
+    made = sum(record.seconds for record in records.values() if "@" not in record.name)
+    measuring = sum(r.seconds for r in records.values() if "@" in r.name)  # conversions are made to be measured
+    return {"making": made, "measuring": measuring + sum(r.measured.seconds for r in records.values() if r.measured)}
 
 
 def _role(record: Record, plan: Plan) -> str:
@@ -113,8 +122,8 @@ def _against(record: Record, name: str | None, records: Mapping[str, Record]) ->
             continue
         quotient = mine.value / theirs.value if theirs.value else None
         changes[key] = {"difference": mine.value - theirs.value, "quotient": quotient}
-    ratios = record.measured.ratios.get(other.name, {})
-    return {"name": other.name, "changes": changes, "ratios": {n: m.as_dict() for n, m in ratios.items()}}
+    comparisons = record.measured.comparisons.get(other.name, {})
+    return {"name": other.name, "changes": changes, "comparisons": {n: m.as_dict() for n, m in comparisons.items()}}
 
 
 def _value(record: Record, name: str) -> float | None:

@@ -46,5 +46,5 @@ def _size(against: Mapping[str, Any] | None) -> float | None:
 
 
 def _speed(against: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    ratio = against["ratios"].get("speedup") if against else None
+    ratio = against["comparisons"].get("speedup") if against else None
     return ratio if ratio and ratio["value"] is not None and ratio["high"] is not None else None

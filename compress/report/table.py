@@ -73,7 +73,7 @@ def _quality(against: Mapping[str, Any] | None) -> str:
 
 def _speed(against: Mapping[str, Any] | None) -> str:
     """The ratio of latencies that were measured in turns, with its interval; above 1 is faster."""
-    ratio = against and against["ratios"].get("speedup")
+    ratio = against and against["comparisons"].get("speedup")
     if not ratio or ratio["value"] is None:
         return "–"
     spread = f" [{ratio['low']:.2f}, {ratio['high']:.2f}]" if ratio["low"] is not None else ""

@@ -60,7 +60,7 @@ def _factor(step: Mapping[str, Any], quantity: str, name: str | None, report: Ma
     if name == step["name"]:
         return 1.0, ""
     for side in _AGAINST:
-        ratio = step[side] and step[side]["name"] == name and step[side]["ratios"].get("speedup")
+        ratio = step[side] and step[side]["name"] == name and step[side]["comparisons"].get("speedup")
         if quantity == "latency" and ratio and ratio["value"] is not None:
             return ratio["value"], f" [{ratio['low']:.2f}, {ratio['high']:.2f}]" if ratio["low"] is not None else ""
     other = next((s for s in report["steps"] if s["name"] == name), None)

@@ -21,6 +21,7 @@ class Quality(Meter):
 
     name: ClassVar[str] = "quality"
     summary: ClassVar[str] = "The task's score of the whole test split"
+    keeps: ClassVar[bool] = True
     order: ClassVar[int] = 50
 
     def sample(self, probe: Probe) -> Sample:

@@ -15,7 +15,7 @@ import numpy as np
 
 from compress.engine import Session
 from compress.measurement import Measurement, absent
-from compress.meter import Meter, Probe, Sample
+from compress.meter import Effort, Meter, Probe, Rounds, Sample
 from compress.predict import length_batches
 from compress.task import Batch
 from compress_meters import bootstrap
@@ -66,10 +66,13 @@ class Latency(_Timing):
 
     name: ClassVar[str] = "latency"
     summary: ClassVar[str] = "Milliseconds for one example at batch 1, tokenization excluded"
-    rounds: ClassVar[int] = 10
     order: ClassVar[int] = 30
     examples: ClassVar[int] = 64
     batch: ClassVar[int] = 1
+
+    def rounds(self, effort: Effort) -> Rounds:
+        """Ten rounds or more, until the ratios are narrow."""
+        return {"quick": Rounds(5, 5), "standard": Rounds(10, 40), "thorough": Rounds(20, 80)}[effort]
 
     def measurements(self, times: np.ndarray, stated: Mapping[str, int]) -> list[Measurement]:
         """``latency_p50`` and ``latency_p95`` in ms."""
@@ -95,10 +98,13 @@ class Throughput(_Timing):
 
     name: ClassVar[str] = "throughput"
     summary: ClassVar[str] = "Examples in a second at batch 32, tokenization excluded"
-    rounds: ClassVar[int] = 5
     order: ClassVar[int] = 40
     examples: ClassVar[int] = 256
     batch: ClassVar[int] = 32
+
+    def rounds(self, effort: Effort) -> Rounds:
+        """Five rounds or more, until the ratios are narrow."""
+        return {"quick": Rounds(3, 3), "standard": Rounds(5, 10), "thorough": Rounds(10, 20)}[effort]
 
     def measurements(self, times: np.ndarray, stated: Mapping[str, int]) -> list[Measurement]:
         """``throughput`` in examples/s."""
