@@ -1,20 +1,26 @@
-"""The Python interface: ``plan``, ``run`` and ``load``, the same that the command line uses."""
+"""The Python interface: ``plan``, ``run``, ``load`` and ``diff``, the same that the command line uses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from compress.errors import EnvironmentFailure, UsageError, suggestion
 from compress.planning import Plan, make_plan
 from compress.plugins import Registry, load_plugins
 from compress.recipe import read_recipe
+from compress.report.build import build_report
+from compress.report.diff import compare_runs
+from compress.report.diffside import read_side
 from compress.runfolder import RunFolder
 from compress.runner import Runner
 from compress.serving import Predictor, open_predictor
 from compress.shipped import find_recipe
 from compress.store import Store
+from compress.tracker import Tracker, Tracking
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -24,17 +30,26 @@ def plan(recipe: str | Path, overrides: Sequence[str] = ()) -> Plan:
     return load_plan(str(recipe), overrides, load_plugins())
 
 
-def run(recipe: str | Path, overrides: Sequence[str] = (), *, store: str | Path | None = None,
-        runs: str | Path = "runs", listener: Listener | None = None) -> dict[str, Any]:
-    """The report of a recipe's run; ``folder`` in it is the run's folder. Raises CompressError."""
+def run(recipe: str | Path, overrides: Sequence[str] = (), *, store: str | Path | None = None, runs: str | Path = "runs",
+        listener: Listener | None = None, trackers: Sequence[str] = ()) -> dict[str, Any]:
+    """The report of a recipe's run; ``folder`` in it is the run's folder; ``trackers`` are names of trackers that log it.
+    Raises CompressError."""
     registry = load_plugins()
     return run_plan(load_plan(str(recipe), overrides, registry), registry, store=Path(store) if store else None,
-                    runs=Path(runs), listener=listener or (lambda event: None))
+                    runs=Path(runs), listener=listener or (lambda event: None), trackers=trackers)
 
 
 def load(folder: str | Path) -> Predictor:
     """A predictor for a model folder of any format: call it with texts. Its files are verified first."""
     return open_predictor(Path(folder), load_plugins())
+
+
+def diff(first: str | Path, second: str | Path, registry: Registry | None = None) -> dict[str, Any]:
+    """What differs between two runs' folders, step by step, with significance; changes are from the first to the second.
+
+    Raises UsageError for a folder that is no run's."""
+    meters = {name: entry.cls() for name, entry in (registry or load_plugins()).meters.items()}
+    return compare_runs(read_side(Path(first)), read_side(Path(second)), meters)
 
 
 def load_plan(word: str, overrides: Sequence[str], registry: Registry) -> Plan:
@@ -45,10 +60,44 @@ def load_plan(word: str, overrides: Sequence[str], registry: Registry) -> Plan:
     return replace(made, recipe_text=path.read_text(encoding="utf-8"), overrides=tuple(overrides))
 
 
-def run_plan(made: Plan, registry: Registry, *, store: Path | None, runs: Path, listener: Listener) -> dict[str, Any]:
+def run_plan(made: Plan, registry: Registry, *, store: Path | None, runs: Path, listener: Listener,
+             trackers: Sequence[str] = ()) -> dict[str, Any]:
     """The report of running ``made``, with the run's folder as ``folder``; written also when a step fails."""
+    tracking = Tracking(open_trackers(trackers, registry), listener)
     folder = RunFolder.of(made, runs)
-    return {**Runner(made, registry, open_store(store), folder, listener).run(), "folder": str(folder.root)}
+    runner = Runner(made, registry, open_store(store), folder, tracking.event)
+    tracking.start(folder.root, made.name)
+    try:
+        report = runner.run()
+    except BaseException as error:
+        state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        tracking.finish(build_report(runner.plan, runner.records, state))
+        raise
+    tracking.finish(report)
+    return {**report, "folder": str(folder.root)}
+
+
+def open_trackers(names: Sequence[str], registry: Registry) -> list[Tracker]:
+    """A tracker for each name, once. Raises UsageError for an unknown one, EnvironmentFailure where a package is missing."""
+    return [_open_tracker(name, registry) for name in dict.fromkeys(names)]
+
+
+def _open_tracker(name: str, registry: Registry) -> Tracker:
+    entry = registry.trackers.get(name)
+    if entry is None:
+        hint = registry.clashes.get(("trackers", name)) or suggestion(name, registry.trackers)
+        raise UsageError(f"there is no tracker {name!r}" + (f" ({hint})" if hint else ""))
+    missing = next((package for package in entry.cls.packages if not _installed(package)), None)
+    if missing:
+        extra = f": install compress-toolkit[{entry.cls.extra}]" if entry.cls.extra else ""
+        raise EnvironmentFailure(f"tracker {name} needs the package {missing!r}{extra}")
+    tracker: Tracker = entry.cls()
+    return tracker
+
+
+def _installed(package: str) -> bool:
+    found = find_spec(package)
+    return found is not None and found.origin is not None  # a folder of that name, as of logs, has no origin
 
 
 def open_store(folder: Path | None) -> Store:

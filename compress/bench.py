@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import UsageError
-from compress.modelfolder import folder_traits
+from compress.modelfolder import folder_traits, is_hub_id
 from compress.planning import Input, Plan
 from compress.plugins import Registry
 from compress.runfolder import RunFolder
@@ -16,28 +16,42 @@ from compress.runner import Runner
 from compress.store import Store
 
 
-def bench(folders: Sequence[Path], plan: Plan, registry: Registry, store: Store, runs: Path,
+def bench(models: Sequence[str], plan: Plan, registry: Registry, store: Store, runs: Path,
           listener: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    """The report of measuring ``folders`` on the task and test split of ``plan``; the first folder is the reference.
+    """The report of measuring ``models``, folders or hub ids, on the task and test split of ``plan``; the first is the
+    reference.
 
-    Raises UsageError for a folder whose model does not serve the task."""
+    Raises UsageError for a model that does not serve the task."""
     if plan.data is None:
         raise UsageError(f"{plan.name} has no data to measure on; give it data:")
-    inputs = [_input(folder, name, plan, registry) for folder, name in zip(folders, _names(folders), strict=True)]
+    inputs = [_input(model, name, plan, registry) for model, name in zip(models, _names(models), strict=True)]
     benched = replace(plan, name=f"bench-{plan.name}", inputs=inputs, steps=[], fresh=None, reference=inputs[0].name,
-                      overrides=(*plan.overrides, *(str(folder.resolve()) for folder in folders)))
+                      overrides=(*plan.overrides, *(i.source for i in inputs)))
     folder = RunFolder.of(benched, runs)
-    return {**Runner(benched, registry, store, folder, listener).run(), "folder": str(folder.root)}
+    report = Runner(benched, registry, store, folder, listener).run()
+    for step in report["steps"]:
+        if not step["measurements"]:
+            raise UsageError(_other_task(step["name"], step["traits"]["task"], plan))
+    return {**report, "folder": str(folder.root)}
 
 
-def _input(folder: Path, name: str, plan: Plan, registry: Registry) -> Input:
+def _input(model: str, name: str, plan: Plan, registry: Registry) -> Input:
+    folder = Path(model).expanduser()
+    if not folder.is_dir():
+        if not is_hub_id(model):
+            raise UsageError(f"there is no model folder {model!r}")
+        return Input(name, model, True, None, model)
     traits = folder_traits(folder, registry)
     if traits.task != plan.task.name:
-        raise UsageError(f"{folder} serves {traits.task or 'no task'}, and {plan.name} is for {plan.task.name}")
+        raise UsageError(_other_task(str(folder), traits.task, plan))
     return Input(name, str(folder.resolve()), False, traits, str(folder))
 
 
-def _names(folders: Sequence[Path]) -> list[str]:
-    """The folders' own names where these differ, else their paths with slashes replaced."""
-    names = [folder.name for folder in folders]
-    return names if len(set(names)) == len(names) else [str(folder).strip("/").replace("/", "-") for folder in folders]
+def _other_task(model: str, task: str | None, plan: Plan) -> str:
+    return f"{model} serves {task or 'no task'}, and {plan.name} is for {plan.task.name}"
+
+
+def _names(models: Sequence[str]) -> list[str]:
+    """The models' own names where these differ, else their paths with slashes replaced."""
+    names = [Path(model).name for model in models]
+    return names if len(set(names)) == len(names) else [model.strip("/").replace("/", "-") for model in models]

@@ -10,8 +10,15 @@ from typing import Any, Literal
 QUANTITIES: Mapping[str, str] = {"quality": "quality", "latency": "latency_p50", "size": "size", "memory": "memory"}
 """What may be limited, and the measurement it means: latency is the median at batch 1."""
 
-POLICIES = ("keep_best", "warn", "fail")
-"""What a miss does: ``keep_best`` finishes and ends with exit code 4; ``warn`` says so; ``fail`` stops at the step."""
+POLICIES = ("keep_best", "warn", "fail", "back_off")
+"""What a miss does: ``keep_best`` finishes and ends with exit code 4; ``warn`` says so; ``fail`` stops there;
+``back_off`` tries the step again with less, by its stage's own rule, and then does as ``keep_best``."""
+
+DECISIONS = ("point", "worst")
+"""What a limit is held against: the value as measured, or the one-sided 95 % end of it on the bad side."""
+
+TRIES, MOST_TRIES = 3, 10
+"""How often a step is tried again at most: by default, and the most that can be asked for."""
 
 Relation = Literal[">=", "<="]
 
@@ -36,10 +43,16 @@ class Limit:
 
 @dataclass(frozen=True)
 class Budget:
-    """Limits and what a miss does."""
+    """Limits, what a miss does, and what decides whether a limit is met.
+
+    ``tries`` counts the further tries of ``back_off``; ``of_recipe`` says that a step has its limits from the recipe's
+    budget, so that the recipe's own outcome is what counts."""
 
     limits: tuple[Limit, ...]
     on_miss: str = "keep_best"
+    decide: str = "point"
+    tries: int = TRIES
+    of_recipe: bool = False
 
 
 def parse_limit(quantity: str, text: Any) -> Limit:

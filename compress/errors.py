@@ -51,6 +51,10 @@ class EnvironmentFailure(CompressError):
     exit_code = EXIT_ENVIRONMENT
 
 
+class NothingChanged(CompressError):
+    """A stage gave back the weights that it was given."""
+
+
 class IntegrityError(CompressError):
     """A stored file is not what its manifest says it is."""
 

@@ -12,6 +12,7 @@ from compress.meter import Meter
 from compress.source import Source
 from compress.stage import Stage
 from compress.task import Task
+from compress.tracker import Tracker
 
 PROJECT = "compress"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -50,4 +51,10 @@ def compress_engines() -> Sequence[type[Engine]]:
 @hookspec
 def compress_meters() -> Sequence[type[Meter]]:
     """Meters to register. Called once, when plugins are loaded."""
+    raise NotImplementedError
+
+
+@hookspec
+def compress_trackers() -> Sequence[type[Tracker]]:
+    """Trackers to register. Called once, when plugins are loaded."""
     raise NotImplementedError

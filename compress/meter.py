@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from compress.artifact import Artifact
-from compress.engine import Placement, Session
+from compress.engine import Engine, Placement, Session
 from compress.measurement import Measurement
 from compress.processor import TextProcessor
 from compress.task import Features, Row, Task
@@ -25,11 +25,13 @@ EFFORTS: tuple[Effort, ...] = ("quick", "standard", "thorough")
 
 @dataclass(frozen=True)
 class Rounds:
-    """How many samples are taken of a side: ``least``, then on until the meter finds its comparisons narrow enough, at
-    most ``most``."""
+    """How many samples are taken of a side: ``least``, then on until the relative half-width of every comparison's 95 %
+    interval is at most ``width``, ``most`` are taken, or ``seconds`` are over."""
 
     least: int = 1
     most: int = 1
+    width: float = 0.0
+    seconds: float = 0.0
 
 
 @dataclass
@@ -37,7 +39,8 @@ class Probe:
     """What a meter sees inside the measuring process, where one artifact is loaded in its engine.
 
     ``rows`` and ``features`` are the test split in order (empty where the recipe has no data for the task);
-    ``host_memory`` holds resident bytes: ``before_load``, ``after_load``; ``state`` is the meter's own, between samples.
+    ``host_memory`` holds resident bytes: ``before_load``, ``after_load``; ``state`` is the meters' own, between samples;
+    ``runtime`` is the engine that opened the session, where one did.
     """
 
     artifact: Artifact
@@ -54,6 +57,7 @@ class Probe:
     effort: Effort = "standard"
     seed: int = 0
     state: dict[str, Any] = field(default_factory=dict)
+    runtime: Engine | None = None
 
 
 class Meter(ABC):
@@ -61,8 +65,7 @@ class Meter(ABC):
 
     ``efforts`` are those in which it works. ``takes_turns`` says that samples are timings, taken in alternation with
     other artifacts'; ``keeps`` that the samples are kept, so that artifacts measured later are compared with them.
-    ``order`` sorts meters (a cold first call comes first). ``seconds`` is how long the rounds beyond the least may go on.
-    """
+    ``order`` sorts meters (a cold first call comes first)."""
 
     name: ClassVar[str]
     summary: ClassVar[str]
@@ -70,16 +73,15 @@ class Meter(ABC):
     takes_turns: ClassVar[bool] = False
     keeps: ClassVar[bool] = False
     order: ClassVar[int] = 50
-    seconds: ClassVar[float] = 20.0
 
     def rounds(self, effort: Effort) -> Rounds:
         """How many samples are taken of each side."""
         return Rounds()
 
-    def narrow(self, samples: Sequence[Sample], others: Sequence[Sample]) -> bool:
-        """Whether the comparison of two sides is narrow enough that no further round is needed. Asked after ``least``
-        rounds, where ``takes_turns``."""
-        return True
+    def half_width(self, samples: Sequence[Sample], others: Sequence[Sample]) -> float:
+        """Half the width of the comparison's 95 % interval, as a share of its value. Asked after the least rounds, where
+        ``takes_turns``."""
+        return 0.0
 
     def prepare(self, probe: Probe) -> None:
         """Warm up; called once before the first sample."""

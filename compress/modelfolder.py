@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from compress.plugins import Registry
 from compress.processor import TOKENIZER_FILES
 
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl")
 
 
@@ -23,13 +25,18 @@ def folder_traits(folder: Path, registry: Registry) -> Traits:
     (``auto_map``)."""
     if (folder / MANIFEST).is_file():
         return Manifest.read(folder).traits
-    config = _config(folder)
+    config = read_config(folder)
     if "auto_map" in config:
         raise UsageError(f"{folder}: its config has an auto_map, which runs code from the model folder; that is refused")
     _weights(folder)
     precision = "int8" if config.get("quantization_config") else "float"
     task = _task_of_classes(config.get("architectures") or [], registry)
     return Traits(precision=precision, trainable=precision == "float", task=task)
+
+
+def is_hub_id(word: str) -> bool:
+    """Whether a word that is no folder may name a model on the hub; a word that looks like a path may not."""
+    return not word.startswith((".", "/", "~")) and _HUB_ID.fullmatch(word) is not None
 
 
 def source_files(folder: Path) -> list[Path]:
@@ -42,7 +49,8 @@ def source_files(folder: Path) -> list[Path]:
     return _weights(folder) + [folder / name for name in names if (folder / name).is_file()]
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """What stands in the folder's ``config.json``. Raises UsageError where it is missing or no JSON."""
     file = folder / "config.json"
     if not file.is_file():
         raise UsageError(f"{folder} is not a model folder: it has no config.json")

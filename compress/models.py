@@ -59,7 +59,10 @@ def adapt_model(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -> P
 
     Raises IntegrityError where anything but a head is missing."""
     if artifact.traits.task == task.name and tuple(artifact.manifest.labels) == tuple(labels):
-        return open_model(artifact, task).train()
+        model = open_model(artifact, task)
+        for key, value in task.head_config(labels).items():  # the same labels may be learnt in another way
+            setattr(model.config, key, value)
+        return model.train()
     if artifact.traits.shape == "free":
         raise UsageError(f"{artifact.folder}: a pruned model of free shape keeps its head; it cannot be given another")
     config = load_config(artifact.folder)

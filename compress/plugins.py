@@ -15,7 +15,7 @@ from compress import hookspecs
 from compress.errors import suggestion
 
 GROUP = "compress"
-KINDS = ("stages", "tasks", "sources", "architectures", "engines", "meters")
+KINDS = ("stages", "tasks", "sources", "architectures", "engines", "meters", "trackers")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class Registry:
     architectures: dict[str, Registered] = field(default_factory=dict)
     engines: dict[str, Registered] = field(default_factory=dict)
     meters: dict[str, Registered] = field(default_factory=dict)
+    trackers: dict[str, Registered] = field(default_factory=dict)
     plugins: list[tuple[str, str, str]] = field(default_factory=list)
     """(entry point, distribution, version) of each loaded plugin."""
     problems: list[str] = field(default_factory=list)

@@ -44,11 +44,13 @@ class TextProcessor:
         config = _json(path / "tokenizer_config.json")
         return cls(Tokenizer.from_file(str(file)), config, _json(path / "config.json").get("model_type"))
 
-    def save(self, folder: str | Path) -> None:
-        """Write ``tokenizer.json`` and ``tokenizer_config.json`` so that ``AutoTokenizer`` reads them back."""
+    def save(self, folder: str | Path, max_length: int | None = None) -> None:
+        """Write ``tokenizer.json`` and ``tokenizer_config.json`` so that ``AutoTokenizer`` reads them back; it then cuts
+        at ``max_length`` tokens, or where it did before."""
         path = Path(folder)
         self.tokenizer.save(str(path / "tokenizer.json"))
-        text = json.dumps(self.config, indent=2, sort_keys=True, ensure_ascii=False)
+        config = self.config if max_length is None else {**self.config, "model_max_length": max_length}
+        text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
         (path / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
 
     def encode(self, texts: Sequence[str] | Sequence[tuple[str, str]] | Sequence[Sequence[str]], *,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ class RunFolder:
     def report(self) -> Path:
         """``report.json``."""
         return self.root / "report.json"
+
+    def card(self, name: str) -> Path:
+        """The model card of a step. The name may come from a report of anyone's: nothing in it leaves the folder."""
+        return self.root / "cards" / (re.sub(r"[^\w.@+-]", "_", name)[:100] + ".md")
 
     def prepare(self, plan: Plan) -> None:
         """Make the folder with the recipe as it is run."""

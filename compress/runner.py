@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from compress.artifact import Artifact
-from compress.errors import BudgetMissed, CompressError
+from compress.attempts import Attempt, changed, chosen, worth_another
+from compress.budget import Budget
+from compress.errors import BudgetMissed, CompressError, NothingChanged
 from compress.keys import step_ingredients
 from compress.maker import Maker
 from compress.measure import Earlier, Subject, measure
 from compress.measurement import Measured
+from compress.options import Options
 from compress.planning import DataChoice, Plan, Step, TaskChoice
+from compress.planning.budgets import with_options
 from compress.planning.build import conversion_steps, with_model_traits
 from compress.plugins import Registry
-from compress.preflight import refuse_wrong_edges, refuse_wrong_labels
+from compress.preflight import refuse_long_examples, refuse_wrong_edges, refuse_wrong_labels
 from compress.report.build import Record, build_report
 from compress.report.table import said
 from compress.report.views import write_views
@@ -52,6 +57,7 @@ class Runner:
             self._take_in()
             for index, step in enumerate(self.plan.steps, start=1):
                 self._do_step(step, index)
+            self._hold_run_to_budget()
         except CompressError as error:
             self.tell("run_failed", text=str(error))
             self.report("failed")
@@ -90,6 +96,7 @@ class Runner:
         artifacts = {name: record.artifact for name, record in self.records.items()}
         self.plan = with_model_traits(self.plan, {name: a.traits for name, a in artifacts.items()})
         refuse_wrong_edges(self.plan)
+        refuse_long_examples(self.plan, artifacts)
         refuse_wrong_labels(self.plan, artifacts, self.maker)
         for name, artifact in artifacts.items():
             if artifact.traits.task == self.plan.task.name and self.plan.data is not None:
@@ -100,11 +107,59 @@ class Runner:
 
     def _do_step(self, step: Step, index: int) -> None:
         self.tell("step_started", step=step.name, stage=step.entry.name, index=index, of=len(self.plan.steps))
-        self._make(step, index)
-        self._measure(step.name, step.task, step.data)
+        if step.budget and step.budget.on_miss == "back_off":
+            self._back_off(step, step.budget, index)
+        else:
+            self._make(step, index)
+            self._measure(step.name, step.task, step.data)
         self.tell("step_finished", step=step.name, record=self.records[step.name].summary())
         self._measure_reference_engines(step.name)
         self._hold_to_budget(step, self.report("running"))
+
+    def _back_off(self, step: Step, budget: Budget, index: int) -> None:
+        """Make the step, and again with less until its budget is met. The tries are named ``step@try-1`` and on; the step's
+        own name leads to the one that counts."""
+        attempts = [self._attempt(step, index, 1)]
+        while worth_another(attempts, budget):
+            another = self._with_less(step, attempts, index)
+            if another is None:
+                break
+            attempts.append(another)
+        counts = chosen(attempts)
+        place = self.folder.link(index, step.name, counts.record.artifact.folder)
+        shutil.copyfile(self.folder.measured(_try_name(step, attempts.index(counts) + 1)), self.folder.measured(step.name))
+        self.records[step.name] = replace(counts.record, place=place, attempts=[a.as_dict() for a in attempts])
+
+    def _with_less(self, step: Step, attempts: Sequence[Attempt], index: int) -> Attempt | None:
+        """The next try; None where the stage has nothing less to take, or took nothing at all."""
+        before = attempts[-1]
+        less: Options | None = step.entry.cls.back_off(before.options)
+        if less is None:
+            return None
+        how = changed(before.options, less)
+        self.tell("note", text=f"{step.name} misses its budget: {said(before.verdicts)}; trying again with {how}")
+        try:
+            return self._attempt(with_options(step, less, self.plan), index, len(attempts) + 1)
+        except NothingChanged:
+            self.tell("note", text=f"{step.name}: nothing is taken with {how}")
+            return None
+
+    def _attempt(self, step: Step, index: int, number: int) -> Attempt:
+        label = _try_name(step, number)
+        self._make(step, index, label)
+        self._measure(step.name, step.task, step.data, label)
+        outcome = self.report("running")["step_budgets"][step.name]
+        return Attempt(step.options, self.records[step.name], outcome["verdicts"])
+
+    def _hold_run_to_budget(self) -> None:
+        """Raise BudgetMissed where no step meets a budget that must be met; a bench has no steps to blame."""
+        if self.plan.budget is None or self.plan.budget.on_miss != "fail" or not self.plan.steps:
+            return
+        outcome = self.report("running")["budget"]
+        if not outcome["met"]:
+            nearest = outcome["nearest"]
+            raise BudgetMissed(f"no step meets the budget; nearest is {nearest}: "
+                               f"{said(outcome['verdicts'].get(nearest, []))}; every model is kept")
 
     def _hold_to_budget(self, step: Step, report: Mapping[str, Any]) -> None:
         outcome = report["step_budgets"].get(step.name)
@@ -115,7 +170,9 @@ class Runner:
             raise BudgetMissed(f"{text}; its model is kept")
         self.tell("note", text=text)
 
-    def _make(self, step: Step, index: int) -> None:
+    def _make(self, step: Step, index: int, label: str = "") -> None:
+        """Make the step or find it in the store; its worker's files and its link are under ``label``, or its name."""
+        label = label or step.name
         parent = self.records[step.parent].artifact if step.parent else None
         references = {option: self.records[name].artifact for option, name in step.references.items()}
         data = self.maker.data(step.data, step.task) if step.data else None
@@ -128,8 +185,8 @@ class Runner:
                "input": str(parent.folder) if parent else None, "fresh": None if parent else self.plan.fresh,
                "references": {option: str(artifact.folder) for option, artifact in references.items()},
                "data": {"folder": str(data.folder), "digest": data.digest} if data else None}
-        product, cached = self.maker.make("artifact", ingredients, job, step.name)
-        place = self.folder.link(index, step.name, product.folder)
+        product, cached = self.maker.make("artifact", ingredients, job, label)
+        place = self.folder.link(index, label, product.folder)
         self.records[step.name] = Record(step.name, step.entry.name, place, Artifact.open(product.folder),
                                          product.seconds, cached, step.parent)
 
@@ -142,20 +199,20 @@ class Runner:
             self._measure(step.name, step.task, step.data)
             self.report("running")
 
-    def _measure(self, name: str, task: TaskChoice, data: DataChoice | None) -> None:
+    def _measure(self, name: str, task: TaskChoice, data: DataChoice | None, label: str = "") -> None:
         record = replace(self.records[name], task=task.name)
         others = self._beside(record)
         of = {"effort": self.plan.effort, "artifact": record.artifact.digest,
               "others": {n: self.records[n].artifact.digest for n in others},
               "data": self.maker.data(data, task).digest if data else None,
               "meters": {n: entry.origin for n, entry in sorted(self.registry.meters.items())}}
-        file = self.folder.measured(name)
+        file = self.folder.measured(label or name)
         found = _measured_before(file, of)
         if found is None:
             self.tell("measuring", step=name)
             subjects = [self._subject(n, task, data) for n in (name, *others)]
             earlier = [Earlier(n, measured) for n in others if (measured := self.records[n].measured)]
-            found = measure(subjects[0], subjects[1:], self.registry, self.folder.measuring(name), self.plan.effort,
+            found = measure(subjects[0], subjects[1:], self.registry, self.folder.measuring(label or name), self.plan.effort,
                             earlier, record.parent)
             write_json(file, {"of": of, **found.as_dict()})
         self.records[name] = replace(record, measured=found)
@@ -171,6 +228,10 @@ class Runner:
         product = self.maker.data(data, task) if data else None
         described = {"folder": str(product.folder), "digest": product.digest} if product else None
         return Subject(name, artifact.folder, task.as_dict(), described)
+
+
+def _try_name(step: Step, number: int) -> str:
+    return f"{step.name}@try-{number}"
 
 
 def _measured_before(file: Path, of: Mapping[str, Any]) -> Measured | None:

@@ -125,10 +125,18 @@ class Stage(ABC, Generic[O]):
 
     @classmethod
     def back_off(cls, options: O) -> O | None:
-        """Options that take less from the model, for another try when a budget was missed; None where there is no less
-        (or the stage has no such rule)."""
+        """Options that take less from the model, for another try when a budget was missed; None where there is no less.
+
+        A stage that does not override it has no such rule. It may look at nothing but the options, and the same ones give
+        the same answer, so that a run that is continued makes the same tries."""
         return None
 
     @abstractmethod
     def apply(self, context: Context[O]) -> Made:
         """Make the model in ``context.output``. Raises CompressError for what the user can mend."""
+
+
+def has_back_off(stage: type[Stage[Any]]) -> bool:
+    """Whether a stage has a rule of its own for another try with less."""
+    own, default = (getattr(s.back_off, "__func__", s.back_off) for s in (stage, Stage))
+    return own is not default

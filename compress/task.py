@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from pydantic import Field
 
+from compress.measurement import Direction
 from compress.options import Options
 from compress.processor import TextProcessor
 
@@ -77,7 +78,7 @@ class Task(ABC, Generic[O]):
     """A task with its options. ``optimum_name`` is what optimum's TasksManager calls it; ``heads`` are the endings of
     transformers class names whose head serves it (``ForTokenClassification``); ``headline`` is the metric that quality
     means (a class states the default, an instance may set its own by its options); ``higher_is_better`` says which
-    way it points."""
+    way it points, ``directions`` which way other metrics do."""
 
     name: ClassVar[str]
     summary: ClassVar[str]
@@ -87,6 +88,7 @@ class Task(ABC, Generic[O]):
     columns: ClassVar[tuple[Column, ...]]
     headline: str
     higher_is_better: ClassVar[bool] = True
+    directions: ClassVar[Mapping[str, Direction]] = {}
     Options: ClassVar[type[TaskOptions]] = TaskOptions
 
     def __init__(self, options: O) -> None:

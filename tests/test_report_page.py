@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
-from test_budget import against, step
+from reports import CLASSES, rich_report
+from rich.console import Console
 
+from compress.report.card import card, deployable
 from compress.report.markdown import markdown
 from compress.report.page import page
+from compress.report.terminal import print_report
 
 HOSTILE = ["<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'); alert(1); ('", "<svg/onload=alert(1)>",
            "{{ 7 * 7 }}", "{% include '/etc/passwd' %}", "javascript:alert(1)", "<a href=https://evil.example>x</a>",
@@ -20,9 +26,13 @@ HOSTILE = ["<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'); 
            "<meta http-equiv=refresh content=0>", "&lt;script&gt;", "`rm -rf`", "| a | b |", "[x](javascript:alert(1))",
            "\u202egnp.exe", "<iframe srcdoc='x'>", "<form action=//evil.example>", "<link rel=stylesheet href=//e>",
            "<object data=x>", "<embed src=x>", "\x00", "onclick=alert(1)", "<details open ontoggle=alert(1)>",
-           "<math><mi//xlink:href=data:x>", "expression(alert(1))", "${7*7}"]
+           "<math><mi//xlink:href=data:x>", "expression(alert(1))", "${7*7}", "\x1b[2J"]
 ELEMENTS_THAT_ACT = {"script", "img", "iframe", "object", "embed", "form", "link", "base", "a", "audio", "video", "input",
                      "button", "use", "image", "foreignobject", "animate", "set"}
+HEADINGS = ("Findings", "Results", "What each step changed", "Step by step", "Quality against latency", "Curves",
+            "By class and other tables", "How it was measured", "Recipe", "Environment")
+CHROMIUM = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync", "--dump-dom")
 
 
 class Elements(HTMLParser):
@@ -46,29 +56,36 @@ def parsed(text: str) -> list[tuple[str, dict[str, str | None]]]:
 
 @pytest.fixture
 def report() -> dict[str, Any]:
-    teacher = step("teacher", 0.9, 12.0, 100e6, role="reference")
-    small = step("small", 0.8, 1.0, 10e6, parent="teacher", against_reference=against("teacher", 11.0, 0.1),
-                 against_fastest=against("teacher", 11.0, 0.1), against_parent=against("teacher", 11.0, 0.1))
-    for one in (teacher, small):
-        for m in one["measurements"].values():
-            m.update(low=None, high=None, conditions={"engine": "torch"}, detail={})
-        one["measurements"]["quality"].update(low=0.7, high=0.95, detail={"per_class": {"PER": {"f1": 0.9, "support": 3}}})
-        for side in ("against_reference", "against_fastest", "against_parent"):
-            if one[side]:
-                one[side]["changes"]["quality"] = {"difference": -0.1, "quotient": 0.889}
-    return {"name": "tiny", "state": "finished", "task": {"name": "text-classification"}, "reference": "teacher",
-            "fastest_float_engine": "teacher", "steps": [teacher, small], "findings": [], "budget": None, "step_budgets": {},
-            "recipe": "task: text-classification\n",
-            "environment": {"processor": "cpu", "threads": 2, "memory_bytes": 8e9, "system": "Linux", "python": "3.11",
-                            "versions": {"torch": "2.13"}}}
+    return rich_report()
 
 
-def test_the_page_shows_every_step_and_number(report: dict[str, Any]) -> None:
+def poisoned(value: Any, text: str) -> Any:
+    """A report with ``text`` for every name that is the data's, the recipe's or a plugin's."""
+    if isinstance(value, dict):
+        return {(text if key in (*CLASSES, "f1", "by class", "change by class", "epochs", "engine", "torch",
+                                 "f1_macro") else key): poisoned(v, text) for key, v in value.items()}
+    if isinstance(value, list):
+        return [poisoned(v, text) for v in value]
+    replaced = ("small", "tiny", "tokens", "free is slower than small", "the model ran on the cpu", "reviews", "accuracy",
+                "someone/encoder", "quantize.onnx", "steps/01-small", "cpu", "Linux", "McNemar exact", *CLASSES)
+    return text if isinstance(value, str) and (value in replaced or value.startswith("task: ")) else value
+
+
+@pytest.fixture(scope="module")
+def harmless_shape() -> list[tuple[str, list[str]]]:
+    """Elements and attributes of a page in whose report all names are harmless."""
+    return [(tag, sorted(attributes)) for tag, attributes in parsed(page(poisoned(rich_report(), "harmless")))]
+
+
+def test_the_page_shows_every_part_and_number(report: dict[str, Any]) -> None:
     text = page(report)
-    for shown in ("teacher", "small", "0.800", "11.00x [10.78, 11.22]", "10.0x smaller", "PER", "engine torch"):
-        assert shown in text
-    tags = [tag for tag, _ in parsed(text)]
-    assert tags.count("figure") == 4 and tags.count("circle") == 2
+    for shown in ("teacher", "small", "0.880 [0.860, 0.900]", "12.00x [11.76, 12.24]", "10.0x smaller", "PER",
+                  "engine torch", "p 0.030", "5.0 % (20 of them were right)", "Measuring took 1.7 min of 6.7 min (25 %)",
+                  "absent: the model ran on the cpu", "f1_macro", "latency by length",
+                  "McNemar exact", "quality difference, change by class"):
+        assert shown in text, shown
+    assert [h for h in HEADINGS if f"<h2>{h}</h2>" not in text] == []
+    assert [tag for tag, _ in parsed(text)].count("circle") == 5
 
 
 def test_the_pages_policy_forbids_everything_but_its_own_style(report: dict[str, Any]) -> None:
@@ -77,21 +94,15 @@ def test_the_pages_policy_forbids_everything_but_its_own_style(report: dict[str,
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_adds_no_element_and_no_attribute(report: dict[str, Any], text: str) -> None:
-    shape = [(tag, sorted(attributes)) for tag, attributes in parsed(page(report))]
-    hostile = copy.deepcopy(report)
-    hostile.update(name=text, recipe=text, findings=[{"step": text, "kind": "k", "text": text}])
-    hostile["environment"]["processor"] = text
-    hostile["steps"][1]["name"] = text
-    hostile["steps"][1]["measurements"]["quality"].update(conditions={text: text},
-                                                          detail={"per_class": {text: {"f1": 0.9, "support": 3}}})
-    found = parsed(page(hostile))
-    extra = [(tag, sorted(attributes)) for tag, attributes in found]
-    for item in shape:
-        extra.remove(item)
-    assert {tag for tag, _ in extra} <= {"ul", "li"}  # the list of findings, which the plain report has not
+def test_hostile_text_adds_no_element_and_no_attribute(report: dict[str, Any], harmless_shape: list[Any], text: str) -> None:
+    hostile = poisoned(report, text)
+    assert hostile["steps"][3]["name"] == text and text in hostile["steps"][0]["measurements"]
+    made = page(hostile)
+    found = parsed(made)
+    assert [(tag, sorted(attributes)) for tag, attributes in found] == harmless_shape
     assert not {tag for tag, _ in found} & ELEMENTS_THAT_ACT
     assert not [name for _, attributes in found for name in attributes if name.startswith("on") or name in ("src", "href")]
+    assert not re.search("[\x00\x1b\u202e]", made)
 
 
 def test_the_same_json_gives_the_same_page(report: dict[str, Any]) -> None:
@@ -99,9 +110,42 @@ def test_the_same_json_gives_the_same_page(report: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_in_markdown_holds_no_tag_and_breaks_no_row(report: dict[str, Any], text: str) -> None:
-    report["steps"][1]["name"] = text
-    lines = markdown(report).split("## Recipe")[0].splitlines()
-    assert not [line for line in lines if re.search(r"<[a-zA-Z/!]", line)]
-    table = [line for line in lines if line.startswith("|")]
-    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table[:4]}) == 1
+def test_hostile_text_in_markdown_holds_no_tag_and_breaks_no_table(report: dict[str, Any], text: str) -> None:
+    hostile = poisoned(report, text)
+    for shown in (markdown(hostile).split("## Recipe")[0],
+                  *(card(step, hostile).partition("\n---\n")[2].split("## Loading")[0] for step in deployable(hostile))):
+        lines = shown.splitlines()
+        assert not [line for line in lines if re.search(r"<[a-zA-Z/!]", line)]
+        assert not re.search(r"(?<!\\)\]\(", shown) and not re.search("[\x00\x1b\u202e]", shown)
+        for before, row in zip(lines, lines[1:], strict=False):
+            if before.startswith("|") and row.startswith("|"):
+                assert len(re.findall(r"(?<!\\)\|", before)) == len(re.findall(r"(?<!\\)\|", row)), row
+
+
+def test_the_terminal_shows_no_escape_code_of_the_datas(report: dict[str, Any]) -> None:
+    out = StringIO()
+    print_report(poisoned(report, "\x1b[2J[red]x"), Console(file=out, width=300, force_terminal=False))
+    assert "\x1b" not in out.getvalue() and "[red]x" in out.getvalue()
+
+
+def test_a_browser_shows_the_page_whole(report: dict[str, Any], tmp_path: Path) -> None:
+    """In headless Chromium where there is one; elsewhere the file is parsed."""
+    file = tmp_path / "report.html"
+    file.write_text(page(poisoned(report, HOSTILE[0])), encoding="utf-8")
+    shown, browser = file.read_text(encoding="utf-8"), shutil.which("chromium")
+    if browser:
+        words = [browser, *CHROMIUM, f"--user-data-dir={tmp_path / 'profile'}", file.as_uri()]
+        shown = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
+    tags = [tag for tag, _ in parsed(shown)]
+    assert tags.count("figure") == 4 + 1 + 3 and tags.count("circle") == 5  # waterfalls, a curve, compared curves; steps
+    assert "script" not in tags and "&lt;script&gt;alert(1)" in shown
+    assert [h for h in HEADINGS if f"<h2>{h}</h2>" not in shown] == []
+
+
+def test_a_report_without_measurements_has_a_page(report: dict[str, Any]) -> None:
+    for step in report["steps"]:
+        step.update(measurements={}, against_reference=None, against_fastest=None, against_parent=None)
+    report.update(findings=[], fastest_float_engine=None, state="running", seconds={"making": 0.0, "measuring": 0.0})
+    text = page(report)
+    assert "No step can be compared" in text and "Step by step" not in text and "Curves" not in text
+    assert markdown(report) and [card(step, report) for step in deployable(report)]

@@ -9,6 +9,7 @@ import click
 from compress import __version__
 from compress.cli.commands import (
     bench_command,
+    diff_command,
     doctor_command,
     plan_command,
     plugins_command,
@@ -39,8 +40,8 @@ def cli() -> None:
     """Make transformer models small and fast by recipes; every number is measured on what was saved."""
 
 
-for _command in (run_command, plan_command, bench_command, report_command, predict_command, verify_command, stages_command,
-                 tasks_command, recipes_command, plugins_command, doctor_command):
+for _command in (run_command, plan_command, bench_command, report_command, diff_command, predict_command, verify_command,
+                 stages_command, tasks_command, recipes_command, plugins_command, doctor_command):
     cli.add_command(_command)
 
 

@@ -28,8 +28,11 @@ def _emit(value: Any) -> None:
 @_overrides
 @_store
 @_runs
+@click.option("--track", "trackers", multiple=True, metavar="TRACKER",
+              help="Log the run to a tracker too: tensorboard, mlflow, or a plugin's. May be repeated.")
 @_as_json
-def run_command(recipe: str, overrides: tuple[str, ...], store: Path | None, runs: Path, as_json: bool) -> int:
+def run_command(recipe: str, overrides: tuple[str, ...], store: Path | None, runs: Path, trackers: tuple[str, ...],
+                as_json: bool) -> int:
     """Run a recipe: make every step, measure it, report. RECIPE is a file or the name of a shipped recipe.
 
     The same command continues what was interrupted."""
@@ -41,7 +44,8 @@ def run_command(recipe: str, overrides: tuple[str, ...], store: Path | None, run
 
     registry = load_plugins()
     with Show(registry.problems) as show:
-        report = run_plan(load_plan(recipe, overrides, registry), registry, store=store, runs=runs, listener=show.event)
+        report = run_plan(load_plan(recipe, overrides, registry), registry, store=store, runs=runs, listener=show.event,
+                          trackers=trackers)
     if as_json:
         _emit(report)
     else:
@@ -77,44 +81,82 @@ def plan_command(recipe: str, overrides: tuple[str, ...], store: Path | None, as
 
 
 @click.command("bench")
-@click.argument("folders", nargs=-1, required=True, type=_Folder)
-@click.option("--data", "recipe", required=True, metavar="RECIPE", help="Recipe whose task and test split are measured on.")
+@click.argument("models", nargs=-1)
+@click.option("--data", "recipe", metavar="RECIPE", help="Recipe whose task and test split are measured on.")
+@click.option("--self-check", is_flag=True, help="Check the instrument: a model against itself, and slowed by 3 %.")
 @_overrides
 @_store
 @_runs
 @_as_json
-def bench_command(folders: tuple[Path, ...], recipe: str, overrides: tuple[str, ...], store: Path | None, runs: Path,
-                  as_json: bool) -> None:
-    """Measure model folders side by side; the first is the reference."""
+def bench_command(models: tuple[str, ...], recipe: str | None, self_check: bool, overrides: tuple[str, ...],
+                  store: Path | None, runs: Path, as_json: bool) -> int:
+    """Measure models side by side; the first is the reference. MODELS are folders or hub ids.
+
+    With --self-check, one model folder is measured against itself (a small model is made where none is given): the ratio
+    must read 1.00, and a copy that is slowed on purpose must be found. Exit code 3 where this machine cannot do that."""
     from compress.api import load_plan, open_store
     from compress.bench import bench
     from compress.cli.show import Show, output_console
+    from compress.errors import EXIT_OK, UsageError
     from compress.plugins import load_plugins
     from compress.report.terminal import print_report
 
+    if self_check:
+        return _self_check(models, recipe, overrides, store, runs, as_json)
+    if not models or recipe is None:
+        raise UsageError("bench needs models and the recipe of the data to measure on: compress bench A B --data RECIPE")
     registry = load_plugins()
     with Show(registry.problems) as show:
         plan = load_plan(recipe, overrides, registry)
-        report = bench(folders, plan, registry, open_store(store), runs, show.event)
+        report = bench(models, plan, registry, open_store(store), runs, show.event)
     if as_json:
         _emit(report)
     else:
         print_report(report, output_console())
+    return EXIT_OK
+
+
+def _self_check(models: tuple[str, ...], recipe: str | None, overrides: tuple[str, ...], store: Path | None, runs: Path,
+                as_json: bool) -> int:
+    from compress.api import load_plan, open_store
+    from compress.cli.selfcheckview import print_self_check
+    from compress.cli.show import Show, output_console
+    from compress.errors import EXIT_ENVIRONMENT, EXIT_OK, UsageError
+    from compress.plugins import load_plugins
+    from compress.selfcheck import model_to_check, self_check
+
+    if len(models) > 1 or bool(models) != (recipe is not None):
+        raise UsageError("--self-check takes one model folder with --data RECIPE, or neither")
+    registry, products = load_plugins(), open_store(store)
+    with Show(registry.problems) as show:
+        if recipe is not None:
+            plan, folder = load_plan(recipe, overrides, registry), Path(models[0])
+        else:
+            plan, folder = model_to_check(registry, products, runs, show.event)
+        found = self_check(folder, plan, registry, products, runs, show.event)
+    _emit(found) if as_json else print_self_check(found, output_console())
+    return EXIT_OK if found["ok"] else EXIT_ENVIRONMENT
 
 
 @click.command("report")
-@click.argument("run", type=_Folder)
+@click.argument("run", type=_Folder, required=False)
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of report.json instead.")
 @_as_json
-def report_command(run: Path, as_json: bool) -> None:
+def report_command(run: Path | None, schema: bool, as_json: bool) -> None:
     """Show a run's report and rebuild its views from report.json."""
     import json
 
     from compress.cli.show import output_console
     from compress.errors import UsageError
     from compress.report.terminal import print_report
-    from compress.report.views import write_views
+    from compress.report.views import schema_text, write_views
     from compress.runfolder import RunFolder
 
+    if schema:
+        click.echo(schema_text(), nl=False)
+        return
+    if run is None:
+        raise UsageError("compress report needs a run's folder: compress report runs/NAME")
     folder = RunFolder(run)
     if not folder.report.is_file():
         raise UsageError(f"{run} is not a run's folder: it has no report.json")
@@ -124,6 +166,30 @@ def report_command(run: Path, as_json: bool) -> None:
         _emit(report)
     else:
         print_report(report, output_console())
+
+
+@click.command("diff")
+@click.argument("first", type=_Folder)
+@click.argument("second", type=_Folder)
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Write a page to this file too.")
+@_as_json
+def diff_command(first: Path, second: Path, html: Path | None, as_json: bool) -> None:
+    """Compare two runs step by step, with significance. FIRST and SECOND are runs' folders; steps are matched by name.
+
+    Quality is compared example by example where both runs measured on the same data. Timings of two runs were not taken in
+    turns: a change of theirs counts only where the 95 % intervals do not overlap. compress bench takes turns."""
+    from compress.api import diff
+    from compress.cli.show import output_console
+    from compress.report.diffviews import diff_page, print_diff
+    from compress.runfolder import write_text
+
+    found = diff(first, second)
+    if html:
+        write_text(html, diff_page(found))
+    if as_json:
+        _emit(found)
+    else:
+        print_diff(found, output_console())
 
 
 @click.command("predict")

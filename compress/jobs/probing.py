@@ -81,4 +81,4 @@ def open_probe(job: dict[str, Any], registry: Registry) -> Probe:
         session = Slowed(session, job["slowdown"])
     memory = {"before_load": before, "after_load": psutil.Process().memory_info().rss}
     return Probe(artifact, engine.name, session, placement, task, processor, rows, artifact.manifest.labels, features,
-                 memory, seconds, job["effort"])
+                 memory, seconds, job["effort"], runtime=engine)

@@ -10,7 +10,7 @@ from typing import Any
 from compress.artifact import MANIFEST, Artifact, Manifest, Traits, digest_files
 from compress.channel import WorkerLine
 from compress.context import WorkerContext
-from compress.errors import CompressError, EnvironmentFailure
+from compress.errors import CompressError, EnvironmentFailure, NothingChanged
 from compress.jobs.common import data_of, task_of
 from compress.machine import versions
 from compress.plugins import Registered, Registry
@@ -80,4 +80,4 @@ def _refuse_no_op(made: Manifest, before: Artifact | None, stage: str) -> None:
     weights = (".safetensors", ".onnx", ".onnx.data", ".bin", ".xml")
     new, old = ({n: d for n, d in m.files.items() if n.endswith(weights)} for m in (made, before.manifest))
     if new == old:
-        raise CompressError(f"{stage} changed nothing: the weights it wrote are those it was given")
+        raise NothingChanged(f"{stage} changed nothing: the weights it wrote are those it was given")

@@ -56,11 +56,9 @@ def measure(subject: Subject, others: Sequence[Subject], registry: Registry, fol
 
 
 def compare(subjects: Sequence[Subject], registry: Registry, folder: Path, effort: Effort = "quick",
-            only: Sequence[str] | None = None) -> dict[str, Measured]:
-    """Measurements of every subject by name, each with its comparisons with the first; all timings are taken in turns.
-
-    ``only`` names the meters that are used; None: all."""
-    meters = [m for m in _meters(registry, effort) if only is None or m.name in only]
+            timings_only: bool = False) -> dict[str, Measured]:
+    """Measurements of every subject by name, each with its comparisons with the first; all timings are taken in turns."""
+    meters = [m for m in _meters(registry, effort) if m.takes_turns or not timings_only]
     names = [s.name for s in subjects]
     samples = _samples(meters, subjects, names, folder, effort)
     return {name: _summary(meters, samples, name, names[:1] if name != names[0] else [], {}) for name in names}
@@ -103,14 +101,14 @@ def _sampled(meter: Meter, rounds: Rounds, workers: Mapping[str, Worker]) -> dic
     for turn in range(rounds.most):
         for name in workers if turn % 2 == 0 else reversed(list(workers)):
             taken[name].append(workers[name].ask({"meter": meter.name, "do": "sample"})["sample"])
-        if turn + 1 >= rounds.least and (_all_narrow(meter, taken) or time.monotonic() - start > meter.seconds):
+        if turn + 1 >= rounds.least and (time.monotonic() - start > rounds.seconds or _narrow(meter, taken, rounds.width)):
             break
     return taken
 
 
-def _all_narrow(meter: Meter, taken: Mapping[str, Sequence[Sample]]) -> bool:
+def _narrow(meter: Meter, taken: Mapping[str, Sequence[Sample]], width: float) -> bool:
     first, *others = taken.values()
-    return all(meter.narrow(first, samples) for samples in others)
+    return all(meter.half_width(first, samples) <= width for samples in others)
 
 
 def _summary(meters: Sequence[Meter], samples: Mapping[str, Mapping[str, list[Sample]]], subject: str,

@@ -10,7 +10,7 @@ from compress.artifact import Traits
 from compress.errors import Mistake, UsageError, suggestion
 from compress.options import ArtifactReferenceMark, Options, fields_marked
 from compress.planning.benchmark import read_effort
-from compress.planning.budgets import read_budget
+from compress.planning.budgets import check_step_budget, read_budget, with_recipe_limits
 from compress.planning.choices import Resolver
 from compress.planning.edges import edge_mistake
 from compress.planning.types import MODEL, DataChoice, Input, Plan, Step, TaskChoice
@@ -58,6 +58,8 @@ class _Builder:
         reference = self._reference(top, task)
         names = [*self.inputs, *self.steps, *self.broken]
         budget = read_budget(top["budget"], ("budget",), names, self.resolver) if "budget" in top else None
+        if budget and task:
+            self.steps = with_recipe_limits(budget, self.steps, task.name, self.resolver)
         effort = read_effort(top["benchmark"], self.resolver) if "benchmark" in top else "standard"
         if task is None:
             return None
@@ -122,6 +124,8 @@ class _Builder:
         if "budget" in keys:
             budget = read_budget(keys["budget"], (*text.path, "budget"), [*self.inputs, *self.steps], resolver)
             self.steps[text.name] = replace(self.steps[text.name], budget=budget)
+            if budget:
+                check_step_budget(budget, self.steps[text.name], (*text.path, "budget"), resolver)
 
     def _check_references(self, text: StepText, stage: Any, references: Mapping[str, str], task: TaskChoice) -> None:
         for option, name in references.items():

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from compress.errors import CompressError, Mistake, suggestion
-from compress.modelfolder import folder_traits
+from compress.modelfolder import folder_traits, is_hub_id
 from compress.planning.types import DataChoice, Input, TaskChoice
 from compress.planning.validate import resolve_paths, validated
 from compress.plugins import Registered, Registry
 from compress.recipe import Recipe
 from compress.source import FileOptions
 
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _Path = tuple[str | int, ...]
 
 
@@ -136,7 +134,7 @@ class Resolver:
         folder = base / Path(value).expanduser()
         if folder.is_dir():
             return self._folder_model(folder.resolve(), name, path)
-        if value.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(value):
+        if not is_hub_id(value):
             self.wrong(path, f"there is no model folder {value!r}", f"looked in {folder.parent.resolve()}")
             return None
         return Input(name, value, True, None, where)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from compress.artifact import Artifact
 from compress.budget import Budget
 from compress.machine import environment
 from compress.measurement import Measured
-from compress.planning import Plan
+from compress.planning import DataChoice, Plan
 from compress.planning.types import MODEL
 from compress.report.findings import findings
 from compress.report.verdicts import judge, verdict_on_run
@@ -22,7 +22,8 @@ REPORT_VERSION = 1
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of one artifact of a run; ``measured`` is None until it is measured."""
+    """What is known of one artifact of a run; ``measured`` is None until it is measured. ``attempts`` are the tries of a
+    step that backs off, of which it is one."""
 
     name: str
     stage: str
@@ -33,6 +34,7 @@ class Record:
     parent: str | None
     task: str | None = None
     measured: Measured | None = None
+    attempts: Sequence[Mapping[str, Any]] = ()
 
     def summary(self) -> dict[str, Any]:
         """What an event says of it."""
@@ -48,6 +50,7 @@ def build_report(plan: Plan, records: Mapping[str, Record], state: str) -> dict[
     report: dict[str, Any] = {
         "report_version": REPORT_VERSION, "compress_version": __version__, "state": state, "name": plan.name,
         "recipe": plan.recipe_text, "overrides": list(plan.overrides), "seed": plan.seed, "task": plan.task.as_dict(),
+        "data": _data(plan.data), "hub_models": [i.source for i in plan.inputs if i.from_hub],
         "reference": plan.reference, "fastest_float_engine": fastest, "environment": environment(),
         "effort": plan.effort, "seconds": _seconds(records),
         "steps": [_step(record, plan, records, fastest) for record in records.values()],
@@ -61,14 +64,16 @@ def build_report(plan: Plan, records: Mapping[str, Record], state: str) -> dict[
 
 def step_verdict(name: str, budget: Budget, report: Mapping[str, Any]) -> dict[str, Any]:
     """The outcome of a step's own budget."""
-    verdicts = judge(next(s for s in report["steps"] if s["name"] == name), budget.limits, report)
-    return {"limits": [limit.text for limit in budget.limits], "on_miss": budget.on_miss,
-            "met": all(v["met"] for v in verdicts), "verdicts": verdicts}
+    verdicts = judge(next(s for s in report["steps"] if s["name"] == name), budget.limits, report, budget.decide)
+    return {"limits": [limit.text for limit in budget.limits], "on_miss": budget.on_miss, "decide": budget.decide,
+            "of_recipe": budget.of_recipe, "met": all(v["met"] for v in verdicts), "verdicts": verdicts}
 
 
 def budget_missed(report: Mapping[str, Any]) -> bool:
-    """Whether a budget was missed whose policy asks for more than a warning."""
-    outcomes = [*report["step_budgets"].values(), *([report["budget"]] if report["budget"] else [])]
+    """Whether a budget was missed whose policy asks for more than a warning. Of limits that steps have from the recipe's
+    budget, the recipe's outcome alone counts."""
+    own = [outcome for outcome in report["step_budgets"].values() if not outcome["of_recipe"]]
+    outcomes = [*own, *([report["budget"]] if report["budget"] else [])]
     return any(not outcome["met"] and outcome["on_miss"] != "warn" for outcome in outcomes)
 
 
@@ -85,9 +90,10 @@ def _step(record: Record, plan: Plan, records: Mapping[str, Record], fastest: st
     return {
         "name": record.name, "stage": record.stage, "role": _role(record, plan), "parent": record.parent,
         "folder": str(record.place.relative_to(record.place.parent.parent)), "digest": record.artifact.digest,
+        "base": manifest.base, "needs": list(manifest.needs),
         "traits": asdict(manifest.traits), "task": record.task or manifest.traits.task, "options": dict(manifest.options),
         "seconds": record.seconds, "measuring_seconds": measured.seconds, "cached": record.cached,
-        "labels": list(manifest.labels),
+        "labels": list(manifest.labels), "attempts": [dict(attempt) for attempt in record.attempts],
         "measurements": {n: m.as_dict() for n, m in measured.measurements.items()},
         "against_reference": _against(record, plan.reference, records),
         "against_fastest": _against(record, fastest, records),
@@ -95,11 +101,26 @@ def _step(record: Record, plan: Plan, records: Mapping[str, Record], fastest: st
     }
 
 
+def _data(data: DataChoice | None) -> dict[str, str] | None:
+    """What the data are called: by the option that selects their source (a hub id), else by a file's name without its
+    folder, else by the source's own name. No place on this machine is told."""
+    if data is None:
+        return None
+    options, selects = data.as_dict()["options"], data.entry.cls.selects
+    told = [options[key] for key in (selects, "test", "train") if key and isinstance(options.get(key), str)]
+    path = next((Path(text) for text in told), None)
+    named = path.name if path and path.is_absolute() else str(path) if path else data.entry.name
+    return {"source": data.entry.name, "name": named if selects in options else Path(named).stem}
+
+
 def _seconds(records: Mapping[str, Record]) -> dict[str, float]:
     """What making and measuring took, in the run that did it: a step that is reused counts as when it was made."""
     made = sum(record.seconds for record in records.values() if "@" not in record.name)
     measuring = sum(r.seconds for r in records.values() if "@" in r.name)  # conversions are made to be measured
-    return {"making": made, "measuring": measuring + sum(r.measured.seconds for r in records.values() if r.measured)}
+    measuring += sum(r.measured.seconds for r in records.values() if r.measured)
+    given_up = [a for r in records.values() for a in r.attempts if a["digest"] != r.artifact.digest]
+    return {"making": made + sum(a["seconds"] for a in given_up),
+            "measuring": measuring + sum(a["measuring_seconds"] for a in given_up)}
 
 
 def _role(record: Record, plan: Plan) -> str:

@@ -7,44 +7,90 @@ from typing import Any
 
 _SMALLER = 0.98
 """A size below this share of the other's counts as smaller."""
+_SAME = 0.02
+"""A size, memory or speed that differs by less than this share counts as equal."""
+_SPARSER = 0.05
+"""Share of weights that must have become zero for a model to count as sparse: what a training moves is far below."""
 
 
 def findings(report: Mapping[str, Any]) -> list[dict[str, str]]:
-    """One sentence for each gain that is none: ``step``, ``kind`` and ``text``. Intervals decide, so that noise says
-    nothing."""
+    """One sentence for each gain that is none, with the known remedy: ``step``, ``kind`` and ``text``. Intervals decide, so
+    that noise says nothing."""
     steps = [step for step in report["steps"] if step["role"] == "step"]
-    found = [finding for step in steps for finding in (_smaller_but_slower(step), _engine_alone(step, report))]
+    found = [finding for step in steps for finding in (
+        _smaller_but_slower(step), _sparse_not_smaller(step), _changed_nothing(step, report), _engine_alone(step, report))]
     return [finding for finding in found if finding]
 
 
 def _smaller_but_slower(step: Mapping[str, Any]) -> dict[str, str] | None:
     before = step["against_parent"] or {}
-    size, speed = _size(before), _speed(before)
-    if size is None or speed is None or size > _SMALLER or speed["high"] >= 1:
+    size, speed = _quotient(before, "size"), _compared(before, "speedup")
+    if size is None or speed is None or speed["high"] is None or size > _SMALLER or speed["high"] >= 1:
         return None
-    return {"step": step["name"], "kind": "smaller_but_slower",
-            "text": f"{step['name']} is {1 / size:.1f}x smaller than {before['name']} and {1 / speed['value']:.1f}x "
-                    "slower: take it where memory is short, and another format or engine where time is"}
+    return _finding(step, "smaller_but_slower",
+                    f"is {1 / size:.1f}x smaller than {before['name']} and {1 / speed['value']:.1f}x slower: take it where "
+                    "memory is short, and another format or engine where time is")
+
+
+def _sparse_not_smaller(step: Mapping[str, Any]) -> dict[str, str] | None:
+    before = step["against_parent"] or {}
+    size, change = _quotient(before, "size"), before.get("changes", {}).get("nonzero")
+    if size is None or change is None or size < _SMALLER or change["difference"] >= -_SPARSER:
+        return None
+    zeros = 1 - step["measurements"]["nonzero"]["value"]
+    return _finding(step, "sparse_not_smaller",
+                    f"has {100 * zeros:.0f} % of its weights at zero and is no smaller than {before['name']}: zeros are "
+                    "stored and multiplied like any number, so prune whole heads, neurons or layers instead "
+                    "(prune.structured)")
+
+
+def _changed_nothing(step: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, str] | None:
+    """A step after which every answer is as before, and so are size, speed and, where it was measured, memory. Another
+    format is a change by itself."""
+    before = step["against_parent"] or {}
+    flips, speed, size = _compared(before, "flips"), _compared(before, "speedup"), _quotient(before, "size")
+    if flips is None or flips["value"] != 0 or not flips["n"] or speed is None or size is None:
+        return None
+    memory = _quotient(before, "memory")
+    same = _is_one(speed) and abs(size - 1) <= _SAME and (memory is None or memory > 1 - _SAME)
+    if not same or _format_of(before["name"], report) != step["traits"]["format"]:
+        return None
+    return _finding(step, "changed_nothing",
+                    f"changed nothing: it decides all {flips['n']} cases as {before['name']} does, is as large and no "
+                    "faster: give it options that do more, or leave the step out")
 
 
 def _engine_alone(step: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, str] | None:
     """A final model that is faster than the reference in eager PyTorch, and slower than it in its fastest engine."""
     if any(s["parent"] == step["name"] for s in report["steps"]):
         return None
-    fastest, reference = step["against_fastest"], step["against_reference"]
-    speed = _speed(fastest)
-    if speed is None or speed["high"] >= 1 or fastest["name"] == (reference or {}).get("name"):
+    fastest, reference = step["against_fastest"] or {}, step["against_reference"] or {}
+    speed = _compared(fastest, "speedup")
+    if speed is None or speed["high"] is None or speed["high"] >= 1 or fastest["name"] == reference.get("name"):
         return None
-    return {"step": step["name"], "kind": "slower_than_reference_engine",
-            "text": f"{step['name']} is slower ({speed['value']:.2f}x) than {fastest['name']}, the uncompressed reference "
-                    "in a faster engine: export it, or deploy the reference there"}
+    return _finding(step, "slower_than_reference_engine",
+                    f"is slower ({speed['value']:.2f}x) than {fastest['name']}, the uncompressed reference in a faster "
+                    "engine: export it, or deploy the reference there")
 
 
-def _size(against: Mapping[str, Any] | None) -> float | None:
-    change = against["changes"].get("size") if against else None
+def _finding(step: Mapping[str, Any], kind: str, said: str) -> dict[str, str]:
+    return {"step": step["name"], "kind": kind, "text": f"{step['name']} {said}"}
+
+
+def _quotient(against: Mapping[str, Any], name: str) -> float | None:
+    change = against.get("changes", {}).get(name)
     return change["quotient"] if change else None
 
 
-def _speed(against: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    ratio = against["comparisons"].get("speedup") if against else None
-    return ratio if ratio and ratio["value"] is not None and ratio["high"] is not None else None
+def _compared(against: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+    found = against.get("comparisons", {}).get(name)
+    return found if found and found["value"] is not None else None
+
+
+def _is_one(speed: Mapping[str, Any]) -> bool:
+    within = speed["low"] is not None and speed["low"] <= 1 <= speed["high"]
+    return within or abs(speed["value"] - 1) < _SAME
+
+
+def _format_of(name: str, report: Mapping[str, Any]) -> str | None:
+    return next((s["traits"]["format"] for s in report["steps"] if s["name"] == name), None)

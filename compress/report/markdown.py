@@ -2,72 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from compress.report.table import absences, changes_table, per_class, quantity, reference_text, remarks, results_table, show
+from compress.report.detail import Cells, conditions, cost, curve_tables, every_comparison, every_measurement, tables
+from compress.report.table import absences, changes_table, quantity, reference_text, remarks, results_table, visible
 
 
 def markdown(report: Mapping[str, Any]) -> str:
     """The report as GitHub-flavoured Markdown. Text from data and recipes is escaped."""
-    parts = [f"# {_escape(report['name'])}", _summary(report), _table(*results_table(report))]
+    parts = [f"# {escape(report['name'])}", _summary(report), md_table(*results_table(report))]
     if changes_table(report)[1]:
-        parts.append("## What each step changed\n\n" + _table(*changes_table(report)))
+        parts.append("## What each step changed\n\n" + md_table(*changes_table(report)))
     if remarks(report):
-        parts.append("\n".join(f"- {_escape(line)}" for line in remarks(report)))
+        parts.append(bullets(remarks(report)))
     if absences(report):
-        parts.append("Not measured here:\n\n" + "\n".join(f"- {_escape(line)}" for line in absences(report)))
-    recipe = "## Recipe\n\n" + _fenced(report["recipe"], "yaml")
-    parts += [_conditions(report), _per_class(report), recipe, _environment(report)]
+        parts.append("Not measured here:\n\n" + bullets(absences(report)))
+    parts += [_section("Curves", curve_tables(report)), _section("By class and other tables", _each(tables(report))),
+              "## Every measurement\n\n" + md_table(*every_measurement(report))]
+    if every_comparison(report)[1]:
+        parts.append("## Every comparison\n\n" + md_table(*every_comparison(report)))
+    if conditions(report):
+        parts.append("## How it was measured\n\n" + bullets(conditions(report)))
+    parts += ["## Recipe\n\n" + fenced(report["recipe"], "yaml"), _environment(report)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def md_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table of escaped cells."""
+    lines = ["| " + " | ".join(map(escape, headers)) + " |", "|" + "---|" * len(headers)]
+    return "\n".join(lines + ["| " + " | ".join(map(escape, row)) + " |" for row in rows])
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """A Markdown list of escaped lines."""
+    return "\n".join(f"- {escape(line)}" for line in lines)
+
+
+def fenced(text: str, language: str) -> str:
+    """A block of code whose fence is longer than any in it."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}{language}\n{visible(text).rstrip()}\n{fence}"
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    out = " ".join(visible(str(text)).split())
+    for char in "\\`|[]*_#~":
+        out = out.replace(char, "\\" + char)
+    return out.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _summary(report: Mapping[str, Any]) -> str:
     text = f"State: {report['state']}. Every number was measured on the artifact as saved, reloaded in a fresh process."
-    return f"{text} {_escape(reference_text(report))}".strip()
+    return f"{text} {escape(reference_text(report))} {escape(cost(report))}"
 
 
-def _table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(map(_escape, headers)) + " |", "|" + "---|" * len(headers)]
-    return "\n".join(lines + ["| " + " | ".join(map(_escape, row)) + " |" for row in rows])
+def _section(heading: str, found: Sequence[tuple[str, Cells]]) -> str:
+    parts = [f"### {escape(name)}\n\n" + md_table(*content) for name, content in found]
+    return f"## {heading}\n\n" + "\n\n".join(parts) if parts else ""
 
 
-def _conditions(report: Mapping[str, Any]) -> str:
-    lines = []
-    for step in report["steps"]:
-        for name, m in step["measurements"].items():
-            if m["title"] and m["conditions"]:
-                said = ", ".join(f"{k} {v}" for k, v in m["conditions"].items())
-                lines.append(f"- {_escape(step['name'])} {_escape(name)} {show(m)}{_spread(m)}: {_escape(said)}")
-    return "## How it was measured\n\n" + "\n".join(lines) if lines else ""
-
-
-def _spread(m: Mapping[str, Any]) -> str:
-    return f" [{quantity(m['low'], m['unit'])}, {quantity(m['high'], m['unit'])}]" if m["low"] is not None else ""
-
-
-def _per_class(report: Mapping[str, Any]) -> str:
-    parts = [f"### {_escape(name)}\n\n" + _table(*content) for name, content in per_class(report)]
-    return "## By class\n\n" + "\n\n".join(parts) if parts else ""
+def _each(found: Sequence[tuple[str, Sequence[tuple[str, Cells]]]]) -> list[tuple[str, Cells]]:
+    return [(f"{heading}: {whose}", content) for heading, contents in found for whose, content in contents]
 
 
 def _environment(report: Mapping[str, Any]) -> str:
     env = report["environment"]
-    lines = [f"- {env['processor']}, {env['threads']} threads, {quantity(env['memory_bytes'], 'bytes')} of memory",
-             f"- {env['system']}, Python {env['python']}",
-             "- " + ", ".join(f"{name} {version}" for name, version in env["versions"].items())]
-    return "## Environment\n\n" + "\n".join(lines)
-
-
-def _fenced(text: str, language: str) -> str:
-    fence = "```"
-    while fence in text:
-        fence += "`"
-    return f"{fence}{language}\n{text.rstrip()}\n{fence}"
-
-
-def _escape(text: str) -> str:
-    out = str(text).replace("\n", " ")
-    for char in "\\`|<>[]*_":
-        out = out.replace(char, "\\" + char) if char not in "<>" else out.replace(char, "&lt;" if char == "<" else "&gt;")
-    return out
+    versions = ", ".join(f"{name} {version}" for name, version in env["versions"].items())
+    return "## Environment\n\n" + bullets([
+        f"{env['processor']}, {env['threads']} threads, {quantity(env['memory_bytes'], 'bytes')} of memory",
+        f"{env['system']}, Python {env['python']}", versions])

@@ -6,29 +6,35 @@ Every text goes through Jinja's escaping, and the page's content security policy
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from compress.report import charts
-from compress.report.table import absences, changes_table, per_class, quantity, reference_text, remarks, results_table, show
+from compress.report import curves, detail, waterfall
+from compress.report import pareto as plot
+from compress.report.table import absences, changes_table, quantity, reference_text, remarks, results_table, visible
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_SIZES = {"waterfall": waterfall.WIDTH, "row": waterfall.ROW, "pareto": plot.PLOT, "plot": plot.FRAME, "chart": curves.PLOT,
+          "frame": (curves.LEFT, curves.RIGHT, curves.BOTTOM)}
 
 
 def page(report: Mapping[str, Any]) -> str:
     """The report as an HTML page."""
-    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template("report.html").render(
-        report=report, summary=summary(report), results=results_table(report), changes=changes_table(report),
-        remarks=remarks(report), absences=absences(report), reference=reference_text(report), bars=charts.bars(report),
-        plot=charts.plot(report), plot_size=charts.PLOT, per_class=per_class(report), show=show, quantity=quantity)
+    return _template().render(
+        report=report, summary=summary(report), reference=reference_text(report), cost=detail.cost(report),
+        remarks=remarks(report), results=results_table(report), absences=absences(report), changes=changes_table(report),
+        every_measurement=detail.every_measurement(report), every_comparison=detail.every_comparison(report),
+        tables=detail.tables(report), conditions=detail.conditions(report), waterfalls=waterfall.waterfalls(report),
+        pareto=plot.pareto(report), charts=curves.charts(report),
+        compared_charts=curves.compared_charts(report), mark_path=curves.mark_path, quantity=quantity,
+        sizes=_SIZES)
 
 
 def summary(report: Mapping[str, Any]) -> str:
-    """One sentence: what the last step made, against the reference."""
+    """One sentence: what the best step made, else the last, against the reference."""
     steps = [s for s in report["steps"] if s["role"] == "step" and s["against_reference"]]
     chosen = report["budget"]["best"] if report["budget"] and report["budget"]["best"] else None
     last = next((s for s in steps if s["name"] == chosen), steps[-1] if steps else None)
@@ -39,3 +45,15 @@ def summary(report: Mapping[str, Any]) -> str:
     reference = report["reference"]
     return (f"{last['name']} against {reference}: quality {row[f'quality vs {reference}']}, speed "
             f"{row[f'speed vs {reference}']}, {row[f'size vs {reference}']}.")
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
+                              trim_blocks=True, lstrip_blocks=True, finalize=_finalize)
+    return environment.get_template("report.html")
+
+
+def _finalize(value: Any) -> Any:
+    """Text without what would not be seen; markup of the page's own is left as it is."""
+    return visible(value) if type(value) is str else value

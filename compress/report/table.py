@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Characters that turn the direction of writing (Unicode TR 9, section 2)."""
 
 _BYTES = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
@@ -17,7 +21,8 @@ def results_table(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
 
 
 def changes_table(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """(headers, rows): quality, speed and size of each step against the reference, and against the step before it.
+    """(headers, rows): quality, speed and size of each step against the reference, and against the step before it; how many
+    answers changed, where that was counted.
 
     No rows where nothing can be compared."""
     reference, fastest = report["reference"], report["fastest_float_engine"]
@@ -28,21 +33,17 @@ def changes_table(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
         of, before = step["against_reference"], step["against_parent"]
         if of is not None:
             rows.append([step["name"], _quality(of), _speed(of), _speed(step["against_fastest"]), _size(of),
-                         _quality(before), _speed(before), _size(before)])
-    return headers, rows
+                         _quality(before), _speed(before), _size(before), _flips(of)])
+    if any(row[-1] != "–" for row in rows):
+        return [*headers, f"answers changed vs {reference}"], rows
+    return headers, [row[:-1] for row in rows]
 
 
-def per_class(report: Mapping[str, Any]) -> list[tuple[str, tuple[list[str], list[list[str]]]]]:
-    """(step, (headers, rows)) of each step whose quality has a table by class."""
-    found = []
-    for step in report["steps"]:
-        table = (step["measurements"].get("quality") or {"detail": {}})["detail"].get("per_class")
-        if table:
-            names = list(next(iter(table.values())))
-            rows = [[label, *(f"{row[n]:.0f}" if n == "support" else f"{row[n]:.3f}" for n in names)]
-                    for label, row in table.items()]
-            found.append((step["name"], (["class", *names], rows)))
-    return found
+def visible(text: str) -> str:
+    """``text`` with what is not seen (control characters, and those that turn the direction of writing) replaced by U+FFFD,
+    so that a name reads as what it is."""
+    return "".join(c if c in "\n\t" or not (c in _TURNING or unicodedata.category(c) in ("Cc", "Cs")) else "\ufffd"
+                   for c in text)
 
 
 def show(measurement: Mapping[str, Any] | None) -> str:
@@ -63,12 +64,55 @@ def quantity(value: float, unit: str) -> str:
     if unit == "share":
         return f"{100 * value:.1f} %"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
-    return f"{value:.{digits}f} {unit}".strip()
+    return f"{value:.{digits}f}{'' if unit == 'x' else ' '}{unit}".strip()
+
+
+def spread(m: Mapping[str, Any], signed: bool = False) -> str:
+    """The 95 % interval in brackets after a space; empty where there is none. The unit is said once, by the value."""
+    if m["low"] is None or m["high"] is None:
+        return ""
+    ends = (f"{m[end]:+.3f}" if signed else quantity(m[end], m["unit"]) for end in ("low", "high"))
+    return f" [{', '.join(ends)}]"
+
+
+def facts(m: Mapping[str, Any]) -> str:
+    """The single numbers and words of a measurement's detail: ``p 0.03, right before 12``; empty where there are none."""
+    plain = {n: v for n, v in (m.get("detail") or {}).items() if isinstance(v, (str, int, float))}
+    return ", ".join(f"{n.replace('_', ' ')} {number(v)}" for n, v in plain.items())
+
+
+def number(value: Any) -> str:
+    """A number without a unit, for people: whole ones as they are, others with three digits that matter; an en dash for
+    None; words as they are."""
+    if value is None:
+        return "–"
+    if isinstance(value, (bool, str)):
+        return str(value)
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{value:.0f}"
+    return f"{value:.3f}" if 0.01 <= abs(value) < 100 else f"{value:.3g}"
 
 
 def _quality(against: Mapping[str, Any] | None) -> str:
-    change = against and against["changes"].get("quality")
-    return f"{change['difference']:+.3f} ({100 * change['quotient']:.1f} %)" if change and change["quotient"] else "–"
+    """The difference with its interval, the share kept and what else is known of it, where answers were compared."""
+    if not against:
+        return "–"
+    difference, kept = (against["comparisons"].get(n) for n in ("quality_difference", "quality_kept"))
+    if not difference or difference["value"] is None:
+        change = against["changes"].get("quality")
+        return f"{change['difference']:+.3f} ({100 * change['quotient']:.1f} %)" if change and change["quotient"] else "–"
+    share = f" ({100 * kept['value']:.1f} %)" if kept and kept["value"] is not None else ""
+    p = difference["detail"].get("p")
+    chance = "" if p is None else ", p < 0.001" if p < 0.001 else f", p {p:.3f}"
+    return f"{difference['value']:+.3f}{spread(difference, signed=True)}{share}{chance}"
+
+
+def _flips(against: Mapping[str, Any]) -> str:
+    flips = against["comparisons"].get("flips")
+    if not flips or flips["value"] is None:
+        return "–"
+    right = flips["detail"].get("right_before")
+    return f"{show(flips)}{'' if right is None else f' ({right} of them were right)'}"
 
 
 def _speed(against: Mapping[str, Any] | None) -> str:

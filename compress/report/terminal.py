@@ -9,15 +9,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from compress.report.table import absences, changes_table, reference_text, remarks, results_table
+from compress.report.detail import cost, curve_tables
+from compress.report.table import absences, changes_table, reference_text, remarks, results_table, visible
+
+
+def _text(words: str) -> Text:
+    """Words as they are: no markup of rich's, and no escape code that a terminal would obey."""
+    return Text(visible(words))
 
 
 def _print_table(console: Console, title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = Table(title=Text(title))
+    table = Table(title=_text(title))
     for i, header in enumerate(headers):
-        table.add_column(Text(header), justify="left" if i == 0 else "right")
+        table.add_column(_text(header), justify="left" if i == 0 else "right")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*map(_text, row))
     console.print(table)
 
 
@@ -26,8 +32,10 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
     _print_table(console, f"{report['name']} ({report['state']})", *results_table(report))
     if changes_table(report)[1]:
         _print_table(console, "what each step changed", *changes_table(report))
+    for name, content in curve_tables(report):
+        _print_table(console, name, *content)
     for line in remarks(report):
-        console.print(Text(line), highlight=False, soft_wrap=True)
+        console.print(_text(line), highlight=False, soft_wrap=True)
     for line in absences(report):
-        console.print(Text(f"not measured: {line}"), highlight=False, soft_wrap=True)
-    console.print(Text(reference_text(report)), highlight=False, soft_wrap=True)
+        console.print(_text(f"not measured: {line}"), highlight=False, soft_wrap=True)
+    console.print(_text(f"{reference_text(report)} {cost(report)}".strip()), highlight=False, soft_wrap=True)

@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from compress.budget import QUANTITIES, Budget, Limit
 from compress.report.table import quantity as shown
 
 _AGAINST = ("against_reference", "against_fastest", "against_parent")
+_COMPARED = {"latency": "speedup", "quality": "quality_kept"}
+"""Comparisons of two artifacts on the same rounds or the same examples: narrower than a quotient of two values."""
+_EXACT = ("size", "memory")
+"""Quantities whose worst case, where no meter states one, is the value itself."""
 
 
-def judge(step: Mapping[str, Any], limits: Sequence[Limit], report: Mapping[str, Any]) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class _Quantity:
+    """What a limit is held against: ``text`` shows the value with its interval; ``worst`` is None where the end on the bad
+    side is not known."""
+
+    value: float | None
+    worst: float | None
+    text: str
+
+    def deciding(self, decide: str) -> float | None:
+        return self.worst if decide == "worst" else self.value
+
+
+_UNMEASURED = _Quantity(None, None, "not measured")
+
+
+def judge(step: Mapping[str, Any], limits: Sequence[Limit], report: Mapping[str, Any],
+          decide: str = "point") -> list[dict[str, Any]]:
     """A verdict for each limit: ``met`` (None where it could not be measured), what was measured, and the shortfall as a
-    share of what was asked (0 where it is met)."""
-    return [_judge(step, limit, report) for limit in limits]
+    share of what was asked (0 where it is met).
+
+    ``decide`` says what is held against a limit: the ``point``, or the ``worst``, the one-sided 95 % end on the bad side."""
+    return [_judge(step, limit, report, decide) for limit in limits]
+
+
+def shortfall(verdicts: Sequence[Mapping[str, Any]]) -> float:
+    """How far a step is from its limits: the sum of the shares that are lacking."""
+    return sum(v["shortfall"] for v in verdicts)
 
 
 def verdict_on_run(budget: Budget, report: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,50 +53,76 @@ def verdict_on_run(budget: Budget, report: Mapping[str, Any]) -> dict[str, Any]:
     Best is the fastest where quality is limited, and otherwise the one of highest quality."""
     task, roles = report["task"]["name"], ("step", "reference", "input")
     steps = [s for s in report["steps"] if s["role"] in roles and s["task"] == task]
-    verdicts = {s["name"]: judge(s, budget.limits, report) for s in steps}
+    verdicts = {s["name"]: judge(s, budget.limits, report, budget.decide) for s in steps}
     meeting = [s for s in steps if all(v["met"] for v in verdicts[s["name"]])]
     best = min(meeting, key=lambda s: _rank(s, budget), default=None)
-    nearest = min(steps, key=lambda s: sum(v["shortfall"] for v in verdicts[s["name"]]), default=None)
-    return {"limits": [limit.text for limit in budget.limits], "on_miss": budget.on_miss, "met": best is not None,
-            "best": best["name"] if best else None, "nearest": nearest["name"] if nearest and not best else None,
-            "verdicts": verdicts}
+    nearest = min(steps, key=lambda s: shortfall(verdicts[s["name"]]), default=None)
+    return {"limits": [limit.text for limit in budget.limits], "on_miss": budget.on_miss, "decide": budget.decide,
+            "met": best is not None, "best": best["name"] if best else None,
+            "nearest": nearest["name"] if nearest and not best else None, "verdicts": verdicts}
 
 
-def _judge(step: Mapping[str, Any], limit: Limit, report: Mapping[str, Any]) -> dict[str, Any]:
-    value, text = _relative(step, limit, report) if limit.relative else _absolute(step, limit)
+def _judge(step: Mapping[str, Any], limit: Limit, report: Mapping[str, Any], decide: str) -> dict[str, Any]:
+    found = _relative(step, limit, report, decide) if limit.relative else _absolute(step, limit, decide)
+    value = found.deciding(decide)
     met = None if value is None else value >= limit.value if limit.relation == ">=" else value <= limit.value
-    lacking = 1.0 if value is None else (limit.value - value) / limit.value * (1 if limit.relation == ">=" else -1)
-    return {"quantity": limit.quantity, "limit": limit.text, "met": met, "measured": text, "shortfall": max(0.0, lacking)}
+    lacking = 1.0 if value is None else (limit.value - value) / (limit.value or 1.0) * (1 if limit.relation == ">=" else -1)
+    return {"quantity": limit.quantity, "limit": limit.text, "met": met, "measured": found.text,
+            "shortfall": max(0.0, lacking)}
 
 
-def _absolute(step: Mapping[str, Any], limit: Limit) -> tuple[float | None, str]:
+def _absolute(step: Mapping[str, Any], limit: Limit, decide: str) -> _Quantity:
     m = step["measurements"].get(QUANTITIES[limit.quantity])
-    return (m["value"], shown(m["value"], m["unit"])) if m and m["value"] is not None else (None, "not measured")
+    return _quantity(m, limit.quantity, lambda v: shown(v, m["unit"]), "", decide) if m else _UNMEASURED
 
 
-def _relative(step: Mapping[str, Any], limit: Limit, report: Mapping[str, Any]) -> tuple[float | None, str]:
+def _relative(step: Mapping[str, Any], limit: Limit, report: Mapping[str, Any], decide: str) -> _Quantity:
     """The share of quality kept, or how many times faster or smaller than the other artifact."""
     default = report["fastest_float_engine"] if limit.quantity == "latency" else report["reference"]
     name = {"B0": report["reference"], "B1": report["fastest_float_engine"]}.get(limit.of or "", limit.of or default)
-    factor, spread = _factor(step, limit.quantity, name, report)
-    if factor is None:
-        return None, "not measured"
-    text = f"{100 * factor:.1f} %" if limit.quantity == "quality" else f"{factor:.2f}x"
-    return factor, f"{text} of {name}{spread}"
+    compared = _compared(step, limit.quantity, name, report)
+    return _quantity(compared, limit.quantity, _share if limit.quantity == "quality" else _times, f" of {name}", decide)
 
 
-def _factor(step: Mapping[str, Any], quantity: str, name: str | None, report: Mapping[str, Any]) -> tuple[float | None, str]:
+def _quantity(m: Mapping[str, Any], quantity: str, show: Callable[[float], str], of: str, decide: str) -> _Quantity:
+    """A measurement, or a comparison, as a limit sees it."""
+    value, worst = m["value"], m.get("worst")
+    if value is None:
+        return _UNMEASURED
+    if worst is None and quantity in _EXACT:
+        worst = value
+    text = show(value) + of
+    if m.get("low") is not None and m.get("high") is not None:
+        text += f" [{show(m['low'])}, {show(m['high'])}]"
+    if decide == "worst" and worst != value:
+        text += ", worst not measured" if worst is None else f", worst {show(worst)}"
+    return _Quantity(value, worst, text)
+
+
+def _compared(step: Mapping[str, Any], quantity: str, name: str | None, report: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The comparison with the artifact ``name``: as it was measured, else the quotient of two values, whose worst case
+    nobody knows."""
     if name == step["name"]:
-        return 1.0, ""
+        return {"value": 1.0, "worst": 1.0}
     for side in _AGAINST:
-        ratio = step[side] and step[side]["name"] == name and step[side]["comparisons"].get("speedup")
-        if quantity == "latency" and ratio and ratio["value"] is not None:
-            return ratio["value"], f" [{ratio['low']:.2f}, {ratio['high']:.2f}]" if ratio["low"] is not None else ""
+        against = step[side] if step[side] and step[side]["name"] == name else {"comparisons": {}}
+        found: Mapping[str, Any] | None = against["comparisons"].get(_COMPARED.get(quantity))
+        if found and found["value"] is not None:
+            return found
     other = next((s for s in report["steps"] if s["name"] == name), None)
     mine, theirs = (s["measurements"].get(QUANTITIES[quantity]) if s else None for s in (step, other))
-    if not mine or not theirs or not mine["value"] or not theirs["value"]:
-        return None, ""
-    return (mine["value"] / theirs["value"] if quantity == "quality" else theirs["value"] / mine["value"]), ""
+    if not mine or not theirs or mine["value"] is None or theirs["value"] is None:
+        return {"value": None}
+    over, under = (mine, theirs) if mine["direction"] == "higher" else (theirs, mine)
+    return {"value": over["value"] / under["value"] if under["value"] else None}
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _times(value: float) -> str:
+    return f"{value:.2f}x"
 
 
 def _rank(step: Mapping[str, Any], budget: Budget) -> float:

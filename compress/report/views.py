@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from compress.report.card import card, deployable
 from compress.report.markdown import markdown
 from compress.report.page import page
 from compress.runfolder import RunFolder, write_json, write_text
 
 
 def write_views(report: Mapping[str, Any], folder: RunFolder) -> None:
-    """Write ``report.json``, ``report.md`` and ``report.html``; ``report.json`` first, for it is the truth."""
+    """Write ``report.json``, ``report.md``, ``report.html`` and the model cards; ``report.json`` first, for it is the
+    truth."""
     write_json(folder.report, report)
     write_text(folder.root / "report.md", markdown(report))
     write_text(folder.root / "report.html", page(report))
+    for step in deployable(report):
+        write_text(folder.card(step["name"]), card(step, report))
+
+
+def schema_text() -> str:
+    """The JSON Schema (2020-12) of ``report.json``."""
+    return (Path(__file__).parent / "schema.json").read_text(encoding="utf-8")

@@ -1,16 +1,21 @@
-"""The meters: quality, latency, throughput, memory and size. Nothing here needs torch to turn samples into numbers."""
+"""The meters: quality, speed, memory, loading, size, and what a model is made of.
+
+Nothing here needs torch to turn samples into numbers."""
 
 from __future__ import annotations
 
 from compress import hookimpl
 from compress.meter import Meter
+from compress_meters.anatomy import Anatomy
+from compress_meters.curves import LatencyByLength, ThroughputByBatch
+from compress_meters.loading import Loading
 from compress_meters.memory import Memory
 from compress_meters.quality import Quality
 from compress_meters.size import Size
-from compress_meters.timing import Latency, Throughput
+from compress_meters.speed import FromText, Latency, Throughput
 
 
 @hookimpl
 def compress_meters() -> list[type[Meter]]:
     """The meters of this plugin."""
-    return [Size, Memory, Latency, Throughput, Quality]
+    return [Loading, Size, Memory, Latency, FromText, LatencyByLength, Throughput, ThroughputByBatch, Quality, Anatomy]

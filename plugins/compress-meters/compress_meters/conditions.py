@@ -20,8 +20,13 @@ def conditions(probe: Probe, features: Sequence[Features], batch: int) -> dict[s
             "batch": batch, "examples": len(lengths), "mean_length": round(float(np.mean(lengths)), 1)}
 
 
-def chosen(probe: Probe, count: int) -> list[Features]:
-    """At most ``count`` test examples drawn by the probe's seed alone, so that every artifact is timed on the same."""
+def places(probe: Probe, count: int) -> list[int]:
+    """Places of at most ``count`` test examples drawn by the probe's seed alone, so that every artifact is timed on the
+    same."""
     total = len(probe.features)
-    places = np.random.default_rng(probe.seed).choice(total, size=min(count, total), replace=False)
-    return [probe.features[i] for i in sorted(places)]
+    return sorted(np.random.default_rng(probe.seed).choice(total, size=min(count, total), replace=False).tolist())
+
+
+def chosen(probe: Probe, count: int) -> list[Features]:
+    """The features of the test examples at ``places``."""
+    return [probe.features[i] for i in places(probe, count)]

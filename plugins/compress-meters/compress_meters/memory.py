@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,31 +9,38 @@ from typing import Any, ClassVar
 from compress.measurement import Measurement, absent
 from compress.meter import Meter, Probe, Sample
 from compress.predict import length_batches
+from compress_meters import gpu
 from compress_meters.conditions import NO_TEST_ROWS, conditions
 
 BATCH = 32
 STATUS = Path("/proc/self/status")
+BY_PHASE = "GPU bytes by phase"
 
 
 class Memory(Meter):
-    """Peak resident bytes of the process above what it held before the model was loaded, and on a GPU the peak of the
-    bytes that torch allocated. Comes before the meters that keep answers and timings."""
+    """Peak resident bytes of the process above what it held before the model was loaded; on a GPU the peaks of the bytes
+    that torch allocated and reserved, in loading and in inference apart, and the process's bytes by the driver's count.
+    Comes before the meters that keep answers and timings."""
 
     name: ClassVar[str] = "memory"
     summary: ClassVar[str] = "Peak memory of loading the model and running a batch of the longest examples"
     order: ClassVar[int] = 20
 
     def sample(self, probe: Probe) -> Sample:
-        """``host`` and ``gpu`` bytes, or ``host_absent`` and ``gpu_absent`` with the reason."""
+        """``host`` and ``process`` bytes and the ``gpu``'s by phase, each or ``..._absent`` with the reason."""
         if not probe.features:
-            return {"host_absent": NO_TEST_ROWS, "gpu_absent": NO_TEST_ROWS}
+            return {f"{key}_absent": NO_TEST_ROWS for key in ("host", "gpu", "process")}
+        gpu.note_load(probe)
         longest = [probe.features[i] for i in length_batches(probe.task, probe.features, BATCH)[0]]
         probe.session.run(probe.task.collate(longest, probe.processor))
-        return {**_host(probe), **_gpu(probe), "conditions": conditions(probe, longest, len(longest))}
+        return {**_host(probe), **_gpu(probe), **gpu.process_bytes(probe),
+                "conditions": conditions(probe, longest, len(longest))}
 
     def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
-        """``memory`` and ``memory_gpu``, each with its reason where it is absent."""
-        return [_measurement(samples[0], "memory", "host", "memory"), _measurement(samples[0], "memory_gpu", "gpu", "")]
+        """``memory``, ``memory_gpu`` (the highest of the phases) and ``memory_gpu_process``, each with its reason where it
+        is absent."""
+        return [_measurement(samples[0], "memory", "host", "memory"), _phases(samples[0]),
+                _measurement(samples[0], "memory_gpu_process", "process", "")]
 
 
 def _host(probe: Probe) -> dict[str, Any]:
@@ -45,12 +51,16 @@ def _host(probe: Probe) -> dict[str, Any]:
 
 
 def _gpu(probe: Probe) -> dict[str, Any]:
-    if probe.placement.device != "cuda":
-        return {"gpu_absent": f"the model ran on the {probe.placement.device}"}
-    torch = sys.modules.get("torch")
-    if torch is None:
-        return {"gpu_absent": f"the {probe.engine} engine does not say what it allocated"}
-    return {"gpu": torch.cuda.max_memory_allocated()}
+    why = gpu.why_not(probe)
+    return {"gpu_absent": why} if why else {"gpu": {"load": gpu.load_peaks(probe), "inference": gpu.peaks()}}
+
+
+def _phases(sample: Sample) -> Measurement:
+    if "gpu" not in sample:
+        return absent("memory_gpu", "bytes", "lower", sample["gpu_absent"])
+    return Measurement("memory_gpu", max(p["allocated"] for p in sample["gpu"].values()), "bytes", "lower", n=1,
+                       conditions={**sample["conditions"], "counted": "allocated by torch"},
+                       detail={"tables": {BY_PHASE: sample["gpu"]}})
 
 
 def _measurement(sample: Sample, name: str, key: str, title: str) -> Measurement:

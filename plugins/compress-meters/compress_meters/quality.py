@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+
 from compress.measurement import Direction, Measurement, absent
 from compress.meter import Meter, Probe, Sample
 from compress.predict import predict
 from compress.task import Prediction
-from compress_meters import bootstrap
+from compress_meters import bootstrap, decisions, paired
+from compress_meters.calibration import NAME as CALIBRATION
+from compress_meters.calibration import calibration
 from compress_meters.conditions import NO_TEST_ROWS, conditions
+from compress_meters.slices import Table, by_length
 
 BATCH = 32
 
 
 class Quality(Meter):
     """The task's headline as ``quality`` with a 95 % bootstrap interval where the task's score can be resampled, its
-    other metrics under their names. The sample holds each example's answer under its row's id, in row order."""
+    other metrics under their names, ``calibration_error``, and what changed against another artifact (``paired``).
+
+    The sample holds each example's answer under its row's id, in row order, and what comparisons need without the task:
+    the headline of each resample and the decisions."""
 
     name: ClassVar[str] = "quality"
     summary: ClassVar[str] = "The task's score of the whole test split"
@@ -25,40 +33,69 @@ class Quality(Meter):
     order: ClassVar[int] = 50
 
     def sample(self, probe: Probe) -> Sample:
-        """``predictions``, ``metrics``, ``per_class``, ``counts`` of each example and ``interval`` of the headline."""
+        """``predictions``, ``metrics``, ``per_class``, ``by_length``, ``counts`` of each example, the headline of each
+        resample (``resampled``) and ``decisions``."""
         if not probe.rows:
             return {"absent": NO_TEST_ROWS}
-        task = probe.task
+        task, rows, labels = probe.task, probe.rows, probe.labels
         answers = predict(probe.session, task, probe.processor, probe.features, BATCH)
-        scored = task.score(answers, probe.rows, probe.labels)
-        counts, interval = _resampled(probe, answers)
+        scored, counts = task.score(answers, rows, labels), task.resample(answers, rows, labels)
         return {
-            "predictions": [{**answer, "id": row["id"]} for answer, row in zip(answers, probe.rows, strict=True)],
+            "predictions": [{**answer, "id": row["id"]} for answer, row in zip(answers, rows, strict=True)],
             "metrics": {n: float(v) for n, v in scored.metrics.items()},
             "per_class": {label: dict(values) for label, values in scored.per_class.items()},
-            "counts": counts, "interval": interval, "headline": task.headline,
-            "direction": "higher" if task.higher_is_better else "lower",
+            "by_length": _by_length(probe, answers, counts),
+            "counts": None if counts is None else counts.tolist(), "resampled": _resampled(probe, counts),
+            "decisions": decisions.keep(task.decisions(a, r, labels) for a, r in zip(answers, rows, strict=True)),
+            "headline": task.headline, "direction": "higher" if task.higher_is_better else "lower",
+            "directions": dict(task.directions), "seed": probe.seed,
             "conditions": {**conditions(probe, probe.features, BATCH), "split": "test", "metric": task.headline},
         }
 
     def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
-        """``quality``, and each other metric of the score."""
+        """``quality``, each other metric of the score, and ``calibration_error``."""
         sample = samples[0]
         if "absent" in sample:
-            return [absent("quality", "", "neither", sample["absent"], "quality")]
-        headline, direction = sample["headline"], sample["direction"]
-        low, high = sample["interval"] or (None, None)
-        quality = _measurement(sample, headline, "quality", direction, low=low, high=high, title=headline,
-                               detail={"per_class": sample["per_class"]})
-        # Only of the headline does the task say which way it points.
-        return [quality, *(_measurement(sample, n, n, "neither") for n in sample["metrics"] if n != headline)]
+            return [absent("quality", "", "neither", sample["absent"], "quality"),
+                    absent(CALIBRATION, "", "lower", sample["absent"])]
+        others = [_measurement(sample, n, n, sample["directions"].get(n, "neither")) for n in sample["metrics"]
+                  if n != sample["headline"]]
+        return [_headline(sample), *others, calibration(sample["decisions"], sample["conditions"])]
+
+    def compare(self, samples: Sequence[Sample], others: Sequence[Sample]) -> list[Measurement]:
+        """``quality_difference``, ``quality_kept`` and ``flips``."""
+        return paired.compare(samples[0], others[0])
 
 
-def _resampled(probe: Probe, answers: list[Prediction]) -> tuple[list[list[float]] | None, list[float] | None]:
-    counts = probe.task.resample(answers, probe.rows, probe.labels)
+def _headline(sample: Sample) -> Measurement:
+    """``quality`` with its intervals and its tables by class and by length."""
+    direction: Direction = sample["direction"]
+    low = high = worst = None
+    if sample["resampled"] is not None:
+        values = decisions.read(sample["resampled"])
+        (low, high), worst = bootstrap.interval(values), bootstrap.worst(values, direction)
+    tables = {"by class": sample["per_class"], "by length in tokens": sample["by_length"]}
+    return _measurement(sample, sample["headline"], "quality", direction, low=low, high=high, worst=worst,
+                        title=sample["headline"], detail={"tables": {title: t for title, t in tables.items() if t}})
+
+
+def _by_length(probe: Probe, answers: Sequence[Prediction], counts: np.ndarray | None) -> Table:
+    task = probe.task
+
+    def score(places: np.ndarray) -> float:
+        if counts is not None:
+            return float(task.headline_of(counts[places].sum(axis=0)))
+        part = task.score([answers[i] for i in places], [probe.rows[i] for i in places], probe.labels)
+        return float(part.metrics[task.headline])
+
+    return by_length([task.length(f) for f in probe.features], score, task.headline)
+
+
+def _resampled(probe: Probe, counts: np.ndarray | None) -> str | None:
     if counts is None:
-        return None, None
-    return counts.tolist(), list(bootstrap.of_counts(counts, probe.task.headline_of, probe.seed))
+        return None
+    values = bootstrap.resampled(counts, probe.task.headline_of, probe.seed)
+    return decisions.written(values.round(9).tolist())
 
 
 def _measurement(sample: Sample, metric: str, name: str, direction: Direction, **more: Any) -> Measurement:

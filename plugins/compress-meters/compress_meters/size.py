@@ -1,4 +1,4 @@
-"""``size``: what the artifact takes on disk, its parameters, and how long it took to load."""
+"""``size``: what the artifact takes on disk, and its parameters."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import ClassVar
 from compress.measurement import Measurement, absent
 from compress.meter import Meter, Probe, Sample
 
+BY_FILE = "bytes by file"
+
 
 class Size(Meter):
-    """Bytes of all files but the manifest; parameters of the float model; seconds to open it in its engine."""
+    """Bytes of all files but the manifest, in all and by file; parameters of the float model."""
 
     name: ClassVar[str] = "size"
-    summary: ClassVar[str] = "Bytes on disk, parameters, seconds to load"
+    summary: ClassVar[str] = "Bytes on disk, and parameters"
     order: ClassVar[int] = 10
 
     def sample(self, probe: Probe) -> Sample:
-        """``bytes``, ``parameters`` (None where the manifest does not say) and ``load_seconds``."""
+        """``files``, their bytes by name, and ``parameters`` (None where the manifest does not say)."""
         folder, manifest = probe.artifact.folder, probe.artifact.manifest
-        return {"bytes": sum((folder / name).stat().st_size for name in manifest.files), "files": len(manifest.files),
-                "parameters": manifest.parameters, "load_seconds": probe.load_seconds,
-                "engine": {"engine": probe.engine, "device": probe.placement.device, "threads": probe.placement.threads}}
+        return {"files": {name: (folder / name).stat().st_size for name in sorted(manifest.files)},
+                "parameters": manifest.parameters}
 
     def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
-        """``size``, ``parameters`` and ``load_seconds``."""
-        sample = samples[0]
-        return [
-            Measurement("size", sample["bytes"], "bytes", "lower", n=1, conditions={"files": sample["files"]}, title="size"),
-            _parameters(sample["parameters"]),
-            Measurement("load_seconds", sample["load_seconds"], "s", "lower", n=1, conditions=sample["engine"]),
-        ]
+        """``size`` and ``parameters``."""
+        files = samples[0]["files"]
+        table = {BY_FILE: {name: {"bytes": size} for name, size in files.items()}}
+        size = Measurement("size", sum(files.values()), "bytes", "lower", n=1, conditions={"files": len(files)},
+                           title="size", detail={"tables": table})
+        return [size, _parameters(samples[0]["parameters"])]
 
 
 def _parameters(count: int | None) -> Measurement:

@@ -1,148 +1,120 @@
-"""``latency`` and ``throughput``: what is timed is the model alone, from padded arrays to arrays on the host.
+"""What meters of time share: a sample is one round over the same calls, taken in turns with other artifacts.
 
-Tokenization is left out, because every engine shares it. The examples are real ones at their true lengths: padding all
-to one length flatters whatever is bad at short inputs. Ratios come from rounds that took turns with another artifact's.
+The examples are real ones at their true lengths: padding all to one length flatters whatever is bad at short inputs. What is
+timed runs from arrays to arrays on the host; tokenization is left out where a meter does not say otherwise, because every
+engine shares it.
 """
 
 from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 
-from compress.engine import Session
 from compress.measurement import Measurement, absent
-from compress.meter import Effort, Meter, Probe, Rounds, Sample
-from compress.predict import length_batches
+from compress.meter import Meter, Probe, Sample
 from compress.task import Batch
-from compress_meters import bootstrap
-from compress_meters.conditions import NO_TEST_ROWS, chosen, conditions
+from compress_meters import rounds
+from compress_meters.conditions import NO_TEST_ROWS
+from compress_meters.rounds import Spread
+
+Call = Callable[[], int]
+"""Runs something; the nanoseconds that it took come back."""
+
+_SETTLE_SECONDS = 0.02
 
 
-class _Timing(Meter):
-    """A meter whose sample is one round over the same ``examples`` test examples in batches of ``batch``."""
+class Timing(Meter):
+    """A meter whose sample is the nanoseconds of each call of one round. ``absences`` are (name, unit, direction, title) of
+    its measurements; ``ratio`` is the name of its comparison."""
 
     takes_turns: ClassVar[bool] = True
-    examples: ClassVar[int]
-    batch: ClassVar[int]
+    absences: ClassVar[Sequence[tuple[str, str, Any, str]]]
+    ratio: ClassVar[str]
+
+    @abstractmethod
+    def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
+        """The calls of a round, and the conditions that every number of them states."""
+
+    @abstractmethod
+    def measurements(self, times: np.ndarray, stated: Mapping[str, Any]) -> list[Measurement]:
+        """Measurements from nanoseconds [rounds, calls]."""
 
     def prepare(self, probe: Probe) -> None:
-        """Collate the examples and run a whole round, so that each shape was seen and memory is there."""
-        if not probe.features:
-            return
-        features = chosen(probe, self.examples)
-        places = length_batches(probe.task, features, self.batch) if self.batch > 1 else [[i] for i in range(len(features))]
-        batches = [probe.task.collate([features[i] for i in batch], probe.processor) for batch in places]
-        probe.state[self.name] = (batches, conditions(probe, features, self.batch))
-        _round(probe.session, batches)
+        """Make the calls and run a whole round, so that each shape was seen and memory is there."""
+        if probe.features:
+            probe.state[self.name] = self.calls(probe)
+            for call in probe.state[self.name][0]:
+                call()
 
     def sample(self, probe: Probe) -> Sample:
-        """Nanoseconds of each batch of one round."""
+        """Nanoseconds of each call of one round, after calls that are not timed: the other side's turn left the caches
+        and the other process's threads as they were."""
         if not probe.features:
             return {"absent": NO_TEST_ROWS}
-        batches, stated = probe.state[self.name]
-        return {"nanoseconds": _round(probe.session, batches), "conditions": stated}
-
-    @abstractmethod
-    def measurements(self, times: np.ndarray, stated: Mapping[str, int]) -> list[Measurement]:
-        """Measurements from nanoseconds [rounds, batches]."""
-
-    @abstractmethod
-    def absences(self, why: str) -> list[Measurement]:
-        """The measurements, absent."""
+        calls, stated = probe.state[self.name]
+        start = time.perf_counter()
+        while time.perf_counter() - start < _SETTLE_SECONDS:
+            calls[0]()
+        return {"nanoseconds": [call() for call in calls], "conditions": dict(stated)}
 
     def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
         """Measurements from all rounds, or their absence."""
         if "absent" in samples[0]:
-            return self.absences(samples[0]["absent"])
-        return self.measurements(_times(samples), samples[0]["conditions"])
-
-
-class Latency(_Timing):
-    """Milliseconds for one example at batch 1: the median and the 95th percentile of all timings."""
-
-    name: ClassVar[str] = "latency"
-    summary: ClassVar[str] = "Milliseconds for one example at batch 1, tokenization excluded"
-    order: ClassVar[int] = 30
-    examples: ClassVar[int] = 64
-    batch: ClassVar[int] = 1
-
-    def rounds(self, effort: Effort) -> Rounds:
-        """Ten rounds or more, until the ratios are narrow."""
-        return {"quick": Rounds(5, 5), "standard": Rounds(10, 40), "thorough": Rounds(20, 80)}[effort]
-
-    def measurements(self, times: np.ndarray, stated: Mapping[str, int]) -> list[Measurement]:
-        """``latency_p50`` and ``latency_p95`` in ms."""
-        milliseconds = times / 1e6
-        return [self._percentile(milliseconds, level, stated, title) for level, title in ((50, "latency"), (95, ""))]
-
-    def absences(self, why: str) -> list[Measurement]:
-        """Both percentiles, absent."""
-        return [absent("latency_p50", "ms", "lower", why, "latency"), absent("latency_p95", "ms", "lower", why)]
+            return [absent(name, unit, direction, samples[0]["absent"], title)
+                    for name, unit, direction, title in self.absences]
+        return self.measurements(times_of(samples), {**samples[0]["conditions"], "rounds": len(samples)})
 
     def compare(self, samples: Sequence[Sample], others: Sequence[Sample]) -> list[Measurement]:
-        """``speedup``: how many times faster than the other artifact, round beside round."""
-        return _ratio("speedup", samples, others)
+        """How many times faster than the other, both sides' rounds taken in turns."""
+        if "absent" in samples[0] or "absent" in others[0]:
+            return [absent(self.ratio, "x", "higher", NO_TEST_ROWS)]
+        stated = {**samples[0]["conditions"], "other": others[0]["conditions"], "rounds": len(samples)}
+        return [self.compared(times_of(samples), times_of(others), stated)]
 
-    def _percentile(self, times: np.ndarray, level: int, stated: Mapping[str, int], title: str) -> Measurement:
-        low, high = bootstrap.of_rounds_and_examples(times, lambda t: np.percentile(t, level))
-        return Measurement(f"latency_p{level}", float(np.percentile(times, level)), "ms", "lower", low, high, times.size,
-                           {**stated, "rounds": len(times)}, title=title)
+    def compared(self, own: np.ndarray, other: np.ndarray, stated: Mapping[str, Any]) -> Measurement:
+        """The ratio of two sides' nanoseconds [rounds, calls]."""
+        return measurement(self.ratio, rounds.ratio(other, own), "x", "higher", len(own), stated)
 
-
-class Throughput(_Timing):
-    """Examples in a second at batch 32, batches made by length: the median of the rounds."""
-
-    name: ClassVar[str] = "throughput"
-    summary: ClassVar[str] = "Examples in a second at batch 32, tokenization excluded"
-    order: ClassVar[int] = 40
-    examples: ClassVar[int] = 256
-    batch: ClassVar[int] = 32
-
-    def rounds(self, effort: Effort) -> Rounds:
-        """Five rounds or more, until the ratios are narrow."""
-        return {"quick": Rounds(3, 3), "standard": Rounds(5, 10), "thorough": Rounds(10, 20)}[effort]
-
-    def measurements(self, times: np.ndarray, stated: Mapping[str, int]) -> list[Measurement]:
-        """``throughput`` in examples/s."""
-        rates = stated["examples"] / (times.sum(axis=1) / 1e9)
-        low, high = bootstrap.of_median(rates)
-        return [Measurement("throughput", float(np.median(rates)), "examples/s", "higher", low, high, len(rates),
-                            {**stated, "rounds": len(rates)}, title="throughput")]
-
-    def absences(self, why: str) -> list[Measurement]:
-        """The rate, absent."""
-        return [absent("throughput", "examples/s", "higher", why, "throughput")]
-
-    def compare(self, samples: Sequence[Sample], others: Sequence[Sample]) -> list[Measurement]:
-        """``throughput_speedup``: how many times more examples than the other artifact, round beside round."""
-        return _ratio("throughput_speedup", samples, others)
+    def half_width(self, samples: Sequence[Sample], others: Sequence[Sample]) -> float:
+        """Of the ratio's interval."""
+        if "absent" in samples[0] or "absent" in others[0]:
+            return 0.0
+        return rounds.ratio(times_of(others), times_of(samples)).half_width
 
 
-def _round(session: Session, batches: Sequence[Batch]) -> list[int]:
-    """Nanoseconds that each batch took."""
-    taken = []
-    for batch in batches:
-        start = time.perf_counter_ns()
-        session.run(batch)
-        taken.append(time.perf_counter_ns() - start)
-    return taken
-
-
-def _times(samples: Sequence[Sample]) -> np.ndarray:
-    """Nanoseconds [rounds, batches]."""
+def times_of(samples: Sequence[Sample]) -> np.ndarray:
+    """Nanoseconds [rounds, calls]."""
     return np.array([s["nanoseconds"] for s in samples], dtype=np.float64)
 
 
-def _ratio(name: str, samples: Sequence[Sample], others: Sequence[Sample]) -> list[Measurement]:
-    """The other's total time over this one's, in each round; the median of the rounds, which one disturbed round does not
-    move, with an interval that keeps the two of a round together."""
-    if "absent" in samples[0] or "absent" in others[0]:
-        return [absent(name, "x", "higher", NO_TEST_ROWS)]
-    ratios = _times(others).sum(axis=1) / _times(samples).sum(axis=1)
-    low, high = bootstrap.of_median(ratios)
-    return [Measurement(name, float(np.median(ratios)), "x", "higher", low, high, len(ratios),
-                        {**samples[0]["conditions"], "other": others[0]["conditions"], "rounds": len(ratios)})]
+def measurement(name: str, spread: Spread, unit: str, direction: Any, n: int, stated: Mapping[str, Any], title: str = "",
+                detail: Mapping[str, Any] | None = None) -> Measurement:
+    """A measurement of a spread; its worst end is the one that lies on the bad side."""
+    worst = spread.highest if direction == "lower" else spread.lowest
+    return Measurement(name, spread.value, unit, direction, spread.low, spread.high, n, dict(stated), title=title,
+                       detail=detail or {}, worst=worst)
+
+
+def on_the_clock(run: Callable[[], object]) -> Call:
+    """A call timed by the host's clock."""
+
+    def call() -> int:
+        start = time.perf_counter_ns()
+        run()
+        return time.perf_counter_ns() - start
+
+    return call
+
+
+def of_model(probe: Probe, batch: Batch) -> Call:
+    """A call of the model on a batch: timed by the device's own events on a GPU whose session offers them, else by the
+    host's clock, from arrays to arrays."""
+    elapsed = getattr(probe.session, "elapsed", None) if probe.placement.device == "cuda" else None
+    if elapsed is None:
+        return on_the_clock(partial(probe.session.run, batch))
+    return lambda: round(elapsed(batch) * 1e6)

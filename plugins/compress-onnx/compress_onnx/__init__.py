@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
 from compress import hookimpl
@@ -106,18 +109,27 @@ class OnnxRuntimeEngine(Engine):
         Raises EnvironmentFailure where ONNX Runtime cannot use the device."""
         from compress_onnx.session import OnnxSession
 
-        file = INT8_FILE if artifact.traits.precision == "int8" else FLOAT_FILE
-        return OnnxSession(artifact.folder / file, placement)
+        return OnnxSession(_model_file(artifact), placement)
 
     def start(self) -> None:
         """Import ONNX Runtime."""
         import compress_onnx.session  # noqa: F401
+
+    def weights(self, artifact: Artifact) -> Iterator[tuple[str, np.ndarray]]:
+        """Name and values of every initializer of the artifact's ONNX file, those beside it included. No torch."""
+        from compress_onnx.weights import initializers
+
+        return initializers(_model_file(artifact))
 
     def devices(self) -> tuple[str, ...]:
         """``cuda`` first where ONNX Runtime was built for it, then ``cpu``. Imports ONNX Runtime."""
         from compress_onnx.session import devices
 
         return devices()
+
+
+def _model_file(artifact: Artifact) -> Path:
+    return artifact.folder / (INT8_FILE if artifact.traits.precision == "int8" else FLOAT_FILE)
 
 
 def _source(context: Context[Any]) -> Artifact:

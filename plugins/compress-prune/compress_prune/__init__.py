@@ -33,6 +33,10 @@ class StructuredOptions(Options):
         default=None, description="Training after the cut, with the options of a fine-tuning; none: no training.")
 
 
+_LEAST = 0.01
+"""A smaller share is not worth a try: of most layers it rounds to nothing."""
+
+
 class StructuredPruning(Stage[StructuredOptions]):
     """Removes the units that the training loss depends on least, and stores the smaller tensors."""
 
@@ -61,11 +65,24 @@ class StructuredPruning(Stage[StructuredOptions]):
         wrong, hint = _layers_mistake(options.layers), "give how many from 1, or their indices from 0 such as [0, 2, 4]"
         return [("layers", wrong, hint)] if wrong else []
 
+    @classmethod
+    def back_off(cls, options: StructuredOptions) -> StructuredOptions | None:
+        """Half of the feed-forward and head shares, none of what is nearly nothing; None where no share is left to halve.
+
+        ``layers`` stays as it is, for the options do not say how many the model has."""
+        less = {name: _half(share) for name in ("feed_forward", "heads") if (share := getattr(options, name)) is not None}
+        still_cuts = options.layers is not None or any(less.values())
+        return options.model_copy(update=less) if less and still_cuts else None
+
     def apply(self, context: Context[StructuredOptions]) -> Made:
         """The pruned model, with its tokenizer, in ``context.output``."""
         from compress_prune.structured import prune
 
         return prune(context)
+
+
+def _half(share: float) -> float | None:
+    return share / 2 if share / 2 >= _LEAST else None
 
 
 def _layers_mistake(layers: int | list[int] | None) -> str:

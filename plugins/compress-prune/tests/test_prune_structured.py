@@ -318,3 +318,32 @@ def test_the_plan_takes_the_shape_for_free_when_heads_are_cut():
     assert StructuredPruning.produces(traits, StructuredOptions(feed_forward=0.5, layers=3), "t").shape == "stock"
     assert [stage.name for stage in compress_stages()] == ["prune.structured"]
     assert all(f.description for f in StructuredOptions.model_fields.values())
+
+
+def tried(**options: Any) -> list[dict[str, Any]]:
+    """What is removed in each further try."""
+    found, less = [], StructuredPruning.back_off(StructuredOptions(**options))
+    while less is not None and len(found) < 20:
+        found.append({name: getattr(less, name) for name in ("layers", "feed_forward", "heads")})
+        less = StructuredPruning.back_off(less)
+    return found
+
+
+def test_each_further_try_removes_half_until_next_to_nothing_is_removed() -> None:
+    assert [t["feed_forward"] for t in tried(feed_forward=0.5)] == [0.25, 0.125, 0.0625, 0.03125, 0.015625]
+    assert [(t["feed_forward"], t["heads"]) for t in tried(feed_forward=0.08, heads=0.02)] == [
+        (0.04, 0.01), (0.02, None), (0.01, None)]
+
+
+def test_a_further_try_keeps_the_other_options_and_is_one_that_a_recipe_could_hold() -> None:
+    options = StructuredOptions(layers=[0, 2], heads=0.03, importance_examples=7)
+    half = StructuredPruning.back_off(options)
+    assert half == StructuredOptions(layers=[0, 2], heads=0.015, importance_examples=7)
+    assert StructuredOptions.model_validate(half.model_dump(mode="json")) == half and not StructuredPruning.check(half)
+    layers_alone = StructuredPruning.back_off(half)
+    assert (layers_alone.layers, layers_alone.heads) == ([0, 2], None)
+
+
+def test_where_layers_alone_go_there_is_no_less() -> None:
+    assert StructuredPruning.back_off(StructuredOptions(layers=1)) is None
+    assert StructuredPruning.back_off(StructuredOptions(layers=[0, 2])) is None

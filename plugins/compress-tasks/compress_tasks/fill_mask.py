@@ -16,9 +16,10 @@ from tokenizers import Encoding
 
 from compress.errors import UsageError
 from compress.processor import TextProcessor
-from compress.task import IGNORED, Batch, Column, Features, Prediction, Quality, Row, Task, TaskOptions
+from compress.task import IGNORED, Batch, Column, Decision, Features, Prediction, Quality, Row, Task, TaskOptions
 from compress_tasks import statistics
 from compress_tasks.cells import read_text, requested
+from compress_tasks.confidence import likeliest
 from compress_tasks.padding import model_inputs, pad
 
 MASK = "[MASK]"
@@ -45,6 +46,7 @@ class FillMask(Task[FillMaskOptions]):
     heads = ("ForMaskedLM",)
     columns = (Column("text", "Plain text; a row is an example."),)
     headline = "accuracy"
+    directions = {"loss": "lower", "perplexity": "lower"}
     Options = FillMaskOptions
 
     def labels(self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None) -> list[str]:
@@ -83,8 +85,10 @@ class FillMask(Task[FillMaskOptions]):
         return batch
 
     def predictions(self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]) -> list[Prediction]:
-        """``correct``, ``masked`` and ``nll`` (summed over the masked tokens, nats) of each example; for a request
-        ``top``: the five likeliest ``{token, id, score}`` at each mask."""
+        """``correct``, ``masked`` and ``nll`` (summed over the masked tokens, nats) of each example, and for each masked
+        token its id, the id answered and the probability of that: ``wanted``, ``answers``, ``confidence``.
+
+        For a request ``top``: the five likeliest ``{token, id, score}`` at each mask."""
         logits = outputs["logits"]  # [batch, length, vocabulary]
         return [_top(row[f["masks"]], f) if "masks" in f else self._counted(row, f)
                 for row, f in zip(logits, batch, strict=True)]
@@ -102,6 +106,11 @@ class FillMask(Task[FillMaskOptions]):
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         """Accuracy for summed counts [..., 2] -> [...]."""
         return statistics.ratio(counts)
+
+    def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
+        """One for each masked token, in the order of the draw; a token's id is its class."""
+        asked = zip(prediction["answers"], prediction["wanted"], prediction["confidence"], strict=True)
+        return [Decision(answer, answer == wanted, str(wanted), share) for answer, wanted, share in asked]
 
     def request(self, texts: Sequence[str]) -> list[Row]:
         """Rows whose masks are to be filled; the texts hold the tokenizer's mask token or ``[MASK]``."""
@@ -124,7 +133,9 @@ class FillMask(Task[FillMaskOptions]):
         wanted = np.array(features["input_ids"], dtype=np.int64)[positions]
         asked = logits[positions]  # [masked, vocabulary]
         nll = -_log_softmax(asked)[np.arange(len(wanted)), wanted]
-        return {"correct": int((asked.argmax(axis=-1) == wanted).sum()), "masked": len(wanted), "nll": float(nll.sum())}
+        answers, confidence = likeliest(asked)
+        return {"correct": int((answers == wanted).sum()), "masked": len(wanted), "nll": float(nll.sum()),
+                "answers": answers.tolist(), "wanted": wanted.tolist(), "confidence": confidence.tolist()}
 
 
 def _own_generator(features: Features) -> np.random.Generator:

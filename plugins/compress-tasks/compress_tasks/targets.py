@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from compress.task import Prediction, Quality, Row, RowError
+from compress.task import Decision, Prediction, Quality, Row, RowError
 from compress_tasks import statistics
 from compress_tasks.cells import distinct_names, label_index, label_name, names_by_split
+from compress_tasks.confidence import DIGITS
 
 
 class Target(ABC):
@@ -31,7 +32,7 @@ class Target(ABC):
 
     @abstractmethod
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
-        """Answers for logits [batch, labels]; the key ``score`` or ``scores`` holds probabilities."""
+        """Answers for logits [batch, labels]; the keys ``score``, ``scores`` and ``probabilities`` hold probabilities."""
 
     @abstractmethod
     def score(self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]) -> Quality:
@@ -44,6 +45,10 @@ class Target(ABC):
     @abstractmethod
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         """The headline metric for summed counts [..., k] -> [...]."""
+
+    @abstractmethod
+    def decisions(self, prediction: Prediction, reference: Any, labels: Sequence[str]) -> list[Decision]:
+        """What one answer decides."""
 
     @abstractmethod
     def present(self, prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
@@ -79,6 +84,11 @@ class SingleLabel(Target):
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         return statistics.ratio(counts)
 
+    def decisions(self, prediction: Prediction, reference: Any, labels: Sequence[str]) -> list[Decision]:
+        """One: the label, by name."""
+        answer = prediction["label"]
+        return [Decision(labels[answer], answer == reference, labels[reference], prediction["score"])]
+
     def present(self, prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
         return {"label": labels[prediction["label"]], "score": prediction["score"]}
 
@@ -105,7 +115,8 @@ class MultiLabel(Target):
         # In float64 exp stays finite up to 709; float32 would overflow at 89 and warn.
         shares = 1.0 / (1.0 + np.exp(-np.clip(logits.astype(np.float64), -500, 500)))
         chosen = [np.flatnonzero(row > 0).tolist() for row in logits]
-        return [{"labels": some, "scores": row[some].tolist()} for some, row in zip(chosen, shares, strict=True)]
+        return [{"labels": some, "scores": row[some].tolist(), "probabilities": row.round(DIGITS).tolist()}
+                for some, row in zip(chosen, shares, strict=True)]
 
     def score(self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]) -> Quality:
         from compress_tasks.metrics import MultiLabelMetric, quality
@@ -119,6 +130,13 @@ class MultiLabel(Target):
 
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         return statistics.f1_of_labels(counts)
+
+    def decisions(self, prediction: Prediction, reference: Any, labels: Sequence[str]) -> list[Decision]:
+        """One for each label: 1 where it is answered, with the probability of that or, of a 0, of its absence."""
+        answers = [int(i in prediction["labels"]) for i in range(len(labels))]
+        shares = [p if answer else 1.0 - p for answer, p in zip(answers, prediction["probabilities"], strict=True)]
+        return [Decision(answer, answer == truth, name, share)
+                for answer, truth, name, share in zip(answers, reference, labels, shares, strict=True)]
 
     def present(self, prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
         pairs = zip(prediction["labels"], prediction["scores"], strict=True)
@@ -162,6 +180,10 @@ class Regression(Target):
 
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         return statistics.pearson(counts)
+
+    def decisions(self, prediction: Prediction, reference: Any, labels: Sequence[str]) -> list[Decision]:
+        """None: a number is never the same twice."""
+        return []
 
     def present(self, prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
         return {"value": prediction["value"]}

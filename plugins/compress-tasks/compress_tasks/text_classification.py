@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from compress.processor import TextProcessor
-from compress.task import Batch, Column, Features, Prediction, Quality, Row, Task, TaskOptions
+from compress.task import Batch, Column, Decision, Features, Prediction, Quality, Row, Task, TaskOptions
 from compress_tasks.cells import read_text, requested
 from compress_tasks.padding import model_inputs, pad
 from compress_tasks.targets import TARGETS
@@ -37,6 +37,9 @@ class TextClassification(Task[TextClassificationOptions]):
         Column("label", "The label's name or index; several of them or a number, according to `kind`."),
     )
     headline = "accuracy"
+    directions = {"f1_macro": "higher", "precision_macro": "higher", "recall_macro": "higher",
+                  "matthews_correlation": "higher", "exact_match": "higher", "spearman": "higher",
+                  "mean_absolute_error": "lower", "root_mean_squared_error": "lower"}
     Options = TextClassificationOptions
 
     def __init__(self, options: TextClassificationOptions) -> None:
@@ -76,7 +79,8 @@ class TextClassification(Task[TextClassificationOptions]):
         return batch
 
     def predictions(self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]) -> list[Prediction]:
-        """``label`` and ``score``; ``labels`` and ``scores``; or ``value``: according to ``kind``."""
+        """``label`` and ``score``; ``labels``, their ``scores`` and the ``probabilities`` of all; or ``value``: according
+        to ``kind``."""
         return self.target.predictions(outputs["logits"])
 
     def score(self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]) -> Quality:
@@ -90,6 +94,10 @@ class TextClassification(Task[TextClassificationOptions]):
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         """Accuracy, micro F1 or Pearson's correlation for summed counts [..., k] -> [...]."""
         return self.target.headline_of(counts)
+
+    def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
+        """The label; a 0 or 1 for each label; none for a number."""
+        return self.target.decisions(prediction, row["label"], labels)
 
     def request(self, texts: Sequence[str]) -> list[Row]:
         """A row for each text; a tab in it separates the two texts of a pair."""

@@ -14,6 +14,7 @@ from compress.task import (
     IGNORED,
     Batch,
     Column,
+    Decision,
     Features,
     Prediction,
     Quality,
@@ -24,6 +25,7 @@ from compress.task import (
 )
 from compress_tasks import statistics
 from compress_tasks.cells import distinct_names, is_number, label_index, label_name, requested
+from compress_tasks.confidence import likeliest
 from compress_tasks.iob import OUTSIDE, check_scheme, entities, entity_type, tag_names, to_iob2
 from compress_tasks.padding import model_inputs, pad, padded
 
@@ -40,6 +42,7 @@ class TokenClassification(Task[TaskOptions]):
     heads = ("ForTokenClassification",)
     columns = (Column("tokens", "The words of a sentence, a list."), Column("tags", "A tag for each word, a list."))
     headline = "f1"
+    directions = {"precision": "higher", "recall": "higher", "accuracy": "higher"}
 
     def labels(self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None) -> list[str]:
         """As declared, with the ``B-`` or ``I-`` that a declared type lacks; else ``O`` and the pairs of the types in
@@ -80,10 +83,10 @@ class TokenClassification(Task[TaskOptions]):
         return batch
 
     def predictions(self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]) -> list[Prediction]:
-        """``tags``: one index for each word, None for a word that the model did not see."""
-        best = outputs["logits"].argmax(axis=-1)  # [batch, length]
-        return [{"tags": [None if start is None else int(row[start]) for start in f["starts"]]}
-                for row, f in zip(best, batch, strict=True)]
+        """``tags``: one index for each word, and ``confidence``, the probability of each; both None for a word that the
+        model did not see."""
+        logits = outputs["logits"]  # [batch, length, tags]
+        return [_tagged(row, f["starts"]) for row, f in zip(logits, batch, strict=True)]
 
     def score(self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]) -> Quality:
         """Entity-level precision, recall and F1, overall and for each type, and the share of words tagged right.
@@ -105,6 +108,13 @@ class TokenClassification(Task[TaskOptions]):
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         """Entity-level F1 for summed counts [..., 3] -> [...]."""
         return statistics.f1_of_entities(counts)
+
+    def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
+        """One for each word: its tag. A word that the model did not see is answered ``O``, as it is scored, and has no
+        confidence. The class is the entity's type, or ``O``."""
+        answers, truth = _names(prediction["tags"], labels), _names(row["tags"], labels)
+        return [Decision(answer, answer == tag, entity_type(tag) or OUTSIDE, share)
+                for answer, tag, share in zip(answers, truth, prediction["confidence"], strict=True)]
 
     def request(self, texts: Sequence[str]) -> list[Row]:
         """A row for each text, cut into words: a run of letters, digits and underscores is a word, and so is every
@@ -164,6 +174,13 @@ def _features(row: Row, encoding: Encoding, processor: TextProcessor) -> Feature
         tag_at = {position: row["tags"][word] for word, position in first.items()}
         features["labels"] = [tag_at.get(position, IGNORED) for position in range(len(encoding.ids))]
     return features
+
+
+def _tagged(logits: np.ndarray, starts: Sequence[int | None]) -> Prediction:
+    """The likeliest tag at each word's first piece, of ``logits`` [length, tags], and its probability."""
+    best, shares = likeliest(logits)
+    return {"tags": [None if start is None else int(best[start]) for start in starts],
+            "confidence": [None if start is None else float(shares[start]) for start in starts]}
 
 
 def _names(tags: Sequence[int | None], labels: Sequence[str]) -> list[str]:

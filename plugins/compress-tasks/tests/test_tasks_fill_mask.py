@@ -135,7 +135,7 @@ def test_texts_without_any_ordinary_token_cannot_be_scored(processor: TextProces
     batch = task().collate(features, processor)
     assert (batch["labels"] == IGNORED).all()
     predictions = task().predictions({"logits": np.zeros((*batch["labels"].shape, 9), np.float32)}, features)
-    assert predictions == [{"correct": 0, "masked": 0, "nll": 0.0}]
+    assert predictions == [{"correct": 0, "masked": 0, "nll": 0.0, "answers": [], "wanted": [], "confidence": []}]
     with pytest.raises(UsageError, match="no text has a token that can be masked"):
         task().score(predictions, [], [])
 

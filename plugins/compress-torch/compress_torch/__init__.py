@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from compress import hookimpl
 from compress.artifact import Artifact
-from compress.engine import Engine, Placement, Session
+from compress.engine import Counts, Engine, Placement, Session
 from compress.errors import EnvironmentFailure
 from compress.task import Task
 
@@ -38,6 +38,14 @@ class TorchEngine(Engine):
         """Import torch and transformers."""
         import compress.models
         import compress.sessions  # noqa: F401
+
+    def counts(self, session: Session, task: Task[Any], length: int) -> Counts | None:
+        """Parameters by part and multiply-accumulates of a float model; None for one with int8 weights, and for a session
+        that is not this engine's own."""
+        from compress.sessions import TorchSession
+        from compress_torch.anatomy import counts
+
+        return counts(session, length) if isinstance(session, TorchSession) else None
 
     def devices(self) -> tuple[str, ...]:
         """``cuda`` first where torch sees a GPU, then ``cpu``. Imports torch."""

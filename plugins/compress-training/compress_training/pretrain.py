@@ -21,7 +21,7 @@ def pretrain(context: Context[PretrainOptions]) -> Made:
     model = _model(context, processor)
     facts = fit(model, context, context.options, processor=processor)
     parameters = save_model(model, context.output)
-    processor.save(context.output)
+    processor.save(context.output, context.task.options.max_length)
     return Made(parameters=parameters, notes={**facts, "vocabulary": processor.tokenizer.get_vocab_size()})
 
 

@@ -1,0 +1,213 @@
+"""The numbers of compress beside those of independent tools on the same artifact, taken in one go.
+
+  latency     a bare loop over plain ONNX Runtime or transformers (bare.py), rounds taken in turns with the instrument's
+  f1, accuracy  seqeval and scikit-learn on the raw file in columns
+  size        du -b of every file but the manifest
+  parameters  transformers' num_parameters of a float PyTorch model
+  macs        a count by hand for BERT: 4 L d^2 + 2 L^2 d + 2 L d f for each layer, and the head
+
+  python benchmarks/agreement.py FOLDER [FOLDER ...] --data RECIPE [--set key=value ...] [--run report.json] [--rounds 20]
+FOLDER is an artifact for token classification; RECIPE says where the test split is, a file in columns. With --run, the
+numbers that a run's report has of the same artifacts stand in a column beside them. Writes
+benchmarks/results/agreement.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from compress.api import load_plan
+from compress.artifact import Artifact
+from compress.data import Prepared, prepare
+from compress.errors import CompressError, UsageError
+from compress.measurement import Measurement
+from compress.planning import Plan
+from compress.plugins import Registry, load_plugins
+from compress.supervisor import Worker, started, worker_environment
+
+METERS = ("size", "quality", "latency", "anatomy")
+OTHERS = {"f1": ("quality", "seqeval"), "accuracy": ("accuracy", "scikit-learn"), "size": ("size", "du -b"),
+          "parameters": ("parameters", "transformers"), "macs": ("macs", "by hand"),
+          "latency": ("latency_p50", "bare loop")}
+"""Quantity to (measurement, the independent tool)."""
+
+
+def main() -> None:
+    """Measure every folder both ways, print a table and write the results."""
+    given = _arguments()
+    registry = load_plugins()
+    plan = load_plan(given.data, given.set, registry)
+    run = json.loads(given.run.read_text(encoding="utf-8")) if given.run else {"steps": []}
+    with tempfile.TemporaryDirectory() as work:
+        data = _data(plan, Path(work) / "data")
+        rows = [row for folder in given.folders for row in _compared(folder, plan, data, registry, run, given.rounds)]
+    _print(rows)
+    from common import write_results
+
+    settings = {"rounds": given.rounds, "recipe": plan.name, "test_examples": len(data.rows("test"))}
+    sys.stderr.write(f"wrote {write_results('agreement', {'settings': settings, 'rows': rows})}\n")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
+    parser.add_argument("--data", required=True, metavar="RECIPE")
+    parser.add_argument("--set", action="append", default=[], metavar="key=value")
+    parser.add_argument("--run", type=Path, metavar="report.json")
+    parser.add_argument("--rounds", type=int, default=20)
+    return parser.parse_args()
+
+
+def _data(plan: Plan, folder: Path) -> Prepared:
+    if plan.task.name != "token-classification" or plan.data is None or plan.data.entry.name != "conll":
+        raise UsageError("agreement is shown for token-classification on files in columns (source: conll)")
+    folder.mkdir()
+    prepare(plan.data.make(), plan.task.make(), folder)
+    return Prepared(folder, "")
+
+
+def _compared(folder: Path, plan: Plan, data: Prepared, registry: Registry, run: Mapping[str, Any],
+              rounds: int) -> list[dict[str, Any]]:
+    """One row for each quantity that both sides have."""
+    artifact = Artifact.open(folder)
+    ours, theirs, ratio = _measured(artifact, plan, data, registry, rounds)
+    length = ours["macs"].conditions.get("length") if ours["macs"].value is not None else None
+    theirs |= {"size": _du(artifact), "macs": _macs(artifact, length) if length else None}
+    before: Mapping[str, Any] = next((s["measurements"] for s in run["steps"] if s.get("digest") == artifact.digest), {})
+    both = [q for q, (name, _) in OTHERS.items() if theirs.get(q) is not None and ours[name].value is not None]
+    rows = [_row(folder.name, q, ours[OTHERS[q][0]], theirs[q], before.get(OTHERS[q][0])) for q in both]
+    for row in rows:
+        if row["quantity"] == "latency":
+            row["ratio"] = ratio  # of rounds in turns: what the machine did meanwhile met both
+    return rows
+
+
+def _row(artifact: str, quantity: str, ours: Measurement, theirs: float,
+         before: Mapping[str, Any] | None) -> dict[str, Any]:
+    assert ours.value is not None
+    return {"artifact": artifact, "quantity": quantity, "unit": ours.unit, "compress": ours.value, "other": theirs,
+            "tool": OTHERS[quantity][1], "difference": ours.value / theirs - 1,
+            "in_run": before["value"] if before else None}
+
+
+def _measured(artifact: Artifact, plan: Plan, data: Prepared, registry: Registry,
+              rounds: int) -> tuple[dict[str, Measurement], dict[str, Any], dict[str, float]]:
+    """The instrument's measurements, the bare script's numbers, and the ratio of their times (compress / bare)."""
+    from common import paired_ratio
+
+    job = {"kind": "probe", "artifact": str(artifact.folder), "task": plan.task.as_dict(), "effort": "standard",
+           "data": {"folder": str(data.folder), "digest": ""}, "slowdown": 0.0}
+    meters = {name: registry.meters[name].cls() for name in METERS}
+    work = data.folder.parent
+    samples: dict[str, list[Any]] = {name: [] for name in METERS}
+    with started(job, work / "probe.json", work / "probe.log") as worker, _bare(artifact, plan, work) as bare:
+        worker.answer()
+        for name in ("size", "quality"):
+            samples[name] = [_sample(worker, name)]
+        theirs = _ask(bare, {"do": "score"})
+        worker.ask({"meter": "latency", "do": "prepare"})
+        _ask(bare, {"do": "prepare", "places": _places(meters["latency"], len(data.rows("test")))})
+        samples["latency"], times = _turns(worker, bare, rounds)
+        samples["anatomy"] = [_sample(worker, "anatomy")]
+        worker.ask({"do": "end"})
+    ours = {m.name: m for name, meter in meters.items() for m in meter.summarise(samples[name])}
+    own = np.array([s["nanoseconds"] for s in samples["latency"]])
+    ratio = paired_ratio(own.sum(axis=1).tolist(), times.sum(axis=1).tolist())
+    return ours, {**theirs, "latency": float(np.median(times)) / 1e6}, ratio
+
+
+def _turns(worker: Worker, bare: subprocess.Popen[str], rounds: int) -> tuple[list[Any], np.ndarray]:
+    """The instrument's samples and the bare loop's nanoseconds [rounds, examples]: A B, B A, A B, ..."""
+    ours: list[Any] = []
+    theirs: list[Any] = []
+    for turn in range(rounds):
+        sides = [lambda: ours.append(_sample(worker, "latency")), lambda: theirs.append(_ask(bare, {"do": "round"}))]
+        for take in sides if turn % 2 == 0 else reversed(sides):
+            take()
+    return ours, np.array(theirs)
+
+
+def _sample(worker: Worker, meter: str) -> Any:
+    return worker.ask({"meter": meter, "do": "sample"})["sample"]
+
+
+def _places(latency: Any, total: int) -> list[int]:
+    """The places of the examples that the latency meter draws."""
+    from compress_meters.conditions import places
+
+    return places(SimpleNamespace(features=range(total), seed=0), latency.examples)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _bare(artifact: Artifact, plan: Plan, work: Path) -> Iterator[subprocess.Popen[str]]:
+    """bare.py on the artifact, in a process with as many threads as a worker has, and a session of its own as a worker has:
+    Linux shares a busy processor between sessions, not processes (``man 7 sched``, autogroup)."""
+    assert plan.data is not None
+    test, longest = plan.data.as_dict()["options"]["test"], plan.task.as_dict()["options"]["max_length"]
+    command = [sys.executable, str(Path(__file__).parent / "bare.py"), str(artifact.folder), "--test", str(test),
+               "--max-length", str(longest)]
+    with (work / "bare.log").open("w") as log, subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=worker_environment(),
+            start_new_session=True) as bare:
+        try:
+            yield bare
+        finally:
+            bare.terminate()
+
+
+def _ask(bare: subprocess.Popen[str], message: Mapping[str, Any]) -> Any:
+    assert bare.stdin is not None and bare.stdout is not None
+    bare.stdin.write(json.dumps(message) + "\n")
+    bare.stdin.flush()
+    answer = bare.stdout.readline()
+    if not answer:
+        raise CompressError(f"{' '.join(map(str, bare.args))} ended; run it by itself to see why")  # type: ignore[arg-type]
+    return json.loads(answer)
+
+
+def _du(artifact: Artifact) -> int:
+    """What ``du -b`` says of the artifact's files; the manifest and the folders themselves are left out."""
+    files = [str(p) for p in artifact.folder.rglob("*") if p.is_file() and p.name != "compress.json"]
+    done = subprocess.run(["du", "-bc", *files], check=True, capture_output=True, text=True)
+    return int(done.stdout.splitlines()[-1].split()[0])
+
+
+def _macs(artifact: Artifact, length: int) -> int | None:
+    """Multiply-accumulates of a BERT of its config's shape with a linear head on each token, by hand; None for others."""
+    config = json.loads((artifact.folder / "config.json").read_text(encoding="utf-8"))
+    if config["model_type"] != "bert" or artifact.traits.shape != "stock":
+        return None
+    hidden, inner = config["hidden_size"], config["intermediate_size"]
+    layer = 4 * length * hidden**2 + 2 * length**2 * hidden + 2 * length * hidden * inner
+    return int(config["num_hidden_layers"] * layer + length * hidden * len(config["id2label"]))
+
+
+def _print(rows: Sequence[Mapping[str, Any]]) -> None:
+    cells = [("artifact", "quantity", "unit", "compress", "other", "tool", "difference", "in the run")]
+    cells += [(r["artifact"], r["quantity"], r["unit"], f"{r['compress']:.9g}", f"{r['other']:.9g}", r["tool"],
+               _difference(r), "" if r["in_run"] is None else f"{r['in_run']:.9g}") for r in rows]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    for row in cells:
+        sys.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
+
+
+def _difference(row: Mapping[str, Any]) -> str:
+    if "ratio" in row:
+        value, low, high = (100 * (row["ratio"][k] - 1) for k in ("value", "low", "high"))
+        return f"{value:+.2f} % ({low:+.2f} to {high:+.2f})"
+    return "none" if row["difference"] == 0 else f"{100 * row['difference']:+.3g} %"
+
+
+if __name__ == "__main__":
+    main()

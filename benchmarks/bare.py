@@ -1,0 +1,154 @@
+"""A token classifier run, timed and scored without compress: plain tokenizers, ONNX Runtime or transformers, seqeval and
+scikit-learn, on a raw file in CoNLL columns. Nothing of compress is imported here, so that agreement means something.
+
+  python benchmarks/bare.py FOLDER --test FILE [--max-length 128]
+It answers lines of JSON: {"do": "score"}, {"do": "prepare", "places": [...]} and {"do": "round"}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Encoding, Tokenizer
+
+THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
+BATCH = 32
+SETTLE_SECONDS = 0.02
+"""How long the model runs untimed before a round: another process had the caches until then."""
+
+Model = Callable[[dict[str, np.ndarray]], np.ndarray]
+
+
+def main() -> None:
+    """Answer each line of the standard input."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--test", required=True)
+    parser.add_argument("--max-length", type=int, default=128)
+    given = parser.parse_args()
+    words, tags = _read(given.test)
+    tokenizer = Tokenizer.from_file(str(given.folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(given.max_length)
+    encodings = tokenizer.encode_batch(words, is_pretokenized=True)
+    model, parameters = _open(given.folder)
+    labels = json.loads((given.folder / "config.json").read_text(encoding="utf-8"))["id2label"]
+    batches: list[dict[str, np.ndarray]] = []
+    for line in sys.stdin:
+        asked = json.loads(line)
+        if asked["do"] == "score":
+            answer: Any = {**_score(model, encodings, words, tags, labels), "parameters": parameters}
+        elif asked["do"] == "prepare":
+            batches = [_arrays([encodings[i]]) for i in asked["places"]]
+            answer = len([model(batch) for batch in batches])
+        else:
+            answer = _round(model, batches)
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+def _read(file: str) -> tuple[list[list[str]], list[list[str]]]:
+    """Words and IOB2 tags of each sentence."""
+    words: list[list[str]] = [[]]
+    tags: list[list[str]] = [[]]
+    for line in Path(file).read_text(encoding="utf-8").splitlines():
+        columns = line.split(" ")
+        if not line.strip() or columns[0] == "-DOCSTART-":
+            words.append([])
+            tags.append([])
+        else:
+            words[-1].append(columns[0])
+            tags[-1].append(columns[-1])
+    return [w for w in words if w], [_iob2(t) for t in tags if t]
+
+
+def _iob2(tags: Sequence[str]) -> list[str]:
+    """An entity's first tag becomes ``B-``: one after ``O`` or after another type."""
+    before = ["O", *tags]
+    return [f"B-{tag[2:]}" if tag[:2] == "I-" and last[2:] != tag[2:] else tag
+            for last, tag in zip(before, tags, strict=False)]
+
+
+def _open(folder: Path) -> tuple[Model, int | None]:
+    """The model as a function from arrays to logits, and the parameters that transformers counts."""
+    files = sorted((folder / "onnx").glob("*.onnx"))
+    return (_open_onnx(files[0]), None) if files else _open_torch(folder)
+
+
+def _open_onnx(file: Path) -> Model:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = THREADS, 1
+    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    names = [i.name for i in session.get_inputs()]
+    return lambda batch: np.asarray(session.run(["logits"], {n: batch[n] for n in names})[0])
+
+
+def _open_torch(folder: Path) -> tuple[Model, int | None]:
+    import torch
+    from transformers import AutoModelForTokenClassification
+
+    torch.set_num_threads(THREADS)
+    model = AutoModelForTokenClassification.from_pretrained(folder, local_files_only=True).eval()
+
+    def run(batch: dict[str, np.ndarray]) -> np.ndarray:
+        with torch.inference_mode():
+            logits: np.ndarray = model(**{n: torch.from_numpy(a) for n, a in batch.items()}).logits.float().numpy()
+        return logits
+
+    return run, None if getattr(model, "is_quantized", False) else model.num_parameters()
+
+
+def _arrays(encodings: Sequence[Encoding]) -> dict[str, np.ndarray]:
+    longest = max(len(e.ids) for e in encodings)
+    columns = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+    return {name: np.array([getattr(e, column) + [0] * (longest - len(e.ids)) for e in encodings], dtype=np.int64)
+            for name, column in columns.items()}
+
+
+def _score(model: Model, encodings: Sequence[Encoding], words: Sequence[Sequence[str]], tags: Sequence[Sequence[str]],
+           labels: dict[str, str]) -> dict[str, float]:
+    """``f1`` of entities by seqeval and ``accuracy`` of words by scikit-learn."""
+    from seqeval.metrics import f1_score
+    from seqeval.scheme import IOB2
+    from sklearn.metrics import accuracy_score
+
+    order = sorted(range(len(encodings)), key=lambda i: -len(encodings[i].ids))
+    guesses: dict[int, list[str]] = {}
+    for start in range(0, len(order), BATCH):
+        places = order[start:start + BATCH]
+        best = model(_arrays([encodings[i] for i in places])).argmax(-1)
+        for row, i in zip(best, places, strict=True):
+            guesses[i] = ["O"] * len(words[i])  # a word that was cut keeps this
+            for position, word in reversed(list(enumerate(encodings[i].word_ids))):
+                if word is not None:
+                    guesses[i][word] = labels[str(row[position])]
+    answers = [guesses[i] for i in range(len(words))]
+    return {"f1": float(f1_score(list(tags), answers, mode="strict", scheme=IOB2)),
+            "accuracy": float(accuracy_score([t for s in tags for t in s], [t for s in answers for t in s]))}
+
+
+def _round(model: Model, batches: Sequence[dict[str, np.ndarray]]) -> list[int]:
+    """Nanoseconds of each example."""
+    start = time.perf_counter()
+    while time.perf_counter() - start < SETTLE_SECONDS:
+        model(batches[0])
+    taken = []
+    for batch in batches:
+        begin = time.perf_counter_ns()
+        model(batch)
+        taken.append(time.perf_counter_ns() - begin)
+    return taken
+
+
+if __name__ == "__main__":
+    main()

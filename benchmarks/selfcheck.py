@@ -1,0 +1,95 @@
+"""Whether the instrument reads 1.00 where nothing differs, and finds a slowdown of 3 %: repeated, with everything fixed.
+
+In each repeat three fresh processes open the same model and take turns: `model`, `again`, and `slowed`, each of whose calls
+waits busily for 3 % of its own time. The numbers of repeats and rounds are fixed before; the machine's load is recorded
+before each repeat. What is asked of the whole: |ratio - 1| <= 0.02 and half-width <= 2 % in every repeat of `again`, 1.00
+covered in at least 17 of 20, and 1.00 excluded for `slowed` in at least 18 of 20.
+
+  python benchmarks/selfcheck.py [--repeats 20] [--rounds 60] [--engines torch onnxruntime]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from common import write_results
+
+from compress.api import open_store
+from compress.maker import Maker
+from compress.measure import Subject, compare
+from compress.meter import Effort, Meter, Rounds
+from compress.plugins import Registry, load_plugins
+from compress.runfolder import RunFolder
+from compress.selfcheck import SLOWDOWN, WITHIN, model_to_check
+
+SIDES = {"model": 0.0, "again": 0.0, "slowed": SLOWDOWN}
+STEPS = {"torch": "01-model-to-check", "onnxruntime": "02-export.onnx"}
+METER, RATIO = "latency", "speedup"
+
+
+def main() -> None:
+    """Run the repeats of each engine, print a line for each, and write benchmarks/results/selfcheck.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--engines", nargs="+", choices=STEPS, default=list(STEPS))
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        found = {engine: _repeats(engine, arguments.repeats, arguments.rounds, Path(work)) for engine in arguments.engines}
+    settings = {"repeats": arguments.repeats, "rounds": arguments.rounds, "slowdown": SLOWDOWN, "within": WITHIN}
+    verdicts = {engine: _verdict(rows) for engine, rows in found.items()}
+    for engine, verdict in verdicts.items():
+        sys.stderr.write(f"{engine}: {verdict}\n")
+    sys.stderr.write(f"wrote {write_results('selfcheck', {'settings': settings, 'verdicts': verdicts, 'repeats': found})}\n")
+
+
+def _repeats(engine: str, repeats: int, rounds: int, work: Path) -> list[dict[str, Any]]:
+    registry = load_plugins()
+    plan, folder = model_to_check(registry, open_store(None), work / "runs", lambda event: None)
+    model = folder.parent / STEPS[engine]
+    run = RunFolder(work / "run")
+    assert plan.data is not None
+    data = Maker(registry, open_store(None), run, lambda *a, **k: None).data(plan.data, plan.task)
+    described = {"folder": str(data.folder), "digest": data.digest}
+    subjects = [Subject(name, model, plan.task.as_dict(), described, share) for name, share in SIDES.items()]
+    rows = []
+    for repeat in range(repeats):
+        load = os.getloadavg()[0]
+        found = compare(subjects, _one_meter(registry, rounds), run.measuring(f"{engine}-{repeat}"), timings_only=True)
+        rows.append({"load": load, **{side: _read(found[side].comparisons["model"][RATIO]) for side in ("again", "slowed")},
+                     "latency_p50_ms": found["model"].measurements["latency_p50"].value})
+        sys.stderr.write(f"{engine} {repeat}: {rows[-1]}\n")
+    return rows
+
+
+def _one_meter(registry: Registry, rounds: int) -> Registry:
+    """The registry with the latency meter alone, its number of rounds fixed."""
+    entry = registry.meters[METER]
+
+    def fixed(self: Meter, effort: Effort) -> Rounds:
+        return Rounds(rounds, rounds)
+
+    return replace(registry, meters={METER: replace(entry, cls=type("Fixed", (entry.cls,), {"rounds": fixed}))})
+
+
+def _read(ratio: Any) -> dict[str, float]:
+    return {"value": ratio.value, "low": ratio.low, "high": ratio.high}
+
+
+def _verdict(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    same, slowed = [row["again"] for row in rows], [row["slowed"] for row in rows]
+    return {"repeats": len(rows), "largest_error": max(abs(r["value"] - 1) for r in same),
+            "largest_half_width": max((r["high"] - r["low"]) / 2 for r in same),
+            "covering_one": sum(r["low"] <= 1 <= r["high"] for r in same),
+            "slowed_found": sum(r["high"] < 1 for r in slowed),
+            "slowed_median": sorted(r["value"] for r in slowed)[len(slowed) // 2]}
+
+
+if __name__ == "__main__":
+    main()

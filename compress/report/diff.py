@@ -1,0 +1,133 @@
+"""What differs between two runs, as JSON-ready values made from their reports and kept samples alone.
+
+Significance is stated with what it rests on. ``paired``: both artifacts answered the same examples, and the 95 % interval
+of the difference, as the meter that kept the answers computes it, leaves out 0. ``not in turns``: timings of different
+runs met different moments of the machine, so a change counts only where the 95 % intervals do not overlap. ``intervals``:
+the same rule for what else has intervals. Without an interval nothing is claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import unified_diff
+from typing import Any
+
+from compress.measurement import Measurement
+from compress.meter import Meter
+from compress.report.diffside import Kept, Side
+
+DIFF_VERSION = 1
+Values = Mapping[str, Any]
+_TIMES = ("s", "ms", "us")
+_DIFFERENCE = "{}_difference"
+"""Name of the paired comparison that judges a measurement: ``quality_difference`` judges ``quality``."""
+
+
+def compare_runs(first: Side, second: Side, meters: Mapping[str, Meter]) -> dict[str, Any]:
+    """The differences from ``first`` to ``second``; every pair of values is in that order. Steps are matched by name."""
+    mine, theirs = ({s["name"]: s for s in side.report["steps"]} for side in (first, second))
+    steps = [_step(name, mine.get(name), theirs.get(name), first.kept.get(name, Kept()), second.kept.get(name, Kept()),
+                   meters) for name in dict.fromkeys([*mine, *theirs])]
+    found = {"diff_version": DIFF_VERSION, "runs": [_run(side) for side in (first, second)],
+             "environment": changed(first.report["environment"], second.report["environment"]),
+             "recipe": _recipe(first.report, second.report), "steps": steps}
+    return {**found, "remarks": _remarks(found)}
+
+
+def changed(first: Values, second: Values, prefix: str = "") -> dict[str, list[Any]]:
+    """``{dotted key: [value in first, value in second]}`` of what differs in nested mappings; None for a missing key."""
+    found: dict[str, list[Any]] = {}
+    for key in dict.fromkeys([*first, *second]):
+        a, b = first.get(key), second.get(key)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found |= changed(a, b, f"{prefix}{key}.")
+        elif a != b:
+            found[prefix + str(key)] = [a, b]
+    return found
+
+
+def _run(side: Side) -> dict[str, Any]:
+    report = side.report
+    return {"folder": side.folder, **{key: report[key] for key in ("name", "state", "seed", "effort", "compress_version")}}
+
+
+def _recipe(first: Values, second: Values) -> dict[str, Any]:
+    """Changed lines of the recipe with one line around them, and the overrides that only one run has."""
+    lines = unified_diff(first["recipe"].splitlines(), second["recipe"].splitlines(), lineterm="", n=1)
+    only = [[o for o in a["overrides"] if o not in b["overrides"]] for a, b in ((first, second), (second, first))]
+    return {"lines": list(lines)[2:], "overrides": only}  # less the two lines that name files
+
+
+def _step(name: str, first: Values | None, second: Values | None, mine: Kept, theirs: Kept,
+          meters: Mapping[str, Meter]) -> dict[str, Any]:
+    if first is None or second is None:
+        return {"name": name, "in": "second" if first is None else "first"}
+    same_data = mine.data == theirs.data if mine.data and theirs.data else None
+    paired = _paired(mine, theirs, meters) if same_data else {}
+    names = [n for n in first["measurements"] if n in second["measurements"]]
+    return {"name": name, "in": "both", "same_model": first["digest"] == second["digest"], "same_data": same_data,
+            "options": changed(first["options"], second["options"]),
+            "stage": [first["stage"], second["stage"]],
+            "measurements": [_measurement(first["measurements"][n], second["measurements"][n],
+                                          paired.get(_DIFFERENCE.format(n))) for n in names],
+            "paired": [m.as_dict() for m in paired.values()],
+            "only_in": [[n for n in a["measurements"] if n not in b["measurements"]]
+                        for a, b in ((first, second), (second, first))]}
+
+
+def _paired(mine: Kept, theirs: Kept, meters: Mapping[str, Meter]) -> dict[str, Measurement]:
+    """What the meters that keep samples say of second against first, example by example; samples of two versions of a
+    meter are not mixed."""
+    found: dict[str, Measurement] = {}
+    for name, meter in meters.items():
+        a, b = mine.samples.get(name), theirs.samples.get(name)
+        if meter.keeps and a and b and mine.origins.get(name) == theirs.origins.get(name):
+            found.update({m.name: m for m in meter.compare([dict(s) for s in b], [dict(s) for s in a])})
+    return found
+
+
+def _measurement(first: Values, second: Values, paired: Measurement | None) -> dict[str, Any]:
+    a, b = first["value"], second["value"]
+    known = a is not None and b is not None
+    basis, significant = _significance(first, second, paired) if known else ("absent", None)
+    better = None
+    if significant and first["direction"] != "neither":
+        better = "second" if (b > a) == (first["direction"] == "higher") else "first"
+    return {"name": first["name"], "title": first["title"], "unit": first["unit"], "direction": first["direction"],
+            "values": [a, b], "intervals": [[m["low"], m["high"]] for m in (first, second)],
+            "absent": [first["absent"], second["absent"]], "difference": b - a if known else None,
+            "quotient": b / a if known and a else None, "basis": basis, "significant": significant, "better": better,
+            "conditions": changed(first["conditions"], second["conditions"])}
+
+
+def _significance(first: Values, second: Values, paired: Measurement | None) -> tuple[str, bool | None]:
+    """(what the judgement rests on, whether the change is significant; None where nothing can be said)."""
+    if paired is not None and paired.low is not None and paired.high is not None:
+        return "paired", not paired.low <= 0 <= paired.high
+    if any(m[end] is None for m in (first, second) for end in ("low", "high")):
+        return "no interval", None
+    apart = first["high"] < second["low"] or second["high"] < first["low"]
+    return "not in turns" if is_timing(first["unit"]) else "intervals", apart
+
+
+def is_timing(unit: str) -> bool:
+    """Whether a unit is a time or a number per second, which depends on the moment it was taken."""
+    return unit in _TIMES or unit.endswith("/s")
+
+
+def _remarks(found: Values) -> list[str]:
+    """What a reader should know before the numbers, a sentence each."""
+    both = [s for s in found["steps"] if s["in"] == "both"]
+    lines = [f"{s['name']} is only in the {s['in']} run" for s in found["steps"] if s["in"] != "both"]
+    if any(m["basis"] == "not in turns" for s in both for m in s["measurements"]):
+        lines.append("timings of the two runs were not taken in turns: a change counts only where 95 % intervals do not "
+                     "overlap; compress bench takes turns")
+    lines += [f"measured on a different machine or software: {k} {a} / {b}" for k, (a, b) in found["environment"].items()]
+    other = [s["name"] for s in both if s["same_data"] is False]
+    if other:
+        lines.append(f"measured on different data, so not paired: {', '.join(other)}")
+    drifted = [f"{s['name']} {m['name']}" for s in both if s["same_model"]
+               for m in s["measurements"] if m["significant"] and m["basis"] == "not in turns"]
+    if drifted:
+        lines.append(f"the same model was timed differently, so the machine changed between the runs: {', '.join(drifted)}")
+    return lines

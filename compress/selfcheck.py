@@ -1,0 +1,73 @@
+"""Whether this machine can measure: a model against itself must read 1.00, and one slowed on purpose must be found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from compress.api import load_plan, run_plan
+from compress.artifact import Artifact
+from compress.maker import Maker
+from compress.measure import Subject, compare
+from compress.measurement import Measured
+from compress.meter import Effort
+from compress.planning import Plan
+from compress.plugins import Registry
+from compress.runfolder import RunFolder
+from compress.store import Store
+
+RECIPE = "self-check"
+SLOWDOWN = 0.03
+"""The share by which the slowed side's calls are prolonged."""
+
+WITHIN = 0.02
+"""How far from 1.00 a model may read against itself."""
+
+Listener = Callable[[dict[str, Any]], None]
+_SIDES = {"model": 0.0, "again": 0.0, "slowed": SLOWDOWN}
+
+
+def model_to_check(registry: Registry, store: Store, runs: Path, listener: Listener) -> tuple[Plan, Path]:
+    """The shipped recipe's plan, and the folder of the model that it makes."""
+    plan = load_plan(RECIPE, (), registry)
+    # What the model answers does not matter: it is made without being measured.
+    unmeasured = replace(registry, meters={})
+    report = run_plan(plan, unmeasured, store=store.root, runs=runs, listener=listener)
+    return plan, Path(report["folder"]) / report["steps"][-1]["folder"]
+
+
+def self_check(folder: Path, plan: Plan, registry: Registry, store: Store, runs: Path, listener: Listener,
+               effort: Effort = "standard") -> dict[str, Any]:
+    """How the model in ``folder`` reads against itself (``same``) and against itself slowed (``slowed``), by ratio: value,
+    low, high, rounds and whether it reads as it must; ``ok`` where all do.
+
+    ``plan`` gives the task and the test split. Three processes hold the same model and take turns."""
+    run = RunFolder.of(plan, runs)
+    maker = Maker(registry, store, run, lambda event, **values: listener({"event": event, **values}))
+    data = maker.data(plan.data, plan.task) if plan.data else None
+    described = {"folder": str(data.folder), "digest": data.digest} if data else None
+    Artifact.open(folder)
+    subjects = [Subject(name, folder, plan.task.as_dict(), described, share) for name, share in _SIDES.items()]
+    found = compare(subjects, registry, run.measuring("self-check"), effort, timings_only=True)
+    same, slowed = _read(found["again"], _reads_equal), _read(found["slowed"], _reads_slower)
+    return {"slowdown": SLOWDOWN, "within": WITHIN, "same": same, "slowed": slowed,
+            "ok": all(row["ok"] for row in (*same.values(), *slowed.values()))}
+
+
+def _read(measured: Measured, as_it_must: Callable[[float, float, float], bool]) -> dict[str, dict[str, Any]]:
+    found = {}
+    for name, m in measured.comparisons["model"].items():
+        if m.value is not None and m.low is not None and m.high is not None:
+            found[name] = {"value": m.value, "low": m.low, "high": m.high, "rounds": m.n,
+                           "ok": as_it_must(m.value, m.low, m.high)}
+    return found
+
+
+def _reads_equal(value: float, low: float, high: float) -> bool:
+    return abs(value - 1) <= WITHIN
+
+
+def _reads_slower(value: float, low: float, high: float) -> bool:
+    return high < 1

@@ -1,0 +1,129 @@
+"""``latency_by_length`` and ``throughput_by_batch``: curves over fixed lengths and over batch sizes, of a thorough run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from compress.measurement import Measurement
+from compress.meter import Effort, Probe, Rounds
+from compress.predict import length_batches
+from compress.task import Features
+from compress_meters import rounds
+from compress_meters.conditions import chosen, conditions
+from compress_meters.rounds import Spread
+from compress_meters.timing import Call, Timing, measurement, of_model
+
+LENGTHS = (16, 32, 64, 128, 512)
+BATCHES = (1, 8, 32, 128)
+
+
+class _Curve(Timing):
+    """A meter whose calls belong to points of a curve: ``at`` in the conditions holds the point of each call."""
+
+    efforts: ClassVar[tuple[Effort, ...]] = ("thorough",)
+    axis: ClassVar[str]
+
+    def rounds(self, effort: Effort) -> Rounds:
+        """Five rounds, then on until the ratio over the whole curve is known to 1 %."""
+        return Rounds(5, 20, 0.01, 30.0)
+
+    def compared(self, own: np.ndarray, other: np.ndarray, stated: Mapping[str, Any]) -> Measurement:
+        """The ratio at each point as a curve; the value is that over all of them."""
+        shared = [x for x in dict.fromkeys(stated["at"]) if x in stated["other"]["at"]]
+        mine, theirs = _by_point(own, stated["at"]), _by_point(other, stated["other"]["at"])
+        points = [_point(x, rounds.ratio(theirs[x], mine[x])) for x in shared]
+        whole = rounds.ratio(np.hstack([theirs[x] for x in shared]), np.hstack([mine[x] for x in shared]))
+        said = {**_told(stated), "other": _told(stated["other"])}
+        return measurement(self.ratio, whole, "x", "higher", len(own), said, detail=self._curve(points))
+
+    def _curve(self, points: Sequence[Sequence[float]]) -> dict[str, Any]:
+        return {"curve": {"axis": self.axis, "points": [list(p) for p in points]}}
+
+
+class LatencyByLength(_Curve):
+    """Milliseconds for one example of a fixed length at batch 1; the value is that of the longest."""
+
+    name: ClassVar[str] = "latency_by_length"
+    summary: ClassVar[str] = "Milliseconds at batch 1 over lengths of 16 to 512 tokens"
+    order: ClassVar[int] = 34
+    ratio: ClassVar[str] = "speedup_by_length"
+    absences: ClassVar[Any] = [("latency_by_length", "ms", "lower", "")]
+    axis: ClassVar[str] = "tokens"
+    repeats: ClassVar[int] = 4
+
+    def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
+        """The model alone, on a test example that is repeated to each length that the model has positions for."""
+        lengths = [n for n in LENGTHS if n <= _positions(probe)]
+        batches = [probe.task.collate([_stretched(probe, n)], probe.processor) for n in lengths]
+        stated = conditions(probe, [_stretched(probe, n) for n in lengths], 1)
+        at = [n for n in lengths for _ in range(self.repeats)]
+        return [of_model(probe, b) for b in batches for _ in range(self.repeats)], {**stated, "at": at}
+
+    def measurements(self, times: np.ndarray, stated: Mapping[str, Any]) -> list[Measurement]:
+        """``latency_by_length`` in ms."""
+        spreads = {x: rounds.total(t / 1e6 / t.shape[1]) for x, t in _by_point(times, stated["at"]).items()}
+        longest = max(spreads)
+        return [measurement(self.name, spreads[longest], "ms", "lower", len(times), {**_told(stated), "length": longest},
+                            detail=self._curve([_point(x, s) for x, s in spreads.items()]))]
+
+
+class ThroughputByBatch(_Curve):
+    """Examples in a second over batch sizes, at true lengths, batches made by length; the value is that of the largest."""
+
+    name: ClassVar[str] = "throughput_by_batch"
+    summary: ClassVar[str] = "Examples in a second over batches of 1 to 128"
+    order: ClassVar[int] = 42
+    ratio: ClassVar[str] = "throughput_speedup_by_batch"
+    absences: ClassVar[Any] = [("throughput_by_batch", "examples/s", "higher", "")]
+    axis: ClassVar[str] = "batch"
+    examples: ClassVar[int] = 128
+
+    def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
+        """The model alone, over the same examples in batches of each size."""
+        features = chosen(probe, self.examples)
+        batches = [(size, probe.task.collate([features[i] for i in some], probe.processor))
+                   for size in BATCHES for some in length_batches(probe.task, features, size)]
+        stated = {**conditions(probe, features, max(BATCHES)), "at": [size for size, _ in batches]}
+        return [of_model(probe, b) for _, b in batches], stated
+
+    def measurements(self, times: np.ndarray, stated: Mapping[str, Any]) -> list[Measurement]:
+        """``throughput_by_batch`` in examples/s."""
+        spreads = {x: rounds.per_second(rounds.total(t / 1e9), stated["examples"])
+                   for x, t in _by_point(times, stated["at"]).items()}
+        return [measurement(self.name, spreads[max(spreads)], "examples/s", "higher", len(times), _told(stated),
+                            detail=self._curve([_point(x, s) for x, s in spreads.items()]))]
+
+
+def _by_point(times: np.ndarray, at: Sequence[int]) -> dict[int, np.ndarray]:
+    """Nanoseconds [rounds, calls] of each point."""
+    points = np.array(at)
+    return {int(x): times[:, points == x] for x in dict.fromkeys(at)}
+
+
+def _point(x: int, spread: Spread) -> list[float]:
+    return [x, spread.value, spread.low, spread.high]
+
+
+def _told(stated: Mapping[str, Any]) -> dict[str, Any]:
+    """The conditions without the point of each call, which only the curve needs."""
+    return {key: value for key, value in stated.items() if key not in ("at", "other")}
+
+
+def _stretched(probe: Probe, length: int) -> Features:
+    """The first test example, repeated or cut to ``length`` tokens: what a token is does not matter to the time."""
+    features = probe.features[0]
+    count = probe.task.length(features)
+    return {name: (value * (length // count + 1))[:length] if isinstance(value, list) and len(value) == count else value
+            for name, value in features.items()}
+
+
+def _positions(probe: Probe) -> float:
+    """How many tokens the model takes, as its config says; no limit where it does not."""
+    file = probe.artifact.folder / "config.json"
+    config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    limit = config.get("max_position_embeddings")
+    return limit if isinstance(limit, int) else float("inf")

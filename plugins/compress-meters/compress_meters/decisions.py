@@ -1,0 +1,69 @@
+"""The decisions of a whole test split, short enough to be kept as JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from compress.task import Decision
+
+Kept = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """Decisions in the order of the examples: ``per_example`` int64 [examples] says how many each has; ``answers`` and
+    ``classes`` (objects), ``right`` (bool) and ``confidence`` (float64, nan where there is none) are [decisions]."""
+
+    per_example: np.ndarray
+    answers: np.ndarray
+    right: np.ndarray
+    classes: np.ndarray
+    confidence: np.ndarray
+
+    def of_examples(self, values: np.ndarray) -> np.ndarray:
+        """Sums of ``values`` [decisions] for each example, float64 [examples]."""
+        owners = np.repeat(np.arange(len(self.per_example)), self.per_example)
+        return np.bincount(owners, weights=values, minlength=len(self.per_example))
+
+
+def keep(decisions: Iterable[Sequence[Decision]]) -> Kept | None:
+    """The decisions of each example as JSON; None where there are none at all."""
+    some = [list(of_one) for of_one in decisions]
+    flat = [d for of_one in some for d in of_one]
+    if not flat:
+        return None
+    shares = [math.nan if d.confidence is None else round(float(d.confidence), 5) for d in flat]
+    return {"per_example": written(map(len, some)), "answers": _named([d.answer for d in flat]),
+            "right": written(int(d.right) for d in flat), "classes": _named([d.cls for d in flat]),
+            "confidence": written(shares)}
+
+
+def opened(kept: Mapping[str, Any]) -> Decisions:
+    """What ``keep`` wrote."""
+    return Decisions(read(kept["per_example"], np.int64), _names(kept["answers"]),
+                     read(kept["right"], np.int64).astype(bool), _names(kept["classes"]), read(kept["confidence"]))
+
+
+def written(numbers: Iterable[float]) -> str:
+    """Numbers as one text: a list would be a line for each in a JSON file that is indented."""
+    return " ".join(map(repr, numbers))
+
+
+def read(text: str, dtype: type[np.generic] = np.float64) -> np.ndarray:
+    """The numbers that ``written`` wrote, [n]."""
+    return np.array(text.split(), dtype=dtype)
+
+
+def _named(values: Sequence[Any]) -> Kept:
+    names = {value: place for place, value in enumerate(dict.fromkeys(values))}
+    return {"names": list(names), "places": written(names[value] for value in values)}
+
+
+def _names(kept: Mapping[str, Any]) -> np.ndarray:
+    named: np.ndarray = np.array(kept["names"], dtype=object)[read(kept["places"], np.int64)]
+    return named

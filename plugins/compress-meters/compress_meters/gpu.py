@@ -1,0 +1,76 @@
+"""What a process takes of a GPU: the peaks that torch's allocator kept, and the bytes that the driver counts.
+
+torch says what tensors took (allocated) and what its allocator held for them (reserved); the driver (NVML) also counts
+the CUDA context and libraries, which are hundreds of megabytes that no allocator knows of."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from compress.meter import Probe
+
+Peaks = dict[str, int]
+"""``allocated`` and ``reserved`` bytes."""
+
+_LOAD = "gpu load"
+
+
+def note_load(probe: Probe) -> None:
+    """Keep the peaks of loading in the probe's state and start new ones; only the first call counts, before the model
+    ran."""
+    if _LOAD not in probe.state and why_not(probe) is None:
+        probe.state[_LOAD] = peaks()
+        sys.modules["torch"].cuda.reset_peak_memory_stats()
+
+
+def load_peaks(probe: Probe) -> Peaks:
+    """The peaks of loading, as ``note_load`` kept them."""
+    noted: Peaks = probe.state[_LOAD]
+    return noted
+
+
+def peaks() -> Peaks:
+    """The peaks of torch's allocator since they were last started anew."""
+    cuda = sys.modules["torch"].cuda
+    return {"allocated": cuda.max_memory_allocated(), "reserved": cuda.max_memory_reserved()}
+
+
+def why_not(probe: Probe) -> str | None:
+    """Why torch has no peaks to tell of this probe; None where it has."""
+    if probe.placement.device != "cuda":
+        return f"the model ran on the {probe.placement.device}"
+    if "torch" not in sys.modules:
+        return f"the {probe.engine} engine does not say what it allocated"
+    return None
+
+
+def process_bytes(probe: Probe) -> dict[str, Any]:
+    """``process``: the bytes of all GPUs that the driver counts for this process now, or ``process_absent``: why it does
+    not."""
+    if probe.placement.device != "cuda":
+        return {"process_absent": f"the model ran on the {probe.placement.device}"}
+    try:
+        import pynvml  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        return {"process_absent": "nvidia-ml-py is not installed; install compress-toolkit[gpu]"}
+    try:
+        return _asked(pynvml)
+    except pynvml.NVMLError as error:
+        return {"process_absent": f"the driver does not say: {error}"}
+
+
+def _asked(nvml: Any) -> dict[str, Any]:
+    """All GPUs are asked, because CUDA_VISIBLE_DEVICES renumbers them for CUDA and not for NVML."""
+    nvml.nvmlInit()
+    try:
+        handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
+        listed = [p for handle in handles for p in nvml.nvmlDeviceGetComputeRunningProcesses(handle)]
+    finally:
+        nvml.nvmlShutdown()
+    own = [p.usedGpuMemory for p in listed if p.pid == os.getpid()]
+    if not own or None in own:
+        # A container has process numbers of its own, and the driver lists the host's.
+        return {"process_absent": "the driver does not list this process's memory, as in a container"}
+    return {"process": sum(own)}

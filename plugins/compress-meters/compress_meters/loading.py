@@ -1,0 +1,43 @@
+"""``loading``: how long it takes until a model answers for the first time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import ClassVar
+
+from compress.measurement import Measurement, absent
+from compress.meter import Meter, Probe, Sample
+from compress_meters import gpu
+from compress_meters.conditions import NO_TEST_ROWS, chosen, conditions
+
+
+class Loading(Meter):
+    """Seconds to open the artifact in its engine, the engine's import excluded, and milliseconds of the first call. Comes
+    before everything that runs the model."""
+
+    name: ClassVar[str] = "loading"
+    summary: ClassVar[str] = "Seconds to load, and milliseconds of the first call"
+    order: ClassVar[int] = 0
+
+    def sample(self, probe: Probe) -> Sample:
+        """``load_seconds``, and ``first_call`` in ms, or ``absent`` where there is no example."""
+        loaded = {"load_seconds": probe.load_seconds, "engine": {
+            "engine": probe.engine, "device": probe.placement.device, "threads": probe.placement.threads}}
+        gpu.note_load(probe)
+        if not probe.features:
+            return {**loaded, "absent": NO_TEST_ROWS}
+        features = chosen(probe, 1)
+        batch = probe.task.collate(features, probe.processor)
+        start = time.perf_counter_ns()
+        probe.session.run(batch)
+        milliseconds = (time.perf_counter_ns() - start) / 1e6
+        return {**loaded, "first_call": milliseconds, "conditions": conditions(probe, features, 1)}
+
+    def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
+        """``load_seconds`` and ``first_call``."""
+        sample = samples[0]
+        load = Measurement("load_seconds", sample["load_seconds"], "s", "lower", n=1, conditions=sample["engine"])
+        if "absent" in sample:
+            return [load, absent("first_call", "ms", "lower", sample["absent"])]
+        return [load, Measurement("first_call", sample["first_call"], "ms", "lower", n=1, conditions=sample["conditions"])]

@@ -1,0 +1,121 @@
+"""An artifact's answers against another's to the same examples: how much quality differs, and which answers changed.
+
+Both artifacts answer one test split, so most of what makes an interval wide, which examples the split happens to hold, is
+common to both and cancels where each example is compared with itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from compress.measurement import Direction, Measurement, absent
+from compress.meter import Sample
+from compress_meters import bootstrap
+from compress_meters.decisions import Decisions, opened, read
+from compress_meters.proportion import ONE_SIDED, effective_count, mcnemar, wilson
+from compress_meters.slices import change
+
+NO_DECISIONS = "the task's answers are no decisions that could change"
+
+
+def compare(own: Sample, other: Sample) -> list[Measurement]:
+    """``quality_difference``, ``quality_kept`` and ``flips`` of one kept sample against another; absent, with the reason,
+    where the two do not answer the same."""
+    why = _incomparable(own, other)
+    if why:
+        direction = own.get("direction", "neither")
+        return [absent("quality_difference", "", direction, why), absent("quality_kept", "share", direction, why),
+                absent("flips", "share", "lower", why)]
+    return [_difference(own, other), _kept(own, other), _flips(own, other)]
+
+
+def _incomparable(own: Sample, other: Sample) -> str:
+    """Why the two cannot be compared; empty where they can."""
+    for sample in (own, other):
+        if "absent" in sample:
+            return str(sample["absent"])
+    if (own["headline"], own["seed"]) != (other["headline"], other["seed"]):
+        return "the two were scored by other metrics or resampled with other seeds"
+    if [p["id"] for p in own["predictions"]] != [p["id"] for p in other["predictions"]]:
+        return "the two answered other test examples"
+    return "" if _asked(own) == _asked(other) else "the two were asked for other decisions about the same examples"
+
+
+def _asked(sample: Sample) -> Any:
+    """How many decisions each example has, and the class of each, as kept: equal classes are written alike."""
+    kept = sample["decisions"]
+    return None if kept is None else (kept["per_example"], kept["classes"])
+
+
+def _difference(own: Sample, other: Sample) -> Measurement:
+    """Own minus other, with the paired bootstrap's interval and a p-value for there being no difference."""
+    mine, theirs = _resampled(own), _resampled(other)
+    differences = mine - theirs if mine is not None and theirs is not None else None
+    table = change(own["per_class"], other["per_class"])
+    detail = {**_tested(own, other, differences), **({"tables": {"change by class": table}} if table else {})}
+    return _measurement("quality_difference", _value(own) - _value(other), "", own, other, differences, detail)
+
+
+def _kept(own: Sample, other: Sample) -> Measurement:
+    """Own over other; there is no share of what is not above 0, and no interval where a resample's is not."""
+    if _value(other) <= 0:
+        return absent("quality_kept", "share", own["direction"], f"the other's {other['headline']} is not above 0")
+    mine, theirs = _resampled(own), _resampled(other)
+    shares = mine / theirs if mine is not None and theirs is not None and (theirs > 0).all() else None
+    return _measurement("quality_kept", _value(own) / _value(other), "share", own, other, shares, {})
+
+
+def _flips(own: Sample, other: Sample) -> Measurement:
+    """The share of decisions that are answered otherwise, and how they went."""
+    if own["decisions"] is None:
+        return absent("flips", "share", "lower", NO_DECISIONS)
+    mine, theirs = opened(own["decisions"]), opened(other["decisions"])
+    changed = mine.answers != theirs.answers
+    hits, n = mine.of_examples(changed), len(changed)
+    share, count = float(changed.mean()), effective_count(hits, mine.per_example)
+    low, high = wilson(share, count)
+    detail = {"changed": int(changed.sum()), "right_before": int((changed & theirs.right).sum()),
+              "wrong_before": int((changed & mine.right).sum()),
+              "both_wrong": int((changed & ~mine.right & ~theirs.right).sum())}
+    return Measurement("flips", share, "share", "lower", low, high, n, _conditions(own, other), detail=detail,
+                       worst=wilson(share, count, ONE_SIDED)[1])
+
+
+def _tested(own: Sample, other: Sample, differences: np.ndarray | None) -> dict[str, Any]:
+    """The test's name and p-value. McNemar's needs independent decisions: an example that has several is resampled as a
+    whole instead."""
+    if own["decisions"] is not None:
+        mine, theirs = opened(own["decisions"]), opened(other["decisions"])
+        if mine.per_example.max() == 1:
+            return {"test": "McNemar exact", "p": mcnemar(*_discordant(mine, theirs))}
+    return {"test": "paired bootstrap", "p": bootstrap.p_of_zero(differences)} if differences is not None else {}
+
+
+def _discordant(mine: Decisions, theirs: Decisions) -> Sequence[int]:
+    """How many decisions only mine, and only theirs, has right."""
+    return int((mine.right & ~theirs.right).sum()), int((theirs.right & ~mine.right).sum())
+
+
+def _measurement(name: str, value: float, unit: str, own: Sample, other: Sample, values: np.ndarray | None,
+                 detail: Mapping[str, Any]) -> Measurement:
+    direction: Direction = own["direction"]
+    low, high = bootstrap.interval(values) if values is not None else (None, None)
+    worst = bootstrap.worst(values, direction) if values is not None else None
+    return Measurement(name, value, unit, direction, low, high, len(own["predictions"]), _conditions(own, other),
+                       detail=detail, worst=worst)
+
+
+def _value(sample: Sample) -> float:
+    return float(sample["metrics"][sample["headline"]])
+
+
+def _resampled(sample: Sample) -> np.ndarray | None:
+    """The headline of each resample; the i-th resample of every artifact holds the same examples."""
+    return None if sample["resampled"] is None else read(sample["resampled"])
+
+
+def _conditions(own: Sample, other: Sample) -> dict[str, Any]:
+    return {**own["conditions"], "other": other["conditions"]}

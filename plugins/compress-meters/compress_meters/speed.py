@@ -1,0 +1,103 @@
+"""``latency``, ``throughput`` and ``latency_from_text``: how fast an artifact answers real examples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+
+from compress.measurement import Measurement
+from compress.meter import Effort, Probe, Rounds
+from compress.predict import length_batches
+from compress_meters import rounds
+from compress_meters.conditions import chosen, conditions, places
+from compress_meters.timing import Call, Timing, measurement, of_model, on_the_clock
+
+_PERCENTILES = (50, 95, 99)
+
+
+class Latency(Timing):
+    """Milliseconds for one example at batch 1: percentiles of all timings of 64 test examples."""
+
+    name: ClassVar[str] = "latency"
+    summary: ClassVar[str] = "Milliseconds for one example at batch 1, tokenization excluded"
+    order: ClassVar[int] = 30
+    ratio: ClassVar[str] = "speedup"
+    absences: ClassVar[Any] = [(f"latency_p{p}", "ms", "lower", "latency" if p == 50 else "") for p in _PERCENTILES]
+    examples: ClassVar[int] = 64
+
+    def rounds(self, effort: Effort) -> Rounds:
+        """Until the ratios are known to 1 % (0.5 % where thorough), or the time is over."""
+        by_effort: dict[Effort, Rounds] = {"quick": Rounds(5, 5), "standard": Rounds(10, 60, 0.01, 10.0),
+                                           "thorough": Rounds(20, 200, 0.005, 60.0)}
+        return by_effort[effort]
+
+    def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
+        """The model alone, on one example at a time."""
+        features = chosen(probe, self.examples)
+        batches = [probe.task.collate([f], probe.processor) for f in features]
+        return [of_model(probe, b) for b in batches], conditions(probe, features, 1)
+
+    def measurements(self, times: np.ndarray, stated: Mapping[str, Any]) -> list[Measurement]:
+        """``latency_p50``, ``latency_p95`` and ``latency_p99`` in ms."""
+        return [measurement(name, rounds.quantile(times / 1e6, level / 100), unit, direction, times.size, stated, title)
+                for level, (name, unit, direction, title) in zip(_PERCENTILES, self.absences, strict=True)]
+
+
+class FromText(Latency):
+    """The same from text to answer: tokenization, batching, the model and reading its outputs."""
+
+    name: ClassVar[str] = "latency_from_text"
+    summary: ClassVar[str] = "Milliseconds from one text to its answer, tokenization included"
+    efforts: ClassVar[tuple[Effort, ...]] = ("thorough",)
+    order: ClassVar[int] = 32
+    ratio: ClassVar[str] = "speedup_from_text"
+    absences: ClassVar[Any] = [(f"latency_from_text_p{p}", "ms", "lower", "") for p in _PERCENTILES]
+
+    def rounds(self, effort: Effort) -> Rounds:
+        """Until the ratios are known to 1 %."""
+        return Rounds(10, 60, 0.01, 20.0)
+
+    def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
+        """A row at a time, through the task."""
+        some = places(probe, self.examples)
+        stated = conditions(probe, [probe.features[i] for i in some], 1)
+        return [on_the_clock(partial(_answer, probe, probe.rows[i])) for i in some], {**stated, "tokenization": "included"}
+
+
+class Throughput(Timing):
+    """Examples in a second at batch 32, batches made by length."""
+
+    name: ClassVar[str] = "throughput"
+    summary: ClassVar[str] = "Examples in a second at batch 32, tokenization excluded"
+    order: ClassVar[int] = 40
+    ratio: ClassVar[str] = "throughput_speedup"
+    absences: ClassVar[Any] = [("throughput", "examples/s", "higher", "throughput")]
+    examples: ClassVar[int] = 256
+    batch: ClassVar[int] = 32
+
+    def rounds(self, effort: Effort) -> Rounds:
+        """Until the ratios are known to 2 % (1 % where thorough), or the time is over."""
+        by_effort: dict[Effort, Rounds] = {"quick": Rounds(3, 3), "standard": Rounds(5, 20, 0.02, 6.0),
+                                           "thorough": Rounds(10, 60, 0.01, 30.0)}
+        return by_effort[effort]
+
+    def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
+        """The model alone, on batches of near-equal length."""
+        features = chosen(probe, self.examples)
+        batches = [probe.task.collate([features[i] for i in some], probe.processor)
+                   for some in length_batches(probe.task, features, self.batch)]
+        return [of_model(probe, b) for b in batches], conditions(probe, features, self.batch)
+
+    def measurements(self, times: np.ndarray, stated: Mapping[str, Any]) -> list[Measurement]:
+        """``throughput`` in examples/s."""
+        spread = rounds.per_second(rounds.total(times / 1e9), stated["examples"])
+        return [measurement("throughput", spread, "examples/s", "higher", len(times), stated, "throughput")]
+
+
+def _answer(probe: Probe, row: Mapping[str, Any]) -> object:
+    features = probe.task.features([row], probe.processor)
+    outputs = probe.session.run(probe.task.collate(features, probe.processor))
+    return probe.task.predictions(outputs, features)

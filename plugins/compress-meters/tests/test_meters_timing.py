@@ -1,0 +1,244 @@
+"""Meters of time, over sessions whose time is known and over timings that are made up."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from compress_meters import rounds
+from compress_meters.curves import BATCHES, LatencyByLength, ThroughputByBatch
+from compress_meters.speed import FromText, Latency, Throughput
+
+from compress.artifact import Artifact, Manifest, Traits
+from compress.engine import Placement
+from compress.meter import EFFORTS, Meter, Probe
+
+COUNTS = np.random.default_rng(7).integers(1, 30, size=60)
+
+
+class Task:
+    """A row is its number of tokens."""
+
+    def length(self, features: Mapping[str, Any]) -> int:
+        return len(features["input_ids"])
+
+    def features(self, rows: Sequence[Mapping[str, Any]], processor: Any) -> list[dict[str, Any]]:
+        return [{"input_ids": [7] * int(row["tokens"]), "id": row["id"]} for row in rows]
+
+    def collate(self, features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, np.ndarray]:
+        return {"input_ids": np.ones((len(features), max(map(self.length, features))), dtype=np.int64)}
+
+    def predictions(self, outputs: Mapping[str, np.ndarray], batch: Sequence[Any]) -> list[dict[str, Any]]:
+        return [{} for _ in batch]
+
+
+class Session:
+    """Takes ``seconds`` for a call and ``each`` for a token; notes the shapes it sees."""
+
+    inputs = ("input_ids",)
+
+    def __init__(self, seconds: float = 0.0, each: float = 0.0) -> None:
+        self.seconds, self.each = seconds, each
+        self.shapes: list[tuple[int, ...]] = []
+
+    def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        until = time.perf_counter() + self.seconds + self.each * batch["input_ids"].size
+        self.shapes.append(batch["input_ids"].shape)
+        while time.perf_counter() < until:
+            pass
+        return {}
+
+
+def probe(folder: Path, session: Session, *, rows: bool = True, positions: int | None = None) -> Probe:
+    (folder / "config.json").write_text(json.dumps({"max_position_embeddings": positions} if positions else {}))
+    some = [{"id": f"r{i}", "tokens": int(n)} for i, n in enumerate(COUNTS)] if rows else []
+    task: Any = Task()
+    return Probe(Artifact(folder, Manifest(Traits(), {}, "step", "stage")), "toy", session, Placement("cpu", 1), task, None,  # type: ignore[arg-type]
+                 some, [], task.features(some, None), {}, 0.0)
+
+
+def taken(meter: Meter, on: Probe, count: int) -> list[dict[str, Any]]:
+    """A preparation, then JSON-ready samples; ``shapes`` of the session are those of the timed calls of the last one."""
+    meter.prepare(on)
+    samples = [json.loads(json.dumps(meter.sample(on), allow_nan=False)) for _ in range(count)]
+    session: Any = on.session
+    session.shapes = session.shapes[-len(samples[0].get("nanoseconds", [])):]
+    return samples
+
+
+def timed(*milliseconds: Sequence[float]) -> list[dict[str, Any]]:
+    return [{"nanoseconds": [s * 1e6 for s in r], "conditions": {"examples": len(r)}} for r in milliseconds]
+
+
+def test_latency_is_of_single_examples_at_their_own_length(tmp_path: Path) -> None:
+    session = Session(seconds=0.001)
+    samples = taken(Latency(), probe(tmp_path, session), 3)
+    assert sorted(session.shapes) == sorted((1, int(n)) for n in COUNTS)
+    middle, tail, end = Latency().summarise(samples)
+    assert [m.name for m in (middle, tail, end)] == ["latency_p50", "latency_p95", "latency_p99"]
+    assert [m.title for m in (middle, tail, end)] == ["latency", "", ""]
+    assert 1.0 <= middle.low <= middle.value <= middle.worst <= middle.high < 1.5
+    assert middle.value <= tail.value <= end.value
+    assert middle.n == 180 and middle.conditions["batch"] == 1 and middle.conditions["rounds"] == 3
+
+
+def test_calls_that_warm_up_are_not_timed(tmp_path: Path) -> None:
+    session = Session(seconds=0.002)
+    on = probe(tmp_path, session)
+    Latency().prepare(on)
+    before = len(session.shapes)
+    sample = Latency().sample(on)
+    assert before == 60 and len(sample["nanoseconds"]) == 60
+    assert 60 + 5 < len(session.shapes) - before <= 60 + 11  # 20 ms of calls that take 2
+
+
+def test_a_gpu_s_own_events_are_taken_where_the_session_has_them(tmp_path: Path) -> None:
+    class Events(Session):
+        def elapsed(self, batch: Mapping[str, np.ndarray]) -> float:
+            return 7.0
+
+    on = probe(tmp_path, Events())
+    assert Latency().summarise(taken(Latency(), on, 2))[0].value < 7  # type: ignore[operator]
+    on.placement = Placement("cuda", 1)
+    assert Latency().summarise(taken(Latency(), on, 2))[0].value == pytest.approx(7.0)
+
+
+def test_percentiles_are_those_of_all_timings() -> None:
+    given = [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]]
+    for level, found in zip((50, 95, 99), Latency().summarise(timed(*given)), strict=True):
+        assert found.value == pytest.approx(np.percentile(given, level))
+
+
+def test_a_speedup_compares_round_with_round_so_that_a_slow_machine_cancels_out() -> None:
+    slow = [1.0, 1.0, 5.0, 1.0, 3.0, 1.0]
+    fast, other = timed(*([s, s] for s in slow)), timed(*([2.5 * s, 3.5 * s] for s in slow))
+    (speedup,) = Latency().compare(fast, other)
+    assert (speedup.name, speedup.unit, speedup.n) == ("speedup", "x", 6)
+    assert (speedup.value, speedup.low, speedup.high, speedup.worst) == pytest.approx((3.0, 3.0, 3.0, 3.0))
+    assert Latency().compare(other, fast)[0].value == pytest.approx(1 / 3)
+    assert Latency().half_width(fast, other) == pytest.approx(0.0)
+
+
+def test_one_disturbed_round_or_call_does_not_move_a_speedup() -> None:
+    other = timed(*[[2.0, 2.0]] * 10)
+    assert Latency().compare(timed(*[[1.0, 1.0]] * 9, [9.0, 9.0]), other)[0].value == pytest.approx(2.0)
+    assert Latency().compare(timed(*[[1.0, 1.0]] * 8, [9.0, 1.0], [1.0, 9.0]), other)[0].value == pytest.approx(2.0)
+
+
+def test_the_interval_of_a_ratio_covers_the_truth_as_often_as_it_says() -> None:
+    """Sides of equal speed with the noise of rounds and calls: 95 % intervals cover 1 in 88 to 100 of 100 repeats."""
+    generator, covered = np.random.default_rng(1), 0
+    for _ in range(100):
+        round_noise = generator.lognormal(0, 0.2, size=(20, 1))
+        one, other = (round_noise * generator.lognormal(0, 0.1, size=(20, 30)) for _ in range(2))
+        found = rounds.ratio(one, other)
+        covered += found.low <= 1 <= found.high
+    assert covered >= 88  # 99 measured
+
+
+def test_a_ratio_finds_a_few_percent_under_noise_that_is_larger() -> None:
+    generator = np.random.default_rng(2)
+    noise = [generator.lognormal(0, 0.1, size=(40, 60)) for _ in range(2)]
+    found = rounds.ratio(1.03 * noise[0], noise[1])
+    assert found.low > 1.0 and found.half_width < 0.015
+
+
+def test_worst_is_the_one_sided_end_on_the_bad_side() -> None:
+    generator = np.random.default_rng(3)
+    samples = [timed(*generator.lognormal(0, 0.3, size=(12, 9))) for _ in range(2)]
+    latency = Latency().summarise(samples[0])[0]
+    assert latency.value < latency.worst < latency.high  # type: ignore[operator]
+    speedup = Latency().compare(*samples)[0]
+    assert speedup.low < speedup.worst < speedup.value  # type: ignore[operator]
+
+
+def test_throughput_counts_examples_in_batches_of_near_equal_length(tmp_path: Path) -> None:
+    session = Session(seconds=0.002)
+    samples = taken(Throughput(), probe(tmp_path, session), 3)
+    assert [shape[0] for shape in session.shapes] == [32, 28] and session.shapes[0][1] == COUNTS.max()
+    (rate,) = Throughput().summarise(samples)
+    assert rate.unit == "examples/s" and 10_000 < rate.value <= 15_000  # 60 in two batches of 2 ms
+    assert rate.low <= rate.worst <= rate.value <= rate.high  # type: ignore[operator]
+    (gain,) = Throughput().compare(samples, samples)
+    assert gain.name == "throughput_speedup" and gain.value == 1.0
+
+
+def test_from_text_to_answer_takes_longer_by_the_task_s_own_work(tmp_path: Path) -> None:
+    class Slow(Task):
+        def features(self, rows: Sequence[Mapping[str, Any]], processor: Any) -> list[dict[str, Any]]:
+            time.sleep(0.002)
+            return super().features(rows, processor)
+
+    on = probe(tmp_path, Session(seconds=0.001))
+    on.task = Slow()  # type: ignore[assignment]
+    alone, whole = (meter.summarise(taken(meter, on, 2))[0] for meter in (Latency(), FromText()))
+    assert whole.value > alone.value + 2  # type: ignore[operator]
+    assert whole.name == "latency_from_text_p50" and whole.conditions["tokenization"] == "included"
+
+
+def test_the_curve_over_lengths_stops_where_the_model_has_no_positions(tmp_path: Path) -> None:
+    session = Session(each=2e-5)
+    samples = taken(LatencyByLength(), probe(tmp_path, session, positions=130), 3)
+    assert [shape for shape in dict.fromkeys(session.shapes)] == [(1, 16), (1, 32), (1, 64), (1, 128)]
+    (found,) = LatencyByLength().summarise(samples)
+    points = found.detail["curve"]["points"]
+    assert found.detail["curve"]["axis"] == "tokens" and [p[0] for p in points] == [16, 32, 64, 128]
+    for tokens, value, low, high in points:
+        assert value == pytest.approx(tokens * 0.02, rel=0.3) and low <= value <= high
+    assert found.value == points[-1][1] and found.conditions["length"] == 128 and "at" not in found.conditions
+
+
+def test_the_ratio_of_two_curves_is_taken_at_the_lengths_that_both_have(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    fast = taken(LatencyByLength(), probe(tmp_path / "a", Session(each=1e-5), positions=64), 3)
+    slow = taken(LatencyByLength(), probe(tmp_path / "b", Session(each=3e-5)), 3)
+    (found,) = LatencyByLength().compare(fast, slow)
+    assert found.name == "speedup_by_length" and found.value == pytest.approx(3, rel=0.2)
+    assert [p[0] for p in found.detail["curve"]["points"]] == [16, 32, 64]
+    assert all(p[1] == pytest.approx(3, rel=0.3) for p in found.detail["curve"]["points"])
+
+
+def test_the_curve_over_batches_gains_what_a_call_costs(tmp_path: Path) -> None:
+    session = Session(seconds=0.002)
+    (found,) = ThroughputByBatch().summarise(taken(ThroughputByBatch(), probe(tmp_path, session), 3))
+    points = {p[0]: p[1] for p in found.detail["curve"]["points"]}
+    assert tuple(points) == BATCHES and points[1] == pytest.approx(500, rel=0.2)
+    assert points[8] == pytest.approx(60 / 0.016, rel=0.2) and points[128] == pytest.approx(60 / 0.002, rel=0.2)
+
+
+def test_more_effort_is_not_fewer_rounds_and_curves_are_for_thorough_runs() -> None:
+    for meter in (Latency(), Throughput(), FromText(), LatencyByLength(), ThroughputByBatch()):
+        least = [meter.rounds(effort).least for effort in EFFORTS]
+        assert least == sorted(least) and all(meter.rounds(e).most >= meter.rounds(e).least for e in EFFORTS)
+        assert meter.takes_turns
+    assert {m.efforts for m in (FromText, LatencyByLength, ThroughputByBatch)} == {("thorough",)}
+
+
+def test_without_a_test_split_every_timing_is_absent_with_the_reason(tmp_path: Path) -> None:
+    names = set()
+    for meter in (Latency(), Throughput(), FromText(), LatencyByLength(), ThroughputByBatch()):
+        samples = taken(meter, probe(tmp_path, Session(), rows=False), 2)
+        found = [*meter.summarise(samples), *meter.compare(samples, samples)]
+        assert {(m.value, m.absent) for m in found} == {(None, "there is no test split for this task")}
+        assert meter.half_width(samples, samples) == 0
+        names |= {m.name for m in found}
+    assert len(names) == 14
+
+
+def test_samples_are_summarised_without_torch() -> None:
+    code = """
+import sys
+sys.modules["torch"] = sys.modules["transformers"] = None
+from compress_meters.speed import Latency
+samples = [{"nanoseconds": [1e6, 2e6], "conditions": {}}] * 3
+assert Latency().summarise(samples)[0].value == 1.5 and Latency().compare(samples, samples)[0].value == 1
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

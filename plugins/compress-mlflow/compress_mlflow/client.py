@@ -1,0 +1,120 @@
+"""Talking to MLflow through its client; nothing global is set but what mlflow reads when it is imported."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+# Telemetry: https://mlflow.org/docs/latest/community/usage-tracking.html
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+# A server that is away must not hold a run for the minutes that mlflow would try.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+# Without this newer mlflow refuses a store of files, the only local one that mlflow-skinny has.
+os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+
+import mlflow  # noqa: E402
+from mlflow.entities import Metric, Param  # noqa: E402
+
+_SECONDS = 5.0
+"""How long values are gathered before they are sent in one request."""
+_AT_ONCE = 100
+"""Params or metrics of one request, of which MLflow takes 100 and 1,000."""
+_LONGEST = 500
+"""Characters of a param's value that older servers take too."""
+_FILES = ("report.json", "report.html", "recipe.yaml")
+_STATES = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+
+
+class Log:
+    """One MLflow run, open until ``finish``. ``run`` is its id, ``uri`` the store's."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.uri = _uri(folder)
+        self._folder = folder
+        self._client = mlflow.MlflowClient(tracking_uri=self.uri)
+        experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", name)
+        found = self._client.get_experiment_by_name(experiment)
+        experiment_id = found.experiment_id if found else self._client.create_experiment(experiment)
+        self.run: str = self._client.create_run(experiment_id, run_name=folder.name).info.run_id
+        self._gathered: list[Metric] = []
+        self._last: dict[str, float] = {}
+        self._sent = time.monotonic()
+
+    def value(self, name: str, value: float, step: int, at: float) -> None:
+        """Gather a value of training that is new; ``at`` is in seconds since 1970."""
+        if self._last.get(name) != value:
+            self._last[name] = value
+            self._gathered.append(Metric(allowed(name), value, int(1000 * at), step))
+        if time.monotonic() - self._sent > _SECONDS or len(self._gathered) >= _AT_ONCE:
+            self.send()
+
+    def send(self) -> None:
+        """Send what was gathered."""
+        metrics, self._gathered, self._sent = self._gathered, [], time.monotonic()
+        for part in _parts(metrics):
+            self._client.log_batch(self.run, metrics=part)
+
+    def finish(self, report: Mapping[str, Any]) -> None:
+        """Send everything that the report says, and end the run."""
+        now = int(1000 * time.time())
+        self._gathered += [Metric(allowed(n), value, now, 0) for n, value in measured(report)]
+        self.send()
+        for part in _parts([Param(allowed(key), str(value)[:_LONGEST]) for key, value in options(report)]):
+            self._client.log_batch(self.run, params=part)
+        for file in (self._folder / name for name in _FILES):
+            if file.is_file():
+                self._client.log_artifact(self.run, str(file))
+        self._client.set_terminated(self.run, _STATES[report["state"]])
+
+
+def measured(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    """(``STEP/NAME``, value) of every measurement that has a value."""
+    for step in report["steps"]:
+        for name, m in step["measurements"].items():
+            if m["value"] is not None:
+                yield f"{step['name']}/{name}", m["value"]
+
+
+def options(report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """(name, value) of what the run was told: of the run, then ``STEP.OPTION`` with nested options flattened."""
+    yield from {"task": report["task"]["name"], **{key: report[key] for key in ("seed", "effort", "reference")}}.items()
+    for step in report["steps"]:
+        yield from _flat(step["name"], step["options"])
+
+
+def allowed(name: str) -> str:
+    """``name`` with what MLflow does not take in a name replaced by ``_``."""
+    return re.sub(r"[^\w\-. /]", "_", name)
+
+
+def _flat(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(f"{prefix}.{key}", value)
+        else:
+            yield f"{prefix}.{key}", value
+
+
+def _parts(items: list[Any]) -> list[list[Any]]:
+    return [items[i:i + _AT_ONCE] for i in range(0, len(items), _AT_ONCE)]
+
+
+def _uri(folder: Path) -> str:
+    """Where the user says, else mlflow's own default, which only the full mlflow can open, else the run's folder."""
+    if mlflow.is_tracking_uri_set() or _full():
+        return str(mlflow.get_tracking_uri())
+    return (folder / "mlruns").resolve().as_uri()
+
+
+def _full() -> bool:
+    try:
+        distribution("mlflow")
+    except PackageNotFoundError:
+        return False
+    return True

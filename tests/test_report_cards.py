@@ -1,0 +1,132 @@
+"""Model cards: which artifacts have one, front matter that any YAML reader takes, and code that loads what it says."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reports import rich_report
+from ruamel.yaml import YAML
+from test_report_page import HOSTILE, poisoned
+from tiny import TAGS, make_artifact, save_bert, sentences, tagged, task_named
+
+from compress.report.card import card, deployable, front_matter
+from compress.report.loading import loading
+from compress.report.views import write_views
+from compress.runfolder import RunFolder
+
+ROWS = {"text-classification": sentences(8, 1), "token-classification": tagged(8, 1), "fill-mask": sentences(8, 1)}
+
+
+@pytest.fixture
+def report() -> dict[str, Any]:
+    return rich_report()
+
+
+def parsed(text: str) -> Any:
+    start, front, body = text.split("---\n", 2)
+    assert start == "" and body
+    return YAML(typ="safe", pure=True).load(front)
+
+
+def step_of(report: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(s for s in report["steps"] if s["name"] == name)
+    return found
+
+
+def test_final_steps_have_a_card_and_conversions_and_steps_between_have_none(report: dict[str, Any]) -> None:
+    assert [s["name"] for s in deployable(report)] == ["small", "free"]
+    report["budget"] = {"best": "student"}
+    assert [s["name"] for s in deployable(report)] == ["student", "small", "free"]
+    report["steps"] = report["steps"][:2]
+    assert [s["name"] for s in deployable(report)] == ["teacher"], "its conversion is no step made from it"
+
+
+def test_the_front_matter_says_what_the_hub_reads(report: dict[str, Any]) -> None:
+    found = parsed(card(step_of(report, "small"), report))
+    assert found["base_model"] == "someone/encoder" and found["library_name"] == "onnxruntime"
+    assert found["pipeline_tag"] == "text-classification" and found["tags"] == ["compress-toolkit", "onnx", "int8",
+                                                                              "quantize.onnx"]
+    (index,) = found["model-index"]
+    (result,) = index["results"]
+    assert result["task"] == {"type": "text-classification"} and result["dataset"] == {"type": "reviews", "name": "reviews"}
+    assert result["metrics"][0] == {"type": "accuracy", "name": "accuracy", "value": 0.88}
+    assert parsed(card(step_of(report, "free"), report))["library_name"] == "transformers"
+
+
+def test_the_hub_reads_the_front_matter(report: dict[str, Any]) -> None:
+    from huggingface_hub import ModelCard
+
+    data = ModelCard(card(step_of(report, "small"), report)).data
+    assert data.base_model == "someone/encoder" and data.eval_results[0].metric_value == 0.88
+
+
+def test_what_is_not_known_is_left_out(report: dict[str, Any]) -> None:
+    step = step_of(report, "small")
+    step.update(base="model", task="parity")
+    report["data"] = None
+    assert not {"base_model", "pipeline_tag", "model-index"} & front_matter(step, report).keys()
+
+
+def test_no_card_names_a_folder_of_this_machine(report: dict[str, Any]) -> None:
+    report["data"]["name"] = "/home/someone/reviews"
+    step_of(report, "small")["options"]["words"] = "/home/someone/words.txt"
+    text = card(step_of(report, "small"), report)
+    assert "/home" not in text and "words.txt" in text and "name: reviews" in text
+
+
+def test_limits_name_findings_absences_and_the_data(report: dict[str, Any]) -> None:
+    text = card(step_of(report, "free"), report).split("## Limits")[1]
+    for said in ("free is slower than small", "one data set (reviews)", "one machine: cpu", "plain from\\_pretrained cannot",
+                 "Not measured: memory gpu, the model ran on the cpu"):
+        assert said in text, said
+    assert "int8" in card(step_of(report, "small"), report).split("## Limits")[1]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_stays_text_in_the_front_matter_and_in_the_code(report: dict[str, Any], text: str) -> None:
+    hostile = poisoned(report, text)
+    for step in deployable(hostile):
+        made = card(step, hostile)
+        front = parsed(made)
+        assert set(front) == set(front_matter(step, hostile)) and front["model-index"][0]["results"][0]["metrics"]
+        assert made.split("---\n")[1].isascii()
+        compile(loading(step, hostile)[1], "card", "exec")
+
+
+def test_cards_are_written_beside_the_other_views_and_never_outside(report: dict[str, Any], tmp_path: Path) -> None:
+    step_of(report, "free")["name"] = "../../outside"
+    write_views(report, RunFolder(tmp_path / "run"))
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.md")) == [
+        "run/cards/.._.._outside.md", "run/cards/small.md", "run/report.md"]
+
+
+@pytest.mark.parametrize(("task", "format"), [
+    *((task, format) for task in ROWS for format in ("pytorch", "own")), ("text-classification", "onnx"),
+    pytest.param("token-classification", "onnx", marks=pytest.mark.slow),
+    pytest.param("fill-mask", "onnx", marks=pytest.mark.slow)])
+def test_the_code_of_a_card_loads_the_artifact_and_answers(report: dict[str, Any], task: str, format: str, tmp_path: Path,
+                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    made = task_named(task)
+    labels = {"token-classification": TAGS, "fill-mask": ()}.get(task, ("bad", "good"))
+    model = tmp_path / "model"
+    model.mkdir()
+    artifact = save_bert(model, made, labels)
+    if format == "onnx":
+        artifact = make_artifact(tmp_path / "made", "export.onnx", made, {"train": ROWS[task], "test": ROWS[task]},
+                                 input=artifact)
+    step = {**step_of(report, "small"), "task": task, "folder": artifact.folder.relative_to(tmp_path).as_posix(),
+            "traits": {"format": "pytorch" if format == "own" else format, "precision": "float", "shape": "stock"},
+            "needs": ["compress-toolkit"] if format == "own" else []}
+    packages, code = loading(step, report)
+    assert ("compress" in code) == (format == "own") and ("transformers" in packages) == (format == "pytorch")
+    monkeypatch.chdir(tmp_path)
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile(code.replace("A text to try", "good w1"), "card", "exec"), {})
+    assert out.getvalue().strip()
+    if task == "text-classification" and format != "own":
+        assert "'bad'" in out.getvalue() and "'good'" in out.getvalue()

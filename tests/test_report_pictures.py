@@ -1,0 +1,167 @@
+"""The report's pictures and tables as numbers: where bars, points and lines stand, and that no meter is known by name."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from reports import rich_report
+
+from compress.report import curves, detail
+from compress.report.pareto import front, pareto
+from compress.report.table import changes_table, number, quantity, visible
+from compress.report.waterfall import ROW, WIDTH, Bar, axis_start, waterfalls
+
+
+@pytest.fixture
+def report() -> dict[str, Any]:
+    return rich_report()
+
+
+def bars(report: dict[str, Any], title: str) -> dict[str, Bar]:
+    picture = next(p for p in waterfalls(report) if p.title == title)
+    return {bar.label: bar for bar in picture.bars}
+
+
+def test_a_bar_floats_from_its_parents_value_to_its_own(report: dict[str, Any]) -> None:
+    found = bars(report, "size")  # 100, 100, 50, 10 and 30 MB on an axis from 0 to 100
+    assert found["teacher"].kind == "base" and (found["teacher"].x, found["teacher"].width) == (0, WIDTH)
+    assert (found["student"].x, found["student"].width) == pytest.approx((0.5 * WIDTH, 0.5 * WIDTH))
+    assert (found["small"].x, found["small"].width) == pytest.approx((0.1 * WIDTH, 0.4 * WIDTH))
+    assert found["teacher@onnxruntime"].kind == "same"
+
+
+def test_a_sibling_stands_on_its_parent_and_not_on_the_row_above(report: dict[str, Any]) -> None:
+    free = bars(report, "size")["free"]
+    assert free.parent_x == pytest.approx(0.5 * WIDTH) and free.rows_up == 2
+    assert (free.x, free.width) == pytest.approx((0.3 * WIDTH, 0.2 * WIDTH))
+    assert "than student" in free.change
+
+
+def test_gain_and_loss_follow_the_direction_and_are_told_in_words(report: dict[str, Any]) -> None:
+    assert bars(report, "latency")["small"].kind == "better" and bars(report, "accuracy")["free"].kind == "worse"
+    assert bars(report, "latency")["small"].change == "-5.00 ms, 6.00x as fast [5.88x, 6.12x], better than student"
+    assert bars(report, "accuracy")["free"].change == "-0.085 [-0.095, -0.075], worse than student"
+
+
+def test_a_change_whose_interval_holds_none_is_neither_gain_nor_loss(report: dict[str, Any]) -> None:
+    small = bars(report, "accuracy")["small"]
+    assert small.kind == "unclear" and small.change == "-0.005 [-0.015, +0.005], no clear change on student"
+
+
+def test_an_axis_is_cut_only_where_all_values_are_alike(report: dict[str, Any]) -> None:
+    assert {p.title: p.start for p in waterfalls(report)} == {"accuracy": "0.700", "latency": "", "memory": "", "size": ""}
+    assert axis_start([1.0, 12.0]) == 0 and axis_start([5.0, 5.0]) == 0 and axis_start([-0.2, 0.5]) == -0.2
+    for numbers in ([0.80, 0.9], [95.0, 100.0], [0.991, 0.992]):
+        assert 0 < axis_start(numbers) < min(numbers)
+
+
+def test_no_bar_leaves_the_picture(report: dict[str, Any]) -> None:
+    for picture in waterfalls(report):
+        for bar in picture.bars:
+            assert -1e-9 <= bar.x <= bar.x + bar.width <= WIDTH + 1e-9 and bar.rows_up * ROW < ROW * len(picture.bars)
+
+
+def test_the_front_joins_what_no_other_beats_in_both() -> None:
+    points = [(1.0, 0.5), (2.0, 0.8), (3.0, 0.7), (2.0, 0.6), (4.0, 0.9), (4.0, 0.9)]
+    assert front(points) == {0, 1, 4, 5}
+
+
+def test_the_front_of_a_score_where_lower_is_better_is_turned(report: dict[str, Any]) -> None:
+    found = pareto(report)
+    assert found and {p.label for p in found.points if p.best} == {"small", "teacher@onnxruntime"}
+    for step in report["steps"]:
+        step["measurements"]["quality"]["direction"] = "lower"
+    turned = pareto(report)
+    assert turned and {p.label for p in turned.points if p.best} == {"small", "free"}
+    assert {p.label: p.y for p in turned.points}["free"] == min(p.y for p in turned.points)
+
+
+def test_an_area_grows_with_the_size(report: dict[str, Any]) -> None:
+    found = pareto(report)
+    assert found is not None
+    radii = {p.label: p.r for p in found.points}
+    assert radii["teacher"] == 24 and radii["small"] < radii["free"] < radii["student"] < radii["teacher"]
+
+
+def test_any_measurement_with_a_curve_is_drawn_under_its_own_name(report: dict[str, Any]) -> None:
+    for step in report["steps"]:
+        step["measurements"]["heat"] = {**step["measurements"]["latency_by_length"], "name": "heat", "unit": "K"}
+    found = {chart.title: chart for chart in curves.charts(report)}
+    assert found.keys() == {"heat", "latency by length"}
+    chart = found["heat"]
+    assert [line.label for line in chart.lines] == [step["name"] for step in report["steps"]]
+    assert len({(line.look, line.mark) for line in chart.lines}) == 5 and len({line.look for line in chart.lines}) == 5
+    assert chart.table[0] == ["tokens", *(step["name"] for step in report["steps"])]
+    assert chart.table[1][1][1] == "12.0 K [11.3 K, 12.8 K]"
+
+
+@pytest.mark.parametrize(("places", "logarithmic"), [((8, 16, 128), True), ((8, 16, 32), False), ((0, 8, 128), False)])
+def test_a_wide_span_is_logarithmic(report: dict[str, Any], places: tuple[int, ...], logarithmic: bool) -> None:
+    for step in report["steps"]:
+        step["measurements"]["latency_by_length"]["detail"]["curve"]["points"] = [[x, 1.0, None, None] for x in places]
+    chart = curves.charts(report)[0]
+    xs = [x for x, _ in chart.lines[0].points]
+    middle = (xs[1] - xs[0]) / (xs[2] - xs[0])
+    linear = (places[1] - places[0]) / (places[2] - places[0])
+    assert (middle == pytest.approx(linear)) is not logarithmic
+    assert ("horizontal" in chart.scales) is logarithmic
+
+
+def test_a_point_without_a_number_is_left_out_of_the_line_and_shown_in_the_table(report: dict[str, Any]) -> None:
+    report["steps"][0]["measurements"]["latency_by_length"]["detail"]["curve"]["points"][3][1:] = [None, None, None]
+    chart = curves.charts(report)[0]
+    assert len(chart.lines[0].points) == 3 and chart.table[1][3][1] == "–"
+
+
+def test_curves_of_comparisons_have_a_chart_for_each_other_side(report: dict[str, Any]) -> None:
+    assert [chart.title for chart in curves.compared_charts(report)] == [
+        "speedup by length against teacher", "speedup by length against teacher@onnxruntime",
+        "speedup by length against student"]
+
+
+@pytest.mark.parametrize(("low", "high", "expected"), [(0, 10, [0, 2, 4, 6, 8, 10]), (1, 50, [1, 2, 5, 10, 20, 50]),
+                                                       (3, 3, [3]), (0.0, 0.011, [0, 0.002, 0.004, 0.006, 0.008, 0.01])])
+def test_ticks_are_round_numbers(low: float, high: float, expected: list[float]) -> None:
+    assert curves.ticks(curves.Scale(low, high, 0, 1, low > 0 and high > 10 * low)) == pytest.approx(expected)
+
+
+def test_tables_of_any_measurement_and_comparison_are_shown(report: dict[str, Any]) -> None:
+    report["steps"][1]["measurements"]["size"]["detail"] = {"tables": {"by type": {"int8": {"bytes": 3, "share": 0.25}}}}
+    found = dict(detail.tables(report))
+    assert list(found) == ["quality difference, change by class", "quality, by class", "size, by type"]
+    assert found["size, by type"] == [("teacher@onnxruntime", (["", "bytes", "share"], [["int8", "3", "0.250"]]))]
+    by_class = (["", "f1", "support"], [["PER", "0.900", "3"], ["LOC", "0.900", "3"]])
+    assert found["quality, by class"][0] == ("teacher", by_class)
+
+
+def test_a_comparison_with_one_that_has_two_parts_is_shown_once(report: dict[str, Any]) -> None:
+    sides = [(step, other) for step, other, name, _ in detail.compared(report) if name == "speedup"]
+    assert len(sides) == len(set(sides)) == 9  # the teacher is the student's reference and its parent
+
+
+def test_conditions_are_told_once_for_all_numbers_that_were_taken_under_them(report: dict[str, Any]) -> None:
+    lines = [line for line in detail.conditions(report) if line.startswith("small: ")]
+    assert len(lines) == 3  # without any, with and without the split
+    assert any("f1_macro 0.870 (n 600); latency_p50 1.00 ms [0.950 ms, 1.05 ms] (n 640)" in line for line in lines)
+
+
+def test_quality_without_a_paired_comparison_shows_the_quotient(report: dict[str, Any]) -> None:
+    for step in report["steps"]:
+        for side in ("against_reference", "against_fastest", "against_parent"):
+            if step[side]:
+                step[side]["comparisons"] = {"speedup": step[side]["comparisons"]["speedup"]}
+    headers, rows = changes_table(report)
+    assert rows[1][1] == "-0.015 (98.3 %)" and not [h for h in headers if "answers" in h]
+
+
+@pytest.mark.parametrize(("value", "shown"), [(None, "–"), (3, "3"), (3.0, "3"), (0.25, "0.250"), (1e-9, "1e-09"),
+                                              (12345.6, "1.23e+04"), ("a", "a"), (True, "True"), (float("nan"), "nan")])
+def test_a_number_is_shown_for_people(value: Any, shown: str) -> None:
+    assert number(value) == shown
+
+
+def test_what_is_not_seen_is_made_visible() -> None:
+    assert visible("a\x00b\u202ec\x1b[2Jd\n\te\u200df") == "a\ufffdb\ufffdc\ufffd[2Jd\n\te\u200df"
+    assert quantity(2.4, "x") == "2.40x" and re.fullmatch(r"2\.40 ms", quantity(2.4, "ms"))

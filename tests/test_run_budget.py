@@ -1,0 +1,350 @@
+"""Runs that are held to budgets, and alarms about gains that are none: with models that are four numbers in a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from running import Run
+
+import compress
+from compress.artifact import Artifact
+from compress.cli import main
+from compress.errors import NothingChanged
+from compress.jobs import JOBS
+from compress.jobs.probing import open_probe
+from compress.plugins import Registry, load_plugins
+from compress.supervisor import raise_error
+from compress.worker import describe
+
+# A model is what would be measured of it. Less of it costs quality: cutting a share takes the share's square.
+PLUGIN = '''
+import json
+from tokenizers import Tokenizer, models
+from pydantic import Field
+from compress import hookimpl
+from compress.artifact import Traits
+from compress.engine import Engine
+from compress.measurement import Measurement
+from compress.meter import Meter
+from compress.options import Options
+from compress.stage import Accepts, Made, Stage
+
+FILE = "model.safetensors"
+
+class Make(Stage):
+    name = "toy.make"
+    summary = "A whole model."
+    Options = Options
+    accepts = Accepts(nothing=True)
+    libraries = ()
+
+    @classmethod
+    def produces(cls, traits, options, task):
+        return Traits(format="toy", trainable=False, task=task)
+
+    def apply(self, context):
+        write(context.output, {"quality": 0.9, "latency": 8.0, "size": 1000.0, "nonzero": 1.0, "flips": 0.0})
+        return Made(parameters=1)
+
+class SetOptions(Options):
+    quality: float | None = Field(default=None, description="Quality.")
+    latency: float | None = Field(default=None, description="Latency.")
+    size: float | None = Field(default=None, description="Size.")
+    nonzero: float | None = Field(default=None, description="Weights that are not zero.")
+    flips: float | None = Field(default=None, description="Answers that differ from all others'.")
+    mark: str = Field(default="", description="What is written into the file besides.")
+
+class Set(Stage):
+    name = "toy.set"
+    summary = "A model with other numbers."
+    Options = SetOptions
+    accepts = Accepts(formats=("toy",))
+    libraries = ()
+
+    def apply(self, context):
+        given = context.options.model_dump(exclude_none=True)
+        write(context.output, {**read(context.input), **given})
+        return Made()
+
+class CutOptions(Options):
+    share: float = Field(description="What is cut.")
+    coarse: bool = Field(default=False, description="Whether less than a quarter rounds to nothing.")
+
+class Cut(Stage):
+    name = "toy.cut"
+    summary = "A smaller model."
+    Options = CutOptions
+    accepts = Accepts(formats=("toy",))
+    libraries = ()
+
+    @classmethod
+    def back_off(cls, options):
+        return options.model_copy(update={"share": options.share / 2}) if options.share > 0.1 else None
+
+    def apply(self, context):
+        share, before = context.options.share, read(context.input)
+        if context.options.coarse and share < 0.25:
+            share = 0.0
+        write(context.output, {**before, "quality": before["quality"] * (1 - share ** 2),
+                               "size": before["size"] * (1 - share), "latency": before["latency"] * (1 - share)})
+        return Made()
+
+def write(folder, values):
+    (folder / FILE).write_text(json.dumps(values))
+    Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]")).save(str(folder / "tokenizer.json"))
+
+def read(artifact):
+    return json.loads((artifact.folder / FILE).read_text())
+
+class Session:
+    inputs = ("input_ids",)
+
+class Toy(Engine):
+    name = "toy"
+    summary = "Answers nothing."
+    formats = ("toy",)
+    packages = ()
+
+    def open(self, artifact, placement, task):
+        return Session()
+
+class Stated(Meter):
+    name = "stated"
+    summary = "What the model's file states."
+    keeps = True
+
+    def sample(self, probe):
+        return read(probe.artifact)
+
+    def summarise(self, samples):
+        of = samples[0]
+        spread = {"n": 100, "low": of["quality"] - 0.02, "high": of["quality"] + 0.02, "worst": of["quality"] - 0.015}
+        return [Measurement("quality", of["quality"], "", "higher", title="quality", **spread),
+                Measurement("latency_p50", of["latency"], "ms", "lower", title="latency"),
+                Measurement("size", of["size"], "bytes", "lower", title="size"),
+                Measurement("nonzero", of["nonzero"], "share", "neither")]
+
+    def compare(self, samples, others):
+        mine, theirs = samples[0], others[0]
+        kept, speed = mine["quality"] / theirs["quality"], theirs["latency"] / mine["latency"]
+        return [Measurement("quality_kept", kept, "share", "higher", kept - 0.02, kept + 0.02, 100, worst=kept - 0.015),
+                Measurement("speedup", speed, "x", "higher", 0.98 * speed, 1.02 * speed, 10, worst=0.985 * speed),
+                Measurement("flips", abs(mine["flips"] - theirs["flips"]), "share", "lower", n=100)]
+
+@hookimpl
+def compress_stages():
+    return [Make, Set, Cut]
+
+@hookimpl
+def compress_engines():
+    return [Toy]
+
+@hookimpl
+def compress_meters():
+    return [Stated]
+'''
+HEAD = """\
+task: text-classification
+model: {type: toy}
+data: {train: train.csv, test: test.csv}
+stages:
+  - toy.make
+"""
+OTHERS = "meters,onnx,torch,prune,distill,training,bitsandbytes,architectures"
+
+Held = Callable[..., Run]
+
+
+class Line:
+    """Where a job says how far it is; nobody listens."""
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        pass
+
+
+class Here:
+    """A worker without a process, which answers as ``compress.jobs.probing`` does."""
+
+    def __init__(self, job: dict[str, Any], registry: Registry) -> None:
+        self.probe, self.registry = open_probe(job, registry), registry
+
+    def answer(self) -> dict[str, Any]:
+        return {}
+
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        return {"sample": self.registry.meters[message["meter"]].cls().sample(self.probe)} if "meter" in message else {}
+
+
+@pytest.fixture
+def held(tmp_path: Path, csv_data: Path, monkeypatch: pytest.MonkeyPatch,
+         capfd: pytest.CaptureFixture[str]) -> Iterator[Held]:
+    """``held(steps, top, code=4)``: a run of these steps after a whole model, with these keys of the recipe.
+
+    It is the command with all its parts, but for the processes of its workers: their jobs are done in this one."""
+    site = tmp_path / "site"
+    described = site / "compress_toy-1.0.dist-info"
+    described.mkdir(parents=True)
+    (site / "compress_toy.py").write_text(PLUGIN, encoding="utf-8")
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: compress-toy\nVersion: 1.0\n", encoding="utf-8")
+    (described / "entry_points.txt").write_text("[compress]\ntoy = compress_toy\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("COMPRESS_DISABLE_PLUGINS", OTHERS)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+    def do(job: Any, file: Path, log: Path, *listeners: Any) -> Any:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("{}", encoding="utf-8")
+        return JOBS[job["kind"]]({**job}, Line(), load_plugins())
+
+    monkeypatch.setattr("compress.maker.run_job", do)
+    monkeypatch.setattr("compress.measure.instrument.started",
+                        lambda job, file, log: nullcontext(Here(job, load_plugins())))
+
+    def make(steps: str, top: str = "", code: int = 0) -> Run:
+        (tmp_path / "toy.yaml").write_text(HEAD + steps + top, encoding="utf-8")
+        monkeypatch.setattr(sys, "argv", ["compress", "run", "toy.yaml", "--store", "store"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        output = "".join(capfd.readouterr())
+        assert ended.value.code == code, output
+        newest = max((tmp_path / "runs").iterdir(), key=lambda path: (path / "events.jsonl").stat().st_mtime_ns)
+        return Run(tmp_path, newest, output)
+
+    yield make
+    sys.modules.pop("compress_toy", None)
+
+
+def share(step: Mapping[str, Any]) -> float:
+    return float(step["options"]["share"])
+
+
+def test_a_step_that_backs_off_is_tried_until_it_meets_its_budget_and_a_run_that_goes_on_reuses_each_try(held: Held) -> None:
+    steps = """\
+  - toy.cut: {share: 0.4}
+    name: a
+    budget: {quality: '>= 95%', on_miss: back_off}
+  - toy.set: {flips: 0.5}
+    name: b
+  - toy.cut: {share: 0.12}
+    name: c
+    from: toy.make
+    budget: {quality: '>= 95%', on_miss: back_off}
+"""
+    first = held(steps)
+    a = first.step("a")
+    assert [share(t) for t in a["attempts"]] == [0.4, 0.2] and share(a) == 0.2
+    assert [t["verdicts"][0]["met"] for t in a["attempts"]] == [False, True]
+    assert a["digest"] == a["attempts"][1]["digest"] == Artifact.open(first.artifact("a")).digest
+    assert first.report["step_budgets"]["a"]["met"] and first.report["step_budgets"]["a"]["decide"] == "point"
+    assert first.step("b")["measurements"]["size"]["value"] == 800, "what follows takes the try that counts"
+    assert [share(t) for t in first.step("c")["attempts"]] == [0.12], "a try that meets it is the last"
+    assert "a misses its budget: quality >= 95%: 84.0 % of toy.make [82.0 %, 86.0 %], missed; trying again with " \
+        "share 0.2" in first.output
+    for number, tried in enumerate(a["attempts"], 1):
+        assert Artifact.open(first.folder / "steps" / f"02-a@try-{number}").digest == tried["digest"]
+
+    schema = json.loads((Path(compress.__file__).parent / "report" / "schema.json").read_text(encoding="utf-8"))
+    assert list(Draft202012Validator(schema).iter_errors(first.report)) == []
+
+    jobs = first.jobs()
+    again = held(steps)
+    assert again.jobs() == jobs, "no worker was started anew"
+    assert again.step("a")["cached"] and again.step("a")["attempts"] == a["attempts"]
+    assert again.digests() == first.digests()
+    assert [e["step"] for e in again.events if e["event"] == "measuring"] == ["toy.make", "a", "a", "b", "c"]
+
+
+def test_where_no_try_meets_the_budget_the_nearest_is_taken_and_the_run_ends_with_4(held: Held) -> None:
+    ended = held("""\
+  - toy.cut: {share: 0.8}
+    name: a
+    budget: {quality: '>= 0.895', on_miss: back_off, tries: 2}
+  - toy.cut: {share: 0.8}
+    name: b
+    from: toy.make
+    budget: {quality: '>= 0.1', size: '<= 100 kB', latency: '<= 1 ms', on_miss: back_off}
+""", code=4)
+    assert ended.report["state"] == "finished"
+    a, b = ended.step("a"), ended.step("b")
+    assert [share(t) for t in a["attempts"]] == [0.8, 0.4, 0.2] and share(a) == 0.2, "two further tries, as asked"
+    assert not ended.report["step_budgets"]["a"]["met"]
+    assert len(b["attempts"]) == 1, "less does not mend a speed"
+    assert "budget of a missed" in ended.output
+
+
+def test_a_try_that_takes_nothing_by_rounding_is_the_last(held: Held) -> None:
+    ended = held("""\
+  - toy.cut: {share: 0.4, coarse: true}
+    name: a
+    budget: {quality: '>= 0.95', on_miss: back_off, tries: 9}
+""", code=4)
+    assert ended.report["state"] == "finished" and [share(t) for t in ended.step("a")["attempts"]] == [0.4]
+    assert "a: nothing is taken with share 0.2" in ended.output
+    with pytest.raises(NothingChanged):  # as it comes from a worker
+        raise_error(describe(NothingChanged("toy.cut changed nothing")), Path("log"))
+
+
+def test_a_miss_warns_or_keeps_the_best_or_fails_as_it_is_asked(held: Held) -> None:
+    step = "  - toy.cut: {share: 0.5}\n    name: a\n    budget: {quality: '>= 99%', on_miss: %s}\n  - toy.set: {flips: 1}\n"
+    warned = held(step.replace("%s", "warn"))
+    assert warned.report["state"] == "finished" and "a misses its budget" in warned.output
+    kept = held(step.replace("%s", "keep_best"), code=4)
+    assert kept.report["state"] == "finished" and kept.digests() == warned.digests()
+    failed = held(step.replace("%s", "fail"), code=4)
+    assert [s["name"] for s in failed.report["steps"]] == ["toy.make", "a"], "it stops at the step"
+    assert failed.report["state"] == "failed" and "error: a misses its budget" in failed.output
+    assert failed.report["steps"][1]["attempts"] == []
+
+
+def test_a_recipe_that_backs_off_does_so_for_quality_and_is_judged_at_the_end(held: Held) -> None:
+    steps = "  - toy.cut: {share: 0.4}\n    name: a\n  - toy.set: {flips: 0.5, quality: 0.1}\n"
+    budget = "budget: {quality: '>= 95% of toy.make', size: '<= 0.5 kB', decide: worst, on_miss: %s}\n"
+    ended = held(steps, budget.replace("%s", "back_off"), code=4)
+    assert [share(t) for t in ended.step("a")["attempts"]] == [0.4, 0.2, 0.1]
+    second = ended.step("a")["attempts"][1]["verdicts"][0]
+    assert not second["met"] and second["measured"] == "96.0 % of toy.make [94.0 %, 98.0 %], worst 94.5 %"
+    outcome = ended.report["step_budgets"]["a"]
+    assert outcome["met"] and outcome["of_recipe"] and outcome["limits"] == [">= 95% of toy.make"]
+    whole = ended.report["budget"]
+    assert (whole["met"], whole["best"], whole["nearest"], whole["decide"]) == (False, None, "a", "worst")
+    assert "budget missed; nearest is a" in ended.output
+    assert not (ended.folder / "best").exists()
+
+    failed = held(steps, budget.replace("%s", "fail"), code=4)
+    assert failed.report["state"] == "failed" and len(failed.report["steps"]) == 3
+    assert "error: no step meets the budget; nearest is a: quality >= 95% of toy.make: 84.0 %" in failed.output
+
+    met = held(steps, "budget: {size: '<= 0.7 kB'}\n")
+    assert Artifact.open(met.folder / "best").digest == met.step("a")["digest"]
+
+
+def test_gains_that_are_none_are_said_in_the_terminal_and_in_the_report(held: Held) -> None:
+    ended = held("""\
+  - toy.set: {size: 250.0, latency: 16.0}
+    name: slow
+  - toy.set: {nonzero: 0.5, flips: 0.01}
+    name: sparse
+    from: toy.make
+  - toy.set: {mark: same}
+    name: same
+    from: toy.make
+  - toy.cut: {share: 0.3}
+    name: good
+    from: toy.make
+""")
+    found = {f["step"]: f for f in ended.report["findings"] if f["kind"] != "slower_than_reference_engine"}
+    assert {name: f["kind"] for name, f in found.items()} == {
+        "slow": "smaller_but_slower", "sparse": "sparse_not_smaller", "same": "changed_nothing"}
+    for finding in found.values():
+        assert f"finding: {finding['text']}" in ended.output
+    page = (ended.folder / "report.md").read_text(encoding="utf-8")
+    assert "is 4.0x smaller than toy.make and 2.0x slower" in page.replace("\\", "")
+    assert "prune whole heads, neurons or layers instead" in page and "all 100 cases as toy.make does" in page
