@@ -22,6 +22,9 @@ _COPY = ("Not measured yet: `{command}`, then copy the run's `report.json` to `b
 _MISSING = {
     "quickstart": _COPY.format(command="make quickstart", name="quickstart"),
     "ner": _COPY.format(command="compress run ner-conll2003", name="ner"),
+    "selfcheck": "Not measured yet: `python benchmarks/selfcheck.py`, then `make docs`.",
+    "agreement": "Not measured yet: `python benchmarks/agreement.py --help` says how to make "
+                 "`benchmarks/results/agreement.json`; then call `make docs`.",
     "training": "Not measured yet: `python benchmarks/training.py --help` says how to make "
                 "`benchmarks/results/training.json`; then call `make docs`.",
 }
@@ -42,7 +45,8 @@ def part(name: str, folder: Path = RESULTS) -> str:
     if not file.is_file():
         return _MISSING[name]
     values = json.loads(file.read_text(encoding="utf-8"))
-    return training(values) if name == "training" else run(values)
+    views = {"training": training, "selfcheck": self_check, "agreement": agreement}
+    return views.get(name, run)(values)
 
 
 def recipe(name: str) -> str:
@@ -74,6 +78,29 @@ def training(values: Mapping[str, Any]) -> str:
     parts = [_table(["training", "sentences/s", "F1"], rows), "\n".join(ratios),
              f"{_measured_on(values['environment'])} Settings: {settings}."]
     return "\n\n".join(text for text in parts if text)
+
+
+def self_check(values: Mapping[str, Any]) -> str:
+    """What the repeats of the instrument's own check read, by engine."""
+    headers = ["engine", "repeats", "largest error of the same model", "largest half-width", "intervals that cover 1.00",
+               "slowed by 3 %: found", "slowed reads (median)"]
+    rows = [[engine, str(v["repeats"]), f"{100 * v['largest_error']:.2f} %", f"{100 * v['largest_half_width']:.2f} %",
+             f"{v['covering_one']} of {v['repeats']}", f"{v['slowed_found']} of {v['repeats']}", f"{v['slowed_median']:.3f}"]
+            for engine, v in values["verdicts"].items()]
+    return "\n\n".join([_table(headers, rows), f"{_measured_on(values['environment'])} {values['settings']['rounds']} rounds "
+                        "in each repeat, fixed before."])
+
+
+def agreement(values: Mapping[str, Any]) -> str:
+    """Each number beside an independent tool's."""
+    rows = [[row["artifact"], row["quantity"], _number(row["compress"], row["unit"]), _number(row["other"], row["unit"]),
+             row["tool"], f"{100 * row['difference']:+.2f} %"] for row in values["rows"]]
+    headers = ["artifact", "quantity", "compress", "independent", "tool", "difference"]
+    return "\n\n".join([_table(headers, rows), _measured_on(values["environment"])])
+
+
+def _number(value: float, unit: str) -> str:
+    return f"{value:.4f}" if unit in ("", "ms") else f"{value:.0f}"
 
 
 def _spread(value: float, row: Mapping[str, Any]) -> str:

@@ -37,6 +37,7 @@ stages:
   - quantize.onnx: {}
 """
 GIVEN = TASK + "model: ./model\ndata: {train: train.csv, validation: validation.csv, test: test.csv}\n" + """\
+benchmark: {effort: quick}
 stages:
   - distill: {student: {layers: 1}, epochs: 2, batch_size: 8, precision: fp32}
 """

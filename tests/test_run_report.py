@@ -59,7 +59,7 @@ def test_measurements_have_intervals_counts_and_conditions(given: Run) -> None:
             assert m["low"] <= m["value"] <= m["high"], f"{step['name']} {name}"
             assert m["conditions"]["examples"] == 16 and m["n"] > 1
         latency = measurements(step)["latency_p50"]
-        assert (latency["conditions"]["batch"], latency["conditions"]["threads"], latency["n"]) == (1, 1, 16 * 10)
+        assert (latency["conditions"]["batch"], latency["conditions"]["threads"], latency["n"]) == (1, 1, 16 * 5)
 
 
 def test_sizes_and_parameters_are_those_of_the_artifact(given: Run) -> None:
@@ -85,7 +85,7 @@ def test_a_step_is_compared_with_the_reference_its_engines_and_the_step_before(g
     assert "memory_gpu" not in against["changes"]
     for ratio in (against["comparisons"]["speedup"], against["comparisons"]["throughput_speedup"]):
         assert 0 < ratio["low"] <= ratio["value"] <= ratio["high"]
-        assert ratio["conditions"]["rounds"] in (5, 10)
+        assert ratio["conditions"]["rounds"] in (3, 5)
     assert reference["against_reference"] is None
 
 

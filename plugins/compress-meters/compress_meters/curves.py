@@ -29,7 +29,7 @@ class _Curve(Timing):
 
     def rounds(self, effort: Effort) -> Rounds:
         """Five rounds, then on until the ratio over the whole curve is known to 1 %."""
-        return Rounds(5, 20, 0.01, 30.0)
+        return Rounds(5, 20, 0.01, 15.0)
 
     def compared(self, own: np.ndarray, other: np.ndarray, stated: Mapping[str, Any]) -> Measurement:
         """The ratio at each point as a curve; the value is that over all of them."""

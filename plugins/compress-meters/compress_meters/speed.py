@@ -31,7 +31,7 @@ class Latency(Timing):
     def rounds(self, effort: Effort) -> Rounds:
         """Until the ratios are known to 1 % (0.5 % where thorough), or the time is over."""
         by_effort: dict[Effort, Rounds] = {"quick": Rounds(5, 5), "standard": Rounds(10, 60, 0.01, 10.0),
-                                           "thorough": Rounds(20, 200, 0.005, 60.0)}
+                                           "thorough": Rounds(20, 200, 0.005, 30.0)}
         return by_effort[effort]
 
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
@@ -58,7 +58,7 @@ class FromText(Latency):
 
     def rounds(self, effort: Effort) -> Rounds:
         """Until the ratios are known to 1 %."""
-        return Rounds(10, 60, 0.01, 20.0)
+        return Rounds(10, 60, 0.01, 10.0)
 
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
         """A row at a time, through the task."""
@@ -81,7 +81,7 @@ class Throughput(Timing):
     def rounds(self, effort: Effort) -> Rounds:
         """Until the ratios are known to 2 % (1 % where thorough), or the time is over."""
         by_effort: dict[Effort, Rounds] = {"quick": Rounds(3, 3), "standard": Rounds(5, 20, 0.02, 6.0),
-                                           "thorough": Rounds(10, 60, 0.01, 30.0)}
+                                           "thorough": Rounds(10, 60, 0.01, 15.0)}
         return by_effort[effort]
 
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
