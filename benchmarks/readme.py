@@ -87,8 +87,8 @@ def self_check(values: Mapping[str, Any]) -> str:
     rows = [[engine, str(v["repeats"]), f"{100 * v['largest_error']:.2f} %", f"{100 * v['largest_half_width']:.2f} %",
              f"{v['covering_one']} of {v['repeats']}", f"{v['slowed_found']} of {v['repeats']}", f"{v['slowed_median']:.3f}"]
             for engine, v in values["verdicts"].items()]
-    return "\n\n".join([_table(headers, rows), f"{_measured_on(values['environment'])} {values['settings']['rounds']} rounds "
-                        "in each repeat, fixed before."])
+    return "\n\n".join([_table(headers, rows), f"{_measured_on(values['environment'])} "
+                        f"{values['settings']['rounds']} rounds in each repeat, fixed before."])
 
 
 def agreement(values: Mapping[str, Any]) -> str:

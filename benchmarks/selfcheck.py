@@ -37,7 +37,7 @@ def main() -> None:
     """Run the repeats of each engine, print a line for each, and write benchmarks/results/selfcheck.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--engines", nargs="+", choices=STEPS, default=list(STEPS))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
@@ -73,7 +73,7 @@ def _one_meter(registry: Registry, rounds: int) -> Registry:
     entry = registry.meters[METER]
 
     def fixed(self: Meter, effort: Effort) -> Rounds:
-        return Rounds(rounds, rounds)
+        return Rounds(rounds, rounds, block=entry.cls().rounds(effort).block)
 
     return replace(registry, meters={METER: replace(entry, cls=type("Fixed", (entry.cls,), {"rounds": fixed}))})
 

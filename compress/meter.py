@@ -26,12 +26,16 @@ EFFORTS: tuple[Effort, ...] = ("quick", "standard", "thorough")
 @dataclass(frozen=True)
 class Rounds:
     """How many samples are taken of a side: ``least``, then on until the relative half-width of every comparison's 95 %
-    interval is at most ``width``, ``most`` are taken, or ``seconds`` are over."""
+    interval is at most ``width``, ``most`` are taken, or ``seconds`` are over.
+
+    After each ``block`` of samples all sides load their artifacts anew (0: never): where weights lie in memory, and what the
+    machine does for seconds at a time, is part of what must be averaged. A sample's ``block`` says in which it was taken."""
 
     least: int = 1
     most: int = 1
     width: float = 0.0
     seconds: float = 0.0
+    block: int = 0
 
 
 @dataclass

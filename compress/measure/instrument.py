@@ -95,15 +95,23 @@ def _job(subject: Subject, effort: Effort) -> dict[str, Any]:
 def _sampled(meter: Meter, rounds: Rounds, workers: Mapping[str, Worker]) -> dict[str, list[Sample]]:
     """The samples of every side, taken in turns: first to last, then last to first, so that no side is always second."""
     taken: dict[str, list[Sample]] = {name: [] for name in workers}
-    for worker in workers.values():
-        worker.ask({"meter": meter.name, "do": "prepare"})
-    start = time.monotonic()
+    start, size = time.monotonic(), rounds.block or rounds.most
     for turn in range(rounds.most):
+        if turn % size == 0:
+            _prepare(meter, workers, anew=turn > 0)
         for name in workers if turn % 2 == 0 else reversed(list(workers)):
-            taken[name].append(workers[name].ask({"meter": meter.name, "do": "sample"})["sample"])
+            sample = workers[name].ask({"meter": meter.name, "do": "sample"})["sample"]
+            taken[name].append({**sample, "block": turn // size})
         if turn + 1 >= rounds.least and (time.monotonic() - start > rounds.seconds or _narrow(meter, taken, rounds.width)):
             break
     return taken
+
+
+def _prepare(meter: Meter, workers: Mapping[str, Worker], *, anew: bool) -> None:
+    for worker in workers.values():
+        if anew:
+            worker.ask({"do": "reopen"})
+        worker.ask({"meter": meter.name, "do": "prepare"})
 
 
 def _narrow(meter: Meter, taken: Mapping[str, Sequence[Sample]], width: float) -> bool:

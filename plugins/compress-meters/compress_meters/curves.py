@@ -14,7 +14,7 @@ from compress.predict import length_batches
 from compress.task import Features
 from compress_meters import rounds
 from compress_meters.conditions import chosen, conditions
-from compress_meters.rounds import Spread
+from compress_meters.rounds import Spread, Timings
 from compress_meters.timing import Call, Timing, measurement, of_model
 
 LENGTHS = (16, 32, 64, 128, 512)
@@ -28,17 +28,17 @@ class _Curve(Timing):
     axis: ClassVar[str]
 
     def rounds(self, effort: Effort) -> Rounds:
-        """Five rounds, then on until the ratio over the whole curve is known to 1 %."""
-        return Rounds(5, 20, 0.01, 15.0)
+        """Six rounds, then on until the ratio over the whole curve is known to 1 %."""
+        return Rounds(6, 20, 0.01, 15.0, 2)
 
-    def compared(self, own: np.ndarray, other: np.ndarray, stated: Mapping[str, Any]) -> Measurement:
+    def compared(self, own: Timings, other: Timings, stated: Mapping[str, Any]) -> Measurement:
         """The ratio at each point as a curve; the value is that over all of them."""
         shared = [x for x in dict.fromkeys(stated["at"]) if x in stated["other"]["at"]]
         mine, theirs = _by_point(own, stated["at"]), _by_point(other, stated["other"]["at"])
         points = [_point(x, rounds.ratio(theirs[x], mine[x])) for x in shared]
-        whole = rounds.ratio(np.hstack([theirs[x] for x in shared]), np.hstack([mine[x] for x in shared]))
+        whole = rounds.ratio(_at(other, stated["other"]["at"], shared), _at(own, stated["at"], shared))
         said = {**_told(stated), "other": _told(stated["other"])}
-        return measurement(self.ratio, whole, "x", "higher", len(own), said, detail=self._curve(points))
+        return measurement(self.ratio, whole, "x", "higher", len(own.times), said, detail=self._curve(points))
 
     def _curve(self, points: Sequence[Sequence[float]]) -> dict[str, Any]:
         return {"curve": {"axis": self.axis, "points": [list(p) for p in points]}}
@@ -63,11 +63,13 @@ class LatencyByLength(_Curve):
         at = [n for n in lengths for _ in range(self.repeats)]
         return [of_model(probe, b) for b in batches for _ in range(self.repeats)], {**stated, "at": at}
 
-    def measurements(self, times: np.ndarray, stated: Mapping[str, Any]) -> list[Measurement]:
+    def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
         """``latency_by_length`` in ms."""
-        spreads = {x: rounds.total(t / 1e6 / t.shape[1]) for x, t in _by_point(times, stated["at"]).items()}
+        spreads = {x: rounds.total(Timings(t.times / 1e6 / self.repeats, t.blocks))
+                   for x, t in _by_point(timings, stated["at"]).items()}
         longest = max(spreads)
-        return [measurement(self.name, spreads[longest], "ms", "lower", len(times), {**_told(stated), "length": longest},
+        return [measurement(self.name, spreads[longest], "ms", "lower", len(timings.times),
+                            {**_told(stated), "length": longest},
                             detail=self._curve([_point(x, s) for x, s in spreads.items()]))]
 
 
@@ -90,18 +92,21 @@ class ThroughputByBatch(_Curve):
         stated = {**conditions(probe, features, max(BATCHES)), "at": [size for size, _ in batches]}
         return [of_model(probe, b) for _, b in batches], stated
 
-    def measurements(self, times: np.ndarray, stated: Mapping[str, Any]) -> list[Measurement]:
+    def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
         """``throughput_by_batch`` in examples/s."""
-        spreads = {x: rounds.per_second(rounds.total(t / 1e9), stated["examples"])
-                   for x, t in _by_point(times, stated["at"]).items()}
-        return [measurement(self.name, spreads[max(spreads)], "examples/s", "higher", len(times), _told(stated),
+        spreads = {x: rounds.per_second(rounds.total(t), stated["examples"] * 1e9)
+                   for x, t in _by_point(timings, stated["at"]).items()}
+        return [measurement(self.name, spreads[max(spreads)], "examples/s", "higher", len(timings.times), _told(stated),
                             detail=self._curve([_point(x, s) for x, s in spreads.items()]))]
 
 
-def _by_point(times: np.ndarray, at: Sequence[int]) -> dict[int, np.ndarray]:
-    """Nanoseconds [rounds, calls] of each point."""
-    points = np.array(at)
-    return {int(x): times[:, points == x] for x in dict.fromkeys(at)}
+def _by_point(timings: Timings, at: Sequence[int]) -> dict[int, Timings]:
+    """The timings of each point's calls."""
+    return {int(x): _at(timings, at, [x]) for x in dict.fromkeys(at)}
+
+
+def _at(timings: Timings, at: Sequence[int], points: Sequence[int]) -> Timings:
+    return timings.of_calls(np.isin(at, points))
 
 
 def _point(x: int, spread: Spread) -> list[float]:

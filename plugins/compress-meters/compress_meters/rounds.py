@@ -1,12 +1,15 @@
 """Statistics of timings that were taken in rounds, [rounds, calls]; the calls of every round are the same.
 
-A call is represented by its median over the rounds, which one disturbed call or round does not move. Rounds are drawn with
-replacement, those of two artifacts together, because what else the machine did met both (Kalibera and Jones 2013, Rigorous
-Benchmarking in Reasonable Time, section 6, on the levels at which to resample).
+A call is represented by its median over the rounds, which one disturbed call or round does not move. Rounds come in blocks,
+before each of which the artifacts were loaded anew: blocks are drawn with replacement, then rounds within them, those of two
+artifacts together, because what else the machine did met both (Kalibera and Jones 2013, Rigorous Benchmarking in Reasonable
+Time, section 6). Few blocks make percentile intervals too narrow: they are expanded as Hesterberg does (2015, What Teachers
+Should Know About the Bootstrap, section 5.1), by sqrt(n / (n - 1)) and the quantiles of Student's t.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,11 +19,16 @@ RESAMPLES = 1000
 _TOGETHER = 50
 """Resamples computed at once, so that memory stays small."""
 
+_STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120,
+            2.110, 2.101, 2.093, 2.086)
+"""0.975 quantiles of Student's t with 1 to 20 degrees of freedom; beyond, the normal one is near enough."""
+
+_NORMAL = 1.960
+
 
 @dataclass(frozen=True)
 class Spread:
-    """A value with its 95 % percentile interval, and the ends of the one-sided ones: 5 % lie below ``lowest``, 5 % above
-    ``highest``."""
+    """A value with its 95 % interval, and the ends of the one-sided ones: 5 % lie below ``lowest`` and above ``highest``."""
 
     value: float
     low: float
@@ -34,19 +42,32 @@ class Spread:
         return (self.high - self.low) / 2 / self.value
 
 
-def quantile(times: np.ndarray, level: float, seed: int = 0) -> Spread:
+@dataclass(frozen=True)
+class Timings:
+    """Nanoseconds [rounds, calls], and the block of each round [rounds]."""
+
+    times: np.ndarray
+    blocks: np.ndarray
+
+    def of_calls(self, which: np.ndarray) -> Timings:
+        """Some of the calls."""
+        return Timings(self.times[:, which], self.blocks)
+
+
+def quantile(timings: Timings, level: float, seed: int = 0) -> Spread:
     """The quantile at ``level`` (0 to 1) of all timings; rounds and calls are both drawn, for other examples would have had
     other lengths."""
-    rounds, calls = times.shape
-    generator = np.random.default_rng(seed)
-    drawn = (times[generator.integers(rounds, size=rounds)][:, generator.integers(calls, size=calls)]
-             for _ in range(RESAMPLES))
-    return _spread(float(np.quantile(times, level)), np.array([np.quantile(t, level) for t in drawn]))
+    times, generator = timings.times, np.random.default_rng(seed)
+    calls = times.shape[1]
+    drawn = (times[pick][:, generator.integers(calls, size=calls)] for pick in _picks(timings.blocks, seed))
+    found = np.array([np.quantile(t, level) for t in drawn])
+    return _spread(float(np.quantile(times, level)), found, timings.blocks)
 
 
-def total(times: np.ndarray, seed: int = 0) -> Spread:
+def total(timings: Timings, seed: int = 0) -> Spread:
     """The sum of the calls' medians."""
-    return _spread(float(np.median(times, axis=0).sum()), _resampled(lambda picks: _sums(times, picks), len(times), seed))
+    resampled = _resampled(lambda picks: _sums(timings.times, picks), timings.blocks, seed)
+    return _spread(float(np.median(timings.times, axis=0).sum()), resampled, timings.blocks)
 
 
 def per_second(seconds: Spread, count: float) -> Spread:
@@ -54,11 +75,12 @@ def per_second(seconds: Spread, count: float) -> Spread:
     return Spread(*(count / s for s in (seconds.value, seconds.high, seconds.low, seconds.highest, seconds.lowest)))
 
 
-def ratio(numerators: np.ndarray, denominators: np.ndarray, seed: int = 0) -> Spread:
+def ratio(numerator: Timings, denominator: Timings, seed: int = 0) -> Spread:
     """Sum of the calls' medians over that of another artifact, round i beside round i; the calls may differ in number."""
-    value = np.median(numerators, axis=0).sum() / np.median(denominators, axis=0).sum()
-    resampled = _resampled(lambda picks: _sums(numerators, picks) / _sums(denominators, picks), len(numerators), seed)
-    return _spread(float(value), resampled)
+    one, other = numerator.times, denominator.times
+    value = np.median(one, axis=0).sum() / np.median(other, axis=0).sum()
+    resampled = _resampled(lambda picks: _sums(one, picks) / _sums(other, picks), numerator.blocks, seed)
+    return _spread(float(value), resampled, numerator.blocks)
 
 
 def _sums(times: np.ndarray, picks: np.ndarray) -> np.ndarray:
@@ -67,11 +89,34 @@ def _sums(times: np.ndarray, picks: np.ndarray) -> np.ndarray:
     return sums
 
 
-def _resampled(statistic: Callable[[np.ndarray], np.ndarray], rounds: int, seed: int) -> np.ndarray:
-    picks = np.random.default_rng(seed).integers(rounds, size=(RESAMPLES, rounds))
+def _resampled(statistic: Callable[[np.ndarray], np.ndarray], blocks: np.ndarray, seed: int) -> np.ndarray:
+    picks = _picks(blocks, seed)
     return np.concatenate([statistic(picks[i:i + _TOGETHER]) for i in range(0, RESAMPLES, _TOGETHER)])
 
 
-def _spread(value: float, resampled: np.ndarray) -> Spread:
+def _picks(blocks: np.ndarray, seed: int) -> np.ndarray:
+    """Rounds of each resample [resamples, rounds]: blocks drawn, then rounds within them. Where the last block is shorter
+    than the others, what is drawn is cut to the number of rounds."""
+    generator = np.random.default_rng(seed)
+    members = [np.flatnonzero(blocks == block) for block in np.unique(blocks)]
+    count, longest = len(members), max(map(len, members))
+    filled = np.stack([np.resize(m, longest) for m in members])
+    drawn = generator.integers(count, size=(RESAMPLES, count))
+    within = generator.integers(longest, size=(RESAMPLES, count, longest))
+    picks: np.ndarray = filled[drawn[:, :, None], within].reshape(RESAMPLES, -1)[:, :len(blocks)]
+    return picks
+
+
+def _spread(value: float, resampled: np.ndarray, blocks: np.ndarray) -> Spread:
     low, lowest, highest, high = np.percentile(resampled, [2.5, 5, 95, 97.5])
-    return Spread(value, float(low), float(high), float(lowest), float(highest))
+    units = len(np.unique(blocks))
+    wider = _expansion(units if units > 1 else len(blocks))
+    return Spread(value, *(value + wider * (float(end) - value) for end in (low, high, lowest, highest)))
+
+
+def _expansion(units: int) -> float:
+    """How much wider an interval is than its percentiles, by the number of what was drawn: blocks, or the rounds of one."""
+    if units < 2:
+        return 1.0
+    student = _STUDENT[units - 2] if units - 2 < len(_STUDENT) else _NORMAL
+    return math.sqrt(units / (units - 1)) * student / _NORMAL

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
-import numpy as np
-
 from compress.measurement import Measurement
 from compress.meter import Effort, Probe, Rounds
 from compress.predict import length_batches
 from compress_meters import rounds
 from compress_meters.conditions import chosen, conditions, places
+from compress_meters.rounds import Timings
 from compress_meters.timing import Call, Timing, measurement, of_model, on_the_clock
 
 _PERCENTILES = (50, 95, 99)
@@ -30,8 +29,8 @@ class Latency(Timing):
 
     def rounds(self, effort: Effort) -> Rounds:
         """Until the ratios are known to 1 % (0.5 % where thorough), or the time is over."""
-        by_effort: dict[Effort, Rounds] = {"quick": Rounds(5, 5), "standard": Rounds(10, 60, 0.01, 10.0),
-                                           "thorough": Rounds(20, 200, 0.005, 30.0)}
+        by_effort: dict[Effort, Rounds] = {"quick": Rounds(5, 5), "standard": Rounds(12, 60, 0.01, 12.0, 4),
+                                           "thorough": Rounds(24, 200, 0.005, 30.0, 4)}
         return by_effort[effort]
 
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
@@ -40,9 +39,10 @@ class Latency(Timing):
         batches = [probe.task.collate([f], probe.processor) for f in features]
         return [of_model(probe, b) for b in batches], conditions(probe, features, 1)
 
-    def measurements(self, times: np.ndarray, stated: Mapping[str, Any]) -> list[Measurement]:
+    def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
         """``latency_p50``, ``latency_p95`` and ``latency_p99`` in ms."""
-        return [measurement(name, rounds.quantile(times / 1e6, level / 100), unit, direction, times.size, stated, title)
+        milliseconds, count = Timings(timings.times / 1e6, timings.blocks), timings.times.size
+        return [measurement(name, rounds.quantile(milliseconds, level / 100), unit, direction, count, stated, title)
                 for level, (name, unit, direction, title) in zip(_PERCENTILES, self.absences, strict=True)]
 
 
@@ -58,7 +58,7 @@ class FromText(Latency):
 
     def rounds(self, effort: Effort) -> Rounds:
         """Until the ratios are known to 1 %."""
-        return Rounds(10, 60, 0.01, 10.0)
+        return Rounds(12, 60, 0.01, 10.0, 4)
 
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
         """A row at a time, through the task."""
@@ -80,8 +80,8 @@ class Throughput(Timing):
 
     def rounds(self, effort: Effort) -> Rounds:
         """Until the ratios are known to 2 % (1 % where thorough), or the time is over."""
-        by_effort: dict[Effort, Rounds] = {"quick": Rounds(3, 3), "standard": Rounds(5, 20, 0.02, 6.0),
-                                           "thorough": Rounds(10, 60, 0.01, 15.0)}
+        by_effort: dict[Effort, Rounds] = {"quick": Rounds(3, 3), "standard": Rounds(6, 20, 0.02, 6.0, 2),
+                                           "thorough": Rounds(12, 60, 0.01, 15.0, 3)}
         return by_effort[effort]
 
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
@@ -91,10 +91,10 @@ class Throughput(Timing):
                    for some in length_batches(probe.task, features, self.batch)]
         return [of_model(probe, b) for b in batches], conditions(probe, features, self.batch)
 
-    def measurements(self, times: np.ndarray, stated: Mapping[str, Any]) -> list[Measurement]:
+    def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
         """``throughput`` in examples/s."""
-        spread = rounds.per_second(rounds.total(times / 1e9), stated["examples"])
-        return [measurement("throughput", spread, "examples/s", "higher", len(times), stated, "throughput")]
+        spread = rounds.per_second(rounds.total(timings), stated["examples"] * 1e9)
+        return [measurement("throughput", spread, "examples/s", "higher", len(timings.times), stated, "throughput")]
 
 
 def _answer(probe: Probe, row: Mapping[str, Any]) -> object:

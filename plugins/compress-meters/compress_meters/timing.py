@@ -20,7 +20,7 @@ from compress.meter import Meter, Probe, Sample
 from compress.task import Batch
 from compress_meters import rounds
 from compress_meters.conditions import NO_TEST_ROWS
-from compress_meters.rounds import Spread
+from compress_meters.rounds import Spread, Timings
 
 Call = Callable[[], int]
 """Runs something; the nanoseconds that it took come back."""
@@ -41,8 +41,8 @@ class Timing(Meter):
         """The calls of a round, and the conditions that every number of them states."""
 
     @abstractmethod
-    def measurements(self, times: np.ndarray, stated: Mapping[str, Any]) -> list[Measurement]:
-        """Measurements from nanoseconds [rounds, calls]."""
+    def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
+        """Measurements from all rounds."""
 
     def prepare(self, probe: Probe) -> None:
         """Make the calls and run a whole round, so that each shape was seen and memory is there."""
@@ -67,29 +67,33 @@ class Timing(Meter):
         if "absent" in samples[0]:
             return [absent(name, unit, direction, samples[0]["absent"], title)
                     for name, unit, direction, title in self.absences]
-        return self.measurements(times_of(samples), {**samples[0]["conditions"], "rounds": len(samples)})
+        return self.measurements(timings_of(samples), {**samples[0]["conditions"], **_extent(samples)})
 
     def compare(self, samples: Sequence[Sample], others: Sequence[Sample]) -> list[Measurement]:
         """How many times faster than the other, both sides' rounds taken in turns."""
         if "absent" in samples[0] or "absent" in others[0]:
             return [absent(self.ratio, "x", "higher", NO_TEST_ROWS)]
-        stated = {**samples[0]["conditions"], "other": others[0]["conditions"], "rounds": len(samples)}
-        return [self.compared(times_of(samples), times_of(others), stated)]
+        stated = {**samples[0]["conditions"], "other": others[0]["conditions"], **_extent(samples)}
+        return [self.compared(timings_of(samples), timings_of(others), stated)]
 
-    def compared(self, own: np.ndarray, other: np.ndarray, stated: Mapping[str, Any]) -> Measurement:
-        """The ratio of two sides' nanoseconds [rounds, calls]."""
-        return measurement(self.ratio, rounds.ratio(other, own), "x", "higher", len(own), stated)
+    def compared(self, own: Timings, other: Timings, stated: Mapping[str, Any]) -> Measurement:
+        """The ratio of two sides' times."""
+        return measurement(self.ratio, rounds.ratio(other, own), "x", "higher", len(own.times), stated)
 
     def half_width(self, samples: Sequence[Sample], others: Sequence[Sample]) -> float:
         """Of the ratio's interval."""
         if "absent" in samples[0] or "absent" in others[0]:
             return 0.0
-        return rounds.ratio(times_of(others), times_of(samples)).half_width
+        return rounds.ratio(timings_of(others), timings_of(samples)).half_width
 
 
-def times_of(samples: Sequence[Sample]) -> np.ndarray:
-    """Nanoseconds [rounds, calls]."""
-    return np.array([s["nanoseconds"] for s in samples], dtype=np.float64)
+def timings_of(samples: Sequence[Sample]) -> Timings:
+    """The nanoseconds of all rounds."""
+    return Timings(np.array([s["nanoseconds"] for s in samples], dtype=np.float64), np.array([s["block"] for s in samples]))
+
+
+def _extent(samples: Sequence[Sample]) -> dict[str, int]:
+    return {"rounds": len(samples), "loads": samples[-1]["block"] + 1}
 
 
 def measurement(name: str, spread: Spread, unit: str, direction: Any, n: int, stated: Mapping[str, Any], title: str = "",

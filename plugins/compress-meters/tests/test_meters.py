@@ -89,7 +89,8 @@ def probe(tmp_path: Path, *, session: Session | None = None, rows: Sequence[Any]
 def taken(meter: Any, on: Probe) -> list[dict[str, Any]]:
     """What the instrument takes: a preparation, then JSON-ready samples."""
     meter.prepare(on)
-    return [json.loads(json.dumps(meter.sample(on), allow_nan=False)) for _ in range(meter.rounds("standard").least)]
+    count = meter.rounds("standard").least
+    return [json.loads(json.dumps({**meter.sample(on), "block": 0}, allow_nan=False)) for _ in range(count)]
 
 
 def test_quality_is_the_headline_with_its_interval_and_answers_in_row_order(tmp_path: Path) -> None:
