@@ -1,6 +1,6 @@
 """The instrument: opens each artifact in a process of its own and alone decides when a sample is taken.
 
-Timings are taken in turns (A B, B A, A B, ...), so that whatever the machine does meets all sides alike; what is no
+Timings are taken in turns (A B A B ..., then B A B A ...), so that whatever the machine does meets all sides alike; what is no
 timing (quality, size) is sampled from the subject only, and compared with what was kept of the others.
 """
 
@@ -93,13 +93,15 @@ def _job(subject: Subject, effort: Effort) -> dict[str, Any]:
 
 
 def _sampled(meter: Meter, rounds: Rounds, workers: Mapping[str, Worker]) -> dict[str, list[Sample]]:
-    """The samples of every side, taken in turns: first to last, then last to first, so that no side is always second."""
+    """The samples of every side, taken in turns: A B A B ..., and the other way round in every second block.
+
+    No side follows itself, which would find its caches warm, and none is always second."""
     taken: dict[str, list[Sample]] = {name: [] for name in workers}
     start, size = time.monotonic(), rounds.block or rounds.most
     for turn in range(rounds.most):
         if turn % size == 0:
             _prepare(meter, workers, anew=turn > 0)
-        for name in workers if turn % 2 == 0 else reversed(list(workers)):
+        for name in workers if turn // size % 2 == 0 else reversed(list(workers)):
             sample = workers[name].ask({"meter": meter.name, "do": "sample"})["sample"]
             taken[name].append({**sample, "block": turn // size})
         if turn + 1 >= rounds.least and (time.monotonic() - start > rounds.seconds or _narrow(meter, taken, rounds.width)):

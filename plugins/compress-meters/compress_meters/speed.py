@@ -29,8 +29,8 @@ class Latency(Timing):
 
     def rounds(self, effort: Effort) -> Rounds:
         """Until the ratios are known to 1 % (0.5 % where thorough), or the time is over."""
-        by_effort: dict[Effort, Rounds] = {"quick": Rounds(5, 5), "standard": Rounds(12, 60, 0.01, 12.0, 4),
-                                           "thorough": Rounds(24, 200, 0.005, 30.0, 4)}
+        by_effort: dict[Effort, Rounds] = {"quick": Rounds(5, 5), "standard": Rounds(12, 60, 0.01, 12.0, 2),
+                                           "thorough": Rounds(24, 200, 0.005, 30.0, 2)}
         return by_effort[effort]
 
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
@@ -58,7 +58,7 @@ class FromText(Latency):
 
     def rounds(self, effort: Effort) -> Rounds:
         """Until the ratios are known to 1 %."""
-        return Rounds(12, 60, 0.01, 10.0, 4)
+        return Rounds(12, 60, 0.01, 10.0, 2)
 
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
         """A row at a time, through the task."""
