@@ -61,8 +61,9 @@ def run(report: Mapping[str, Any]) -> str:
         raise SystemExit(f"the run of {report['name']} is {report['state']}; results are of finished runs")
     same = [step for step in report["steps"] if step["task"] == report["task"]["name"]]
     tables = [view({**report, "steps": same}) for view in (results_table, changes_table)]
-    seconds = sum(step["seconds"] for step in report["steps"])
-    said = [_measured_on(report["environment"]), f"Making all steps took {seconds / 60:.1f} minutes.",
+    making, measuring = (report["seconds"][key] / 60 for key in ("making", "measuring"))
+    said = [_measured_on(report["environment"]), f"Making all steps took {making:.1f} minutes, measuring them "
+            f"{measuring:.1f} ({report['effort']} effort).",
             f"The reference is `{report['reference']}` in eager PyTorch float32."]
     if report["overrides"]:
         said.append(f"Overridden: {', '.join(o.partition('=')[0] for o in report['overrides'])}.")

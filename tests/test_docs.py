@@ -96,14 +96,15 @@ def report(state: str) -> dict[str, Any]:
               "against_parent": of, "measurements": measured("quality", quality, "share", "accuracy")}
              for name, task, quality, of in (("pretrain", "fill-mask", 0.3, None), ("student", "ner", 0.875, against))]
     return {"name": "quickstart", "state": state, "task": {"name": "ner"}, "reference": "teacher",
-            "overrides": ["seed=3"], "environment": ENVIRONMENT, "steps": steps, "fastest_float_engine": None}
+            "overrides": ["seed=3"], "effort": "standard", "seconds": {"making": 60.0, "measuring": 12.0},
+            "environment": ENVIRONMENT, "steps": steps, "fastest_float_engine": None}
 
 
 def test_a_runs_results_are_its_steps_of_the_recipes_task(tmp_path: Path) -> None:
     shown = result(report("finished"), "quickstart", tmp_path).stdout
     assert "| student | 87.5 %" in shown and "pretrain" not in shown
     assert "3.00x [2.50, 3.50]" in shown and "2.0x smaller" in shown
-    assert "1.0 minutes" in shown and "Overridden: seed." in shown
+    assert "took 1.0 minutes, measuring them 0.2 (standard effort)" in shown and "Overridden: seed." in shown
 
 
 def test_an_unfinished_run_is_no_result(tmp_path: Path) -> None:

@@ -75,11 +75,14 @@ def _samples(meters: Sequence[Meter], subjects: Sequence[Subject], whole: Sequen
     if not meters:
         return {}
     with ExitStack() as stack:
-        # All start at once: loading is the slow part, and nothing is timed before every one is ready.
-        workers = {s.name: stack.enter_context(started(_job(s, effort), folder / f"{s.name}.job.json",
-                                                       folder / f"{s.name}.log")) for s in subjects}
-        for worker in workers.values():
-            worker.answer()
+        workers: dict[str, Worker] = {}
+        for s in subjects:
+            files = folder / f"{s.name}.job.json", folder / f"{s.name}.log"
+            workers[s.name] = stack.enter_context(started(_job(s, effort), *files))
+            if s.name in whole:  # its seconds to load are measured, so it loads alone; the others then load together
+                workers[s.name].answer()
+        for name in workers.keys() - set(whole):
+            workers[name].answer()
         samples = {m.name: _sampled(m, m.rounds(effort), workers if m.takes_turns else {n: workers[n] for n in whole})
                    for m in meters}
         for worker in workers.values():
