@@ -130,3 +130,14 @@ def test_the_code_of_a_card_loads_the_artifact_and_answers(report: dict[str, Any
     assert out.getvalue().strip()
     if task == "text-classification" and format != "own":
         assert "'bad'" in out.getvalue() and "'good'" in out.getvalue()
+
+
+def test_a_step_that_others_were_made_from_has_no_card_left_of_when_it_stood_last(report: dict[str, Any],
+                                                                                  tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    first = next(s for s in report["steps"] if s["role"] == "reference")
+    write_views({**report, "steps": [first], "budget": None}, folder)
+    assert [path.stem for path in (tmp_path / "cards").iterdir()] == [first["name"]]
+    write_views(report, folder)
+    assert sorted((tmp_path / "cards").iterdir()) == sorted(folder.card(s["name"]) for s in deployable(report))
+    assert folder.card(first["name"]) not in (tmp_path / "cards").iterdir()

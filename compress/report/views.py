@@ -18,8 +18,11 @@ def write_views(report: Mapping[str, Any], folder: RunFolder) -> None:
     write_json(folder.report, report)
     write_text(folder.root / "report.md", markdown(report))
     write_text(folder.root / "report.html", page(report))
-    for step in deployable(report):
-        write_text(folder.card(step["name"]), card(step, report))
+    cards = {folder.card(step["name"]): card(step, report) for step in deployable(report)}
+    for place, text in cards.items():
+        write_text(place, text)
+    for old in set((folder.root / "cards").glob("*.md")) - set(cards):
+        old.unlink()  # while the run went on, a step that others were made from later stood last
 
 
 def schema_text() -> str:
