@@ -34,16 +34,19 @@ def page(report: Mapping[str, Any]) -> str:
 
 
 def summary(report: Mapping[str, Any]) -> str:
-    """One sentence: what the best step made, else the last, against the reference."""
+    """A sentence on the step that meets the budget best, else on each step that no other was made from."""
     steps = [s for s in report["steps"] if s["role"] == "step" and s["against_reference"]]
-    chosen = report["budget"]["best"] if report["budget"] and report["budget"]["best"] else None
-    last = next((s for s in steps if s["name"] == chosen), steps[-1] if steps else None)
-    if last is None:
-        return "No step can be compared with a reference."
+    best = report["budget"]["best"] if report["budget"] else None
+    parents = {s["parent"] for s in steps}
+    told = [s for s in steps if s["name"] == best] or [s for s in steps if s["name"] not in parents]
+    return " ".join(_sentence(step, report) for step in told) or "No step can be compared with a reference."
+
+
+def _sentence(step: Mapping[str, Any], report: Mapping[str, Any]) -> str:
     headers, rows = changes_table(report)
-    row = dict(zip(headers, next(r for r in rows if r[0] == last["name"]), strict=True))
+    row = dict(zip(headers, next(r for r in rows if r[0] == step["name"]), strict=True))
     reference = report["reference"]
-    return (f"{last['name']} against {reference}: quality {row[f'quality vs {reference}']}, speed "
+    return (f"{step['name']} against {reference}: quality {row[f'quality vs {reference}']}, speed "
             f"{row[f'speed vs {reference}']}, {row[f'size vs {reference}']}.")
 
 
