@@ -19,6 +19,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +36,9 @@ from compress.measurement import Measurement
 from compress.planning import Plan
 from compress.plugins import Registry, load_plugins
 from compress.supervisor import Worker, started, worker_environment
+
+_REST_SECONDS = 0.1
+"""What the threads of the bare loop are given to stop spinning; the instrument's worker waits for its own."""
 
 METERS = ("size", "quality", "latency", "anatomy")
 OTHERS = {"f1": ("quality", "seqeval"), "accuracy": ("accuracy", "scikit-learn"), "size": ("size", "du -b"),
@@ -128,18 +132,18 @@ def _measured(artifact: Artifact, plan: Plan, data: Prepared, registry: Registry
 
 
 def _turns(worker: Worker, bare: subprocess.Popen[str], rounds: int) -> tuple[list[Any], np.ndarray]:
-    """The instrument's samples and the bare loop's nanoseconds [rounds, examples]: A B, B A, A B, ..."""
+    """The instrument's samples and the bare loop's nanoseconds [rounds, examples]: A B A B ..."""
     ours: list[Any] = []
     theirs: list[Any] = []
-    for turn in range(rounds):
-        sides = [lambda: ours.append(_sample(worker, "latency")), lambda: theirs.append(_ask(bare, {"do": "round"}))]
-        for take in sides if turn % 2 == 0 else reversed(sides):
-            take()
+    for _ in range(rounds):
+        ours.append(_sample(worker, "latency"))
+        theirs.append(_ask(bare, {"do": "round"}))
+        time.sleep(_REST_SECONDS)
     return ours, np.array(theirs)
 
 
 def _sample(worker: Worker, meter: str) -> Any:
-    return worker.ask({"meter": meter, "do": "sample"})["sample"]
+    return {**worker.ask({"meter": meter, "do": "sample"})["sample"], "block": 0}
 
 
 def _places(latency: Any, total: int) -> list[int]:
