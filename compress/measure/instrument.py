@@ -1,7 +1,7 @@
 """The instrument: opens each artifact in a process of its own and alone decides when a sample is taken.
 
-Timings are taken in turns (A B A B ..., then B A B A ...), so that whatever the machine does meets all sides alike; what is no
-timing (quality, size) is sampled from the subject only, and compared with what was kept of the others.
+Timings are taken in turns (A B A B ..., then B A B A ...), so that whatever the machine does meets all sides alike.
+What is no timing (quality, size) is sampled from the subject only, and compared with what was kept of the others.
 """
 
 from __future__ import annotations
