@@ -1,11 +1,12 @@
-"""Finished runs that several test modules look at, made once in a session.
+"""Finished runs that several test modules look at, made once in a session, under way while other tests run.
 
 A module that wants them says ``pytest_plugins = ["finished"]``: imported into modules, a fixture would be made in each."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
-from collections.abc import Iterator
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,31 +14,49 @@ from running import CHAIN, GIVEN, UNMEASURED, Run, finish, start_run, write_plac
 from tiny import save_bert, task_named
 
 Started = dict[str, tuple["subprocess.Popen[str]", Path]]
+_STARTED = pytest.StashKey[Started]()
 
 
-@pytest.fixture(scope="session")
-def started_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Started]:
-    """The whole chain without measuring, and a given model distilled with all that is measured, both under way."""
-    chain = write_place(tmp_path_factory.mktemp("chain"), chain=CHAIN)
-    given = write_place(tmp_path_factory.mktemp("given"), given=GIVEN)
-    (given / "model").mkdir()
-    save_bert(given / "model", task_named("text-classification"), num_hidden_layers=2)
-    (given / "model" / "compress.json").unlink()  # as any model folder from outside
-    started = {"chain": (start_run(chain, "chain.yaml", environ=UNMEASURED), chain),
-               "given": (start_run(given, "given.yaml"), given)}
-    yield started
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start the runs that chosen tests ask for before the first test, so that they have their time beside the others."""
+    if session.config.option.collectonly:
+        return
+    asked = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    folder = Path(tempfile.mkdtemp(prefix="compress-tests-"))
+    starters = {"chain": _start_chain, "given": _start_given}
+    session.config.stash[_STARTED] = {name: start(folder / name) for name, start in starters.items() if name in asked}
+    session.config.add_cleanup(lambda: _end(session.config.stash[_STARTED], folder))
+
+
+def _start_chain(folder: Path) -> tuple[subprocess.Popen[str], Path]:
+    """The whole chain without measuring."""
+    place = write_place(folder, chain=CHAIN)
+    return start_run(place, "chain.yaml", environ=UNMEASURED), place
+
+
+def _start_given(folder: Path) -> tuple[subprocess.Popen[str], Path]:
+    """A given model distilled, with all that is measured."""
+    place = write_place(folder, given=GIVEN)
+    (place / "model").mkdir()
+    save_bert(place / "model", task_named("text-classification"), num_hidden_layers=2)
+    (place / "model" / "compress.json").unlink()  # as any model folder from outside
+    return start_run(place, "given.yaml"), place
+
+
+def _end(started: Started, folder: Path) -> None:
     for process, _ in started.values():
         process.kill()
         process.wait()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
-def chain(started_runs: Started) -> Run:
+def chain(pytestconfig: pytest.Config) -> Run:
     """The run of ``CHAIN`` without meters."""
-    return finish(*started_runs["chain"])
+    return finish(*pytestconfig.stash[_STARTED]["chain"])
 
 
 @pytest.fixture(scope="session")
-def given(started_runs: Started) -> Run:
+def given(pytestconfig: pytest.Config) -> Run:
     """The run of ``GIVEN``, measured."""
-    return finish(*started_runs["given"])
+    return finish(*pytestconfig.stash[_STARTED]["given"])

@@ -161,12 +161,13 @@ def up_to(step: str) -> str:
 
 def kill_during(step: str, place: Path, *, worker_too: bool) -> list[int]:
     """Start the run and kill it in the middle of ``step``; the process ids of its workers."""
+    before = time.time_ns()
     process = start_run(place, "chain.yaml", environ=UNMEASURED)
+    wait_for(lambda: [job for job in (place / "runs").glob(f"*/jobs/{step}.json") if job.stat().st_mtime_ns > before])
     if step in TRAINED:
         wait_for(lambda: list((place / "store" / "work").glob("*/checkpoints/*/complete.json"))[1:]
                  or list((place / "store" / "work").glob("*/checkpoints/checkpoint-10/complete.json")))
     else:
-        wait_for(lambda: list((place / "runs").glob(f"*/jobs/{step}.json")))
         time.sleep(3)
     workers = [worker.pid for worker in workers_of(process)]
     process.kill()
@@ -199,11 +200,16 @@ def test_a_run_killed_in_the_middle_of_distilling_goes_on_to_the_same_weights(ch
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", STEPS)
-def test_a_run_killed_with_its_worker_in_any_step_goes_on_to_the_same_weights(step: str, chain: Run, tmp_path: Path) -> None:
-    place = place_before(step, chain, tmp_path / "place", CHAIN)
-    workers = kill_during(step, place, worker_too=True)
-    goes_on_to_the_same_end(step, place, chain, workers)
+def test_a_run_killed_with_its_worker_in_each_step_in_turn_ends_in_the_same_weights(chain: Run, tmp_path: Path) -> None:
+    place = write_place(tmp_path / "place", chain=CHAIN)
+    started: dict[str, int] = {}
+    workers: list[int] = []
+    for step in STEPS:
+        workers = kill_during(step, place, worker_too=True)
+        jobs = {path.stem: path.stat().st_mtime_ns for path in (place / "runs").glob("*/jobs/*.json")}
+        assert {name: jobs[name] for name in started} == started, f"what was finished before {step} is not made again"
+        started = {name: jobs[name] for name in STEPS[:STEPS.index(step)]}
+    goes_on_to_the_same_end(STEPS[-1], place, chain, workers)
 
 
 @pytest.mark.slow

@@ -162,7 +162,7 @@ def test_every_kind_of_artifact_is_measured_against_the_reference(chain: Run, tm
     """The chain that was made without meters, now with them: nothing is made anew, all is measured."""
     place = write_place(tmp_path / "place", chain=CHAIN)
     shutil.copytree(chain.store, place / "store")
-    measured = run(place, "chain.yaml")
+    measured = run(place, "chain.yaml", "--set", "benchmark.effort=quick")
     report = measured.report
     assert report["reference"] == "teacher" and all(step["cached"] for step in report["steps"])
     assert len(report["steps"]) == 8

@@ -4,7 +4,8 @@ A call is represented by its median over the rounds, which one disturbed call or
 before each of which the artifacts were loaded anew: blocks are drawn with replacement, then rounds within them, those of two
 artifacts together, because what else the machine did met both (Kalibera and Jones 2013, Rigorous Benchmarking in Reasonable
 Time, section 6). Few blocks make percentile intervals too narrow: they are expanded as Hesterberg does (2015, What Teachers
-Should Know About the Bootstrap, section 5.1), by sqrt(n / (n - 1)) and the quantiles of Student's t.
+Should Know About the Bootstrap, section 5.1), by sqrt(n / (n - 1)) and the quantiles of Student's t; on the logarithm's
+scale, for times and their ratios are above 0.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ def _spread(value: float, resampled: np.ndarray, blocks: np.ndarray) -> Spread:
     low, lowest, highest, high = np.percentile(resampled, [2.5, 5, 95, 97.5])
     units = len(np.unique(blocks))
     wider = _expansion(units if units > 1 else len(blocks))
-    return Spread(value, *(value + wider * (float(end) - value) for end in (low, high, lowest, highest)))
+    return Spread(value, *(value * (float(end) / value) ** wider for end in (low, high, lowest, highest)))
 
 
 def _expansion(units: int) -> float:
