@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from compress.report.difftable import heading, labels, option_lines, paired_table, step_table
-
-_TEMPLATES = Path(__file__).parent / "templates"
+from compress.report.template import template
 
 
 def diff_page(found: Mapping[str, Any]) -> str:
-    """The differences as an HTML page; every text goes through Jinja's escaping."""
-    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template("diff.html").render(found=found, labels=labels(found),
-                                                           steps=list(_sections(found)), recipe=recipe_lines(found))
+    """The differences as an HTML page."""
+    return template("diff.html").render(found=found, labels=labels(found), steps=list(_sections(found)),
+                                        recipe=recipe_lines(found))
 
 
 def print_diff(found: Mapping[str, Any], console: Console) -> None:

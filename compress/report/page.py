@@ -1,29 +1,22 @@
-"""``report.html``: the report as one page that needs no network and runs nothing.
-
-Every text goes through Jinja's escaping, and the page's content security policy allows its own style and no more.
-"""
+"""``report.html``: the report as one page that needs no network and runs nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from compress.report import curves, detail, waterfall
 from compress.report import pareto as plot
-from compress.report.table import absences, changes_table, quantity, reference_text, remarks, results_table, visible
+from compress.report.table import absences, changes_table, quantity, reference_text, remarks, results_table
+from compress.report.template import template
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _SIZES = {"waterfall": waterfall.WIDTH, "row": waterfall.ROW, "pareto": plot.PLOT, "plot": plot.FRAME, "chart": curves.PLOT,
           "frame": (curves.LEFT, curves.RIGHT, curves.BOTTOM)}
 
 
 def page(report: Mapping[str, Any]) -> str:
     """The report as an HTML page."""
-    return _template().render(
+    return template("report.html").render(
         report=report, summary=summary(report), reference=reference_text(report), cost=detail.cost(report),
         remarks=remarks(report), results=results_table(report), absences=absences(report), changes=changes_table(report),
         every_measurement=detail.every_measurement(report), every_comparison=detail.every_comparison(report),
@@ -48,15 +41,3 @@ def _sentence(step: Mapping[str, Any], report: Mapping[str, Any]) -> str:
     reference = report["reference"]
     return (f"{step['name']} against {reference}: quality {row[f'quality vs {reference}']}, speed "
             f"{row[f'speed vs {reference}']}, {row[f'size vs {reference}']}.")
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True, finalize=_finalize)
-    return environment.get_template("report.html")
-
-
-def _finalize(value: Any) -> Any:
-    """Text without what would not be seen; markup of the page's own is left as it is."""
-    return visible(value) if type(value) is str else value
