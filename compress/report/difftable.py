@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from compress.report.table import quantity
+from compress.report.table import quantity, spread
 
 Table = tuple[list[str], list[list[str]]]
 
@@ -31,7 +31,7 @@ def step_table(step: Mapping[str, Any], columns: list[str]) -> Table:
 def paired_table(step: Mapping[str, Any]) -> Table:
     """(headers, rows): what the meters say of the second against the first, example by example; no rows of one model."""
     rows = [[m["title"] or m["name"], quantity(m["value"], m["unit"]),
-             _spread(m["low"], m["high"], m["unit"]).strip() or "–"] for m in step["paired"]
+             spread(m).strip() or "–"] for m in step["paired"]
             if m["value"] is not None and not step["same_model"]]
     return ["on the same examples", "value", "95 % interval"], rows
 
@@ -64,8 +64,4 @@ def option_lines(step: Mapping[str, Any]) -> list[str]:
 
 def _value(m: Mapping[str, Any], side: int) -> str:
     value, (low, high) = m["values"][side], m["intervals"][side]
-    return "absent" if value is None else quantity(value, m["unit"]) + _spread(low, high, m["unit"])
-
-
-def _spread(low: float | None, high: float | None, unit: str) -> str:
-    return f" [{quantity(low, unit)}, {quantity(high, unit)}]" if low is not None and high is not None else ""
+    return "absent" if value is None else quantity(value, m["unit"]) + spread({**m, "low": low, "high": high})

@@ -55,6 +55,10 @@ def show(measurement: Mapping[str, Any] | None) -> str:
     return quantity(measurement["value"], measurement["unit"])
 
 
+_SCALED = ("bytes", "parameters", "share")
+"""Units whose numbers are shown in others, each end of an interval in its own."""
+
+
 def quantity(value: float, unit: str) -> str:
     """A value for people: bytes and counts in thousands, shares with one decimal of a percent."""
     if unit == "bytes":
@@ -71,7 +75,8 @@ def spread(m: Mapping[str, Any], signed: bool = False) -> str:
     """The 95 % interval in brackets after a space; empty where there is none. The unit is said once, by the value."""
     if m["low"] is None or m["high"] is None:
         return ""
-    ends = (f"{m[end]:+.3f}" if signed else quantity(m[end], m["unit"]) for end in ("low", "high"))
+    unit = m["unit"] if m["unit"] in _SCALED else ""
+    ends = (f"{m[end]:+.3f}" if signed else quantity(m[end], unit) for end in ("low", "high"))
     return f" [{', '.join(ends)}]"
 
 
