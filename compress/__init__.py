@@ -1,7 +1,7 @@
 """compress: recipes that make transformer models small and fast, every number measured on what was saved.
 
-``compress.plan``, ``compress.run`` and ``compress.load`` are the Python interface; nothing heavy is imported before one
-of them is used.
+``compress.plan``, ``compress.run``, ``compress.load`` and ``compress.diff`` are the Python interface; nothing heavy is
+imported before one of them is used.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 from pluggy import HookimplMarker
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "hookimpl", "load", "plan", "run"]
+__all__ = ["__version__", "diff", "hookimpl", "load", "plan", "run"]
 
 hookimpl = HookimplMarker("compress")
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("load", "plan", "run"):
+    if name in ("diff", "load", "plan", "run"):
         from compress import api
 
         return getattr(api, name)

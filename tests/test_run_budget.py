@@ -20,6 +20,7 @@ from compress.errors import NothingChanged
 from compress.jobs import JOBS
 from compress.jobs.probing import open_probe
 from compress.plugins import Registry, load_plugins
+from compress.report.table import remarks
 from compress.supervisor import raise_error
 from compress.worker import describe
 
@@ -250,6 +251,9 @@ def test_a_step_that_backs_off_is_tried_until_it_meets_its_budget_and_a_run_that
         "share 0.2" in first.output
     for number, tried in enumerate(a["attempts"], 1):
         assert Artifact.open(first.folder / "steps" / f"02-a@try-{number}").digest == tried["digest"]
+
+    assert ("tries of a: share 0.4 (quality >= 95%: 84.0 % of toy.make [82.0 %, 86.0 %], missed); "
+            "share 0.2 (quality >= 95%: 96.0 % of toy.make [94.0 %, 98.0 %]), which counts") in remarks(first.report)
 
     schema = json.loads((Path(compress.__file__).parent / "report" / "schema.json").read_text(encoding="utf-8"))
     assert list(Draft202012Validator(schema).iter_errors(first.report)) == []

@@ -146,8 +146,9 @@ def reference_text(report: Mapping[str, Any]) -> str:
 
 
 def remarks(report: Mapping[str, Any]) -> list[str]:
-    """Findings, and how budgets came out, a line each."""
+    """Findings, the tries of steps that backed off, and how budgets came out, a line each."""
     lines = [f"finding: {f['text']}" for f in report["findings"]]
+    lines += [f"tries of {s['name']}: {_tries(s)}" for s in report["steps"] if len(s["attempts"]) > 1]
     for name, outcome in report["step_budgets"].items():
         lines.append(f"budget of {name} {'met' if outcome['met'] else 'missed'}: {said(outcome['verdicts'])}")
     whole = report["budget"]
@@ -156,6 +157,19 @@ def remarks(report: Mapping[str, Any]) -> list[str]:
         how = f"met; best is {name}" if whole["met"] else f"missed; nearest is {name}"
         lines.append(f"budget {how}: {said(whole['verdicts'].get(name, []))}")
     return lines
+
+
+def _tries(step: Mapping[str, Any]) -> str:
+    """What each try changed of the options and how its budget came out, in order; the one that counts is named."""
+    tried = [attempt["options"] for attempt in step["attempts"]]
+    names = [name for name in tried[0] if any(options[name] != tried[0][name] for options in tried)]
+    told = []
+    for attempt in step["attempts"]:
+        options = ", ".join(f"{name} {'none' if value is None else value}" for name in names
+                            for value in [attempt["options"][name]])
+        counts = ", which counts" if attempt["digest"] == step["digest"] else ""
+        told.append(f"{options} ({said(attempt['verdicts'])}){counts}")
+    return "; ".join(told)
 
 
 def said(verdicts: Sequence[Mapping[str, Any]]) -> str:
