@@ -84,6 +84,11 @@ class QuantizeOnnx(Stage[QuantizeOptions]):
         """ONNX, int8, no longer trainable."""
         return replace(ExportOnnx.produces(traits, options, task), precision="int8")
 
+    @classmethod
+    def back_off(cls, options: QuantizeOptions) -> QuantizeOptions | None:
+        """One scale for each output channel, which rounds weights less; None where it is so already."""
+        return None if options.per_channel else options.model_copy(update={"per_channel": True})
+
     def apply(self, context: Context[QuantizeOptions]) -> Made:
         """Write ``onnx/model_quantized.onnx``. Raises CompressError where nothing is quantized or an output is not
         finite."""

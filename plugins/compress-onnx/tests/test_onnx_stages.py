@@ -148,6 +148,20 @@ def test_an_int8_model_answers_nearly_as_the_float_one_with_int8_weights_and_emb
     assert quantized.traits.precision == "int8" and not quantized.traits.trainable
 
 
+def test_backing_off_takes_a_scale_for_each_channel_which_keeps_a_model_with_an_outlier(tmp_path: Path) -> None:
+    model = tiny_model()
+    with torch.no_grad():
+        model.classifier.weight[0] *= 50  # one scale for all would round the other classes' weights away
+    source = saved(model, tmp_path / "model")
+    first = QuantizeOnnx.Options()
+    second = QuantizeOnnx.back_off(first)
+    assert second is not None and second.model_dump() == {**first.model_dump(), "per_channel": True}
+    assert QuantizeOnnx.back_off(second) is None
+    errors = [np.abs(outputs(apply(QuantizeOnnx, source, tmp_path / f"try-{o.per_channel}", rows=(), **o.model_dump())[0])
+                     ["logits"] - expected(model))[:, 1:].mean() for o in (first, second)]
+    assert errors[1] < errors[0] / 2
+
+
 def test_the_parameter_count_is_inherited_and_what_was_quantized_is_noted(exported: Artifact, tmp_path: Path) -> None:
     _, made = apply(QuantizeOnnx, exported, tmp_path, reduce_range=True)
     assert made.parameters == 123
