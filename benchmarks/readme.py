@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +73,21 @@ def run(report: Mapping[str, Any]) -> str:
 def training(values: Mapping[str, Any]) -> str:
     """Rows and ratios of the training benchmark, with settings and machine."""
     rows = [[row["name"], _spread(row["sentences_per_second"], row),
-             "–" if row["f1"] is None else f"{row['f1']:.3f}"] for row in values["rows"]]
+             _scores(row["f1"])] for row in values["rows"]]
     ratios = [f"- {r['name']}: {r['value']:.2f}x [{r['low']:.2f}, {r['high']:.2f}]" for r in values["ratios"]]
     settings = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in values["settings"].items())
-    parts = [_table(["training", "sentences/s", "F1"], rows), "\n".join(ratios),
+    parts = [_table(["training", "sentences/s", "validation F1"], rows), "\n".join(ratios),
              f"{_measured_on(values['environment'])} Settings: {settings}."]
     return "\n\n".join(text for text in parts if text)
+
+
+def _scores(scores: Sequence[Mapping[str, Any]]) -> str:
+    """The mean of whole trainings' scores, and each of them."""
+    if not scores:
+        return "–"
+    mean = sum(s["f1"] for s in scores) / len(scores)
+    each = ", ".join(f"{s['f1']:.4f}" for s in scores)
+    return f"{mean:.4f} ({scores[0]['epochs']} epochs, {len(scores)} seeds: {each})"
 
 
 def self_check(values: Mapping[str, Any]) -> str:
@@ -95,9 +104,17 @@ def self_check(values: Mapping[str, Any]) -> str:
 def agreement(values: Mapping[str, Any]) -> str:
     """Each number beside an independent tool's."""
     rows = [[row["artifact"], row["quantity"], _number(row["compress"], row["unit"]), _number(row["other"], row["unit"]),
-             row["tool"], f"{100 * row['difference']:+.2f} %"] for row in values["rows"]]
+             row["tool"], _difference(row)] for row in values["rows"]]
     headers = ["artifact", "quantity", "compress", "independent", "tool", "difference"]
     return "\n\n".join([_table(headers, rows), _measured_on(values["environment"])])
+
+
+def _difference(row: Mapping[str, Any]) -> str:
+    """Of compress from the other tool, in percent, with its interval where there is one."""
+    if "ratio" not in row:
+        return f"{100 * row['difference']:+.2f} %"
+    value, low, high = (100 * (row["ratio"][key] - 1) for key in ("value", "low", "high"))
+    return f"{value:+.2f} % [{low:+.2f}, {high:+.2f}]"
 
 
 def _number(value: float, unit: str) -> str:

@@ -6,11 +6,13 @@ Three arms train the same model on the same sentences:
   compress  the toolkit's training: bucketed by length, batch 32, precision auto
 
 Throughput is measured in rounds, the arms taking turns, each in a fresh process, on random sentences of the training split
-(imports and data preparation are not timed; saving the model is). With --epochs, the arms named by --scored also train on
---train-sentences sentences for that many epochs and are scored on the validation split (entity F1, strict IOB2).
+(imports and data preparation are not timed; saving the model is).
 
-  python benchmarks/training.py --model FOLDER --data FOLDER [--rounds 5] [--epochs 1 --scored stock compress]
-FOLDER of the data holds eng.train and eng.testa in columns.
+  python benchmarks/training.py --model FOLDER --data FOLDER [--rounds 5] [--f1 FILE]
+FOLDER of the data holds eng.train and eng.testa in columns. FILE holds the F1 of whole trainings on the validation split
+(strict IOB2), a line each, as this prints it; they may run side by side, for how long they take does not count:
+
+  python benchmarks/training.py --model FOLDER --data FOLDER --arm compress --seed 0 --epochs 2 >> FILE
 """
 
 from __future__ import annotations
@@ -40,21 +42,17 @@ def main() -> None:
         return
     from common import paired_ratio, spread, write_results
 
-    f1 = dict.fromkeys(ARMS)
-    for arm in arguments.scored if arguments.epochs else ():
-        f1[arm] = _start(arguments, arm, 0, arguments.train_sentences, arguments.epochs)["f1"]
-        sys.stderr.write(f"{arm}: validation F1 {f1[arm]}\n")
+    f1 = _scores(arguments.f1)
     rounds: dict[str, list[float]] = {arm: [] for arm in ARMS}
     for turn in range(arguments.rounds):
         for arm in ARMS if turn % 2 == 0 else reversed(ARMS):
-            rounds[arm].append(_start(arguments, arm, turn, THROUGHPUT_SENTENCES[arm], 0)["sentences_per_second"])
+            rounds[arm].append(_start(arguments, arm, turn, THROUGHPUT_SENTENCES[arm])["sentences_per_second"])
             sys.stderr.write(f"round {turn} {arm}: {rounds[arm][-1]:.1f} sentences/s\n")
     speeds = {arm: spread(values) for arm, values in rounds.items()}
     rows = [{"name": arm, "sentences_per_second": s["value"], "low": s["low"], "high": s["high"], "f1": f1[arm],
              "batch_size": BATCH[arm]} for arm, s in speeds.items()]
     ratios = [{"name": f"compress / {arm}", **paired_ratio(rounds["compress"], rounds[arm])} for arm in ARMS[:2]]
-    settings = {"rounds": arguments.rounds, "epochs": arguments.epochs, "train_sentences": arguments.train_sentences,
-                "learning_rate": LEARNING_RATE, "model": Path(arguments.model).name}
+    settings = {"rounds": arguments.rounds, "learning_rate": LEARNING_RATE, "model": Path(arguments.model).name}
     sys.stderr.write(f"wrote {write_results('training', {'settings': settings, 'rows': rows, 'ratios': ratios})}\n")
 
 
@@ -63,19 +61,25 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--model", required=True)
     parser.add_argument("--data", required=True)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=0)
-    parser.add_argument("--train-sentences", type=int, default=14041)
-    parser.add_argument("--scored", nargs="*", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--f1", type=Path)
     parser.add_argument("--arm", choices=ARMS)
-    parser.add_argument("--turn", type=int, default=0)
-    parser.add_argument("--sentences", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--sentences", type=int, help="of the training split, drawn at random; all without it")
+    parser.add_argument("--epochs", type=int, default=0, help="train so many and score; without it one, and do not")
     return parser.parse_args()
 
 
-def _start(arguments: argparse.Namespace, arm: str, turn: int, sentences: int, epochs: int) -> dict[str, Any]:
+def _scores(file: Path | None) -> dict[str, list[dict[str, Any]]]:
+    """Seed, epochs and F1 of each whole training, by arm."""
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file else []
+    return {arm: sorted(({k: line[k] for k in ("seed", "epochs", "f1")} for line in lines if line["arm"] == arm),
+                        key=lambda score: score["seed"]) for arm in ARMS}
+
+
+def _start(arguments: argparse.Namespace, arm: str, turn: int, sentences: int) -> dict[str, Any]:
     """The result of one arm in a fresh process."""
-    command = [sys.executable, __file__, "--model", arguments.model, "--data", arguments.data, "--arm", arm, "--turn",
-               str(turn), "--sentences", str(sentences), "--epochs", str(epochs)]
+    command = [sys.executable, __file__, "--model", arguments.model, "--data", arguments.data, "--arm", arm, "--seed",
+               str(turn), "--sentences", str(sentences)]
     from compress.supervisor import worker_environment
 
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=worker_environment())
@@ -90,14 +94,15 @@ def _run_arm(arguments: argparse.Namespace) -> dict[str, Any]:
     from transformers import set_seed
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    set_seed(arguments.turn)
+    set_seed(arguments.seed)
     with tempfile.TemporaryDirectory() as work:
         context = _context(arguments, Path(work))
         model = _model(context)
         epochs = arguments.epochs or 1
         examples = len(context.data.rows("train")) * epochs
         seconds = {"tutorial": _tutorial, "stock": _stock, "compress": _compress}[arguments.arm](model, context, epochs)
-        return {"sentences_per_second": examples / seconds, "f1": _f1(model, context) if arguments.epochs else None}
+        result = {"arm": arguments.arm, "seed": arguments.seed, "sentences_per_second": examples / seconds}
+        return {**result, "epochs": epochs, "f1": _f1(model, context)} if arguments.epochs else result
 
 
 def _context(arguments: argparse.Namespace, work: Path) -> Any:
@@ -115,12 +120,12 @@ def _context(arguments: argparse.Namespace, work: Path) -> Any:
     (work / "data").mkdir()
     prepare(source(source.Options(**files)), task_object, work / "data")
     data = Prepared(work / "data", "")
-    drawn = np.random.default_rng(arguments.turn).permutation(len(data.rows("train")))[:arguments.sentences]
+    drawn = np.random.default_rng(arguments.seed).permutation(len(data.rows("train")))[:arguments.sentences]
     train = [data.rows("train")[i] for i in drawn]
     rows = {"train": train, "validation": []}
     chosen = SimpleNamespace(rows=rows.__getitem__, labels=data.labels, validation=data.rows("validation"))
     artifact = Artifact(Path(arguments.model), Manifest(Traits(), {}, "model", "import"))
-    return SimpleNamespace(task=task_object, data=chosen, input=artifact, seed=arguments.turn, work=work,
+    return SimpleNamespace(task=task_object, data=chosen, input=artifact, seed=arguments.seed, work=work,
                            progress=lambda *a, **k: None, note=lambda text: None)
 
 

@@ -25,43 +25,52 @@ from compress.tracker import Tracker, Tracking
 Listener = Callable[[dict[str, Any]], None]
 
 
-def plan(recipe: str | Path, overrides: Sequence[str] = ()) -> Plan:
-    """The plan of a recipe file (or a shipped recipe's name), with ``a.b=c`` overrides. Raises UsageError."""
+def plan(recipe: str | Path, overrides: str | Sequence[str] = ()) -> Plan:
+    """The plan of a recipe file (or a shipped recipe's name), with one ``a.b=c`` override or several. Raises UsageError."""
     return load_plan(str(recipe), overrides, load_plugins())
 
 
-def run(recipe: str | Path, overrides: Sequence[str] = (), *, store: str | Path | None = None, runs: str | Path = "runs",
-        listener: Listener | None = None, trackers: Sequence[str] = ()) -> dict[str, Any]:
-    """The report of a recipe's run; ``folder`` in it is the run's folder; ``trackers`` are names of trackers that log it.
-    Raises CompressError."""
+def run(recipe: str | Path, overrides: str | Sequence[str] = (), *, store: str | Path | None = None,
+        runs: str | Path = "runs", listener: Listener | None = None, trackers: str | Sequence[str] = ()) -> dict[str, Any]:
+    """The report of a recipe's run; ``folder`` in it is the run's folder; ``overrides`` are one or several, as in ``plan``;
+    ``trackers`` names one tracker or several that log it. Raises CompressError."""
     registry = load_plugins()
     return run_plan(load_plan(str(recipe), overrides, registry), registry, store=Path(store) if store else None,
                     runs=Path(runs), listener=listener or (lambda event: None), trackers=trackers)
 
 
 def load(folder: str | Path) -> Predictor:
-    """A predictor for a model folder of any format: call it with texts. Its files are verified first."""
+    """A predictor for a model folder of any format: call it with texts. Where it has a manifest, its files are verified
+    first. Raises CompressError."""
     return open_predictor(Path(folder), load_plugins())
 
 
 def diff(first: str | Path, second: str | Path, registry: Registry | None = None) -> dict[str, Any]:
     """What differs between two runs' folders, step by step, with significance; changes are from the first to the second.
 
-    Raises UsageError for a folder that is no run's."""
+    Raises UsageError for a folder that is no run's, IntegrityError where a file of it is broken."""
     meters = {name: entry.cls() for name, entry in (registry or load_plugins()).meters.items()}
     return compare_runs(read_side(Path(first)), read_side(Path(second)), meters)
 
 
-def load_plan(word: str, overrides: Sequence[str], registry: Registry) -> Plan:
+def load_plan(word: str, overrides: str | Sequence[str], registry: Registry) -> Plan:
     """The plan of a recipe file or shipped recipe, made with ``registry``."""
-    path = find_recipe(word)
-    recipe = read_recipe(path, overrides)
+    path, given = find_recipe(word), _words(overrides, "overrides", "data.train=x.csv")
+    recipe = read_recipe(path, given)
     made = make_plan(recipe, registry)
-    return replace(made, recipe_text=path.read_text(encoding="utf-8"), overrides=tuple(overrides))
+    return replace(made, recipe_text=path.read_text(encoding="utf-8"), overrides=given)
+
+
+def _words(given: object, name: str, example: str) -> tuple[str, ...]:
+    """One word or several as a tuple. Raises UsageError for what is neither."""
+    words = (given,) if isinstance(given, str) else given
+    if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
+        raise UsageError(f"{name} are texts such as {example!r}, got {given!r}")
+    return tuple(words)
 
 
 def run_plan(made: Plan, registry: Registry, *, store: Path | None, runs: Path, listener: Listener,
-             trackers: Sequence[str] = ()) -> dict[str, Any]:
+             trackers: str | Sequence[str] = ()) -> dict[str, Any]:
     """The report of running ``made``, with the run's folder as ``folder``; written also when a step fails."""
     tracking = Tracking(open_trackers(trackers, registry), listener)
     folder = RunFolder.of(made, runs)
@@ -77,9 +86,9 @@ def run_plan(made: Plan, registry: Registry, *, store: Path | None, runs: Path, 
     return {**report, "folder": str(folder.root)}
 
 
-def open_trackers(names: Sequence[str], registry: Registry) -> list[Tracker]:
+def open_trackers(names: str | Sequence[str], registry: Registry) -> list[Tracker]:
     """A tracker for each name, once. Raises UsageError for an unknown one, EnvironmentFailure where a package is missing."""
-    return [_open_tracker(name, registry) for name in dict.fromkeys(names)]
+    return [_open_tracker(name, registry) for name in dict.fromkeys(_words(names, "trackers", "tensorboard"))]
 
 
 def _open_tracker(name: str, registry: Registry) -> Tracker:

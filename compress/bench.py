@@ -11,6 +11,7 @@ from compress.errors import UsageError
 from compress.modelfolder import folder_traits, is_hub_id
 from compress.planning import Input, Plan
 from compress.plugins import Registry
+from compress.report.reading import read_report
 from compress.runfolder import RunFolder
 from compress.runner import Runner
 from compress.store import Store
@@ -24,15 +25,26 @@ def bench(models: Sequence[str], plan: Plan, registry: Registry, store: Store, r
     Raises UsageError for a model that does not serve the task."""
     if plan.data is None:
         raise UsageError(f"{plan.name} has no data to measure on; give it data:")
-    inputs = [_input(model, name, plan, registry) for model, name in zip(models, _names(models), strict=True)]
-    benched = replace(plan, name=f"bench-{plan.name}", inputs=inputs, steps=[], fresh=None, reference=inputs[0].name,
+    inputs = [_input(model, name, plan, registry) for model, name in zip(models, names_of(models), strict=True)]
+    benched = replace(plan, name=f"bench-{plan.name}", inputs=inputs, steps=[], fresh=None, budget=None,
+                     reference=inputs[0].name,
                       overrides=(*plan.overrides, *(i.source for i in inputs)))
-    folder = RunFolder.of(benched, runs)
+    folder = not_finished(RunFolder.of(benched, runs))
     report = Runner(benched, registry, store, folder, listener).run()
     for step in report["steps"]:
         if not step["measurements"]:
             raise UsageError(_other_task(step["name"], step["traits"]["task"], plan))
     return {**report, "folder": str(folder.root)}
+
+
+def not_finished(folder: RunFolder) -> RunFolder:
+    """The folder, or the next of its name with a number that holds no finished report: who benches again wants new
+    timings, and one that was cut off is continued."""
+    name, number = folder.root.name, 1
+    while folder.report.is_file() and read_report(folder.root)["state"] == "finished":
+        number += 1
+        folder = RunFolder(folder.root.with_name(f"{name}-{number}"))
+    return folder
 
 
 def _input(model: str, name: str, plan: Plan, registry: Registry) -> Input:
@@ -51,7 +63,11 @@ def _other_task(model: str, task: str | None, plan: Plan) -> str:
     return f"{model} serves {task or 'no task'}, and {plan.name} is for {plan.task.name}"
 
 
-def _names(models: Sequence[str]) -> list[str]:
-    """The models' own names where these differ, else their paths with slashes replaced."""
+def names_of(models: Sequence[str]) -> list[str]:
+    """The models' own names where these differ, else their paths with slashes replaced, numbered where one is there twice.
+    """
     names = [Path(model).name for model in models]
-    return names if len(set(names)) == len(names) else [model.strip("/").replace("/", "-") for model in models]
+    if len(set(names)) < len(names):
+        names = [model.strip("/").replace("/", "-") for model in models]
+    repeats = [names[:i].count(name) for i, name in enumerate(names)]
+    return [f"{name}-{count + 1}" if count else name for name, count in zip(names, repeats, strict=True)]

@@ -65,6 +65,8 @@ def parse_limit(quantity: str, text: Any) -> Limit:
         raise ValueError(f"{quantity}: got {text!r}, which is no limit: write {examples}")
     relation: Relation = ">=" if found.group(1) == ">=" else "<="
     number, unit, of = float(found.group(2)), found.group(3) or "", found.group(4)
+    if number == 0:
+        raise ValueError(f"{quantity}: {text!r} limits nothing that could be met or missed: write {examples}")
     if unit == relative:
         if relation != ">=":
             raise ValueError(f"{quantity}: {text!r} asks for at most a factor: write {examples}")

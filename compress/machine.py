@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -13,14 +13,33 @@ from typing import Any
 
 import psutil
 
+from compress.errors import UsageError
+
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8")
 
 
-def threads() -> int:
-    """Threads that a process here should use: the cores it may run on, not those of the machine."""
+def threads(environ: Mapping[str, str] = os.environ) -> int:
+    """Threads that a process here computes with: what OMP_NUM_THREADS says (of a list the first, which is the outermost
+    level's), else the cores it may run on, not those of the machine. Raises UsageError where the variable is no number."""
+    given = environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if not given:
+        return len(_cores())
+    if not given.isdecimal() or int(given) == 0:
+        raise UsageError(f"OMP_NUM_THREADS is {environ['OMP_NUM_THREADS']!r}: set it to a whole number from 1, or unset it")
+    return int(given)
+
+
+def stay_on_cores(count: int) -> None:
+    """Keep this process on the first ``count`` of the cores it may run on, where the system can: processes that take turns
+    then meet the same caches and clocks."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, _cores()[:count])
+
+
+def _cores() -> list[int]:
     if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 @dataclass(frozen=True)
@@ -72,6 +91,12 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def timing_environment() -> dict[str, Any]:
+    """What timings depend on besides the model: they are not taken over from where any of it was otherwise."""
+    known = environment()
+    return {key: known[key] for key in ("processor", "threads", "versions")}
 
 
 def environment() -> dict[str, Any]:

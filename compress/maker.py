@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from compress.artifact import sha256_file
+from compress.artifact import MANIFEST, sha256_file
 from compress.data import Prepared
-from compress.errors import CompressError
+from compress.errors import CompressError, UsageError
 from compress.keys import data_ingredients
 from compress.measure import Subject, compare
 from compress.modelfolder import source_files
@@ -57,7 +57,15 @@ class Maker:
         return Prepared(product.folder, product.digest)
 
     def imported(self, model: Input, label: str) -> tuple[Product, bool]:
-        """The artifact of a model from outside and whether it was there; a hub model is fetched first."""
+        """The artifact of a model from outside and whether it was there; a hub model is fetched first.
+
+        Raises UsageError with the model's place in the recipe for a folder that is not a whole model's."""
+        try:
+            return self._imported(model, label)
+        except UsageError as error:  # whoever reads the folder knows nothing of the recipe
+            raise UsageError([replace(m, where=m.where or model.place) for m in error.mistakes]) from error
+
+    def _imported(self, model: Input, label: str) -> tuple[Product, bool]:
         folder = model.source
         if model.from_hub:
             self.tell("note", text=f"fetching {model.source} from the hub")
@@ -66,8 +74,11 @@ class Maker:
         files = {path.relative_to(folder).as_posix(): sha256_file(path) for path in source_files(Path(folder))}
         # A hub id says where a model comes from; of a folder only its name does, for paths differ between machines.
         source = model.source if model.from_hub else Path(model.source).name
+        manifest = Path(folder) / MANIFEST
+        # A manifest is taken over whole; without one the source's name is what the files do not tell.
+        told = {"manifest": sha256_file(manifest)} if manifest.is_file() else {"base": source}
         job = {"kind": "import", "folder": folder, "step": model.name, "source": source}
-        return self.make("artifact", {"kind": "artifact", "stage": "import", "files": files}, job, label)
+        return self.make("artifact", {"kind": "artifact", "stage": "import", "files": files, **told}, job, label)
 
     def _compare(self, folders: Mapping[str, str], job: Mapping[str, Any], name: str) -> dict[str, Any]:
         """Measurements of unfinished models that a stage asks for, taken in clean processes by the one instrument."""

@@ -16,19 +16,25 @@ from compress.processor import TOKENIZER_FILES
 _WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl")
+# Names of the files in which transformers' tokenizers keep their vocabularies; tokenizer_config.json holds none.
+_VOCABULARIES = ("tokenizer.json", "*vocab*", "*.model", "*.spm", "*.tokenizer", "*.tiktoken", "bpe.codes", "tekken.json")
 
 
 def folder_traits(folder: Path, registry: Registry) -> Traits:
     """Traits of a model folder, from its manifest where it has one, else from its ``config.json``.
 
-    Raises UsageError for a folder that is no model's, that has no safetensors weights, or whose config asks to run code
-    (``auto_map``)."""
+    Raises UsageError for a folder that is no model's, that has no readable safetensors weights or no tokenizer, or whose
+    config asks to run code (``auto_map``)."""
     if (folder / MANIFEST).is_file():
         return Manifest.read(folder).traits
     config = read_config(folder)
     if "auto_map" in config:
         raise UsageError(f"{folder}: its config has an auto_map, which runs code from the model folder; that is refused")
-    _weights(folder)
+    if not isinstance(config.get("model_type"), str):
+        raise UsageError(f"{folder / 'config.json'} has no model_type, by which a model's family is known")
+    stored_tensors(folder)
+    if not any(path.is_file() for pattern in _VOCABULARIES for path in folder.glob(pattern)):
+        raise UsageError(f"{folder} has no tokenizer files; save the model's tokenizer there with save_pretrained")
     precision = "int8" if config.get("quantization_config") else "float"
     task = _task_of_classes(config.get("architectures") or [], registry)
     return Traits(precision=precision, trainable=precision == "float", task=task)
@@ -49,15 +55,35 @@ def source_files(folder: Path) -> list[Path]:
     return _weights(folder) + [folder / name for name in names if (folder / name).is_file()]
 
 
+def stored_tensors(folder: Path) -> dict[str, tuple[str, list[int]]]:
+    """Dtype (in safetensors' words, ``F32``) and shape of each tensor by name, from the headers of the folder's weights.
+
+    Raises UsageError where there are no safetensors weights, or naming a file that is damaged or cut off."""
+    from safetensors import SafetensorError, safe_open
+
+    found = {}
+    for path in (path for path in _weights(folder) if path.suffix == ".safetensors"):
+        try:
+            with safe_open(path, framework="numpy") as tensors:
+                for name in tensors.keys():  # noqa: SIM118 (it is not a dict)
+                    tensor = tensors.get_slice(name)
+                    found[name] = (str(tensor.get_dtype()), list(tensor.get_shape()))
+        except (SafetensorError, OSError) as error:
+            raise UsageError(f"{path} cannot be read: {error}") from error
+    return found
+
+
 def read_config(folder: Path) -> dict[str, Any]:
-    """What stands in the folder's ``config.json``. Raises UsageError where it is missing or no JSON."""
+    """What stands in the folder's ``config.json``. Raises UsageError where it is missing or no JSON object."""
     file = folder / "config.json"
     if not file.is_file():
         raise UsageError(f"{folder} is not a model folder: it has no config.json")
     try:
-        values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        values: Any = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UsageError(f"{file} cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{file} is not a config: it holds no JSON object")
     return values
 
 

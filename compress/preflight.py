@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from compress.artifact import Artifact
 from compress.errors import Mistake, UsageError
 from compress.maker import Maker
 from compress.modelfolder import read_config
-from compress.planning import Input, Plan, Step
+from compress.planning import DataChoice, Input, Plan, Step, TaskChoice
 from compress.planning.edges import edge_mistake
+from compress.sizes import positions
 
 
 def refuse_wrong_edges(plan: Plan) -> None:
@@ -26,56 +27,101 @@ def refuse_wrong_edges(plan: Plan) -> None:
 
 
 def refuse_long_examples(plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
-    """A model must have a position for each token that its steps' tasks keep. Raises UsageError."""
-    mistakes = []
-    for step in plan.steps:
-        model = _origin(step, plan)
-        if model is not None or plan.fresh:
-            config = read_config(artifacts[model].folder) if model else plan.fresh or {}
-            positions, wanted = _positions(config), step.task.options.max_length
-            if positions is not None and wanted > positions:
-                message = f"{step.name!r} keeps {wanted} tokens of an example, and the model has {positions} positions"
-                mistakes.append(Mistake(step.place, message, f"task: {{{step.task.name}: {{max_length: {positions}}}}}"))
+    """A model must have a position for each token that its steps' tasks, or its measuring, keep. Raises UsageError."""
+    mistakes: dict[tuple[str | None, int], Mistake] = {}
+    for who, place, model, task in _readers(plan, artifacts):
+        limit, wanted = positions(_config(plan, artifacts, model)), task.options.max_length
+        if limit is not None and wanted > limit:
+            message = f"{who} keeps {wanted} tokens of an example, and the model has {limit} positions"
+            hint = f"task: {{{task.name}: {{max_length: {limit}}}}}"
+            mistakes.setdefault((model, wanted), Mistake(place, message, hint))
     if mistakes:
-        raise UsageError(mistakes)
+        raise UsageError(mistakes.values())
 
 
 def refuse_wrong_labels(plan: Plan, artifacts: Mapping[str, Artifact], maker: Maker) -> None:
-    """A model that serves a step's task already must have the data's labels in the data's order. Raises UsageError."""
+    """The head of a model from outside must fit what it is used for: its kind, and the data's labels in the data's order.
+
+    Raises UsageError."""
     mistakes = []
     for model in plan.inputs:
-        own, served = list(artifacts[model.name].manifest.labels), artifacts[model.name].traits.task
-        for data in _data_labels(plan, model, served, maker):
-            if own and data != own:
-                mistakes.append(Mistake(model.place, f"the labels of {model.source} are {_short(own)}, and those of the "
-                                        f"data {_short(data)}", "state the model's order with data.labels"))
+        for task, data in _uses_of_head(plan, model):
+            problem = _head_mistake(model.source, artifacts[model.name], task, data, maker)
+            if problem:
+                message, remedy = problem
+                mistakes.append(Mistake(model.place, message, remedy or _other_reference(plan, model)))
     if mistakes:
         raise UsageError(dict.fromkeys(mistakes))
 
 
-def _data_labels(plan: Plan, model: Input, served: str | None, maker: Maker) -> list[list[str]]:
-    """Labels of the data that the model is measured on or used with."""
-    pairs = [(s.data, s.task) for s in plan.steps if _uses(s, model.name)] + [(plan.data, plan.task)]
-    found = [list(maker.prepared(data, task).labels) for data, task in pairs if data is not None and task.name == served]
-    return [labels for labels in found if labels]
+def can_be_measured(plan: Plan, artifact: Artifact, maker: Maker) -> bool:
+    """Whether a model from outside answers the plan's task about the plan's data as it is; a step may give it another
+    head."""
+    return (plan.data is not None and artifact.traits.task == plan.task.name
+            and _head_mistake("", artifact, plan.task, plan.data, maker) is None)
 
 
-def _origin(step: Step, plan: Plan) -> str | None:
-    """Name of the input that a step's model descends from; None where it is a fresh one."""
-    name = step.parent
+def _readers(plan: Plan, artifacts: Mapping[str, Artifact]) -> Iterator[tuple[str, str, str | None, TaskChoice]]:
+    """Who reads examples with which model: (name, place, input that the model descends from, task)."""
+    for step in plan.steps:
+        for name in (step.parent, *step.references.values()):
+            yield repr(step.name), step.place, _origin(name, plan), step.task
+    for model in plan.inputs:
+        if artifacts[model.name].traits.task == plan.task.name and plan.data is not None:
+            yield "the task", model.place, model.name, plan.task
+
+
+def _uses_of_head(plan: Plan, model: Input) -> list[tuple[TaskChoice, DataChoice | None]]:
+    """The tasks and data that a model's own head is used for: by steps that start from it or ask it, and to be measured
+    as what others are compared with, or because nothing else is done with it."""
+    uses = [(step.task, step.data) for step in plan.steps if _needs_head(step, model.name)]
+    is_taken = any(step.parent == model.name for step in plan.steps) or bool(uses)
+    if plan.data is not None and (plan.reference == model.name or not is_taken):
+        uses.append((plan.task, plan.data))
+    return uses
+
+
+def _needs_head(step: Step, name: str) -> bool:
+    return name in step.references.values() or (step.parent == name and step.entry.cls.accepts.task)
+
+
+def _head_mistake(source: str, artifact: Artifact, task: TaskChoice, data: DataChoice | None,
+                  maker: Maker) -> tuple[str, str] | None:
+    """(message, hint) where the model of ``source`` serves ``task``, but not in the kind or the labels asked for."""
+    if artifact.traits.task != task.name:
+        return None
+    own, labels = list(artifact.manifest.labels), list(maker.prepared(data, task).labels) if data else []
+    unfit = task.make().head_mistake(read_config(artifact.folder), [] if own else labels)
+    if unfit:
+        return f"the head of {source} {unfit}", ""
+    if own and labels and labels != own:
+        # Numbers are read as indices where the labels that are declared have names.
+        mendable = sorted(own) == sorted(labels) or (len(own) == len(labels) and all(map(str.isdecimal, labels)))
+        return (f"the labels of {source} are {_short(own)}, and those of the data {_short(labels)}",
+                "state the model's order with data.labels" if mendable else "")
+    return None
+
+
+def _other_reference(plan: Plan, model: Input) -> str:
+    """The hint for a head that does not fit: that of a later step may, where no step needs the model's own."""
+    if any(_needs_head(step, model.name) for step in plan.steps):
+        return "fine-tune it on these data first"
+    name = next((step.name for step in plan.steps if step.traits.task == plan.task.name), None)
+    return f"set reference: {name}" if name else ""
+
+
+def _origin(name: str | None, plan: Plan) -> str | None:
+    """Name of the input that the model ``name`` descends from; None where it is a fresh one."""
     while name is not None and (parent := plan.step(name)) is not None:
         name = parent.parent
     return name
 
 
-def _positions(config: Mapping[str, Any]) -> int | None:
-    """Positions that a model's config states; None where it states none (relative positions, or its family's default)."""
-    found = next((config[key] for key in ("max_position_embeddings", "n_positions") if key in config), None)
-    return found if isinstance(found, int) else None
-
-
-def _uses(step: Step, name: str) -> bool:
-    return name in step.references.values() or (step.parent == name and step.entry.cls.accepts.task)
+def _config(plan: Plan, artifacts: Mapping[str, Artifact], model: str | None) -> Mapping[str, Any]:
+    if model is not None:
+        return read_config(artifacts[model].folder)
+    fresh = dict(plan.fresh or {})
+    return {**fresh, "model_type": fresh.get("type")}
 
 
 def _short(names: Sequence[str]) -> str:

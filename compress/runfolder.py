@@ -38,10 +38,11 @@ class RunFolder:
         return self.root / "cards" / (re.sub(r"[^\w.@+-]", "_", name)[:100] + ".md")
 
     def prepare(self, plan: Plan) -> None:
-        """Make the folder with the recipe as it is run."""
+        """Make the folder with the recipe as it is run; what was best in an earlier go may be so no more."""
         self.root.mkdir(parents=True, exist_ok=True)
         write_text(self.root / "recipe.yaml", plan.recipe_text)
         write_json(self.root / "overrides.json", list(plan.overrides))
+        _unlink(self.root / "best")
 
     def log(self, name: str) -> Path:
         """The log of a worker."""
@@ -89,12 +90,16 @@ def write_json(path: Path, values: Any) -> None:
 def _link(place: Path, content: Path) -> Path:
     """``place`` as a link to the folder ``content``, or as a copy of it where the file system has no links."""
     place.parent.mkdir(exist_ok=True)
-    if place.is_symlink():
-        place.unlink()
-    elif place.is_dir():
-        shutil.rmtree(place)
+    _unlink(place)
     try:
         place.symlink_to(os.path.relpath(content.resolve(), place.parent.resolve()), target_is_directory=True)
     except OSError:
         shutil.copytree(content, place)
     return place
+
+
+def _unlink(place: Path) -> None:
+    if place.is_symlink():
+        place.unlink()
+    elif place.is_dir():
+        shutil.rmtree(place)

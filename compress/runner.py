@@ -15,6 +15,7 @@ from compress.attempts import Attempt, changed, chosen, worth_another
 from compress.budget import Budget
 from compress.errors import BudgetMissed, CompressError, NothingChanged
 from compress.keys import step_ingredients
+from compress.machine import timing_environment
 from compress.maker import Maker
 from compress.measure import Earlier, Subject, measure
 from compress.measurement import Measured
@@ -23,7 +24,7 @@ from compress.planning import DataChoice, Plan, Step, TaskChoice
 from compress.planning.budgets import with_options
 from compress.planning.build import conversion_steps, with_model_traits
 from compress.plugins import Registry
-from compress.preflight import refuse_long_examples, refuse_wrong_edges, refuse_wrong_labels
+from compress.preflight import can_be_measured, refuse_long_examples, refuse_wrong_edges, refuse_wrong_labels
 from compress.report.build import Record, build_report
 from compress.report.table import said
 from compress.report.views import write_views
@@ -98,8 +99,8 @@ class Runner:
         refuse_wrong_edges(self.plan)
         refuse_long_examples(self.plan, artifacts)
         refuse_wrong_labels(self.plan, artifacts, self.maker)
-        for name, artifact in artifacts.items():
-            if artifact.traits.task == self.plan.task.name and self.plan.data is not None:
+        for name in sorted(artifacts, key=lambda n: n != self.plan.reference):
+            if self.plan.data is not None and can_be_measured(self.plan, artifacts[name], self.maker):
                 self._measure(name, self.plan.task, self.plan.data)
                 self._measure_reference_engines(name)
 
@@ -193,11 +194,20 @@ class Runner:
     # measuring
 
     def _measure_reference_engines(self, name: str) -> None:
-        """The reference in every other float engine installed, so that an engine's gain and compression's are told apart."""
-        for step in conversion_steps(self.plan, self.registry) if name == self.plan.reference else ():
+        """The reference in every other float engine installed, so that an engine's gain and compression's are told apart.
+
+        What was measured before the reference was there is measured again, beside it."""
+        if name != self.plan.reference:
+            return
+        earlier = [n for n, record in self.records.items() if record.task == self.records[name].task and n != name]
+        for step in conversion_steps(self.plan, self.registry):
             self._make(step, 0)
+            self.records[step.name] = replace(self.records[step.name], conversion=True)
             self._measure(step.name, step.task, step.data)
             self.report("running")
+        for before in earlier:
+            maker = self.plan.step(before) or self.plan
+            self._measure(before, maker.task, maker.data)
 
     def _measure(self, name: str, task: TaskChoice, data: DataChoice | None, label: str = "") -> None:
         record = replace(self.records[name], task=task.name)
@@ -205,6 +215,7 @@ class Runner:
         of = {"effort": self.plan.effort, "artifact": record.artifact.digest,
               "others": {n: self.records[n].artifact.digest for n in others},
               "data": self.maker.data(data, task).digest if data else None,
+              "machine": timing_environment(),
               "meters": {n: entry.origin for n, entry in sorted(self.registry.meters.items())}}
         file = self.folder.measured(label or name)
         found = _measured_before(file, of)
@@ -219,7 +230,7 @@ class Runner:
 
     def _beside(self, record: Record) -> list[str]:
         """Names of what an artifact takes turns with: the reference, the reference in other engines, the step before."""
-        engines = [n for n in self.records if n.startswith(f"{self.plan.reference}@")]
+        engines = [n for n, other in self.records.items() if other.conversion]
         names = dict.fromkeys([self.plan.reference, *engines, record.parent])
         return [n for n in names if n and n != record.name and n in self.records and self.records[n].task == record.task]
 
@@ -235,7 +246,7 @@ def _try_name(step: Step, number: int) -> str:
 
 
 def _measured_before(file: Path, of: Mapping[str, Any]) -> Measured | None:
-    """What was measured in an earlier go of this run, where it is of the same artifacts and data."""
+    """What was measured in an earlier go of this run, where it is of the same artifacts and data on the same machine."""
     if not file.is_file():
         return None
     values = json.loads(file.read_text(encoding="utf-8"))

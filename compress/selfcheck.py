@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from compress.api import load_plan, run_plan
 from compress.artifact import Artifact
+from compress.errors import EnvironmentFailure, UsageError
 from compress.maker import Maker
 from compress.measure import Subject, compare
 from compress.measurement import Measured
@@ -46,14 +47,24 @@ def self_check(folder: Path, plan: Plan, registry: Registry, store: Store, runs:
     ``plan`` gives the task and the test split. Three processes hold the same model and take turns."""
     run = RunFolder.of(plan, runs)
     maker = Maker(registry, store, run, lambda event, **values: listener({"event": event, **values}))
-    data = maker.data(plan.data, plan.task) if plan.data else None
-    described = {"folder": str(data.folder), "digest": data.digest} if data else None
+    if plan.data is None:
+        raise UsageError(f"{plan.name} has no data to measure on; give it data:")
+    data = maker.data(plan.data, plan.task)
+    described = {"folder": str(data.folder), "digest": data.digest}
     Artifact.open(folder)
     subjects = [Subject(name, folder, plan.task.as_dict(), described, share) for name, share in _SIDES.items()]
     found = compare(subjects, registry, run.measuring("self-check"), effort, timings_only=True)
+    _measured(found)
     same, slowed = _read(found["again"], _reads_equal), _read(found["slowed"], _reads_slower)
     return {"slowdown": SLOWDOWN, "within": WITHIN, "same": same, "slowed": slowed,
             "ok": all(row["ok"] for row in (*same.values(), *slowed.values()))}
+
+
+def _measured(found: Mapping[str, Measured]) -> None:
+    """Raise EnvironmentFailure where no ratio was measured: what is not looked at is not in order."""
+    for name in ("again", "slowed"):
+        if all(m.value is None for m in found[name].comparisons["model"].values()):
+            raise EnvironmentFailure("nothing was timed: no installed meter takes turns, or the recipe has no test split")
 
 
 def _read(measured: Measured, as_it_must: Callable[[float, float, float], bool]) -> dict[str, dict[str, Any]]:

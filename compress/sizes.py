@@ -1,8 +1,10 @@
-"""The sizes of a model, read from its config under whatever names its family gives them. Only workers call this."""
+"""The sizes of a model, read from its config under whatever names its family gives them.
+
+``sizes`` needs optimum, so that only workers call it; ``positions`` needs nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -15,6 +17,14 @@ _NORMALIZED = {
     "layers": "num_layers", "hidden": "hidden_size", "heads": "num_attention_heads", "head_size": "head_dim",
     "feed_forward": "intermediate_size", "vocabulary": "vocab_size", "key_value_heads": "num_key_value_heads",
 }
+
+# Families that number positions from behind that of padding, so that the first ``pad_token_id + 1`` serve no token
+# (``create_position_ids_from_input_ids`` of transformers' RoBERTa, and what was copied from it).
+_BEHIND_PADDING = frozenset({
+    "camembert", "data2vec-text", "esm", "ibert", "layoutlmv3", "lilt", "longformer", "luke", "markuplm", "mpnet", "roberta",
+    "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"})
+_PADDING = 1
+"""RoBERTa's padding token, where a config of such a family names none."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,21 @@ def sizes(config: Any, architectures: Sequence[type[Architecture]]) -> Sizes:
     if found["head_size"] is None and hidden and heads and hidden % heads == 0:
         found["head_size"] = hidden // heads
     return Sizes(**found)
+
+
+def positions(config: Mapping[str, Any]) -> int | None:
+    """Tokens of the longest example that a model has positions for, from its config's entries as ``config.json`` has them.
+
+    None where the config states no limit: positions are relative (T5), or it leaves the number to its family."""
+    limit = config.get("max_position_embeddings")
+    if limit is None and "relative_attention_num_buckets" not in config:  # T5's n_positions are what it was trained on
+        limit = config.get("n_positions")
+    if not isinstance(limit, int) or limit < 1:
+        return None
+    if config.get("model_type") not in _BEHIND_PADDING:
+        return limit
+    padding = config.get("pad_token_id")
+    return limit - (_PADDING if padding is None else int(padding)) - 1
 
 
 def _normalized(config: Any) -> Any:

@@ -25,8 +25,7 @@ _GRACE_SECONDS = 10
 
 def worker_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment of a worker: this process's threads, no telemetry, no code from the hub."""
-    count = str(threads())
-    return {**environ, "OMP_NUM_THREADS": environ.get("OMP_NUM_THREADS", count), "TOKENIZERS_PARALLELISM": "false",
+    return {**environ, "OMP_NUM_THREADS": str(threads(environ)), "TOKENIZERS_PARALLELISM": "false",
             "USE_HUB_KERNELS": "0", "HF_HUB_DISABLE_TELEMETRY": "1", "ORT_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error", "PYTHONUNBUFFERED": "1",
             "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}

@@ -110,6 +110,13 @@ class Task(ABC, Generic[O]):
         """Entries of the model's config that the head needs: label maps, ``problem_type``."""
         return {"id2label": dict(enumerate(labels)), "label2id": {n: i for i, n in enumerate(labels)}} if labels else {}
 
+    def head_mistake(self, config: Mapping[str, Any], labels: Sequence[str]) -> str | None:
+        """What makes a head for this task unfit for these options, as in "has 1 output, and ..."; None where it fits.
+
+        ``config`` is the model's ``config.json``; ``labels`` are those of the data where the model names none of its own,
+        else empty. By default every head fits."""
+        return None
+
     # examples: in training, measuring and serving alike
 
     def processor(self, folder: str | Path) -> TextProcessor:
@@ -160,7 +167,7 @@ class Task(ABC, Generic[O]):
 
     @abstractmethod
     def request(self, texts: Sequence[str]) -> list[Row]:
-        """Rows without references for texts that a user typed."""
+        """Rows without references for texts that a user typed; a pair's two stand in one text with a tab between them."""
 
     @abstractmethod
     def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> dict[str, Any]:

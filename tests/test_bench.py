@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from reports import rich_report
 from running import GIVEN, finish, start, write_place
 from tiny import save_bert, task_named
 
-from compress.errors import UsageError
+from compress.bench import names_of, not_finished
+from compress.errors import EnvironmentFailure, UsageError
 from compress.jobs.probing import Slowed
+from compress.machine import threads
 from compress.measurement import Measured, Measurement
 from compress.plugins import load_plugins
+from compress.runfolder import RunFolder, write_json
 from compress.selfcheck import self_check
+from compress.supervisor import worker_environment
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +52,53 @@ def test_what_cannot_be_measured_is_refused_in_a_line(place: Path, words: list[s
     assert process.wait(60) == 2
     output = (place / "output").read_text()
     assert said in output and "Traceback" not in output
+
+
+def test_who_benches_again_gets_new_timings_and_who_was_cut_off_goes_on(tmp_path: Path) -> None:
+    first = RunFolder(tmp_path / "bench-x")
+    assert not_finished(first) == first
+    report = rich_report()
+    write_json(first.report, {**report, "state": "running"})
+    assert not_finished(first) == first
+    write_json(first.report, report)
+    second = not_finished(first)
+    assert second.root.name == "bench-x-2"
+    write_json(second.report, report)
+    assert not_finished(first).root.name == "bench-x-3"
+
+
+def test_models_of_one_name_are_told_apart() -> None:
+    assert names_of(["a/model", "b/model", "a/model"]) == ["a-model", "b-model", "a-model-2"]
+    assert names_of(["a/one", "b/two"]) == ["one", "two"]
+
+
+def test_a_machine_on_which_nothing_was_timed_does_not_pass(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from compress import selfcheck
+    from compress.api import load_plan, open_store
+
+    monkeypatch.setattr(selfcheck, "compare", lambda *a, **k: {n: Measured({}, {"model": {}}) for n in ("again", "slowed")})
+    monkeypatch.setattr(selfcheck.Artifact, "open", lambda folder: folder)
+    monkeypatch.chdir(place)
+    registry = load_plugins()
+    plan = load_plan("given.yaml", (), registry)
+    with pytest.raises(EnvironmentFailure, match="nothing was timed"):
+        self_check(place / "model", plan, registry, open_store(place / "store"), place / "runs", lambda event: None)
+    with pytest.raises(UsageError, match="no data to measure on"):
+        self_check(place / "model", replace(plan, data=None), registry, open_store(place / "store"), place / "runs",
+                   lambda event: None)
+
+
+@pytest.mark.parametrize(("given", "count"), [("3", 3), ("2,1", 2), (" 4 ", 4)])
+def test_the_threads_are_those_of_openmp_where_it_says(given: str, count: int) -> None:
+    assert threads({"OMP_NUM_THREADS": given}) == count
+    assert worker_environment({"OMP_NUM_THREADS": given})["OMP_NUM_THREADS"] == str(count)
+
+
+def test_threads_that_are_no_number_are_refused() -> None:
+    assert threads({}) == threads({"OMP_NUM_THREADS": ""}) >= 1
+    for given in ("0", "two", "-1"):
+        with pytest.raises(UsageError, match=f"OMP_NUM_THREADS is '{given}'"):
+            threads({"OMP_NUM_THREADS": given})
 
 
 def test_a_slowed_session_gives_the_same_later() -> None:

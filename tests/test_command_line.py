@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 from conftest import Command
+from reports import rich_report
 
 from compress import __version__
 from compress.artifact import Manifest, Traits, with_files
-from compress.cli import cli
-from compress.cli.show import output_console
+from compress.cli import cli, main
+from compress.cli.show import Show, output_console
+from compress.errors import BudgetMissed, CompressError, UsageError
 
+RECIPE = """\
+task: {text-classification: {max_length: 16}}
+model: ./model
+data: {train: train.csv, test: test.csv}
+stages:
+  - finetune: {epochs: 1}
+"""
+BUDGETS = """\
+  - prune.structured: {feed_forward: 0.5}
+    name: cut
+  - quantize.onnx: {}
+    budget: {latency: ">= 2x", on_miss: fail}
+budget: {quality: ">= 99%", size: "<= 20 MB", on_miss: back_off, tries: 2, decide: worst}
+"""
 COLOUR = re.compile(r"\x1b\[[0-9;]*(3[0-8]|4[0-8]|9[0-7])[;m]")
 
 
@@ -143,6 +165,87 @@ def test_folder_that_serves_no_installed_task_is_refused_by_predict(artifact: Pa
 def test_folder_without_a_report_is_no_runs_folder(artifact: Path, command: Command) -> None:
     answer = command("report", artifact)
     assert answer.code == 2 and "is not a run's folder" in answer.err
+
+
+@pytest.mark.parametrize("words", [["--runs", "train.csv/runs"], ["--store", "train.csv/store"], ["--runs", "/proc/runs"]])
+def test_folder_that_cannot_be_made_is_one_line_and_exit_code_3(words: list[str], command: Command, csv_data: Path,
+                                                                fake_model: Callable[..., Path],
+                                                                write_recipe: Callable[..., Path]) -> None:
+    fake_model()
+    answer = command("run", write_recipe(RECIPE), *words)
+    last = answer.err.splitlines()[-1]
+    assert answer.code == 3 and last.startswith("error: ") and words[1] in last and "Traceback" not in answer.err
+    assert last.endswith((": Not a directory", ": No such file or directory", ": Permission denied"))
+
+
+@pytest.mark.parametrize(("error", "told"), [
+    (PermissionError(errno.EACCES, "Permission denied", "a/b.html.draft"), "error: a/b.html: Permission denied\n"),
+    (OSError(errno.ENOSPC, "No space left on device"), "error: No space left on device\n"), (OSError("a bug"), None),
+    (ConnectionResetError(errno.ECONNRESET, "reset"), None)])
+def test_only_trouble_with_files_is_told_without_a_traceback(error: OSError, told: str | None,
+                                                             monkeypatch: pytest.MonkeyPatch,
+                                                             capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(**_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "main", fail)
+    if told is None:
+        with pytest.raises(OSError, match=r"bug|reset"):
+            main()
+        return
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 3 and capsys.readouterr().err == told
+
+
+def test_report_of_a_run_that_cannot_be_written_to_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(report: Any, folder: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "report.json.draft")
+
+    (tmp_path / "report.json").write_text(json.dumps(rich_report()), encoding="utf-8")
+    monkeypatch.setattr("compress.report.views.write_views", refuse)
+    answer = CliRunner().invoke(cli, ["report", str(tmp_path)])
+    assert answer.exit_code == 0 and "tiny" in answer.stdout
+    assert answer.stderr == "warning: the views could not be rebuilt: report.json: Permission denied\n"
+
+
+@pytest.mark.parametrize(("events", "error", "told"), [
+    (["run_started", "step_started", "run_failed"], BudgetMissed("missed"), "report: runs/x/report.html\n"),
+    (["run_started", "measuring", "run_failed"], CompressError("no"), "report: runs/x/report.html\n"),
+    (["run_started", "run_failed"], UsageError("a mistake before the first step"), ""),
+    (["run_started", "step_started"], KeyboardInterrupt(), ""), (["run_started", "step_started"], None, "")])
+def test_run_that_fails_names_the_report_that_was_written(events: list[str], error: BaseException | None, told: str,
+                                                          capsys: pytest.CaptureFixture[str]) -> None:
+    show = Show()
+    values = {"folder": "runs/x", "name": "x", "step": "s", "stage": "s", "index": 1, "of": 1}
+    with suppress(CompressError, KeyboardInterrupt), show:
+        for event in events:
+            show.event({"event": event, **values})
+        if error:
+            raise error
+    assert "".join(capsys.readouterr().err.partition("report:")[1:]) == told
+
+
+def test_plan_shows_the_budget_and_what_each_step_is_held_to(command: Command, csv_data: Path,
+                                                             fake_model: Callable[..., Path],
+                                                             write_recipe: Callable[..., Path]) -> None:
+    fake_model()
+    recipe = write_recipe(RECIPE + BUDGETS)
+    text = command("plan", recipe).out
+    assert "budget: quality >= 99%, size <= 20 MB; on_miss: back_off (2 tries); decide: worst\n" in text
+    assert "budget of cut: quality >= 99%; on_miss: back_off (2 tries); decide: worst; from the recipe's\n" in text
+    assert "budget of quantize.onnx: latency >= 2x; on_miss: fail; decide: point\n" in text
+    value = command("plan", recipe, "--json").value
+    assert value["budget"] == {"limits": {"quality": ">= 99%", "size": "<= 20 MB"}, "on_miss": "back_off", "tries": 2,
+                               "decide": "worst", "of_recipe": False}
+    assert [bool(step["budget"]) for step in value["steps"]] == [False, True, True]
+    plain = command("plan", write_recipe(RECIPE))
+    assert plain.code == 0 and "on_miss" not in plain.out
+
+
+def test_pairs_are_texts_two_by_two(artifact: Path, command: Command) -> None:
+    answer = command("predict", artifact, "--pair", "one", "two", "three")
+    assert (answer.code, answer.err) == (2, "error: --pair takes texts two by two, got 3\n")
 
 
 def test_no_color_is_obeyed(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

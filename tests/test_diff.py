@@ -14,13 +14,15 @@ from rich.console import Console
 from test_report_page import ELEMENTS_THAT_ACT, HOSTILE, parsed
 
 from compress import api
-from compress.errors import UsageError
+from compress.errors import IntegrityError, UsageError
 from compress.measurement import Measurement
 from compress.meter import Meter, Probe, Sample
 from compress.plugins import Registered, Registry
 from compress.report.diff import changed, compare_runs
 from compress.report.diffside import Kept, Side, read_side
 from compress.report.diffviews import diff_page, print_diff
+from compress.report.reading import read_report
+from compress.report.views import schema_text
 
 
 class Right(Meter):
@@ -50,8 +52,9 @@ def measured(name: str, value: float | None, unit: str = "", low: float | None =
     return Measurement(name, value, unit, direction, low, high, **{"title": name, **more}).as_dict()  # type: ignore[arg-type]
 
 
-def step(name: str, *measurements: dict[str, Any], digest: str = "d", **options: Any) -> dict[str, Any]:
-    return {"name": name, "stage": "finetune", "digest": digest, "options": options,
+def step(name: str, *measurements: dict[str, Any], digest: str = "d", task: str = "classify",
+         **options: Any) -> dict[str, Any]:
+    return {"name": name, "stage": "finetune", "digest": digest, "task": task, "options": options,
             "measurements": {m["name"]: m for m in measurements}}
 
 
@@ -182,6 +185,31 @@ def test_a_key_that_is_missing_differs_from_one_that_is_there() -> None:
     assert changed({"a": {"b": 1}}, {"a": {"c": 1}, "d": 2}) == {"a.b": [1, None], "a.c": [None, 1], "d": [None, 2]}
 
 
+@pytest.mark.parametrize(("task", "metric", "said"), [("tag", "f1", "classify, accuracy / tag, f1"),
+                                                      ("classify", "f1", "classify, accuracy / classify, f1"),
+                                                      ("tag", "accuracy", "classify, accuracy / tag, accuracy")])
+def test_scores_of_another_task_or_metric_are_not_compared_and_one_remark_says_so(task: str, metric: str, said: str) -> None:
+    numbers = [measured("calibration", 0.2, low=0.1, high=0.3), measured("size", 10, "bytes"),
+               measured("latency", 9.0, "ms", 8, 10)]
+    first = report(step("s", measured("quality", 0.9, low=0.8, high=0.95, title="accuracy"), *numbers))
+    second = report(step("s", measured("quality", 0.1, low=0.0, high=0.2, title=metric), *numbers, digest="e", task=task))
+    found = differences(first, second, kept(BEFORE), kept(AFTER))
+    rows = {m["name"]: m for m in found["steps"][0]["measurements"]}
+    for name in ("quality", "calibration"):
+        told = [rows[name][key] for key in ("basis", "significant", "better", "difference", "quotient")]
+        assert told == ["other task", None, None, None, None]
+    assert rows["quality"]["values"] == [0.9, 0.1] and found["steps"][0]["paired"] == []
+    assert rows["size"]["quotient"] == 1 and rows["latency"]["basis"] == "not in turns"
+    assert [line for line in found["remarks"] if "quality is not compared" in line and f"s ({said})" in line]
+    text = shown(found)
+    assert "not compared (other task)" in text and ("accuracy / f1" in text) == (metric == "f1")
+
+
+def test_quality_that_one_run_could_not_measure_is_no_other_metric() -> None:
+    first, second = measured("quality", None, absent="no rows"), measured("quality", 0.1, title="accuracy")
+    assert not any("not compared" in r for r in differences(report(step("s", first)), report(step("s", second)))["remarks"])
+
+
 # views
 
 
@@ -220,7 +248,17 @@ def test_hostile_text_stays_text_on_the_page() -> None:
 # folders
 
 
+SCHEMA = json.loads(schema_text())
+
+
+def whole(found: dict[str, Any]) -> dict[str, Any]:
+    """A report with every key that one must have."""
+    steps = [{**dict.fromkeys(SCHEMA["$defs"]["step"]["required"]), **s} for s in found["steps"]]
+    return {**dict.fromkeys(SCHEMA["required"]), **found, "steps": steps}
+
+
 def write_run(folder: Path, found: dict[str, Any], right: Sequence[int] | None = None) -> Path:
+    found = whole(found)
     (folder / "measurements").mkdir(parents=True)
     (folder / "report.json").write_text(json.dumps(found), encoding="utf-8")
     if right is not None:
@@ -243,6 +281,38 @@ def test_a_folder_that_is_no_run_or_an_older_report_is_refused(tmp_path: Path) -
         read_side(tmp_path)
     with pytest.raises(UsageError, match="report of version 0"):
         read_side(write_run(tmp_path / "old", {**report(), "report_version": 0}))
+
+
+@pytest.mark.parametrize(("text", "words"), [
+    ("{", "cannot be read as JSON"), ("\x00", "cannot be read as JSON"), ("[]", "holds a list"),
+    ("{}", "is not a report: it has no report_version"), ('{"report_version": 1}', "lacks a list of steps"),
+    ('{"report_version": 1, "steps": [3]}', "lacks step 1"), ('{"report_version": 1, "steps": [{}]}', "'against_fastest'"),
+    ('{"report_version": 1, "steps": []}', "lacks 'budget'")])
+def test_a_report_that_is_broken_is_told_in_a_line_by_report_and_diff(text: str, words: str, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", report(step("s")))
+    (run / "report.json").write_text(text, encoding="utf-8")
+    for read in (read_report, read_side):
+        with pytest.raises(IntegrityError, match=words) as told:
+            read(run)
+        assert str(run / "report.json") in str(told.value) and "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"of": 3}', '{"of": {"data": "d", "meters": 3}, "kept": {}}'])
+def test_measurements_that_are_broken_are_told_with_their_file(text: str, tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", report(step("s")), BEFORE)
+    (run / "measurements" / "s.json").write_text(text, encoding="utf-8")
+    with pytest.raises(IntegrityError, match="s.json"):
+        read_side(run)
+
+
+def test_commands_end_with_5_for_a_broken_report_and_with_2_for_one_of_another_version(command: Command,
+                                                                                      tmp_path: Path) -> None:
+    broken, old = write_run(tmp_path / "broken", report()), write_run(tmp_path / "old", {**report(), "report_version": 0})
+    (broken / "report.json").write_text("{", encoding="utf-8")
+    for words, code in ((("report", broken), 5), (("diff", broken, broken), 5), (("report", old), 2)):
+        answer = command(*words)
+        assert (answer.code, answer.out) == (code, "") and answer.err.startswith("error: ")
+        assert answer.err.count("\n") == 1
 
 
 def test_command_prints_writes_a_page_and_gives_json_without_torch(command: Command, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,13 @@ ENVIRONMENT = {"processor": "Some CPU", "threads": 2, "memory_bytes": 8e9, "vers
 
 def test_training_results_show_what_was_measured_and_on_what(tmp_path: Path) -> None:
     values = {"environment": ENVIRONMENT, "settings": {"batch_size": 32},
-              "rows": [{"name": "compress", "sentences_per_second": 100.0, "low": 90.0, "high": 110.0, "f1": None}],
+              "rows": [{"name": "compress", "sentences_per_second": 100.0, "low": 90.0, "high": 110.0,
+                        "f1": [{"seed": 0, "epochs": 2, "f1": 0.9}, {"seed": 1, "epochs": 2, "f1": 0.91}]},
+                       {"name": "stock", "sentences_per_second": 40.0, "low": 39.0, "high": 41.0, "f1": []}],
               "ratios": [{"name": "compress / stock", "value": 2.5, "low": 2.25, "high": 2.75}]}
     shown = result(values, "training", tmp_path).stdout
-    assert "| compress | 100.0 [90.0, 110.0] | – |" in shown
+    assert "| compress | 100.0 [90.0, 110.0] | 0.9050 (2 epochs, 2 seeds: 0.9000, 0.9100) |" in shown
+    assert "| stock | 40.0 [39.0, 41.0] | – |" in shown
     assert "- compress / stock: 2.50x [2.25, 2.75]" in shown
     assert "Some CPU, 2 threads" in shown and "torch 2.13.0" in shown
 
@@ -199,15 +203,13 @@ FILES = {".csv": "text,label\nx,a\n", ".conll": "EU B-ORG\n", ".txt": "x\n"}
 
 
 @pytest.mark.parametrize("text", recipes_of_pages())
-def test_recipes_of_the_pages_make_a_plan(text: str, tmp_path: Path) -> None:
+def test_recipes_of_the_pages_make_a_plan(text: str, tmp_path: Path, fake_model: Callable[..., Path]) -> None:
     """With the files that they name; the one stage that is not installed is the guide's own."""
     for name in re.findall(r"[\w./-]+\.(?:csv|conll|txt)", text):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(FILES[Path(name).suffix])
     for name in re.findall(r"model: \./(\S+)", text):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "config.json").write_text('{"architectures": ["BertForSequenceClassification"]}')
-        (tmp_path / name / "model.safetensors").touch()
+        fake_model(name)
     (tmp_path / "recipe.yaml").write_text(text)
     try:
         make_plan(read_recipe(tmp_path / "recipe.yaml"), load_plugins())

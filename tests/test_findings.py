@@ -33,6 +33,14 @@ def test_a_step_that_is_smaller_and_slower_is_said_to_be() -> None:
     assert text == ("small is 4.0x smaller than teacher and 2.0x slower: take it where memory is short, and another format "
                     "or engine where time is")
     assert not said(small_against(against_parent=against("teacher", 0.5, 0.99)), "smaller_but_slower")
+    assert not said(small_against(against_parent=against("teacher", 0.985, 0.25, spread=0.01)), "smaller_but_slower")
+
+
+def test_advice_to_a_slower_model_is_true_of_its_memory() -> None:
+    hungry = against("teacher", 0.5, 0.25)
+    hungry["changes"]["memory"] = {"difference": 1e6, "quotient": 2.03}
+    (text,) = said(small_against(against_parent=hungry), "smaller_but_slower")
+    assert "2.0x slower, and needs 2.0x the memory: take it where disk space is short" in text
 
 
 def test_a_speed_within_the_noise_is_no_finding() -> None:

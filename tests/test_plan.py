@@ -203,11 +203,8 @@ def test_python_interface_gives_the_same_plan(csv_data: Path, write_recipe: Call
     json.dumps([step.options.model_dump(mode="json") for step in plan.steps])  # what a worker's job is written as
 
 
-def test_a_teacher_that_cannot_be_asked_is_refused_in_the_plan(tmp_path: Path) -> None:
-    folder = tmp_path / "tagger"
-    folder.mkdir()
-    (folder / "config.json").write_text('{"architectures": ["BertForTokenClassification"], "model_type": "bert"}')
-    (folder / "model.safetensors").write_bytes(b"")
+def test_a_teacher_that_cannot_be_asked_is_refused_in_the_plan(tmp_path: Path, fake_model: Callable[..., Path]) -> None:
+    fake_model("tagger", architecture="BertForTokenClassification")
     (tmp_path / "data.csv").write_text("text,label\na b,x\nc d,y\n")
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("task: text-classification\nmodel: {type: bert}\ndata: {train: data.csv, test: data.csv}\nstages:\n"

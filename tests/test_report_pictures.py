@@ -10,7 +10,7 @@ from reports import rich_report
 
 from compress.report import curves, detail
 from compress.report.pareto import front, pareto
-from compress.report.table import changes_table, number, quantity, visible
+from compress.report.table import changes_table, number, quantity, results_table, visible
 from compress.report.waterfall import ROW, WIDTH, Bar, axis_start, waterfalls
 
 
@@ -48,6 +48,30 @@ def test_gain_and_loss_follow_the_direction_and_are_told_in_words(report: dict[s
 def test_a_change_whose_interval_holds_none_is_neither_gain_nor_loss(report: dict[str, Any]) -> None:
     small = bars(report, "accuracy")["small"]
     assert small.kind == "unclear" and small.change == "-0.005 [-0.015, +0.005], no clear change on student"
+
+
+def test_a_gain_in_turns_is_a_gain_whatever_two_values_say(report: dict[str, Any]) -> None:
+    step = next(s for s in report["steps"] if s["name"] == "small")
+    before = next(s for s in report["steps"] if s["name"] == step["parent"])
+    step["measurements"]["latency_p50"]["value"] = before["measurements"]["latency_p50"]["value"] + 0.01
+    bar = bars(report, "latency")["small"]
+    assert bar.kind == "better" and "+0.010 ms, 6.00x as fast" in bar.change and "better than student" in bar.change
+
+
+def test_a_larger_model_is_called_larger_and_what_rounds_to_nothing_has_no_sign(report: dict[str, Any]) -> None:
+    step = next(s for s in report["steps"] if s["name"] == "small")
+    step["against_reference"]["changes"]["size"]["quotient"] = 1.25
+    step["against_reference"]["comparisons"]["quality_difference"] |= {"value": -1e-5, "low": -2e-4, "high": 1e-4}
+    row = next(r for r in changes_table(report)[1] if r[0] == "small")
+    assert "1.2x larger" in row and row[1].startswith("+0.000 [+0.000, +0.000]")
+
+
+def test_the_quality_of_another_task_says_what_it_is(report: dict[str, Any]) -> None:
+    words = {**report["steps"][0], "name": "words", "task": "fill-mask", "measurements": {
+        "quality": {**report["steps"][0]["measurements"]["quality"], "value": 0.25, "title": "accuracy of masks"}}}
+    headers, rows = results_table({**report, "steps": [words, *report["steps"]]})
+    place = headers.index("accuracy")
+    assert rows[0][place] == "0.250 (accuracy of masks)" and "(" not in rows[1][place]
 
 
 def test_an_axis_is_cut_only_where_all_values_are_alike(report: dict[str, Any]) -> None:

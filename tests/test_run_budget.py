@@ -206,6 +206,7 @@ def held(tmp_path: Path, csv_data: Path, monkeypatch: pytest.MonkeyPatch,
         return JOBS[job["kind"]]({**job}, Line(), load_plugins())
 
     monkeypatch.setattr("compress.maker.run_job", do)
+    monkeypatch.setattr("compress.jobs.probing.stay_on_cores", lambda count: None)  # this process has other tests to run
     monkeypatch.setattr("compress.measure.instrument.started",
                         lambda job, file, log: nullcontext(Here(job, load_plugins())))
 
@@ -328,6 +329,27 @@ def test_a_recipe_that_backs_off_does_so_for_quality_and_is_judged_at_the_end(he
 
     met = held(steps, "budget: {size: '<= 0.7 kB'}\n")
     assert Artifact.open(met.folder / "best").digest == met.step("a")["digest"]
+    (met.place / "test.csv").write_text((met.place / "test.csv").read_text().replace("good", "bad", 1), encoding="utf-8")
+    held("  - toy.cut: {share: 0.4}\n    name: a\n  - toy.nothing\n", code=2)
+    assert (met.folder / "best").exists(), "another recipe's mistake leaves it alone"
+
+
+def test_what_was_best_is_so_no_more_when_the_run_is_made_again(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps, budget = "  - toy.cut: {share: 0.4}\n    name: a\n", "budget: {size: '<= 0.7 kB'}\n"
+    best = held(steps, budget).folder / "best"
+    assert best.exists()
+    monkeypatch.setattr("compress.report.build.verdict_on_run", lambda *a: {
+        "limits": [], "on_miss": "keep_best", "decide": "point", "met": False, "best": None, "nearest": "a", "verdicts": {}})
+    held(steps, budget, code=4)
+    assert not best.exists() and not best.is_symlink()
+
+
+def test_what_comes_before_the_reference_is_compared_with_it_too(held: Held) -> None:
+    ended = held("  - toy.cut: {share: 0.4}\n    name: a\n  - toy.set: {flips: 0.5}\n    name: b\n", "reference: a\n")
+    for name, size in (("toy.make", 1000 / 600), ("b", 1.0)):
+        against = ended.step(name)["against_reference"]
+        assert against["name"] == "a" and against["changes"]["size"]["quotient"] == pytest.approx(size)
+        assert against["comparisons"]["quality_kept"]["value"] > 0
 
 
 def test_gains_that_are_none_are_said_in_the_terminal_and_in_the_report(held: Held) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 
 import click
@@ -21,17 +22,22 @@ from compress.cli.commands import (
     tasks_command,
     verify_command,
 )
-from compress.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, CompressError
+from compress.cli.trouble import file_trouble
+from compress.errors import EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, CompressError
 
 _EPILOG = """\b
 Exit codes:
   0    done
   1    a stage failed; what was made before it is kept
   2    a mistake in a recipe, its data or a command
-  3    something is missing on this machine
+  3    something is missing on this machine, or a file cannot be read or written
   4    a budget was missed; the models are kept
-  5    a stored file was changed
+  5    a stored file was changed or is broken
   130  interrupted; the same command continues"""
+
+
+_FULL = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EMFILE)
+"""What a disk or this process has no more of; Python does not always say for which file."""
 
 
 @click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -63,6 +69,11 @@ def _exit_code() -> int:
     except (click.Abort, KeyboardInterrupt):
         _complain("interrupted; what is finished is kept: the same command continues")
         return EXIT_INTERRUPTED
+    except OSError as error:
+        if error.filename is None and error.errno not in _FULL:
+            raise  # no file of the user's: a bug, whose traceback is wanted
+        _complain(file_trouble(error))
+        return EXIT_ENVIRONMENT
 
 
 def _complain(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -143,11 +144,13 @@ def _self_check(models: tuple[str, ...], recipe: str | None, overrides: tuple[st
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of report.json instead.")
 @_as_json
 def report_command(run: Path | None, schema: bool, as_json: bool) -> None:
-    """Show a run's report and rebuild its views from report.json."""
-    import json
+    """Show a run's report and rebuild its views from report.json.
 
+    The report of a run whose folder cannot be written to is shown all the same."""
     from compress.cli.show import output_console
+    from compress.cli.trouble import file_trouble
     from compress.errors import UsageError
+    from compress.report.reading import read_report
     from compress.report.terminal import print_report
     from compress.report.views import schema_text, write_views
     from compress.runfolder import RunFolder
@@ -157,11 +160,11 @@ def report_command(run: Path | None, schema: bool, as_json: bool) -> None:
         return
     if run is None:
         raise UsageError("compress report needs a run's folder: compress report runs/NAME")
-    folder = RunFolder(run)
-    if not folder.report.is_file():
-        raise UsageError(f"{run} is not a run's folder: it has no report.json")
-    report = json.loads(folder.report.read_text(encoding="utf-8"))
-    write_views(report, folder)
+    report = read_report(run)
+    try:
+        write_views(report, RunFolder(run))
+    except OSError as error:
+        click.echo(f"warning: the views could not be rebuilt: {file_trouble(error)}", err=True)
     if as_json:
         _emit(report)
     else:
@@ -195,22 +198,32 @@ def diff_command(first: Path, second: Path, html: Path | None, as_json: bool) ->
 @click.command("predict")
 @click.argument("folder", type=_Folder)
 @click.argument("texts", nargs=-1, required=True)
+@click.option("--pair", is_flag=True, help="The texts are pairs, two by two: one answer for each.")
 @_as_json
-def predict_command(folder: Path, texts: tuple[str, ...], as_json: bool) -> None:
-    """Answer texts with a model folder, whatever its format."""
+def predict_command(folder: Path, texts: tuple[str, ...], pair: bool, as_json: bool) -> None:
+    """Answer texts with a model folder, whatever its format.
+
+    A folder from outside is answered with as it is; it needs a tokenizer.json. A model for pairs of texts does not say so:
+    give it pairs, by --pair or with a tab between the two."""
     import os
 
+    from compress.errors import UsageError
     from compress.supervisor import worker_environment
+
+    if pair and len(texts) % 2:
+        raise UsageError(f"--pair takes texts two by two, got {len(texts)}")
 
     os.environ.update(worker_environment())
     from compress.api import load
 
-    answers = load(folder)(list(texts))
+    asked: Sequence[str | tuple[str, str]] = list(zip(texts[::2], texts[1::2], strict=True)) if pair else texts
+    answers = load(folder)(asked)
     if as_json:
         _emit(answers)
         return
-    for text, answer in zip(texts, answers, strict=True):
-        click.echo("\t".join([text, *(f"{k}={v}" for k, v in answer.items() if v != text)]))
+    for one, answer in zip(asked, answers, strict=True):
+        given = one.split("\t") if isinstance(one, str) else one
+        click.echo("\t".join([*given, *(f"{k}={v}" for k, v in answer.items() if v not in given)]))
 
 
 @click.command("verify")

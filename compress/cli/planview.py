@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from compress.artifact import Artifact
+from compress.budget import Budget
 from compress.cli.catalogue import print_rows, recipe_text
 from compress.keys import data_ingredients, step_ingredients
 from compress.planning import Plan, Step
@@ -27,11 +28,21 @@ def describe_plan(plan: Plan, registry: Registry, store: Store) -> dict[str, Any
         steps.append({"name": step.name, "stage": step.entry.name, "plugin": step.entry.origin, "from": step.parent,
                       "references": dict(step.references), "task": step.task.as_dict(), "traits": asdict(step.traits),
                       "options": step.options.model_dump(mode="json"), "seed": step.seed, "state": state,
+                      "budget": _budget(step.budget),
                       "given": step.options.model_dump(mode="json", exclude_unset=True)})
     engines = [step.name for step in conversion_steps(plan, registry)]
     return {"name": plan.name, "task": plan.task.as_dict(), "model": plan.fresh or [m.source for m in plan.inputs],
             "data": plan.data.as_dict() if plan.data else None, "reference": plan.reference, "also_measured": engines,
-            "steps": steps}
+            "budget": _budget(plan.budget), "steps": steps}
+
+
+def _budget(budget: Budget | None) -> dict[str, Any] | None:
+    """A budget's limits by quantity, as the recipe writes them, and what follows from a miss."""
+    if budget is None:
+        return None
+    tries = budget.tries if budget.on_miss == "back_off" else None
+    return {"limits": {limit.quantity: limit.text for limit in budget.limits}, "on_miss": budget.on_miss, "tries": tries,
+            "decide": budget.decide, "of_recipe": budget.of_recipe}
 
 
 def _state(step: Step, plan: Plan, store: Store, digests: Mapping[str, str | None]) -> tuple[str, str | None]:
@@ -60,9 +71,22 @@ def print_plan(described: Mapping[str, Any], console: Console) -> None:
              f"reference: {described['reference'] or 'not known before the model is here'}"]
     if described["also_measured"]:
         lines.append(f"also measured: {', '.join(described['also_measured'])}")
-    for line in lines:
+    for line in [*lines, *_budget_lines(described)]:
         console.print(Text(line), highlight=False)
     print_rows([_row(step, task) for step in described["steps"]], console)
+
+
+def _budget_lines(described: Mapping[str, Any]) -> list[str]:
+    """One line for the recipe's budget and for each step that is held to one."""
+    held = [("budget", described["budget"]), *((f"budget of {s['name']}", s["budget"]) for s in described["steps"])]
+    return [f"{label}: {_budget_text(budget)}" for label, budget in held if budget]
+
+
+def _budget_text(budget: Mapping[str, Any]) -> str:
+    limits = ", ".join(f"{quantity} {text}" for quantity, text in budget["limits"].items())
+    tries = f" ({budget['tries']} tries)" if budget["tries"] else ""
+    origin = "; from the recipe's" if budget["of_recipe"] else ""
+    return f"{limits}; on_miss: {budget['on_miss']}{tries}; decide: {budget['decide']}{origin}"
 
 
 def _row(step: Mapping[str, Any], task: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from compress.errors import CompressError
 from compress.report.table import quantity
 
 _PLAIN_SECONDS = 15
@@ -32,7 +33,8 @@ def complain_of(problems: Sequence[str]) -> None:
 
 
 class Show:
-    """Shows a run's events. Use as a context manager; ``event`` is the run's listener."""
+    """Shows a run's events. Use as a context manager; ``event`` is the run's listener. Of a run that failed after some of
+    its work, the report is named at the end."""
 
     def __init__(self, problems: Sequence[str] = ()) -> None:
         complain_of(problems)
@@ -42,6 +44,8 @@ class Show:
                               transient=True) if self._console.is_terminal else None
         self._bar: TaskID | None = None
         self._told = 0.0
+        self._report: str | None = None
+        self._reported = self._failed = False
 
     def __enter__(self) -> Show:
         if self._bars:
@@ -51,16 +55,29 @@ class Show:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bars:
             self._bars.stop()
+        if self._failed and self._reported and isinstance(error, CompressError):
+            click.echo(f"report: {self._report}", err=True)
 
     def event(self, event: Mapping[str, Any]) -> None:
         """Show one event."""
         if event["event"] == "progress":
             self._progress(event)
             return
+        self._remember(event)
         line = _line(event)
         if line:
             self._drop_bar()
             self._console.print(Text(line), highlight=False, soft_wrap=True)
+
+    def _remember(self, event: Mapping[str, Any]) -> None:
+        """Where the report is, whether anything was done that it can tell of, and whether the run failed."""
+        match event["event"]:
+            case "run_started":
+                self._report = f"{event['folder']}/report.html"
+            case "step_started" | "measuring":
+                self._reported = True
+            case "run_failed":
+                self._failed = True
 
     def _progress(self, event: Mapping[str, Any]) -> None:
         said = " ".join(f"{k} {v:.4g}" for k, v in event["values"].items())

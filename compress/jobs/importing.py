@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import math
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from compress.artifact import MANIFEST, Manifest, with_files
 from compress.channel import WorkerLine
 from compress.errors import UsageError
-from compress.modelfolder import folder_traits, source_files
+from compress.modelfolder import folder_traits, read_config, source_files, stored_tensors
 from compress.plugins import Registry
+
+_QUANTIZED = ("I8", "U8")
 
 
 def run(job: dict[str, Any], line: WorkerLine, registry: Registry) -> dict[str, Any]:
@@ -26,10 +29,9 @@ def run(job: dict[str, Any], line: WorkerLine, registry: Registry) -> dict[str, 
         return {}
     _complete_tokenizer(folder, output)
     traits = folder_traits(folder, registry)
-    config = json.loads((output / "config.json").read_text(encoding="utf-8"))
-    labels = _labels(config) if traits.task else ()
+    labels = _labels(read_config(output)) if traits.task else ()
     manifest = Manifest(traits, {}, step=job["step"], stage="import", labels=labels, base=job["source"],
-                        parameters=_count_parameters(output))
+                        parameters=_count_parameters(stored_tensors(folder)))
     with_files(manifest, output).write(output)
     return {}
 
@@ -40,27 +42,34 @@ def _labels(config: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _complete_tokenizer(folder: Path, output: Path) -> None:
-    """Write ``tokenizer.json`` where the folder has only an older kind of tokenizer; transformers converts it."""
+    """Write ``tokenizer.json`` where the folder has only an older kind of tokenizer; transformers converts it.
+
+    Raises UsageError where it cannot, and where it would make one up."""
     if (output / "tokenizer.json").is_file():
         return
     from transformers import AutoTokenizer
 
     try:
-        AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False).save_pretrained(output)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise UsageError(f"{folder} has no tokenizer that transformers can read: {str(error).splitlines()[0]}") from error
+    # Without the vocabulary of its family transformers makes a tokenizer of the special tokens, at most with a space.
+    if len(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)) < 2:
+        raise UsageError(f"{folder} has no vocabulary for a {type(tokenizer).__name__}, which its config asks for")
+    tokenizer.save_pretrained(output)
 
 
-def _count_parameters(folder: Path) -> int:
-    """Elements of all float tensors, from the files' headers alone."""
-    from safetensors import safe_open
+def _count_parameters(tensors: Mapping[str, tuple[str, Sequence[int]]]) -> int:
+    """Number of weights among the stored ``tensors``: elements of floats of any width and of 8-bit integers.
 
+    An 8-bit integer is a weight of a quantized model and counts as one; the scales and marks beside a module's quantized
+    ``weight`` are no weights. Wider integers and booleans are buffers, such as the position ids of older checkpoints."""
+    quantized = {name.rpartition(".")[0] for name, (dtype, _) in tensors.items()
+                 if dtype in _QUANTIZED and name.endswith(".weight")}
     total = 0
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, framework="numpy") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 (it is not a dict)
-                size = 1
-                for extent in tensors.get_slice(name).get_shape():
-                    size *= extent
-                total += size
+    for name, (dtype, shape) in tensors.items():
+        module, _, part = name.rpartition(".")
+        is_weight = part in ("weight", "bias") if module in quantized else True
+        if is_weight and (dtype in _QUANTIZED or dtype.startswith(("F", "BF"))):
+            total += math.prod(shape)
     return total

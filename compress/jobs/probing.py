@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +15,7 @@ from compress.channel import WorkerLine
 from compress.engine import Engine, Placement, Session
 from compress.errors import EnvironmentFailure
 from compress.jobs.common import data_of, task_of
-from compress.machine import forget_peak_memory
+from compress.machine import forget_peak_memory, stay_on_cores, threads
 from compress.meter import Probe
 from compress.plugins import Registry
 from compress.task import Task
@@ -41,6 +40,7 @@ def run(job: dict[str, Any], line: WorkerLine, registry: Registry) -> dict[str, 
         meter = registry.meters[asked["meter"]].cls()
         if asked["do"] == "prepare":
             meter.prepare(probe)
+            come_to_rest()
             line.send({"prepared": asked["meter"]})
         else:
             sample = meter.sample(probe)
@@ -76,6 +76,8 @@ class Slowed:
 
     def __init__(self, session: Session, share: float) -> None:
         self.session, self.share, self.inputs = session, share, session.inputs
+        if hasattr(session, "elapsed"):
+            self.elapsed = self._elapsed
 
     def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What the wrapped session gives, later."""
@@ -86,6 +88,12 @@ class Slowed:
         while time.perf_counter() < until:
             pass
         return outputs
+
+    def _elapsed(self, batch: Mapping[str, np.ndarray]) -> float | None:
+        """Milliseconds by the device's own events, prolonged as if the device had waited: the host's waiting is not in
+        them."""
+        milliseconds: float | None = self.session.elapsed(batch)  # type: ignore[attr-defined]
+        return None if milliseconds is None else milliseconds * (1 + self.share)
 
 
 def reopen(probe: Probe, slowdown: float) -> None:
@@ -110,8 +118,9 @@ def open_probe(job: dict[str, Any], registry: Registry) -> Probe:
     rows = data.rows("test") if data else []
     features = task.features(rows, processor)
     device = job.get("device") or engine.devices()[0]
-    placement = Placement(device, int(os.environ["OMP_NUM_THREADS"]))
+    placement = Placement(device, threads())
     engine.start()
+    stay_on_cores(placement.threads)  # the engine's threads, which opening a model starts, inherit it
     forget_peak_memory()
     before, start = psutil.Process().memory_info().rss, time.perf_counter()
     session = _opened(engine, artifact, placement, task, job["slowdown"])

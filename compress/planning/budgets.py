@@ -20,8 +20,10 @@ _EXAMPLE = "budget: {quality: '>= 99% of teacher', size: '<= 20 MB'}"
 _Path = tuple[str | int, ...]
 
 
-def read_budget(value: Any, path: _Path, steps: Sequence[str], resolver: Resolver) -> Budget | None:
-    """The budget that ``value`` describes; None with mistakes added. ``steps`` are the names that a limit may refer to."""
+def read_budget(value: Any, path: _Path, steps: Mapping[str, str | None], task: str | None,
+                resolver: Resolver) -> Budget | None:
+    """The budget that ``value`` describes; None with mistakes added. ``steps`` are the names that a limit may refer to, with
+    their tasks where these are known; ``task`` is that of what is limited."""
     if not isinstance(value, dict) or not value:
         resolver.wrong(path, "a budget is a mapping of limits", _EXAMPLE)
         return None
@@ -32,12 +34,17 @@ def read_budget(value: Any, path: _Path, steps: Sequence[str], resolver: Resolve
         resolver.wrong(path, "the budget limits nothing", _EXAMPLE)
     policy, decide = (_one_of(value, key, choices, path, resolver)
                       for key, choices in (("on_miss", POLICIES), ("decide", DECISIONS)))
-    return Budget(_limits(value, path, steps, resolver), policy, decide, _tries(value, path, resolver))
+    return Budget(_limits(value, path, steps, task, resolver), policy, decide, _tries(value, path, resolver))
 
 
 def check_step_budget(budget: Budget, step: Step, path: _Path, resolver: Resolver) -> None:
     """Add the mistake of a step that shall back off and cannot."""
-    if budget.on_miss != "back_off" or _first_less(step) is not None:
+    if budget.on_miss != "back_off":
+        return
+    if not any(limit.quantity == "quality" for limit in budget.limits):
+        resolver.wrong((*path, "on_miss"), "on_miss: a step backs off for quality, which the budget does not limit",
+                       "give quality: '>= 99% of teacher': less taken from a model makes it no smaller and no faster")
+    if _first_less(step) is not None:
         return
     if has_back_off(step.entry.cls):
         resolver.wrong((*path, "on_miss"), f"on_miss: with these options {step.entry.name!r} has nothing less to take",
@@ -73,7 +80,8 @@ def with_options(step: Step, options: Options, plan: Plan) -> Step:
     return replace(step, options=options, traits=step.entry.cls.produces(traits, options, step.task.name))
 
 
-def _limits(value: Mapping[str, Any], path: _Path, steps: Sequence[str], resolver: Resolver) -> tuple[Limit, ...]:
+def _limits(value: Mapping[str, Any], path: _Path, steps: Mapping[str, str | None], task: str | None,
+            resolver: Resolver) -> tuple[Limit, ...]:
     limits = []
     for key in [k for k in value if k in QUANTITIES]:
         try:
@@ -84,6 +92,10 @@ def _limits(value: Mapping[str, Any], path: _Path, steps: Sequence[str], resolve
         if limit.of and limit.of not in (*steps, *_BASELINES):
             resolver.wrong((*path, limit.quantity), f"{limit.quantity}: there is no step {limit.of!r}",
                            suggestion(limit.of, (*steps, *_BASELINES)))
+        other = steps.get(limit.of or "")
+        if limit.quantity == "quality" and other and task and other != task:
+            resolver.wrong((*path, "quality"), f"quality: {limit.of!r} is for {other}, and this for {task}: scores of two "
+                           "tasks are no shares of each other", f"name a step for {task}")
     return tuple(limits)
 
 

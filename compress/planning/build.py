@@ -56,8 +56,9 @@ class _Builder:
             self._step(text, previous, task, data, seed)
             previous = text.name
         reference = self._reference(top, task)
-        names = [*self.inputs, *self.steps, *self.broken]
-        budget = read_budget(top["budget"], ("budget",), names, self.resolver) if "budget" in top else None
+        budget = None
+        if "budget" in top:
+            budget = read_budget(top["budget"], ("budget",), self._tasks(), task.name if task else None, self.resolver)
         if budget and task:
             self.steps = with_recipe_limits(budget, self.steps, task.name, self.resolver)
         effort = read_effort(top["benchmark"], self.resolver) if "benchmark" in top else "standard"
@@ -65,6 +66,12 @@ class _Builder:
             return None
         return Plan(self.resolver.recipe.name, task, data, list(self.inputs.values()), self.fresh,
                     list(self.steps.values()), reference, seed, budget, effort)
+
+    def _tasks(self) -> dict[str, str | None]:
+        """The tasks of the models and steps so far, None where one is not known."""
+        inputs = {name: model.traits.task if model.traits else None for name, model in self.inputs.items()}
+        steps = {name: step.task.name for name, step in self.steps.items()}
+        return {**dict.fromkeys(self.broken), **inputs, **steps}
 
     def _top_task(self, top: Mapping[str, Any]) -> TaskChoice | None:
         if "task" in top:
@@ -122,7 +129,8 @@ class _Builder:
         self.steps[text.name] = Step(text.name, entry, options, task, data, seed, parent, references, traits,
                                      resolver.recipe.place(*text.path))
         if "budget" in keys:
-            budget = read_budget(keys["budget"], (*text.path, "budget"), [*self.inputs, *self.steps], resolver)
+            others = {name: served for name, served in self._tasks().items() if name != text.name}
+            budget = read_budget(keys["budget"], (*text.path, "budget"), others, task.name, resolver)
             self.steps[text.name] = replace(self.steps[text.name], budget=budget)
             if budget:
                 check_step_budget(budget, self.steps[text.name], (*text.path, "budget"), resolver)

@@ -23,7 +23,7 @@ REPORT_VERSION = 1
 @dataclass(frozen=True)
 class Record:
     """What is known of one artifact of a run; ``measured`` is None until it is measured. ``attempts`` are the tries of a
-    step that backs off, of which it is one."""
+    step that backs off, of which it is one; ``conversion`` says that it is the reference in another engine."""
 
     name: str
     stage: str
@@ -35,6 +35,7 @@ class Record:
     task: str | None = None
     measured: Measured | None = None
     attempts: Sequence[Mapping[str, Any]] = ()
+    conversion: bool = False
 
     def summary(self) -> dict[str, Any]:
         """What an event says of it."""
@@ -78,10 +79,13 @@ def budget_missed(report: Mapping[str, Any]) -> bool:
 
 
 def fastest_float_engine(reference: str | None, records: Mapping[str, Record]) -> str | None:
-    """Name of the record that runs the reference fastest in float: itself, or its conversion to another engine."""
-    names = [n for n in records if n == reference or n.startswith(f"{reference}@")]
-    timed = {n: v for n in names if (v := _value(records[n], "latency_p50")) is not None}
-    return min(timed, key=timed.__getitem__) if timed else None
+    """Name of the record that runs the reference fastest in float: itself, or its conversion to another engine, by the
+    ratio that was measured in turns. None where the reference is no float model or was not timed."""
+    own = records.get(reference or "")
+    if own is None or own.artifact.traits.precision != "float" or _value(own, "latency_p50") is None:
+        return None
+    speeds = {n: s for n, r in records.items() if r.conversion and (s := _speedup(r, own.name)) is not None}
+    return max({own.name: 1.0, **speeds}.items(), key=lambda pair: pair[1])[0]
 
 
 def _step(record: Record, plan: Plan, records: Mapping[str, Record], fastest: str | None) -> dict[str, Any]:
@@ -115,8 +119,8 @@ def _data(data: DataChoice | None) -> dict[str, str] | None:
 
 def _seconds(records: Mapping[str, Record]) -> dict[str, float]:
     """What making and measuring took, in the run that did it: a step that is reused counts as when it was made."""
-    made = sum(record.seconds for record in records.values() if "@" not in record.name)
-    measuring = sum(r.seconds for r in records.values() if "@" in r.name)  # conversions are made to be measured
+    made = sum(record.seconds for record in records.values() if not record.conversion)
+    measuring = sum(r.seconds for r in records.values() if r.conversion)  # conversions are made to be measured
     measuring += sum(r.measured.seconds for r in records.values() if r.measured)
     given_up = [a for r in records.values() for a in r.attempts if a["digest"] != r.artifact.digest]
     return {"making": made + sum(a["seconds"] for a in given_up),
@@ -126,7 +130,7 @@ def _seconds(records: Mapping[str, Record]) -> dict[str, float]:
 def _role(record: Record, plan: Plan) -> str:
     if record.name == plan.reference:
         return "reference"
-    if "@" in record.name:
+    if record.conversion:
         return "reference-engine"
     return "input" if record.name == MODEL or record.stage == "import" else "step"
 
@@ -145,6 +149,11 @@ def _against(record: Record, name: str | None, records: Mapping[str, Record]) ->
         changes[key] = {"difference": mine.value - theirs.value, "quotient": quotient}
     comparisons = record.measured.comparisons.get(other.name, {})
     return {"name": other.name, "changes": changes, "comparisons": {n: m.as_dict() for n, m in comparisons.items()}}
+
+
+def _speedup(record: Record, reference: str) -> float | None:
+    found = record.measured.comparisons.get(reference, {}).get("speedup") if record.measured else None
+    return found.value if found else None
 
 
 def _value(record: Record, name: str) -> float | None:

@@ -74,7 +74,9 @@ def _metrics(step: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _what(step: Mapping[str, Any], report: Mapping[str, Any]) -> str:
     traits = step["traits"]
-    base = f" It starts from {step['base']}." if step["base"] else " It was trained from random weights."
+    chain = _ancestry(step, report)
+    fresh = " It was trained from random weights." if chain[0]["stage"] != "import" else ""
+    base = f" It starts from {step['base']}." if step["base"] else fresh
     labels = f" Its labels are {', '.join(step['labels'])}." if step["labels"] else ""
     return (f"A model for {step['task']}, made smaller or faster by compress {report['compress_version']}; "
             f"{traits['format']}, {traits['precision']}.{base}{labels}")
@@ -82,17 +84,22 @@ def _what(step: Mapping[str, Any], report: Mapping[str, Any]) -> str:
 
 def _chain(step: Mapping[str, Any], report: Mapping[str, Any]) -> str:
     """The steps that led to it, oldest first, with their options."""
+    lines = []
+    for i, one in enumerate(_ancestry(step, report), start=1):
+        options = ", ".join(f"{name} {value}" for name, value in _flat(one["options"]))
+        lines.append(f"{i}. {escape(one['name'])} ({escape(one['stage'])}){': ' + escape(options) if options else ''}")
+    return "\n".join(lines) + f"\n\nSeed {report['seed']}."
+
+
+def _ancestry(step: Mapping[str, Any], report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The steps that led to it and itself, oldest first."""
     by_name = {s["name"]: s for s in report["steps"]}
     chain: list[Mapping[str, Any]] = []
     at: Mapping[str, Any] | None = step
     while at is not None and at not in chain:
         chain.insert(0, at)
         at = by_name.get(at["parent"] or "")
-    lines = []
-    for i, one in enumerate(chain, start=1):
-        options = ", ".join(f"{name} {value}" for name, value in _flat(one["options"]))
-        lines.append(f"{i}. {escape(one['name'])} ({escape(one['stage'])}){': ' + escape(options) if options else ''}")
-    return "\n".join(lines) + f"\n\nSeed {report['seed']}."
+    return chain
 
 
 def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -3,7 +3,8 @@
 Significance is stated with what it rests on. ``paired``: both artifacts answered the same examples, and the 95 % interval
 of the difference, as the meter that kept the answers computes it, leaves out 0. ``not in turns``: timings of different
 runs met different moments of the machine, so a change counts only where the 95 % intervals do not overlap. ``intervals``:
-the same rule for what else has intervals. Without an interval nothing is claimed.
+the same rule for what else has intervals. Without an interval nothing is claimed. ``other task``: scores of different
+tasks, or under different headline metrics, which are not compared at all.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from compress.report.diffside import Kept, Side
 DIFF_VERSION = 1
 Values = Mapping[str, Any]
 _TIMES = ("s", "ms", "us")
+_QUALITY = "quality"
 _DIFFERENCE = "{}_difference"
 """Name of the paired comparison that judges a measurement: ``quality_difference`` judges ``quality``."""
 
@@ -63,16 +65,30 @@ def _step(name: str, first: Values | None, second: Values | None, mine: Kept, th
     if first is None or second is None:
         return {"name": name, "in": "second" if first is None else "first"}
     same_data = mine.data == theirs.data if mine.data and theirs.data else None
-    paired = _paired(mine, theirs, meters) if same_data else {}
+    same_task = _same_task(first, second)
+    paired = _paired(mine, theirs, meters) if same_data and same_task else {}
     names = [n for n in first["measurements"] if n in second["measurements"]]
     return {"name": name, "in": "both", "same_model": first["digest"] == second["digest"], "same_data": same_data,
+            "same_task": same_task, "scored": [_scored(first), _scored(second)],
             "options": changed(first["options"], second["options"]),
             "stage": [first["stage"], second["stage"]],
             "measurements": [_measurement(first["measurements"][n], second["measurements"][n],
-                                          paired.get(_DIFFERENCE.format(n))) for n in names],
+                                          paired.get(_DIFFERENCE.format(n)), same_task) for n in names],
             "paired": [m.as_dict() for m in paired.values()],
             "only_in": [[n for n in a["measurements"] if n not in b["measurements"]]
                         for a, b in ((first, second), (second, first))]}
+
+
+def _same_task(first: Values, second: Values) -> bool:
+    """Whether both were scored for one task by one headline metric."""
+    titles = [m["title"] for s in (first, second) if (m := s["measurements"].get(_QUALITY)) and m["value"] is not None]
+    return bool(first["task"] == second["task"] and (len(titles) < 2 or titles[0] == titles[1]))
+
+
+def _scored(step: Values) -> str:
+    """What a step was scored for, such as ``text-classification, accuracy``."""
+    quality = step["measurements"].get(_QUALITY)
+    return ", ".join([step["task"] or "no task", *([quality["title"]] if quality and quality["value"] is not None else [])])
 
 
 def _paired(mine: Kept, theirs: Kept, meters: Mapping[str, Meter]) -> dict[str, Measurement]:
@@ -86,18 +102,30 @@ def _paired(mine: Kept, theirs: Kept, meters: Mapping[str, Meter]) -> dict[str, 
     return found
 
 
-def _measurement(first: Values, second: Values, paired: Measurement | None) -> dict[str, Any]:
+def _measurement(first: Values, second: Values, paired: Measurement | None, same_task: bool) -> dict[str, Any]:
     a, b = first["value"], second["value"]
     known = a is not None and b is not None
     basis, significant = _significance(first, second, paired) if known else ("absent", None)
+    if known and not same_task and _is_score(first):
+        known, basis, significant = False, "other task", None
     better = None
     if significant and first["direction"] != "neither":
         better = "second" if (b > a) == (first["direction"] == "higher") else "first"
-    return {"name": first["name"], "title": first["title"], "unit": first["unit"], "direction": first["direction"],
+    return {"name": first["name"], "title": _title(first, second), "unit": first["unit"], "direction": first["direction"],
             "values": [a, b], "intervals": [[m["low"], m["high"]] for m in (first, second)],
             "absent": [first["absent"], second["absent"]], "difference": b - a if known else None,
             "quotient": b / a if known and a else None, "basis": basis, "significant": significant, "better": better,
             "conditions": changed(first["conditions"], second["conditions"])}
+
+
+def _title(first: Values, second: Values) -> str:
+    """The title that both have, or the two, where the headline metrics differ."""
+    return str(first["title"]) if first["title"] == second["title"] else f"{first['title']} / {second['title']}"
+
+
+def _is_score(m: Values) -> bool:
+    """Whether a measurement is of the answers: its quality, or any other number without a unit."""
+    return m["name"] == _QUALITY or m["unit"] == ""
 
 
 def _significance(first: Values, second: Values, paired: Measurement | None) -> tuple[str, bool | None]:
@@ -123,7 +151,11 @@ def _remarks(found: Values) -> list[str]:
         lines.append("timings of the two runs were not taken in turns: a change counts only where 95 % intervals do not "
                      "overlap; compress bench takes turns")
     lines += [f"measured on a different machine or software: {k} {a} / {b}" for k, (a, b) in found["environment"].items()]
-    other = [s["name"] for s in both if s["same_data"] is False]
+    strange = [f"{s['name']} ({' / '.join(s['scored'])})" for s in both if not s["same_task"]]
+    if strange:
+        lines.append("scored for another task or by another metric, so quality is not compared, and what was timed had "
+                     f"other inputs: {'; '.join(strange)}")
+    other = [s["name"] for s in both if s["same_data"] is False and s["same_task"]]
     if other:
         lines.append(f"measured on different data, so not paired: {', '.join(other)}")
     drifted = [f"{s['name']} {m['name']}" for s in both if s["same_model"]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from compress.errors import UsageError
-from compress.report.build import REPORT_VERSION
+from compress.errors import IntegrityError
+from compress.report.reading import read_mapping, read_report
 from compress.runfolder import RunFolder
 
 Samples = Sequence[Mapping[str, Any]]
@@ -35,18 +34,16 @@ class Side:
 
 
 def read_side(folder: Path) -> Side:
-    """The run in ``folder``. Raises UsageError where there is none, or one of another version's report."""
-    place = RunFolder(folder)
-    if not place.report.is_file():
-        raise UsageError(f"{folder} is not a run's folder: it has no report.json")
-    report = json.loads(place.report.read_text(encoding="utf-8"))
-    if report.get("report_version") != REPORT_VERSION:
-        raise UsageError(f"{place.report} is a report of version {report.get('report_version')}, and this reads "
-                         f"{REPORT_VERSION}; run the recipe again with this version")
+    """The run in ``folder``. Raises as ``read_report`` does, and IntegrityError for a broken file of measurements."""
+    report, place = read_report(folder), RunFolder(folder)
     files = {step["name"]: place.measured(step["name"]) for step in report["steps"]}
     return Side(str(folder), report, {name: _kept(file) for name, file in files.items() if file.is_file()})
 
 
 def _kept(file: Path) -> Kept:
-    values = json.loads(file.read_text(encoding="utf-8"))
-    return Kept(values["of"]["data"], values["of"]["meters"], values["kept"])
+    values = read_mapping(file)
+    try:
+        return Kept(values["of"]["data"], dict(values["of"]["meters"]), dict(values["kept"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise IntegrityError(f"{file} is not a run's file of measurements; the run's own command writes it again once it "
+                             "is deleted") from error

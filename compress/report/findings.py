@@ -27,9 +27,15 @@ def _smaller_but_slower(step: Mapping[str, Any]) -> dict[str, str] | None:
     size, speed = _quotient(before, "size"), _compared(before, "speedup")
     if size is None or speed is None or speed["high"] is None or size > _SMALLER or speed["high"] >= 1:
         return None
+    if speed["value"] > 1 - _SAME:
+        return None
+    memory = _quotient(before, "memory")
+    short = "memory" if memory is None or memory < 1 - _SAME else "disk space"
+    slower = f"{1 / speed['value']:.1f}" if speed["value"] < 0.9 else f"{1 / speed['value']:.2f}"
+    needs = f", and needs {memory:.1f}x the memory" if memory is not None and memory > 1 + _SAME else ""
     return _finding(step, "smaller_but_slower",
-                    f"is {1 / size:.1f}x smaller than {before['name']} and {1 / speed['value']:.1f}x slower: take it where "
-                    "memory is short, and another format or engine where time is")
+                    f"is {1 / size:.1f}x smaller than {before['name']} and {slower}x slower{needs}: take it "
+                    f"where {short} is short, and another format or engine where time is")
 
 
 def _sparse_not_smaller(step: Mapping[str, Any]) -> dict[str, str] | None:

@@ -15,9 +15,15 @@ _BYTES = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 def results_table(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """(headers, rows): each measured artifact with every measurement that has a title."""
     steps = [s for s in report["steps"] if s["measurements"]]
-    columns = titled(steps)
-    rows = [[step["name"], *(show(step["measurements"].get(name)) for name, _ in columns)] for step in steps]
+    columns = titled(sorted(steps, key=lambda s: bool(s["task"] != report["task"]["name"])))
+    rows = [[step["name"], *(_cell(step["measurements"].get(name), title) for name, title in columns)] for step in steps]
     return ["step", *(title for _, title in columns)], rows
+
+
+def _cell(m: Mapping[str, Any] | None, title: str) -> str:
+    """A value; what it is, where another task's quality stands under this one's title."""
+    named = m is not None and m["value"] is not None and m["title"] and m["title"] != title
+    return f"{show(m)} ({m['title']})" if m is not None and named else show(m)
 
 
 def changes_table(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -55,6 +61,9 @@ def show(measurement: Mapping[str, Any] | None) -> str:
     return quantity(measurement["value"], measurement["unit"])
 
 
+_SAME_SIZE = 0.005
+"""What is larger by less than this share is not called larger."""
+
 _SCALED = ("bytes", "parameters", "share")
 """Units whose numbers are shown in others, each end of an interval in its own."""
 
@@ -71,13 +80,18 @@ def quantity(value: float, unit: str) -> str:
     return f"{value:.{digits}f}{'' if unit == 'x' else ' '}{unit}".strip()
 
 
-def spread(m: Mapping[str, Any], signed: bool = False) -> str:
+def spread(m: Mapping[str, Any], with_sign: bool = False) -> str:
     """The 95 % interval in brackets after a space; empty where there is none. The unit is said once, by the value."""
     if m["low"] is None or m["high"] is None:
         return ""
     unit = m["unit"] if m["unit"] in _SCALED else ""
-    ends = (f"{m[end]:+.3f}" if signed else quantity(m[end], unit) for end in ("low", "high"))
+    ends = (signed(m[end]) if with_sign else quantity(m[end], unit) for end in ("low", "high"))
     return f" [{', '.join(ends)}]"
+
+
+def signed(value: float) -> str:
+    """A difference of scores with its sign; what rounds to nothing has none of its own: ``+0.000``."""
+    return f"{round(value, 3) + 0.0:+.3f}"
 
 
 def facts(m: Mapping[str, Any]) -> str:
@@ -105,11 +119,11 @@ def _quality(against: Mapping[str, Any] | None) -> str:
     difference, kept = (against["comparisons"].get(n) for n in ("quality_difference", "quality_kept"))
     if not difference or difference["value"] is None:
         change = against["changes"].get("quality")
-        return f"{change['difference']:+.3f} ({100 * change['quotient']:.1f} %)" if change and change["quotient"] else "–"
+        return f"{signed(change['difference'])} ({100 * change['quotient']:.1f} %)" if change and change["quotient"] else "–"
     share = f" ({100 * kept['value']:.1f} %)" if kept and kept["value"] is not None else ""
     p = difference["detail"].get("p")
     chance = "" if p is None else ", p < 0.001" if p < 0.001 else f", p {p:.3f}"
-    return f"{difference['value']:+.3f}{spread(difference, signed=True)}{share}{chance}"
+    return f"{signed(difference['value'])}{spread(difference, with_sign=True)}{share}{chance}"
 
 
 def _flips(against: Mapping[str, Any]) -> str:
@@ -131,7 +145,10 @@ def _speed(against: Mapping[str, Any] | None) -> str:
 
 def _size(against: Mapping[str, Any] | None) -> str:
     change = against and against["changes"].get("size")
-    return f"{1 / change['quotient']:.1f}x smaller" if change and change["quotient"] else "–"
+    if not change or not change["quotient"]:
+        return "–"
+    larger = change["quotient"] > 1 + _SAME_SIZE
+    return f"{change['quotient']:.1f}x larger" if larger else f"{1 / change['quotient']:.1f}x smaller"
 
 
 def reference_text(report: Mapping[str, Any]) -> str:
@@ -142,6 +159,8 @@ def reference_text(report: Mapping[str, Any]) -> str:
         return ""
     eager = traits["format"] == "pytorch" and traits["precision"] == "float"
     how = "in eager PyTorch float32" if eager else f"as {traits['format']} {traits['precision']}"
+    if traits["precision"] != "float":
+        return f"The reference is {name}, {how}."
     return f"The reference is {name}, {how}; its fastest float engine here is {fastest or 'not measured'}."
 
 

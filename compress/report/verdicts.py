@@ -107,12 +107,14 @@ def _compared(step: Mapping[str, Any], quantity: str, name: str | None, report: 
     for side in _AGAINST:
         against = step[side] if step[side] and step[side]["name"] == name else {"comparisons": {}}
         found: Mapping[str, Any] | None = against["comparisons"].get(_COMPARED.get(quantity))
-        if found and found["value"] is not None:
+        if found:
             return found
     other = next((s for s in report["steps"] if s["name"] == name), None)
     mine, theirs = (s["measurements"].get(QUANTITIES[quantity]) if s else None for s in (step, other))
-    if not mine or not theirs or mine["value"] is None or theirs["value"] is None:
+    if not other or not mine or not theirs or mine["value"] is None or theirs["value"] is None:
         return {"value": None}
+    if quantity == "quality" and (other["task"] != step["task"] or min(mine["value"], theirs["value"]) < 0):
+        return {"value": None}  # scores of another task, or with another sign, are no shares of each other
     over, under = (mine, theirs) if mine["direction"] == "higher" else (theirs, mine)
     return {"value": over["value"] / under["value"] if under["value"] else None}
 

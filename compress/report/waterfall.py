@@ -109,8 +109,9 @@ def _change(name: str, m: Mapping[str, Any], before: Mapping[str, Any],
     found = (against or {"comparisons": {}})["comparisons"].get(_COMPARED.get(name, ""))
     text, more = f"{'+' if difference > 0 else '-'}{quantity(abs(difference), m['unit'])}", ""
     if found and found["value"] is not None:
-        more = spread(found, signed=True) if found["unit"] != "x" else f", {found['value']:.2f}x as fast{spread(found)}"
+        more = spread(found, with_sign=True) if found["unit"] != "x" else f", {found['value']:.2f}x as fast{spread(found)}"
         none = 1.0 if found["unit"] == "x" else 0.0
+        kind = "better" if (found["value"] < none) == (found["direction"] == "lower") else "worse"
         if found["low"] is not None and found["low"] <= none <= found["high"]:
             return "unclear", f"{text}{more}, no clear change on {before['name']}"
     return kind, f"{text}{more}, {kind} than {before['name']}"

@@ -29,7 +29,7 @@ class QuantizeBitsAndBytes(Stage[BitsAndBytesOptions]):
     """A PyTorch model whose linear layers hold int8 weights, which plain ``from_pretrained`` opens."""
 
     name: ClassVar[str] = "quantize.bitsandbytes"
-    summary: ClassVar[str] = "Quantize linear layers to int8 with bitsandbytes (LLM.int8): less memory, no less time"
+    summary: ClassVar[str] = "Quantize linear layers to int8 with bitsandbytes (LLM.int8): smaller files, no less time"
     Options: ClassVar[type[Options]] = BitsAndBytesOptions
     accepts: ClassVar[Accepts] = Accepts(shapes=("stock",), task=True)
     paper: ClassVar[str] = "Dettmers et al. 2022, LLM.int8(): 8-bit Matrix Multiplication, arXiv:2208.07339"

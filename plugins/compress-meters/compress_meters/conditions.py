@@ -20,6 +20,11 @@ def conditions(probe: Probe, features: Sequence[Features], batch: int) -> dict[s
             "batch": batch, "examples": len(lengths), "mean_length": round(float(np.mean(lengths)), 1)}
 
 
+def timed_conditions(probe: Probe, features: Sequence[Features], batch: int) -> dict[str, Any]:
+    """The same for what is timed from arrays to arrays."""
+    return {**conditions(probe, features, batch), "tokenization": "excluded"}
+
+
 def places(probe: Probe, count: int) -> list[int]:
     """Places of at most ``count`` test examples drawn by the probe's seed alone, so that every artifact is timed on the
     same."""

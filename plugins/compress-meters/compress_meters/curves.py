@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from compress.measurement import Measurement
-from compress.meter import Effort, Probe, Rounds
+from compress.meter import Effort, Probe, Rounds, Sample
 from compress.predict import length_batches
+from compress.sizes import positions
 from compress.task import Features
 from compress_meters import rounds
-from compress_meters.conditions import chosen, conditions
+from compress_meters.conditions import chosen, timed_conditions
 from compress_meters.rounds import Spread, Timings
 from compress_meters.timing import Call, Timing, measurement, of_model
 
@@ -55,11 +56,22 @@ class LatencyByLength(_Curve):
     axis: ClassVar[str] = "tokens"
     repeats: ClassVar[int] = 4
 
+    def prepare(self, probe: Probe) -> None:
+        """As of any timing, where the model has positions for a length at all."""
+        if _positions(probe) >= LENGTHS[0]:
+            super().prepare(probe)
+
+    def sample(self, probe: Probe) -> Sample:
+        """As of any timing; absent for a model that has no positions for the shortest length."""
+        if probe.features and _positions(probe) < LENGTHS[0]:
+            return {"absent": f"the model has {_positions(probe)} positions, and the shortest length is {LENGTHS[0]}"}
+        return super().sample(probe)
+
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
         """The model alone, on a test example that is repeated to each length that the model has positions for."""
         lengths = [n for n in LENGTHS if n <= _positions(probe)]
         batches = [probe.task.collate([_stretched(probe, n)], probe.processor) for n in lengths]
-        stated = conditions(probe, [_stretched(probe, n) for n in lengths], 1)
+        stated = timed_conditions(probe, [_stretched(probe, n) for n in lengths], 1)
         at = [n for n in lengths for _ in range(self.repeats)]
         return [of_model(probe, b) for b in batches for _ in range(self.repeats)], {**stated, "at": at}
 
@@ -89,7 +101,7 @@ class ThroughputByBatch(_Curve):
         features = chosen(probe, self.examples)
         batches = [(size, probe.task.collate([features[i] for i in some], probe.processor))
                    for size in BATCHES for some in length_batches(probe.task, features, size)]
-        stated = {**conditions(probe, features, max(BATCHES)), "at": [size for size, _ in batches]}
+        stated = {**timed_conditions(probe, features, max(BATCHES)), "at": [size for size, _ in batches]}
         return [of_model(probe, b) for _, b in batches], stated
 
     def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
@@ -130,5 +142,5 @@ def _positions(probe: Probe) -> float:
     """How many tokens the model takes, as its config says; no limit where it does not."""
     file = probe.artifact.folder / "config.json"
     config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    limit = config.get("max_position_embeddings")
-    return limit if isinstance(limit, int) else float("inf")
+    limit = positions(config)
+    return float("inf") if limit is None else limit

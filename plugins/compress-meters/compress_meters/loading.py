@@ -9,7 +9,7 @@ from typing import ClassVar
 from compress.measurement import Measurement, absent
 from compress.meter import Meter, Probe, Sample
 from compress_meters import gpu
-from compress_meters.conditions import NO_TEST_ROWS, chosen, conditions
+from compress_meters.conditions import NO_TEST_ROWS, chosen, timed_conditions
 
 
 class Loading(Meter):
@@ -32,7 +32,7 @@ class Loading(Meter):
         start = time.perf_counter_ns()
         probe.session.run(batch)
         milliseconds = (time.perf_counter_ns() - start) / 1e6
-        return {**loaded, "first_call": milliseconds, "conditions": conditions(probe, features, 1)}
+        return {**loaded, "first_call": milliseconds, "conditions": timed_conditions(probe, features, 1)}
 
     def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
         """``load_seconds`` and ``first_call``."""

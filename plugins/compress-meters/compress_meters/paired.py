@@ -7,6 +7,7 @@ common to both and cancels where each example is compared with itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def compare(own: Sample, other: Sample) -> list[Measurement]:
     why = _incomparable(own, other)
     if why:
         direction = own.get("direction", "neither")
-        return [absent("quality_difference", "", direction, why), absent("quality_kept", "share", direction, why),
+        return [absent("quality_difference", "", direction, why), absent("quality_kept", "share", "higher", why),
                 absent("flips", "share", "lower", why)]
     return [_difference(own, other), _kept(own, other), _flips(own, other)]
 
@@ -60,12 +61,17 @@ def _difference(own: Sample, other: Sample) -> Measurement:
 
 
 def _kept(own: Sample, other: Sample) -> Measurement:
-    """Own over other; there is no share of what is not above 0, and no interval where a resample's is not."""
-    if _value(other) <= 0:
-        return absent("quality_kept", "share", own["direction"], f"the other's {other['headline']} is not above 0")
-    mine, theirs = _resampled(own), _resampled(other)
-    shares = mine / theirs if mine is not None and theirs is not None and (theirs > 0).all() else None
-    return _measurement("quality_kept", _value(own) / _value(other), "share", own, other, shares, {})
+    """Own over other, or other over own where a lower score is the better one; there is no share of what is not above 0, and
+    no interval where a resample's is not."""
+    over, under = (other, own) if own["direction"] == "lower" else (own, other)
+    if _value(under) <= 0:
+        whose = "own" if under is own else "other's"
+        return absent("quality_kept", "share", "higher", f"the {whose} {under['headline']} is not above 0")
+    above, below = _resampled(over), _resampled(under)
+    shares = above / below if above is not None and below is not None and (below > 0).all() else None
+    kept = _measurement("quality_kept", _value(over) / _value(under), "share", own, other, shares, {})
+    worst = bootstrap.worst(shares, "higher") if shares is not None else None
+    return replace(kept, direction="higher", worst=worst)
 
 
 def _flips(own: Sample, other: Sample) -> Measurement:

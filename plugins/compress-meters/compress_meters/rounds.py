@@ -11,7 +11,7 @@ scale, for times and their ratios are above 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,11 @@ _STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.22
             2.110, 2.101, 2.093, 2.086)
 """0.975 quantiles of Student's t with 1 to 20 degrees of freedom; beyond, the normal one is near enough."""
 
-_NORMAL = 1.960
+_STUDENT_ONE_SIDED = (6.314, 2.920, 2.353, 2.132, 2.015, 1.943, 1.895, 1.860, 1.833, 1.812, 1.796, 1.782, 1.771, 1.761,
+                      1.753, 1.746, 1.740, 1.734, 1.729, 1.725)
+"""The 0.95 quantiles likewise, for the ends of one-sided intervals."""
+
+_NORMAL, _NORMAL_ONE_SIDED = 1.960, 1.645
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,14 @@ class Timings:
 
 def quantile(timings: Timings, level: float, seed: int = 0) -> Spread:
     """The quantile at ``level`` (0 to 1) of all timings; rounds and calls are both drawn, for other examples would have had
-    other lengths."""
+    other lengths. Its ends lie within what was drawn: a few rounds tell of no tail longer than theirs."""
     times, generator = timings.times, np.random.default_rng(seed)
     calls = times.shape[1]
     drawn = (times[pick][:, generator.integers(calls, size=calls)] for pick in _picks(timings.blocks, seed))
     found = np.array([np.quantile(t, level) for t in drawn])
-    return _spread(float(np.quantile(times, level)), found, timings.blocks)
+    spread = _spread(float(np.quantile(times, level)), found, timings.blocks)
+    ends = np.clip((spread.low, spread.high, spread.lowest, spread.highest), found.min(), found.max())
+    return Spread(spread.value, *ends.tolist())
 
 
 def total(timings: Timings, seed: int = 0) -> Spread:
@@ -111,13 +117,15 @@ def _picks(blocks: np.ndarray, seed: int) -> np.ndarray:
 def _spread(value: float, resampled: np.ndarray, blocks: np.ndarray) -> Spread:
     low, lowest, highest, high = np.percentile(resampled, [2.5, 5, 95, 97.5])
     units = len(np.unique(blocks))
-    wider = _expansion(units if units > 1 else len(blocks))
-    return Spread(value, *(value * (float(end) / value) ** wider for end in (low, high, lowest, highest)))
+    units = units if units > 1 else len(blocks)
+    both, one = _expansion(units, _STUDENT, _NORMAL), _expansion(units, _STUDENT_ONE_SIDED, _NORMAL_ONE_SIDED)
+    ends = ((low, both), (high, both), (lowest, one), (highest, one))
+    return Spread(value, *(value * (float(end) / value) ** wider for end, wider in ends))
 
 
-def _expansion(units: int) -> float:
+def _expansion(units: int, student: Sequence[float], normal: float) -> float:
     """How much wider an interval is than its percentiles, by the number of what was drawn: blocks, or the rounds of one."""
     if units < 2:
         return 1.0
-    student = _STUDENT[units - 2] if units - 2 < len(_STUDENT) else _NORMAL
-    return math.sqrt(units / (units - 1)) * student / _NORMAL
+    quantile = student[units - 2] if units - 2 < len(student) else normal
+    return math.sqrt(units / (units - 1)) * quantile / normal

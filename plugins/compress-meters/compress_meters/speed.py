@@ -10,7 +10,7 @@ from compress.measurement import Measurement
 from compress.meter import Effort, Probe, Rounds
 from compress.predict import length_batches
 from compress_meters import rounds
-from compress_meters.conditions import chosen, conditions, places
+from compress_meters.conditions import chosen, conditions, places, timed_conditions
 from compress_meters.rounds import Timings
 from compress_meters.timing import Call, Timing, measurement, of_model, on_the_clock
 
@@ -37,7 +37,7 @@ class Latency(Timing):
         """The model alone, on one example at a time."""
         features = chosen(probe, self.examples)
         batches = [probe.task.collate([f], probe.processor) for f in features]
-        return [of_model(probe, b) for b in batches], conditions(probe, features, 1)
+        return [of_model(probe, b) for b in batches], timed_conditions(probe, features, 1)
 
     def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
         """``latency_p50``, ``latency_p95`` and ``latency_p99`` in ms."""
@@ -89,7 +89,7 @@ class Throughput(Timing):
         features = chosen(probe, self.examples)
         batches = [probe.task.collate([features[i] for i in some], probe.processor)
                    for some in length_batches(probe.task, features, self.batch)]
-        return [of_model(probe, b) for b in batches], conditions(probe, features, self.batch)
+        return [of_model(probe, b) for b in batches], timed_conditions(probe, features, self.batch)
 
     def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
         """``throughput`` in examples/s."""

@@ -25,6 +25,9 @@ from compress_meters.rounds import Spread, Timings
 Call = Callable[[], int]
 """Runs something; the nanoseconds that it took come back."""
 
+RATIO_OF = "the time of all calls, each by its median over the rounds"
+"""What a speed ratio compares: long examples weigh as much as they take, and no call is left out."""
+
 _SETTLE_SECONDS = 0.02
 
 
@@ -71,9 +74,10 @@ class Timing(Meter):
 
     def compare(self, samples: Sequence[Sample], others: Sequence[Sample]) -> list[Measurement]:
         """How many times faster than the other, both sides' rounds taken in turns."""
-        if "absent" in samples[0] or "absent" in others[0]:
-            return [absent(self.ratio, "x", "higher", NO_TEST_ROWS)]
-        stated = {**samples[0]["conditions"], "other": others[0]["conditions"], **_extent(samples)}
+        reason = samples[0].get("absent") or others[0].get("absent")
+        if reason:
+            return [absent(self.ratio, "x", "higher", reason)]
+        stated = {**samples[0]["conditions"], "ratio_of": RATIO_OF, "other": others[0]["conditions"], **_extent(samples)}
         return [self.compared(timings_of(samples), timings_of(others), stated)]
 
     def compared(self, own: Timings, other: Timings, stated: Mapping[str, Any]) -> Measurement:

@@ -350,8 +350,9 @@ def test_quality_of_which_less_is_better_has_its_bad_side_above() -> None:
     rows = several()
     own, other = (sampled(rows, drawn(rows, right, 0), task=Mistakes()) for right in (0.6, 0.7))
     found = compared(own, other)
-    for name in ("quality_difference", "quality_kept"):
-        assert found[name].direction == "lower" and found[name].value < found[name].worst < found[name].high
+    difference, kept = found["quality_difference"], found["quality_kept"]
+    assert difference.direction == "lower" and difference.value < difference.worst < difference.high
+    assert kept.direction == "higher" and kept.low < kept.worst < kept.value < 1, "more mistakes keep less of the quality"
 
 
 def test_nothing_is_a_share_of_a_quality_of_zero() -> None:

@@ -184,6 +184,12 @@ def test_rounds_of_one_load_are_no_proof_against_what_loading_does() -> None:
     assert covered < 45
 
 
+def test_the_interval_of_a_tail_stays_within_what_was_seen() -> None:
+    wild = np.random.default_rng(4).lognormal(0, 2, size=(5, 64))
+    tail, middle = (rounds.quantile(Timings(wild, np.zeros(5)), level) for level in (0.99, 0.5))
+    assert middle.value < tail.low <= tail.value <= tail.high <= wild.max()
+
+
 def test_the_interval_of_a_ratio_stays_above_nothing() -> None:
     wild = np.random.default_rng(3).lognormal(0, 3, size=(2, 5, 2))
     found = rounds.ratio(*(Timings(times, np.arange(5)) for times in wild))
@@ -198,6 +204,7 @@ def test_a_ratio_finds_a_few_percent_under_noise_that_is_larger() -> None:
 
 def test_student_s_quantiles_are_those_of_scipy() -> None:
     assert pytest.approx(student.ppf(0.975, range(1, 21)), abs=5e-4) == rounds._STUDENT
+    assert pytest.approx(student.ppf(0.95, range(1, 21)), abs=5e-4) == rounds._STUDENT_ONE_SIDED
 
 
 def test_worst_is_the_one_sided_end_on_the_bad_side() -> None:

@@ -14,6 +14,9 @@ from compress_tasks.cells import read_text, requested
 from compress_tasks.padding import model_inputs, pad
 from compress_tasks.targets import TARGETS
 
+_DEFAULT_OUTPUTS = 2
+"""What transformers gives a head whose config states no number."""
+
 
 class TextClassificationOptions(TaskOptions):
     """Options of ``text-classification``."""
@@ -63,6 +66,19 @@ class TextClassification(Task[TextClassificationOptions]):
     def head_config(self, labels: Sequence[str]) -> dict[str, Any]:
         """Label maps (one output for a regression) and the ``problem_type`` that selects the model's loss."""
         return {**(super().head_config(labels) or {"num_labels": 1}), "problem_type": self.target.problem_type}
+
+    def head_mistake(self, config: Mapping[str, Any], labels: Sequence[str]) -> str | None:
+        """A ``problem_type`` that is not that of ``kind``, else a number of outputs that ``kind`` has no use for: one for a
+        regression, several for labels. Two outputs and no type may be one label of two, or any of two."""
+        kind, learnt, wanted = self.options.kind, config.get("problem_type"), self.target.problem_type
+        if learnt is not None and learnt != wanted:
+            return f"was trained for {learnt}, and kind: {kind} takes {wanted}"
+        outputs = len(config.get("id2label") or ()) or config.get("num_labels", _DEFAULT_OUTPUTS)
+        if kind == "regression":
+            return f"has {outputs} outputs, and kind: regression takes 1" if outputs != 1 else None
+        if outputs < 2 or (labels and outputs != len(labels)):
+            return f"has {outputs} output{'s'[outputs == 1:]}, and kind: {kind} takes {len(labels) or '2 or more'}"
+        return None
 
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
         """``input_ids`` with special tokens, ``token_type_ids`` where the model takes them, ``labels``, ``id``."""

@@ -284,3 +284,28 @@ def test_a_tab_separates_the_texts_of_a_pair_and_answers_name_their_label() -> N
     assert task("multi").present({"labels": [1], "scores": [0.9]}, row, NEG_POS) == {
         "text": "good", "labels": [{"label": "pos", "score": 0.9}]}
     assert task("regression").present({"value": 2.5}, row, []) == {"text": "good", "value": 2.5}
+
+
+# heads of models from outside
+
+
+@pytest.mark.parametrize(("kind", "config", "labels", "mistake"), [
+    ("single", {}, [], None), ("single", {"num_labels": 3}, [], None), ("multi", {"num_labels": 2}, [], None),
+    ("regression", {"num_labels": 1}, [], None), ("single", {"id2label": {"0": "a", "1": "b"}}, NEG_POS, None),
+    ("single", {"problem_type": None}, NEG_POS, None),
+    ("single", {}, ["a", "b", "c"], "has 2 outputs, and kind: single takes 3"),
+    ("multi", {"num_labels": 1}, [], "has 1 output, and kind: multi takes 2 or more"),
+    ("regression", {}, [], "has 2 outputs, and kind: regression takes 1"),
+    ("regression", {"id2label": {"0": "a", "1": "b", "2": "c"}, "problem_type": "regression"}, [],
+     "has 3 outputs, and kind: regression takes 1"),
+    ("single", {"problem_type": "regression", "num_labels": 1}, [],
+     "was trained for regression, and kind: single takes single_label_classification")])
+def test_a_head_fits_where_its_outputs_and_what_it_was_trained_for_do(kind: str, config: dict[str, Any], labels: list[str],
+                                                                      mistake: str | None) -> None:
+    assert task(kind).head_mistake(config, labels) == mistake
+
+
+@pytest.mark.parametrize("kind", ["single", "multi", "regression"])
+def test_the_head_that_a_task_asks_for_fits_it_alone(kind: str) -> None:
+    config = task(kind).head_config([] if kind == "regression" else NEG_POS)
+    assert [k for k in ("single", "multi", "regression") if task(k).head_mistake(config, []) is None] == [kind]

@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
+from compress import sizes
 from compress.engine import Counts
 from compress.sessions import TorchSession
 
@@ -43,15 +44,8 @@ def parameters_by_part(model: PreTrainedModel) -> dict[str, int]:
 
 
 def positions(model: PreTrainedModel) -> int | None:
-    """The longest example that the model has positions for; None where its config names no limit.
-
-    RoBERTa counts positions from behind the one for padding, so it has fewer than its config says."""
-    limit = getattr(model.config, "max_position_embeddings", None)
-    if not isinstance(limit, int) or limit < 1:
-        return None
-    paddings = [module.padding_idx for name, module in model.named_modules()
-                if isinstance(module, nn.Embedding) and name.endswith("position_embeddings")]
-    return limit - max((p + 1 for p in paddings if p is not None), default=0)
+    """The longest example that the model has positions for; None where its config names no limit."""
+    return sizes.positions(model.config.to_dict())
 
 
 def macs(session: TorchSession, length: int) -> int:

@@ -12,6 +12,8 @@ from compress_torch import TorchEngine
 from compress_torch.anatomy import macs, parameters_by_part, positions, recurrent_macs
 from torch import nn
 from transformers import (
+    AutoConfig,
+    AutoModel,
     BartConfig,
     BartForSequenceClassification,
     BertConfig,
@@ -67,6 +69,21 @@ def test_an_example_is_no_longer_than_the_model_has_positions() -> None:
     roberta = RobertaForSequenceClassification(RobertaConfig(**BERT, pad_token_id=1)).eval()
     assert positions(roberta) == POSITIONS - 2
     assert TorchEngine().counts(TorchSession(roberta, "cpu"), SimpleNamespace(), 128).length == POSITIONS - 2
+
+
+@pytest.mark.parametrize("family", [
+    "bert", "camembert", "data2vec-text", "distilbert", "electra", "esm", "gpt2", "ibert", "longformer", "luke",
+    "markuplm", "mpnet", "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod", "yoso"])
+def test_a_model_has_positions_for_as_many_tokens_as_its_config_tells_and_no_more(family: str) -> None:
+    config = AutoConfig.for_model(family, **BERT, pad_token_id=1, attention_window=8, default_language="en_XX",
+                                  entity_vocab_size=9)
+    model = AutoModel.from_config(config).eval()
+    longest = positions(model)
+    assert longest is not None and POSITIONS - 2 <= longest <= POSITIONS
+    ids = torch.full((1, longest + 1), 5)
+    model(input_ids=ids[:, :longest])
+    with pytest.raises((IndexError, RuntimeError)):
+        model(input_ids=ids)
 
 
 def test_an_encoder_decoder_that_reads_its_answer_at_an_end_token_is_counted() -> None:

@@ -1,0 +1,47 @@
+"""Which lengths the curve over lengths has, by the positions that a model's config tells."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from compress_meters.curves import LatencyByLength
+
+from compress.artifact import Artifact, Manifest, Traits
+
+
+class Task:
+    def length(self, features: dict[str, Any]) -> int:
+        return len(features["input_ids"])
+
+    def collate(self, features: list[dict[str, Any]], processor: Any) -> dict[str, Any]:
+        return {"input_ids": [f["input_ids"] for f in features]}
+
+
+def probe(folder: Path, **config: Any) -> Any:
+    """A probe of a model with such a config; ``lengths`` are those that its session ran."""
+    (folder / "config.json").write_text(json.dumps(config))
+    lengths: list[int] = []
+    session = SimpleNamespace(run=lambda batch: lengths.append(len(batch["input_ids"][0])))
+    return SimpleNamespace(artifact=Artifact(folder, Manifest(Traits(), {}, "step", "stage")), session=session, task=Task(),
+                           processor=None, features=[{"input_ids": [1, 2, 3]}], state={}, lengths=lengths, engine="toy",
+                           placement=SimpleNamespace(device="cpu", threads=1), effort="thorough", seed=0)
+
+
+@pytest.mark.parametrize(("family", "longest"), [("bert", 128), ("roberta", 64)])
+def test_the_curve_has_no_length_that_the_model_has_no_positions_for(family: str, longest: int, tmp_path: Path) -> None:
+    on = probe(tmp_path, model_type=family, max_position_embeddings=128, pad_token_id=1)
+    LatencyByLength().prepare(on)
+    assert max(on.lengths) == longest
+
+
+def test_the_curve_is_absent_with_its_reason_where_no_length_fits(tmp_path: Path) -> None:
+    on, meter = probe(tmp_path, model_type="roberta", max_position_embeddings=17), LatencyByLength()
+    meter.prepare(on)
+    (found,) = meter.summarise([{**meter.sample(on), "block": 0}])
+    assert found.value is None
+    assert found.absent == "the model has 15 positions, and the shortest length is 16"
+    assert on.lengths == []

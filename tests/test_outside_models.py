@@ -1,0 +1,255 @@
+"""Models from outside: which folders are taken, what is read of them, and whether their heads and positions fit a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from tokenizers import Tokenizer
+
+import compress
+from compress.artifact import MANIFEST, Artifact, Manifest, Traits, digest_files
+from compress.errors import IntegrityError, Mistake, UsageError
+from compress.jobs import importing
+from compress.maker import Maker
+from compress.modelfolder import folder_traits
+from compress.planning import Input, Plan, make_plan
+from compress.plugins import Registry
+from compress.preflight import can_be_measured, refuse_long_examples, refuse_wrong_labels
+from compress.recipe import read_recipe
+from compress.runfolder import RunFolder
+from compress.sizes import positions
+from compress.store import Store
+
+FakeModel = Callable[..., Path]
+CLASSIFY = "task: {text-classification: {max_length: 16}}\nmodel: ./model\ndata: {train: train.csv, test: test.csv}\n"
+QUANTIZE, FINETUNE = "stages: [quantize.onnx]\n", "stages: [finetune]\n"
+
+
+def imported(folder: Path, output: Path, registry: Registry) -> Artifact:
+    """The artifact that the import job makes of a folder."""
+    output.mkdir()
+    line: Any = None
+    importing.run({"folder": str(folder), "output": str(output), "step": "model", "source": folder.name}, line, registry)
+    return Artifact.open(output)
+
+
+# folders
+
+
+def broken(folder: Path, how: str) -> None:
+    weights, config = folder / "model.safetensors", folder / "config.json"
+    if how == "cut weights":
+        weights.write_bytes(weights.read_bytes()[:-4])
+    elif how == "noise for weights":
+        weights.write_bytes(b"\xff" * 64)
+    elif how == "no tokenizer":
+        (folder / "tokenizer.json").rename(folder / "tokenizer_config.json")
+    elif how == "no model_type":
+        config.write_text("{}")
+    elif how == "a list for a config":
+        config.write_text("[]")
+
+
+@pytest.mark.parametrize(("how", "words"), [
+    ("cut weights", "model.safetensors cannot be read: "), ("noise for weights", "model.safetensors cannot be read: "),
+    ("no tokenizer", "model has no tokenizer files"), ("no model_type", "config.json has no model_type"),
+    ("a list for a config", "config.json is not a config")])
+def test_a_folder_that_is_no_whole_model_is_refused_at_its_place_before_anything_starts(
+        how: str, words: str, tmp_path: Path, csv_data: Path, write_recipe: Callable[..., Path],
+        fake_model: FakeModel) -> None:
+    broken(fake_model(), how)
+    with pytest.raises(UsageError) as caught:
+        compress.run(write_recipe(CLASSIFY + QUANTIZE), store=tmp_path / "store", runs=tmp_path / "runs")
+    (mistake,) = caught.value.mistakes
+    assert mistake.where == f"{tmp_path / 'recipe.yaml'}:2:8"
+    assert str(tmp_path / "model") in mistake.message and words in mistake.message and "\n" not in mistake.message
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_older_tokenizer_is_converted_and_an_empty_one_is_not_made_up(tmp_path: Path, registry: Registry,
+                                                                         fake_model: FakeModel) -> None:
+    folder = fake_model()
+    (folder / "tokenizer.json").unlink()
+    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "day"]))
+    output = imported(folder, tmp_path / "taken", registry).folder
+    assert "good" in Tokenizer.from_file(str(output / "tokenizer.json")).get_vocab()
+    (folder / "vocab.txt").rename(folder / "sentencepiece.bpe.model")  # not where a BERT has its vocabulary
+    with pytest.raises(UsageError, match="model has no vocabulary for a BertTokenizer"):
+        imported(folder, tmp_path / "again", registry)
+
+
+def test_weights_are_counted_and_buffers_are_not(tmp_path: Path, registry: Registry, fake_model: FakeModel) -> None:
+    folder = fake_model()
+    save_file({"embeddings.position_ids": np.zeros((1, 512), np.int64), "mask": np.zeros(7, np.bool_),
+               "dense.weight": np.zeros((4, 5), np.float16), "dense.bias": np.zeros(4, np.float32)},
+              folder / "model.safetensors")
+    assert imported(folder, tmp_path / "float", registry).manifest.parameters == 24
+    save_file({"dense.weight": np.zeros((4, 5), np.int8), "dense.bias": np.zeros(4, np.float32),
+               "dense.SCB": np.zeros(4, np.float32), "dense.weight_format": np.zeros((), np.uint8)},
+              folder / "model.safetensors")
+    assert imported(folder, tmp_path / "int8", registry).manifest.parameters == 24
+
+
+def test_an_import_depends_on_the_manifest_and_on_the_source_s_name(tmp_path: Path, registry: Registry,
+                                                                    fake_model: FakeModel) -> None:
+    maker = Maker(registry, Store(tmp_path / "store"), RunFolder(tmp_path / "run"), lambda *_, **__: None)
+    folder = fake_model()
+
+    def taken(path: Path) -> Manifest:
+        model = Input("model", str(path), False, folder_traits(path, registry), "recipe.yaml:2:8")
+        return Artifact.open(maker.imported(model, "input-0")[0].folder).manifest
+
+    plain = taken(folder)
+    assert (plain.base, plain.task_options) == ("model", {})
+    moved = folder.rename(tmp_path / "other")
+    assert taken(moved).base == "other"
+    told = Manifest(Traits(task="text-classification"), digest_files(moved), "slim", "prune.structured", parameters=5,
+                    base="acme/encoder", task_options={"max_length": 9})
+    told.write(moved)
+    assert taken(moved) == replace(told, versions=taken(moved).versions)
+    (moved / MANIFEST).unlink()
+    assert taken(moved).base == "other"
+
+
+def test_a_stored_file_that_changed_is_an_integrity_error_still(tmp_path: Path, registry: Registry,
+                                                                fake_model: FakeModel) -> None:
+    maker = Maker(registry, Store(tmp_path / "store"), RunFolder(tmp_path / "run"), lambda *_, **__: None)
+    folder = fake_model()
+    Manifest(Traits(), digest_files(folder), "model", "import").write(folder)
+    broken(folder, "cut weights")
+    with pytest.raises(IntegrityError, match=r"model\.safetensors has changed"):
+        maker.imported(Input("model", str(folder), False, None, "recipe.yaml:2:8"), "input-0")
+
+
+# heads
+
+
+@pytest.fixture
+def planned(tmp_path: Path, csv_data: Path, write_recipe: Callable[..., Path], registry: Registry) -> Callable[..., Plan]:
+    """The plan of a recipe's text, its reference found."""
+
+    def make(text: str) -> Plan:
+        return make_plan(read_recipe(write_recipe(text)), registry)
+
+    return make
+
+
+def refused(plan: Plan, artifact: Artifact, labels: Sequence[str]) -> list[Mistake]:
+    """What ``refuse_wrong_labels`` says where the data have such labels."""
+    try:
+        refuse_wrong_labels(plan, {"model": artifact}, data_with(labels))
+    except UsageError as error:
+        return error.mistakes
+    return []
+
+
+def data_with(labels: Sequence[str]) -> Any:
+    return SimpleNamespace(prepared=lambda data, task: SimpleNamespace(labels=tuple(labels)))
+
+
+Planned = Callable[..., Plan]
+COLOURS = ("blue", "green", "red")
+
+
+def test_a_classifier_may_be_fine_tuned_to_other_labels_and_is_then_not_measured(
+        planned: Planned, tmp_path: Path, registry: Registry, fake_model: FakeModel) -> None:
+    artifact = imported(fake_model(), tmp_path / "taken", registry)
+    plan = planned(CLASSIFY + "reference: finetune\n" + FINETUNE)
+    assert refused(plan, artifact, COLOURS) == []
+    assert not can_be_measured(plan, artifact, data_with(COLOURS))
+    assert can_be_measured(plan, artifact, data_with(["bad", "good"]))
+    assert not can_be_measured(replace(plan, data=None), artifact, data_with(["bad", "good"]))
+
+
+@pytest.mark.parametrize(("more", "labels", "hint"), [
+    (FINETUNE, COLOURS, "set reference: finetune"), (FINETUNE, ("good", "bad"), "state the model's order with data.labels"),
+    (FINETUNE, ("0", "1"), "state the model's order with data.labels"),
+    (QUANTIZE, COLOURS, "fine-tune it on these data first"),
+    ("reference: finetune\nstages:\n  - finetune\n  - quantize.onnx: {}\n    from: model\n", COLOURS,
+     "fine-tune it on these data first"),
+    ("reference: distill\nstages:\n  - distill: {teacher: model}\n", COLOURS, "fine-tune it on these data first")])
+def test_labels_that_the_reference_or_a_step_needs_are_refused_with_a_remedy_that_works(
+        more: str, labels: Sequence[str], hint: str, planned: Planned, tmp_path: Path, registry: Registry,
+        fake_model: FakeModel) -> None:
+    artifact = imported(fake_model(), tmp_path / "taken", registry)
+    (mistake,) = refused(planned(CLASSIFY + more), artifact, labels)
+    assert mistake.where == f"{tmp_path / 'recipe.yaml'}:2:8" and mistake.hint == hint
+    assert mistake.message.startswith(f"the labels of {tmp_path / 'model'} are [bad, good], and those of the data [")
+
+
+def test_a_model_that_is_there_to_be_measured_alone_must_have_the_data_s_labels(
+        planned: Planned, tmp_path: Path, registry: Registry, fake_model: FakeModel) -> None:
+    artifact = imported(fake_model(), tmp_path / "taken", registry)
+    benched = replace(planned(CLASSIFY + FINETUNE), steps=[], reference="another")
+    (mistake,) = refused(benched, artifact, COLOURS)
+    assert mistake.hint == ""
+    assert refused(benched, artifact, ["bad", "good"]) == []
+
+
+@pytest.mark.parametrize(("kind", "config", "words"), [
+    ("regression", {}, "has 2 outputs, and kind: regression takes 1"),
+    ("multi", {"problem_type": "single_label_classification"}, "was trained for single_label_classification, and"),
+    ("single", {"id2label": {"0": "LABEL_0"}}, "has 1 output, and kind: single takes 2 or more")])
+def test_a_head_of_another_kind_is_refused_before_the_first_step_where_it_is_used(
+        kind: str, config: Mapping[str, Any], words: str, planned: Planned, tmp_path: Path, registry: Registry,
+        fake_model: FakeModel) -> None:
+    own = () if "id2label" in config else ("bad", "good")
+    artifact = imported(fake_model(labels=own, **config), tmp_path / "taken", registry)
+    recipe = CLASSIFY.replace("max_length: 16", f"max_length: 16, kind: {kind}")
+    labels = [] if kind == "regression" else ["bad", "good"]
+    (mistake,) = refused(planned(recipe + QUANTIZE), artifact, labels)
+    assert mistake.where == f"{tmp_path / 'recipe.yaml'}:2:8"
+    assert mistake.message.startswith(f"the head of {tmp_path / 'model'} {words}")
+    anew = planned(recipe + "reference: finetune\n" + FINETUNE)
+    assert refused(anew, artifact, labels) == [] and not can_be_measured(anew, artifact, data_with(labels))
+
+
+# positions
+
+
+@pytest.mark.parametrize(("config", "wanted"), [
+    ({"model_type": "bert", "max_position_embeddings": 20, "pad_token_id": 0}, 20), ({"model_type": "bert"}, None),
+    ({"model_type": "roberta", "max_position_embeddings": 20}, 18),
+    ({"model_type": "roberta", "max_position_embeddings": 20, "pad_token_id": 0}, 19), ({"n_positions": 9}, 9),
+    ({"model_type": "t5", "n_positions": 512, "relative_attention_num_buckets": 32}, None),
+    ({"model_type": "deberta-v2", "max_position_embeddings": -1}, None)])
+def test_a_config_tells_how_long_an_example_may_be(config: Mapping[str, Any], wanted: int | None) -> None:
+    assert positions(config) == wanted
+
+
+def too_long(plan: Plan, artifact: Artifact) -> list[str]:
+    with pytest.raises(UsageError) as caught:
+        refuse_long_examples(plan, dict.fromkeys([i.name for i in plan.inputs], artifact))
+    return [str(mistake) for mistake in caught.value.mistakes]
+
+
+def test_examples_longer_than_a_model_s_positions_are_refused_once(planned: Planned, tmp_path: Path, registry: Registry,
+                                                                   fake_model: FakeModel) -> None:
+    artifact = imported(fake_model(model_type="roberta", max_position_embeddings=17), tmp_path / "taken", registry)
+    plan = planned(CLASSIFY + "stages: [finetune, quantize.onnx]\n")
+    (text,) = too_long(plan, artifact)
+    assert text == (f"{tmp_path / 'recipe.yaml'}:4:10: 'finetune' keeps 16 tokens of an example, and the model has 15 "
+                    "positions (task: {text-classification: {max_length: 15}})")
+    (text,) = too_long(replace(plan, steps=[]), artifact)
+    assert text.startswith(f"{tmp_path / 'recipe.yaml'}:2:8: the task keeps 16 tokens")
+    fits = planned(CLASSIFY.replace("max_length: 16", "max_length: 15") + "stages: [finetune, quantize.onnx]\n")
+    refuse_long_examples(fits, {"model": artifact})
+    refuse_long_examples(replace(fits, steps=[]), {"model": artifact})
+
+
+def test_a_fresh_model_of_few_positions_is_refused_by_the_same_rule(planned: Planned) -> None:
+    recipe = CLASSIFY.replace("./model", "{type: roberta, max_position_embeddings: 17}") + """\
+stages:
+  - pretrain: {}
+    task: {fill-mask: {max_length: 16}}
+  - finetune
+"""
+    with pytest.raises(UsageError, match="'pretrain' keeps 16 tokens of an example, and the model has 15 positions"):
+        refuse_long_examples(planned(recipe), {})
