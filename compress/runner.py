@@ -246,8 +246,13 @@ def _try_name(step: Step, number: int) -> str:
 
 
 def _measured_before(file: Path, of: Mapping[str, Any]) -> Measured | None:
-    """What was measured in an earlier go of this run, where it is of the same artifacts and data on the same machine."""
+    """What was measured in an earlier go of this run, where it is of the same artifacts and data on the same machine.
+
+    A file that is broken counts as none: measuring makes it anew."""
     if not file.is_file():
         return None
-    values = json.loads(file.read_text(encoding="utf-8"))
-    return Measured.from_dict(values) if values["of"] == of else None
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        return Measured.from_dict(values) if values["of"] == of else None
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from compress.options import Options, RecipePath
 
@@ -34,6 +34,14 @@ class SourceOptions(Options):
         default_factory=dict, description="The task's column name to the data's: {text: sentence, label: category}.")
     labels: list[str] | None = Field(
         default=None, description="Label names in their order; the default is the data's own order, else sorted.")
+
+    @field_validator("labels")
+    @classmethod
+    def _are_distinct(cls, value: list[str] | None) -> list[str] | None:
+        twice = [name for i, name in enumerate(value or []) if name in (value or [])[:i]]
+        if twice:
+            raise ValueError(f"each label is named once, and {twice[0]!r} is there more than once")
+        return value
 
 
 class FileOptions(SourceOptions):

@@ -98,12 +98,12 @@ class Store:
         folder = self.place(kind, key)
         if not self.has(kind, key):
             return None
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         try:
-            verify_files(folder / "content", record["files"])
+            files, seconds = _read_record(folder / RECORD)
+            verify_files(folder / "content", files)
         except IntegrityError as error:
             raise IntegrityError(f"{error}\ndelete the folder {folder} to have it made again") from None
-        return Product(kind, key, folder / "content", record["files"], record["seconds"])
+        return Product(kind, key, folder / "content", files, seconds)
 
     @contextmanager
     def claim(self, kind: str, key: str, on_wait: Callable[[str], None] | None = None) -> Iterator[Claim]:
@@ -154,6 +154,15 @@ class Store:
                 return claim.commit(ingredients, seconds), False
             finally:
                 shutil.rmtree(claim.staging, ignore_errors=True)
+
+
+def _read_record(file: Path) -> tuple[Mapping[str, str], float]:
+    """A product's digests and the seconds that it took. Raises IntegrityError for a file that says neither."""
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        return dict(record["files"]), float(record["seconds"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise IntegrityError(f"{file} is not what was written: it is no record of a product") from error
 
 
 def _holder_text(holder: Path) -> str:

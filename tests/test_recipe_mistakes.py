@@ -53,6 +53,8 @@ MORE: Mistakes = {
     "number in quotes": (STEPS + "  - finetune: {batch_size: '8'}\n", "5:28", ("got '8'", "expected a whole number")),
     "not finite": (STEPS + "  - finetune: {epochs: .inf}\n", "5:24", ("got inf", "expected a finite number")),
     "date": (STEPS + "  - finetune: {epochs: 2020-01-01}\n", "5:24", ("got '2020-01-01'", "expected a number")),
+    "a label named twice": (HEAD.replace("test.csv}", "test.csv, labels: [good, bad, good]}") + FINETUNE, "3:50",
+                            ("each label is named once", "'good' is there more than once")),
     "a choice": (STEPS + "  - finetune: {precision: fp8}\n", "5:27", ("got 'fp8'", "'auto', 'fp32' or 'bf16'")),
     "none of two types": (STEPS + "  - finetune\n  - prune.structured: {layers: many}\n", "6:32",
                           ("got 'many'", "a whole number or expected a list")),

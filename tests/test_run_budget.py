@@ -264,7 +264,13 @@ def test_a_step_that_backs_off_is_tried_until_it_meets_its_budget_and_a_run_that
     assert again.jobs() == jobs, "no worker was started anew"
     assert again.step("a")["cached"] and again.step("a")["attempts"] == a["attempts"]
     assert again.digests() == first.digests()
-    assert [e["step"] for e in again.events if e["event"] == "measuring"] == ["toy.make", "a", "a", "b", "c"]
+    measured = ["toy.make", "a", "a", "b", "c"]
+    assert [e["step"] for e in again.events if e["event"] == "measuring"] == measured
+
+    (first.folder / "measurements" / "b.json").write_text("{", encoding="utf-8")
+    mended = held(steps)
+    assert [e["step"] for e in mended.events if e["event"] == "measuring"] == [*measured, "b"], "what is broken is made anew"
+    assert mended.report["steps"] == again.report["steps"]
 
 
 def test_where_no_try_meets_the_budget_the_nearest_is_taken_and_the_run_ends_with_4(held: Held) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -126,6 +127,16 @@ def test_product_that_was_tampered_with_is_an_error_with_a_remedy_that_works(cha
         path.rmdir() if path.is_dir() else path.unlink()
     folder.rmdir()
     assert store.make("thing", {"a": 1}, fill)[1] is False
+
+
+@pytest.mark.parametrize("record", ["", "{", "[]", '{"files": {}}', '{"files": 3, "seconds": 1.0}'])
+def test_product_whose_record_is_broken_is_an_error_with_a_remedy(record: str, store: Store) -> None:
+    product, _ = store.make("thing", {"a": 1}, fill)
+    file = product.folder.parent / "record.json"
+    file.write_text(record, encoding="utf-8")
+    with pytest.raises(IntegrityError, match=re.escape(str(file))) as caught:
+        store.make("thing", {"a": 1}, must_not_run)
+    assert f"delete the folder {product.folder.parent}" in str(caught.value)
 
 
 def test_files_of_another_kind_do_not_answer_for_this_one(store: Store) -> None:
