@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compress.budget import Budget
-from compress.options import Options
+from compress.options import Options, flat
 from compress.report.build import Record
 from compress.report.verdicts import shortfall
 
@@ -46,6 +46,6 @@ def worth_another(attempts: Sequence[Attempt], budget: Budget) -> bool:
 
 
 def changed(before: Options, after: Options) -> str:
-    """The options that differ, in words: ``feed_forward 0.25``."""
-    old, new = before.model_dump(mode="json"), after.model_dump(mode="json")
+    """The options that differ, in words: ``feed_forward 0.25``, ``student.layers 3``."""
+    old, new = flat(before.model_dump(mode="json")), flat(after.model_dump(mode="json"))
     return ", ".join(f"{name} {'none' if new[name] is None else new[name]}" for name in new if new[name] != old.get(name))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class Options(BaseModel):
@@ -21,8 +22,26 @@ class PathMark:
     """Marks an option whose value is a path, relative to the recipe's file."""
 
 
+def _layers_that_can_stay(layers: int | list[int]) -> int | list[int]:
+    some = layers >= 1 if isinstance(layers, int) else layers == sorted(set(layers)) and min(layers, default=-1) >= 0
+    if not some:
+        raise ValueError("expected how many layers stay, from 1, or their indices in order, from 0, such as [0, 2, 4]")
+    return layers
+
+
+KeptLayers = Annotated[int | list[int], AfterValidator(_layers_that_can_stay)]
+"""The layers of a model that stay: how many, from 1, or their indices, ascending from 0 and each once."""
+
 ArtifactReference = Annotated[str, ArtifactReferenceMark()]
 RecipePath = Annotated[str, PathMark()]
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Options by their dotted names, as ``--set`` takes them: ``student.layers`` for ``layers`` in ``student``."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return found
 
 
 def fields_marked(options: type[BaseModel], mark: type) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from compress.options import flat
 from compress.report.detail import stated
 from compress.report.loading import loading
 from compress.report.markdown import bullets, escape, fenced, md_table
@@ -86,7 +87,8 @@ def _chain(step: Mapping[str, Any], report: Mapping[str, Any]) -> str:
     """The steps that led to it, oldest first, with their options."""
     lines = []
     for i, one in enumerate(_ancestry(step, report), start=1):
-        options = ", ".join(f"{name} {value}" for name, value in _flat(one["options"]))
+        given = {name: value for name, value in flat(one["options"]).items() if value is not None and value != []}
+        options = ", ".join(f"{name} {_without_folder(str(value))}" for name, value in given.items())
         lines.append(f"{i}. {escape(one['name'])} ({escape(one['stage'])}){': ' + escape(options) if options else ''}")
     return "\n".join(lines) + f"\n\nSeed {report['seed']}."
 
@@ -100,15 +102,6 @@ def _ancestry(step: Mapping[str, Any], report: Mapping[str, Any]) -> list[Mappin
         chain.insert(0, at)
         at = by_name.get(at["parent"] or "")
     return chain
-
-
-def _flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Options with a value, nested ones under dotted names; of a path its last part, for folders are this machine's."""
-    for name, value in options.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        elif value is not None and value != []:
-            yield f"{prefix}{name}", _without_folder(value) if isinstance(value, str) else str(value)
 
 
 def _without_folder(text: str) -> str:

@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from compress.options import flat
+
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that turn the direction of writing (Unicode TR 9, section 2)."""
 
@@ -180,12 +182,11 @@ def remarks(report: Mapping[str, Any]) -> list[str]:
 
 def _tries(step: Mapping[str, Any]) -> str:
     """What each try changed of the options and how its budget came out, in order; the one that counts is named."""
-    tried = [attempt["options"] for attempt in step["attempts"]]
-    names = [name for name in tried[0] if any(options[name] != tried[0][name] for options in tried)]
+    tried = [flat(attempt["options"]) for attempt in step["attempts"]]
+    names = [name for name in tried[0] if any(values[name] != tried[0][name] for values in tried)]
     told = []
-    for attempt in step["attempts"]:
-        options = ", ".join(f"{name} {'none' if value is None else value}" for name in names
-                            for value in [attempt["options"][name]])
+    for attempt, values in zip(step["attempts"], tried, strict=True):
+        options = ", ".join(f"{name} {'none' if values[name] is None else values[name]}" for name in names)
         counts = ", which counts" if attempt["digest"] == step["digest"] else ""
         told.append(f"{options} ({said(attempt['verdicts'])}){counts}")
     return "; ".join(told)

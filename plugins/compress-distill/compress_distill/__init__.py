@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from compress import hookimpl
-from compress.options import ArtifactReference, Options
+from compress.options import ArtifactReference, KeptLayers, Options
 from compress.stage import Accepts, Context, Made, Stage
 from compress.training import TrainingOptions
 
@@ -15,7 +15,7 @@ from compress.training import TrainingOptions
 class StudentOptions(Options):
     """How the student is cut from the model that the step takes."""
 
-    layers: int | list[int] = Field(
+    layers: KeptLayers = Field(
         description="Layers of the student: a number, taken evenly spaced from first to last, or the list of layers kept.")
 
 
@@ -54,6 +54,13 @@ class Distill(Stage[DistillOptions]):
         if options.logits == options.hidden == 0:
             found.append(("logits", "nothing of the teacher is learned", "give logits or hidden a weight above 0"))
         return found
+
+    @classmethod
+    def back_off(cls, options: DistillOptions) -> DistillOptions | None:
+        """One layer more of the student; None where its layers are listed, or none are cut."""
+        if options.student is None or not isinstance(options.student.layers, int):
+            return None
+        return options.model_copy(update={"student": StudentOptions(layers=options.student.layers + 1)})
 
     def apply(self, context: Context[Any]) -> Made:
         """Write the trained student with its tokenizer."""

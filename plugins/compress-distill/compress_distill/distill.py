@@ -11,7 +11,7 @@ from transformers import set_seed
 
 from compress import surgery
 from compress.artifact import Artifact
-from compress.errors import CompressError, UsageError
+from compress.errors import CompressError, NothingChanged, UsageError
 from compress.models import adapt_model, save_model
 from compress.sizes import architecture_of
 from compress.stage import Context, Made
@@ -55,9 +55,12 @@ def _cut(student: Any, context: Context[DistillOptions]) -> Sequence[Any]:
         raise UsageError(f"how {student.config.model_type} models are built is not known, so no student can be cut from one")
     layers = len(surgery.blocks_of(student, architecture.layout))
     kept = evenly_spaced(wanted, layers) if isinstance(wanted, int) else wanted
-    if not kept or len(set(kept)) != len(kept) or not 0 <= min(kept) <= max(kept) < layers or len(kept) > layers:
+    if len(kept) > layers or kept[-1] >= layers:
         raise UsageError(f"student.layers: {wanted} does not fit a model of {layers} layers (numbered from 0)")
-    surgery.keep_layers(student, architecture.layout, sorted(kept))
+    if len(kept) == layers:
+        raise NothingChanged(f"student.layers: {wanted} cuts nothing from a model of {layers} layers: take fewer, or leave "
+                             "student out and name a teacher")
+    surgery.keep_layers(student, architecture.layout, kept)
     return surgery.settle(student, architecture)
 
 

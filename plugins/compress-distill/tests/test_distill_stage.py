@@ -18,7 +18,7 @@ from tiny import LABELS, TAGS, make_artifact, read, save_bert, sentences, tagged
 from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 from compress.artifact import Artifact, Manifest, with_files
-from compress.errors import CompressError, UsageError
+from compress.errors import CompressError, NothingChanged, UsageError
 from compress.models import open_model
 from compress.store import Store
 from compress.task import IGNORED, Features, Task
@@ -194,7 +194,7 @@ def test_kept_layers_are_spread_evenly_from_first_to_last() -> None:
             assert max(steps) - min(steps) <= 2
 
 
-@pytest.mark.parametrize(("layers", "kept"), [(2, [0, 3]), (3, [0, 2, 3]), ([1, 2], [1, 2]), ([2, 0], [0, 2])])
+@pytest.mark.parametrize(("layers", "kept"), [(2, [0, 3]), (3, [0, 2, 3]), ([1, 2], [1, 2])])
 def test_a_student_has_the_layers_asked_for_and_opens_with_plain_transformers(layers: Any, kept: list[int],
                                                                               tmp_path: Path) -> None:
     given = save_bert(tmp_path / "given", CLASSIFY, **DEEP)
@@ -211,12 +211,27 @@ def test_a_student_has_the_layers_asked_for_and_opens_with_plain_transformers(la
     assert (new["classifier.weight"] - old["classifier.weight"]).abs().max() < 1e-6, "the teacher's head is kept"
 
 
-@pytest.mark.parametrize("layers", [0, 5, -1, [], [0, 0], [4], [-1, 2]])
+@pytest.mark.parametrize("layers", [5, [4], [0, 1, 2, 3, 4]])
 def test_layers_that_the_model_does_not_have_are_refused(layers: Any, tmp_path: Path) -> None:
     given = save_bert(tmp_path / "given", CLASSIFY, **DEEP)
     with pytest.raises(UsageError, match="does not fit a model of 4 layers"):
         make_artifact(tmp_path / "made", "distill", CLASSIFY, SPLITS, input=given, student=StudentOptions(layers=layers),
                       **OPTIONS)
+
+
+@pytest.mark.parametrize("layers", [4, [0, 1, 2, 3]])
+def test_a_student_with_every_layer_is_none(layers: Any, tmp_path: Path) -> None:
+    given = save_bert(tmp_path / "given", CLASSIFY, **DEEP)
+    with pytest.raises(NothingChanged, match="cuts nothing from a model of 4 layers"):
+        make_artifact(tmp_path / "made", "distill", CLASSIFY, SPLITS, input=given, student=StudentOptions(layers=layers),
+                      **OPTIONS)
+
+
+def test_a_further_try_has_one_layer_more() -> None:
+    options = DistillOptions(student=StudentOptions(layers=2), temperature=3.0)
+    assert Distill.back_off(options) == DistillOptions(student=StudentOptions(layers=3), temperature=3.0)
+    assert Distill.back_off(DistillOptions(student=StudentOptions(layers=[0, 2]))) is None
+    assert Distill.back_off(DistillOptions(teacher="teacher")) is None
 
 
 def test_a_student_of_tokens_learns_from_another_teacher(tmp_path: Path) -> None:
@@ -287,7 +302,8 @@ def test_options_that_teach_nothing_are_mistakes(options: dict[str, Any], field:
     assert [name for name, _, _ in Distill.check(DistillOptions(**options))] == [field]
 
 
-@pytest.mark.parametrize("options", [{"temperature": 0.0}, {"logits": -1.0}, {"student": {}}, {"student": {"layers": "2"}}])
+@pytest.mark.parametrize("options", [{"temperature": 0.0}, {"logits": -1.0}, {"student": {}}, {"student": {"layers": "2"}},
+                                     *({"student": {"layers": x}} for x in (0, -1, [], [0, 0], [2, 0], [-1, 2]))])
 def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         DistillOptions(**options)

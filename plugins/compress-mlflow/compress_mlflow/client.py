@@ -21,6 +21,8 @@ os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
 import mlflow  # noqa: E402
 from mlflow.entities import Metric, Param  # noqa: E402
 
+from compress.options import flat  # noqa: E402
+
 _SECONDS = 5.0
 """How long values are gathered before they are sent in one request."""
 _AT_ONCE = 100
@@ -85,20 +87,12 @@ def options(report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """(name, value) of what the run was told: of the run, then ``STEP.OPTION`` with nested options flattened."""
     yield from {"task": report["task"]["name"], **{key: report[key] for key in ("seed", "effort", "reference")}}.items()
     for step in report["steps"]:
-        yield from _flat(step["name"], step["options"])
+        yield from flat({step["name"]: step["options"]}).items()
 
 
 def allowed(name: str) -> str:
     """``name`` with what MLflow does not take in a name replaced by ``_``."""
     return re.sub(r"[^\w\-. /]", "_", name)
-
-
-def _flat(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(f"{prefix}.{key}", value)
-        else:
-            yield f"{prefix}.{key}", value
 
 
 def _parts(items: list[Any]) -> list[list[Any]]:

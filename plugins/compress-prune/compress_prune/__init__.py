@@ -9,7 +9,7 @@ from pydantic import Field
 
 from compress import hookimpl
 from compress.artifact import Traits
-from compress.options import Options
+from compress.options import KeptLayers, Options
 from compress.stage import Accepts, Context, Made, Stage
 from compress.training import TrainingOptions
 
@@ -17,7 +17,7 @@ from compress.training import TrainingOptions
 class StructuredOptions(Options):
     """What to remove; at least one of ``layers``, ``feed_forward`` and ``heads`` is given."""
 
-    layers: int | list[int] | None = Field(
+    layers: KeptLayers | None = Field(
         default=None,
         description="Layers to keep: how many (those without which the loss is highest), or which ([0, 2, 4]).")
     feed_forward: float | None = Field(
@@ -58,19 +58,19 @@ class StructuredPruning(Stage[StructuredOptions]):
 
     @classmethod
     def check(cls, options: StructuredOptions) -> list[tuple[str, str, str]]:
-        """Options that remove nothing, or layers that cannot be kept."""
+        """Options that remove nothing."""
         if options.layers is None and options.feed_forward is None and options.heads is None:
             return [("feed_forward", "nothing is removed: layers, feed_forward and heads are all left out",
                      "give at least one, such as feed_forward: 0.5")]
-        wrong, hint = _layers_mistake(options.layers), "give how many from 1, or their indices from 0 such as [0, 2, 4]"
-        return [("layers", wrong, hint)] if wrong else []
+        return []
 
     @classmethod
     def back_off(cls, options: StructuredOptions) -> StructuredOptions | None:
-        """Half of the feed-forward and head shares, none of what is nearly nothing; None where no share is left to halve.
-
-        ``layers`` stays as it is, for the options do not say how many the model has."""
+        """Half of the feed-forward and head shares, none of what is nearly nothing; where a number of layers is all that is
+        given, one more stays. None where neither is left."""
         less = {name: _half(share) for name in ("feed_forward", "heads") if (share := getattr(options, name)) is not None}
+        if not less and isinstance(options.layers, int):
+            return options.model_copy(update={"layers": options.layers + 1})
         still_cuts = options.layers is not None or any(less.values())
         return options.model_copy(update=less) if less and still_cuts else None
 
@@ -83,14 +83,6 @@ class StructuredPruning(Stage[StructuredOptions]):
 
 def _half(share: float) -> float | None:
     return share / 2 if share / 2 >= _LEAST else None
-
-
-def _layers_mistake(layers: int | list[int] | None) -> str:
-    if isinstance(layers, int):
-        return f"{layers} layers cannot be kept" if layers < 1 else ""
-    if layers is not None and (not layers or min(layers) < 0 or layers != sorted(set(layers))):
-        return f"layers {layers} must be ascending indices, each once, at least one"
-    return ""
 
 
 @hookimpl

@@ -11,7 +11,7 @@ import torch
 from compress import surgery
 from compress.architecture import Architecture, Layout
 from compress.artifact import Artifact
-from compress.errors import UsageError
+from compress.errors import NothingChanged, UsageError
 from compress.models import open_model, save_model
 from compress.sizes import architecture_of
 from compress.stage import Context, Made
@@ -82,6 +82,8 @@ def _cut_layers(model: Any, layout: Layout, batches: list[Batch], context: Conte
         return list(range(len(blocks)))
     if (wanted if isinstance(wanted, int) else wanted[-1] + 1) > len(blocks):
         raise UsageError(f"layers: {wanted} cannot be kept, for the model has {len(blocks)} (numbered from 0)")
+    if context.options.feed_forward is context.options.heads is None and wanted in (len(blocks), list(range(len(blocks)))):
+        raise NothingChanged(f"layers: {wanted} removes nothing from a model of {len(blocks)} layers")
     if isinstance(wanted, int):
         losses = []
         for loss in losses_without(model, blocks, batches):

@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from compress.architecture import Architecture, AttentionLayout, FeedForwardLayout, Layout
 from compress.artifact import Artifact, Manifest, Traits, digest_files
-from compress.errors import UsageError
+from compress.errors import NothingChanged, UsageError
 from compress.models import open_model
 from compress.processor import TextProcessor
 from compress.task import Quality, Task
@@ -298,15 +298,23 @@ def test_a_model_without_an_architecture_and_layers_it_does_not_have_are_usage_e
         StructuredPruning().apply(context)
 
 
-@pytest.mark.parametrize("options", [{}, {"recover": {}}, {"layers": []}, {"layers": 0}, {"layers": [1, 1]},
-                                     {"layers": [2, 0]}, {"layers": [-1]}])
-def test_options_that_remove_nothing_or_make_no_sense_are_mistakes(options):
+@pytest.mark.parametrize("options", [{}, {"recover": {}}])
+def test_options_that_remove_nothing_are_mistakes(options):
     mistakes = StructuredPruning.check(StructuredOptions.model_validate(options))
-    assert len(mistakes) == 1 and mistakes[0][0] == ("layers" if "layers" in options else "feed_forward")
+    assert len(mistakes) == 1 and mistakes[0][0] == "feed_forward"
+
+
+@pytest.mark.parametrize("layers", [3, [0, 1, 2]])
+def test_to_keep_every_layer_is_to_remove_nothing(layers, bert, tmp_path):
+    with pytest.raises(NothingChanged, match="removes nothing from a model of 3 layers"):
+        prune(bert, tmp_path, layers=layers, recover={})
+    _, made = prune(bert, tmp_path, "narrower", layers=layers, feed_forward=0.5)
+    assert made.notes["layers"] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("options", [{"feed_forward": 0.0}, {"heads": 1.0}, {"importance_examples": 0}, {"head": 0.5},
-                                     {"recover": {"epoch": 1}}, {"layers": "3"}])
+                                     {"recover": {"epoch": 1}}, {"layers": "3"}, {"layers": []}, {"layers": 0},
+                                     {"layers": [1, 1]}, {"layers": [2, 0]}, {"layers": [-1]}])
 def test_options_out_of_range_or_unknown_are_refused(options):
     with pytest.raises(ValidationError):
         StructuredOptions.model_validate(options)
@@ -344,6 +352,6 @@ def test_a_further_try_keeps_the_other_options_and_is_one_that_a_recipe_could_ho
     assert (layers_alone.layers, layers_alone.heads) == ([0, 2], None)
 
 
-def test_where_layers_alone_go_there_is_no_less() -> None:
-    assert StructuredPruning.back_off(StructuredOptions(layers=1)) is None
+def test_where_layers_alone_go_one_more_stays_unless_they_are_listed() -> None:
+    assert StructuredPruning.back_off(StructuredOptions(layers=1)) == StructuredOptions(layers=2)
     assert StructuredPruning.back_off(StructuredOptions(layers=[0, 2])) is None
