@@ -98,6 +98,15 @@ def _refuse_outside(manifest: Path, names: Iterable[str]) -> None:
             raise IntegrityError(f"{manifest} names a file outside of the folder: {name}")
 
 
+def _refuse_added(folder: Path, files: Iterable[str]) -> None:
+    """A loader would read a config or weights that were put beside those of the manifest."""
+    known = {MANIFEST, "README.md", *files}
+    found = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
+    added = [n for n in found if n.as_posix() not in known and not any(part.startswith(".") for part in n.parts)]
+    if added:
+        raise IntegrityError("\n".join(f"{folder / n} was added after the model was saved: move it out" for n in added))
+
+
 @dataclass(frozen=True)
 class Artifact:
     """A verified model folder."""
@@ -107,10 +116,14 @@ class Artifact:
 
     @classmethod
     def open(cls, folder: str | Path) -> Artifact:
-        """The artifact in ``folder``, every file checked against its sha256. Raises IntegrityError where one differs."""
+        """The artifact in ``folder``, every file checked against its sha256.
+
+        Raises IntegrityError where one differs, is missing, or was added: loaders go by the names that they find. A
+        ``README.md`` and hidden files may be added."""
         path = Path(folder)
         manifest = Manifest.read(path)
         verify_files(path, manifest.files)
+        _refuse_added(path, manifest.files)
         return cls(path, manifest)
 
     @property

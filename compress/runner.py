@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,10 @@ class Runner:
         except CompressError as error:
             self.tell("run_failed", text=str(error))
             self.report("failed")
+            raise
+        except BaseException as error:
+            with suppress(Exception):  # what ended the run is what is told
+                self.report("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
         report = self.report("finished")
         if report["budget"] and report["budget"]["best"]:

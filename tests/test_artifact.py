@@ -129,6 +129,22 @@ def test_empty_file_and_missing_file_are_told_apart(tmp_path: Path) -> None:
         verify_files(tmp_path, {"other": sha256_file(tmp_path / "empty")})
 
 
+def test_a_file_that_was_added_is_refused_unless_no_loader_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "weights").write_bytes(b"1")
+    with_files(FULL, tmp_path).write(tmp_path)
+    for name in ("README.md", ".gitattributes", ".cache/known"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("text", encoding="utf-8")
+    Artifact.open(tmp_path)
+    (tmp_path / "more").mkdir()
+    for name in ("adapter_config.json", "more/config.json"):
+        (tmp_path / name).write_text("{}", encoding="utf-8")
+    with pytest.raises(IntegrityError) as caught:
+        Artifact.open(tmp_path)
+    assert str(caught.value).splitlines() == [f"{tmp_path / name} was added after the model was saved: move it out"
+                                              for name in ("adapter_config.json", "more/config.json")]
+
+
 @pytest.mark.parametrize("name", ["../outside", "/etc/hostname", "a/../../outside"])
 def test_manifest_names_no_file_outside_its_folder(name: str, tmp_path: Path) -> None:
     replace(FULL, files={name: "0" * 64}).write(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -136,6 +137,8 @@ def test_an_interrupted_run_ends_with_130_and_its_worker_too(nudges: Nudges) -> 
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 130
     assert "the same command continues" in (place / "output").read_text()
+    (report,) = (place / "runs").glob("*/report.json")
+    assert json.loads(report.read_text(encoding="utf-8"))["state"] == "interrupted"
     wait_for(lambda: not psutil.pid_exists(worker.pid), 10)
 
 

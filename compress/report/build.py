@@ -46,7 +46,7 @@ class Record:
 
 
 def build_report(plan: Plan, records: Mapping[str, Record], state: str) -> dict[str, Any]:
-    """The report as JSON-ready values; ``state`` is ``running``, ``finished`` or ``failed``."""
+    """The report as JSON-ready values; ``state`` is ``running``, ``finished``, ``failed`` or ``interrupted``."""
     fastest = fastest_float_engine(plan.reference, records)
     report: dict[str, Any] = {
         "report_version": REPORT_VERSION, "compress_version": __version__, "state": state, "name": plan.name,
