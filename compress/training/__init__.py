@@ -21,7 +21,7 @@ class TrainingOptions(Options):
     epochs: float = Field(default=3.0, gt=0, description="Passes over the training rows.")
     learning_rate: float = Field(default=5e-5, gt=0, le=1, description="Peak learning rate of AdamW; it then falls to 0.")
     batch_size: int = Field(default=32, ge=1, description="Examples in a batch on each device.")
-    gradient_accumulation: int = Field(default=1, ge=1, description="Batches whose gradients are added before a step.")
+    gradient_accumulation: int = Field(default=1, ge=1, description="Batches whose gradients are averaged for one step.")
     gradient_checkpointing: bool = Field(
         default=False, description="Compute activations again in the backward pass: less memory, slower.")
     precision: Literal["auto", "fp32", "bf16"] = Field(

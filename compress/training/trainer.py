@@ -23,12 +23,15 @@ _CHECKPOINT_SECONDS = 600
 class OrderedTrainer(Trainer):
     """The one trainer. ``parts`` holds what it reads besides Trainer's own arguments."""
 
+    # A batch's loss is its own mean, a stage's and a model's alike: Trainer divides by the number of batches of a step.
+    loss_is_scaled_for_ga = False
+
     def __init__(self, parts: TrainingParts, **arguments: Any) -> None:
         self.parts = parts
         super().__init__(train_dataset=parts.dataset, eval_dataset=FeatureDataset(parts.validation_features),
                          data_collator=parts.collator, **arguments)
-        if parts.loss is not None:
-            self.loss_is_scaled_for_ga = False
+        # Many heads take the number of items in a step and do not divide by it; Trainer goes by their signature alone.
+        self.model_accepts_loss_kwargs = False
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Our batches in our order; Trainer names each epoch to them. The loader has a generator of its own: creating an
@@ -104,7 +107,8 @@ class Reporter(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Progress, and a checkpoint when the last is ten minutes old."""
         self._context.progress(state.global_step, state.max_steps, "", **self._values)
-        if time.monotonic() - self._saved > _CHECKPOINT_SECONDS:
+        ends_epoch = float(state.epoch or 0).is_integer()  # then Trainer saves by itself, after the evaluation
+        if time.monotonic() - self._saved > _CHECKPOINT_SECONDS and not ends_epoch:
             control.should_save = True
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:

@@ -250,8 +250,11 @@ def test_validation_is_scored_in_the_order_of_its_rows(tmp_path: Path) -> None:
     assert seen[0] == pytest.approx(alone, abs=1e-6)
 
 
-def test_accumulated_gradients_are_those_of_the_larger_batch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("loss", [lambda *args: own_loss(*args) / 1000, None])
+def test_accumulated_gradients_are_those_of_the_larger_batch(loss: Any, tmp_path: Path,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
     """What the optimizer is given; it and the clipping of gradients would hide a factor."""
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *args, **kwargs: torch.tensor(0.0))
     found: list[Tensor] = []
     hook = register_optimizer_step_pre_hook(lambda optimizer, *_: found.append(torch.cat(
         [p.grad.flatten().clone() for group in optimizer.param_groups for p in group["params"]])))
@@ -261,7 +264,7 @@ def test_accumulated_gradients_are_those_of_the_larger_batch(tmp_path: Path) -> 
         given.rows = lambda split, rows=rows: rows if split == "train" else []  # type: ignore[method-assign]
         model = tiny_bert(given.task, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0).train()
         options = TrainingOptions(**{**OPTIONS, "epochs": 1, "batch_size": size, "gradient_accumulation": accumulated})
-        fit(model, given, options, loss=lambda *args: own_loss(*args) / 1000, processor=word_processor())
+        fit(model, given, options, loss=loss, processor=word_processor())
     hook.remove()
     assert len(found) == 2
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-8)
