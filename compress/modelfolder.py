@@ -55,6 +55,12 @@ def source_files(folder: Path) -> list[Path]:
     return _weights(folder) + [folder / name for name in names if (folder / name).is_file()]
 
 
+def vocabulary_files(folder: Path) -> list[Path]:
+    """The files from which transformers makes the tokenizer of a folder that has no ``tokenizer.json``."""
+    patterns = (*_VOCABULARIES, "merges.txt", "added_tokens.json")
+    return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+
+
 def stored_tensors(folder: Path) -> dict[str, tuple[str, list[int]]]:
     """Dtype (in safetensors' words, ``F32``) and shape of each tensor by name, from the headers of the folder's weights.
 

@@ -50,8 +50,31 @@ def refuse_wrong_labels(plan: Plan, artifacts: Mapping[str, Artifact], maker: Ma
             if problem:
                 message, remedy = problem
                 mistakes.append(Mistake(model.place, message, remedy or _other_reference(plan, model)))
+    mistakes += _relabelled_heads(plan, maker)
     if mistakes:
         raise UsageError(dict.fromkeys(mistakes))
+
+
+def _relabelled_heads(plan: Plan, maker: Maker) -> Iterator[Mistake]:
+    """Steps that take or ask the head of an earlier step, and have data of their own with other labels."""
+    for step in plan.steps:
+        for name in (step.parent, *step.references.values()):
+            other = plan.step(name or "")
+            if other is None or other.task.name != step.task.name or not _needs_head(step, other.name):
+                continue
+            own, labels = _labels(other, plan, maker), _labels(step, plan, maker)
+            if own and labels and own != labels:
+                message = f"the labels of {other.name!r} are {_short(own)}, and those of the data {_short(labels)}"
+                yield Mistake(step.place, message, "state the order with the step's data.labels"
+                              if sorted(own) == sorted(labels) else "fine-tune it on these data first")
+
+
+def _labels(step: Step, plan: Plan, maker: Maker) -> Sequence[str]:
+    """The labels of a step's model: those of its data, else of the step before."""
+    if step.data is not None:
+        return maker.prepared(step.data, step.task).labels
+    before = plan.step(step.parent or "")
+    return _labels(before, plan, maker) if before and before.task.name == step.task.name else ()
 
 
 def can_be_measured(plan: Plan, artifact: Artifact, maker: Maker) -> bool:

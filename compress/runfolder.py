@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from compress.planning import Plan
-from compress.store import product_key
+from compress.store import file_name, held, product_key
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,14 @@ class RunFolder:
         return self.root / "report.json"
 
     def card(self, name: str) -> Path:
-        """The model card of a step. The name may come from a report of anyone's: nothing in it leaves the folder."""
-        return self.root / "cards" / (re.sub(r"[^\w.@+-]", "_", name)[:100] + ".md")
+        """The model card of a step."""
+        return self.root / "cards" / f"{file_name(name)}.md"
+
+    @contextmanager
+    def held(self, on_wait: Callable[[str], None]) -> Iterator[None]:
+        """The folder, which one process writes at a time; another is waited for after ``on_wait`` was told who it is."""
+        with held(self.root, "run", on_wait):
+            yield
 
     def prepare(self, plan: Plan) -> None:
         """Make the folder with the recipe as it is run; what was best in an earlier go may be so no more."""
@@ -46,15 +52,15 @@ class RunFolder:
 
     def log(self, name: str) -> Path:
         """The log of a worker."""
-        return self.root / "logs" / f"{name}.log"
+        return self.root / "logs" / f"{file_name(name)}.log"
 
     def job(self, name: str) -> Path:
         """The job file of a worker."""
-        return self.root / "jobs" / f"{name}.json"
+        return self.root / "jobs" / f"{file_name(name)}.json"
 
     def measuring(self, name: str) -> Path:
         """Where the processes that measure a step keep their jobs and logs."""
-        return self.root / "logs" / f"measure-{name}"
+        return self.root / "logs" / f"measure-{file_name(name)}"
 
     def event(self, values: Mapping[str, Any]) -> None:
         """Append one event to ``events.jsonl``."""
@@ -63,7 +69,7 @@ class RunFolder:
 
     def link(self, index: int, name: str, content: Path) -> Path:
         """``steps/03-prune`` as a link to the artifact, or a copy where the file system has no links."""
-        return _link(self.root / "steps" / f"{index:02d}-{name}", content)
+        return _link(self.root / "steps" / f"{index:02d}-{file_name(name)}", content)
 
     def link_best(self, place: Path) -> Path:
         """``best``: the artifact that meets the budget best."""
@@ -71,7 +77,7 @@ class RunFolder:
 
     def measured(self, name: str) -> Path:
         """The file with a step's measurements."""
-        return self.root / "measurements" / f"{name}.json"
+        return self.root / "measurements" / f"{file_name(name)}.json"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -52,7 +52,12 @@ class Runner:
 
     def run(self) -> dict[str, Any]:
         """Make and measure every step; the report as written to ``report.json``. What is finished stays finished
-        whatever happens later."""
+        whatever happens later. Where another process makes the same run, it is waited for."""
+        with self.folder.held(lambda who: self.listener(
+                {"event": "note", "time": time.time(), "text": f"waiting for {who}, which makes the same run"})):
+            return self._run()
+
+    def _run(self) -> dict[str, Any]:
         self.folder.prepare(self.plan)
         self.tell("run_started", name=self.plan.name, folder=str(self.folder.root))
         try:
@@ -215,11 +220,12 @@ class Runner:
             self._measure(before, maker.task, maker.data)
 
     def _measure(self, name: str, task: TaskChoice, data: DataChoice | None, label: str = "") -> None:
-        record = replace(self.records[name], task=task.name)
+        product = self.maker.data(data, task) if data else None
+        record = replace(self.records[name], task=task.name, test=product.files.get("test.parquet") if product else None)
         others = self._beside(record)
         of = {"effort": self.plan.effort, "artifact": record.artifact.digest,
               "others": {n: self.records[n].artifact.digest for n in others},
-              "data": self.maker.data(data, task).digest if data else None,
+              "data": product.digest if product else None,
               "machine": timing_environment(),
               "meters": {n: entry.origin for n, entry in sorted(self.registry.meters.items())}}
         file = self.folder.measured(label or name)
@@ -227,7 +233,8 @@ class Runner:
         if found is None:
             self.tell("measuring", step=name)
             subjects = [self._subject(n, task, data) for n in (name, *others)]
-            earlier = [Earlier(n, measured) for n in others if (measured := self.records[n].measured)]
+            same = [self.records[n] for n in others if self.records[n].test == record.test]
+            earlier = [Earlier(r.name, r.measured) for r in same if r.measured]
             found = measure(subjects[0], subjects[1:], self.registry, self.folder.measuring(label or name), self.plan.effort,
                             earlier, record.parent)
             write_json(file, {"of": of, **found.as_dict()})
@@ -251,13 +258,16 @@ def _try_name(step: Step, number: int) -> str:
 
 
 def _measured_before(file: Path, of: Mapping[str, Any]) -> Measured | None:
-    """What was measured in an earlier go of this run, where it is of the same artifacts and data on the same machine.
+    """What was measured in an earlier go of this run, where it is of the same artifacts and data on the same machine; of
+    more others too, for what is measured before the reference is there is measured again beside it.
 
     A file that is broken counts as none: measuring makes it anew."""
     if not file.is_file():
         return None
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
-        return Measured.from_dict(values) if values["of"] == of else None
-    except (ValueError, KeyError, TypeError):
+        before = values["of"]
+        same = {**before, "others": {n: digest for n, digest in before["others"].items() if n in of["others"]}} == of
+        return Measured.from_dict(values) if same else None
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None

@@ -86,8 +86,7 @@ def open_predictor(folder: Path, registry: Registry) -> Predictor:
 def _outside(folder: Path, registry: Registry) -> Artifact:
     """A model folder without a manifest as the artifact that an import would make of it; there are no digests to verify."""
     traits = folder_traits(folder, registry)
-    names = read_config(folder).get("id2label") or {}
-    labels = tuple(str(names[key]) for key in sorted(names, key=int)) if traits.task else ()
+    labels = registry.tasks[traits.task].cls.stated_labels(read_config(folder)) if traits.task else ()
     return Artifact(folder, Manifest(traits, {}, step=folder.name, stage="import", labels=labels))
 
 
@@ -97,12 +96,10 @@ def _task_options(artifact: Artifact, cls: type[Task[Any]]) -> Mapping[str, Any]
     Raises UsageError where its config says that its head is for something else than these options."""
     if artifact.manifest.task_options:
         return artifact.manifest.task_options
-    config, labels, options = read_config(artifact.folder), artifact.manifest.labels, cls.Options()
-    # A head with one output is a regression's in transformers, whether or not the config says so.
-    stated = config.get("problem_type") or ("regression" if len(labels) == 1 else None)
-    expected = cls(options).head_config(labels).get("problem_type")
-    if stated and expected and stated != expected:
-        raise UsageError(f"{artifact.folder} is a model from outside for {stated}, and one that no recipe has made is "
-                         f"answered with for {expected} only: make a step of it in a recipe that states its task's options")
+    config, options = read_config(artifact.folder), cls.Options()
+    unfit = cls(options).head_mistake(config, [])
+    if unfit:
+        raise UsageError(f"the head of {artifact.folder} {unfit}: a model that no recipe has made is answered with its "
+                         "task's default options; make a step of it in a recipe that states the task's options")
     limit = positions(config)
     return {} if limit is None else {"max_length": min(options.max_length, limit)}

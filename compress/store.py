@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +30,13 @@ KEY_LENGTH = 32
 def product_key(ingredients: Mapping[str, Any]) -> str:
     """The key of what ``ingredients`` (JSON-ready) make: equal ingredients, equal key."""
     return hashlib.sha256(canonical(ingredients).encode()).hexdigest()[:KEY_LENGTH]
+
+
+def file_name(name: str) -> str:
+    """The name of an artifact as one of a file: that of a model from outside is a path or hub id, and a report of anyone's
+    may hold any. Equal for equal names, different for different ones."""
+    plain = re.sub(r"[^\w.@+-]", "_", name)[-60:].lstrip(".")
+    return name if plain == name else f"{plain}-{product_key({'name': name})[:8]}"
 
 
 @dataclass(frozen=True)
@@ -107,24 +115,9 @@ class Store:
 
     @contextmanager
     def claim(self, kind: str, key: str, on_wait: Callable[[str], None] | None = None) -> Iterator[Claim]:
-        """The claim on a product. Where another process holds it, ``on_wait`` is told who, and the call waits.
-
-        The lock is the operating system's: it ends with its owner, however that ends."""
-        locks = self.root / "locks"
-        locks.mkdir(parents=True, exist_ok=True)
-        lock, holder = FileLock(locks / f"{kind}-{key}.lock"), locks / f"{kind}-{key}.holder"
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if on_wait:
-                on_wait(_holder_text(holder))
-            lock.acquire()
-        try:
-            holder.write_text(f"process {os.getpid()}", encoding="utf-8")
+        """The claim on a product. Where another process holds it, ``on_wait`` is told who, and the call waits."""
+        with held(self.root / "locks", f"{kind}-{key}", on_wait):
             yield self._claim(kind, key)
-        finally:
-            holder.unlink(missing_ok=True)
-            lock.release()
 
     def _claim(self, kind: str, key: str) -> Claim:
         staging_root, work = self.root / "staging", self.root / "work" / f"{kind}-{key}"
@@ -149,11 +142,33 @@ class Store:
             found = self.find(kind, key)
             if found:
                 return found, True
+            shutil.rmtree(self.place(kind, key), ignore_errors=True)  # what a deletion that was broken off has left
             try:
                 seconds = fill(claim.staging / "content", claim.work)
                 return claim.commit(ingredients, seconds), False
             finally:
                 shutil.rmtree(claim.staging, ignore_errors=True)
+
+
+@contextmanager
+def held(folder: Path, name: str, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+    """The lock ``name`` in ``folder``, held. Where another process holds it, ``on_wait`` is told who, and the call waits.
+
+    The lock is the operating system's: it ends with its owner, however that ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, holder = FileLock(folder / f"{name}.lock"), folder / f"{name}.holder"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if on_wait:
+            on_wait(_holder_text(holder))
+        lock.acquire()
+    try:
+        holder.write_text(f"process {os.getpid()}", encoding="utf-8")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
 
 
 def _read_record(file: Path) -> tuple[Mapping[str, str], float]:

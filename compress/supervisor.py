@@ -8,14 +8,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from compress import errors
 from compress.channel import Line, Listener, Message
-from compress.errors import CompressError, IntegrityError, Mistake, UsageError
+from compress.errors import CompressError, Mistake, UsageError
 from compress.machine import threads
 
 OnMessage = Callable[[Message], None]
@@ -109,7 +109,9 @@ def run_job(job: Mapping[str, Any], job_file: Path, log: Path, on_message: OnMes
             if "error" in message:
                 raise_error(message["error"], log)
             if "question" in message and worker.line:
-                worker.line.send(on_question(message["question"]))
+                answer = on_question(message["question"])
+                with suppress(ConnectionError):  # it has ended meanwhile, which is told below
+                    worker.line.send(answer)
             else:
                 on_message(message)
         raise_ended(worker)
@@ -123,7 +125,7 @@ def raise_error(described: Mapping[str, Any], log: Path) -> NoReturn:
     if described.get("mistakes"):
         raise UsageError([Mistake(**m) for m in described["mistakes"]])
     cls = getattr(errors, kind, CompressError)
-    if cls is IntegrityError or (isinstance(cls, type) and issubclass(cls, CompressError)):
+    if isinstance(cls, type) and issubclass(cls, CompressError):
         raise cls(described["text"])
     raise CompressError(described["text"])
 

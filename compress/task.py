@@ -110,6 +110,14 @@ class Task(ABC, Generic[O]):
         """Entries of the model's config that the head needs: label maps, ``problem_type``."""
         return {"id2label": dict(enumerate(labels)), "label2id": {n: i for i, n in enumerate(labels)}} if labels else {}
 
+    @classmethod
+    def stated_labels(cls, config: Mapping[str, Any]) -> tuple[str, ...]:
+        """Label names in order that a model's ``config.json`` states for a head of this task; empty where it has none.
+
+        By default those of ``id2label``. A task whose head can be without labels says when it is."""
+        names = config.get("id2label") or {}
+        return tuple(str(names[key]) for key in sorted(names, key=int))
+
     def head_mistake(self, config: Mapping[str, Any], labels: Sequence[str]) -> str | None:
         """What makes a head for this task unfit for these options, as in "has 1 output, and ..."; None where it fits.
 

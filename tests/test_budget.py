@@ -183,8 +183,10 @@ def planned(csv_data: Path, write_recipe: Callable[..., Path], registry: Registr
 
 
 @pytest.mark.parametrize(("text", "message"), [
-    ("  - distill: {student: {layers: 1}}\n    budget: {quality: '>= 99%', on_miss: back_off}\n",
-     r"7:\d+: on_miss: 'distill' has no rule to back off by \(stages that can: .*prune.structured"),
+    ("  - finetune: {}\n    name: anew\n    budget: {quality: '>= 99%', on_miss: back_off}\n",
+     r"8:\d+: on_miss: 'finetune' has no rule to back off by \(stages that can: .*prune.structured"),
+    ("  - distill: {student: {layers: [1]}}\n    budget: {quality: '>= 99%', on_miss: back_off}\n",
+     "with these options 'distill' has nothing less to take"),
     ("  - quantize.onnx: {per_channel: true}\n    budget: {quality: '>= 99%', on_miss: back_off}\n",
      "with these options 'quantize.onnx' has nothing less to take"),
     (PRUNE + "    budget: {size: '>= 2x', on_miss: back_off}\n", "a step backs off for quality, which the budget does not"),
@@ -192,7 +194,7 @@ def planned(csv_data: Path, write_recipe: Callable[..., Path], registry: Registr
     ("budget: {latency: '<= 0 ms'}\n", "limits nothing that could be met or missed"),
     ("  - pretrain: {}\n    name: words\n    task: fill-mask\nbudget: {quality: '>= 99% of words'}\n",
      "quality: 'words' is for fill-mask, and this for text-classification"),
-    ("  - prune.structured: {layers: 1}\n    budget: {quality: '>= 99%', on_miss: back_off}\n",
+    ("  - prune.structured: {layers: [1]}\n    budget: {quality: '>= 99%', on_miss: back_off}\n",
      "with these options 'prune.structured' has nothing less to take"),
     (PRUNE + "    budget: {quality: '>= 99%', tries: 2}\n", "tries: a step is tried again only with on_miss: back_off"),
     (PRUNE + "    budget: {quality: '>= 99%', on_miss: back_off, tries: 11}\n", "a whole number from 1 to 10, got 11"),

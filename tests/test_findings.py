@@ -66,7 +66,7 @@ def sparse(zeros: float, size: float) -> dict[str, Any]:
 def test_a_step_that_is_sparse_and_not_smaller_is_said_to_be() -> None:
     (text,) = said(sparse(0.9, 1.0), "sparse_not_smaller")
     assert text == ("small has 90 % of its weights at zero and is no smaller than teacher: zeros are stored and multiplied "
-                    "like any number, so prune whole heads, neurons or layers instead (prune.structured)")
+                    "like any number, so prune whole heads, neurons or layers instead (structured pruning)")
 
 
 @pytest.mark.parametrize(("zeros", "size"), [(0.9, 0.3), (0.04, 1.0), (-0.5, 1.0)])

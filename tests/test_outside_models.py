@@ -184,6 +184,28 @@ def test_labels_that_the_reference_or_a_step_needs_are_refused_with_a_remedy_tha
     assert mistake.message.startswith(f"the labels of {tmp_path / 'model'} are [bad, good], and those of the data [")
 
 
+@pytest.mark.parametrize(("stage", "labels", "hint"), [
+    ("quantize.onnx: {}", ["good", "bad"], "state the order with the step's data.labels"),
+    ("prune.structured: {layers: 1}", ["bad"], "fine-tune it on these data first"),
+    ("finetune: {}", ["bad"], None), ("quantize.onnx: {}", ["bad", "good"], None)])
+def test_a_step_that_keeps_a_head_has_data_with_the_labels_that_it_has_learned(
+        stage: str, labels: list[str], hint: str | None, planned: Planned, tmp_path: Path, registry: Registry,
+        fake_model: FakeModel) -> None:
+    artifact = imported(fake_model(), tmp_path / "taken", registry)
+    steps = f"  - finetune: {{}}\n    name: first\n  - {stage}\n    name: second\n"
+    other = "    data: {train: test.csv, test: test.csv}\n"
+    plan = planned(CLASSIFY + "reference: first\nstages:\n" + steps + other)
+    maker: Any = SimpleNamespace(prepared=lambda data, task: SimpleNamespace(
+        labels=("bad", "good") if data is plan.data else tuple(labels)))
+    if hint is None:
+        return refuse_wrong_labels(plan, {"model": artifact}, maker)
+    with pytest.raises(UsageError) as caught:
+        refuse_wrong_labels(plan, {"model": artifact}, maker)
+    (mistake,) = caught.value.mistakes
+    assert mistake.where == f"{tmp_path / 'recipe.yaml'}:8:5" and mistake.hint == hint
+    assert mistake.message == f"the labels of 'first' are [bad, good], and those of the data [{', '.join(labels)}]"
+
+
 def test_a_model_that_is_there_to_be_measured_alone_must_have_the_data_s_labels(
         planned: Planned, tmp_path: Path, registry: Registry, fake_model: FakeModel) -> None:
     artifact = imported(fake_model(), tmp_path / "taken", registry)
@@ -196,7 +218,7 @@ def test_a_model_that_is_there_to_be_measured_alone_must_have_the_data_s_labels(
 @pytest.mark.parametrize(("kind", "config", "words"), [
     ("regression", {}, "has 2 outputs, and kind: regression takes 1"),
     ("multi", {"problem_type": "single_label_classification"}, "was trained for single_label_classification, and"),
-    ("single", {"id2label": {"0": "LABEL_0"}}, "has 1 output, and kind: single takes 2 or more")])
+    ("single", {"id2label": {"0": "LABEL_0"}}, "has 1 output, and kind: single takes 2")])
 def test_a_head_of_another_kind_is_refused_before_the_first_step_where_it_is_used(
         kind: str, config: Mapping[str, Any], words: str, planned: Planned, tmp_path: Path, registry: Registry,
         fake_model: FakeModel) -> None:

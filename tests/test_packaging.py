@@ -24,7 +24,7 @@ OPTIONAL = {"mlflow", "pynvml", "tensorboard"}
 """Packages that extras install: where they are missing, what imports them cannot be traced to a distribution."""
 WORDS = {"architecture", "artifact", "engine", "errors", "measurement", "meter", "options", "processor", "source", "stage",
          "task", "tracker"}
-LIGHT = WORDS | {"predict", "sizes", "training"}
+LIGHT = WORDS | {"machine", "predict", "sizes", "training"}
 PUBLIC = LIGHT | {"models", "sessions", "surgery"}
 
 

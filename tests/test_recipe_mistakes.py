@@ -77,7 +77,7 @@ MORE: Mistakes = {
         STEPS + "  - finetune\n  - prune.structured: {heads: 0.5}\n  - quantize.bitsandbytes\n", "7:5",
         ("'prune.structured' is of free shape", "from: finetune")),
     "fresh model into finetune": (HEAD.replace("owner/encoder", "{type: bert}") + FINETUNE, "5:5",
-                                  ("the recipe's model is a fresh one", "put pretrain before it")),
+                                  ("the recipe's model is a fresh one", "put a stage that makes a model before it")),
     "fresh model without a type": (HEAD.replace("owner/encoder", "{hidden_size: 8}") + FINETUNE, "2:8",
                                    ("needs its type",)),
     "no model": (HEAD.replace("model: owner/encoder\n", "") + FINETUNE, "1:1", ("has no model", "a hub id")),

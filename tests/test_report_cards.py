@@ -101,7 +101,7 @@ def test_cards_are_written_beside_the_other_views_and_never_outside(report: dict
     step_of(report, "free")["name"] = "../../outside"
     write_views(report, RunFolder(tmp_path / "run"))
     assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.md")) == [
-        "run/cards/.._.._outside.md", "run/cards/small.md", "run/report.md"]
+        "run/cards/_.._outside-84b29bbd.md", "run/cards/small.md", "run/report.md"]
 
 
 @pytest.mark.parametrize(("task", "format"), [

@@ -82,7 +82,7 @@ def test_a_text_longer_than_the_positions_of_a_model_from_outside_is_cut(outside
 
 @pytest.mark.parametrize(("config", "words"), [
     ({"problem_type": "multi_label_classification"}, "for multi_label_classification, and"),
-    ({"problem_type": None, "id2label": {"0": "LABEL_0"}}, "for regression, and"),
+    ({"problem_type": None, "id2label": {"0": "LABEL_0"}}, "has 1 output, and kind: single"),
     ({"architectures": ["BertModel"]}, "serves no task"), ({"auto_map": {"AutoModel": "x.Y"}}, "auto_map")])
 def test_a_folder_from_outside_that_would_be_answered_wrongly_is_refused(config: dict[str, Any], words: str,
                                                                         outside: Callable[..., Path]) -> None:

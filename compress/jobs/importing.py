@@ -29,16 +29,11 @@ def run(job: dict[str, Any], line: WorkerLine, registry: Registry) -> dict[str, 
         return {}
     _complete_tokenizer(folder, output)
     traits = folder_traits(folder, registry)
-    labels = _labels(read_config(output)) if traits.task else ()
+    labels = registry.tasks[traits.task].cls.stated_labels(read_config(output)) if traits.task else ()
     manifest = Manifest(traits, {}, step=job["step"], stage="import", labels=labels, base=job["source"],
                         parameters=_count_parameters(stored_tensors(folder)))
     with_files(manifest, output).write(output)
     return {}
-
-
-def _labels(config: dict[str, Any]) -> tuple[str, ...]:
-    names = config.get("id2label") or {}
-    return tuple(str(names[key]) for key in sorted(names, key=int))
 
 
 def _complete_tokenizer(folder: Path, output: Path) -> None:

@@ -117,8 +117,7 @@ def open_probe(job: dict[str, Any], registry: Registry) -> Probe:
     processor = task.processor(artifact.folder)
     rows = data.rows("test") if data else []
     features = task.features(rows, processor)
-    device = job.get("device") or engine.devices()[0]
-    placement = Placement(device, threads())
+    placement = Placement(engine.devices()[0], threads())
     engine.start()
     stay_on_cores(placement.threads)  # the engine's threads, which opening a model starts, inherit it
     forget_peak_memory()

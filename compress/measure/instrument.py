@@ -16,6 +16,7 @@ from typing import Any
 from compress.measurement import Measured, Measurement
 from compress.meter import Effort, Meter, Rounds, Sample
 from compress.plugins import Registry
+from compress.store import file_name
 from compress.supervisor import Worker, started
 
 
@@ -77,7 +78,8 @@ def _samples(meters: Sequence[Meter], subjects: Sequence[Subject], whole: Sequen
     with ExitStack() as stack:
         workers: dict[str, Worker] = {}
         for s in subjects:
-            files = folder / f"{s.name}.job.json", folder / f"{s.name}.log"
+            name = file_name(s.name)
+            files = folder / f"{name}.job.json", folder / f"{name}.log"
             workers[s.name] = stack.enter_context(started(_job(s, effort), *files))
             if s.name in whole:  # its seconds to load are measured, so it loads alone; the others then load together
                 workers[s.name].answer()

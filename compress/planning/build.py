@@ -274,8 +274,9 @@ def conversion_steps(plan: Plan, registry: Registry) -> list[Step]:
             continue
         options = stage.cls.Options()
         made = stage.cls.produces(traits, options, plan.task.name)
-        found.append(Step(f"{plan.reference}@{entry.name}", stage, options, plan.task, owner.data if owner else plan.data,
-                          plan.seed, plan.reference, {}, made, ""))
+        task, data = (owner.task, owner.data) if owner else (plan.task, plan.data)
+        found.append(Step(f"{plan.reference}@{entry.name}", stage, options, task, data, plan.seed, plan.reference, {}, made,
+                          ""))
     return found
 
 

@@ -18,7 +18,8 @@ def edge_mistake(stage: type[Stage], traits: Traits | None, parent: str | None, 
     if traits is None:
         if accepts.nothing:
             return None
-        return f"{stage.name!r} needs a model to start from, and the recipe's model is a fresh one", "put pretrain before it"
+        return (f"{stage.name!r} needs a model to start from, and the recipe's model is a fresh one",
+                "put a stage that makes a model before it, such as a pre-training")
     if traits.format not in accepts.formats:
         return f"{stage.name!r} takes {' or '.join(accepts.formats)} models, and {parent!r} makes {traits.format}", hint
     if traits.precision not in accepts.precisions:

@@ -23,7 +23,8 @@ REPORT_VERSION = 1
 @dataclass(frozen=True)
 class Record:
     """What is known of one artifact of a run; ``measured`` is None until it is measured. ``attempts`` are the tries of a
-    step that backs off, of which it is one; ``conversion`` says that it is the reference in another engine."""
+    step that backs off, of which it is one; ``conversion`` says that it is the reference in another engine; ``test`` is the
+    sha256 of the examples that it answered."""
 
     name: str
     stage: str
@@ -36,6 +37,7 @@ class Record:
     measured: Measured | None = None
     attempts: Sequence[Mapping[str, Any]] = ()
     conversion: bool = False
+    test: str | None = None
 
     def summary(self) -> dict[str, Any]:
         """What an event says of it."""
@@ -136,14 +138,15 @@ def _role(record: Record, plan: Plan) -> str:
 
 
 def _against(record: Record, name: str | None, records: Mapping[str, Record]) -> dict[str, Any] | None:
-    """Changes against another artifact of the same task; timings as ratios that were measured in turns."""
+    """Changes against another artifact of the same task; timings as ratios that were measured in turns. Scores, which have
+    no unit, are compared where both answered the same examples."""
     other = records.get(name) if name else None
     if other is None or other is record or other.measured is None or record.measured is None or other.task != record.task:
         return None
     changes = {}
     for key, mine in record.measured.measurements.items():
         theirs = other.measured.measurements.get(key)
-        if theirs is None or mine.value is None or theirs.value is None:
+        if theirs is None or mine.value is None or theirs.value is None or (not mine.unit and other.test != record.test):
             continue
         quotient = mine.value / theirs.value if theirs.value else None
         changes[key] = {"difference": mine.value - theirs.value, "quotient": quotient}

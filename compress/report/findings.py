@@ -47,7 +47,7 @@ def _sparse_not_smaller(step: Mapping[str, Any]) -> dict[str, str] | None:
     return _finding(step, "sparse_not_smaller",
                     f"has {100 * zeros:.0f} % of its weights at zero and is no smaller than {before['name']}: zeros are "
                     "stored and multiplied like any number, so prune whole heads, neurons or layers instead "
-                    "(prune.structured)")
+                    "(structured pruning)")
 
 
 def _changed_nothing(step: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, str] | None:

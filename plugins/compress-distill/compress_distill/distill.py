@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -66,13 +67,18 @@ def _cut(student: Any, context: Context[DistillOptions]) -> Sequence[Any]:
 
 def _refuse_strangers(teacher: Artifact, student: Artifact, context: Context[DistillOptions]) -> None:
     """A teacher must answer the same question in the same words."""
-    mine, theirs = student.manifest, teacher.manifest
     if teacher.traits.task != context.task.name:
         raise UsageError(f"the teacher serves {teacher.traits.task or 'no task'}, and the step is for {context.task.name}")
-    if list(theirs.labels) != list(context.data.labels):
+    if list(teacher.manifest.labels) != list(context.data.labels):
         raise UsageError("the teacher's labels are not the data's labels in the same order")
-    if mine.files.get("tokenizer.json") != theirs.files.get("tokenizer.json"):
+    if _tokenizer(teacher) != _tokenizer(student):
         raise UsageError("teacher and student have different tokenizers, so that their tokens cannot be compared")
+
+
+def _tokenizer(artifact: Artifact) -> dict[str, Any]:
+    """What makes tokens of texts: ``tokenizer.json`` less how it was last called, which saving it anew leaves out."""
+    state = json.loads((artifact.folder / "tokenizer.json").read_text(encoding="utf-8"))
+    return {key: value for key, value in state.items() if key not in ("version", "truncation", "padding")}
 
 
 def _refuse_other_width(student: Any, outputs: TeacherOutputs) -> None:

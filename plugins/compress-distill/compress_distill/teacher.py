@@ -6,6 +6,8 @@ each begins, so that no padding is stored and an answer cannot be given to anoth
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from compress.artifact import Artifact
-from compress.errors import CompressError
+from compress.errors import CompressError, UsageError
+from compress.machine import versions
 from compress.models import open_model
 from compress.predict import length_batches
 from compress.stage import Context
@@ -58,11 +61,13 @@ class TeacherOutputs:
 
 def teacher_outputs(context: Context[Any], teacher: Artifact, features: Sequence[Features], *,
                     hidden: bool) -> TeacherOutputs:
-    """The teacher's answers on the training rows, from the store where it has them.
+    """The teacher's answers on the training rows, from the store where it has them; ``features`` are the student's.
 
-    Raises CompressError where the stored rows are not these rows."""
+    Raises UsageError where the teacher's tokens are others, CompressError where the stored rows are not these rows."""
+    tokens = hashlib.sha256(json.dumps([f["input_ids"] for f in features]).encode()).hexdigest()
     ingredients = {"teacher": teacher.digest, "data": context.data.digest, "task": context.task.name,
-                   "task_options": context.task.options.model_dump(mode="json"), "hidden": hidden}
+                   "task_options": context.task.options.model_dump(mode="json"), "hidden": hidden, "tokens": tokens,
+                   "libraries": versions(("compress-toolkit", "torch", "transformers"))}
     folder = context.product(KIND, ingredients, lambda out: _compute(context, teacher, features, hidden, out))
     with safe_open(folder / _FILE, framework="pt") as stored:
         said = stored.metadata()
@@ -76,13 +81,17 @@ def _compute(context: Context[Any], teacher: Artifact, features: Sequence[Featur
     device = "cuda" if torch.cuda.is_available() else "cpu"
     model = open_model(teacher, context.task, device)
     processor = context.task.processor(teacher.folder)
+    # The teacher's own features: of two families with one vocabulary, one may take token types and the other not.
+    asked = context.task.features(context.data.rows("train"), processor)
+    if any(theirs["input_ids"] != mine["input_ids"] for theirs, mine in zip(asked, features, strict=True)):
+        raise UsageError("the teacher's tokenizer makes other tokens of these texts than the student's")
     found: dict[int, tuple[Tensor, Tensor | None]] = {}
-    for places in length_batches(context.task, features, _BATCH):
-        batch = context.task.collate([features[i] for i in places], processor)
+    for places in length_batches(context.task, asked, _BATCH):
+        batch = context.task.collate([asked[i] for i in places], processor)
         for place, answer in zip(places, _answers(model, batch, device, hidden), strict=True):
             found[place] = answer
-        context.progress(len(found), len(features), "asking the teacher")
-    _save([found[i] for i in range(len(features))], [f["id"] for f in features], out / _FILE)
+        context.progress(len(found), len(asked), "asking the teacher")
+    _save([found[i] for i in range(len(asked))], [f["id"] for f in asked], out / _FILE)
 
 
 def _answers(model: Any, batch: dict[str, np.ndarray], device: str, hidden: bool) -> list[tuple[Tensor, Tensor | None]]:

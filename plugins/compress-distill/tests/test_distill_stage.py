@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,10 +15,15 @@ from compress_distill.distill import DistillationLoss, evenly_spaced
 from compress_distill.teacher import TeacherOutputs, teacher_outputs
 from pydantic import ValidationError
 from safetensors.torch import load_file
-from tiny import LABELS, TAGS, make_artifact, read, save_bert, sentences, tagged, task_named, word_processor
-from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
+from tiny import LABELS, TAGS, WORDS, make_artifact, read, save_bert, sentences, tagged, task_named, word_processor
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+)
 
-from compress.artifact import Artifact, Manifest, with_files
+from compress.artifact import Artifact, Manifest, Traits, digest_files, with_files
 from compress.errors import CompressError, NothingChanged, UsageError
 from compress.models import open_model
 from compress.store import Store
@@ -55,7 +61,8 @@ def asked(request: pytest.FixtureRequest, tmp_path: Path) -> Asked:
         def product(kind: str, ingredients: dict[str, Any], make: Callable[[Path], None]) -> Path:
             return store.make(kind, ingredients, lambda out, work: make(out) or 0.0)[0].folder
 
-        context = SimpleNamespace(task=task, data=SimpleNamespace(digest=data), progress=lambda *args: None, product=product)
+        prepared = SimpleNamespace(digest=data, rows=lambda split: rows)
+        context = SimpleNamespace(task=task, data=prepared, progress=lambda *args: None, product=product)
         return teacher_outputs(context, artifact, features, hidden=hidden)
 
     return ask(), features, artifact, ask
@@ -114,6 +121,8 @@ def test_hidden_states_are_not_kept_where_nobody_learns_from_them(asked: Asked) 
 def test_answers_of_other_rows_are_refused(asked: Asked) -> None:
     _, features, _, ask = asked
     with pytest.raises(CompressError, match="belong to other rows"):
+        ask(features=[{**mine, "id": other["id"]} for mine, other in zip(features, features[::-1], strict=True)])
+    with pytest.raises(UsageError, match="other tokens of these texts"):
         ask(features=features[::-1])
 
 
@@ -263,6 +272,25 @@ def test_a_second_student_finds_what_the_teacher_answered_the_first(tmp_path: Pa
     monkeypatch.setattr(teacher, "open_model", None)
     second, same = student("two", 2), student("three", 1)
     assert same.digest == first.digest != second.digest
+
+
+@pytest.mark.parametrize("saved_anew", [False, True])
+def test_a_teacher_of_another_family_with_the_same_vocabulary_is_learned_from(saved_anew: bool, tmp_path: Path) -> None:
+    """It takes token types, which the student does not; and saving a tokenizer leaves out how it was last called."""
+    wise = save_bert(tmp_path / "teacher", CLASSIFY)
+    folder = tmp_path / "given"
+    config = DistilBertConfig(dim=16, hidden_dim=32, n_layers=1, n_heads=2, vocab_size=len(WORDS),
+                              max_position_embeddings=40, **CLASSIFY.head_config(LABELS))
+    DistilBertForSequenceClassification(config).save_pretrained(folder)
+    word_processor().save(folder)
+    if not saved_anew:  # as the hub has them
+        state = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        state["truncation"] = {"direction": "Right", "max_length": 5, "strategy": "LongestFirst", "stride": 0}
+        (folder / "tokenizer.json").write_text(json.dumps(state), encoding="utf-8")
+    Manifest(Traits(task=CLASSIFY.name), digest_files(folder), "model", "import", labels=LABELS).write(folder)
+    made = make_artifact(tmp_path / "made", "distill", CLASSIFY, SPLITS, input=Artifact.open(folder),
+                         references={"teacher": wise}, teacher="x", **OPTIONS)
+    assert made.manifest.notes["steps"] == 5
 
 
 # what is refused

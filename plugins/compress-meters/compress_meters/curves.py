@@ -131,11 +131,20 @@ def _told(stated: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stretched(probe: Probe, length: int) -> Features:
-    """The first test example, repeated or cut to ``length`` tokens: what a token is does not matter to the time."""
+    """The first test example, repeated or cut to ``length`` tokens: what a token is does not matter to the time.
+
+    Lists by token are stretched with it. Others hold positions, of which those that are cut go."""
     features = probe.features[0]
     count = probe.task.length(features)
-    return {name: (value * (length // count + 1))[:length] if isinstance(value, list) and len(value) == count else value
-            for name, value in features.items()}
+
+    def stretched(value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        if len(value) == count:
+            return (value * (length // count + 1))[:length]
+        return [x for x in value if not isinstance(x, int) or x < length]
+
+    return {name: stretched(value) for name, value in features.items()}
 
 
 def _positions(probe: Probe) -> float:

@@ -12,7 +12,7 @@ from compress import surgery
 from compress.architecture import Architecture, Layout
 from compress.artifact import Artifact
 from compress.errors import NothingChanged, UsageError
-from compress.models import open_model, save_model
+from compress.models import count_parameters, open_model, save_model
 from compress.sizes import architecture_of
 from compress.stage import Context, Made
 from compress.training import fit
@@ -31,9 +31,14 @@ def prune(context: Context[Any]) -> Made:
     model = open_model(source, context.task, "cuda" if torch.cuda.is_available() else "cpu")
     architecture, layout = _described(model, context)
     batches = _batches(context, source, model.device) if _measures(options) else []
+    whole = count_parameters(model)
     layers = _cut_layers(model, layout, batches, context)
     if options.feed_forward is not None or options.heads is not None:
         _cut_units(model, architecture, layout, batches, context)
+    if count_parameters(model) == whole:
+        asked = {name: getattr(options, name) for name in ("layers", "feed_forward", "heads")}
+        told = ", ".join(f"{name}: {value}" for name, value in asked.items() if value is not None)
+        raise NothingChanged(f"{told} removes nothing from a model of {len(layers)} layers")
     edits = surgery.settle(model, architecture)
     notes = _notes(model, architecture, layout, layers)
     if options.recover is not None:
@@ -82,8 +87,6 @@ def _cut_layers(model: Any, layout: Layout, batches: list[Batch], context: Conte
         return list(range(len(blocks)))
     if (wanted if isinstance(wanted, int) else wanted[-1] + 1) > len(blocks):
         raise UsageError(f"layers: {wanted} cannot be kept, for the model has {len(blocks)} (numbered from 0)")
-    if context.options.feed_forward is context.options.heads is None and wanted in (len(blocks), list(range(len(blocks)))):
-        raise NothingChanged(f"layers: {wanted} removes nothing from a model of {len(blocks)} layers")
     if isinstance(wanted, int):
         losses = []
         for loss in losses_without(model, blocks, batches):

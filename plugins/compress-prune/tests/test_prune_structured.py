@@ -222,9 +222,10 @@ def test_silent_units_are_cut_first_and_cutting_only_them_keeps_the_logits(tmp_p
     torch.testing.assert_close(logits(opened(pruned)), logits(model), atol=1e-6, rtol=0)  # measured: 0
 
 
-def test_a_share_near_zero_changes_nothing(bert, tmp_path):
-    pruned, made = prune(bert, tmp_path, feed_forward=0.01, heads=0.01)
-    assert made.edits == [] and torch.equal(logits(opened(pruned)), logits(opened(bert)))
+@pytest.mark.parametrize("recover", [None, {"epochs": 1}])
+def test_a_share_near_zero_changes_nothing_and_training_does_not_hide_it(recover, bert, tmp_path):
+    with pytest.raises(NothingChanged, match="feed_forward: 0.01, heads: 0.01 removes nothing from a model of 3 layers"):
+        prune(bert, tmp_path, feed_forward=0.01, heads=0.01, recover=recover)
 
 
 def test_removing_a_layer_that_does_nothing_keeps_the_logits(tmp_path):

@@ -18,7 +18,14 @@ def read_text(row: Row, column: str) -> str:
         raise RowError(f"{column} is {value!r}, which is not text")
     if not value.strip():
         raise RowError(f"{column} is empty")
-    return value
+    return whole(value, column)
+
+
+def whole(text: str, column: str) -> str:
+    """``text`` as it is. Raises RowError where it holds half of a character, as of an emoji that was cut in two."""
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise RowError(f"{column} {ascii(text)} is not valid Unicode text")
+    return text
 
 
 def label_name(value: Any, column: str = "label") -> str:
@@ -31,7 +38,7 @@ def label_name(value: Any, column: str = "label") -> str:
         raise RowError(f"{column} is missing")
     if not isinstance(value, str | int):
         raise RowError(f"{column} {value!r} is neither a name nor a whole number")
-    return str(value).strip()
+    return whole(str(value).strip(), column)
 
 
 def is_number(name: str) -> bool:

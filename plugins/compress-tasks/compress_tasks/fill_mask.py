@@ -112,6 +112,11 @@ class FillMask(Task[FillMaskOptions]):
         asked = zip(prediction["answers"], prediction["wanted"], prediction["confidence"], strict=True)
         return [Decision(answer, answer == wanted, str(wanted), share) for answer, wanted, share in asked]
 
+    @classmethod
+    def stated_labels(cls, config: Mapping[str, Any]) -> tuple[str, ...]:
+        """None: every config of transformers may hold an ``id2label``, which this head has no use for."""
+        return ()
+
     def request(self, texts: Sequence[str]) -> list[Row]:
         """Rows whose masks are to be filled; the texts hold the tokenizer's mask token or ``[MASK]``."""
         return [{"text": text, "request": True} for text in requested(texts)]

@@ -67,6 +67,12 @@ class TextClassification(Task[TextClassificationOptions]):
         """Label maps (one output for a regression) and the ``problem_type`` that selects the model's loss."""
         return {**(super().head_config(labels) or {"num_labels": 1}), "problem_type": self.target.problem_type}
 
+    @classmethod
+    def stated_labels(cls, config: Mapping[str, Any]) -> tuple[str, ...]:
+        """Those of ``id2label``; none for a regression, which transformers takes a head with one output for too."""
+        names = super().stated_labels(config)
+        return () if len(names) == 1 or config.get("problem_type") == "regression" else names
+
     def head_mistake(self, config: Mapping[str, Any], labels: Sequence[str]) -> str | None:
         """A ``problem_type`` that is not that of ``kind``, else a number of outputs that ``kind`` has no use for: one for a
         regression, several for labels. Two outputs and no type may be one label of two, or any of two."""

@@ -24,7 +24,7 @@ from compress.task import (
     TaskOptions,
 )
 from compress_tasks import statistics
-from compress_tasks.cells import distinct_names, is_number, label_index, label_name, requested
+from compress_tasks.cells import distinct_names, is_number, label_index, label_name, requested, whole
 from compress_tasks.confidence import likeliest
 from compress_tasks.iob import OUTSIDE, check_scheme, entities, entity_type, tag_names, to_iob2
 from compress_tasks.padding import model_inputs, pad, padded
@@ -66,7 +66,8 @@ class TokenClassification(Task[TaskOptions]):
         if len(tags) != len(tokens):
             raise RowError(f"{len(tags)} tags for {len(tokens)} tokens")
         names = to_iob2([_tag(tag, labels) for tag in tags])
-        return {"tokens": list(tokens), "tags": [label_index(name, labels, "tag") for name in names]}
+        return {"tokens": [whole(token, "token") for token in tokens],
+                "tags": [label_index(name, labels, "tag") for name in names]}
 
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
         """``input_ids``, ``starts`` (the position of each word's first piece, None for a word that was cut or has no
