@@ -5,7 +5,7 @@ waits busily for 3 % of its own time. The numbers of repeats and rounds are fixe
 before each repeat. What is asked of the whole: |ratio - 1| <= 0.02 and half-width <= 2 % in every repeat of `again`, 1.00
 covered in at least 17 of 20, and 1.00 excluded for `slowed` in at least 18 of 20.
 
-  python benchmarks/selfcheck.py [--repeats 20] [--rounds 60] [--engines torch onnxruntime]
+  python benchmarks/selfcheck.py [--repeats 20] [--rounds 40] [--engines torch onnxruntime]
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class Source(ABC, Generic[O]):
     def identity(self) -> Mapping[str, Any]:
         """JSON-ready values that change whenever the rows would: digests of files, a revision, a Python version.
 
-        Called when a run starts; raises UsageError naming a file that does not exist. Cheap: seconds at most.
+        Called by a plan and when a run starts; raises UsageError naming a file that does not exist. Cheap: seconds at most.
         """
 
     @abstractmethod

@@ -36,7 +36,7 @@ class Made:
     edits: Sequence[Mapping[str, Any]] | None = None
     """Every edit to replay on an empty model of the written config (``surgery.settle``); None: those of the input."""
     notes: Mapping[str, Any] = field(default_factory=dict)
-    """Facts for the report (steps trained, heads kept), JSON-ready."""
+    """Facts for the manifest (steps trained, heads kept), JSON-ready."""
 
 
 class Data(Protocol):

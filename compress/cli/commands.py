@@ -65,7 +65,8 @@ def run_command(recipe: str, overrides: tuple[str, ...], store: Path | None, run
 def plan_command(recipe: str, overrides: tuple[str, ...], store: Path | None, as_json: bool) -> None:
     """Check a recipe and show its steps. No model is touched and nothing is downloaded.
 
-    Shown are what each step makes, the options that the recipe gives, and whether the store has the result already."""
+    Shown are what each step makes, the options that the recipe gives, and whether the store has the result already
+    (behind a model from outside, that is known when a run has read it)."""
     from compress.api import load_plan
     from compress.cli.planview import describe_plan, print_plan
     from compress.cli.show import complain_of, output_console
@@ -94,7 +95,8 @@ def bench_command(models: tuple[str, ...], recipe: str | None, self_check: bool,
     """Measure models side by side; the first is the reference. MODELS are folders or hub ids.
 
     With --self-check, one model folder is measured against itself (a small model is made where none is given): the ratio
-    must read 1.00, and a copy that is slowed on purpose must be found. Exit code 3 where this machine cannot do that."""
+    must read 1.00 within 2 %, and a copy that is slowed on purpose must be found. The folder is one that compress has made,
+    and is given with --data. Exit code 3 where this machine cannot do that."""
     from compress.api import load_plan, open_store
     from compress.bench import bench
     from compress.cli.show import Show, output_console

@@ -84,7 +84,7 @@ def _budget_lines(described: Mapping[str, Any]) -> list[str]:
 
 def _budget_text(budget: Mapping[str, Any]) -> str:
     limits = ", ".join(f"{quantity} {text}" for quantity, text in budget["limits"].items())
-    tries = f" ({budget['tries']} tries)" if budget["tries"] else ""
+    tries = f" (up to {budget['tries']} more tries)" if budget["tries"] else ""
     origin = "; from the recipe's" if budget["of_recipe"] else ""
     return f"{limits}; on_miss: {budget['on_miss']}{tries}; decide: {budget['decide']}{origin}"
 

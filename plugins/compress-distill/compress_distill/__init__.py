@@ -29,7 +29,7 @@ class DistillOptions(TrainingOptions):
     temperature: float = Field(default=2.0, gt=0, description="Softens both sides' answers before they are compared.")
     logits: float = Field(default=1.0, ge=0, description="Weight of the divergence from the teacher's answers.")
     hidden: float = Field(
-        default=1.0, ge=0, description="Weight of the distance between last hidden states; 0 where widths differ.")
+        default=1.0, ge=0, description="Weight of the distance between last hidden states; must be 0 where widths differ.")
     labels: float = Field(default=0.0, ge=0, description="Weight of the task's own loss on the true labels.")
 
 
