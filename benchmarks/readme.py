@@ -82,12 +82,13 @@ def training(values: Mapping[str, Any]) -> str:
 
 
 def _scores(scores: Sequence[Mapping[str, Any]]) -> str:
-    """The mean of whole trainings' scores, and each of them."""
-    if not scores:
-        return "–"
-    mean = sum(s["f1"] for s in scores) / len(scores)
-    each = ", ".join(f"{s['f1']:.4f}" for s in scores)
-    return f"{mean:.4f} ({scores[0]['epochs']} epochs, {len(scores)} seeds: {each})"
+    """The mean of whole trainings' scores, and each of them, by their number of epochs."""
+    told = []
+    for epochs in sorted({s["epochs"] for s in scores}):
+        same = [s["f1"] for s in scores if s["epochs"] == epochs]
+        each = f" ({', '.join(f'{value:.4f}' for value in same)})" if len(same) > 1 else ""
+        told.append(f"{sum(same) / len(same):.4f} after {epochs} epochs{each}")
+    return "; ".join(told) or "–"
 
 
 def self_check(values: Mapping[str, Any]) -> str:

@@ -73,7 +73,7 @@ def _scores(file: Path | None) -> dict[str, list[dict[str, Any]]]:
     """Seed, epochs and F1 of each whole training, by arm."""
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file else []
     return {arm: sorted(({k: line[k] for k in ("seed", "epochs", "f1")} for line in lines if line["arm"] == arm),
-                        key=lambda score: score["seed"]) for arm in ARMS}
+                        key=lambda score: (score["epochs"], score["seed"])) for arm in ARMS}
 
 
 def _start(arguments: argparse.Namespace, arm: str, turn: int, sentences: int) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def file_name(name: str) -> str:
     """The name of an artifact as one of a file: that of a model from outside is a path or hub id, and a report of anyone's
     may hold any. Equal for equal names, different for different ones."""
     plain = re.sub(r"[^\w.@+-]", "_", name)[-60:].lstrip(".")
-    return name if plain == name else f"{plain}-{product_key({'name': name})[:8]}"
+    return name if name and plain == name else f"{plain}-{product_key({'name': name})[:8]}"
 
 
 @dataclass(frozen=True)

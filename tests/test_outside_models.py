@@ -25,7 +25,7 @@ from compress.preflight import can_be_measured, refuse_long_examples, refuse_wro
 from compress.recipe import read_recipe
 from compress.runfolder import RunFolder
 from compress.sizes import positions
-from compress.store import Store
+from compress.store import Store, product_key
 
 FakeModel = Callable[..., Path]
 CLASSIFY = "task: {text-classification: {max_length: 16}}\nmodel: ./model\ndata: {train: train.csv, test: test.csv}\n"
@@ -38,6 +38,33 @@ def imported(folder: Path, output: Path, registry: Registry) -> Artifact:
     line: Any = None
     importing.run({"folder": str(folder), "output": str(output), "step": "model", "source": folder.name}, line, registry)
     return Artifact.open(output)
+
+
+@pytest.mark.parametrize(("config", "labels"), [
+    ({}, ("bad", "good")), ({"id2label": {"0": "LABEL_0"}}, ()), ({"problem_type": "regression"}, ()),
+    ({"architecture": "BertForMaskedLM"}, ()), ({"architecture": "BertModel"}, ()),
+    ({"architecture": "BertForTokenClassification"}, ("bad", "good"))])
+def test_the_labels_of_an_imported_model_are_those_of_a_head_that_has_some(
+        config: dict[str, Any], labels: tuple[str, ...], tmp_path: Path, registry: Registry, fake_model: FakeModel) -> None:
+    own = () if "id2label" in config else ("bad", "good")
+    artifact = imported(fake_model(labels=own, **config), tmp_path / "taken", registry)
+    assert artifact.manifest.labels == labels
+
+
+@pytest.mark.parametrize("name", ["vocab.txt", "merges.txt", "spiece.model"])
+def test_another_vocabulary_is_another_model(name: str, tmp_path: Path, registry: Registry, fake_model: FakeModel) -> None:
+    folder, keys = fake_model(), []
+
+    def make(kind: str, ingredients: dict[str, Any], job: Any, label: str) -> Any:
+        keys.append(product_key(ingredients))
+
+    maker = Maker(registry, Store(tmp_path), RunFolder(tmp_path), lambda *args, **values: None)
+    maker.make = make  # type: ignore[assignment,method-assign]
+    source = Input("model", str(folder), False, Traits(), "recipe.yaml:2:8")
+    for text in ("a b", "a b", "a c"):
+        (folder / name).write_text(text, encoding="utf-8")
+        maker.imported(source, "input-0")
+    assert keys[0] == keys[1] != keys[2]
 
 
 # folders

@@ -172,6 +172,13 @@ def test_reference_is_measured_in_each_engine_that_converts(planned: Planned, re
     assert conversion_steps(replace(plan, reference="quantize.onnx"), registry) == []
 
 
+def test_the_reference_in_another_engine_answers_what_the_reference_does(planned: Planned, registry: Registry) -> None:
+    task = "    task: {text-classification: {max_length: 16}}\n"
+    plan = with_model_traits(planned(HEAD + "stages:\n  - finetune: {}\n" + task), {"model": Traits()})
+    (step,) = conversion_steps(plan, registry)
+    assert step.task.options.max_length == 16 != plan.task.options.max_length
+
+
 def test_plan_command_prints_the_plan_as_json(command: Command, csv_data: Path, write_recipe: Callable[..., Path],
                                               fake_model: Callable[..., Path]) -> None:
     fake_model()

@@ -273,6 +273,37 @@ def test_a_step_that_backs_off_is_tried_until_it_meets_its_budget_and_a_run_that
     assert mended.report["steps"] == again.report["steps"]
 
 
+def test_what_is_measured_before_the_reference_is_measured_no_more_by_the_run_that_goes_on(held: Held) -> None:
+    steps = "  - toy.cut: {share: 0.1}\n    name: a\n  - toy.cut: {share: 0.2}\n    name: b\n"
+    first = held(steps, "reference: b\n")
+    measured = [e["step"] for e in first.events if e["event"] == "measuring"]
+    assert measured == ["toy.make", "a", "b", "toy.make", "a"], "those before it are measured again beside it"
+    again = held(steps, "reference: b\n")
+    assert [e["step"] for e in again.events if e["event"] == "measuring"] == measured
+    assert [s["measurements"] for s in again.report["steps"]] == [s["measurements"] for s in first.report["steps"]]
+    assert again.step("a")["against_reference"] == first.step("a")["against_reference"] is not None
+
+
+def test_scores_on_other_examples_are_not_compared(held: Held, tmp_path: Path) -> None:
+    rows = (tmp_path / "test.csv").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "other.csv").write_text("\n".join(rows[:-2]) + "\n", encoding="utf-8")
+    train = (tmp_path / "train.csv").read_text(encoding="utf-8")
+    (tmp_path / "more.csv").write_text(f"{train}{rows[1]}\n", encoding="utf-8")
+    made = held("""\
+  - toy.cut: {share: 0.1}
+    name: a
+    data: {train: train.csv, test: other.csv}
+  - toy.cut: {share: 0.1}
+    name: b
+    from: toy.make
+    data: {train: more.csv, test: test.csv}
+""")
+    for name, compared in (("a", False), ("b", True)):
+        before = made.step(name)["against_parent"]
+        assert "size" in before["changes"]
+        assert ("quality" in before["changes"]) is ("quality_kept" in before["comparisons"]) is compared
+
+
 def test_where_no_try_meets_the_budget_the_nearest_is_taken_and_the_run_ends_with_4(held: Held) -> None:
     ended = held("""\
   - toy.cut: {share: 0.8}

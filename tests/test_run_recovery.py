@@ -13,7 +13,18 @@ from subprocess import Popen
 
 import psutil
 import pytest
-from running import CHAIN, UNMEASURED, Run, finish, run, start_run, wait_for, workers_of, write_place
+from running import (
+    CHAIN,
+    UNMEASURED,
+    Run,
+    environment,
+    finish,
+    run,
+    start_run,
+    wait_for,
+    workers_of,
+    write_place,
+)
 from safetensors.numpy import load_file
 from toy import install_toy
 
@@ -103,6 +114,18 @@ def test_two_runs_that_want_the_same_make_it_once(nudges: Nudges) -> None:
     assert any(e["event"] == "note" and e["text"].startswith("a: waiting for process ") for e in waited.events)
     assert runs[0].digests() == runs[1].digests()
     assert [name for name in ("a", "b", "input-0") for found in runs if name in found.jobs()].count("a") == 1
+
+
+def test_the_same_run_started_twice_is_made_and_measured_once(nudges: Nudges) -> None:
+    place, environ = nudges({"by": 1.0, "seconds": 2.0})
+    first = start_run(place, "toy.yaml", environ=environ)
+    wait_for(lambda: list((place / "runs").glob("*/jobs/a.json")))
+    with (place / "second").open("w") as output:
+        second = Popen([*first.args, "--json"], cwd=place, env=environment(environ), text=True, stdout=output, stderr=output)
+        assert (first.wait(60), second.wait(60)) == (0, 0)
+    said = (place / "second").read_text()
+    assert f"waiting for process {first.pid}, which makes the same run" in said
+    assert '"state": "finished"' in said
 
 
 def test_who_waits_goes_on_when_the_one_waited_for_is_killed(nudges: Nudges) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from compress.errors import IntegrityError
-from compress.store import Product, Store, product_key
+from compress.store import Product, Store, file_name, product_key
 
 # Makes {"a": 1} slowly; says "making" when it holds the claim, and at the end whether it was there already.
 MAKER = """
@@ -137,6 +137,22 @@ def test_product_whose_record_is_broken_is_an_error_with_a_remedy(record: str, s
     with pytest.raises(IntegrityError, match=re.escape(str(file))) as caught:
         store.make("thing", {"a": 1}, must_not_run)
     assert f"delete the folder {product.folder.parent}" in str(caught.value)
+
+
+def test_what_a_deletion_that_was_broken_off_has_left_is_made_again(store: Store) -> None:
+    product, _ = store.make("thing", {"a": 1}, fill)
+    (product.folder.parent / "record.json").unlink()
+    again, cached = store.make("thing", {"a": 1}, fill)
+    assert (again.digest, cached) == (product.digest, False)
+
+
+@pytest.mark.parametrize("name", ["/data/models/teacher", "../teacher", "owner/name", "a b", ".hidden", "x" * 300, "é", ""])
+def test_the_name_of_any_artifact_is_that_of_one_file_in_a_folder(name: str, tmp_path: Path) -> None:
+    file = tmp_path / f"{file_name(name)}.json"
+    file.write_text("{}", encoding="utf-8")
+    assert file.resolve().parent == tmp_path.resolve() and not file.name.startswith(".")
+    assert file_name("prune.structured@try-1") == "prune.structured@try-1"
+    assert len({file_name(n) for n in ("a/b", "a_b", "a:b", name)}) == 4
 
 
 def test_files_of_another_kind_do_not_answer_for_this_one(store: Store) -> None:

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from compress_meters.curves import LatencyByLength
+from compress_meters.curves import LatencyByLength, _stretched
+from tiny import task_named, word_processor
 
 from compress.artifact import Artifact, Manifest, Traits
 
@@ -36,6 +37,17 @@ def test_the_curve_has_no_length_that_the_model_has_no_positions_for(family: str
     on = probe(tmp_path, model_type=family, max_position_embeddings=128, pad_token_id=1)
     LatencyByLength().prepare(on)
     assert max(on.lengths) == longest
+
+
+@pytest.mark.parametrize("length", [4, 16, 60])
+def test_an_example_whose_masks_are_drawn_can_be_of_any_length(length: int) -> None:
+    """Its features hold positions, which those of a shorter one may not have."""
+    task, processor = task_named("fill-mask"), word_processor()
+    features = task.features([{"text": "w1 w2 " * 15, "id": "test-0"}], processor)[0]
+    short = _stretched(SimpleNamespace(task=task, features=[features]), length)  # type: ignore[arg-type]
+    batch = task.collate([short], processor)
+    assert batch["input_ids"].shape == (1, length) and max(short["maskable"]) < length
+    assert (batch["labels"] >= 0).any()
 
 
 def test_the_curve_is_absent_with_its_reason_where_no_length_fits(tmp_path: Path) -> None:

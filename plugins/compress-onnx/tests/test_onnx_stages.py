@@ -20,6 +20,7 @@ import pytest
 import torch
 from compress_onnx import FLOAT_FILE, INT8_FILE, ExportOnnx, OnnxRuntimeEngine, QuantizeOnnx, make
 from compress_onnx.graph import fuse, write_graph
+from tiny import task_named, word_processor
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification
 
@@ -236,6 +237,13 @@ def test_the_range_is_reduced_only_on_processors_without_vnni(flags: str, lacks:
     assert make.lacks_vnni() is lacks
     monkeypatch.setattr(make.platform, "machine", lambda: "aarch64")
     assert not make.lacks_vnni()
+
+
+@pytest.mark.parametrize("name", ["fill-mask", "text-classification", "token-classification"])
+def test_every_task_can_be_traced_without_rows(name: str) -> None:
+    task = task_named(name)
+    features = task.features(task.request(make.TEXTS), word_processor())
+    assert len({task.length(f) for f in features}) == 3
 
 
 def test_a_gpu_that_onnx_runtime_was_not_built_for_is_an_error(exported: Artifact) -> None:

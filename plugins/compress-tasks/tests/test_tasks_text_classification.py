@@ -75,6 +75,8 @@ def test_a_label_declared_twice_is_refused() -> None:
 @pytest.mark.parametrize(("row", "message"), [
     ({"text": "", "label": "neg"}, "text is empty"),
     ({"text": " \n", "label": "neg"}, "text is empty"),
+    ({"text": "nice \ud83d", "label": "neg"}, r"text 'nice \\ud83d' is not valid Unicode text"),
+    ({"text": "a", "label": "\ud83d"}, "is not valid Unicode text"),
     ({"label": "neg"}, "text is missing"),
     ({"text": 5, "label": "neg"}, "text is 5, which is not text"),
     ({"text": "a", "text_pair": " ", "label": "neg"}, "text_pair is empty"),

@@ -100,6 +100,7 @@ def test_numbers_are_indices_of_declared_labels_in_either_scheme() -> None:
     ({"tokens": ["a"]}, "tags are missing"),
     ({"tokens": "a b", "tags": ["O", "O"]}, "tokens are 'a b', which is not a list"),
     ({"tokens": [3], "tags": ["O"]}, "token 3 is not text"),
+    ({"tokens": ["\ud83d"], "tags": ["O"]}, "is not valid Unicode text"),
     ({"tokens": ["a"], "tags": ["NOUN"]}, "tag 'NOUN' is not O, B-TYPE or I-TYPE"),
     ({"tokens": ["a"], "tags": ["B-"]}, "tag 'B-' is not O, B-TYPE or I-TYPE"),
     ({"tokens": ["a"], "tags": ["B-LOK"]}, r"tag 'B-LOK' is not one of the 5 labels, did you mean 'B-LOC'\?"),
