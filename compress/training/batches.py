@@ -14,7 +14,7 @@ from compress.task import Features, Task
 
 _POOL = 50
 """Batches' worth of rows that are drawn together and sorted: enough to fill batches evenly, few enough to stay random
-(transformers' LengthGroupedSampler uses the same number)."""
+(transformers' LengthGroupedSampler uses the same number). Smaller pools were slower and no better."""
 
 
 class FeatureDataset(Dataset[Any]):
