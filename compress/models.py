@@ -15,6 +15,7 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from compress import surgery
 from compress.artifact import Artifact
 from compress.errors import IntegrityError, UsageError
+from compress.sizes import positions
 from compress.task import Task
 
 # optimum's resolution by task is the dependency that the project keeps; the model classes themselves are transformers'.
@@ -34,10 +35,16 @@ def load_config(folder: str | Path) -> PreTrainedConfig:
 
 
 def fresh_model(config: Mapping[str, Any], task: Task[Any], labels: Sequence[str]) -> PreTrainedModel:
-    """A model with random float32 weights of a fresh configuration: ``type`` and the family's config keys."""
+    """A model with random float32 weights of a fresh configuration: ``type`` and the family's config keys.
+
+    Raises UsageError where the family gives it fewer positions than the task keeps tokens."""
     values = dict(config)
     kind = values.pop("type")
     built = AutoConfig.for_model(kind, **values, **task.head_config(labels))
+    limit, wanted = positions(built.to_dict()), task.options.max_length
+    if limit is not None and wanted > limit:
+        raise UsageError(f"task {task.name} keeps {wanted} tokens of an example, and a {kind} model of this configuration "
+                         f"has {limit} positions: set max_length: {limit}, or max_position_embeddings")
     return auto_class(task).from_config(built, dtype=torch.float32, attn_implementation="sdpa")
 
 

@@ -99,7 +99,7 @@ class Stage(ABC, Generic[O]):
 
     name: ClassVar[str]
     summary: ClassVar[str]
-    Options: ClassVar[type[Options]]
+    Options: ClassVar[type[Options]] = Options
     accepts: ClassVar[Accepts] = Accepts()
     references: ClassVar[Accepts] = Accepts(task=True)
     """What an artifact must be that an option names, such as a teacher."""

@@ -79,11 +79,12 @@ ENVIRONMENT = {"processor": "Some CPU", "threads": 2, "memory_bytes": 8e9, "vers
 def test_training_results_show_what_was_measured_and_on_what(tmp_path: Path) -> None:
     values = {"environment": ENVIRONMENT, "settings": {"batch_size": 32},
               "rows": [{"name": "compress", "sentences_per_second": 100.0, "low": 90.0, "high": 110.0,
-                        "f1": [{"seed": 0, "epochs": 2, "f1": 0.9}, {"seed": 1, "epochs": 2, "f1": 0.91}]},
+                        "f1": [{"seed": 0, "epochs": 2, "f1": 0.9}, {"seed": 1, "epochs": 2, "f1": 0.91},
+                               {"seed": 0, "epochs": 4, "f1": 0.93}]},
                        {"name": "stock", "sentences_per_second": 40.0, "low": 39.0, "high": 41.0, "f1": []}],
               "ratios": [{"name": "compress / stock", "value": 2.5, "low": 2.25, "high": 2.75}]}
     shown = result(values, "training", tmp_path).stdout
-    assert "| compress | 100.0 [90.0, 110.0] | 0.9050 (2 epochs, 2 seeds: 0.9000, 0.9100) |" in shown
+    assert "| compress | 100.0 [90.0, 110.0] | 0.9050 after 2 epochs (0.9000, 0.9100); 0.9300 after 4 epochs |" in shown
     assert "| stock | 40.0 [39.0, 41.0] | – |" in shown
     assert "- compress / stock: 2.50x [2.25, 2.75]" in shown
     assert "Some CPU, 2 threads" in shown and "torch 2.13.0" in shown

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+from tiny import task_named
 from tokenizers import Tokenizer
 
 import compress
@@ -19,6 +20,7 @@ from compress.errors import IntegrityError, Mistake, UsageError
 from compress.jobs import importing
 from compress.maker import Maker
 from compress.modelfolder import folder_traits
+from compress.models import fresh_model
 from compress.planning import Input, Plan, make_plan
 from compress.plugins import Registry
 from compress.preflight import can_be_measured, refuse_long_examples, refuse_wrong_labels
@@ -291,6 +293,12 @@ def test_examples_longer_than_a_model_s_positions_are_refused_once(planned: Plan
     fits = planned(CLASSIFY.replace("max_length: 16", "max_length: 15") + "stages: [finetune, quantize.onnx]\n")
     refuse_long_examples(fits, {"model": artifact})
     refuse_long_examples(replace(fits, steps=[]), {"model": artifact})
+
+
+def test_the_positions_that_a_family_has_by_default_count_when_a_fresh_model_is_built() -> None:
+    task = task_named("fill-mask", max_length=600)
+    with pytest.raises(UsageError, match="keeps 600 tokens .* a bert model of this configuration has 512 positions"):
+        fresh_model({"type": "bert", "hidden_size": 8, "num_attention_heads": 1}, task, ())
 
 
 def test_a_fresh_model_of_few_positions_is_refused_by_the_same_rule(planned: Planned) -> None:

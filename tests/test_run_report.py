@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import running
 import torch
-from running import CHAIN, Run, run, write_place
-from tiny import read, sentences, task_named
+from running import CHAIN, TASK, Run, run, write_place
+from tiny import read, save_bert, sentences, task_named
+from toy import install_toy
 from transformers import AutoModelForSequenceClassification
 
+from compress.artifact import Artifact
 from compress.processor import TextProcessor
 
 pytest_plugins = ["finished"]
@@ -187,3 +189,20 @@ def test_the_command_report_shows_a_run_and_rebuilds_its_views(given: Run, tmp_p
     assert page.read_text() == before
     assert running.start(tmp_path, "report", str(tmp_path)).wait() == 2
     assert "is not a run's folder" in (tmp_path / "output").read_text()
+
+
+@pytest.mark.slow
+def test_a_stage_chooses_among_candidates_by_what_the_instrument_says_of_them(tmp_path: Path) -> None:
+    place = write_place(tmp_path / "place", choose=TASK + "model: ./model\ndata: {train: train.csv, test: test.csv}\n"
+                        "benchmark: {effort: quick}\nstages: [toy.choose]\n")
+    (place / "model").mkdir()
+    whole = save_bert(place / "model", task_named("text-classification"))
+    (place / "model" / "compress.json").unlink()  # as any model folder from outside
+    (place / "site").mkdir()
+    made = run(place, "choose.yaml", environ=install_toy(place / "site", without="onnx"))
+    notes = Artifact.open(made.artifact("toy.choose")).manifest.notes
+    assert notes["best"] == "float16" and notes["sizes"]["float16"] < 0.7 * notes["sizes"]["float32"]
+    assert notes["rows"] == 16 and notes["speedup"] > 0
+    weights = (made.artifact("toy.choose") / "model.safetensors").stat().st_size
+    assert weights < 0.6 * (whole.folder / "model.safetensors").stat().st_size
+    assert made.step("toy.choose")["measurements"]["size"]["value"] == notes["sizes"]["float16"]

@@ -49,17 +49,39 @@ def fail(switch):
     if how == "left":
         os._exit(7)
 
+class Choose(Stage):
+    name = "toy.choose"
+    summary = "Keeps the smaller of the model as it is and the model in 16 bits, as measured."
+    libraries = ()
+
+    def apply(self, context):
+        folders = {dtype: context.work / dtype for dtype in ("float32", "float16")}
+        for dtype, folder in folders.items():
+            folder.mkdir()
+            for name in context.input.manifest.files:
+                shutil.copyfile(context.input.folder / name, folder / name)
+            weights = load_file(folder / "model.safetensors")
+            save_file({n: w.astype(dtype) for n, w in weights.items()}, folder / "model.safetensors", {"format": "pt"})
+        found = context.measure(folders, Made())
+        sizes = {dtype: measured.measurements["size"].value for dtype, measured in found.items()}
+        best = min(sizes, key=sizes.get)
+        for name in context.input.manifest.files:
+            shutil.copyfile(folders[best] / name, context.output / name)
+        speedup = found["float16"].comparisons["float32"]["speedup"]
+        quality = found["float16"].measurements["quality"]
+        return Made(notes={"best": best, "sizes": sizes, "speedup": speedup.value, "rows": quality.n})
+
 @hookimpl
 def compress_stages():
-    return [Nudge]
+    return [Nudge, Choose]
 '''
 
 
-def install_toy(folder: Path) -> Mapping[str, str]:
-    """The environment in which the plugin is installed: a distribution in ``folder``. Meters and ONNX are left out."""
+def install_toy(folder: Path, without: str = "meters,onnx") -> Mapping[str, str]:
+    """The environment in which the plugin is installed: a distribution in ``folder``. Plugins ``without`` are left out."""
     (folder / "compress_toy.py").write_text(SOURCE, encoding="utf-8")
     described = folder / "compress_toy-1.0.dist-info"
     described.mkdir()
     (described / "METADATA").write_text("Metadata-Version: 2.1\nName: compress-toy\nVersion: 1.0\n", encoding="utf-8")
     (described / "entry_points.txt").write_text("[compress]\ntoy = compress_toy\n", encoding="utf-8")
-    return {"PYTHONPATH": str(folder), "COMPRESS_DISABLE_PLUGINS": "meters,onnx"}
+    return {"PYTHONPATH": str(folder), "COMPRESS_DISABLE_PLUGINS": without}

@@ -89,6 +89,7 @@ def test_a_fresh_configuration_becomes_a_stock_masked_language_model(pretrained:
 def test_pretraining_is_the_same_for_the_same_seed(pretrained: Artifact, tmp_path: Path) -> None:
     same, other = (make_artifact(tmp_path / str(seed), "pretrain", task_named("fill-mask"), TEXTS, fresh=FRESH, seed=seed,
                                  vocabulary=300, **OPTIONS) for seed in (5, 6))
+    assert dict(same.manifest.files) == dict(pretrained.manifest.files)
     assert same.digest == pretrained.digest
     assert weights(other).keys() == weights(same).keys()
     assert other.manifest.files["model.safetensors"] != same.manifest.files["model.safetensors"]
