@@ -54,6 +54,11 @@ class Budget:
     tries: int = TRIES
     of_recipe: bool = False
 
+    @property
+    def compared_with(self) -> tuple[str, ...]:
+        """What its limits of quality and latency name: who is measured must take turns with it, and answer beside it."""
+        return tuple(limit.of for limit in self.limits if limit.of and limit.quantity in ("quality", "latency"))
+
 
 def parse_limit(quantity: str, text: Any) -> Limit:
     """The limit that ``text`` states. Raises ValueError saying what is wrong with it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -42,10 +42,19 @@ class Counts:
     length: int
 
 
+@dataclass(frozen=True)
+class Conversion:
+    """How a float PyTorch artifact becomes one of an engine's float format: a ``stage`` with ``options``. ``suffix`` tells
+    several ones of an engine apart."""
+
+    stage: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    suffix: str = ""
+
+
 class Engine(ABC):
-    """One runtime. ``formats`` are the artifact formats it opens; ``conversion`` names the stage that turns a float
-    PyTorch artifact into this engine's float format, by which the reference is measured in it too (None: it runs
-    PyTorch artifacts as they are)."""
+    """One runtime. ``formats`` are the artifact formats it opens; by each of its ``conversions`` the reference is measured
+    in it too, and the fastest is what compression is held against (none: it runs PyTorch artifacts as they are)."""
 
     name: ClassVar[str]
     summary: ClassVar[str]
@@ -54,7 +63,7 @@ class Engine(ABC):
     """Distributions whose versions ``doctor`` shows."""
     extra: ClassVar[str | None] = None
     """The extra of the toolkit that installs it, named in the error where it is missing."""
-    conversion: ClassVar[str | None] = None
+    conversions: ClassVar[tuple[Conversion, ...]] = ()
 
     @abstractmethod
     def open(self, artifact: Artifact, placement: Placement, task: Task[Any]) -> Session:

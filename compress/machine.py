@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +15,8 @@ from typing import Any
 import psutil
 
 from compress.errors import UsageError
+
+_STATUS, _PEAK_SWITCH = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8")
 
@@ -76,10 +79,19 @@ def processor() -> Processor:
 
 
 def forget_peak_memory() -> None:
-    """Start the process's peak resident memory (VmHWM) anew, where the system can: Linux, ``man 5 proc``."""
-    switch = Path("/proc/self/clear_refs")
-    if switch.exists():
-        switch.write_text("5", encoding="ascii")
+    """Start the process's peak resident memory (VmHWM) anew, where the system can: Linux, ``man 5 proc``. Whether it did,
+    ``peak_memory`` shows."""
+    with suppress(OSError):  # there is no such file, or a container may not write it
+        _PEAK_SWITCH.write_text("5", encoding="ascii")
+
+
+def peak_memory() -> int | None:
+    """Bytes of the process's peak resident memory since it was last started anew; None where the system does not say."""
+    try:
+        lines = _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:

@@ -43,7 +43,8 @@ class Probe:
     """What a meter sees inside the measuring process, where one artifact is loaded in its engine.
 
     ``rows`` and ``features`` are the test split in order (empty where the recipe has no data for the task);
-    ``host_memory`` holds resident bytes: ``before_load``, ``after_load``; ``state`` is the meters' own, between samples;
+    ``host_memory`` holds resident bytes: ``before_load``, and ``peak_before_load`` where the system says (else None);
+    ``state`` is the meters' own, between samples;
     ``runtime`` is the engine that opened the session, where one did.
     """
 
@@ -56,7 +57,7 @@ class Probe:
     rows: Sequence[Row]
     labels: Sequence[str]
     features: Sequence[Features]
-    host_memory: Mapping[str, int]
+    host_memory: Mapping[str, int | None]
     load_seconds: float
     effort: Effort = "standard"
     seed: int = 0

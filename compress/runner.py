@@ -26,7 +26,7 @@ from compress.planning.budgets import with_options
 from compress.planning.build import conversion_steps, with_model_traits
 from compress.plugins import Registry
 from compress.preflight import can_be_measured, refuse_long_examples, refuse_wrong_edges, refuse_wrong_labels
-from compress.report.build import Record, build_report
+from compress.report.build import Record, build_report, fastest_float_engine
 from compress.report.table import said
 from compress.report.views import write_views
 from compress.runfolder import RunFolder, write_json
@@ -46,6 +46,8 @@ class Runner:
     folder: RunFolder
     listener: Listener
     records: dict[str, Record] = field(default_factory=dict)
+    unconverted: dict[str, str] = field(default_factory=dict)
+    """Why the reference could not be made into an engine's format, by the name that it would have."""
 
     def __post_init__(self) -> None:
         self.maker = Maker(self.registry, self.store, self.folder, self.tell)
@@ -88,7 +90,7 @@ class Runner:
 
     def report(self, state: str) -> dict[str, Any]:
         """Write the report of what is known so far."""
-        report = build_report(self.plan, self.records, state)
+        report = build_report(self.plan, self.records, state, self.unconverted)
         write_views(report, self.folder)
         return report
 
@@ -206,12 +208,18 @@ class Runner:
     def _measure_reference_engines(self, name: str) -> None:
         """The reference in every other float engine installed, so that an engine's gain and compression's are told apart.
 
-        What was measured before the reference was there is measured again, beside it."""
+        An engine that cannot take it is named with the reason, and ends nothing. What was measured before the reference was
+        there is measured again, beside it."""
         if name != self.plan.reference:
             return
         earlier = [n for n, record in self.records.items() if record.task == self.records[name].task and n != name]
         for step in conversion_steps(self.plan, self.registry):
-            self._make(step, 0)
+            try:
+                self._make(step, 0)
+            except CompressError as error:
+                self.unconverted[step.name] = str(error)
+                self.tell("note", text=f"{step.name} is not measured: {error}")
+                continue
             self.records[step.name] = replace(self.records[step.name], conversion=True)
             self._measure(step.name, step.task, step.data)
             self.report("running")
@@ -241,9 +249,12 @@ class Runner:
         self.records[name] = replace(record, measured=found)
 
     def _beside(self, record: Record) -> list[str]:
-        """Names of what an artifact takes turns with: the reference, the reference in other engines, the step before."""
-        engines = [n for n, other in self.records.items() if other.conversion]
-        names = dict.fromkeys([self.plan.reference, *engines, record.parent])
+        """Names of what an artifact takes turns with: the reference, its fastest float engine (which is being looked for
+        where the artifact is the reference in an engine), the step before, and the steps that limits name."""
+        fastest = None if record.conversion else fastest_float_engine(self.plan.reference, self.records)
+        step = self.plan.step(record.name)
+        budgets = [b for b in (self.plan.budget, step.budget if step else None) if b]
+        names = dict.fromkeys([self.plan.reference, fastest, record.parent, *(n for b in budgets for n in b.compared_with)])
         return [n for n in names if n and n != record.name and n in self.records and self.records[n].task == record.task]
 
     def _subject(self, name: str, task: TaskChoice, data: DataChoice | None) -> Subject:

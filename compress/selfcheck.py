@@ -24,7 +24,7 @@ SLOWDOWN = 0.03
 """The share by which the slowed side's calls are prolonged."""
 
 WITHIN = 0.02
-"""How far from 1.00 a model may read against itself."""
+"""How far a ratio may read from what it is, and how wide half its interval may be, for a machine that can measure."""
 
 Listener = Callable[[dict[str, Any]], None]
 _SIDES = {"model": 0.0, "again": 0.0, "slowed": SLOWDOWN}
@@ -77,8 +77,8 @@ def _read(measured: Measured, as_it_must: Callable[[float, float, float], bool])
 
 
 def _reads_equal(value: float, low: float, high: float) -> bool:
-    return abs(value - 1) <= WITHIN
+    return abs(value - 1) <= WITHIN and (high - low) / 2 <= WITHIN
 
 
 def _reads_slower(value: float, low: float, high: float) -> bool:
-    return high < 1
+    return high < 1 and abs(value - 1 / (1 + SLOWDOWN)) <= WITHIN

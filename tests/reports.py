@@ -28,7 +28,7 @@ def rich_report() -> dict[str, Any]:
         "report_version": 1, "compress_version": "0.1.0", "state": "finished", "name": "tiny",
         "recipe": f"task: {TASK}\n", "overrides": [], "seed": 1, "task": {"name": TASK, "options": {"max_length": 16}},
         "data": {"source": "csv", "name": "reviews"}, "hub_models": ["someone/encoder"], "reference": "teacher",
-        "fastest_float_engine": "teacher@onnxruntime", "effort": "thorough",
+        "fastest_float_engine": "teacher@onnxruntime", "unmeasured_engines": {}, "effort": "thorough",
         "seconds": {"making": 300.0, "measuring": 100.0},
         "environment": {"processor": "cpu", "features": [], "threads": 2, "memory_bytes": 8e9, "system": "Linux",
                         "python": "3.11", "versions": {"torch": "2.13"}},
@@ -44,7 +44,7 @@ def _step(name: str, stage: str, quality: float, latency: float, size: float, *,
                        **traits},
             "task": TASK, "options": {"epochs": 2, "student": {"layers": 1}}, "seconds": 60.0, "measuring_seconds": 20.0,
             "cached": False, "labels": list(CLASSES), "attempts": [], "against_reference": None, "against_fastest": None,
-            "against_parent": None,
+            "against_parent": None, "against_named": [],
             "measurements": {m.name: m.as_dict() for m in _measurements(quality, latency, size)}}
 
 

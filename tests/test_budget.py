@@ -23,13 +23,14 @@ def measured(value: float, unit: str, direction: str = "lower") -> dict[str, Any
 
 def against(name: str, speedup: float, size: float, spread: float = 0.02) -> dict[str, Any]:
     ratio = {"value": speedup, "low": speedup * (1 - spread), "high": speedup * (1 + spread)}
-    return {"name": name, "changes": {"size": {"difference": 0.0, "quotient": size}}, "comparisons": {"speedup": ratio}}
+    return {"name": name, "changes": {"size": {"difference": 0.0, "quotient": size}},
+            "comparisons": {"speedup": ratio, "speedup_p50": ratio}}
 
 
 def step(name: str, quality: float, latency: float, size: float, **others: Any) -> dict[str, Any]:
     return {"name": name, "role": "step", "task": "text-classification", "parent": None, "against_reference": None,
             "traits": {"format": "pytorch", "precision": "float"},
-            "against_fastest": None, "against_parent": None,
+            "against_fastest": None, "against_parent": None, "against_named": [],
             "measurements": {"quality": measured(quality, "", "higher"), "latency_p50": measured(latency, "ms"),
                              "size": measured(size, "bytes"), "memory": measured(2 * size, "bytes")}, **others}
 
@@ -77,6 +78,13 @@ def test_a_speed_limit_is_against_the_fastest_float_engine_unless_it_says_otherw
     assert of_b0["met"] and "4.00x of teacher [3.92x, 4.08x]" in of_b0["measured"]
 
 
+def test_a_limit_that_names_another_step_is_held_against_what_was_measured_in_turns(three_steps: dict[str, Any]) -> None:
+    small, limit = three_steps["steps"][3], parse_limit("latency", ">= 2x of first")
+    assert judge(small, [limit], three_steps)[0]["met"] is None
+    small["against_named"] = [against("first", 2.5, 0.5)]
+    assert judge(small, [limit], three_steps)[0]["measured"] == "2.50x of first [2.45x, 2.55x]"
+
+
 def test_the_best_is_the_fastest_that_keeps_the_quality(three_steps: dict[str, Any]) -> None:
     outcome = verdict_on_run(Budget((parse_limit("quality", ">= 99% of teacher"),)), three_steps)
     assert outcome["met"] and outcome["best"] == "student" and outcome["nearest"] is None
@@ -110,7 +118,7 @@ def with_intervals(report: dict[str, Any]) -> dict[str, Any]:
     student["measurements"]["quality"].update(low=0.88, high=0.91, worst=0.883)
     student["measurements"]["latency_p50"].update(low=2.9, high=3.2, worst=3.1)
     student["against_reference"]["comparisons"] = {
-        "speedup": {"value": 4.0, "low": 3.8, "high": 4.3, "worst": 3.85},
+        "speedup_p50": {"value": 4.0, "low": 3.8, "high": 4.3, "worst": 3.85},
         "quality_kept": {"value": 0.992, "low": 0.97, "high": 1.01, "worst": 0.975}}
     return report
 

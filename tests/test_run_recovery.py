@@ -171,7 +171,8 @@ def place_before(step: str, whole: Run, folder: Path, recipe: str) -> Path:
     """A working directory whose store has what stands before ``step`` in the whole run, and nothing of what follows."""
     place = write_place(folder, chain=recipe)
     shutil.copytree(whole.store, place / "store")
-    gone = STEPS[STEPS.index(step):] + (["teacher@onnxruntime"] if step in ("pretrain", "teacher") else [])
+    converted = ["teacher@onnxruntime", "teacher@onnxruntime-fused"] if step in ("pretrain", "teacher") else []
+    gone = STEPS[STEPS.index(step):] + converted
     for name in gone:
         product = whole.artifact(name).resolve().parent
         shutil.rmtree(place / "store" / product.relative_to(whole.store.resolve()))
@@ -251,4 +252,4 @@ def test_a_run_killed_while_it_measures_goes_on_measuring(given: Run, tmp_path: 
     ended = run(place, "given.yaml")
     assert ended.digests() == given.digests()
     measured = [e["step"] for e in ended.events if e["event"] == "measuring"]
-    assert measured == ["model", "model@onnxruntime", "distill", "distill"]
+    assert measured == ["model", "model@onnxruntime", "model@onnxruntime-fused", "distill", "distill"]

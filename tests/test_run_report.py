@@ -33,8 +33,9 @@ def test_the_given_model_is_the_reference_where_it_serves_the_task(given: Run) -
     report = given.report
     assert (report["state"], report["reference"]) == ("finished", "model")
     roles = {step["name"]: step["role"] for step in report["steps"]}
-    assert roles == {"model": "reference", "model@onnxruntime": "reference-engine", "distill": "step"}
-    assert report["fastest_float_engine"] in ("model", "model@onnxruntime")
+    engines = {f"model@onnxruntime{suffix}": "reference-engine" for suffix in ("", "-fused")}
+    assert roles == {"model": "reference", **engines, "distill": "step"}
+    assert report["fastest_float_engine"] in ("model", "model@onnxruntime", "model@onnxruntime-fused")
 
 
 def test_every_artifact_is_measured_in_every_way(given: Run) -> None:
@@ -106,7 +107,8 @@ def test_events_come_in_the_order_of_the_work(given: Run) -> None:
     events = given.events[:[e["event"] for e in given.events].index("run_finished") + 1]
     said = [(e["event"], e.get("step", "")) for e in events]
     assert said == [
-        ("run_started", ""), ("measuring", "model"), ("measuring", "model@onnxruntime"), ("step_started", "distill"),
+        ("run_started", ""), ("measuring", "model"), ("measuring", "model@onnxruntime"),
+        ("measuring", "model@onnxruntime-fused"), ("step_started", "distill"),
         ("measuring", "distill"), ("step_finished", "distill"), ("run_finished", "")]
     times = [e["time"] for e in events]
     assert times == sorted(times)
@@ -141,11 +143,12 @@ def test_each_answer_stands_under_the_id_of_its_example(given: Run) -> None:
         assert measurements(given.step(name))["quality"]["value"] == pytest.approx(sum(right) / 16)
 
 
-def test_the_answers_of_both_engines_agree(given: Run) -> None:
-    one, other = (answers_of(given, name) for name in ("model", "model@onnxruntime"))
-    assert [p["id"] for p in one] == [p["id"] for p in other]
-    for mine, theirs in zip(one, other, strict=True):
-        assert theirs["score"] == pytest.approx(mine["score"], abs=1e-4)
+def test_the_answers_of_all_engines_agree(given: Run) -> None:
+    one, *others = (answers_of(given, name) for name in ("model", "model@onnxruntime", "model@onnxruntime-fused"))
+    for other in others:
+        assert [p["id"] for p in one] == [p["id"] for p in other]
+        for mine, theirs in zip(one, other, strict=True):
+            assert theirs["score"] == pytest.approx(mine["score"], abs=1e-4)
 
 
 def test_the_same_command_again_measures_nothing_anew(given: Run) -> None:

@@ -15,7 +15,7 @@ from compress.channel import WorkerLine
 from compress.engine import Engine, Placement, Session
 from compress.errors import EnvironmentFailure
 from compress.jobs.common import data_of, task_of
-from compress.machine import forget_peak_memory, stay_on_cores, threads
+from compress.machine import forget_peak_memory, peak_memory, stay_on_cores, threads
 from compress.meter import Probe
 from compress.plugins import Registry
 from compress.task import Task
@@ -121,9 +121,9 @@ def open_probe(job: dict[str, Any], registry: Registry) -> Probe:
     engine.start()
     stay_on_cores(placement.threads)  # the engine's threads, which opening a model starts, inherit it
     forget_peak_memory()
-    before, start = psutil.Process().memory_info().rss, time.perf_counter()
+    memory = {"before_load": psutil.Process().memory_info().rss, "peak_before_load": peak_memory()}
+    start = time.perf_counter()
     session = _opened(engine, artifact, placement, task, job["slowdown"])
     seconds = time.perf_counter() - start
-    memory = {"before_load": before, "after_load": psutil.Process().memory_info().rss}
     return Probe(artifact, engine.name, session, placement, task, processor, rows, artifact.manifest.labels, features,
                  memory, seconds, job["effort"], runtime=engine)

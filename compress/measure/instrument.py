@@ -100,22 +100,24 @@ def _job(subject: Subject, effort: Effort) -> dict[str, Any]:
 def _sampled(meter: Meter, rounds: Rounds, workers: Mapping[str, Worker]) -> dict[str, list[Sample]]:
     """The samples of every side, taken in turns: A B A B ..., and the other way round in every second block.
 
-    No side follows itself, which would find its caches warm, and none is always second."""
+    No side follows itself, which would find its caches warm, and none is always second: a block's sides are made ready in
+    the order of their turns."""
     taken: dict[str, list[Sample]] = {name: [] for name in workers}
     start, size = time.monotonic(), rounds.block or rounds.most
     for turn in range(rounds.most):
+        order = list(workers.items())[::1 if turn // size % 2 == 0 else -1]
         if turn % size == 0:
-            _prepare(meter, workers, anew=turn > 0)
-        for name in workers if turn // size % 2 == 0 else reversed(list(workers)):
-            sample = workers[name].ask({"meter": meter.name, "do": "sample"})["sample"]
+            _prepare(meter, [worker for _, worker in order], anew=turn > 0)
+        for name, worker in order:
+            sample = worker.ask({"meter": meter.name, "do": "sample"})["sample"]
             taken[name].append({**sample, "block": turn // size})
         if turn + 1 >= rounds.least and (time.monotonic() - start > rounds.seconds or _narrow(meter, taken, rounds.width)):
             break
     return taken
 
 
-def _prepare(meter: Meter, workers: Mapping[str, Worker], *, anew: bool) -> None:
-    for worker in workers.values():
+def _prepare(meter: Meter, workers: Sequence[Worker], *, anew: bool) -> None:
+    for worker in workers:
         if anew:
             worker.ask({"do": "reopen"})
         worker.ask({"meter": meter.name, "do": "prepare"})

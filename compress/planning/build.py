@@ -261,22 +261,22 @@ def with_model_traits(plan: Plan, traits: Mapping[str, Traits]) -> Plan:
 
 
 def conversion_steps(plan: Plan, registry: Registry) -> list[Step]:
-    """Steps that turn the reference into each engine's float format, named ``reference@engine``; none while the reference
-    is not known."""
+    """Steps that turn the reference into each engine's float format, named ``reference@engine``, in every way that the
+    engine knows; none while the reference is not known."""
     owner, model = plan.step(plan.reference or ""), plan.input(plan.reference or "")
     traits = owner.traits if owner else model.traits if model else None
     if plan.reference is None or traits is None:
         return []
     found = []
-    for entry in registry.engines.values():
-        stage = registry.stages.get(entry.cls.conversion or "")
+    task, data = (owner.task, owner.data) if owner else (plan.task, plan.data)
+    for entry, conversion in ((e, c) for e in registry.engines.values() for c in e.cls.conversions):
+        stage = registry.stages.get(conversion.stage)
         if stage is None or edge_mistake(stage.cls, traits, plan.reference, plan.task.name, []):
             continue
-        options = stage.cls.Options()
+        options = stage.cls.Options.model_validate(conversion.options)
         made = stage.cls.produces(traits, options, plan.task.name)
-        task, data = (owner.task, owner.data) if owner else (plan.task, plan.data)
-        found.append(Step(f"{plan.reference}@{entry.name}", stage, options, task, data, plan.seed, plan.reference, {}, made,
-                          ""))
+        name = f"{plan.reference}@{entry.name}{conversion.suffix}"
+        found.append(Step(name, stage, options, task, data, plan.seed, plan.reference, {}, made, ""))
     return found
 
 

@@ -47,14 +47,17 @@ class Record:
                                  for n, m in values.items() if m.title}}
 
 
-def build_report(plan: Plan, records: Mapping[str, Record], state: str) -> dict[str, Any]:
-    """The report as JSON-ready values; ``state`` is ``running``, ``finished``, ``failed`` or ``interrupted``."""
+def build_report(plan: Plan, records: Mapping[str, Record], state: str,
+                 unconverted: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The report as JSON-ready values; ``state`` is ``running``, ``finished``, ``failed`` or ``interrupted``;
+    ``unconverted`` says why the reference is not measured in an engine, by the name that it would have there."""
     fastest = fastest_float_engine(plan.reference, records)
     report: dict[str, Any] = {
         "report_version": REPORT_VERSION, "compress_version": __version__, "state": state, "name": plan.name,
         "recipe": plan.recipe_text, "overrides": list(plan.overrides), "seed": plan.seed, "task": plan.task.as_dict(),
         "data": _data(plan.data), "hub_models": [i.source for i in plan.inputs if i.from_hub],
-        "reference": plan.reference, "fastest_float_engine": fastest, "environment": environment(),
+        "reference": plan.reference, "fastest_float_engine": fastest, "unmeasured_engines": dict(unconverted or {}),
+        "environment": environment(),
         "effort": plan.effort, "seconds": _seconds(records),
         "steps": [_step(record, plan, records, fastest) for record in records.values()],
     }
@@ -104,6 +107,7 @@ def _step(record: Record, plan: Plan, records: Mapping[str, Record], fastest: st
         "against_reference": _against(record, plan.reference, records),
         "against_fastest": _against(record, fastest, records),
         "against_parent": _against(record, record.parent, records),
+        "against_named": _against_named(record, {plan.reference, fastest, record.parent}, records),
     }
 
 
@@ -152,6 +156,13 @@ def _against(record: Record, name: str | None, records: Mapping[str, Record]) ->
         changes[key] = {"difference": mine.value - theirs.value, "quotient": quotient}
     comparisons = record.measured.comparisons.get(other.name, {})
     return {"name": other.name, "changes": changes, "comparisons": {n: m.as_dict() for n, m in comparisons.items()}}
+
+
+def _against_named(record: Record, known: set[str | None], records: Mapping[str, Record]) -> list[dict[str, Any]]:
+    """Changes against what else it took turns with: the steps that limits name."""
+    others = record.measured.comparisons if record.measured else {}
+    found = (_against(record, name, records) for name in others if name not in known)
+    return [against for against in found if against]
 
 
 def _speedup(record: Record, reference: str) -> float | None:

@@ -198,8 +198,9 @@ def said(verdicts: Sequence[Mapping[str, Any]]) -> str:
 
 
 def absences(report: Mapping[str, Any]) -> list[str]:
-    """One line for each kind of measurement that could not be taken, with the reason."""
-    found: dict[str, str] = {}
+    """One line for each kind of measurement that could not be taken, and for each engine that cannot take the reference,
+    with the reason."""
+    found = {name: f"{name}: {why}" for name, why in report["unmeasured_engines"].items()}
     for step in report["steps"]:
         for name, m in step["measurements"].items():
             if m["absent"]:

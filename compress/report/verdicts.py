@@ -10,7 +10,7 @@ from compress.budget import QUANTITIES, Budget, Limit
 from compress.report.table import quantity as shown
 
 _AGAINST = ("against_reference", "against_fastest", "against_parent")
-_COMPARED = {"latency": "speedup", "quality": "quality_kept"}
+_COMPARED = {"latency": "speedup_p50", "quality": "quality_kept"}
 """Comparisons of two artifacts on the same rounds or the same examples: narrower than a quotient of two values."""
 _EXACT = ("size", "memory")
 """Quantities whose worst case, where no meter states one, is the value itself."""
@@ -104,11 +104,10 @@ def _compared(step: Mapping[str, Any], quantity: str, name: str | None, report: 
     nobody knows."""
     if name == step["name"]:
         return {"value": 1.0, "worst": 1.0}
-    for side in _AGAINST:
-        against = step[side] if step[side] and step[side]["name"] == name else {"comparisons": {}}
-        found: Mapping[str, Any] | None = against["comparisons"].get(_COMPARED.get(quantity))
+    for against in (*(step[side] for side in _AGAINST), *step["against_named"]):
+        found = against["comparisons"].get(_COMPARED.get(quantity)) if against and against["name"] == name else None
         if found:
-            return found
+            return dict(found)
     other = next((s for s in report["steps"] if s["name"] == name), None)
     mine, theirs = (s["measurements"].get(QUANTITIES[quantity]) if s else None for s in (step, other))
     if not other or not mine or not theirs or mine["value"] is None or theirs["value"] is None:

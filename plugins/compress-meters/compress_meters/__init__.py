@@ -12,10 +12,11 @@ from compress_meters.loading import Loading
 from compress_meters.memory import Memory
 from compress_meters.quality import Quality
 from compress_meters.size import Size
-from compress_meters.speed import FromText, Latency, Throughput
+from compress_meters.speed import FromText, Latency, Throughput, ThroughputFromText
 
 
 @hookimpl
 def compress_meters() -> list[type[Meter]]:
     """The meters of this plugin."""
-    return [Loading, Size, Memory, Latency, FromText, LatencyByLength, Throughput, ThroughputByBatch, Quality, Anatomy]
+    return [Loading, Size, Memory, Latency, FromText, LatencyByLength, Throughput, ThroughputFromText, ThroughputByBatch,
+            Quality, Anatomy]

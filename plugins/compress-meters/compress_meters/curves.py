@@ -16,7 +16,7 @@ from compress.task import Features
 from compress_meters import rounds
 from compress_meters.conditions import chosen, timed_conditions
 from compress_meters.rounds import Spread, Timings
-from compress_meters.timing import Call, Timing, measurement, of_model
+from compress_meters.timing import Call, Timing, measurement, of_model, timings_of
 
 LENGTHS = (16, 32, 64, 128, 512)
 BATCHES = (1, 8, 32, 128)
@@ -29,17 +29,25 @@ class _Curve(Timing):
     axis: ClassVar[str]
 
     def rounds(self, effort: Effort) -> Rounds:
-        """Six rounds, then on until the ratio over the whole curve is known to 1 %."""
-        return Rounds(6, 20, 0.01, 15.0, 2)
+        """Eight rounds, each of another load, for an interval is as good as the loads are many; then on until the ratio at
+        every point is known to 2 %."""
+        return Rounds(8, 24, 0.02, 25.0, 1)
 
-    def compared(self, own: Timings, other: Timings, stated: Mapping[str, Any]) -> Measurement:
+    def half_width(self, samples: Sequence[Sample], others: Sequence[Sample]) -> float:
+        """Of the ratio's interval where it is widest."""
+        if "absent" in samples[0] or "absent" in others[0]:
+            return 0.0
+        ats = (samples[0]["conditions"]["at"], others[0]["conditions"]["at"])
+        return max(s.half_width for s in _ratios(timings_of(samples), timings_of(others), ats).values())
+
+    def compared(self, own: Timings, other: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
         """The ratio at each point as a curve; the value is that over all of them."""
-        shared = [x for x in dict.fromkeys(stated["at"]) if x in stated["other"]["at"]]
-        mine, theirs = _by_point(own, stated["at"]), _by_point(other, stated["other"]["at"])
-        points = [_point(x, rounds.ratio(theirs[x], mine[x])) for x in shared]
-        whole = rounds.ratio(_at(other, stated["other"]["at"], shared), _at(own, stated["at"], shared))
+        ats = (stated["at"], stated["other"]["at"])
+        by_point = _ratios(own, other, ats)
+        whole = rounds.ratio(_at(other, ats[1], list(by_point)), _at(own, ats[0], list(by_point)))
         said = {**_told(stated), "other": _told(stated["other"])}
-        return measurement(self.ratio, whole, "x", "higher", len(own.times), said, detail=self._curve(points))
+        curve = self._curve([_point(x, spread) for x, spread in by_point.items()])
+        return [measurement(self.ratio, whole, "x", "higher", len(own.times), said, detail=curve)]
 
     def _curve(self, points: Sequence[Sequence[float]]) -> dict[str, Any]:
         return {"curve": {"axis": self.axis, "points": [list(p) for p in points]}}
@@ -71,7 +79,7 @@ class LatencyByLength(_Curve):
         """The model alone, on a test example that is repeated to each length that the model has positions for."""
         lengths = [n for n in LENGTHS if n <= _positions(probe)]
         batches = [probe.task.collate([_stretched(probe, n)], probe.processor) for n in lengths]
-        stated = timed_conditions(probe, [_stretched(probe, n) for n in lengths], 1)
+        stated = timed_conditions(probe, [_stretched(probe, lengths[-1])], 1)
         at = [n for n in lengths for _ in range(self.repeats)]
         return [of_model(probe, b) for b in batches for _ in range(self.repeats)], {**stated, "at": at}
 
@@ -81,7 +89,7 @@ class LatencyByLength(_Curve):
                    for x, t in _by_point(timings, stated["at"]).items()}
         longest = max(spreads)
         return [measurement(self.name, spreads[longest], "ms", "lower", len(timings.times),
-                            {**_told(stated), "length": longest},
+                            {**_told(stated), "length": longest, "lengths": sorted(spreads)},
                             detail=self._curve([_point(x, s) for x, s in spreads.items()]))]
 
 
@@ -110,6 +118,12 @@ class ThroughputByBatch(_Curve):
                    for x, t in _by_point(timings, stated["at"]).items()}
         return [measurement(self.name, spreads[max(spreads)], "examples/s", "higher", len(timings.times), _told(stated),
                             detail=self._curve([_point(x, s) for x, s in spreads.items()]))]
+
+
+def _ratios(own: Timings, other: Timings, ats: tuple[Sequence[int], Sequence[int]]) -> dict[int, Spread]:
+    """How many times faster than the other at each point that both have; ``ats`` hold the point of each call."""
+    mine, theirs = _by_point(own, ats[0]), _by_point(other, ats[1])
+    return {x: rounds.ratio(theirs[x], mine[x]) for x in mine if x in theirs}
 
 
 def _by_point(timings: Timings, at: Sequence[int]) -> dict[int, Timings]:

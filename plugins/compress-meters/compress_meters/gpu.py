@@ -41,7 +41,7 @@ def why_not(probe: Probe) -> str | None:
     """Why torch has no peaks to tell of this probe; None where it has."""
     if probe.placement.device != "cuda":
         return f"the model ran on the {probe.placement.device}"
-    if "torch" not in sys.modules:
+    if "torch" not in sys.modules or not peaks()["allocated"]:
         return f"the {probe.engine} engine does not say what it allocated"
     return None
 

@@ -23,7 +23,8 @@ class Loading(Meter):
     def sample(self, probe: Probe) -> Sample:
         """``load_seconds``, and ``first_call`` in ms, or ``absent`` where there is no example."""
         loaded = {"load_seconds": probe.load_seconds, "engine": {
-            "engine": probe.engine, "device": probe.placement.device, "threads": probe.placement.threads}}
+            "engine": probe.engine, "device": probe.placement.device, "threads": probe.placement.threads,
+            "files": "read just before, to be verified"}}
         gpu.note_load(probe)
         if not probe.features:
             return {**loaded, "absent": NO_TEST_ROWS}

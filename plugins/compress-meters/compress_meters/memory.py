@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
+from compress.machine import peak_memory
 from compress.measurement import Measurement, absent
 from compress.meter import Meter, Probe, Sample
 from compress.predict import length_batches
@@ -13,7 +13,8 @@ from compress_meters import gpu
 from compress_meters.conditions import NO_TEST_ROWS, conditions
 
 BATCH = 32
-STATUS = Path("/proc/self/status")
+_FREED = 1 << 20
+"""Bytes by which a peak that was started anew may lie above what is resident then."""
 BY_PHASE = "GPU bytes by phase"
 
 
@@ -44,10 +45,13 @@ class Memory(Meter):
 
 
 def _host(probe: Probe) -> dict[str, Any]:
-    if not STATUS.is_file():
-        return {"host_absent": f"the peak of resident memory is read from {STATUS}, which this system does not have"}
-    line = next(s for s in STATUS.read_text(encoding="ascii").splitlines() if s.startswith("VmHWM:"))
-    return {"host": int(line.split()[1]) * 1024 - probe.host_memory["before_load"]}
+    """``host``, or ``host_absent`` where the system does not say, or has only an earlier peak that is higher."""
+    peak, earlier, held = peak_memory(), probe.host_memory["peak_before_load"], probe.host_memory["before_load"]
+    if peak is None or earlier is None or held is None:
+        return {"host_absent": "this system does not say what a process held at its peak"}
+    if peak <= earlier and earlier > held + _FREED:
+        return {"host_absent": "the peak of resident memory cannot be started anew here, and that of the start is higher"}
+    return {"host": peak - held}
 
 
 def _gpu(probe: Probe) -> dict[str, Any]:

@@ -71,6 +71,15 @@ def quantile(timings: Timings, level: float, seed: int = 0) -> Spread:
     return Spread(spread.value, *ends.tolist())
 
 
+def quantile_ratio(numerator: Timings, denominator: Timings, level: float, seed: int = 0) -> Spread:
+    """The quantile at ``level`` of all timings over that of another artifact, round i beside round i. The calls of both are
+    the same ones and are not drawn: what a call's length does to the one it does to the other."""
+    one, other = numerator.times, denominator.times
+    value = np.quantile(one, level) / np.quantile(other, level)
+    drawn = [np.quantile(one[p], level) / np.quantile(other[p], level) for p in _picks(numerator.blocks, seed)]
+    return _spread(float(value), np.array(drawn), numerator.blocks)
+
+
 def total(timings: Timings, seed: int = 0) -> Spread:
     """The sum of the calls' medians."""
     resampled = _resampled(lambda picks: _sums(timings.times, picks), timings.blocks, seed)

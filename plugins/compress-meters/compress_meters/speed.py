@@ -1,14 +1,15 @@
-"""``latency``, ``throughput`` and ``latency_from_text``: how fast an artifact answers real examples."""
+"""How fast an artifact answers real examples: ``latency`` and ``throughput``, of the model alone and from text to answer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 from compress.measurement import Measurement
 from compress.meter import Effort, Probe, Rounds
 from compress.predict import length_batches
+from compress.task import Row
 from compress_meters import rounds
 from compress_meters.conditions import chosen, conditions, places, timed_conditions
 from compress_meters.rounds import Timings
@@ -24,6 +25,7 @@ class Latency(Timing):
     summary: ClassVar[str] = "Milliseconds for one example at batch 1, tokenization excluded"
     order: ClassVar[int] = 30
     ratio: ClassVar[str] = "speedup"
+    ratio_p50: ClassVar[str] = "speedup_p50"
     absences: ClassVar[Any] = [(f"latency_p{p}", "ms", "lower", "latency" if p == 50 else "") for p in _PERCENTILES]
     examples: ClassVar[int] = 64
 
@@ -46,6 +48,13 @@ class Latency(Timing):
                 for level, (name, unit, direction, title) in zip(_PERCENTILES, self.absences, strict=True)]
 
 
+    def compared(self, own: Timings, other: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
+        """The ratio of the time of all examples, and that of the medians (``..._p50``), by which budgets limit latency."""
+        medians = measurement(self.ratio_p50, rounds.quantile_ratio(other, own, 0.5), "x", "higher", len(own.times),
+                              {**stated, "ratio_of": "the medians (p50) of all timings"})
+        return [*super().compared(own, other, stated), medians]
+
+
 class FromText(Latency):
     """The same from text to answer: tokenization, batching, the model and reading its outputs."""
 
@@ -54,6 +63,7 @@ class FromText(Latency):
     efforts: ClassVar[tuple[Effort, ...]] = ("thorough",)
     order: ClassVar[int] = 32
     ratio: ClassVar[str] = "speedup_from_text"
+    ratio_p50: ClassVar[str] = "speedup_from_text_p50"
     absences: ClassVar[Any] = [(f"latency_from_text_p{p}", "ms", "lower", "") for p in _PERCENTILES]
 
     def rounds(self, effort: Effort) -> Rounds:
@@ -63,8 +73,7 @@ class FromText(Latency):
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
         """A row at a time, through the task."""
         some = places(probe, self.examples)
-        stated = conditions(probe, [probe.features[i] for i in some], 1)
-        return [on_the_clock(partial(_answer, probe, probe.rows[i])) for i in some], {**stated, "tokenization": "included"}
+        return [on_the_clock(partial(_answer, probe, [probe.rows[i]])) for i in some], _from_text(probe, some, 1)
 
 
 class Throughput(Timing):
@@ -92,12 +101,40 @@ class Throughput(Timing):
         return [of_model(probe, b) for b in batches], timed_conditions(probe, features, self.batch)
 
     def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
-        """``throughput`` in examples/s."""
+        """Examples in a second."""
         spread = rounds.per_second(rounds.total(timings), stated["examples"] * 1e9)
-        return [measurement("throughput", spread, "examples/s", "higher", len(timings.times), stated, "throughput")]
+        ((name, unit, direction, title),) = self.absences
+        return [measurement(name, spread, unit, direction, len(timings.times), stated, title)]
 
 
-def _answer(probe: Probe, row: Mapping[str, Any]) -> object:
-    features = probe.task.features([row], probe.processor)
+class ThroughputFromText(Throughput):
+    """The same from texts to answers: tokenization, batching, the model and reading its outputs."""
+
+    name: ClassVar[str] = "throughput_from_text"
+    summary: ClassVar[str] = "Examples in a second from texts to answers at batch 32, tokenization included"
+    efforts: ClassVar[tuple[Effort, ...]] = ("thorough",)
+    order: ClassVar[int] = 41
+    ratio: ClassVar[str] = "throughput_speedup_from_text"
+    absences: ClassVar[Any] = [("throughput_from_text", "examples/s", "higher", "")]
+
+    def rounds(self, effort: Effort) -> Rounds:
+        """Until the ratios are known to 2 %."""
+        return Rounds(6, 20, 0.02, 10.0, 2)
+
+    def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
+        """The rows of a batch at a time, through the task; batches are made by length, as without tokenization."""
+        some = places(probe, self.examples)
+        batches = length_batches(probe.task, [probe.features[i] for i in some], self.batch)
+        rows = [[probe.rows[some[i]] for i in batch] for batch in batches]
+        return [on_the_clock(partial(_answer, probe, batch)) for batch in rows], _from_text(probe, some, self.batch)
+
+
+def _answer(probe: Probe, rows: Sequence[Row]) -> object:
+    features = probe.task.features(rows, probe.processor)
     outputs = probe.session.run(probe.task.collate(features, probe.processor))
     return probe.task.predictions(outputs, features)
+
+
+def _from_text(probe: Probe, some: Sequence[int], batch: int) -> Mapping[str, Any]:
+    """What is stated of timings of these examples with tokenization."""
+    return {**conditions(probe, [probe.features[i] for i in some], batch), "tokenization": "included"}

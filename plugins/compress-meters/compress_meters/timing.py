@@ -78,11 +78,11 @@ class Timing(Meter):
         if reason:
             return [absent(self.ratio, "x", "higher", reason)]
         stated = {**samples[0]["conditions"], "ratio_of": RATIO_OF, "other": others[0]["conditions"], **_extent(samples)}
-        return [self.compared(timings_of(samples), timings_of(others), stated)]
+        return self.compared(timings_of(samples), timings_of(others), stated)
 
-    def compared(self, own: Timings, other: Timings, stated: Mapping[str, Any]) -> Measurement:
-        """The ratio of two sides' times."""
-        return measurement(self.ratio, rounds.ratio(other, own), "x", "higher", len(own.times), stated)
+    def compared(self, own: Timings, other: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
+        """The ratio of two sides' times, first of all ratios."""
+        return [measurement(self.ratio, rounds.ratio(other, own), "x", "higher", len(own.times), stated)]
 
     def half_width(self, samples: Sequence[Sample], others: Sequence[Sample]) -> float:
         """Of the ratio's interval."""

@@ -83,7 +83,7 @@ def probe(tmp_path: Path, *, session: Session | None = None, rows: Sequence[Any]
     answers = [row["label"] if i % 3 else (row["label"] + 1) % 3 for i, row in enumerate(rows)]
     features = [{"input_ids": [answer] * int(n)} for answer, n in zip(answers, LENGTHS, strict=False)]
     return Probe(Artifact(tmp_path, manifest), "torch", session or Session(), Placement("cpu", 2), task or Task(), None,
-                 rows, ["zero", "one", "two"], features, {"before_load": 1000, "after_load": 2000}, 0.25)
+                 rows, ["zero", "one", "two"], features, {"before_load": 1000, "peak_before_load": 2000}, 0.25)
 
 
 def taken(meter: Any, on: Probe) -> list[dict[str, Any]]:
@@ -150,7 +150,7 @@ def test_names_are_unique_and_the_meters_that_time_say_so(tmp_path: Path) -> Non
     measured = [m.name for meter in meters for m in meter.summarise(taken(meter, probe(tmp_path)))]
     assert len(measured) == len(set(measured))
     assert {m.name for m in meters if m.takes_turns} == {"latency", "latency_from_text", "latency_by_length", "throughput",
-                                                          "throughput_by_batch"}
+                                                          "throughput_from_text", "throughput_by_batch"}
     assert [m.name for m in sorted(meters, key=lambda m: m.order)][:3] == ["loading", "size", "memory"]
 
 

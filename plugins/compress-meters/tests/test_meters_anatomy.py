@@ -68,7 +68,7 @@ def probe(folder: Path, engine: Engine | None = None, *, features: bool = True) 
     manifest.write(folder)
     examples = [{"input_ids": [1] * n} for n in (3, 5, 8)] if features else []
     return Probe(Artifact(folder, manifest), "opener", Session(), Placement("cpu", 2), TASK, None, [], [], examples,
-                 {"before_load": 0}, 0.25, runtime=engine or Opener(weights={}))
+                 {"before_load": 0, "peak_before_load": 0}, 0.25, runtime=engine or Opener(weights={}))
 
 
 def measured(meter: Any, on: Probe) -> dict[str, Measurement]:

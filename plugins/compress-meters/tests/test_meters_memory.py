@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compress_meters import memory
 from compress_meters.loading import Loading
 from compress_meters.memory import Memory
 
+from compress import machine
 from compress.artifact import Artifact, Manifest, Traits
 from compress.engine import Placement
 from compress.measurement import Measurement
@@ -75,7 +75,8 @@ class Nvml:
 def probe(folder: Path, device: str = "cpu", cuda: Cuda | None = None) -> Probe:
     session = cuda or SimpleNamespace(run=lambda batch: {})
     return Probe(Artifact(folder, Manifest(Traits(), {}, "step", "stage")), "torch", session, Placement(device, 2), TASK,
-                 None, [], [], [{"input_ids": [1] * n} for n in range(1, 41)], {"before_load": 1000}, 0.25)
+                 None, [], [], [{"input_ids": [1] * n} for n in range(1, 41)],
+                 {"before_load": 1000, "peak_before_load": 2000}, 0.25)
 
 
 def measured(on: Probe) -> dict[str, Measurement]:
@@ -94,14 +95,40 @@ def on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Probe:
 def test_memory_is_the_peak_above_what_was_there_before_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     status = tmp_path / "status"
     status.write_text("VmPeak:\t99 kB\nVmHWM:\t     50 kB\n")
-    monkeypatch.setattr(memory, "STATUS", status)
+    monkeypatch.setattr(machine, "_STATUS", status)
     host = measured(probe(tmp_path))["memory"]
     assert (host.value, host.unit, host.conditions["batch"]) == (50 * 1024 - 1000, "bytes", 32)
 
 
 def test_memory_on_this_system_is_a_number_or_says_why_not(tmp_path: Path) -> None:
     host = measured(probe(tmp_path))["memory"]
-    assert host.value > 1_000_000 if memory.STATUS.is_file() else "does not have" in host.absent
+    assert host.value > 1_000_000 if machine.peak_memory() else "does not say" in host.absent
+
+
+@pytest.mark.parametrize("content", [None, "VmPeak:\t99 kB\n"])
+def test_a_system_that_does_not_say_the_peak_has_no_memory(content: str | None, tmp_path: Path,
+                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    status = tmp_path / "status"
+    if content is not None:
+        status.write_text(content)
+    monkeypatch.setattr(machine, "_STATUS", status)
+    assert measured(probe(tmp_path))["memory"].absent == "this system does not say what a process held at its peak"
+
+
+def test_a_peak_from_before_the_model_is_not_taken_for_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    status = tmp_path / "status"
+    status.write_text("VmHWM:\t  5000 kB\n")
+    monkeypatch.setattr(machine, "_STATUS", status)
+    kept = probe(tmp_path)
+    kept.host_memory = {"before_load": 1000, "peak_before_load": 5000 * 1024}
+    assert "cannot be started anew" in measured(kept)["memory"].absent
+    status.write_text("VmHWM:\t  6000 kB\n")  # the model went above it
+    assert measured(kept)["memory"].value == 6000 * 1024 - 1000
+
+
+def test_a_peak_that_cannot_be_started_anew_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_PEAK_SWITCH", tmp_path / "no" / "such")
+    machine.forget_peak_memory()
 
 
 def test_peaks_of_loading_and_of_inference_are_kept_apart(on: Probe) -> None:
@@ -122,6 +149,12 @@ def test_an_engine_without_torch_does_not_say_what_it_allocated(on: Probe, monke
     monkeypatch.delitem(sys.modules, "torch")
     assert measured(replace(on, engine="onnxruntime"))["memory_gpu"].absent == \
         "the onnxruntime engine does not say what it allocated"
+
+
+def test_an_engine_beside_torch_has_no_peaks_in_torch_s_allocator(on: Probe) -> None:
+    on.session.peak = 0  # type: ignore[attr-defined]
+    other = replace(on, engine="onnxruntime", session=SimpleNamespace(inputs=(), run=lambda batch: {}))
+    assert "does not say what it allocated" in measured(other)["memory_gpu"].absent
 
 
 def test_off_a_gpu_its_memory_is_absent_with_the_reason(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from compress_meters import rounds, timing
 from compress_meters.curves import BATCHES, LatencyByLength, ThroughputByBatch
 from compress_meters.rounds import Timings
-from compress_meters.speed import FromText, Latency, Throughput
+from compress_meters.speed import FromText, Latency, Throughput, ThroughputFromText
 from scipy.stats import t as student
 
 from compress.artifact import Artifact, Manifest, Traits
@@ -142,8 +142,10 @@ def test_percentiles_are_those_of_all_timings() -> None:
 def test_a_speedup_compares_round_with_round_so_that_a_slow_machine_cancels_out() -> None:
     slow = [1.0, 1.0, 5.0, 1.0, 3.0, 1.0]
     fast, other = timed(*([s, s] for s in slow)), timed(*([2.5 * s, 3.5 * s] for s in slow))
-    (speedup,) = Latency().compare(fast, other)
+    speedup, medians = Latency().compare(fast, other)
     assert (speedup.name, speedup.unit, speedup.n) == ("speedup", "x", 6)
+    assert (medians.name, medians.unit, medians.n) == ("speedup_p50", "x", 6)
+    assert medians.value == pytest.approx(3.5) and medians.low <= medians.value <= medians.high  # type: ignore[operator]
     assert (speedup.value, speedup.low, speedup.high, speedup.worst) == pytest.approx((3.0, 3.0, 3.0, 3.0))
     assert Latency().compare(other, fast)[0].value == pytest.approx(1 / 3)
     assert Latency().half_width(fast, other) == pytest.approx(0.0)
@@ -240,6 +242,46 @@ def test_from_text_to_answer_takes_longer_by_the_task_s_own_work(tmp_path: Path)
     assert whole.name == "latency_from_text_p50" and whole.conditions["tokenization"] == "included"
 
 
+def test_the_ratio_of_medians_is_that_of_middling_calls_and_cancels_what_met_both() -> None:
+    generator = np.random.default_rng(5)
+    slow = generator.lognormal(0, 0.5, size=(12, 1))
+    one = Timings(slow * [1.0, 1.0, 10.0], np.repeat(np.arange(6), 2))
+    other = Timings(slow * [3.0, 3.0, 10.0], one.blocks)
+    found = rounds.quantile_ratio(other, one, 0.5)
+    assert found.value > rounds.ratio(other, one).value == pytest.approx(16 / 12)
+    level = rounds.quantile_ratio(Timings(3 * one.times, one.blocks), one, 0.5)
+    assert (level.low, level.value, level.high) == pytest.approx((3, 3, 3))
+
+
+def test_texts_in_batches_take_longer_by_the_task_s_own_work(tmp_path: Path) -> None:
+    class Slow(Task):
+        def features(self, rows: Sequence[Mapping[str, Any]], processor: Any) -> list[dict[str, Any]]:
+            CLOCK.now += 0.001 * len(rows)
+            return super().features(rows, processor)
+
+    session = Session(seconds=0.001)
+    on = probe(tmp_path, session)
+    on.task = Slow()  # type: ignore[assignment]
+    (rate,) = ThroughputFromText().summarise(taken(ThroughputFromText(), on, 3))
+    assert [shape[0] for shape in session.shapes] == [32, 28] and session.shapes[0][1] == COUNTS.max()
+    assert rate.name == "throughput_from_text" and rate.conditions["tokenization"] == "included"
+    assert rate.value == pytest.approx(60 / 0.062, rel=0.01)
+
+
+def test_a_curve_is_as_wide_as_its_widest_point() -> None:
+    generator = np.random.default_rng(6)
+
+    def side() -> list[dict[str, Any]]:
+        return [{"nanoseconds": [1e6, 2e6 * float(generator.lognormal(0, 0.3))], "conditions": {"at": [16, 32]}, "block": i}
+                for i in range(8)]
+
+    own, other = side(), side()
+    widest = LatencyByLength().half_width(own, other)
+    (found,) = LatencyByLength().compare(own, other)
+    points = {x: (high - low) / 2 / value for x, value, low, high in found.detail["curve"]["points"]}
+    assert points[16] == pytest.approx(0) and widest == pytest.approx(points[32]) and widest > 0.02
+
+
 def test_the_curve_over_lengths_stops_where_the_model_has_no_positions(tmp_path: Path) -> None:
     session = Session(each=2e-5)
     samples = taken(LatencyByLength(), probe(tmp_path, session, positions=130), 3)
@@ -260,6 +302,7 @@ def test_the_ratio_of_two_curves_is_taken_at_the_lengths_that_both_have(tmp_path
     (found,) = LatencyByLength().compare(fast, slow)
     assert found.name == "speedup_by_length" and found.value == pytest.approx(3, rel=0.01)
     assert [p[0] for p in found.detail["curve"]["points"]] == [16, 32, 64]
+    assert LatencyByLength().half_width(fast, slow) < 0.02
     assert all(p[1] == pytest.approx(3, rel=0.01) for p in found.detail["curve"]["points"])
 
 
@@ -272,22 +315,22 @@ def test_the_curve_over_batches_gains_what_a_call_costs(tmp_path: Path) -> None:
 
 
 def test_more_effort_is_not_fewer_rounds_and_curves_are_for_thorough_runs() -> None:
-    for meter in (Latency(), Throughput(), FromText(), LatencyByLength(), ThroughputByBatch()):
+    for meter in (Latency(), Throughput(), FromText(), ThroughputFromText(), LatencyByLength(), ThroughputByBatch()):
         least = [meter.rounds(effort).least for effort in EFFORTS]
         assert least == sorted(least) and all(meter.rounds(e).most >= meter.rounds(e).least for e in EFFORTS)
         assert meter.takes_turns
-    assert {m.efforts for m in (FromText, LatencyByLength, ThroughputByBatch)} == {("thorough",)}
+    assert {m.efforts for m in (FromText, ThroughputFromText, LatencyByLength, ThroughputByBatch)} == {("thorough",)}
 
 
 def test_without_a_test_split_every_timing_is_absent_with_the_reason(tmp_path: Path) -> None:
     names = set()
-    for meter in (Latency(), Throughput(), FromText(), LatencyByLength(), ThroughputByBatch()):
+    for meter in (Latency(), Throughput(), FromText(), ThroughputFromText(), LatencyByLength(), ThroughputByBatch()):
         samples = taken(meter, probe(tmp_path, Session(), rows=False), 2)
         found = [*meter.summarise(samples), *meter.compare(samples, samples)]
         assert {(m.value, m.absent) for m in found} == {(None, "there is no test split for this task")}
         assert meter.half_width(samples, samples) == 0
         names |= {m.name for m in found}
-    assert len(names) == 14
+    assert len(names) == 16
 
 
 def test_samples_are_summarised_without_torch() -> None:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from compress import hookimpl
 from compress.artifact import Artifact, Traits
-from compress.engine import Engine, Placement, Session
+from compress.engine import Conversion, Engine, Placement, Session
 from compress.errors import UsageError
 from compress.options import Options
 from compress.stage import Accepts, Context, Made, Stage
@@ -106,7 +106,8 @@ class OnnxRuntimeEngine(Engine):
     summary: ClassVar[str] = "ONNX Runtime"
     formats: ClassVar[tuple[str, ...]] = ("onnx",)
     packages: ClassVar[tuple[str, ...]] = ("onnxruntime",)
-    conversion: ClassVar[str | None] = "export.onnx"
+    conversions: ClassVar[tuple[Conversion, ...]] = (
+        Conversion("export.onnx"), Conversion("export.onnx", {"fusions": True}, "-fused"))
 
     def open(self, artifact: Artifact, placement: Placement, task: Task[Any]) -> Session:
         """A session on the artifact's ONNX file. Imports neither torch nor transformers.

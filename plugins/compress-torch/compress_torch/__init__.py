@@ -35,9 +35,14 @@ class TorchEngine(Engine):
         return TorchSession(open_model(artifact, task, placement.device), placement.device)
 
     def start(self) -> None:
-        """Import torch and transformers."""
+        """Import torch and transformers; on a GPU, make torch's context on it."""
+        import torch
+
         import compress.models
         import compress.sessions  # noqa: F401
+
+        if torch.cuda.is_available():
+            torch.zeros(1, device="cuda")
 
     def counts(self, session: Session, task: Task[Any], length: int) -> Counts | None:
         """Parameters by part and multiply-accumulates of a float model; None for one with int8 weights, and for a session
