@@ -1,14 +1,18 @@
 """The line between the supervisor and a worker: JSON messages over a local socket.
 
-A worker that finds the line closed ends itself: it never outlives the run that started it.
+A worker never outlives the run that started it: on Linux the kernel ends it, elsewhere it ends itself when it finds the line
+closed.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import queue
+import signal
 import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -16,6 +20,22 @@ from pathlib import Path
 from typing import Any
 
 Message = dict[str, Any]
+_PR_SET_PDEATHSIG = 1
+"""``prctl``'s number for it, in Linux's <linux/prctl.h>."""
+
+
+def end_with_supervisor() -> None:
+    """Have this process killed when the thread that started it ends, however that ends; Linux only (``man 2 prctl``). Who
+    starts a worker waits for it in the same thread.
+
+    The kernel does it whatever this process is at. The thread that reads the line is not as sure: to end the process it
+    needs the interpreter's lock, which a call into a library may keep for minutes, writing files all the while, when the
+    same command has been started again. It is what other systems have.
+
+    To be called before the line is opened, so that a supervisor that has ended by now is not missed: its end of the line
+    closed before, and nobody answers."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 class Listener:

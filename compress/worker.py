@@ -8,12 +8,13 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from compress.channel import WorkerLine
+from compress.channel import WorkerLine, end_with_supervisor
 from compress.errors import CompressError, UsageError
 
 
 def main(path: str) -> int:
     """Do the job in the file ``path``; the exit code is 0 when it was done."""
+    end_with_supervisor()
     job = json.loads(Path(path).read_text(encoding="utf-8"))
     line = WorkerLine(job["line"])
     try:

@@ -6,6 +6,9 @@ import json
 import os
 import shutil
 import signal
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -52,6 +55,14 @@ def nudges(tmp_path: Path, fake_model: Callable[..., Path], csv_data: Path) -> N
 
 def weight(found: Run, step: str) -> float:
     return float(load_file(found.artifact(step) / "model.safetensors")["weight"][0, 0])
+
+
+def is_gone(pid: int) -> bool:
+    """Whether the process has ended, also where nobody has asked for its exit code."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def started_anew(found: Run, before: Mapping[str, int]) -> set[str]:
@@ -149,7 +160,33 @@ def test_a_worker_whose_run_is_killed_ends_itself(nudges: Nudges) -> None:
     time.sleep(1.0)  # it is at its work
     process.kill()
     process.wait()
-    wait_for(lambda: not psutil.pid_exists(worker.pid) or worker.status() == psutil.STATUS_ZOMBIE, 10)
+    wait_for(lambda: is_gone(worker.pid), 10)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a worker has a thread that looks after its supervisor")
+def test_a_worker_that_lets_no_other_thread_run_ends_with_its_run(nudges: Nudges) -> None:
+    place, environ = nudges({"by": 1.0, "switch": "switch"})
+    recipe = (place / "toy.yaml").read_text().replace("'switch': 'switch'", f"'switch': '{place}/switch'")
+    (place / "toy.yaml").write_text(recipe)
+    (place / "switch").write_text("deaf")
+    process = start_run(place, "toy.yaml", environ=environ)
+    wait_for(lambda: not (place / "switch").exists())
+    (worker,) = workers_of(process)
+    process.kill()
+    process.wait()
+    wait_for(lambda: is_gone(worker.pid), 10)
+
+
+def test_a_worker_whose_supervisor_has_ended_before_it_could_call_does_nothing(tmp_path: Path,
+                                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # the path of a socket is to be short
+    with socket.socket(socket.AF_UNIX) as line:
+        line.bind("line")  # a process that is killed leaves the address, and nobody listens
+    Path("job.json").write_text(json.dumps({"kind": "none", "line": "line"}), encoding="utf-8")
+    ended = subprocess.run([sys.executable, "-m", "compress.worker", "job.json"], capture_output=True, text=True, timeout=60,
+                           check=False)
+    assert ended.returncode == 1
+    assert "ConnectionRefusedError" in ended.stderr
 
 
 def test_an_interrupted_run_ends_with_130_and_its_worker_too(nudges: Nudges) -> None:
@@ -206,9 +243,10 @@ def kill_during(step: str, place: Path, *, worker_too: bool) -> list[int]:
 
 
 def goes_on_to_the_same_end(step: str, place: Path, whole: Run, workers: list[int]) -> Run:
+    process = start_run(place, "chain.yaml", environ=UNMEASURED)  # at once: the killed run's worker may not be gone yet
     for pid in workers:
-        wait_for(lambda pid=pid: not psutil.pid_exists(pid), 20)  # type: ignore[misc]
-    ended = run(place, "chain.yaml", environ=UNMEASURED)
+        wait_for(lambda pid=pid: is_gone(pid), 20)  # type: ignore[misc]
+    ended = finish(process, place)
     made = {s["name"] for s in ended.report["steps"] if not s["cached"]}
     assert STEPS[:STEPS.index(step)] == [s["name"] for s in ended.report["steps"] if s["cached"] and s["name"] in STEPS]
     assert step in made
@@ -218,7 +256,7 @@ def goes_on_to_the_same_end(step: str, place: Path, whole: Run, workers: list[in
 
 
 def test_a_run_killed_in_the_middle_of_distilling_goes_on_to_the_same_weights(chain: Run, tmp_path: Path) -> None:
-    """The run alone is killed: its worker must find out, or the next would find the work folder in use."""
+    """The run alone is killed: its worker must end with it, or it would write into the work folder of the next."""
     place = place_before("distill", chain, tmp_path / "place", up_to("distill"))
     workers = kill_during("distill", place, worker_too=False)
     ended = goes_on_to_the_same_end("distill", place, chain, workers)
