@@ -270,6 +270,21 @@ def test_accumulated_gradients_are_those_of_the_larger_batch(loss: Any, tmp_path
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-8)
 
 
+def test_activations_that_are_computed_again_lead_to_the_same_weights(tmp_path: Path) -> None:
+    """Dropout too draws the same a second time. A layer's passes tell whether the option is on."""
+    passes, weights = {}, {}
+    for again in (False, True):
+        given = Given(tmp_path / str(again), validates=False)
+        model = tiny_bert(given.task, num_hidden_layers=2).train()
+        seen: list[int] = []
+        model.bert.encoder.layer[1].attention.register_forward_hook(lambda *_, seen=seen: seen.append(1))
+        options = TrainingOptions(**{**OPTIONS, "epochs": 1, "gradient_checkpointing": again})
+        fit(model, given, options, processor=word_processor())
+        passes[again], weights[again] = len(seen), model.state_dict()
+    assert passes == {False: 7, True: 14}
+    assert equal(weights[True], weights[False])
+
+
 def test_patience_without_validation_and_training_without_rows_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="patience needs validation data"):
         trained(Given(tmp_path, validates=False), patience=1)
