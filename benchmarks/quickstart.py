@@ -1,0 +1,66 @@
+"""Whether a run of the quickstart keeps what the project promises of it; ``.ci/run`` asks after ``make quickstart``.
+
+  learning   the teacher is right at least 30 points more often than the most frequent class is
+  budget     the last model meets each limit of the recipe's budget: quality kept, times faster, times smaller
+  time       making and measuring take 6 minutes; here they may take 12
+
+  python benchmarks/quickstart.py RUN [RUN ...]
+RUN is a run's folder; of several the newest counts. Prints a line for each promise, and ends with 1 where one is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+POINTS = 0.30
+MINUTES = 6.0
+MOST_MINUTES = 12.0
+"""The promise is of two cores that do nothing else. A shared machine of continuous integration may take twice as long with
+nothing wrong; more than that is a change for the worse."""
+
+
+def main() -> None:
+    """Check the newest of the runs that are named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
+    reports = [run / "report.json" for run in parser.parse_args().runs]
+    newest = max(reports, key=lambda file: file.stat().st_mtime_ns)
+    kept = promises(json.loads(newest.read_text(encoding="utf-8")))
+    for text, good in kept.items():
+        sys.stdout.write(f"{'kept' if good else 'BROKEN'}: {text}\n")
+    sys.exit(0 if all(kept.values()) else 1)
+
+
+def promises(report: Mapping[str, Any]) -> dict[str, bool]:
+    """Each promise in words, and whether the run keeps it."""
+    return {f"the run is {report['state']}": report["state"] == "finished", **_learning(report), **_budget(report),
+            **_time(report["seconds"])}
+
+
+def _learning(report: Mapping[str, Any]) -> dict[str, bool]:
+    teacher = next(step for step in report["steps"] if step["name"] == report["reference"])
+    quality = teacher["measurements"]["quality"]
+    supports = [row["support"] for row in quality["detail"]["tables"]["by class"].values()]
+    majority = max(supports) / sum(supports)
+    text = f"accuracy of {teacher['name']} {quality['value']:.3f}, of the most frequent class {majority:.3f}"
+    return {text: quality["value"] >= majority + POINTS}
+
+
+def _budget(report: Mapping[str, Any]) -> dict[str, bool]:
+    last = report["steps"][-1]["name"]
+    verdicts = report["budget"]["verdicts"][last]
+    return {f"{v['quantity']} of {last} {v['measured']} ({v['limit']})": bool(v["met"]) for v in verdicts}
+
+
+def _time(seconds: Mapping[str, float]) -> dict[str, bool]:
+    minutes = (seconds["making"] + seconds["measuring"]) / 60
+    return {f"{minutes:.1f} minutes ({MINUTES:.0f} on two free cores, {MOST_MINUTES:.0f} at most)": minutes <= MOST_MINUTES}
+
+
+if __name__ == "__main__":
+    main()
