@@ -89,7 +89,7 @@ class Show:
         elif time.monotonic() - self._told > _PLAIN_SECONDS:
             self._told = time.monotonic()
             share = 100 * event["done"] / event["total"] if event["total"] else 0
-            self._console.print(Text(f"  {label}: {share:.0f} % {said}"), highlight=False, soft_wrap=True)
+            self._console.print(Text(f"  {label}: {share:.0f} % {said}".rstrip()), highlight=False, soft_wrap=True)
 
     def _drop_bar(self) -> None:
         if self._bars and self._bar is not None:
