@@ -43,8 +43,8 @@ def _step(name: str, stage: str, quality: float, latency: float, size: float, *,
             "traits": {"format": "pytorch", "precision": "float", "shape": "stock", "trainable": True, "task": TASK,
                        **traits},
             "task": TASK, "options": {"epochs": 2, "student": {"layers": 1}}, "seconds": 60.0, "measuring_seconds": 20.0,
-            "cached": False, "labels": list(CLASSES), "attempts": [], "against_reference": None, "against_fastest": None,
-            "against_parent": None, "against_named": [],
+            "cached": False, "test": "e" * 64, "labels": list(CLASSES), "attempts": [], "against_reference": None,
+            "against_fastest": None, "against_parent": None, "against_named": [],
             "measurements": {m.name: m.as_dict() for m in _measurements(quality, latency, size)}}
 
 

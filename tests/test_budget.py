@@ -14,6 +14,7 @@ from compress.planning import Plan, make_plan
 from compress.plugins import Registry
 from compress.recipe import read_recipe
 from compress.report.build import budget_missed
+from compress.report.examples import comparable, elsewhere
 from compress.report.verdicts import judge, verdict_on_run
 
 
@@ -28,9 +29,9 @@ def against(name: str, speedup: float, size: float, spread: float = 0.02) -> dic
 
 
 def step(name: str, quality: float, latency: float, size: float, **others: Any) -> dict[str, Any]:
-    return {"name": name, "role": "step", "task": "text-classification", "parent": None, "against_reference": None,
+    return {"name": name, "role": "step", "task": "text-classification", "test": "examples", "parent": None,
             "traits": {"format": "pytorch", "precision": "float"},
-            "against_fastest": None, "against_parent": None, "against_named": [],
+            "against_reference": None, "against_fastest": None, "against_parent": None, "against_named": [],
             "measurements": {"quality": measured(quality, "", "higher"), "latency_p50": measured(latency, "ms"),
                              "size": measured(size, "bytes"), "memory": measured(2 * size, "bytes")}, **others}
 
@@ -107,6 +108,30 @@ def test_what_was_not_measured_meets_nothing(three_steps: dict[str, Any]) -> Non
     limit: Limit = parse_limit("quality", ">= 1% of teacher")
     verdict = judge(three_steps["steps"][2], [limit], three_steps)[0]
     assert verdict["met"] is None and verdict["measured"] == "not measured"
+
+
+def test_scores_of_other_examples_are_no_share_of_each_other_and_no_part_of_the_recipes_budget(
+        three_steps: dict[str, Any]) -> None:
+    other = step("other", 0.99, 0.5, 1e6, test="others", parent="teacher")
+    three_steps["steps"].append(other)
+    limits = [parse_limit("quality", ">= 50% of teacher"), parse_limit("latency", ">= 2x of student"),
+              parse_limit("quality", ">= 0.9"), parse_limit("size", ">= 2x")]
+    kept, faster, absolute, size = judge(other, limits, three_steps)
+    assert [v["met"] for v in (kept, faster)] == [None, None] and kept["measured"] == "not measured"
+    assert absolute["met"] and size["met"], "its own score, and bytes, depend on no other's examples"
+    for text in (">= 0.7", ">= 99% of teacher"):
+        outcome = verdict_on_run(Budget((parse_limit("quality", text),)), three_steps)
+        assert outcome["best"] != "other" and "other" not in outcome["verdicts"]
+    assert [s["name"] for s in comparable(three_steps)] == ["teacher", "teacher@onnxruntime", "student", "small"]
+    assert elsewhere(three_steps) == ["other"]
+
+
+def test_until_the_reference_has_answered_the_first_step_that_has_says_which_examples_count(
+        three_steps: dict[str, Any]) -> None:
+    del three_steps["steps"][0]
+    three_steps["steps"][0]["test"] = None
+    three_steps["steps"].append(step("other", 0.99, 0.5, 1e6, test="others"))
+    assert [s["name"] for s in comparable(three_steps)] == ["student", "small"] and elsewhere(three_steps) == ["other"]
 
 
 # what decides

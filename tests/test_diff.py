@@ -52,9 +52,9 @@ def measured(name: str, value: float | None, unit: str = "", low: float | None =
     return Measurement(name, value, unit, direction, low, high, **{"title": name, **more}).as_dict()  # type: ignore[arg-type]
 
 
-def step(name: str, *measurements: dict[str, Any], digest: str = "d", task: str = "classify",
+def step(name: str, *measurements: dict[str, Any], digest: str = "d", task: str = "classify", test: str = "examples",
          **options: Any) -> dict[str, Any]:
-    return {"name": name, "stage": "finetune", "digest": digest, "task": task, "options": options,
+    return {"name": name, "stage": "finetune", "digest": digest, "task": task, "test": test, "options": options,
             "measurements": {m["name"]: m for m in measurements}}
 
 
@@ -85,8 +85,8 @@ def between(first: dict[str, Any], second: dict[str, Any], mine: Kept | None = N
     return only(differences(report(step("s", first)), report(step("s", second, digest="e")), mine, theirs))
 
 
-def kept(right: Sequence[int], data: str = "data", origin: str = "meters 1") -> Kept:
-    return Kept(data, {"right": origin}, {"right": [{"right": list(right)}]})
+def kept(right: Sequence[int], origin: str = "meters 1") -> Kept:
+    return Kept({"right": origin}, {"right": [{"right": list(right)}]})
 
 
 BEFORE, AFTER = [1, 0] * 50, [1, 0] * 40 + [1, 1] * 10
@@ -104,7 +104,7 @@ def test_steps_of_one_digest_are_the_same_model() -> None:
     assert [s["same_model"] for s in found["steps"]] == [True, False]
 
 
-def test_quality_on_the_same_data_is_compared_example_by_example_though_intervals_overlap() -> None:
+def test_quality_on_the_same_examples_is_compared_example_by_example_though_intervals_overlap() -> None:
     first, second = measured("quality", 0.5, low=0.4, high=0.6), measured("quality", 0.6, low=0.5, high=0.7)
     m = between(first, second, kept(BEFORE), kept(AFTER))
     assert (m["basis"], m["significant"], m["better"]) == ("paired", True, "second")
@@ -119,8 +119,23 @@ def test_answers_that_are_equal_are_no_significant_difference() -> None:
     assert (m["basis"], m["significant"], m["better"]) == ("paired", False, None)
 
 
-@pytest.mark.parametrize("theirs", [kept(AFTER, data="other"), kept(AFTER, origin="meters 2"), None])
-def test_without_the_same_data_and_the_same_meter_only_intervals_that_lie_apart_count(theirs: Kept | None) -> None:
+def test_scores_of_other_examples_are_not_compared_however_far_they_lie_apart() -> None:
+    numbers = [measured("calibration", 0.2, low=0.1, high=0.3), measured("latency", 9.0, "ms", 8, 10)]
+    first = report(step("s", measured("quality", 0.9, low=0.8, high=0.95), *numbers))
+    second = report(step("s", measured("quality", 0.1, low=0.0, high=0.2), *numbers, digest="e", test="others"))
+    found = differences(first, second, kept(BEFORE), kept(AFTER))
+    rows = {m["name"]: m for m in found["steps"][0]["measurements"]}
+    for name in ("quality", "calibration"):
+        told = [rows[name][key] for key in ("basis", "significant", "better", "difference", "quotient")]
+        assert told == ["other examples", None, None, None, None]
+    assert rows["quality"]["values"] == [0.9, 0.1] and found["steps"][0]["paired"] == []
+    assert rows["latency"]["basis"] == "not in turns"
+    assert [line for line in found["remarks"] if "on other test examples, so scores are not compared" in line]
+    assert "not compared (other examples)" in shown(found)
+
+
+@pytest.mark.parametrize("theirs", [kept(AFTER, origin="meters 2"), None])
+def test_without_answers_of_the_same_meter_only_intervals_that_lie_apart_count(theirs: Kept | None) -> None:
     first = measured("quality", 0.5, low=0.4, high=0.6)
     near = between(first, measured("quality", 0.6, low=0.5, high=0.7), kept(BEFORE), theirs)
     assert (near["basis"], near["significant"]) == ("intervals", False)
@@ -262,7 +277,7 @@ def write_run(folder: Path, found: dict[str, Any], right: Sequence[int] | None =
     (folder / "measurements").mkdir(parents=True)
     (folder / "report.json").write_text(json.dumps(found), encoding="utf-8")
     if right is not None:
-        values = {"of": {"data": "data", "meters": {"right": "meters 1"}}, "kept": {"right": [{"right": list(right)}]},
+        values = {"of": {"meters": {"right": "meters 1"}}, "kept": {"right": [{"right": list(right)}]},
                   "measurements": {}, "comparisons": {}, "seconds": 0.0}
         (folder / "measurements" / "s.json").write_text(json.dumps(values), encoding="utf-8")
     return folder

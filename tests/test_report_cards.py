@@ -86,6 +86,14 @@ def test_limits_name_findings_absences_and_the_data(report: dict[str, Any]) -> N
     assert "int8" in card(step_of(report, "small"), report).split("## Limits")[1]
 
 
+def test_a_score_of_other_examples_is_no_result_on_the_runs_data(report: dict[str, Any]) -> None:
+    step = step_of(report, "small")
+    step["test"] = "f" * 64
+    text = card(step, report)
+    assert "model-index" not in front_matter(step, report) and "one data set (reviews)" not in text
+    assert "on other test examples than the reference's" in text
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_stays_text_in_the_front_matter_and_in_the_code(report: dict[str, Any], text: str) -> None:
     hostile = poisoned(report, text)

@@ -9,8 +9,9 @@ import pytest
 from reports import rich_report
 
 from compress.report import curves, detail
+from compress.report.page import page
 from compress.report.pareto import front, pareto
-from compress.report.table import changes_table, number, quantity, results_table, visible
+from compress.report.table import changes_table, number, quantity, remarks, results_table, visible
 from compress.report.waterfall import ROW, WIDTH, Bar, axis_start, waterfalls
 
 
@@ -72,6 +73,20 @@ def test_the_quality_of_another_task_says_what_it_is(report: dict[str, Any]) -> 
     headers, rows = results_table({**report, "steps": [words, *report["steps"]]})
     place = headers.index("accuracy")
     assert rows[0][place] == "0.250 (accuracy of masks)" and "(" not in rows[1][place]
+
+
+def test_pictures_of_quality_hold_only_what_answered_the_references_examples(report: dict[str, Any]) -> None:
+    student = next(s for s in report["steps"] if s["name"] == "student")
+    assert "leaves out" not in page(report) and not any("test examples" in line for line in remarks(report))
+    student["test"] = "f" * 64
+    found = bars(report, "accuracy")
+    assert list(found) == ["teacher", "teacher@onnxruntime", "small", "free"]
+    assert found["small"].kind == "base" and found["small"].change == "", "its parent's score is of other examples"
+    assert "student" in bars(report, "size")
+    points = pareto(report)
+    assert points and "student" not in {p.label for p in points.points}
+    assert page(report).count("The picture of quality leaves out student: answers to other test examples.") == 2
+    assert [line for line in remarks(report) if line.startswith("other test examples than those of teacher")]
 
 
 def test_an_axis_is_cut_only_where_all_values_are_alike(report: dict[str, Any]) -> None:

@@ -303,6 +303,7 @@ def test_scores_on_other_examples_are_not_compared(held: Held, tmp_path: Path) -
         before = made.step(name)["against_parent"]
         assert "size" in before["changes"]
         assert ("quality" in before["changes"]) is ("quality_kept" in before["comparisons"]) is compared
+        assert (made.step(name)["test"] == made.step("toy.make")["test"]) is compared and made.step(name)["test"]
 
 
 def test_where_no_try_meets_the_budget_the_nearest_is_taken_and_the_run_ends_with_4(held: Held) -> None:

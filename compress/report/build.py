@@ -102,6 +102,7 @@ def _step(record: Record, plan: Plan, records: Mapping[str, Record], fastest: st
         "base": manifest.base, "needs": list(manifest.needs),
         "traits": asdict(manifest.traits), "task": record.task or manifest.traits.task, "options": dict(manifest.options),
         "seconds": record.seconds, "measuring_seconds": measured.seconds, "cached": record.cached,
+        "test": record.test,
         "labels": list(manifest.labels), "attempts": [dict(attempt) for attempt in record.attempts],
         "measurements": {n: m.as_dict() for n, m in measured.measurements.items()},
         "against_reference": _against(record, plan.reference, records),

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from compress.options import flat
 from compress.report.detail import stated
+from compress.report.examples import elsewhere
 from compress.report.loading import loading
 from compress.report.markdown import bullets, escape, fenced, md_table
 from compress.report.table import facts, number, show, spread, visible
@@ -46,7 +47,7 @@ def card(step: Mapping[str, Any], report: Mapping[str, Any]) -> str:
 
 def front_matter(step: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]:
     """The card's metadata as plain values. ``base_model`` is told only where it is a model of the hub, and results only
-    where there are data and a quality."""
+    where there are data and a quality, of the examples that the reference answered."""
     traits, task = step["traits"], step["task"]
     found: dict[str, Any] = {"library_name": _LIBRARIES.get(traits["format"], traits["format"])}
     if step["base"] and (step["base"] in report["hub_models"] or "/" in step["base"]):
@@ -55,7 +56,7 @@ def front_matter(step: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str
         found["pipeline_tag"] = task
     found["tags"] = list(dict.fromkeys(["compress-toolkit", traits["format"], traits["precision"], step["stage"]]))
     metrics = list(_metrics(step))
-    if metrics and report["data"]:
+    if metrics and report["data"] and step["name"] not in elsewhere(report):
         data = _data_name(report)
         found["model-index"] = [{"name": f"{report['name']}/{step['name']}", "results": [
             {"task": {"type": task}, "dataset": {"type": data, "name": data}, "metrics": metrics}]}]
@@ -127,7 +128,9 @@ def _numbers(step: Mapping[str, Any]) -> str:
 def _limits(step: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[str]:
     traits, env = step["traits"], report["environment"]
     yield from (finding["text"] for finding in report["findings"] if finding["step"] == step["name"])
-    if report["data"]:
+    if step["name"] in elsewhere(report):
+        yield "Quality was measured on other test examples than the reference's: the two scores are not to be compared."
+    elif report["data"]:
         yield (f"Quality was measured on one data set ({_data_name(report)}), its test split; on other texts it may be "
                "another.")
     yield f"Times and memory are those of one machine: {env['processor']}, {env['threads']} threads, {env['system']}."

@@ -4,7 +4,8 @@ Significance is stated with what it rests on. ``paired``: both artifacts answere
 of the difference, as the meter that kept the answers computes it, leaves out 0. ``not in turns``: timings of different
 runs met different moments of the machine, so a change counts only where the 95 % intervals do not overlap. ``intervals``:
 the same rule for what else has intervals. Without an interval nothing is claimed. ``other task``: scores of different
-tasks, or under different headline metrics, which are not compared at all.
+tasks, or under different headline metrics, and ``other examples``: scores of different test examples; neither are compared
+at all.
 """
 
 from __future__ import annotations
@@ -64,16 +65,17 @@ def _step(name: str, first: Values | None, second: Values | None, mine: Kept, th
           meters: Mapping[str, Meter]) -> dict[str, Any]:
     if first is None or second is None:
         return {"name": name, "in": "second" if first is None else "first"}
-    same_data = mine.data == theirs.data if mine.data and theirs.data else None
+    same_examples = first["test"] == second["test"] if first["test"] and second["test"] else None
     same_task = _same_task(first, second)
-    paired = _paired(mine, theirs, meters) if same_data and same_task else {}
+    paired = _paired(mine, theirs, meters) if same_examples and same_task else {}
+    strange = "other task" if not same_task else "other examples" if same_examples is False else ""
     names = [n for n in first["measurements"] if n in second["measurements"]]
-    return {"name": name, "in": "both", "same_model": first["digest"] == second["digest"], "same_data": same_data,
-            "same_task": same_task, "scored": [_scored(first), _scored(second)],
+    return {"name": name, "in": "both", "same_model": first["digest"] == second["digest"],
+            "same_examples": same_examples, "same_task": same_task, "scored": [_scored(first), _scored(second)],
             "options": changed(first["options"], second["options"]),
             "stage": [first["stage"], second["stage"]],
             "measurements": [_measurement(first["measurements"][n], second["measurements"][n],
-                                          paired.get(_DIFFERENCE.format(n)), same_task) for n in names],
+                                          paired.get(_DIFFERENCE.format(n)), strange) for n in names],
             "paired": [m.as_dict() for m in paired.values()],
             "only_in": [[n for n in a["measurements"] if n not in b["measurements"]]
                         for a, b in ((first, second), (second, first))]}
@@ -102,12 +104,13 @@ def _paired(mine: Kept, theirs: Kept, meters: Mapping[str, Meter]) -> dict[str, 
     return found
 
 
-def _measurement(first: Values, second: Values, paired: Measurement | None, same_task: bool) -> dict[str, Any]:
+def _measurement(first: Values, second: Values, paired: Measurement | None, strange: str) -> dict[str, Any]:
+    """A measurement in both runs; ``strange`` says why scores are not compared, and is empty where they are."""
     a, b = first["value"], second["value"]
     known = a is not None and b is not None
     basis, significant = _significance(first, second, paired) if known else ("absent", None)
-    if known and not same_task and _is_score(first):
-        known, basis, significant = False, "other task", None
+    if known and strange and _is_score(first):
+        known, basis, significant = False, strange, None
     better = None
     if significant and first["direction"] != "neither":
         better = "second" if (b > a) == (first["direction"] == "higher") else "first"
@@ -155,9 +158,10 @@ def _remarks(found: Values) -> list[str]:
     if strange:
         lines.append("scored for another task or by another metric, so quality is not compared, and what was timed had "
                      f"other inputs: {'; '.join(strange)}")
-    other = [s["name"] for s in both if s["same_data"] is False and s["same_task"]]
+    other = [s["name"] for s in both if s["same_examples"] is False and s["same_task"]]
     if other:
-        lines.append(f"measured on different data, so not paired: {', '.join(other)}")
+        lines.append("measured on other test examples, so scores are not compared, and what was timed had other inputs: "
+                     f"{', '.join(other)}")
     drifted = [f"{s['name']} {m['name']}" for s in both if s["same_model"]
                for m in s["measurements"] if m["significant"] and m["basis"] == "not in turns"]
     if drifted:

@@ -16,10 +16,8 @@ Samples = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Kept:
-    """What a step's measurement file says: the digest of the data it was measured on, each meter's origin, and the samples
-    that meters kept."""
+    """What a step's measurement file says: each meter's origin, and the samples that meters kept."""
 
-    data: str | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
     samples: Mapping[str, Samples] = field(default_factory=dict)
 
@@ -43,7 +41,7 @@ def read_side(folder: Path) -> Side:
 def _kept(file: Path) -> Kept:
     values = read_mapping(file)
     try:
-        return Kept(values["of"]["data"], dict(values["of"]["meters"]), dict(values["kept"]))
+        return Kept(dict(values["of"]["meters"]), dict(values["kept"]))
     except (KeyError, TypeError, ValueError) as error:
         raise IntegrityError(f"{file} is not a run's file of measurements; the run's own command writes it again once it "
                              "is deleted") from error

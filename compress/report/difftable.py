@@ -49,8 +49,8 @@ def change(m: Mapping[str, Any]) -> str:
 
 def judgement(m: Mapping[str, Any], columns: list[str]) -> str:
     """Whether the change is significant, which run is better, and what that rests on."""
-    if m["basis"] == "other task":
-        return "not compared (other task)"
+    if m["basis"] in ("other task", "other examples"):
+        return f"not compared ({m['basis']})"
     if m["significant"] is None:
         return "–"
     better = dict(zip(("first", "second"), columns, strict=True)).get(m["better"])

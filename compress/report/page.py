@@ -7,6 +7,7 @@ from typing import Any
 
 from compress.report import curves, detail, waterfall
 from compress.report import pareto as plot
+from compress.report.examples import elsewhere
 from compress.report.table import absences, changes_table, quantity, reference_text, remarks, results_table
 from compress.report.template import template
 
@@ -21,7 +22,7 @@ def page(report: Mapping[str, Any]) -> str:
         remarks=remarks(report), results=results_table(report), absences=absences(report), changes=changes_table(report),
         every_measurement=detail.every_measurement(report), every_comparison=detail.every_comparison(report),
         tables=detail.tables(report), conditions=detail.conditions(report), waterfalls=waterfall.waterfalls(report),
-        pareto=plot.pareto(report), charts=curves.charts(report),
+        pareto=plot.pareto(report), elsewhere=elsewhere(report), charts=curves.charts(report),
         compared_charts=curves.compared_charts(report), mark_path=curves.mark_path, quantity=quantity,
         sizes=_SIZES)
 

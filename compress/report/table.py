@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from compress.options import flat
+from compress.report.examples import elsewhere
 
 _TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Characters that turn the direction of writing (Unicode TR 9, section 2)."""
@@ -167,8 +168,11 @@ def reference_text(report: Mapping[str, Any]) -> str:
 
 
 def remarks(report: Mapping[str, Any]) -> list[str]:
-    """Findings, the tries of steps that backed off, and how budgets came out, a line each."""
+    """Findings, whose scores stand alone, the tries of steps that backed off, and how budgets came out, a line each."""
     lines = [f"finding: {f['text']}" for f in report["findings"]]
+    if elsewhere(report):
+        lines.append(f"other test examples than those of {report['reference']} were answered by "
+                     f"{', '.join(elsewhere(report))}: scores are not compared, and the recipe's budget leaves them out")
     lines += [f"tries of {s['name']}: {_tries(s)}" for s in report["steps"] if len(s["attempts"]) > 1]
     for name, outcome in report["step_budgets"].items():
         lines.append(f"budget of {name} {'met' if outcome['met'] else 'missed'}: {said(outcome['verdicts'])}")

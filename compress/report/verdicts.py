@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from compress.budget import QUANTITIES, Budget, Limit
+from compress.report.examples import comparable, same_examples
 from compress.report.table import quantity as shown
 
 _AGAINST = ("against_reference", "against_fastest", "against_parent")
@@ -47,12 +48,11 @@ def shortfall(verdicts: Sequence[Mapping[str, Any]]) -> float:
 
 
 def verdict_on_run(budget: Budget, report: Mapping[str, Any]) -> dict[str, Any]:
-    """The budget's outcome over all steps of the recipe's task: ``best`` names the best step that meets it, else ``nearest``
-    names the one with the least shortfall.
+    """The budget's outcome over all steps of the recipe's task that answered the reference's examples: ``best`` names the
+    best step that meets it, else ``nearest`` names the one with the least shortfall.
 
     Best is the fastest where quality is limited, and otherwise the one of highest quality."""
-    task, roles = report["task"]["name"], ("step", "reference", "input")
-    steps = [s for s in report["steps"] if s["role"] in roles and s["task"] == task]
+    steps = [s for s in comparable(report) if s["role"] in ("step", "reference", "input")]
     verdicts = {s["name"]: judge(s, budget.limits, report, budget.decide) for s in steps}
     meeting = [s for s in steps if all(v["met"] for v in verdicts[s["name"]])]
     best = min(meeting, key=lambda s: _rank(s, budget), default=None)
@@ -112,8 +112,10 @@ def _compared(step: Mapping[str, Any], quantity: str, name: str | None, report: 
     mine, theirs = (s["measurements"].get(QUANTITIES[quantity]) if s else None for s in (step, other))
     if not other or not mine or not theirs or mine["value"] is None or theirs["value"] is None:
         return {"value": None}
-    if quantity == "quality" and (other["task"] != step["task"] or min(mine["value"], theirs["value"]) < 0):
-        return {"value": None}  # scores of another task, or with another sign, are no shares of each other
+    if quantity in _COMPARED and not same_examples(step, other):
+        return {"value": None}  # scores and times of other examples are no shares of each other
+    if quantity == "quality" and min(mine["value"], theirs["value"]) < 0:
+        return {"value": None}  # nor are scores of which one is below zero
     over, under = (mine, theirs) if mine["direction"] == "higher" else (theirs, mine)
     return {"value": over["value"] / under["value"] if under["value"] else None}
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from compress.report.examples import comparable
 from compress.report.table import quantity, show, spread
 
 WIDTH = 380.0
@@ -58,9 +59,11 @@ def waterfalls(report: Mapping[str, Any]) -> list[Waterfall]:
 
 
 def measured_steps(report: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """The steps of the recipe's task that have a value of the measurement, in the report's order."""
-    task = report["task"]["name"]
-    return [s for s in report["steps"] if s["task"] == task and (s["measurements"].get(name) or {}).get("value") is not None]
+    """The steps of the recipe's task that have a value of the measurement, in the report's order; of quality, those that
+    answered the reference's examples."""
+    of_task = [s for s in report["steps"] if s["task"] == report["task"]["name"]]
+    steps = comparable(report) if name == "quality" else of_task
+    return [s for s in steps if (s["measurements"].get(name) or {}).get("value") is not None]
 
 
 def _waterfall(name: str, steps: Sequence[Mapping[str, Any]]) -> Waterfall:
