@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -67,7 +69,8 @@ def poisoned(value: Any, text: str) -> Any:
     if isinstance(value, list):
         return [poisoned(v, text) for v in value]
     replaced = ("small", "tiny", "tokens", "free is slower than small", "the model ran on the cpu", "reviews", "accuracy",
-                "someone/encoder", "quantize.onnx", "steps/01-small", "cpu", "Linux", "McNemar exact", *CLASSES)
+                "someone/encoder", "quantize.onnx", "steps/01-small", "cpu", "print('an answer')\n", "Linux",
+                "McNemar exact", *CLASSES)
     return text if isinstance(value, str) and (value in replaced or value.startswith("task: ")) else value
 
 
@@ -88,9 +91,17 @@ def test_the_page_shows_every_part_and_number(report: dict[str, Any]) -> None:
     assert [tag for tag, _ in parsed(text)].count("circle") == 5
 
 
+def policy_of(text: str) -> str:
+    """What a page must state that has one style element, no style attributes, and nothing else that acts."""
+    (style,) = re.findall(r"<style>(.*?)</style>", text, re.S)
+    assert "display" in style and not [tag for tag, attributes in parsed(text) if "style" in attributes]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+
+
 def test_the_pages_policy_forbids_everything_but_its_own_style(report: dict[str, Any]) -> None:
     policies = [a["content"] for tag, a in parsed(page(report)) if tag == "meta" and "http-equiv" in a]
-    assert policies == ["default-src 'none'; style-src 'unsafe-inline'"]
+    assert policies == [policy_of(page(report))]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
