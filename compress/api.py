@@ -80,7 +80,7 @@ def run_plan(made: Plan, registry: Registry, *, store: Path | None, runs: Path, 
         report = runner.run()
     except BaseException as error:
         state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        tracking.finish(build_report(runner.plan, runner.records, state))
+        tracking.finish(build_report(runner.plan, runner.records, state, registry))
         raise
     tracking.finish(report)
     return {**report, "folder": str(folder.root)}

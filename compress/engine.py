@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from compress.artifact import Artifact
+from compress.artifact import Artifact, Traits
 from compress.task import Task
 from compress.tensors import stored_tensors
 
@@ -52,6 +52,19 @@ class Conversion:
     suffix: str = ""
 
 
+@dataclass(frozen=True)
+class Loading:
+    """How a folder is opened without the toolkit, as text for a model card: ``packages`` are distributions to install,
+    ``imports`` and ``code`` Python.
+
+    Before ``code``, ``folder``, ``text`` (the example to answer) and ``max_length`` (tokens kept) are bound; after it,
+    ``tokenizer`` (with ``decode``), ``logits`` (the answer, a numpy array [1, ...]) and ``labels`` (index to name)."""
+
+    packages: tuple[str, ...]
+    imports: str
+    code: str
+
+
 class Engine(ABC):
     """One runtime. ``formats`` are the artifact formats it opens; by each of its ``conversions`` the reference is measured
     in it too, and the fastest is what compression is held against (none: it runs PyTorch artifacts as they are)."""
@@ -88,3 +101,12 @@ class Engine(ABC):
     def devices(self) -> tuple[str, ...]:
         """The devices it can use on this machine, best first. May import the runtime."""
         return ("cpu",)
+
+    library: ClassVar[str | None] = None
+    """What the model hub calls the library that opens its formats (``library_name``); None: the format's own name."""
+
+    @classmethod
+    def loading(cls, traits: Traits, task: type[Task[Any]]) -> Loading | None:
+        """How a stock artifact is opened without the toolkit; None where that is not known, as by default: a model card
+        then loads it with the toolkit."""
+        return None

@@ -90,7 +90,7 @@ class Runner:
 
     def report(self, state: str) -> dict[str, Any]:
         """Write the report of what is known so far."""
-        report = build_report(self.plan, self.records, state, self.unconverted)
+        report = build_report(self.plan, self.records, state, self.registry, self.unconverted)
         write_views(report, self.folder)
         return report
 

@@ -91,6 +91,16 @@ class Task(ABC, Generic[O]):
     directions: ClassVar[Mapping[str, Direction]] = {}
     Options: ClassVar[type[TaskOptions]] = TaskOptions
 
+    # model cards: how a model of the task is used without the toolkit
+    pipeline_tag: ClassVar[str | None] = None
+    """The model hub's name of the task (https://huggingface.co/tasks); None where it has none."""
+    auto_class: ClassVar[str | None] = None
+    """The class of transformers that opens a stock model with this head; None where none does."""
+    example: ClassVar[str] = "A text to try it on."
+    reading: ClassVar[str] = ""
+    """Python that prints the answer, from what ``compress.engine.Loading`` binds; empty: cards load models with the
+    toolkit."""
+
     def __init__(self, options: O) -> None:
         self.options = options
 

@@ -45,6 +45,8 @@ def _step(name: str, stage: str, quality: float, latency: float, size: float, *,
             "task": TASK, "options": {"epochs": 2, "student": {"layers": 1}}, "seconds": 60.0, "measuring_seconds": 20.0,
             "cached": False, "test": "e" * 64, "labels": list(CLASSES), "attempts": [], "against_reference": None,
             "against_fastest": None, "against_parent": None, "against_named": [],
+            "usage": {"library": "onnxruntime" if traits.get("format") == "onnx" else "transformers", "pipeline_tag": TASK,
+                      "packages": ["tokenizers"], "code": "print('an answer')\n"},
             "measurements": {m.name: m.as_dict() for m in _measurements(quality, latency, size)}}
 
 

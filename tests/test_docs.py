@@ -17,6 +17,7 @@ import pytest
 
 from compress import hookspecs
 from compress.cli import cli
+from compress.engine import Engine as EngineClass
 from compress.errors import CompressError, UsageError
 from compress.planning import make_plan
 from compress.plugins import load_plugins
@@ -236,7 +237,7 @@ def test_no_hook_is_documented_that_does_not_exist() -> None:
     assert set(re.findall(r"^### `(compress_\w+)", PLUGINS, re.M)) == set(hooks())
 
 
-@pytest.mark.parametrize("contract", [Context, StageClass, TaskClass])
+@pytest.mark.parametrize("contract", [Context, StageClass, TaskClass, EngineClass])
 def test_what_a_contract_has_is_documented(contract: type) -> None:
     names = {n for n in (*vars(contract), *inspect.get_annotations(contract)) if not n.startswith("_")}
     assert len(names) > 8

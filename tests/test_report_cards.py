@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,15 @@ from ruamel.yaml import YAML
 from test_report_page import HOSTILE, poisoned
 from tiny import TAGS, make_artifact, save_bert, sentences, tagged, task_named
 
+from compress.artifact import Traits
+from compress.engine import Engine, Loading
+from compress.planning import TaskChoice
+from compress.plugins import Registered, Registry, load_plugins
 from compress.report.card import card, deployable, front_matter
-from compress.report.loading import loading
+from compress.report.usage import usage
 from compress.report.views import write_views
 from compress.runfolder import RunFolder
+from compress.task import Task
 
 ROWS = {"text-classification": sentences(8, 1), "token-classification": tagged(8, 1), "fill-mask": sentences(8, 1)}
 
@@ -30,6 +37,20 @@ def parsed(text: str) -> Any:
     start, front, body = text.split("---\n", 2)
     assert start == "" and body
     return YAML(typ="safe", pure=True).load(front)
+
+
+def fences(text: str) -> int:
+    """How many lines open or close the block of code that the card ends with."""
+    loading = text.split("## Loading it\n")[1].splitlines()
+    return len([line for line in loading if line.startswith("```")])
+
+
+def used(task: str, traits: Traits, folder: str = "steps/01-x", needs: Sequence[str] = (),
+         registry: Registry | None = None) -> dict[str, Any]:
+    """What a report says of how an artifact is used."""
+    registry = registry or load_plugins()
+    entry = registry.tasks[task]
+    return usage(traits, needs, folder, TaskChoice(entry, entry.cls.Options(max_length=16)), registry)
 
 
 def step_of(report: dict[str, Any], name: str) -> dict[str, Any]:
@@ -66,7 +87,7 @@ def test_the_hub_reads_the_front_matter(report: dict[str, Any]) -> None:
 
 def test_what_is_not_known_is_left_out(report: dict[str, Any]) -> None:
     step = step_of(report, "small")
-    step.update(base="model", task="parity")
+    step.update(base="model", task="parity", usage={**step["usage"], "pipeline_tag": None})
     report["data"] = None
     assert not {"base_model", "pipeline_tag", "model-index"} & front_matter(step, report).keys()
 
@@ -102,7 +123,39 @@ def test_hostile_text_stays_text_in_the_front_matter_and_in_the_code(report: dic
         front = parsed(made)
         assert set(front) == set(front_matter(step, hostile)) and front["model-index"][0]["results"][0]["metrics"]
         assert made.split("---\n")[1].isascii()
-        compile(loading(step, hostile)[1], "card", "exec")
+        assert fences(made) == fences(card(step, poisoned(report, "harmless")))
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("format", ["pytorch", "onnx", "none"])
+def test_hostile_names_of_folders_are_text_in_the_code(format: str, text: str) -> None:
+    tree = ast.parse(used("text-classification", Traits(format, task="text-classification"), text)["code"])
+    assert text in {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+
+
+def test_a_strangers_engine_and_task_say_themselves_how_their_models_are_loaded() -> None:
+    class Rows(Engine):
+        name, summary, formats, packages, library = "rows", "Rows.", ("rows",), (), "rowlib"
+
+        @classmethod
+        def loading(cls, traits: Traits, task: type[Task[Any]]) -> Loading:
+            return Loading(("rowlib",), "import rowlib\n", "logits = rowlib.read(folder)(text)\n")
+
+    class Parity(load_plugins().tasks["text-classification"].cls):  # type: ignore[misc]
+        name, example, pipeline_tag, reading = "parity", "Is 3 even?", "text-ranking", "print(logits % 2)\n"
+
+    registry = Registry(engines={"rows": Registered("rows", Rows, "d", "1")},
+                        tasks={"parity": Registered("parity", Parity, "d", "1")})
+    found = used("parity", Traits("rows", task="parity"), "a/b", registry=registry)
+    assert found == {"library": "rowlib", "pipeline_tag": "text-ranking", "packages": ["rowlib"], "code": (
+        "import rowlib\n\nfolder = 'a/b'\ntext = 'Is 3 even?'\nmax_length = 16\nlogits = rowlib.read(folder)(text)\n"
+        "print(logits % 2)\n")}
+    for traits, needs in ((Traits("rows", shape="free", task="parity"), []), (Traits("rows", task="parity"), ["acme"]),
+                          (Traits("rows", task="other"), []), (Traits("counts", task="parity"), [])):
+        own = used("parity", traits, "a/b", needs, registry)
+        assert own["packages"] == (needs or ["compress-toolkit"]) and "compress.load('a/b')" in own["code"]
+    Parity.reading = ""
+    assert "compress.load" in used("parity", Traits("rows", task="parity"), registry=registry)["code"]
 
 
 def test_cards_are_written_beside_the_other_views_and_never_outside(report: dict[str, Any], tmp_path: Path) -> None:
@@ -116,7 +169,7 @@ def test_cards_are_written_beside_the_other_views_and_never_outside(report: dict
     *((task, format) for task in ROWS for format in ("pytorch", "own")), ("text-classification", "onnx"),
     pytest.param("token-classification", "onnx", marks=pytest.mark.slow),
     pytest.param("fill-mask", "onnx", marks=pytest.mark.slow)])
-def test_the_code_of_a_card_loads_the_artifact_and_answers(report: dict[str, Any], task: str, format: str, tmp_path: Path,
+def test_the_code_of_a_card_loads_the_artifact_and_answers(task: str, format: str, tmp_path: Path,
                                                            monkeypatch: pytest.MonkeyPatch) -> None:
     made = task_named(task)
     labels = {"token-classification": TAGS, "fill-mask": ()}.get(task, ("bad", "good"))
@@ -126,15 +179,15 @@ def test_the_code_of_a_card_loads_the_artifact_and_answers(report: dict[str, Any
     if format == "onnx":
         artifact = make_artifact(tmp_path / "made", "export.onnx", made, {"train": ROWS[task], "test": ROWS[task]},
                                  input=artifact)
-    step = {**step_of(report, "small"), "task": task, "folder": artifact.folder.relative_to(tmp_path).as_posix(),
-            "traits": {"format": "pytorch" if format == "own" else format, "precision": "float", "shape": "stock"},
-            "needs": ["compress-toolkit"] if format == "own" else []}
-    packages, code = loading(step, report)
+    found = used(task, artifact.traits, artifact.folder.relative_to(tmp_path).as_posix(),
+                 ["compress-toolkit"] if format == "own" else [])
+    packages, code = found["packages"], found["code"]
     assert ("compress" in code) == (format == "own") and ("transformers" in packages) == (format == "pytorch")
     monkeypatch.chdir(tmp_path)
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         exec(compile(code.replace("A text to try", "good w1"), "card", "exec"), {})
+    assert found["pipeline_tag"] == task and found["library"] == ("onnxruntime" if format == "onnx" else "transformers")
     assert out.getvalue().strip()
     if task == "text-classification" and format != "own":
         assert "'bad'" in out.getvalue() and "'good'" in out.getvalue()

@@ -14,7 +14,9 @@ from compress.machine import environment
 from compress.measurement import Measured
 from compress.planning import DataChoice, Plan
 from compress.planning.types import MODEL
+from compress.plugins import Registry
 from compress.report.findings import findings
+from compress.report.usage import usage
 from compress.report.verdicts import judge, verdict_on_run
 
 REPORT_VERSION = 1
@@ -47,7 +49,7 @@ class Record:
                                  for n, m in values.items() if m.title}}
 
 
-def build_report(plan: Plan, records: Mapping[str, Record], state: str,
+def build_report(plan: Plan, records: Mapping[str, Record], state: str, registry: Registry,
                  unconverted: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The report as JSON-ready values; ``state`` is ``running``, ``finished``, ``failed`` or ``interrupted``;
     ``unconverted`` says why the reference is not measured in an engine, by the name that it would have there."""
@@ -59,7 +61,7 @@ def build_report(plan: Plan, records: Mapping[str, Record], state: str,
         "reference": plan.reference, "fastest_float_engine": fastest, "unmeasured_engines": dict(unconverted or {}),
         "environment": environment(),
         "effort": plan.effort, "seconds": _seconds(records),
-        "steps": [_step(record, plan, records, fastest) for record in records.values()],
+        "steps": [_step(record, plan, records, fastest, registry) for record in records.values()],
     }
     report["findings"] = findings(report)
     report["budget"] = verdict_on_run(plan.budget, report) if plan.budget else None
@@ -93,16 +95,19 @@ def fastest_float_engine(reference: str | None, records: Mapping[str, Record]) -
     return max({own.name: 1.0, **speeds}.items(), key=lambda pair: pair[1])[0]
 
 
-def _step(record: Record, plan: Plan, records: Mapping[str, Record], fastest: str | None) -> dict[str, Any]:
-    manifest = record.artifact.manifest
+def _step(record: Record, plan: Plan, records: Mapping[str, Record], fastest: str | None,
+          registry: Registry) -> dict[str, Any]:
+    manifest, task = record.artifact.manifest, (plan.step(record.name) or plan).task
+    folder = str(record.place.relative_to(record.place.parent.parent))
     measured = record.measured or Measured({})
     return {
         "name": record.name, "stage": record.stage, "role": _role(record, plan), "parent": record.parent,
-        "folder": str(record.place.relative_to(record.place.parent.parent)), "digest": record.artifact.digest,
+        "folder": folder, "digest": record.artifact.digest,
         "base": manifest.base, "needs": list(manifest.needs),
         "traits": asdict(manifest.traits), "task": record.task or manifest.traits.task, "options": dict(manifest.options),
         "seconds": record.seconds, "measuring_seconds": measured.seconds, "cached": record.cached,
         "test": record.test,
+        "usage": usage(manifest.traits, manifest.needs, folder, task, registry),
         "labels": list(manifest.labels), "attempts": [dict(attempt) for attempt in record.attempts],
         "measurements": {n: m.as_dict() for n, m in measured.measurements.items()},
         "against_reference": _against(record, plan.reference, records),

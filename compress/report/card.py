@@ -15,15 +15,8 @@ from ruamel.yaml import YAML
 from compress.options import flat
 from compress.report.detail import stated
 from compress.report.examples import elsewhere
-from compress.report.loading import loading
 from compress.report.markdown import bullets, escape, fenced, md_table
 from compress.report.table import facts, number, show, spread, visible
-
-_PIPELINE_TAGS = frozenset({
-    "text-classification", "token-classification", "fill-mask", "question-answering", "summarization", "translation",
-    "text-generation", "feature-extraction", "sentence-similarity", "zero-shot-classification", "text-ranking",
-    "image-classification", "audio-classification", "automatic-speech-recognition"})
-_LIBRARIES = {"pytorch": "transformers", "onnx": "onnxruntime"}
 
 
 def deployable(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -36,24 +29,23 @@ def deployable(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def card(step: Mapping[str, Any], report: Mapping[str, Any]) -> str:
     """The model card of a step as Markdown with front matter."""
-    packages, code = loading(step, report)
+    needs, code = escape(", ".join(step["usage"]["packages"])), fenced(step["usage"]["code"], "python")
     parts = [f"---\n{_yaml(front_matter(step, report))}---", f"# {escape(step['name'])} of {escape(report['name'])}",
              escape(_what(step, report)), "## How it was made\n\n" + _chain(step, report), "## Numbers\n\n" + _numbers(step),
              "## Limits\n\n" + bullets(_limits(step, report)),
-             f"## Loading it\n\nIt needs {escape(', '.join(packages))}. The folder is relative to that of the run.\n\n"
-             + fenced(code, "python")]
+             f"## Loading it\n\nIt needs {needs}. The folder is relative to that of the run.\n\n{code}"]
     return "\n\n".join(parts) + "\n"
 
 
 def front_matter(step: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, Any]:
     """The card's metadata as plain values. ``base_model`` is told only where it is a model of the hub, and results only
     where there are data and a quality, of the examples that the reference answered."""
-    traits, task = step["traits"], step["task"]
-    found: dict[str, Any] = {"library_name": _LIBRARIES.get(traits["format"], traits["format"])}
+    traits, task, usage = step["traits"], step["task"], step["usage"]
+    found: dict[str, Any] = {"library_name": usage["library"]}
     if step["base"] and (step["base"] in report["hub_models"] or "/" in step["base"]):
         found["base_model"] = step["base"]
-    if task in _PIPELINE_TAGS:
-        found["pipeline_tag"] = task
+    if usage["pipeline_tag"]:
+        found["pipeline_tag"] = usage["pipeline_tag"]
     found["tags"] = list(dict.fromkeys(["compress-toolkit", traits["format"], traits["precision"], step["stage"]]))
     metrics = list(_metrics(step))
     if metrics and report["data"] and step["name"] not in elsewhere(report):

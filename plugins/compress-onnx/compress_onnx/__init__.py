@@ -12,7 +12,7 @@ from pydantic import Field
 
 from compress import hookimpl
 from compress.artifact import Artifact, Traits
-from compress.engine import Conversion, Engine, Placement, Session
+from compress.engine import Conversion, Engine, Loading, Placement, Session
 from compress.errors import UsageError
 from compress.options import Options
 from compress.stage import Accepts, Context, Made, Stage
@@ -108,6 +108,7 @@ class OnnxRuntimeEngine(Engine):
     packages: ClassVar[tuple[str, ...]] = ("onnxruntime",)
     conversions: ClassVar[tuple[Conversion, ...]] = (
         Conversion("export.onnx"), Conversion("export.onnx", {"fusions": True}, "-fused"))
+    library: ClassVar[str | None] = "onnxruntime"
 
     def open(self, artifact: Artifact, placement: Placement, task: Task[Any]) -> Session:
         """A session on the artifact's ONNX file. Imports neither torch nor transformers.
@@ -132,6 +133,13 @@ class OnnxRuntimeEngine(Engine):
         from compress_onnx.session import devices
 
         return devices()
+
+    @classmethod
+    def loading(cls, traits: Traits, task: type[Task[Any]]) -> Loading | None:
+        """ONNX Runtime and tokenizers alone, whatever the task."""
+        from compress_onnx.loading import LOADING
+
+        return LOADING
 
 
 def _model_file(artifact: Artifact) -> Path:

@@ -48,6 +48,11 @@ class FillMask(Task[FillMaskOptions]):
     headline = "accuracy"
     directions = {"loss": "lower", "perplexity": "lower"}
     Options = FillMaskOptions
+    pipeline_tag = "fill-mask"
+    auto_class = "AutoModelForMaskedLM"
+    example = f"A text to {MASK} it on."
+    reading = ("# logits: [1, tokens, vocabulary], before softmax\n"
+               "print(tokenizer.decode([int(i) for i in logits[0].argmax(-1)]))  # the likeliest token at each place\n")
 
     def labels(self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None) -> list[str]:
         """None: the vocabulary is the tokenizer's."""

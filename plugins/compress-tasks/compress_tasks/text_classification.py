@@ -44,6 +44,10 @@ class TextClassification(Task[TextClassificationOptions]):
                   "matthews_correlation": "higher", "exact_match": "higher", "spearman": "higher",
                   "mean_absolute_error": "lower", "root_mean_squared_error": "lower"}
     Options = TextClassificationOptions
+    pipeline_tag = "text-classification"
+    auto_class = "AutoModelForSequenceClassification"
+    reading = ("# logits: [1, labels], before softmax\n"
+               "print({labels.get(i, i): float(score) for i, score in enumerate(logits[0])})\n")
 
     def __init__(self, options: TextClassificationOptions) -> None:
         super().__init__(options)

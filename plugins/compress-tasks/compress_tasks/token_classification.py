@@ -43,6 +43,10 @@ class TokenClassification(Task[TaskOptions]):
     columns = (Column("tokens", "The words of a sentence, a list."), Column("tags", "A tag for each word, a list."))
     headline = "f1"
     directions = {"precision": "higher", "recall": "higher", "accuracy": "higher"}
+    pipeline_tag = "token-classification"
+    auto_class = "AutoModelForTokenClassification"
+    reading = ("# logits: [1, tokens, labels], before softmax\n"
+               "print([labels[int(i)] for i in logits[0].argmax(-1)])  # one for each token\n")
 
     def labels(self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None) -> list[str]:
         """As declared, with the ``B-`` or ``I-`` that a declared type lacks; else ``O`` and the pairs of the types in

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from compress import hookimpl
-from compress.artifact import Artifact
-from compress.engine import Counts, Engine, Placement, Session
+from compress.artifact import Artifact, Traits
+from compress.engine import Counts, Engine, Loading, Placement, Session
 from compress.errors import EnvironmentFailure
 from compress.task import Task
 
@@ -18,6 +18,7 @@ class TorchEngine(Engine):
     summary: ClassVar[str] = "PyTorch in eager mode"
     formats: ClassVar[tuple[str, ...]] = ("pytorch",)
     packages: ClassVar[tuple[str, ...]] = ("torch", "transformers")
+    library: ClassVar[str | None] = "transformers"
 
     def open(self, artifact: Artifact, placement: Placement, task: Task[Any]) -> Session:
         """A session on the artifact's model, float32 where its precision is float. Sets torch's threads.
@@ -57,6 +58,13 @@ class TorchEngine(Engine):
         import torch
 
         return ("cuda", "cpu") if torch.cuda.is_available() else ("cpu",)
+
+    @classmethod
+    def loading(cls, traits: Traits, task: type[Task[Any]]) -> Loading | None:
+        """transformers alone, where it has a class for the task."""
+        from compress_torch.loading import loading
+
+        return loading(traits, task.auto_class) if task.auto_class else None
 
 
 @hookimpl

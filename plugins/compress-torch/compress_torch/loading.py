@@ -1,0 +1,20 @@
+"""How a PyTorch artifact of a stock shape is opened with transformers alone, as text for model cards."""
+
+from __future__ import annotations
+
+from compress.artifact import Traits
+from compress.engine import Loading
+
+
+def loading(traits: Traits, auto_class: str) -> Loading:
+    """The packages and the code; int8 weights are those of bitsandbytes, which transformers then imports."""
+    more = ("bitsandbytes",) if traits.precision == "int8" else ()
+    return Loading(("torch", "transformers", *more), f"import torch\nfrom transformers import {auto_class}, AutoTokenizer\n",
+                   f'''\
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = {auto_class}.from_pretrained(folder).eval()
+batch = tokenizer(text, return_tensors="pt", truncation=True, max_length=max_length)
+with torch.no_grad():
+    logits = model(**batch).logits.numpy()
+labels = model.config.id2label
+''')
