@@ -14,7 +14,7 @@ from compress.errors import CompressError, UsageError
 from compress.keys import data_ingredients
 from compress.machine import versions
 from compress.measure import Subject, compare
-from compress.modelfolder import folder_traits, source_files, vocabulary_files
+from compress.modelfolder import folder_labels, folder_traits, source_files, vocabulary_files
 from compress.planning import DataChoice, Input, TaskChoice
 from compress.plugins import Registry
 from compress.runfolder import RunFolder
@@ -81,6 +81,7 @@ class Maker:
         # installed say what its head is for, and transformers may have to convert its tokenizer.
         told = {"manifest": sha256_file(manifest)} if manifest.is_file() else {
             "base": source, "traits": asdict(folder_traits(Path(folder), self.registry)),
+            "labels": folder_labels(Path(folder), self.registry),
             "libraries": versions(("compress-toolkit", "transformers", "tokenizers"))}
         job = {"kind": "import", "folder": folder, "step": model.name, "source": source}
         return self.make("artifact", {"kind": "artifact", "stage": "import", "files": files, **told}, job, label)

@@ -40,6 +40,14 @@ def folder_traits(folder: Path, registry: Registry) -> Traits:
     return Traits(precision=precision, trainable=precision == "float", task=task)
 
 
+def folder_labels(folder: Path, registry: Registry) -> tuple[str, ...]:
+    """Labels of a model folder without a manifest, as its ``config.json`` states them; empty where it serves no task or
+    its head has none."""
+    config = read_config(folder)
+    task = _task_of_classes(config.get("architectures") or [], registry)
+    return registry.tasks[task].cls.stated_labels(config) if task else ()
+
+
 def is_hub_id(word: str) -> bool:
     """Whether a word that is no folder may name a model on the hub; a word that looks like a path may not."""
     return not word.startswith((".", "/", "~")) and _HUB_ID.fullmatch(word) is not None

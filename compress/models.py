@@ -16,7 +16,7 @@ from compress import surgery
 from compress.artifact import Artifact
 from compress.errors import IntegrityError, UsageError
 from compress.sizes import positions
-from compress.task import Task
+from compress.task import Task, meant_labels
 
 # optimum's resolution by task is the dependency that the project keeps; the model classes themselves are transformers'.
 
@@ -65,7 +65,7 @@ def adapt_model(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -> P
     """The artifact's model with a head for ``task`` and ``labels``; a head that fits is kept, another is drawn anew.
 
     Raises IntegrityError where anything but a head is missing."""
-    if artifact.traits.task == task.name and tuple(artifact.manifest.labels) == tuple(labels):
+    if artifact.traits.task == task.name and meant_labels(artifact.manifest.labels, labels) == tuple(labels):
         model = open_model(artifact, task)
         for key, value in task.head_config(labels).items():  # the same labels may be learnt in another way
             setattr(model.config, key, value)

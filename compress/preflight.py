@@ -12,6 +12,7 @@ from compress.modelfolder import read_config
 from compress.planning import DataChoice, Input, Plan, Step, TaskChoice
 from compress.planning.edges import edge_mistake
 from compress.sizes import positions
+from compress.task import is_numbered, meant_labels
 
 
 def refuse_wrong_edges(plan: Plan) -> None:
@@ -77,6 +78,19 @@ def _labels(step: Step, plan: Plan, maker: Maker) -> Sequence[str]:
     return _labels(before, plan, maker) if before and before.task.name == step.task.name else ()
 
 
+def numbered_heads(plan: Plan, artifacts: Mapping[str, Artifact], maker: Maker) -> Iterator[str]:
+    """A line for each model from outside whose head numbers its labels and is given the names of the data's."""
+    for model in plan.inputs:
+        own, uses = artifacts[model.name].manifest.labels, [(plan.task, plan.data)]
+        uses += [(s.task, s.data) for s in plan.steps if model.name in (s.parent, *s.references.values())]
+        found = {maker.prepared(data, task).labels for task, data in uses
+                 if data is not None and task.name == artifacts[model.name].traits.task}
+        for labels in sorted(found):
+            if meant_labels(own, labels) != own:
+                yield (f"the head of {model.source} names no labels: its outputs are taken for {_short(labels)}, the data's "
+                       "labels in their order; state another order with data.labels")
+
+
 def can_be_measured(plan: Plan, artifact: Artifact, maker: Maker) -> bool:
     """Whether a model from outside answers the plan's task about the plan's data as it is; a step may give it another
     head."""
@@ -113,8 +127,10 @@ def _head_mistake(source: str, artifact: Artifact, task: TaskChoice, data: DataC
     """(message, hint) where the model of ``source`` serves ``task``, but not in the kind or the labels asked for."""
     if artifact.traits.task != task.name:
         return None
-    own, labels = list(artifact.manifest.labels), list(maker.prepared(data, task).labels) if data else []
-    unfit = task.make().head_mistake(read_config(artifact.folder), [] if own else labels)
+    labels = list(maker.prepared(data, task).labels) if data else []
+    own = list(meant_labels(artifact.manifest.labels, labels))
+    is_named = own and not is_numbered(artifact.manifest.labels)
+    unfit = task.make().head_mistake(read_config(artifact.folder), [] if is_named else labels)
     if unfit:
         return f"the head of {source} {unfit}", ""
     if own and labels and labels != own:

@@ -25,7 +25,13 @@ from compress.planning import DataChoice, Plan, Step, TaskChoice
 from compress.planning.budgets import with_options
 from compress.planning.build import conversion_steps, with_model_traits
 from compress.plugins import Registry
-from compress.preflight import can_be_measured, refuse_long_examples, refuse_wrong_edges, refuse_wrong_labels
+from compress.preflight import (
+    can_be_measured,
+    numbered_heads,
+    refuse_long_examples,
+    refuse_wrong_edges,
+    refuse_wrong_labels,
+)
 from compress.report.build import Record, build_report, fastest_float_engine
 from compress.report.table import said
 from compress.report.views import write_views
@@ -111,6 +117,8 @@ class Runner:
         refuse_wrong_edges(self.plan)
         refuse_long_examples(self.plan, artifacts)
         refuse_wrong_labels(self.plan, artifacts, self.maker)
+        for line in numbered_heads(self.plan, artifacts, self.maker):
+            self.tell("note", text=line)
         for name in sorted(artifacts, key=lambda n: n != self.plan.reference):
             if self.plan.data is not None and can_be_measured(self.plan, artifacts[name], self.maker):
                 self._measure(name, self.plan.task, self.plan.data)

@@ -12,7 +12,7 @@ from compress.engine import Placement, Session
 from compress.errors import Mistake, UsageError
 from compress.jobs.probing import engine_for
 from compress.machine import threads
-from compress.modelfolder import folder_traits, read_config
+from compress.modelfolder import folder_labels, folder_traits, read_config
 from compress.plugins import Registry
 from compress.predict import predict
 from compress.processor import TextProcessor
@@ -85,8 +85,7 @@ def open_predictor(folder: Path, registry: Registry) -> Predictor:
 
 def _outside(folder: Path, registry: Registry) -> Artifact:
     """A model folder without a manifest as the artifact that an import would make of it; there are no digests to verify."""
-    traits = folder_traits(folder, registry)
-    labels = registry.tasks[traits.task].cls.stated_labels(read_config(folder)) if traits.task else ()
+    traits, labels = folder_traits(folder, registry), folder_labels(folder, registry)
     return Artifact(folder, Manifest(traits, {}, step=folder.name, stage="import", labels=labels))
 
 

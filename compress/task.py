@@ -27,6 +27,10 @@ IGNORED = -100
 """The label of a position that neither a loss nor a score counts (torch's cross_entropy default)."""
 
 
+_OUTPUTS = 2
+"""What transformers gives a head whose config states no number."""
+
+
 class RowError(Exception):
     """A row that the task cannot use; the message says why, the caller names the row."""
 
@@ -124,8 +128,11 @@ class Task(ABC, Generic[O]):
     def stated_labels(cls, config: Mapping[str, Any]) -> tuple[str, ...]:
         """Label names in order that a model's ``config.json`` states for a head of this task; empty where it has none.
 
-        By default those of ``id2label``. A task whose head can be without labels says when it is."""
-        names = config.get("id2label") or {}
+        By default those of ``id2label``, and where there is none the names by which transformers numbers outputs (see
+        ``is_numbered``): a config with two of them leaves them out. A task whose head can be without labels says when."""
+        names = config.get("id2label")
+        if not names:
+            return _numbered(config.get("num_labels", _OUTPUTS))
         return tuple(str(names[key]) for key in sorted(names, key=int))
 
     def head_mistake(self, config: Mapping[str, Any], labels: Sequence[str]) -> str | None:
@@ -190,3 +197,20 @@ class Task(ABC, Generic[O]):
     @abstractmethod
     def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> dict[str, Any]:
         """The answer with label names and text, as ``compress predict`` prints it."""
+
+
+def is_numbered(labels: Sequence[str]) -> bool:
+    """Whether label names say no more than the outputs' numbers: ``LABEL_0``, ``LABEL_1`` and on, as transformers calls
+    the labels of a head that was given none."""
+    return bool(labels) and tuple(labels) == _numbered(len(labels))
+
+
+def meant_labels(own: Sequence[str], labels: Sequence[str]) -> tuple[str, ...]:
+    """What a head's outputs mean where the data's labels are ``labels``: its ``own`` names, and where these are numbers
+    alone, as many as the data have labels, the data's labels in their order."""
+    numbers_alone = is_numbered(own) and len(own) == len(labels) and set(own) != set(labels)
+    return tuple(labels if numbers_alone else own)
+
+
+def _numbered(count: int) -> tuple[str, ...]:
+    return tuple(f"LABEL_{i}" for i in range(count))

@@ -11,7 +11,7 @@ from typing import Any
 from compress.artifact import MANIFEST, Manifest, with_files
 from compress.channel import WorkerLine
 from compress.errors import UsageError
-from compress.modelfolder import folder_traits, read_config, source_files, stored_tensors
+from compress.modelfolder import folder_labels, folder_traits, source_files, stored_tensors
 from compress.plugins import Registry
 
 _QUANTIZED = ("I8", "U8")
@@ -28,10 +28,8 @@ def run(job: dict[str, Any], line: WorkerLine, registry: Registry) -> dict[str, 
         Manifest.read(folder).write(output)
         return {}
     _complete_tokenizer(folder, output)
-    traits = folder_traits(folder, registry)
-    labels = registry.tasks[traits.task].cls.stated_labels(read_config(output)) if traits.task else ()
-    manifest = Manifest(traits, {}, step=job["step"], stage="import", labels=labels, base=job["source"],
-                        parameters=_count_parameters(stored_tensors(folder)))
+    manifest = Manifest(folder_traits(folder, registry), {}, step=job["step"], stage="import", base=job["source"],
+                        labels=folder_labels(folder, registry), parameters=_count_parameters(stored_tensors(folder)))
     with_files(manifest, output).write(output)
     return {}
 

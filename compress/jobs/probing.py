@@ -18,7 +18,7 @@ from compress.jobs.common import data_of, task_of
 from compress.machine import forget_peak_memory, peak_memory, stay_on_cores, threads
 from compress.meter import Probe
 from compress.plugins import Registry
-from compress.task import Task
+from compress.task import Task, meant_labels
 
 _REST_SECONDS = 0.01
 _REST_STEPS = 50
@@ -125,5 +125,6 @@ def open_probe(job: dict[str, Any], registry: Registry) -> Probe:
     start = time.perf_counter()
     session = _opened(engine, artifact, placement, task, job["slowdown"])
     seconds = time.perf_counter() - start
-    return Probe(artifact, engine.name, session, placement, task, processor, rows, artifact.manifest.labels, features,
-                 memory, seconds, job["effort"], runtime=engine)
+    labels = meant_labels(artifact.manifest.labels, data.labels if data else ())
+    return Probe(artifact, engine.name, session, placement, task, processor, rows, labels, features, memory, seconds,
+                 job["effort"], runtime=engine)

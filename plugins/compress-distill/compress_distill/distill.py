@@ -16,7 +16,7 @@ from compress.errors import CompressError, NothingChanged, UsageError
 from compress.models import adapt_model, save_model
 from compress.sizes import architecture_of
 from compress.stage import Context, Made
-from compress.task import IGNORED
+from compress.task import IGNORED, meant_labels
 from compress.training import fit
 from compress_distill import DistillOptions
 from compress_distill.losses import binary_divergence, divergence, hidden_distance, squared_error
@@ -69,7 +69,7 @@ def _refuse_strangers(teacher: Artifact, student: Artifact, context: Context[Dis
     """A teacher must answer the same question in the same words."""
     if teacher.traits.task != context.task.name:
         raise UsageError(f"the teacher serves {teacher.traits.task or 'no task'}, and the step is for {context.task.name}")
-    if list(teacher.manifest.labels) != list(context.data.labels):
+    if meant_labels(teacher.manifest.labels, context.data.labels) != tuple(context.data.labels):
         raise UsageError("the teacher's labels are not the data's labels in the same order")
     if _tokenizer(teacher) != _tokenizer(student):
         raise UsageError("teacher and student have different tokenizers, so that their tokens cannot be compared")

@@ -15,11 +15,16 @@ OUTSIDE = "O"
 Span = tuple[int, int, str]
 
 
+def is_tag(name: str) -> bool:
+    """Whether a name is ``O``, ``B-TYPE`` or ``I-TYPE``."""
+    return name == OUTSIDE or (name[:2] in ("B-", "I-") and len(name) > 2)
+
+
 def entity_type(tag: str) -> str | None:
     """The type of a tag (``PER`` of ``B-PER``), None for ``O``. Raises RowError for what is not IOB."""
     if tag == OUTSIDE:
         return None
-    if tag[:2] not in ("B-", "I-") or len(tag) < 3:
+    if not is_tag(tag):
         raise RowError(f"tag {tag!r} is not O, B-TYPE or I-TYPE")
     return tag[2:]
 

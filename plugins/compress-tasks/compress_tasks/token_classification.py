@@ -26,7 +26,7 @@ from compress.task import (
 from compress_tasks import statistics
 from compress_tasks.cells import distinct_names, is_number, label_index, label_name, requested, whole
 from compress_tasks.confidence import likeliest
-from compress_tasks.iob import OUTSIDE, check_scheme, entities, entity_type, tag_names, to_iob2
+from compress_tasks.iob import OUTSIDE, check_scheme, entities, entity_type, is_tag, tag_names, to_iob2
 from compress_tasks.padding import model_inputs, pad, padded
 
 _WORD = re.compile(r"\w+|[^\w\s]")
@@ -72,6 +72,14 @@ class TokenClassification(Task[TaskOptions]):
         names = to_iob2([_tag(tag, labels) for tag in tags])
         return {"tokens": [whole(token, "token") for token in tokens],
                 "tags": [label_index(name, labels, "tag") for name in names]}
+
+    def head_mistake(self, config: Mapping[str, Any], labels: Sequence[str]) -> str | None:
+        """Outputs that are not as many as the data's ``labels``; without these, labels that are no IOB tags."""
+        names = self.stated_labels(config)
+        if labels:
+            return None if len(names) == len(labels) else f"has {len(names)} outputs, and the data have {len(labels)} tags"
+        odd = next((name for name in names if not is_tag(name)), None)
+        return odd and f"calls an output {odd!r}, which is not O, B-TYPE or I-TYPE"
 
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
         """``input_ids``, ``starts`` (the position of each word's first piece, None for a word that was cut or has no
