@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ def open_model(artifact: Artifact, task: Task[Any], device: str = "cpu") -> PreT
         model = _open_stock(artifact, task, device)
     if artifact.traits.precision == "float":
         model.to(torch.device(device))  # type: ignore[arg-type]
+    _pad_as_tokenizer(model, task, artifact.folder)
     return model.eval()
 
 
@@ -86,7 +88,22 @@ def adapt_model(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -> P
                              + ", ".join(lost[:5]))
     if artifact.traits.task is not None and not info["missing_keys"] and not info["mismatched_keys"]:
         _draw_head(model, task)
+    _pad_as_tokenizer(model, task, artifact.folder)
     return model.train()
+
+
+def _pad_as_tokenizer(model: PreTrainedModel, task: Task[Any], folder: Path) -> None:
+    """Tell a head that finds the last token of a text by ``input_ids != pad_token_id`` with which id texts are padded: as
+    Llama's and GPT-2's do, whose configs name none. What such a text ends with itself is skipped too, alone and in a batch
+    alike; an id that ends ordinary texts must therefore not pad, and UsageError is raised where none is named."""
+    # The families have no class in common, but their forward reads the config's entry.
+    if "pad_token_id" not in inspect.unwrap(type(model).forward).__code__.co_names:
+        return
+    pad = task.processor(folder).named_pad_id
+    if pad is None:
+        raise UsageError(f"{folder}: its head finds the last token of a text by the padding token, and its tokenizer names "
+                         "neither that nor an end-of-text token: set pad_token in tokenizer_config.json")
+    model.config.get_text_config().pad_token_id = pad
 
 
 def _draw_head(model: PreTrainedModel, task: Task[Any]) -> None:

@@ -25,12 +25,16 @@ _TOKEN_TYPE_FAMILIES = frozenset({
 
 
 class TextProcessor:
-    """A tokenizer as saved in a model folder, without its built-in padding and truncation."""
+    """A tokenizer as saved in a model folder, without its built-in padding and truncation.
 
-    def __init__(self, tokenizer: Tokenizer, config: dict[str, Any], model_type: str | None = None) -> None:
+    ``model_type`` and ``model_padding`` are what the model's config says of its family and of the id that pads."""
+
+    def __init__(self, tokenizer: Tokenizer, config: dict[str, Any], model_type: str | None = None,
+                 model_padding: int | None = None) -> None:
         self.tokenizer = tokenizer
         self.config = config
         self.model_type = model_type
+        self.model_padding = model_padding
         tokenizer.no_padding()
         tokenizer.no_truncation()
 
@@ -41,8 +45,9 @@ class TextProcessor:
         file = path / "tokenizer.json"
         if not file.is_file():
             raise UsageError(f"{path} has no tokenizer.json")
-        config = _json(path / "tokenizer_config.json")
-        return cls(Tokenizer.from_file(str(file)), config, _json(path / "config.json").get("model_type"))
+        model = _json(path / "config.json")
+        return cls(Tokenizer.from_file(str(file)), _json(path / "tokenizer_config.json"), model.get("model_type"),
+                   model.get("pad_token_id"))
 
     def save(self, folder: str | Path, max_length: int | None = None) -> None:
         """Write ``tokenizer.json`` and ``tokenizer_config.json`` so that ``AutoTokenizer`` reads them back; it then cuts
@@ -92,9 +97,16 @@ class TextProcessor:
 
     @property
     def pad_id(self) -> int:
-        """Id that fills a batch; masked out, so any id serves where the tokenizer names none."""
-        pad = self.token_id("pad")
-        return 0 if pad is None else pad
+        """Id that fills a batch: see ``named_pad_id``. Where there is none it is 0, for what is masked out may be any; not
+        so for heads that find the last token by it, which ``compress.models`` therefore refuses."""
+        return self.named_pad_id or 0
+
+    @property
+    def named_pad_id(self) -> int | None:
+        """Id of the tokenizer's padding token, else that which the model's config pads with, else of the end of a text (the
+        usual practice for decoders); None where none is named."""
+        pads = [self.token_id("pad"), self.model_padding, self.token_id("eos")]
+        return next((pad for pad in pads if pad is not None and pad >= 0), None)
 
     @property
     def uses_token_types(self) -> bool:
