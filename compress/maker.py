@@ -15,7 +15,7 @@ from compress.keys import data_ingredients
 from compress.machine import versions
 from compress.measure import Subject, compare
 from compress.modelfolder import folder_labels, folder_traits, source_files, vocabulary_files
-from compress.planning import DataChoice, Input, TaskChoice
+from compress.planning import DataChoice, Input, Step, TaskChoice
 from compress.plugins import Registry
 from compress.runfolder import RunFolder
 from compress.store import Product, Store
@@ -56,6 +56,13 @@ class Maker:
         """The prepared data, opened."""
         product = self.data(data, task)
         return Prepared(product.folder, product.digest)
+
+    def configured(self, fresh: Mapping[str, Any], step: Step) -> Product:
+        """The config of a step's fresh model, which was built without memory. Raises UsageError where it cannot be built."""
+        labels = list(self.prepared(step.data, step.task).labels) if step.data else []
+        job = {"kind": "configure", "fresh": dict(fresh), "task": step.task.as_dict(), "labels": labels}
+        libraries = versions(("compress-toolkit", "torch", "transformers", "huggingface-hub"))
+        return self.make("config", {**job, "task_plugin": step.task.entry.origin, "libraries": libraries}, job, "model")[0]
 
     def imported(self, model: Input, label: str) -> tuple[Product, bool]:
         """The artifact of a model from outside and whether it was there; a hub model is fetched first.

@@ -38,10 +38,13 @@ def load_config(folder: str | Path) -> PreTrainedConfig:
 def fresh_model(config: Mapping[str, Any], task: Task[Any], labels: Sequence[str]) -> PreTrainedModel:
     """A model with random float32 weights of a fresh configuration: ``type`` and the family's config keys.
 
-    Raises UsageError where the family gives it fewer positions than the task keeps tokens."""
-    values = dict(config)
+    Raises UsageError where the family gives it fewer positions than the task keeps tokens, or the head is configured too;
+    what a family raises for values that it cannot use is its own."""
+    values, head = dict(config), task.head_config(labels)
     kind = values.pop("type")
-    built = AutoConfig.for_model(kind, **values, **task.head_config(labels))
+    if clash := sorted(values.keys() & head.keys()):
+        raise UsageError(f"{clash[0]} follows from the task and its labels: leave it out of the model's configuration")
+    built = AutoConfig.for_model(kind, **values, **head)
     limit, wanted = positions(built.to_dict()), task.options.max_length
     if limit is not None and wanted > limit:
         raise UsageError(f"task {task.name} keeps {wanted} tokens of an example, and a {kind} model of this configuration "

@@ -91,6 +91,16 @@ def numbered_heads(plan: Plan, artifacts: Mapping[str, Artifact], maker: Maker) 
                        "labels in their order; state another order with data.labels")
 
 
+def refuse_wrong_configuration(plan: Plan, maker: Maker) -> None:
+    """A fresh model must be one that its family can build, for each task that it is made for. Raises UsageError."""
+    for step in plan.steps if plan.fresh else ():
+        if plan.fresh and step.parent is None:
+            try:
+                maker.configured(plan.fresh, step)
+            except UsageError as error:
+                raise UsageError([Mistake(plan.model_place, str(error))]) from error
+
+
 def can_be_measured(plan: Plan, artifact: Artifact, maker: Maker) -> bool:
     """Whether a model from outside answers the plan's task about the plan's data as it is; a step may give it another
     head."""

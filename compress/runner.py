@@ -29,6 +29,7 @@ from compress.preflight import (
     can_be_measured,
     numbered_heads,
     refuse_long_examples,
+    refuse_wrong_configuration,
     refuse_wrong_edges,
     refuse_wrong_labels,
 )
@@ -117,6 +118,7 @@ class Runner:
         refuse_wrong_edges(self.plan)
         refuse_long_examples(self.plan, artifacts)
         refuse_wrong_labels(self.plan, artifacts, self.maker)
+        refuse_wrong_configuration(self.plan, self.maker)
         for line in numbered_heads(self.plan, artifacts, self.maker):
             self.tell("note", text=line)
         for name in sorted(artifacts, key=lambda n: n != self.plan.reference):

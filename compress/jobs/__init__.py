@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from compress.channel import WorkerLine
-from compress.jobs import download, importing, preparing, probing, staging
+from compress.jobs import configuring, download, importing, preparing, probing, staging
 from compress.plugins import Registry
 
 Job = dict[str, Any]
@@ -15,6 +15,7 @@ JOBS: dict[str, Callable[[Job, WorkerLine, Registry], dict[str, Any]]] = {
     "prepare": preparing.run,
     "download": download.run,
     "import": importing.run,
+    "configure": configuring.run,
     "stage": staging.run,
     "probe": probing.run,
 }

@@ -13,6 +13,7 @@ from compress.planning.benchmark import read_effort
 from compress.planning.budgets import check_step_budget, read_budget, with_recipe_limits
 from compress.planning.choices import Resolver
 from compress.planning.edges import edge_mistake
+from compress.planning.fresh import check_fresh
 from compress.planning.types import MODEL, DataChoice, Input, Plan, Step, TaskChoice
 from compress.planning.validate import resolve_paths, validated
 from compress.plugins import Registry
@@ -65,7 +66,8 @@ class _Builder:
         if task is None:
             return None
         return Plan(self.resolver.recipe.name, task, data, list(self.inputs.values()), self.fresh,
-                    list(self.steps.values()), reference, seed, budget, effort)
+                    list(self.steps.values()), reference, seed, budget, effort,
+                    model_place=self.resolver.recipe.place("model", of_value=True))
 
     def _tasks(self) -> dict[str, str | None]:
         """The tasks of the models and steps so far, None where one is not known."""
@@ -89,6 +91,7 @@ class _Builder:
         value = top.get("model")
         if isinstance(value, dict) and isinstance(value.get("type"), str):
             self.fresh = dict(value)
+            check_fresh(value, self.resolver)
             return
         found = None
         if isinstance(value, dict):

@@ -89,7 +89,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in order. ``reference`` is None while it hangs on a hub model that is not downloaded yet."""
+    """Steps in order. ``fresh`` is the configuration of a model that is not there yet, and ``model_place`` where it stands;
+    ``reference`` is None while it hangs on a hub model that is not downloaded yet."""
 
     name: str
     task: TaskChoice
@@ -103,6 +104,7 @@ class Plan:
     effort: Effort = "standard"
     recipe_text: str = ""
     overrides: Sequence[str] = field(default_factory=tuple)
+    model_place: str = ""
 
     def step(self, name: str) -> Step | None:
         """The step of that name."""

@@ -1,0 +1,27 @@
+"""Reading the ``model`` section of a fresh model: its type and the keys of its config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from compress.errors import suggestion
+from compress.families import family_of, model_types, models_read
+from compress.planning.choices import Resolver
+
+_TYPE = "type"
+
+
+def check_fresh(config: Mapping[str, Any], resolver: Resolver) -> None:
+    """Add the mistakes of a type that transformers does not know, or of keys that its config does not have.
+
+    transformers takes any key and ignores those that mean nothing to it. Where its classes cannot be read nothing is said:
+    a run builds the model before its first step."""
+    kind, types = config[_TYPE], model_types()
+    if types and kind not in types:
+        resolver.wrong(("model", _TYPE), f"type: transformers knows no model type {kind!r}", suggestion(kind, types))
+        return
+    family = family_of(kind)
+    for key in config if family else ():
+        if family and key != _TYPE and key not in family.keys and not models_read(kind, key):
+            resolver.wrong(("model", key), f"a {kind} model has no {key!r}", suggestion(key, family.keys), of_value=False)
