@@ -41,7 +41,8 @@ FIRST: Mistakes = {
     "prune after onnx": (STEPS + "  - finetune\n  - quantize.onnx\n  - prune.structured: {layers: 2}\n", "7:5",
                          ("'quantize.onnx' makes onnx", "from: finetune")),
     "tab": (STEPS + "\t- finetune\n", "5:1", ("a tab", "YAML indents with spaces")),
-    "not YAML": (HEAD + "stages: [finetune\n", "5:1", ("is not YAML", "check indentation, quotes and colons")),
+    "not YAML": (HEAD + "stages: [finetune\n", "4:9",
+                 ("is not YAML", "[ is opened", "check indentation, quotes and colons")),
     "anchor": (STEPS + "  - finetune: &o {epochs: 1}\n  - finetune: *o\n    name: again\n", "6:15",
                ("*o repeats a value", "write the value out")),
     "no task": (HEAD.split("\n", 1)[1] + FINETUNE, "1:1", ("has no task", "task: text-classification")),
@@ -111,6 +112,24 @@ MORE: Mistakes = {
                          ("no train file is named",)),
     "column that the task has not": (HEAD.replace("{train", "{columns: {lable: x}, train") + FINETUNE, "3:18",
                                      ("has no column 'lable'", "did you mean 'label'?")),
+    "teacher that stands later": (
+        STEPS + "  - finetune\n  - distill: {teacher: big}\n  - finetune: {}\n    name: big\n", "6:24",
+        ("no earlier step 'big'", "it stands after this step")),
+    "quote that is open": (HEAD.replace("owner/encoder", "'owner") + FINETUNE, "2:8", ("' is opened and never closed",)),
+    "bracket that is open above": (HEAD.replace("test.csv}", "test.csv") + FINETUNE, "4:7",
+                                   ("is not YAML", "{ is open since 3:7")),
+    "merge key": (STEPS + "  - finetune: {<<: {epochs: 1}}\n", "5:16", ("<< merges", "write the keys out")),
+    "escape": (HEAD + "\x1b[2J" + FINETUNE, "4:1", ("U+001B",)),
+    "nothing but a comment": ("# later\n", "1:1", ("the recipe is empty",)),
+    "deep flow": ("task: " + "[" * 5000, "1:106", ("more than 100 levels deep",)),
+    "deep blocks": ("".join(" " * i + "-\n" for i in range(900)), "101:101", ("more than 100 levels deep",)),
+    "path with NUL": (HEAD.replace("train.csv", '"train\\0.csv"') + FINETUNE, "3:15", ("no file's name can hold",)),
+    "model with NUL": (HEAD.replace("owner/encoder", '"./a\\0"') + FINETUNE, "2:8", ("no file's name can hold",)),
+    "half a character": (HEAD.replace("train.csv", '"a\\ud800.csv"') + FINETUNE, "3:15", ("half of a character",)),
+    "nobody's folder": (HEAD.replace("owner", "~nosuchuser") + FINETUNE, "2:8", ("there is no such user",)),
+    "nobody's file": (HEAD.replace("train.csv", "~nosuchuser/x.csv") + FINETUNE, "3:15", ("there is no such user",)),
+    "endless model": (HEAD.replace("encoder", "a" * 5000) + FINETUNE, "2:8", ("5006 characters", "longer than")),
+    "endless path": (HEAD.replace("train.csv", "a" * 5000 + ".csv") + FINETUNE, "3:15", ("longer than a path can be",)),
     "model folder that is not there": (HEAD.replace("owner/encoder", "./encoder") + FINETUNE, "2:8",
                                        ("no model folder './encoder'", "looked in")),
 }
@@ -149,6 +168,30 @@ def test_plan_tells_a_mistake_with_its_place_and_a_remedy(kind: str, registry: R
     assert mistake.where == f"{recipe}:{place}"
     for word in words:
         assert word in str(mistake)
+
+
+def test_a_recipe_that_is_not_utf8_is_told_with_the_place_of_the_byte(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_bytes("task: ä\nmodel: ä".encode() + b"\xff")
+    with pytest.raises(UsageError, match=r"recipe.yaml:2:9: is not UTF-8 text"):
+        read_recipe(tmp_path / "recipe.yaml")
+
+
+def test_a_file_without_the_byte_order_mark_that_its_encoding_needs_is_one_line(
+        registry: Registry, csv_data: Path, write_recipe: Callable[..., Path]) -> None:
+    with pytest.raises(UsageError) as caught:
+        make_plan(read_recipe(write_recipe(HEAD.replace("test:", "encoding: utf-16, test:") + FINETUNE)), registry)
+    assert str(caught.value).splitlines()[0].startswith(f"{csv_data / 'train.csv'}:1: the file has no byte order mark")
+
+
+@pytest.mark.parametrize(("teacher", "from_hub"), [("./teacher", False), ("teachers", False), ("acme/teacher", True)])
+def test_a_teacher_from_outside_may_be_named_as_a_step_nearly_is(
+        teacher: str, from_hub: bool, registry: Registry, csv_data: Path, write_recipe: Callable[..., Path],
+        fake_model: Callable[..., Path]) -> None:
+    if not from_hub:
+        fake_model(Path(teacher).name)
+    text = STEPS + f"  - finetune: {{}}\n    name: teacher\n  - distill: {{teacher: {teacher}, student: {{layers: 1}}}}\n"
+    plan = make_plan(read_recipe(write_recipe(text)), registry)
+    assert [(i.name, i.from_hub) for i in plan.inputs] == [("model", True), (teacher, from_hub)]
 
 
 def test_all_mistakes_are_told_in_one_pass_in_the_order_of_the_file(command: Command, csv_data: Path,

@@ -20,6 +20,8 @@ from compress.plugins import Registry
 from compress.recipe import Recipe, StepText
 from compress.source import SPLITS, FileOptions
 
+_LATER = "it stands after this step; a step takes from one that stands before it"
+
 
 def make_plan(recipe: Recipe, registry: Registry) -> Plan:
     """The plan of a recipe. Raises UsageError with every mistake that can be found without touching a model."""
@@ -173,7 +175,7 @@ class _Builder:
         if name in self.steps or name in self.inputs or name in self.broken:
             return name
         later = any(s.name == name for s in self.resolver.recipe.steps)
-        hint = "a step takes from one that stands before it" if later else suggestion(name, [*self.steps, *self.inputs])
+        hint = _LATER if later else suggestion(name, [*self.steps, *self.inputs])
         self.resolver.wrong((*text.path, "from"), f"from: there is no earlier step {name!r}", hint)
         self.broken.add(name)
         return name
@@ -192,9 +194,9 @@ class _Builder:
 
     def _outside_reference(self, text: StepText, option: str, value: str) -> str:
         path = (*text.path, text.stage, option)
-        near = suggestion(value, self.steps)
-        if near.startswith("did you mean") or any(s.name == value for s in self.resolver.recipe.steps):
-            self.resolver.wrong(path, f"{option}: there is no earlier step {value!r}", near)
+        hint = None if self.resolver.is_folder(value, path) else self._misnamed(value)
+        if hint is not None:
+            self.resolver.wrong(path, f"{option}: there is no earlier step {value!r}", hint)
             self.broken.add(value)
             return value
         found = self.resolver.outside_model(value, value, path)
@@ -203,6 +205,13 @@ class _Builder:
         else:
             self.broken.add(value)
         return value
+
+    def _misnamed(self, name: str) -> str | None:
+        """The hint for a word that is no folder and no earlier step, but a later one or nearly one; None for any other."""
+        if any(step.name == name for step in self.resolver.recipe.steps):
+            return _LATER
+        near = suggestion(name, self.steps)
+        return near if near.startswith("did you mean") and "/" not in name else None
 
     def _edges(self, text: StepText, stage: Any, options: Options, parent: str | None, task: TaskChoice,
                data: DataChoice | None) -> Traits:

@@ -9,6 +9,7 @@ from typing import Any
 
 from compress.errors import CompressError, Mistake, suggestion
 from compress.modelfolder import folder_traits, is_hub_id
+from compress.planning.paths import path_from
 from compress.planning.types import DataChoice, Input, TaskChoice
 from compress.planning.validate import resolve_paths, validated
 from compress.plugins import Registered, Registry
@@ -127,17 +128,31 @@ class Resolver:
                     self.wrong(where, f"the {split} split has no column {actual!r} for the task's {column.name!r}",
                                suggestion(actual, names) or "map it with columns: {" + column.name + ": ...}")
 
+    def is_folder(self, value: str, path: _Path) -> bool:
+        """Whether the word at ``path`` names a folder."""
+        try:
+            return self._path(value, path).is_dir()
+        except ValueError:
+            return False
+
+    def _path(self, value: str, path: _Path) -> Path:
+        """The word at ``path`` as one: relative to the recipe's folder, what ``--set`` gives to the working directory."""
+        where = self.recipe.place(*path, of_value=True)
+        return path_from(value, Path.cwd() if where.startswith("--set") else self.recipe.folder)
+
     def outside_model(self, value: str, name: str, path: _Path) -> Input | None:
         """The folder or hub model that ``value`` names."""
-        where = self.recipe.place(*path, of_value=True)
-        base = Path.cwd() if where.startswith("--set") else self.recipe.folder
-        folder = base / Path(value).expanduser()
+        try:
+            folder = self._path(value, path)
+        except ValueError as error:
+            self.wrong(path, str(error), "a hub id, or a folder")
+            return None
         if folder.is_dir():
             return self._folder_model(folder.resolve(), name, path)
         if not is_hub_id(value):
             self.wrong(path, f"there is no model folder {value!r}", f"looked in {folder.parent.resolve()}")
             return None
-        return Input(name, value, True, None, where)
+        return Input(name, value, True, None, self.recipe.place(*path, of_value=True))
 
     def _folder_model(self, folder: Path, name: str, path: _Path) -> Input | None:
         try:

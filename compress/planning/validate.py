@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from compress.errors import Mistake, suggestion
 from compress.options import PathMark, fields_marked
+from compress.planning.paths import path_from
 
 _EXPECTED = {"int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number",
              "finite_number": "a finite number", "bool_type": "true or false", "string_type": "text", "list_type": "a list",
@@ -41,8 +42,11 @@ def resolve_paths(options: M, place: Place, path: tuple[str | int, ...], folder:
         if not isinstance(value, str):
             continue
         where = place(*path, name, of_value=True)
-        base = Path.cwd() if where.startswith("--set") else folder
-        target = (base / Path(value).expanduser()).resolve()
+        try:
+            target = path_from(value, Path.cwd() if where.startswith("--set") else folder).resolve()
+        except ValueError as error:
+            mistakes.append(Mistake(where, f"{name}: {error}"))
+            continue
         if not target.exists():
             near = suggestion(target.name, [p.name for p in target.parent.iterdir()]) if target.parent.is_dir() else ""
             mistakes.append(Mistake(where, f"{name}: there is no file {value!r}", near or f"looked in {target.parent}"))

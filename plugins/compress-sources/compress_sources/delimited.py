@@ -57,8 +57,9 @@ class Csv(FileSource[DelimitedOptions]):
 
     def header(self, path: Path) -> Sequence[str]:
         """The first record's fields, or their numbers where the file has no header."""
+        text = head(path, self.options.encoding)
         try:
-            first = next(self._records(path, head(path, self.options.encoding)), None)
+            first = next(self._records(path, text), None)
         except UsageError:  # a header line beyond the head, or one that ``table`` will complain of
             return ()
         return () if first is None else self._columns(first[1])

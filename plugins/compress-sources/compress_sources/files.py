@@ -18,6 +18,7 @@ from compress_sources.share import set_aside
 LISTED = 20
 """Mistakes named one by one; of the others the number is told."""
 _HEAD = 1 << 16
+_MARKS = {"utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)}
 
 
 class SplitFiles(FileOptions):
@@ -121,6 +122,7 @@ class FileSource(Source[O]):
 def decoded(path: Path, encoding: str) -> str:
     """The file's text without a byte order mark. Raises UsageError that names each line that is not in ``encoding``."""
     data = path.read_bytes()
+    _refuse_unmarked(path, data, encoding)
     if _marked_otherwise(data, encoding):
         message = f"the file starts with the byte order mark of UTF-8, and encoding is {encoding}"
         raise UsageError([Mistake(f"{path}:1", message, "leave encoding out")])
@@ -131,9 +133,12 @@ def decoded(path: Path, encoding: str) -> str:
 
 
 def head(path: Path, encoding: str) -> str:
-    """The first 64 KiB of the file as text; empty where they do not decode (``decoded`` then says why)."""
+    """The first 64 KiB of the file as text; empty where they do not decode (``decoded`` then says why).
+
+    Raises UsageError where the encoding needs a byte order mark that is not there."""
     with path.open("rb") as stream:
         data = stream.read(_HEAD)
+    _refuse_unmarked(path, data, encoding)
     if _marked_otherwise(data, encoding):
         return ""
     try:
@@ -150,6 +155,14 @@ def lines_of(text: str) -> list[str]:
 def _marked_otherwise(data: bytes, encoding: str) -> bool:
     """latin-1 and its like decode any bytes, and would do so silently."""
     return data.startswith(codecs.BOM_UTF8) and codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig")
+
+
+def _refuse_unmarked(path: Path, data: bytes, encoding: str) -> None:
+    """utf-16 and utf-32 leave the order of bytes to a mark at the beginning; without it any text may be read as another."""
+    name = codecs.lookup(encoding).name
+    if data and name in _MARKS and not data.startswith(_MARKS[name]):
+        raise UsageError([Mistake(f"{path}:1", f"the file has no byte order mark, without which {encoding} cannot be read",
+                                  f"encoding: {name}-le or {name}-be, or leave it out for UTF-8")])
 
 
 def _undecodable(path: Path, data: bytes, encoding: str, first: UnicodeDecodeError) -> list[Mistake]:

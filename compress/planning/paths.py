@@ -1,0 +1,23 @@
+"""Words of a recipe as paths."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+_SHOWN = 40
+
+
+def path_from(value: str, base: Path) -> Path:
+    """The path that ``value`` stands for, below ``base`` where it is relative. Raises ValueError for what can be none."""
+    try:
+        path = base / Path(value).expanduser()
+        path.lstat()
+    except RuntimeError as error:  # expanduser's, for a user that it does not know
+        raise ValueError(f"{value!r}: there is no such user") from error
+    except ValueError as error:  # NUL, or half of a surrogate pair
+        raise ValueError(f"{value!r} holds a character that no file's name can hold") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise ValueError(f"'{value[:_SHOWN]}...' ({len(value)} characters) is longer than a path can be") from error
+    return path
