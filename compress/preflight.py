@@ -7,6 +7,7 @@ from typing import Any
 
 from compress.artifact import Artifact
 from compress.errors import Mistake, UsageError
+from compress.families import model_types
 from compress.maker import Maker
 from compress.modelfolder import read_config
 from compress.planning import DataChoice, Input, Plan, Step, TaskChoice
@@ -92,8 +93,11 @@ def numbered_heads(plan: Plan, artifacts: Mapping[str, Artifact], maker: Maker) 
 
 
 def refuse_wrong_configuration(plan: Plan, maker: Maker) -> None:
-    """A fresh model must be one that its family can build, for each task that it is made for. Raises UsageError."""
-    for step in plan.steps if plan.fresh else ():
+    """A fresh model must be one that its family can build, for each task that it is made for. Raises UsageError.
+
+    A family that transformers does not know is its plugin's matter."""
+    known = plan.fresh is not None and plan.fresh["type"] in model_types()
+    for step in plan.steps if known else ():
         if plan.fresh and step.parent is None:
             try:
                 maker.configured(plan.fresh, step)

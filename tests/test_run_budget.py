@@ -30,6 +30,7 @@ import json
 from tokenizers import Tokenizer, models
 from pydantic import Field
 from compress import hookimpl
+from compress.architecture import Architecture
 from compress.artifact import Traits
 from compress.engine import Engine
 from compress.measurement import Measurement
@@ -139,6 +140,14 @@ class Stated(Meter):
                 *(Measurement(name, speed, "x", "higher", 0.98 * speed, 1.02 * speed, 10, worst=0.985 * speed)
                   for name in ("speedup", "speedup_p50")),
                 Measurement("flips", abs(mine["flips"] - theirs["flips"]), "share", "lower", n=100)]
+
+class Family(Architecture):
+    name = "toy"
+    model_types = ("toy",)
+
+@hookimpl
+def compress_architectures():
+    return [Family]
 
 @hookimpl
 def compress_stages():

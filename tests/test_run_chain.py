@@ -114,7 +114,7 @@ def test_a_run_leaves_nothing_unfinished_in_the_store(chain: Run) -> None:
     for left in ("staging", "work"):
         assert list((chain.store / left).iterdir()) == []
     products = chain.store / "products"
-    assert sorted(path.name for path in products.iterdir()) == ["artifact", "data", "teacher-outputs"]
+    assert sorted(path.name for path in products.iterdir()) == ["artifact", "config", "data", "teacher-outputs"]
     assert all((path / "record.json").is_file() for path in products.glob("*/*"))
     assert len(list(products.glob("data/*"))) == 2 and len(list(products.glob("teacher-outputs/*"))) == 1
 

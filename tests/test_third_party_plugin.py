@@ -30,6 +30,7 @@ import json
 import numpy as np
 from tokenizers import Tokenizer, models
 from compress import hookimpl
+from compress.architecture import Architecture
 from compress.artifact import Traits
 from compress.engine import Engine
 from compress.measurement import Measurement
@@ -88,6 +89,14 @@ class Right(Meter):
 @hookimpl
 def compress_meters():
     return [Right]
+
+class Family(Architecture):
+    name = "counts"
+    model_types = ("counts",)
+
+@hookimpl
+def compress_architectures():
+    return [Family]
 
 @hookimpl
 def compress_stages():
@@ -170,7 +179,7 @@ def with_counting(tmp_path: Path) -> dict[str, str]:
 def test_strangers_stage_engine_and_meter_work_in_a_run_like_any_other(
         command: Command, with_counting: dict[str, str], tmp_path: Path, write_recipe: Callable[..., Path]) -> None:
     (tmp_path / "rows.csv").write_text("text,label\na,bad\nb,good\nc,good\nd,good\n", encoding="utf-8")
-    recipe = write_recipe("task: text-classification\nmodel: {type: none}\ndata: {train: rows.csv, test: rows.csv}\n"
+    recipe = write_recipe("task: text-classification\nmodel: {type: counts}\ndata: {train: rows.csv, test: rows.csv}\n"
                           "stages:\n  - count.labels\n")
     answer = command("run", recipe, "--json", environ=with_counting)
     assert answer.code == 0, answer.err

@@ -13,13 +13,15 @@ _TYPE = "type"
 
 
 def check_fresh(config: Mapping[str, Any], resolver: Resolver) -> None:
-    """Add the mistakes of a type that transformers does not know, or of keys that its config does not have.
+    """Add the mistakes of a type that neither transformers nor a plugin's architecture knows, or of keys that its config
+    does not have.
 
     transformers takes any key and ignores those that mean nothing to it. Where its classes cannot be read nothing is said:
     a run builds the model before its first step."""
     kind, types = config[_TYPE], model_types()
-    if types and kind not in types:
-        resolver.wrong(("model", _TYPE), f"type: transformers knows no model type {kind!r}", suggestion(kind, types))
+    plugins = {t for entry in resolver.registry.architectures.values() for t in entry.cls.model_types}
+    if types and kind not in types | plugins:
+        resolver.wrong(("model", _TYPE), f"type: there is no model type {kind!r}", suggestion(kind, types | plugins))
         return
     family = family_of(kind)
     for key in config if family else ():
