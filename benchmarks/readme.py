@@ -1,7 +1,7 @@
 """Fills the results of README.md from benchmarks/results/*.json, and its recipe; ``--check`` says whether they are stale.
 
-``quickstart.json`` and ``ner.json`` are copies of a run's ``report.json``; ``training.json`` is what training.py writes.
-Where a file is missing, the section says how to make it and shows no number.
+``quickstart.json`` and ``ner.json`` are copies of a run's ``report.json``; the others are what the scripts of their names
+write (``ner-seeds.json``: seeds.py). Where a file is missing, the section says how to make it and shows no number.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ RESULTS = ROOT / "benchmarks" / "results"
 _LIBRARIES = ("torch", "transformers", "onnxruntime", "bitsandbytes")
 _COPY = ("Not measured yet: `{command}`, then copy the run's `report.json` to `benchmarks/results/{name}.json` and call "
          "`make docs`.")
+_READ = "Not measured yet: `python benchmarks/{script}.py RUN RUN`, then `make docs`."
 _MISSING = {
     "quickstart": _COPY.format(command="make quickstart", name="quickstart"),
     "ner": _COPY.format(command="compress run ner-conll2003", name="ner"),
+    "ner-seeds": _READ.format(script="seeds"),
+    "cost": _READ.format(script="cost"),
     "selfcheck": "Not measured yet: `python benchmarks/selfcheck.py`, then `make docs`.",
     "agreement": "Not measured yet: `python benchmarks/agreement.py --help` says how to make "
                  "`benchmarks/results/agreement.json`; then call `make docs`.",
@@ -45,7 +48,7 @@ def part(name: str, folder: Path = RESULTS) -> str:
     if not file.is_file():
         return _MISSING[name]
     values = json.loads(file.read_text(encoding="utf-8"))
-    views = {"training": training, "selfcheck": self_check, "agreement": agreement}
+    views = {"training": training, "selfcheck": self_check, "agreement": agreement, "ner-seeds": over_seeds, "cost": cost}
     return views.get(name, run)(values)
 
 
@@ -68,6 +71,25 @@ def run(report: Mapping[str, Any]) -> str:
     if report["overrides"]:
         said.append(f"Overridden: {', '.join(o.partition('=')[0] for o in report['overrides'])}.")
     return "\n\n".join([*(_table(headers, rows) for headers, rows in tables if rows), " ".join(said)])
+
+
+def over_seeds(values: Mapping[str, Any]) -> str:
+    """The reference's test F1 of each seed, and their mean."""
+    numbers, scores = [str(row["seed"]) for row in values["rows"]], [row["f1"] for row in values["rows"]]
+    return (f"The {values['step']}'s test F1 over seeds {_listed(numbers)} is {_listed([f'{s:.4f}' for s in scores])} "
+            f"(mean {sum(scores) / len(scores):.4f}). {_measured_on(values['environment'])}")
+
+
+def _listed(words: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def cost(values: Mapping[str, Any]) -> str:
+    """What runs spent on making and on measuring."""
+    rows = [[row["name"], row["effort"], f"{row['making'] / 60:.1f} min", f"{row['measuring'] / 60:.1f} min",
+             f"{100 * row['share']:.0f} %"] for row in values["rows"]]
+    table = _table(["recipe", "effort", "making", "measuring", "share of measuring"], rows)
+    return f"{table}\n\n{_measured_on(values['environment'])}"
 
 
 def training(values: Mapping[str, Any]) -> str:

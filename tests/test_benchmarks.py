@@ -1,4 +1,4 @@
-"""The scripts that read finished runs: what the quickstart promises."""
+"""The scripts that read finished runs: what the quickstart promises, quality over seeds, what measuring costs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +63,51 @@ def test_of_several_quickstarts_the_newest_counts(tmp_path: Path) -> None:
     new, old = (write_run(tmp_path / name, quickstart(met=met)) for name, met in (("a", True), ("b", False)))
     os.utime(old / "report.json", (0, 0))
     assert script("quickstart", new, old).returncode == 0
+
+
+# results of several runs
+
+
+def finished(seed: int = 0, f1: float = 0.875, *, overrides: Sequence[str] = (), recipe: str = "task: ner\n",
+             minutes: tuple[float, float] = (30.0, 10.0), threads: int = 2, state: str = "finished") -> dict[str, Any]:
+    """A run's report, as far as the scripts read it."""
+    environment = {"processor": "Some CPU", "threads": threads, "memory_bytes": 8e9, "versions": {"torch": "2.13.0"}}
+    steps = [{"name": name, "measurements": {"quality": {"value": value, "title": "f1"}}}
+             for name, value in (("teacher", f1), ("distill", 0.5))]
+    return {"name": "ner", "state": state, "recipe": f"# said of it\n{recipe}", "overrides": list(overrides), "seed": seed,
+            "reference": "teacher", "effort": "thorough", "environment": environment, "steps": steps,
+            "seconds": {"making": 60 * minutes[0], "measuring": 60 * minutes[1]}}
+
+
+def results(name: str, folder: Path, *reports: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
+    """The script's answer on runs with these reports; what it writes, and readme.py makes of that, is printed."""
+    runs = [str(write_run(folder / f"run-{i}", report)) for i, report in enumerate(reports)]
+    code = (f"import json, sys\nsys.path[:0] = [{str(BENCHMARKS)!r}, {str(BENCHMARKS.parent / 'docs')!r}]\n"
+            f"from pathlib import Path\nimport common, readme, {name}\ncommon.RESULTS = Path({str(folder)!r})\n"
+            f"sys.argv[1:] = {runs!r}\n{name}.main()\n(file,) = common.RESULTS.glob('*.json')\n"
+            "print(readme.part(file.stem, file.parent))")
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_quality_over_seeds_is_that_of_each_runs_reference(tmp_path: Path) -> None:
+    answer = results("seeds", tmp_path, finished(2, 0.878, overrides=["seed=2", "model=x"]), finished(
+        0, 0.8748, overrides=["model=x", "benchmark.effort=thorough"], recipe="# another comment\ntask: ner\n"))
+    assert answer.stdout == ("The teacher's test F1 over seeds 0 and 2 is 0.8748 and 0.8780 (mean 0.8764). "
+                             "Measured on Some CPU, 2 threads, 8.0 GB of memory; torch 2.13.0.\n"), answer.stderr
+
+
+@pytest.mark.parametrize(("other", "words"), [
+    ({"seed": 0}, "run-1 has the seed 0, as "), ({"recipe": "task: other\n"}, "run-1 is of another recipe than "),
+    ({"overrides": ["model=y"]}, "or has other overrides"), ({"state": "failed"}, "run-1 is failed"),
+    ({"threads": 4}, "run-1 was made on another machine, threads or libraries than ")])
+def test_runs_that_differ_in_more_than_the_seed_are_no_row_of_a_table(other: dict[str, Any], words: str,
+                                                                      tmp_path: Path) -> None:
+    answer = results("seeds", tmp_path, finished(0), finished(**{"seed": 1, **other}))
+    assert answer.returncode == 1 and words in answer.stderr and "Traceback" not in answer.stderr
+    assert not list(tmp_path.glob("*.json"))
+
+
+def test_what_measuring_costs_is_its_share_of_each_run(tmp_path: Path) -> None:
+    shown = results("cost", tmp_path, finished(), finished(recipe="task: other\n", minutes=(3.0, 1.5))).stdout
+    assert "| ner | thorough | 30.0 min | 10.0 min | 25 % |\n| ner | thorough | 3.0 min | 1.5 min | 33 % |" in shown
+    assert "Some CPU, 2 threads" in shown
