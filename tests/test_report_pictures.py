@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from reports import rich_report
 
 from compress.report import curves, detail
+from compress.report.fitting import CHARACTER, SOFT, shortened, width
 from compress.report.page import page
 from compress.report.pareto import front, pareto
 from compress.report.table import changes_table, number, quantity, remarks, results_table, visible
@@ -94,6 +97,79 @@ def test_an_axis_is_cut_only_where_all_values_are_alike(report: dict[str, Any]) 
     assert axis_start([1.0, 12.0]) == 0 and axis_start([5.0, 5.0]) == 0 and axis_start([-0.2, 0.5]) == -0.2
     for numbers in ([0.80, 0.9], [95.0, 100.0], [0.991, 0.992]):
         assert 0 < axis_start(numbers) < min(numbers)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A text of a picture, about as wide as it is said to be, in a view box ``across`` wide and ``down`` high."""
+
+    text: str
+    left: float
+    right: float
+    y: float
+    across: float
+    down: float
+
+
+def texts_by_picture(text: str) -> list[list[Shown]]:
+    """The texts of each picture of a page that has any."""
+    found = []
+    for box, inside in re.findall(r'<svg[^>]* viewBox="0 0 ([^"]*)"[^>]*>(.*?)</svg>', text, re.S):
+        across, down = map(float, box.split())
+        found.append([_shown(*one, across, down) for one in re.findall(r"<text([^>]*)>(.*?)</text>", inside, re.S)])
+    return [texts for texts in found if texts]
+
+
+def _shown(written: str, text: str, across: float, down: float) -> Shown:
+    has = dict(re.findall(r'([\w-]+)="([^"]*)"', written))
+    wide = width(text, SOFT if "soft" in has.get("class", "") else CHARACTER)
+    left = float(has["x"]) - wide * {"start": 0, "middle": 0.5, "end": 1}[has.get("text-anchor", "start")]
+    return Shown(text, left, left + wide, float(has["y"]), across, down)
+
+
+def renamed(value: Any, name: str) -> Any:
+    """A report whose student has another name."""
+    if isinstance(value, dict):
+        return {key: renamed(v, name) for key, v in value.items()}
+    if isinstance(value, list):
+        return [renamed(v, name) for v in value]
+    return name if value == "student" else value
+
+
+LONG = "quantize-everything-again.of-a-student-with-a-name-that-nobody-would-give-it-twice"
+
+
+@pytest.mark.parametrize("name", ["s", "prune.structured", LONG, f"{LONG} {LONG}", "\u8a9e" * 40, "x" * 300])
+def test_no_text_leaves_its_picture_and_none_is_lost(report: dict[str, Any], name: str) -> None:
+    report = renamed(report, name)
+    for step in report["steps"]:
+        step["measurements"]["latency_by_length"].update(unit="examples/s")
+        step["measurements"]["latency_by_length"]["detail"]["curve"]["axis"] = f"tokens of {name}"
+    texts = [text for picture in texts_by_picture(page(report)) for text in picture]
+    assert len(texts) > 60
+    assert [t for t in texts if t.left < -0.1 or t.right > t.across + 0.1 or not 8 <= t.y <= t.down] == []
+    for picture in waterfalls(report):
+        for bar in picture.bars:
+            assert "".join(bar.labels).replace(" ", "") == bar.label.replace(" ", "")
+            assert "".join(bar.changes).replace(" ", "") == bar.change.replace(" ", "")
+
+
+def test_lines_of_a_waterfall_stand_apart(report: dict[str, Any]) -> None:
+    found = texts_by_picture(page(renamed(report, LONG)))[:4]
+    assert [len(texts) for texts in found] == [18, 19, 17, 17], "5 values, 6 lines above bars, others below"
+    for one, other in (pair for texts in found for pair in itertools.combinations(texts, 2)):
+        assert one.right <= other.left or other.right <= one.left or abs(one.y - other.y) >= 12, (one, other)
+
+
+def test_a_step_that_says_more_has_a_higher_row(report: dict[str, Any]) -> None:
+    picture = next(p for p in waterfalls(renamed(report, LONG)) if p.title == "size")
+    rows = [after.y - before.y for before, after in itertools.pairwise(picture.bars)]
+    assert rows[0] == ROW and rows[2] == ROW + 16 * len(picture.bars[2].labels) and len(picture.bars[2].labels) == 2
+
+
+def test_what_is_left_of_a_name_has_its_beginning_and_its_end() -> None:
+    assert [shortened("abcdefghij", room) for room in (70, 35, 28, 7)] == ["abcdefghij", "ab…ij", "ab…j", "…"]
+    assert width("\u8a9e") == 2 * width("x")
 
 
 def test_no_bar_leaves_the_picture(report: dict[str, Any]) -> None:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from compress.report.detail import Cells, compared_curves, curve_table, curves
+from compress.report.fitting import SOFT, centred, shortened, width
 from compress.report.table import number, quantity
 
-PLOT = (480.0, 300.0)
-LEFT, RIGHT, TOP, BOTTOM = 70.0, 470.0, 12.0, 262.0
+PLOT = (380.0, 260.0)
+LEFT, RIGHT, TOP, BOTTOM = 66.0, 366.0, 12.0, 222.0
 LOOKS = 8
 """Looks that a line may have; the ninth line has the first's colour and another mark."""
 
@@ -20,6 +21,8 @@ MARKS = ("circle", "square", "triangle", "diamond", "cross")
 _LOGARITHMIC_ACROSS = 4.0
 _LOGARITHMIC_UPRIGHT = 10.0
 _TICKS = 6
+_BESIDE = LEFT - 6
+"""Room for the text of a tick, left of the plot."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +40,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """All curves of one measurement (or comparison), and the same numbers as a table. Ticks are (place, text)."""
+    """All curves of one measurement (or comparison), and the same numbers as a table. Ticks are (place, text); ``unit``
+    is that of their numbers where it has no room beside them, else empty."""
 
     title: str
     axis: str
+    axis_shown: str
+    unit: str
     scales: str
     lines: Sequence[Line]
     x_ticks: Sequence[tuple[float, str]]
@@ -101,11 +107,20 @@ def _chart(name: str, found: list[tuple[str, Mapping[str, Any]]]) -> Chart:
     first = found[0][1]
     kept = places if len(places) <= _TICKS else [places[round(i * (len(places) - 1) / (_TICKS - 1))] for i in range(_TICKS)]
     logarithmic = [text for text, s in (("horizontal", across), ("vertical", upright)) if s.logarithmic]
-    return Chart(name.replace("_", " "), first["detail"]["curve"]["axis"],
+    axis = first["detail"]["curve"]["axis"]
+    unit, y_ticks = _y_ticks(upright, first["unit"])
+    return Chart(name.replace("_", " "), axis, shortened(axis, PLOT[0], SOFT), unit,
                  f"logarithmic: {' and '.join(logarithmic)}" if logarithmic else "",
                  [_line(whose, i, _points(m), across, upright) for i, (whose, m) in enumerate(found)],
-                 [(across.place(x), number(x)) for x in kept],
-                 [(upright.place(y), quantity(y, first["unit"])) for y in ticks(upright)], curve_table(found))
+                 [(centred(across.place(x), number(x), PLOT[0], SOFT), number(x)) for x in kept], y_ticks,
+                 curve_table(found))
+
+
+def _y_ticks(upright: Scale, unit: str) -> tuple[str, list[tuple[float, str]]]:
+    """(the unit where it is told elsewhere, the ticks): with their unit where all have room for it."""
+    texts = {y: quantity(y, unit) for y in ticks(upright)}
+    fits = all(width(text, SOFT) <= _BESIDE for text in texts.values())
+    return ("" if fits else unit), [(upright.place(y), text if fits else number(y)) for y, text in texts.items()]
 
 
 def scale(numbers: Sequence[float], start: float, end: float, most: float) -> Scale:

@@ -11,7 +11,8 @@ from compress.report.examples import elsewhere
 from compress.report.table import absences, changes_table, quantity, reference_text, remarks, results_table
 from compress.report.template import template
 
-_SIZES = {"waterfall": waterfall.WIDTH, "row": waterfall.ROW, "pareto": plot.PLOT, "plot": plot.FRAME, "chart": curves.PLOT,
+_SIZES = {"waterfall": waterfall.WIDTH, "lines": (waterfall.LINE, waterfall.SOFT_LINE),
+          "pareto": plot.PLOT, "plot": plot.FRAME, "chart": curves.PLOT,
           "frame": (curves.LEFT, curves.RIGHT, curves.BOTTOM)}
 
 

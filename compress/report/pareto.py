@@ -8,24 +8,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from compress.report.fitting import SOFT, centred, shortened, width
 from compress.report.table import quantity, show, spread
 from compress.report.waterfall import measured_steps
 
-PLOT = (480.0, 360.0)
-FRAME = (76.0, 440.0, 50.0, 300.0)
+PLOT = (380.0, 340.0)
+FRAME = (72.0, 350.0, 50.0, 285.0)
 """Left, right, top and bottom of where points may stand."""
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = FRAME
 _RADII = (5.0, 24.0)
-_CHARACTER, _LINE = 7.0, 16.0
+_LINE, _HIGHEST, _LOWEST = 16.0, 12.0, PLOT[1] - 28
 
 
 @dataclass(frozen=True)
 class Point:
-    """A step: its place, its radius (the area grows with the size on disk), the ends of both intervals and the place of
-    its label."""
+    """A step: its place, its radius (the area grows with the size on disk), the ends of both intervals, and its label with
+    its place, ``shown`` as far as there is room; ``text`` says the whole name and the numbers."""
 
     label: str
+    shown: str
     text: str
     x: float
     y: float
@@ -42,11 +44,12 @@ class Point:
 @dataclass(frozen=True)
 class Pareto:
     """``front`` joins the points that no other beats in both; the ends label the axes, where intervals end as well as
-    values, the sizes the areas."""
+    values (``x_places`` are the middles of those below), the sizes the areas."""
 
     points: Sequence[Point]
     front: Sequence[tuple[float, float]]
     x_ends: tuple[str, str]
+    x_places: tuple[float, float]
     y_ends: tuple[str, str]
     sizes: tuple[str, str]
 
@@ -65,7 +68,9 @@ def pareto(report: Mapping[str, Any]) -> Pareto | None:
         points.append(_point(step, times, heights, sign, math.sqrt(_of(step, "size") / largest), i in best, points))
     line = sorted((p.x, p.y) for p in points if p.best)
     low, high = _labels(steps, "quality", heights)
-    return Pareto(points, line, _labels(steps, "latency_p50", times), (low, high) if sign > 0 else (high, low),
+    ends = _labels(steps, "latency_p50", times)
+    places = centred(_LEFT, ends[0], PLOT[0], SOFT), centred(_RIGHT, ends[1], PLOT[0], SOFT)
+    return Pareto(points, line, ends, places, (low, high) if sign > 0 else (high, low),
                   _labels(steps, "size", _ends(steps, "size")))
 
 
@@ -87,25 +92,45 @@ def _point(step: Mapping[str, Any], times: tuple[float, float], heights: tuple[f
         return _scaled(value, heights, *((_BOTTOM, _TOP) if sign > 0 else (_TOP, _BOTTOM)))
 
     x, y, r = across(latency["value"]), upright(quality["value"]), _RADII[0] + (_RADII[1] - _RADII[0]) * root
-    anchor = "end" if x > PLOT[0] * 0.6 else "start"
+    shown, anchor, label_y = _label(step["name"], x, y, r, others)
     text = ", ".join(f"{show(m)}{spread(m)}" for m in (quality, latency, size))
-    return Point(step["name"], text, x, y, r, _interval(latency, across), _interval(quality, upright), x,
-                 _free(step["name"], x, y - r - 5, anchor, others), anchor,
-                 step["role"] in ("reference", "reference-engine"), best)
+    return Point(step["name"], shown, f"{step['name']}: {text}", x, y, r, _interval(latency, across),
+                 _interval(quality, upright), x, label_y, anchor, step["role"] in ("reference", "reference-engine"), best)
 
 
-def _free(label: str, x: float, y: float, anchor: str, others: Sequence[Point]) -> float:
-    """A height for a label at which it covers none that stands already: moved up line by line."""
-    def ends(text: str, at: float, side: str) -> tuple[float, float]:
-        width = _CHARACTER * len(text)
-        return (at - width, at) if side == "end" else (at, at + width)
+def _label(name: str, x: float, y: float, r: float, others: Sequence[Point]) -> tuple[str, str, float]:
+    """(what is shown of the name, its anchor, its height): above the point or below it, to the right or to the left, where
+    it covers no label that stands already; else moved up line by line."""
+    shown, anchors = _anchors(name, x)
+    heights = [max(y - r - 5, _HIGHEST), min(y + r + 13, _LOWEST)]
+    free = ((shown, anchor, at) for anchor in anchors for at in heights if not _covers(shown, x, at, anchor, others))
+    found = next(free, None)
+    at = heights[0]
+    while found is None and at > _LINE and _covers(shown, x, at, anchors[0], others):
+        at -= 2
+    return found or (shown, anchors[0], max(at, _HIGHEST))
 
-    left, right = ends(label, x, anchor)
-    taken = [p.label_y for p in others
-             if ends(p.label, p.label_x, p.anchor)[0] < right and left < ends(p.label, p.label_x, p.anchor)[1]]
-    while any(abs(y - other) < _LINE for other in taken) and y > _LINE:
-        y -= 2
-    return max(y, 12.0)
+
+def _anchors(name: str, x: float) -> tuple[str, list[str]]:
+    """What is shown of the name, and the anchors with which it stays in the picture, the better first."""
+    rooms = {"start": PLOT[0] - x, "end": x}
+    order = sorted(rooms, reverse=x <= PLOT[0] * 0.6)
+    fitting = [anchor for anchor in order if width(name) <= rooms[anchor]]
+    roomy = max(order, key=lambda anchor: rooms[anchor])
+    return (name, fitting) if fitting else (shortened(name, rooms[roomy]), [roomy])
+
+
+def _covers(label: str, x: float, y: float, anchor: str, others: Sequence[Point]) -> bool:
+    left, right = _ends_of(label, x, anchor)
+    for other in others:
+        start, end = _ends_of(other.shown, other.label_x, other.anchor)
+        if start < right and left < end and abs(y - other.label_y) < _LINE:
+            return True
+    return False
+
+
+def _ends_of(text: str, x: float, anchor: str) -> tuple[float, float]:
+    return (x - width(text), x) if anchor == "end" else (x, x + width(text))
 
 
 def _interval(m: Mapping[str, Any], place: Any) -> tuple[float, float] | None:

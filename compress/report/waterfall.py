@@ -6,14 +6,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from compress.report.examples import comparable
+from compress.report.fitting import SOFT, lines, width
 from compress.report.table import quantity, show, spread
 
 WIDTH = 380.0
 ROW = 60.0
+"""Height of a step with one line above its bar and one below."""
+LINE, SOFT_LINE = 16.0, 14.0
+"""What a further line of either takes."""
+_GAP = 14.0
+"""Between a step's name and its value on one line."""
+
 SHOWN = ("quality", "latency_p50", "memory", "size")
 _COMPARED = {"quality": "quality_difference", "latency_p50": "speedup"}
 """Comparisons that were made on the same examples or rounds, and know more of a change than two values do."""
@@ -25,9 +32,12 @@ not be seen on the whole."""
 
 @dataclass(frozen=True)
 class Bar:
-    """A step's bar from ``x`` on, ``width`` long. ``kind`` is ``base`` (a whole bar: there is nothing that it changed),
-    ``better``, ``worse``, ``same``, or ``unclear`` where the interval of the change holds none; ``rows_up`` counts the
-    rows to the parent, whose value ``parent_x`` marks."""
+    """A step's bar from ``x`` on, ``width`` long, in a row that begins at ``y`` and has the bar at ``bar_y``; ``labels`` and
+    ``changes`` are the lines above and below it, the value ``text`` stands in the last line above.
+
+    ``kind`` is ``base`` (a whole bar: there is nothing that it changed), ``better``, ``worse``, ``same``, or ``unclear``
+    where the interval of the change holds none; ``rows_up`` counts the rows to the parent, whose value ``parent_x``
+    marks."""
 
     label: str
     text: str
@@ -39,6 +49,10 @@ class Bar:
     high: float | None
     parent_x: float | None = None
     rows_up: int = 0
+    labels: Sequence[str] = ()
+    changes: Sequence[str] = ()
+    y: float = 0.0
+    bar_y: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,7 @@ class Waterfall:
     better: str
     start: str
     bars: Sequence[Bar]
+    height: float
 
 
 def waterfalls(report: Mapping[str, Any]) -> list[Waterfall]:
@@ -74,7 +89,20 @@ def _waterfall(name: str, steps: Sequence[Mapping[str, Any]]) -> Waterfall:
     places = {step["name"]: i for i, step in enumerate(steps)}
     bars = [_bar(name, step, steps, places, (start, end)) for step in steps]
     better = first["direction"] if first["direction"] != "neither" else "higher"
-    return Waterfall(first["title"] or name, better, quantity(start, first["unit"]) if start > 0 else "", bars)
+    placed, height = _placed(bars)
+    return Waterfall(first["title"] or name, better, quantity(start, first["unit"]) if start > 0 else "", placed, height)
+
+
+def _placed(bars: Sequence[Bar]) -> tuple[list[Bar], float]:
+    """The bars with their rows one below the other, as high as their lines ask, and the height of all."""
+    found, y = [], 0.0
+    for bar in bars:
+        labels, changes = lines(bar.label, WIDTH), lines(bar.change, WIDTH, SOFT)
+        beside = len(labels) == 1 and width(bar.label) + _GAP + width(bar.text) <= WIDTH
+        more = LINE * (len(labels) - 1 if beside else len(labels))
+        found.append(replace(bar, labels=labels, changes=changes, y=y, bar_y=y + 18 + more))
+        y += ROW + more + SOFT_LINE * max(0, len(changes) - 1)
+    return found, y
 
 
 def axis_start(numbers: Sequence[float]) -> float:
