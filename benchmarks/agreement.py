@@ -6,7 +6,7 @@
   parameters  transformers' num_parameters of a float PyTorch model
   macs        a count by hand for BERT: 4 L d^2 + 2 L^2 d + 2 L d f for each layer, and the head
 
-  python benchmarks/agreement.py FOLDER [FOLDER ...] --data RECIPE [--set key=value ...] [--run report.json] [--rounds 20]
+  python benchmarks/agreement.py FOLDER [FOLDER ...] --data RECIPE [--set key=value ...] [--run report.json] [--loads 8]
 FOLDER is an artifact for token classification; RECIPE says where the test split is, a file in columns. With --run, the
 numbers that a run's report has of the same artifacts stand in a column beside them. Writes
 benchmarks/results/agreement.json.
@@ -55,11 +55,11 @@ def main() -> None:
     run = json.loads(given.run.read_text(encoding="utf-8")) if given.run else {"steps": []}
     with tempfile.TemporaryDirectory() as work:
         data = _data(plan, Path(work) / "data")
-        rows = [row for folder in given.folders for row in _compared(folder, plan, data, registry, run, given.rounds)]
+        rows = [row for folder in given.folders for row in _compared(folder, plan, data, registry, run, given)]
     _print(rows)
     from common import write_results
 
-    settings = {"rounds": given.rounds, "recipe": plan.name, "test_examples": len(data.rows("test"))}
+    settings = {"loads": given.loads, "rounds": given.rounds, "recipe": plan.name, "test_examples": len(data.rows("test"))}
     sys.stderr.write(f"wrote {write_results('agreement', {'settings': settings, 'rows': rows})}\n")
 
 
@@ -69,7 +69,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data", required=True, metavar="RECIPE")
     parser.add_argument("--set", action="append", default=[], metavar="key=value")
     parser.add_argument("--run", type=Path, metavar="report.json")
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--loads", type=int, default=8, help="how often both load the model anew")
+    parser.add_argument("--rounds", type=int, default=6, help="of each load")
     return parser.parse_args()
 
 
@@ -82,10 +83,10 @@ def _data(plan: Plan, folder: Path) -> Prepared:
 
 
 def _compared(folder: Path, plan: Plan, data: Prepared, registry: Registry, run: Mapping[str, Any],
-              rounds: int) -> list[dict[str, Any]]:
+              given: argparse.Namespace) -> list[dict[str, Any]]:
     """One row for each quantity that both sides have."""
     artifact = Artifact.open(folder)
-    ours, theirs, ratio = _measured(artifact, plan, data, registry, rounds)
+    ours, theirs, ratio = _measured(artifact, plan, data, registry, given)
     length = ours["macs"].conditions.get("length") if ours["macs"].value is not None else None
     theirs |= {"size": _du(artifact), "macs": _macs(artifact, length) if length else None}
     before: Mapping[str, Any] = next((s["measurements"] for s in run["steps"] if s.get("digest") == artifact.digest), {})
@@ -106,44 +107,61 @@ def _row(artifact: str, quantity: str, ours: Measurement, theirs: float,
 
 
 def _measured(artifact: Artifact, plan: Plan, data: Prepared, registry: Registry,
-              rounds: int) -> tuple[dict[str, Measurement], dict[str, Any], dict[str, float]]:
+              given: argparse.Namespace) -> tuple[dict[str, Measurement], dict[str, Any], dict[str, float]]:
     """The instrument's measurements, the bare script's numbers, and the ratio of their times (compress / bare)."""
     from common import paired_ratio
 
+    meters = {name: registry.meters[name].cls() for name in METERS}
+    samples: dict[str, list[Any]] = {name: [] for name in METERS}
+    with _both(artifact, plan, data) as (worker, bare):
+        for name in ("size", "quality", "anatomy"):
+            samples[name] = [_sample(worker, name, 0)]
+        theirs = _ask(bare, {"do": "score"})
+        worker.ask({"do": "end"})
+    times = []
+    for load in range(given.loads):
+        with _both(artifact, plan, data) as (worker, bare):
+            worker.ask({"meter": "latency", "do": "prepare"})
+            _ask(bare, {"do": "prepare", "places": _places(meters["latency"], len(data.rows("test")))})
+            ours, bares = _turns(worker, bare, given.rounds, load)
+            samples["latency"] += ours
+            times.append(np.array(bares))
+            worker.ask({"do": "end"})
+    found = {m.name: m for name, meter in meters.items() for m in meter.summarise(samples[name])}
+    own = np.array([s["nanoseconds"] for s in samples["latency"]]).reshape(given.loads, given.rounds, -1)
+    ratio = paired_ratio(*(np.median(side, axis=1).sum(axis=1).tolist() for side in (own, np.array(times))))
+    return found, {**theirs, "latency": float(np.median(times)) / 1e6}, ratio
+
+
+@contextmanager
+def _both(artifact: Artifact, plan: Plan, data: Prepared) -> Iterator[tuple[Worker, subprocess.Popen[str]]]:
+    """The instrument's worker and the bare script, each with the artifact loaded in a fresh process."""
     job = {"kind": "probe", "artifact": str(artifact.folder), "task": plan.task.as_dict(), "effort": "standard",
            "data": {"folder": str(data.folder), "digest": ""}, "slowdown": 0.0}
-    meters = {name: registry.meters[name].cls() for name in METERS}
     work = data.folder.parent
-    samples: dict[str, list[Any]] = {name: [] for name in METERS}
     with started(job, work / "probe.json", work / "probe.log") as worker, _bare(artifact, plan, work) as bare:
         worker.answer()
-        for name in ("size", "quality"):
-            samples[name] = [_sample(worker, name)]
-        theirs = _ask(bare, {"do": "score"})
-        worker.ask({"meter": "latency", "do": "prepare"})
-        _ask(bare, {"do": "prepare", "places": _places(meters["latency"], len(data.rows("test")))})
-        samples["latency"], times = _turns(worker, bare, rounds)
-        samples["anatomy"] = [_sample(worker, "anatomy")]
-        worker.ask({"do": "end"})
-    ours = {m.name: m for name, meter in meters.items() for m in meter.summarise(samples[name])}
-    own = np.array([s["nanoseconds"] for s in samples["latency"]])
-    ratio = paired_ratio(own.sum(axis=1).tolist(), times.sum(axis=1).tolist())
-    return ours, {**theirs, "latency": float(np.median(times)) / 1e6}, ratio
+        yield worker, bare
 
 
-def _turns(worker: Worker, bare: subprocess.Popen[str], rounds: int) -> tuple[list[Any], np.ndarray]:
-    """The instrument's samples and the bare loop's nanoseconds [rounds, examples]: A B A B ..."""
+def _turns(worker: Worker, bare: subprocess.Popen[str], rounds: int, load: int) -> tuple[list[Any], list[Any]]:
+    """The instrument's samples and the bare loop's nanoseconds of each round: A B A B ..., in every second load B A B A."""
     ours: list[Any] = []
     theirs: list[Any] = []
-    for _ in range(rounds):
-        ours.append(_sample(worker, "latency"))
+
+    def theirs_next() -> None:
         theirs.append(_ask(bare, {"do": "round"}))
         time.sleep(_REST_SECONDS)
-    return ours, np.array(theirs)
+
+    turns = (lambda: ours.append(_sample(worker, "latency", load)), theirs_next)
+    for _ in range(rounds):
+        for turn in turns if load % 2 == 0 else reversed(turns):
+            turn()
+    return ours, theirs
 
 
-def _sample(worker: Worker, meter: str) -> Any:
-    return {**worker.ask({"meter": meter, "do": "sample"})["sample"], "block": 0}
+def _sample(worker: Worker, meter: str, load: int) -> Any:
+    return {**worker.ask({"meter": meter, "do": "sample"})["sample"], "block": load}
 
 
 def _places(latency: Any, total: int) -> list[int]:
