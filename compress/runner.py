@@ -35,7 +35,7 @@ from compress.preflight import (
 )
 from compress.report.build import Record, build_report, fastest_float_engine
 from compress.report.table import said
-from compress.report.views import write_views
+from compress.report.views import write_report
 from compress.runfolder import RunFolder, write_json
 from compress.store import Store
 
@@ -98,7 +98,7 @@ class Runner:
     def report(self, state: str) -> dict[str, Any]:
         """Write the report of what is known so far."""
         report = build_report(self.plan, self.records, state, self.registry, self.unconverted)
-        write_views(report, self.folder)
+        write_report(report, self.folder)
         return report
 
     # data and models from outside

@@ -179,7 +179,7 @@ def test_folder_that_cannot_be_made_is_one_line_and_exit_code_3(words: list[str]
 
 
 @pytest.mark.parametrize(("error", "told"), [
-    (PermissionError(errno.EACCES, "Permission denied", "a/b.html.draft"), "error: a/b.html: Permission denied\n"),
+    (PermissionError(errno.EACCES, "Permission denied", "a/b.html.71.draft"), "error: a/b.html: Permission denied\n"),
     (OSError(errno.ENOSPC, "No space left on device"), "error: No space left on device\n"), (OSError("a bug"), None),
     (ConnectionResetError(errno.ECONNRESET, "reset"), None)])
 def test_only_trouble_with_files_is_told_without_a_traceback(error: OSError, told: str | None,
@@ -200,13 +200,24 @@ def test_only_trouble_with_files_is_told_without_a_traceback(error: OSError, tol
 
 def test_report_of_a_run_that_cannot_be_written_to_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(report: Any, folder: Any) -> None:
-        raise PermissionError(errno.EACCES, "Permission denied", "report.json.draft")
+        raise PermissionError(errno.EACCES, "Permission denied", "report.html.71.draft")
 
     (tmp_path / "report.json").write_text(json.dumps(rich_report()), encoding="utf-8")
     monkeypatch.setattr("compress.report.views.write_views", refuse)
     answer = CliRunner().invoke(cli, ["report", str(tmp_path)])
     assert answer.exit_code == 0 and "tiny" in answer.stdout
-    assert answer.stderr == "warning: the views could not be rebuilt: report.json: Permission denied\n"
+    assert answer.stderr == "warning: the views could not be rebuilt: report.html: Permission denied\n"
+
+
+def test_report_rebuilds_the_views_and_leaves_the_truth_to_the_run(tmp_path: Path) -> None:
+    truth = tmp_path / "report.json"
+    truth.write_text(json.dumps(rich_report()), encoding="utf-8")
+    before = truth.read_bytes(), truth.stat().st_mtime_ns
+    (tmp_path / "report.html.draft").mkdir()  # where another process would have its draft
+    answer = CliRunner().invoke(cli, ["report", str(tmp_path)])
+    assert answer.exit_code == 0 and answer.stderr == ""
+    assert (truth.read_bytes(), truth.stat().st_mtime_ns) == before
+    assert (tmp_path / "report.html").is_file() and (tmp_path / "report.md").is_file()
 
 
 @pytest.mark.parametrize(("events", "error", "told"), [

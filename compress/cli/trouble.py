@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 
 def file_trouble(error: OSError) -> str:
     """``FILE: what the system says of it``, or the latter alone where it names no file."""
     said = error.strerror or str(error)
     # A file is written under another name first (``write_text``); the user knows the one that it was to have.
-    return f"{str(error.filename).removesuffix('.draft')}: {said}" if error.filename is not None else said
+    named = re.sub(r"\.\d+\.draft$", "", str(error.filename))
+    return f"{named}: {said}" if error.filename is not None else said

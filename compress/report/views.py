@@ -12,10 +12,14 @@ from compress.report.page import page
 from compress.runfolder import RunFolder, write_json, write_text
 
 
-def write_views(report: Mapping[str, Any], folder: RunFolder) -> None:
-    """Write ``report.json``, ``report.md``, ``report.html`` and the model cards; ``report.json`` first, for it is the
-    truth."""
+def write_report(report: Mapping[str, Any], folder: RunFolder) -> None:
+    """Write ``report.json``, which is the truth, then its views. Only who holds the folder may: the run itself."""
     write_json(folder.report, report)
+    write_views(report, folder)
+
+
+def write_views(report: Mapping[str, Any], folder: RunFolder) -> None:
+    """Write ``report.md``, ``report.html`` and the model cards."""
     write_text(folder.root / "report.md", markdown(report))
     write_text(folder.root / "report.html", page(report))
     cards = {folder.card(step["name"]): card(step, report) for step in deployable(report)}
