@@ -60,6 +60,9 @@ def _trainer(model: Any, context: Any, options: TrainingOptions, parts: Training
         restore_callback_states_from_checkpoint=True,  # the patience that is used up already
         logging_steps=10, logging_nan_inf_filter=False, report_to=[], disable_tqdm=True, remove_unused_columns=False,
         use_cpu=not torch.cuda.is_available(), dataloader_pin_memory=torch.cuda.is_available())
+    # With several GPUs and no distributed launcher, Trainer would wrap the model in DataParallel, which hides its config,
+    # computes outside of autocast and takes a batch for each GPU: one is used.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
     callbacks: list[Any] = [Reporter(context, parts.task.headline)]
     if options.patience is not None:
         if not validates:

@@ -6,16 +6,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from compress_training.tokenizer import SPECIAL, train_tokenizer
 from safetensors.torch import load_file
 from tiny import LABELS, SHAPE, make_artifact, save_bert, sentences, task_named
-from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer, TrainingArguments
 
 from compress.artifact import Artifact
 from compress.processor import TextProcessor
+from compress.training.trainer import OrderedTrainer
 
 OPTIONS = {"epochs": 2, "batch_size": 4, "precision": "fp32"}
 STILL = {**OPTIONS, "epochs": 1, "learning_rate": 1e-9, "weight_decay": 0.0}
@@ -154,3 +156,22 @@ def test_finetuning_learns_the_task_and_keeps_the_best_epoch(tmp_path: Path) -> 
                          learning_rate=1e-2)
     assert made.manifest.notes["best_validation"] == 1.0
     assert made.manifest.notes["precision"] == "fp32"
+
+
+def test_one_of_several_gpus_trains_so_that_model_and_batch_are_what_the_recipe_says(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready, loss, seen = TrainingArguments.__post_init__, OrderedTrainer.compute_loss, []
+
+    def with_two_gpus(self: Any) -> None:
+        ready(self)
+        self._n_gpu = 2
+
+    def watched(self: Any, model: Any, *args: Any, **kwargs: Any) -> Any:
+        seen.append((type(model).__name__, self.args.train_batch_size))
+        return loss(self, model, *args, **kwargs)
+
+    monkeypatch.setattr(TrainingArguments, "__post_init__", with_two_gpus)
+    monkeypatch.setattr(OrderedTrainer, "compute_loss", watched)
+    task, folder = task_named("text-classification"), tmp_path / "given"
+    make_artifact(tmp_path / "made", "finetune", task, SPLITS, input=save_bert(folder, task), **STILL)
+    assert set(seen) == {("BertForSequenceClassification", OPTIONS["batch_size"])}
