@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
@@ -22,11 +22,39 @@ class PathMark:
     """Marks an option whose value is a path, relative to the recipe's file."""
 
 
+class SplitMark:
+    """Marks an option that, where it is given, needs a split of the data, such as ``validation``."""
+
+    def __init__(self, split: str) -> None:
+        self.split = split
+
+
+def splits_asked(options: BaseModel, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(path, split) of each option that is given, nested ones too, and needs a split."""
+    for name, field in type(options).model_fields.items():
+        value = getattr(options, name)
+        if isinstance(value, BaseModel):
+            yield from splits_asked(value, (*path, name))
+        elif value is not None:
+            yield from (((*path, name), mark.split) for mark in field.metadata if isinstance(mark, SplitMark))
+
+
 def _layers_that_can_stay(layers: int | list[int]) -> int | list[int]:
     some = layers >= 1 if isinstance(layers, int) else layers == sorted(set(layers)) and min(layers, default=-1) >= 0
     if not some:
         raise ValueError("expected how many layers stay, from 1, or their indices in order, from 0, such as [0, 2, 4]")
     return layers
+
+
+def layers_misfit(kept: int | list[int], layers: int) -> str:
+    """What keeps ``kept`` of a model's ``layers`` from being done, in words; empty where it can be."""
+    most = kept if isinstance(kept, int) else kept[-1] + 1
+    return f"{kept} does not fit a model of {layers} layers (numbered from 0)" if most > layers else ""
+
+
+def layers_left(kept: int | list[int]) -> int:
+    """How many layers stay."""
+    return kept if isinstance(kept, int) else len(kept)
 
 
 KeptLayers = Annotated[int | list[int], AfterValidator(_layers_that_can_stay)]

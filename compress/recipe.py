@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from compress.document import Document, Path_, parse_document, read_document
 from compress.errors import Mistake, UsageError, suggestion
 
 TOP_KEYS = ("task", "model", "data", "stages", "reference", "budget", "benchmark", "seed")
+_SIGNS = ">|@`%*&"
+"""With which no plain text of YAML starts."""
 STEP_KEYS = ("name", "from", "task", "data", "budget", "seed")
 
 
@@ -91,7 +93,8 @@ def _step(document: Document, item: Any, path: Path_, mistakes: list[Mistake]) -
         mistakes.append(Mistake(document.place(path), "the step names no stage", "- finetune: {epochs: 3}"))
         return None
     for extra in others[1:]:
-        hint = suggestion(extra, STEP_KEYS) or "a step has one stage"
+        near = suggestion(extra, STEP_KEYS)
+        hint = near if near.startswith("did you mean") else "a step has one stage"
         mistakes.append(Mistake(document.place((*path, extra)), f"unknown key {extra!r} beside {others[0]!r}", hint))
     stage = others[0]
     options = item[stage] if item[stage] is not None else {}
@@ -112,7 +115,8 @@ def _apply_override(document: Document, override: str, mistakes: list[Mistake]) 
     try:
         value = parse_document(text, label).value if text.strip() else None
     except UsageError as error:
-        mistakes.extend(error.mistakes)
+        quoted = f"""a text that starts with {text.strip()[0]} is quoted: --set '{dotted}="{text.strip()}"'"""
+        mistakes.extend(replace(m, hint=quoted) if text.strip()[0] in _SIGNS else m for m in error.mistakes)
         return
     parent: Any = document.value
     path: Path_ = ()

@@ -23,7 +23,7 @@ from compress.measurement import Measured
 from compress.options import Options
 from compress.planning import DataChoice, Plan, Step, TaskChoice
 from compress.planning.budgets import with_options
-from compress.planning.build import conversion_steps, with_model_traits
+from compress.planning.reference import conversion_steps, with_model_traits
 from compress.plugins import Registry
 from compress.preflight import (
     can_be_measured,

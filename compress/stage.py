@@ -124,6 +124,18 @@ class Stage(ABC, Generic[O]):
         return []
 
     @classmethod
+    def check_layers(cls, options: O, layers: int) -> list[tuple[str, str, str]]:
+        """Mistakes in options for an input of ``layers`` layers, as ``check`` gives them; a name may be dotted.
+
+        Asked by a plan where the number is known."""
+        return []
+
+    @classmethod
+    def layers_left(cls, options: O, layers: int) -> int | None:
+        """Layers of what it makes of an input of ``layers`` layers; None where only ``apply`` knows, and by default."""
+        return None
+
+    @classmethod
     def back_off(cls, options: O) -> O | None:
         """Options that take less from the model, for another try when a budget was missed; None where there is no less.
 

@@ -116,6 +116,7 @@ def test_paths_of_a_recipe_start_at_its_file_and_paths_of_overrides_at_the_worki
     ("a.b.c=3", ["unknown key 'a'"]),
     ("seed=three", ["whole number from 0", "'three'"]),
     ("seed=[", ["is not YAML"]),
+    ("budget.quality=>= 99%", ["is not YAML", """--set 'budget.quality=">= 99%"'"""]),
     ("seed=!!python/name:os 3", ["plain data"]),
     ("stages.techer.epochs=1", ["no step is named by 'techer.epochs'", "did you mean 'teacher'?"]),
     ("stages.7.epochs=1", ["no step is named by '7.epochs'", "known: prune.structured, quantize.onnx, teacher"]),

@@ -13,7 +13,7 @@ from conftest import Command
 from compress.artifact import Manifest, Traits
 from compress.errors import UsageError
 from compress.planning import Plan, make_plan
-from compress.planning.build import conversion_steps, with_model_traits
+from compress.planning.reference import conversion_steps, with_model_traits
 from compress.plugins import Registry, load_plugins
 from compress.recipe import read_recipe
 

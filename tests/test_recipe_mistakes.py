@@ -22,6 +22,16 @@ data: {train: train.csv, test: test.csv}
 STEPS = HEAD + "stages:\n"
 FINETUNE = "stages:\n  - finetune\n"
 
+FRESH = """\
+task: text-classification
+model: {type: bert, num_hidden_layers: 2}
+data: {train: train.csv, test: test.csv}
+stages:
+  - pretrain: {}
+    task: fill-mask
+  - finetune
+"""
+
 # What is wrong: the whole recipe, the line and column of the mistake, and words that its message must hold.
 Mistakes = dict[str, tuple[str, str, tuple[str, ...]]]
 FIRST: Mistakes = {
@@ -130,6 +140,34 @@ MORE: Mistakes = {
     "nobody's file": (HEAD.replace("train.csv", "~nosuchuser/x.csv") + FINETUNE, "3:15", ("there is no such user",)),
     "endless model": (HEAD.replace("encoder", "a" * 5000) + FINETUNE, "2:8", ("5006 characters", "longer than")),
     "endless path": (HEAD.replace("train.csv", "a" * 5000 + ".csv") + FINETUNE, "3:15", ("longer than a path can be",)),
+    "name with an escape": (STEPS + '  - finetune: {}\n    name: "a\\e[2J"\n', "6:11",
+                            ("cannot be named 'a\\x1b[2J'", "must be seen")),
+    "name of two lines": (STEPS + '  - finetune: {}\n    name: "a\\nb"\n', "6:11", ("cannot be named 'a\\nb'",)),
+    "from nothing": (STEPS + "  - finetune: {}\n    from:\n", "6:5", ("from: names no step",)),
+    "reference to nothing": (HEAD + "reference:\n" + FINETUNE, "4:1", ("reference: names no step", "leave it out")),
+    "a step has one stage": (STEPS + "  - finetune: {}\n    pretrain: {}\n", "6:5", ("a step has one stage",)),
+    "patience": (STEPS + "  - finetune: {patience: 2}\n", "5:16", ("patience needs validation data", "add validation:")),
+    "patience of distill": (STEPS + "  - finetune\n  - distill: {student: {layers: 1}, patience: 1}\n", "6:37",
+                            ("patience needs validation data",)),
+    "patience of a recovery": (
+        STEPS + "  - finetune\n  - prune.structured:\n      feed_forward: 0.5\n      recover: {patience: 1}\n", "8:17",
+        ("recover.patience needs validation data",)),
+    "reference for another task": (FRESH.replace("stages:", "reference: pretrain\nstages:"), "4:12",
+                                   ("'pretrain' serves fill-mask", "the recipe is for text-classification", "finetune")),
+    "fresh model without layers": (FRESH.replace("layers: 2", "layers: 0"), "2:40", ("got 0", "one layer at least")),
+    "student of more layers": (FRESH + "  - distill: {student: {layers: 99}}\n", "8:33",
+                               ("student.layers: 99 does not fit a model of 2 layers",)),
+    "student of all layers": (FRESH + "  - distill: {student: {layers: 2}}\n", "8:33",
+                              ("2 cuts nothing from a model of 2 layers", "take fewer")),
+    "layer that is not there": (FRESH + "  - prune.structured: {layers: [0, 7]}\n", "8:32",
+                                ("[0, 7] does not fit a model of 2 layers",)),
+    "all layers": (FRESH + "  - prune.structured: {layers: [0, 1]}\n", "8:32", ("removes nothing", "keep fewer")),
+    "layers of a cut model": (
+        FRESH + "  - distill: {student: {layers: 1}}\n  - prune.structured: {layers: 2, heads: 0.5}\n", "9:32",
+        ("2 does not fit a model of 1 layers",)),
+    "layers that a family has by default": (
+        FRESH.replace(", num_hidden_layers: 2", "") + "  - prune.structured: {layers: 12}\n", "8:32",
+        ("removes nothing from a model of 12 layers",)),
     "model folder that is not there": (HEAD.replace("owner/encoder", "./encoder") + FINETUNE, "2:8",
                                        ("no model folder './encoder'", "looked in")),
 }
@@ -168,6 +206,38 @@ def test_plan_tells_a_mistake_with_its_place_and_a_remedy(kind: str, registry: R
     assert mistake.where == f"{recipe}:{place}"
     for word in words:
         assert word in str(mistake)
+
+
+def test_layers_of_a_model_folder_are_those_of_its_config(registry: Registry, csv_data: Path,
+                                                          fake_model: Callable[..., Path],
+                                                          write_recipe: Callable[..., Path]) -> None:
+    fake_model(model_type="distilbert", n_layers=3)
+    steps = "  - distill: {student: {layers: %s}}\n"
+
+    def plan(steps: str) -> None:
+        make_plan(read_recipe(write_recipe(STEPS.replace("owner/encoder", "./model") + steps)), registry)
+
+    for more in ("", "  - finetune\n"):
+        with pytest.raises(UsageError, match="3 cuts nothing from a model of 3 layers"):
+            plan(more + steps % 3)
+        plan(more + steps % 2)
+        plan(more + "  - prune.structured: {layers: 3, feed_forward: 0.5}\n")
+
+
+def test_layers_are_not_judged_where_their_number_is_not_known(registry: Registry, csv_data: Path,
+                                                               fake_model: Callable[..., Path],
+                                                               write_recipe: Callable[..., Path]) -> None:
+    fake_model(model_type="unheard-of")
+    for model in ("./model", "owner/encoder"):
+        text = STEPS.replace("owner/encoder", model) + "  - finetune\n  - distill: {student: {layers: 99}}\n"
+        make_plan(read_recipe(write_recipe(text)), registry)
+
+
+def test_patience_is_right_with_validation_data(registry: Registry, csv_data: Path,
+                                                write_recipe: Callable[..., Path]) -> None:
+    for given in ("0.2", "test.csv"):
+        text = HEAD.replace("test:", f"validation: {given}, test:") + "stages:\n  - finetune: {patience: 2}\n"
+        make_plan(read_recipe(write_recipe(text)), registry)
 
 
 def test_a_recipe_that_is_not_utf8_is_told_with_the_place_of_the_byte(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from compress.budget import Budget
 from compress.cli.catalogue import print_rows, recipe_text
 from compress.keys import data_ingredients, step_ingredients
 from compress.planning import Plan, Step
-from compress.planning.build import conversion_steps
+from compress.planning.reference import conversion_steps
 from compress.plugins import Registry
 from compress.store import Store, product_key
 

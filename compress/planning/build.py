@@ -8,12 +8,14 @@ from typing import Any
 
 from compress.artifact import Traits
 from compress.errors import Mistake, UsageError, suggestion
-from compress.options import ArtifactReferenceMark, Options, fields_marked
+from compress.options import ArtifactReferenceMark, Options, fields_marked, splits_asked
 from compress.planning.benchmark import read_effort
 from compress.planning.budgets import check_step_budget, read_budget, with_recipe_limits
 from compress.planning.choices import Resolver
 from compress.planning.edges import edge_mistake
 from compress.planning.fresh import check_fresh
+from compress.planning.layers import layers_of, layers_of_input
+from compress.planning.reference import find_reference
 from compress.planning.types import MODEL, DataChoice, Input, Plan, Step, TaskChoice
 from compress.planning.validate import resolve_paths, validated
 from compress.plugins import Registry
@@ -47,6 +49,7 @@ class _Builder:
     broken: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
     fresh: dict[str, Any] | None = None
+    layers: dict[str, int | None] = field(default_factory=dict)
 
     def build(self) -> Plan | None:
         top = self.resolver.recipe.top
@@ -129,6 +132,7 @@ class _Builder:
             resolver.check_columns(data, task, ("data",))
         traits = self._edges(text, entry.cls, options, parent, task, data)
         self._check_references(text, entry.cls, references, task)
+        self._follow_layers(text, entry.cls, options, parent)
         if len(resolver.mistakes) > before:
             self.broken.add(text.name)
         self.steps[text.name] = Step(text.name, entry, options, task, data, seed, parent, references, traits,
@@ -151,7 +155,9 @@ class _Builder:
         path = (*text.path, "name") if "name" in text.keys else (*text.path, text.stage)
         if not isinstance(text.keys.get("name", ""), str):
             self.resolver.wrong(path, f"name must be text, got {text.keys['name']!r}")
-        if text.name in ("", MODEL) or "@" in text.name or "/" in text.name:
+        if not text.name.isprintable():
+            self.resolver.wrong(path, f"a step cannot be named {text.name!r}", "its characters must be seen")
+        elif text.name in ("", MODEL) or "@" in text.name or "/" in text.name:
             self.resolver.wrong(path, f"a step cannot be named {text.name!r}", "'model' is the input; no @ or /")
         if text.name in self.names:
             self.resolver.wrong(path, f"two steps are named {text.name!r}", "give one of them a name:", of_value=False)
@@ -168,8 +174,31 @@ class _Builder:
             self.resolver.wrong((*path, name), message, hint)
         return options
 
+    def _follow_layers(self, text: StepText, stage: Any, options: Options, parent: str | None) -> None:
+        """Check the options against the layers of the step's input and note those of its result, where they are known."""
+        before = self._layers_of(parent)
+        if before is None:
+            return
+        mistakes = stage.check_layers(options, before)
+        for name, message, hint in mistakes:
+            self.resolver.wrong((*text.path, text.stage, *name.split(".")), message, hint)
+        self.layers[text.name] = None if mistakes else stage.layers_left(options, before)
+
+    def _layers_of(self, name: str | None) -> int | None:
+        if name in self.broken:
+            return None
+        if name is None:
+            fresh = self.fresh or {}
+            return layers_of({**fresh, "model_type": fresh.get("type")}, self.resolver.registry)
+        if name in self.inputs:
+            return layers_of_input(self.inputs[name], self.resolver.registry)
+        return self.layers.get(name)
+
     def _parent(self, text: StepText, previous: str | None) -> str | None:
         if "from" not in text.keys:
+            return previous
+        if text.keys["from"] is None:
+            self.resolver.wrong((*text.path, "from"), "from: names no step", "name an earlier one, or leave it out")
             return previous
         name = str(text.keys["from"])
         if name in self.steps or name in self.inputs or name in self.broken:
@@ -228,6 +257,10 @@ class _Builder:
         if missing and (data is not None or not ("data" in text.keys or "data" in resolver.recipe.top)):
             resolver.wrong((*text.path, text.stage), f"{text.stage!r} needs {' and '.join(missing)} data",
                                 "add them under data:", of_value=False)
+        for asked, split in splits_asked(options):
+            if data is not None and split not in _splits(data):
+                resolver.wrong((*text.path, text.stage, *asked), f"{'.'.join(asked)} needs {split} data",
+                               f"add {split}: under data, or leave it out", of_value=False)
         made: Traits = stage.produces(self._traits_of(parent) or Traits(), options, task.name)
         return made
 
@@ -247,49 +280,25 @@ class _Builder:
     def _reference(self, top: Mapping[str, Any], task: TaskChoice | None) -> str | None:
         if "reference" in top:
             name = str(top["reference"])
-            if name not in self.steps and name not in self.inputs and name not in self.broken:
+            if top["reference"] is None:
+                self.resolver.wrong(("reference",), "reference: names no step", "name one, or leave it out")
+            elif name not in self.steps and name not in self.inputs and name not in self.broken:
                 self.resolver.wrong(("reference",), f"reference: there is no step {name!r}",
                                     suggestion(name, [*self.steps, *self.inputs]))
+            elif task:
+                self._check_reference(name, task.name)
             return name
         return find_reference(self.inputs.get(MODEL), list(self.steps.values()), task.name if task else "")
 
-
-def find_reference(model: Input | None, steps: list[Step], task: str) -> str | None:
-    """Name of the first artifact of the recipe's task, the input model included; None while a hub model's head is
-    not known."""
-    if model is not None and model.traits is None:
-        return None
-    if model is not None and model.traits is not None and model.traits.task == task:
-        return MODEL
-    return next((step.name for step in steps if step.traits.task == task), None)
-
-
-def with_model_traits(plan: Plan, traits: Mapping[str, Traits]) -> Plan:
-    """The plan with the traits of its inputs as they were found, and the reference that follows from them."""
-    inputs = [replace(i, traits=traits.get(i.name, i.traits)) for i in plan.inputs]
-    known = replace(plan, inputs=inputs)
-    reference = plan.reference or find_reference(known.input(MODEL), list(plan.steps), plan.task.name)
-    return replace(known, reference=reference)
-
-
-def conversion_steps(plan: Plan, registry: Registry) -> list[Step]:
-    """Steps that turn the reference into each engine's float format, named ``reference@engine``, in every way that the
-    engine knows; none while the reference is not known."""
-    owner, model = plan.step(plan.reference or ""), plan.input(plan.reference or "")
-    traits = owner.traits if owner else model.traits if model else None
-    if plan.reference is None or traits is None:
-        return []
-    found = []
-    task, data = (owner.task, owner.data) if owner else (plan.task, plan.data)
-    for entry, conversion in ((e, c) for e in registry.engines.values() for c in e.cls.conversions):
-        stage = registry.stages.get(conversion.stage)
-        if stage is None or edge_mistake(stage.cls, traits, plan.reference, plan.task.name, []):
-            continue
-        options = stage.cls.Options.model_validate(conversion.options)
-        made = stage.cls.produces(traits, options, plan.task.name)
-        name = f"{plan.reference}@{entry.name}{conversion.suffix}"
-        found.append(Step(name, stage, options, task, data, plan.seed, plan.reference, {}, made, ""))
-    return found
+    def _check_reference(self, name: str, task: str) -> None:
+        """Add the mistake of a reference that serves another task, for then nothing is compared."""
+        traits = self._traits_of(name)
+        if name in self.broken or traits is None or traits.task in (task, "?"):
+            return
+        serving = [n for n in (*self.inputs, *self.steps) if (known := self._traits_of(n)) and known.task == task]
+        has = f"serves {traits.task}" if traits.task else "has no task head"
+        self.resolver.wrong(("reference",), f"reference: {name!r} {has}, and the recipe is for {task}",
+                            f"name one of {', '.join(serving)}" if serving else "leave it out")
 
 
 def _splits(data: DataChoice | None) -> tuple[str, ...]:

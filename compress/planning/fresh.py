@@ -9,7 +9,7 @@ from compress.errors import suggestion
 from compress.families import family_of, model_types, models_read
 from compress.planning.choices import Resolver
 
-_TYPE = "type"
+_TYPE, _LAYERS = "type", "num_hidden_layers"
 
 
 def check_fresh(config: Mapping[str, Any], resolver: Resolver) -> None:
@@ -24,6 +24,9 @@ def check_fresh(config: Mapping[str, Any], resolver: Resolver) -> None:
         resolver.wrong(("model", _TYPE), f"type: there is no model type {kind!r}", suggestion(kind, types | plugins))
         return
     family = family_of(kind)
+    depth = family.renamed.get(_LAYERS, _LAYERS) if family else ""
     for key in config if family else ():
+        if family and family.renamed.get(key, key) == depth and isinstance(config[key], int) and config[key] < 1:
+            resolver.wrong(("model", key), f"{key}: got {config[key]}: a model has one layer at least")
         if family and key != _TYPE and key not in family.keys and not models_read(kind, key):
             resolver.wrong(("model", key), f"a {kind} model has no {key!r}", suggestion(key, family.keys), of_value=False)

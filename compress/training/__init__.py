@@ -8,11 +8,11 @@ This module is light; torch is imported when ``fit`` is called.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from compress.options import Options
+from compress.options import Options, SplitMark
 
 
 class TrainingOptions(Options):
@@ -29,7 +29,7 @@ class TrainingOptions(Options):
         description="Arithmetic of the forward pass; auto takes bf16 where the processor or GPU is faster in it.")
     weight_decay: float = Field(default=0.01, ge=0, le=1, description="Decoupled weight decay of AdamW.")
     warmup: float = Field(default=0.06, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
-    patience: int | None = Field(
+    patience: Annotated[int | None, SplitMark("validation")] = Field(
         default=None, ge=1, description="Stop after this many epochs without a better validation quality; none: never.")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from compress import hookimpl
-from compress.options import ArtifactReference, KeptLayers, Options
+from compress.options import ArtifactReference, KeptLayers, Options, layers_left, layers_misfit
 from compress.stage import Accepts, Context, Made, Stage
 from compress.training import TrainingOptions
 
@@ -54,6 +54,24 @@ class Distill(Stage[DistillOptions]):
         if options.logits == options.hidden == 0:
             found.append(("logits", "nothing of the teacher is learned", "give logits or hidden a weight above 0"))
         return found
+
+    @classmethod
+    def check_layers(cls, options: DistillOptions, layers: int) -> list[tuple[str, str, str]]:
+        """Layers of the student that the input does not have, or all that it has."""
+        if options.student is None:
+            return []
+        kept = options.student.layers
+        if misfit := layers_misfit(kept, layers):
+            return [("student.layers", f"student.layers: {misfit}", "")]
+        if layers_left(kept) == layers:
+            return [("student.layers", f"student.layers: {kept} cuts nothing from a model of {layers} layers",
+                     "take fewer, or leave student out and name a teacher")]
+        return []
+
+    @classmethod
+    def layers_left(cls, options: DistillOptions, layers: int) -> int:
+        """Those of the student."""
+        return layers_left(options.student.layers) if options.student else layers
 
     @classmethod
     def back_off(cls, options: DistillOptions) -> DistillOptions | None:

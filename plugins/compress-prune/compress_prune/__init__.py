@@ -9,7 +9,7 @@ from pydantic import Field
 
 from compress import hookimpl
 from compress.artifact import Traits
-from compress.options import KeptLayers, Options
+from compress.options import KeptLayers, Options, layers_left, layers_misfit
 from compress.stage import Accepts, Context, Made, Stage
 from compress.training import TrainingOptions
 
@@ -63,6 +63,22 @@ class StructuredPruning(Stage[StructuredOptions]):
             return [("feed_forward", "nothing is removed: layers, feed_forward and heads are all left out",
                      "give at least one, such as feed_forward: 0.5")]
         return []
+
+    @classmethod
+    def check_layers(cls, options: StructuredOptions, layers: int) -> list[tuple[str, str, str]]:
+        """Layers that the input does not have, or all that it has where nothing else is removed."""
+        if options.layers is None:
+            return []
+        if misfit := layers_misfit(options.layers, layers):
+            return [("layers", f"layers: {misfit}", "")]
+        if layers_left(options.layers) == layers and options.feed_forward is None and options.heads is None:
+            return [("layers", f"layers: {options.layers} removes nothing from a model of {layers} layers", "keep fewer")]
+        return []
+
+    @classmethod
+    def layers_left(cls, options: StructuredOptions, layers: int) -> int:
+        """Those that are to be kept."""
+        return layers if options.layers is None else layers_left(options.layers)
 
     @classmethod
     def back_off(cls, options: StructuredOptions) -> StructuredOptions | None:

@@ -29,6 +29,11 @@ class Pretrain(Stage[PretrainOptions]):
     needs_data = ("train", "test")
     libraries = ("torch", "transformers", "tokenizers")
 
+    @classmethod
+    def layers_left(cls, options: PretrainOptions, layers: int) -> int:
+        """All."""
+        return layers
+
     def apply(self, context: Context[PretrainOptions]) -> Made:
         """Write the trained model with its tokenizer."""
         from compress_training.pretrain import pretrain
@@ -44,6 +49,11 @@ class Finetune(Stage[TrainingOptions]):
     Options = TrainingOptions
     accepts = Accepts(trainable=True)
     needs_data = ("train", "test")
+
+    @classmethod
+    def layers_left(cls, options: TrainingOptions, layers: int) -> int:
+        """All."""
+        return layers
 
     def apply(self, context: Context[TrainingOptions]) -> Made:
         """Write the trained model with its tokenizer."""
