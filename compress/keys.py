@@ -1,18 +1,44 @@
-"""What a step's product depends on: the ingredients of its key."""
+"""What products depend on: the ingredients of their keys."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from compress.artifact import MANIFEST, sha256_file
 from compress.machine import versions
-from compress.planning import DataChoice, Step, TaskChoice
+from compress.modelfolder import folder_labels, folder_traits, source_files, vocabulary_files
+from compress.planning import DataChoice, Input, Step, TaskChoice
+from compress.plugins import Registry
 
 
 def data_ingredients(data: DataChoice, task: TaskChoice) -> dict[str, Any]:
     """What prepared data depend on: the source with the identity of its content, and the task."""
     return {"kind": "data", "source": data.as_dict(), "source_plugin": data.entry.origin,
             "identity": dict(data.make().identity()), "task": task.as_dict(), "task_plugin": task.entry.origin}
+
+
+def import_ingredients(model: Input, folder: Path, registry: Registry) -> dict[str, Any]:
+    """What the artifact of a model from outside depends on, which is in ``folder``.
+
+    Raises UsageError for a folder that is not a whole model's."""
+    read = {*source_files(folder), *vocabulary_files(folder)}
+    files = {path.relative_to(folder).as_posix(): sha256_file(path) for path in sorted(read)}
+    manifest = folder / MANIFEST
+    # A manifest is taken over whole. Without one the source's name is what the files do not tell, the tasks that are
+    # installed say what its head is for, and transformers may have to convert its tokenizer.
+    told = {"manifest": sha256_file(manifest)} if manifest.is_file() else {
+        "base": source_name(model), "traits": asdict(folder_traits(folder, registry)),
+        "labels": folder_labels(folder, registry),
+        "libraries": versions(("compress-toolkit", "transformers", "tokenizers"))}
+    return {"kind": "artifact", "stage": "import", "files": files, **told}
+
+
+def source_name(model: Input) -> str:
+    """What says where a model is from: a hub id, or of a folder its name alone, for paths differ between machines."""
+    return model.source if model.from_hub else Path(model.source).name
 
 
 def step_ingredients(step: Step, parent: str | None, references: Mapping[str, str], data: str | None,

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from compress.artifact import MANIFEST, sha256_file
 from compress.data import Prepared
 from compress.errors import CompressError, UsageError
-from compress.keys import data_ingredients
+from compress.keys import data_ingredients, import_ingredients, source_name
 from compress.machine import versions
 from compress.measure import Subject, compare
-from compress.modelfolder import folder_labels, folder_traits, source_files, vocabulary_files
 from compress.planning import DataChoice, Input, Step, TaskChoice
 from compress.plugins import Registry
 from compress.runfolder import RunFolder
@@ -79,19 +77,8 @@ class Maker:
             self.tell("note", text=f"fetching {model.source} from the hub")
             folder = run_job({"kind": "download", "hub": model.source}, self.folder.job(f"{label}-download"),
                              self.folder.log(label), self._listener(label), _no_answer)["folder"]
-        read = {*source_files(Path(folder)), *vocabulary_files(Path(folder))}
-        files = {path.relative_to(folder).as_posix(): sha256_file(path) for path in sorted(read)}
-        # A hub id says where a model comes from; of a folder only its name does, for paths differ between machines.
-        source = model.source if model.from_hub else Path(model.source).name
-        manifest = Path(folder) / MANIFEST
-        # A manifest is taken over whole. Without one the source's name is what the files do not tell, the tasks that are
-        # installed say what its head is for, and transformers may have to convert its tokenizer.
-        told = {"manifest": sha256_file(manifest)} if manifest.is_file() else {
-            "base": source, "traits": asdict(folder_traits(Path(folder), self.registry)),
-            "labels": folder_labels(Path(folder), self.registry),
-            "libraries": versions(("compress-toolkit", "transformers", "tokenizers"))}
-        job = {"kind": "import", "folder": folder, "step": model.name, "source": source}
-        return self.make("artifact", {"kind": "artifact", "stage": "import", "files": files, **told}, job, label)
+        job = {"kind": "import", "folder": folder, "step": model.name, "source": source_name(model)}
+        return self.make("artifact", import_ingredients(model, Path(folder), self.registry), job, label)
 
     def _compare(self, folders: Mapping[str, str], job: Mapping[str, Any], name: str) -> dict[str, Any]:
         """Measurements of unfinished models that a stage asks for, taken in clean processes by the one instrument."""

@@ -101,6 +101,10 @@ class Store:
         """Whether it is there, without checking its content."""
         return (self.place(kind, key) / RECORD).is_file()
 
+    def holds(self, kind: str) -> bool:
+        """Whether there is any product of that kind."""
+        return (self.root / "products" / kind).is_dir()
+
     def find(self, kind: str, key: str) -> Product | None:
         """The product, every file checked; None where there is none. Raises IntegrityError where a file has changed."""
         folder = self.place(kind, key)

@@ -23,8 +23,13 @@ from reports import rich_report
 from compress import __version__
 from compress.artifact import Manifest, Traits, with_files
 from compress.cli import cli, main
+from compress.cli.catalogue import print_rows
 from compress.cli.show import Show, output_console
 from compress.errors import BudgetMissed, CompressError, UsageError
+from compress.report.diff import compare_runs
+from compress.report.diffside import Side
+from compress.report.diffviews import print_diff
+from compress.report.terminal import print_report
 
 RECIPE = """\
 task: {text-classification: {max_length: 16}}
@@ -252,6 +257,24 @@ def test_plan_shows_the_budget_and_what_each_step_is_held_to(command: Command, c
     assert [bool(step["budget"]) for step in value["steps"]] == [False, True, True]
     plain = command("plan", write_recipe(RECIPE))
     assert plain.code == 0 and "on_miss" not in plain.out
+
+
+def test_no_escape_code_reaches_the_terminal(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    evil, seen = "a\x1b[2Jb\x9bm", "a\ufffd[2Jb\ufffdm"
+    show = Show([evil])
+    show.event({"event": "step_started", "step": evil, "stage": evil, "index": 1, "of": 1})
+    show.event({"event": "note", "text": evil})
+    show.event({"event": "progress", "step": evil, "text": evil, "values": {}, "done": 1, "total": 2})
+    console = output_console()
+    print_rows([{evil: evil}], console)
+    report = {**rich_report(), "name": evil}
+    print_report(report, console)
+    print_diff(compare_runs(Side(evil, report), Side(evil + "2", report), {}), console)
+    said = capsys.readouterr()
+    assert not {"\x1b", "\x9b"} & set(said.out + said.err)
+    assert said.err.count(seen) >= 5 and said.out.count(seen) >= 4
+    answer = command("plan", f"{evil}.yaml")
+    assert answer.code == 2 and answer.err == f"error: {seen}.yaml: there is no such file\n"
 
 
 def test_pairs_are_texts_two_by_two(artifact: Path, command: Command) -> None:

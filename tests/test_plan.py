@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 from conftest import Command
 
-from compress.artifact import Manifest, Traits
+from compress.artifact import Artifact, Manifest, Traits, digest_files
+from compress.cli.planview import describe_plan
 from compress.errors import UsageError
+from compress.keys import data_ingredients, import_ingredients, step_ingredients
 from compress.planning import Plan, make_plan
 from compress.planning.reference import conversion_steps, with_model_traits
 from compress.plugins import Registry, load_plugins
 from compress.recipe import read_recipe
+from compress.store import Store
 
 HEAD = "task: text-classification\nmodel: owner/encoder\ndata: {train: train.csv, test: test.csv}\n"
 CHAIN = HEAD + """\
@@ -201,6 +204,47 @@ def test_plan_command_prints_a_table_and_touches_nothing(command: Command, tmp_p
     for word in ("teacher", "distill", "prune.structured", "quantize.onnx", "quantize.bitsandbytes", "onnx int8"):
         assert word in answer.out
     assert not (tmp_path / "store").exists() and not (tmp_path / "runs").exists()
+
+
+def test_a_plan_of_hub_data_needs_no_network(command: Command, tmp_path: Path, write_recipe: Callable[..., Path]) -> None:
+    head = HEAD.replace("owner/encoder", "{type: bert}").replace("train: train.csv, test: test.csv", "hub: a/b")
+    recipe = write_recipe(head + "stages:\n  - pretrain: {}\n    task: fill-mask\n  - finetune\n")
+    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": ""}
+    assert {step["state"] for step in command("plan", recipe, "--json", environ=nowhere).value["steps"]} \
+        == {"to do", "after its input"}  # an empty store has nothing, whatever the hub says
+    (tmp_path / "store" / "products" / "data").mkdir(parents=True)
+    answer = command("plan", recipe, environ=nowhere)
+    assert (answer.code, answer.heavy) == (0, ""), answer.err
+    assert "not known: the hub cannot be asked for a/b: " in answer.out and "after its input" in answer.out
+    steps = command("plan", recipe, "--json", environ=nowhere).value["steps"]
+    assert [step["state"] for step in steps] == ["not known", "after its input"]
+    assert steps[0]["why"].startswith("the hub cannot be asked for a/b: ") and steps[1]["why"] is None
+
+
+def test_steps_behind_a_model_folder_are_there_once_they_are_made(planned: Planned, tmp_path: Path, registry: Registry,
+                                                                  fake_model: Callable[..., Path]) -> None:
+    folder, store = fake_model(), Store(tmp_path / "store")
+    plan = planned(HEAD.replace("owner/encoder", "./model") + "stages: [finetune, quantize.onnx]\n")
+    first = plan.steps[0]
+    assert plan.data is not None
+
+    def fill(content: Path, work: Path) -> float:
+        (content / "data").write_text("x", encoding="utf-8")
+        Manifest(SERVES, digest_files(content), step="s", stage="s").write(content)
+        return 0.0
+
+    def states() -> list[str]:
+        return [step["state"] for step in describe_plan(plan, registry, store)["steps"]]
+
+    assert states() == ["after its input"] * 2
+    model, _ = store.make("artifact", import_ingredients(plan.inputs[0], folder, registry), fill)
+    assert states() == ["to do", "after its input"]
+    data, _ = store.make("data", data_ingredients(plan.data, plan.task), fill)
+    digest = Artifact.open(model.folder).digest
+    store.make("artifact", step_ingredients(first, digest, {}, data.digest, None), fill)
+    assert states() == ["there", "to do"]
+    (folder / "config.json").write_text('{"model_type": "bert", "architectures": []}', encoding="utf-8")
+    assert states() == ["after its input"] * 2, "another model is not imported yet"
 
 
 def test_python_interface_gives_the_same_plan(csv_data: Path, write_recipe: Callable[..., Path]) -> None:

@@ -77,5 +77,7 @@ def _exit_code() -> int:
 
 
 def _complain(text: str) -> None:
-    for line in text.splitlines():
+    from compress.report.table import visible
+
+    for line in visible(text).splitlines():
         click.echo(f"error: {line}", err=True)

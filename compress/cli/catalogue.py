@@ -13,11 +13,11 @@ from pydantic_core import PydanticUndefined
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from compress.errors import UsageError, suggestion
 from compress.options import ArtifactReferenceMark, PathMark
 from compress.plugins import Registry
+from compress.report.plain import plain
 
 _TYPES = {"str": "text", "float": "number", "int": "integer", "bool": "true | false", "dict": "mapping"}
 _MARKS = {PathMark: "path", ArtifactReferenceMark: "step, folder or hub id"}
@@ -131,7 +131,7 @@ def print_stage(described: Mapping[str, Any], console: Console) -> None:
     if described["paper"]:
         lines.append(f"after: {described['paper']}")
     for line in lines:
-        console.print(Text(line), highlight=False)
+        console.print(plain(line), highlight=False)
     rows = [{"option": o["name"], "type": o["type"], "default": default_text(o), "meaning": o["description"]}
             for o in described["options"]]
     print_rows(rows, console)
@@ -143,7 +143,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
         return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for i, key in enumerate(rows[0]):
-        table.add_column(Text(key), no_wrap=i == 0, overflow="fold")
+        table.add_column(plain(key), no_wrap=i == 0, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(", ".join(v) if isinstance(v, list) else str(v)) for v in row.values()))
+        table.add_row(*(plain(", ".join(v) if isinstance(v, list) else str(v)) for v in row.values()))
     console.print(table)

@@ -50,10 +50,11 @@ def run_command(recipe: str, overrides: tuple[str, ...], store: Path | None, run
     if as_json:
         _emit(report)
     else:
+        from compress.report.table import visible
         from compress.report.terminal import print_report
 
         print_report(report, output_console())
-        click.echo(f"report: {report['folder']}/report.html", err=True)
+        click.echo(visible(f"report: {report['folder']}/report.html"), err=True)
     return EXIT_BUDGET if budget_missed(report) else EXIT_OK
 
 
@@ -66,7 +67,7 @@ def plan_command(recipe: str, overrides: tuple[str, ...], store: Path | None, as
     """Check a recipe and show its steps. No model is touched and nothing is downloaded.
 
     Shown are what each step makes, the options that the recipe gives, and whether the store has the result already
-    (behind a model from outside, that is known when a run has read it)."""
+    (behind a model of the hub, that is known when a run has fetched it)."""
     from compress.api import load_plan
     from compress.cli.planview import describe_plan, print_plan
     from compress.cli.show import complain_of, output_console
@@ -153,6 +154,7 @@ def report_command(run: Path | None, schema: bool, as_json: bool) -> None:
     from compress.cli.trouble import file_trouble
     from compress.errors import UsageError
     from compress.report.reading import read_report
+    from compress.report.table import visible
     from compress.report.terminal import print_report
     from compress.report.views import schema_text, write_views
     from compress.runfolder import RunFolder
@@ -166,7 +168,7 @@ def report_command(run: Path | None, schema: bool, as_json: bool) -> None:
     try:
         write_views(report, RunFolder(run))
     except OSError as error:
-        click.echo(f"warning: the views could not be rebuilt: {file_trouble(error)}", err=True)
+        click.echo(visible(f"warning: the views could not be rebuilt: {file_trouble(error)}"), err=True)
     if as_json:
         _emit(report)
     else:
@@ -217,6 +219,7 @@ def predict_command(folder: Path, texts: tuple[str, ...], pair: bool, as_json: b
 
     os.environ.update(worker_environment())
     from compress.api import load
+    from compress.report.table import visible
 
     asked: Sequence[str | tuple[str, str]] = list(zip(texts[::2], texts[1::2], strict=True)) if pair else texts
     answers = load(folder)(asked)
@@ -225,7 +228,7 @@ def predict_command(folder: Path, texts: tuple[str, ...], pair: bool, as_json: b
         return
     for one, answer in zip(asked, answers, strict=True):
         given = one.split("\t") if isinstance(one, str) else one
-        click.echo("\t".join([*given, *(f"{k}={v}" for k, v in answer.items() if v not in given)]))
+        click.echo(visible("\t".join([*given, *(f"{k}={v}" for k, v in answer.items() if v not in given)])))
 
 
 @click.command("verify")
@@ -236,12 +239,14 @@ def verify_command(folder: Path, as_json: bool) -> None:
     from dataclasses import asdict
 
     from compress.artifact import Artifact
+    from compress.report.table import visible
 
     artifact = Artifact.open(folder)
     if as_json:
         _emit({"folder": str(folder), "digest": artifact.digest, "traits": asdict(artifact.traits)})
     else:
-        click.echo(f"{folder}: {len(artifact.manifest.files)} files are as they were saved ({artifact.digest[:12]})")
+        files = len(artifact.manifest.files)
+        click.echo(visible(f"{folder}: {files} files are as they were saved ({artifact.digest[:12]})"))
 
 
 @click.command("stages")

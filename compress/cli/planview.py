@@ -4,36 +4,82 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
 from compress.artifact import Artifact
 from compress.budget import Budget
 from compress.cli.catalogue import print_rows, recipe_text
-from compress.keys import data_ingredients, step_ingredients
-from compress.planning import Plan, Step
+from compress.errors import EnvironmentFailure
+from compress.keys import data_ingredients, import_ingredients, step_ingredients
+from compress.planning import DataChoice, Input, Plan, Step, TaskChoice
 from compress.planning.reference import conversion_steps
 from compress.plugins import Registry
+from compress.report.plain import plain
 from compress.store import Store, product_key
 
 
 def describe_plan(plan: Plan, registry: Registry, store: Store) -> dict[str, Any]:
-    """The plan as JSON-ready values; ``state`` of a step is ``there``, ``to do``, or ``after its input``."""
-    digests: dict[str, str | None] = {model.name: None for model in plan.inputs}
+    """The plan as JSON-ready values; ``state`` of a step is ``there``, ``to do``, ``after its input``, or ``not known`` with
+    the reason in ``why``."""
+    found = _Found(plan, registry, store)
     steps = []
     for step in plan.steps:
-        state, digests[step.name] = _state(step, plan, store, digests)
+        state, why = found.state(step)
         steps.append({"name": step.name, "stage": step.entry.name, "plugin": step.entry.origin, "from": step.parent,
                       "references": dict(step.references), "task": step.task.as_dict(), "traits": asdict(step.traits),
-                      "options": step.options.model_dump(mode="json"), "seed": step.seed, "state": state,
+                      "options": step.options.model_dump(mode="json"), "seed": step.seed, "state": state, "why": why,
                       "budget": _budget(step.budget),
                       "given": step.options.model_dump(mode="json", exclude_unset=True)})
     engines = [step.name for step in conversion_steps(plan, registry)]
     return {"name": plan.name, "task": plan.task.as_dict(), "model": plan.fresh or [m.source for m in plan.inputs],
             "data": plan.data.as_dict() if plan.data else None, "reference": plan.reference, "also_measured": engines,
             "budget": _budget(plan.budget), "steps": steps}
+
+
+class _Found:
+    """What the store has of a plan. Where it has nothing, no model's files are read and no source is asked."""
+
+    def __init__(self, plan: Plan, registry: Registry, store: Store) -> None:
+        self._plan, self._store = plan, store
+        self._digests = {model.name: self._imported(model, registry) for model in plan.inputs}
+        self._data: dict[str, str | None] = {}
+
+    def state(self, step: Step) -> tuple[str, str | None]:
+        """(state, why it is not known) of the next step."""
+        self._digests[step.name] = None
+        needed = [n for n in (step.parent, *step.references.values()) if n is not None]
+        if any(self._digests[name] is None for name in needed):
+            return "after its input", None
+        try:
+            data = self._prepared(step.data, step.task) if step.data else None
+        except EnvironmentFailure as error:  # the hub alone knows what a branch's data are now
+            return "not known", str(error)
+        if step.data and data is None:
+            return "to do", None
+        parent = self._digests[step.parent] if step.parent else None
+        references = {option: self._digests[name] or "" for option, name in step.references.items()}
+        self._digests[step.name] = self._digest(step_ingredients(step, parent, references, data, self._plan.fresh))
+        return "there" if self._digests[step.name] else "to do", None
+
+    def _imported(self, model: Input, registry: Registry) -> str | None:
+        if model.from_hub or not self._store.holds("artifact"):
+            return None
+        return self._digest(import_ingredients(model, Path(model.source), registry))
+
+    def _prepared(self, data: DataChoice, task: TaskChoice) -> str | None:
+        key = str((data.as_dict(), task.as_dict()))
+        if key not in self._data:
+            holds = self._store.holds("data")
+            product = self._store.find("data", product_key(data_ingredients(data, task))) if holds else None
+            self._data[key] = product.digest if product else None
+        return self._data[key]
+
+    def _digest(self, ingredients: Mapping[str, Any]) -> str | None:
+        product = self._store.find("artifact", product_key(ingredients))
+        return Artifact.open(product.folder).digest if product else None
 
 
 def _budget(budget: Budget | None) -> dict[str, Any] | None:
@@ -43,22 +89,6 @@ def _budget(budget: Budget | None) -> dict[str, Any] | None:
     tries = budget.tries if budget.on_miss == "back_off" else None
     return {"limits": {limit.quantity: limit.text for limit in budget.limits}, "on_miss": budget.on_miss, "tries": tries,
             "decide": budget.decide, "of_recipe": budget.of_recipe}
-
-
-def _state(step: Step, plan: Plan, store: Store, digests: Mapping[str, str | None]) -> tuple[str, str | None]:
-    needed = [n for n in (step.parent, *step.references.values()) if n is not None]
-    if any(digests.get(name) is None for name in needed):
-        return "after its input", None
-    data = None
-    if step.data is not None:
-        found = store.find("data", product_key(data_ingredients(step.data, step.task)))
-        if found is None:
-            return "to do", None
-        data = found.digest
-    ingredients = step_ingredients(step, digests[step.parent] if step.parent else None,
-                                   {o: digests[n] or "" for o, n in step.references.items()}, data, plan.fresh)
-    product = store.find("artifact", product_key(ingredients))
-    return ("there", Artifact.open(product.folder).digest) if product else ("to do", None)
 
 
 def print_plan(described: Mapping[str, Any], console: Console) -> None:
@@ -72,8 +102,10 @@ def print_plan(described: Mapping[str, Any], console: Console) -> None:
     if described["also_measured"]:
         lines.append(f"also measured: {', '.join(described['also_measured'])}")
     for line in [*lines, *_budget_lines(described)]:
-        console.print(Text(line), highlight=False)
+        console.print(plain(line), highlight=False)
     print_rows([_row(step, task) for step in described["steps"]], console)
+    for why in dict.fromkeys(step["why"] for step in described["steps"] if step["why"]):
+        console.print(plain(f"not known: {why}"), highlight=False, soft_wrap=True)
 
 
 def _budget_lines(described: Mapping[str, Any]) -> list[str]:

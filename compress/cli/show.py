@@ -12,10 +12,10 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 from compress.errors import CompressError
-from compress.report.table import quantity
+from compress.report.plain import plain
+from compress.report.table import quantity, visible
 
 _PLAIN_SECONDS = 15
 
@@ -29,7 +29,7 @@ def output_console() -> Console:
 def complain_of(problems: Sequence[str]) -> None:
     """Tell about plugins that could not be loaded."""
     for problem in problems:
-        click.echo(f"warning: {problem}", err=True)
+        click.echo(visible(f"warning: {problem}"), err=True)
 
 
 class Show:
@@ -39,9 +39,9 @@ class Show:
     def __init__(self, problems: Sequence[str] = ()) -> None:
         complain_of(problems)
         self._console = Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")))
-        self._bars = Progress(TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
-                              TimeRemainingColumn(), TextColumn("{task.fields[said]}"), console=self._console,
-                              transient=True) if self._console.is_terminal else None
+        label, said = (TextColumn(f"{{task.{name}}}", markup=False) for name in ("description", "fields[said]"))
+        self._bars = Progress(label, BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn(), said,
+                              console=self._console, transient=True) if self._console.is_terminal else None
         self._bar: TaskID | None = None
         self._told = 0.0
         self._report: str | None = None
@@ -56,7 +56,7 @@ class Show:
         if self._bars:
             self._bars.stop()
         if self._failed and self._reported and isinstance(error, CompressError):
-            click.echo(f"report: {self._report}", err=True)
+            click.echo(visible(f"report: {self._report}"), err=True)
 
     def event(self, event: Mapping[str, Any]) -> None:
         """Show one event."""
@@ -67,7 +67,7 @@ class Show:
         line = _line(event)
         if line:
             self._drop_bar()
-            self._console.print(Text(line), highlight=False, soft_wrap=True)
+            self._console.print(plain(line), highlight=False, soft_wrap=True)
 
     def _remember(self, event: Mapping[str, Any]) -> None:
         """Where the report is, whether anything was done that it can tell of, and whether the run failed."""
@@ -80,8 +80,8 @@ class Show:
                 self._failed = True
 
     def _progress(self, event: Mapping[str, Any]) -> None:
-        said = " ".join(f"{k} {v:.4g}" for k, v in event["values"].items())
-        label = f"{event['step']} {event['text']}".strip()
+        said = visible(" ".join(f"{k} {v:.4g}" for k, v in event["values"].items()))
+        label = visible(f"{event['step']} {event['text']}".strip())
         if self._bars:
             if self._bar is None:
                 self._bar = self._bars.add_task(label, total=event["total"], said=said)
@@ -89,7 +89,7 @@ class Show:
         elif time.monotonic() - self._told > _PLAIN_SECONDS:
             self._told = time.monotonic()
             share = 100 * event["done"] / event["total"] if event["total"] else 0
-            self._console.print(Text(f"  {label}: {share:.0f} % {said}".rstrip()), highlight=False, soft_wrap=True)
+            self._console.print(plain(f"  {label}: {share:.0f} % {said}".rstrip()), highlight=False, soft_wrap=True)
 
     def _drop_bar(self) -> None:
         if self._bars and self._bar is not None:

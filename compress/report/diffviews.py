@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from compress.report.difftable import heading, labels, option_lines, paired_table, step_table
+from compress.report.plain import plain
 from compress.report.template import template
 
 
@@ -49,13 +49,13 @@ def _sections(found: Mapping[str, Any]) -> Iterator[tuple[str, list[tuple[list[s
 
 
 def _print_table(console: Console, title: str, headers: list[str], rows: list[list[str]]) -> None:
-    table = Table(title=Text(title) if title else None, title_justify="left")
+    table = Table(title=plain(title) if title else None, title_justify="left")
     for i, header in enumerate(headers):
-        table.add_column(Text(header), justify="left" if i == 0 else "right")
+        table.add_column(plain(header), justify="left" if i == 0 else "right")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*map(plain, row))
     console.print(table)
 
 
 def _say(console: Console, line: str) -> None:
-    console.print(Text(line), highlight=False, soft_wrap=True)
+    console.print(plain(line), highlight=False, soft_wrap=True)

@@ -7,23 +7,18 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from compress.report.detail import cost, curve_tables
-from compress.report.table import absences, changes_table, reference_text, remarks, results_table, visible
-
-
-def _text(words: str) -> Text:
-    """Words as they are: no markup of rich's, and no escape code that a terminal would obey."""
-    return Text(visible(words))
+from compress.report.plain import plain
+from compress.report.table import absences, changes_table, reference_text, remarks, results_table
 
 
 def _print_table(console: Console, title: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    table = Table(title=_text(title))
+    table = Table(title=plain(title))
     for i, header in enumerate(headers):
-        table.add_column(_text(header), justify="left" if i == 0 else "right")
+        table.add_column(plain(header), justify="left" if i == 0 else "right")
     for row in rows:
-        table.add_row(*map(_text, row))
+        table.add_row(*map(plain, row))
     console.print(table)
 
 
@@ -35,7 +30,7 @@ def print_report(report: Mapping[str, Any], console: Console) -> None:
     for name, content in curve_tables(report):
         _print_table(console, name, *content)
     for line in remarks(report):
-        console.print(_text(line), highlight=False, soft_wrap=True)
+        console.print(plain(line), highlight=False, soft_wrap=True)
     for line in absences(report):
-        console.print(_text(f"not measured: {line}"), highlight=False, soft_wrap=True)
-    console.print(_text(f"{reference_text(report)} {cost(report)}".strip()), highlight=False, soft_wrap=True)
+        console.print(plain(f"not measured: {line}"), highlight=False, soft_wrap=True)
+    console.print(plain(f"{reference_text(report)} {cost(report)}".strip()), highlight=False, soft_wrap=True)
