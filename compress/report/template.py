@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
-from markupsafe import Markup
 
 from compress.report.table import visible
 
@@ -22,7 +21,7 @@ def template(name: str) -> Template:
     environment = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
                               lstrip_blocks=True, finalize=_finalize)
     style = (_FOLDER / "style.css").read_text(encoding="utf-8")
-    environment.globals |= {"style": Markup(style), "policy": Markup(_policy(style))}
+    environment.globals |= {"style": style, "policy": _policy(style)}
     return environment.get_template(name)
 
 
