@@ -36,6 +36,21 @@ def rich_report() -> dict[str, Any]:
         "findings": [{"step": "free", "kind": "smaller_but_slower", "text": "free is slower than small"}]}
 
 
+def held_report() -> dict[str, Any]:
+    """The same with budgets, the tries of a step that backs off, and an override."""
+    report = rich_report()
+    verdict = {"quantity": "quality", "limit": ">= 99% of teacher", "met": False, "measured": "97.8 % of teacher",
+               "shortfall": 0.01}
+    outcome = {"limits": [">= 99% of teacher"], "on_miss": "back_off", "decide": "point", "met": False}
+    small = next(s for s in report["steps"] if s["name"] == "small")
+    small["attempts"] = [{"options": {"share": share, "mode": "dynamic"}, "digest": digest * 64, "seconds": 1.0,
+                          "measuring_seconds": 1.0, "verdicts": [verdict]} for share, digest in (("half", "1"), (0.25, "0"))]
+    report["overrides"] = ["stages.small.share=half"]
+    report["step_budgets"] = {"small": {**outcome, "of_recipe": False, "verdicts": [verdict]}}
+    report["budget"] = {**outcome, "best": None, "nearest": "small", "verdicts": {"small": [verdict]}}
+    return report
+
+
 def _step(name: str, stage: str, quality: float, latency: float, size: float, *, role: str = "step",
           parent: str | None = None, **traits: str) -> dict[str, Any]:
     return {"name": name, "stage": stage, "role": role, "parent": parent, "folder": f"steps/01-{name}", "digest": "0" * 64,

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from reports import CLASSES, rich_report
+from markdown_it import MarkdownIt
+from reports import CLASSES, held_report, rich_report
 from rich.console import Console
 
 from compress.report.card import card, deployable
-from compress.report.markdown import markdown
+from compress.report.markdown import escape, markdown
 from compress.report.page import page
+from compress.report.table import visible
 from compress.report.terminal import print_report
 
 HOSTILE = ["<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'); alert(1); ('", "<svg/onload=alert(1)>",
@@ -28,7 +30,10 @@ HOSTILE = ["<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'); 
            "<meta http-equiv=refresh content=0>", "&lt;script&gt;", "`rm -rf`", "| a | b |", "[x](javascript:alert(1))",
            "\u202egnp.exe", "<iframe srcdoc='x'>", "<form action=//evil.example>", "<link rel=stylesheet href=//e>",
            "<object data=x>", "<embed src=x>", "\x00", "onclick=alert(1)", "<details open ontoggle=alert(1)>",
-           "<math><mi//xlink:href=data:x>", "expression(alert(1))", "${7*7}", "\x1b[2J"]
+           "<math><mi//xlink:href=data:x>", "expression(alert(1))", "${7*7}", "\x1b[2J", "see https://evil.example",
+           "HTTP://evil.example", "WWW.evil.example", "@someone", "a@evil.example", "`@@www.@x`https://e",
+           "x\u200b\u2060\ufeff", "tag\U000e0041\U000e007f"]
+UNSEEN = "[\x00\x1b\u202e\u200b\u2060\ufeff\U000e0041\U000e007f]"
 ELEMENTS_THAT_ACT = {"script", "img", "iframe", "object", "embed", "form", "link", "base", "a", "audio", "video", "input",
                      "button", "use", "image", "foreignobject", "animate", "set"}
 HEADINGS = ("Findings", "Results", "What each step changed", "Step by step", "Quality against latency", "Curves",
@@ -65,19 +70,20 @@ def poisoned(value: Any, text: str) -> Any:
     """A report with ``text`` for every name that is the data's, the recipe's or a plugin's."""
     if isinstance(value, dict):
         return {(text if key in (*CLASSES, "f1", "by class", "change by class", "epochs", "engine", "torch",
-                                 "f1_macro") else key): poisoned(v, text) for key, v in value.items()}
+                                 "f1_macro", "share", "small") else key): poisoned(v, text) for key, v in value.items()}
     if isinstance(value, list):
         return [poisoned(v, text) for v in value]
     replaced = ("small", "tiny", "tokens", "free is slower than small", "the model ran on the cpu", "reviews", "accuracy",
                 "someone/encoder", "quantize.onnx", "steps/01-small", "cpu", "print('an answer')\n", "Linux",
-                "McNemar exact", *CLASSES)
+                "McNemar exact", ">= 99% of teacher", "97.8 % of teacher", "half", "dynamic", "stages.small.share=half",
+                *CLASSES)
     return text if isinstance(value, str) and (value in replaced or value.startswith("task: ")) else value
 
 
 @pytest.fixture(scope="module")
 def harmless_shape() -> list[tuple[str, list[str]]]:
     """Elements and attributes of a page in whose report all names are harmless."""
-    return [(tag, sorted(attributes)) for tag, attributes in parsed(page(poisoned(rich_report(), "harmless")))]
+    return [(tag, sorted(attributes)) for tag, attributes in parsed(page(poisoned(held_report(), "harmless")))]
 
 
 def test_the_page_shows_every_part_and_number(report: dict[str, Any]) -> None:
@@ -105,15 +111,16 @@ def test_the_pages_policy_forbids_everything_but_its_own_style(report: dict[str,
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_adds_no_element_and_no_attribute(report: dict[str, Any], harmless_shape: list[Any], text: str) -> None:
-    hostile = poisoned(report, text)
+def test_hostile_text_adds_no_element_and_no_attribute(harmless_shape: list[Any], text: str) -> None:
+    hostile = poisoned(held_report(), text)
+    assert hostile["data"]["name"] == hostile["overrides"][0] == text in hostile["step_budgets"]
     assert hostile["steps"][3]["name"] == text and text in hostile["steps"][0]["measurements"]
     made = page(hostile)
     found = parsed(made)
     assert [(tag, sorted(attributes)) for tag, attributes in found] == harmless_shape
     assert not {tag for tag, _ in found} & ELEMENTS_THAT_ACT
     assert not [name for _, attributes in found for name in attributes if name.startswith("on") or name in ("src", "href")]
-    assert not re.search("[\x00\x1b\u202e]", made)
+    assert not re.search(UNSEEN, made)
 
 
 def test_the_same_json_gives_the_same_page(report: dict[str, Any]) -> None:
@@ -121,16 +128,29 @@ def test_the_same_json_gives_the_same_page(report: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_in_markdown_holds_no_tag_and_breaks_no_table(report: dict[str, Any], text: str) -> None:
-    hostile = poisoned(report, text)
+def test_hostile_text_in_markdown_holds_no_tag_and_no_link_and_breaks_no_table(text: str) -> None:
+    hostile = poisoned(held_report(), text)
     for shown in (markdown(hostile).split("## Recipe")[0],
                   *(card(step, hostile).partition("\n---\n")[2].split("## Loading")[0] for step in deployable(hostile))):
         lines = shown.splitlines()
         assert not [line for line in lines if re.search(r"<[a-zA-Z/!]", line)]
-        assert not re.search(r"(?<!\\)\]\(", shown) and not re.search("[\x00\x1b\u202e]", shown)
+        assert not re.search(r"(?<!\\)\]\(", shown) and not re.search(UNSEEN, shown)
+        assert not re.search(r"://|www\.|(?<!\w)@\w|@[\w.]+\.\w", re.sub(r"(?<!\\)`[^`]+`", " ` ", shown), re.I)
         for before, row in zip(lines, lines[1:], strict=False):
             if before.startswith("|") and row.startswith("|"):
                 assert len(re.findall(r"(?<!\\)\|", before)) == len(re.findall(r"(?<!\\)\|", row)), row
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "teacher@onnxruntime", "a `b` *c* \\ _d_ & 1 < 2", "``x", "@"])
+def test_escaped_text_reads_as_it_was_written(text: str) -> None:
+    inline = MarkdownIt().parseInline(f"x {escape(text)} x")[0].children or []
+    assert {token.type for token in inline} <= {"text", "text_special", "code_inline"}
+    assert "".join(token.content for token in inline) == " ".join(f"x {visible(text)} x".split())
+
+
+def test_addresses_and_names_are_broken_and_names_of_engines_are_not() -> None:
+    assert escape("https://a.b or WWW.a.b, @c and d@e.f") == "https`:`//a.b or WWW`.`a.b, `@`c and d`@`e.f"
+    assert escape("teacher@onnxruntime and step@try-1: 3.0") == "teacher@onnxruntime and step@try-1: 3.0"
 
 
 def test_the_terminal_shows_no_escape_code_of_the_datas(report: dict[str, Any]) -> None:

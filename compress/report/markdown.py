@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -47,12 +49,22 @@ def fenced(text: str, language: str) -> str:
     return f"{fence}{language}\n{visible(text).rstrip()}\n{fence}"
 
 
+_LINKS = r"(?:(?<![a-z0-9_])@|@(?=[a-z0-9._-]*\.[a-z0-9])|:(?=//)|(?<=www)\.)+"
+"""What makes code hosts link addresses and name people without any markup (GitHub Flavored Markdown 0.29, section 6.9). They
+look for it in text, whose escapes are then gone, and never in code."""
+
+_MEANT = re.compile(rf"(?P<link>{_LINKS})|(?P<mark>[\\`|\[\]*_#~])|[&<>]", re.IGNORECASE | re.ASCII)
+
+
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    out = " ".join(visible(str(text)).split())
-    for char in "\\`|[]*_#~":
-        out = out.replace(char, "\\" + char)
-    return out.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Text that Markdown shows as it is, on one line, and of which no part becomes a link."""
+    return _MEANT.sub(_harmless, " ".join(visible(str(text)).split()))
+
+
+def _harmless(found: re.Match[str]) -> str:
+    if found["link"]:
+        return f"`{found['link']}`"
+    return f"\\{found['mark']}" if found["mark"] else html.escape(found[0])
 
 
 def _summary(report: Mapping[str, Any]) -> str:

@@ -9,8 +9,10 @@ from typing import Any
 from compress.options import flat
 from compress.report.examples import elsewhere
 
-_TURNING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Characters that turn the direction of writing (Unicode TR 9, section 2)."""
+_JOINERS = "\u200c\u200d"
+"""Persian, the scripts of India and emoji are not written without them."""
+_SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
+"""Format characters that are seen: marks that stand before numbers (Prepended_Concatenation_Mark of Unicode 15)."""
 
 _BYTES = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
@@ -49,10 +51,10 @@ def changes_table(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
 
 
 def visible(text: str) -> str:
-    """``text`` with what is not seen (control characters, and those that turn the direction of writing) replaced by U+FFFD,
-    so that a name reads as what it is."""
-    return "".join(c if c in "\n\t" or not (c in _TURNING or unicodedata.category(c) in ("Cc", "Cs")) else "\ufffd"
-                   for c in text)
+    """``text`` with what is not seen (control characters; of format characters those that turn the direction of writing,
+    have no width or are tags) replaced by U+FFFD, so that a name reads as what it is. Joiners are left as they are."""
+    kept = f"\n\t{_JOINERS}{_SIGNS}"
+    return "".join(c if c in kept or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else "\ufffd" for c in text)
 
 
 def show(measurement: Mapping[str, Any] | None) -> str:
