@@ -55,6 +55,19 @@ def test_a_final_model_slower_than_the_reference_in_a_faster_engine_is_said_to_b
     assert not said(later, "slower_than_reference_engine"), "it is not what is deployed"
 
 
+def test_models_that_are_measured_side_by_side_are_held_against_the_first() -> None:
+    slow, fast, same = against("teacher", 0.5, 0.25), against("teacher", 2.0, 0.25), against("teacher", 1.0, 1.0)
+    for model in (slow, fast, same):
+        model["comparisons"]["flips"] = {"value": 0.0, "n": 500}
+    first = step("teacher", 0.90, 12.0, 100e6, role="reference")
+    models = [step("slow", 0.9, 24.0, 25e6, role="input", against_reference=slow, against_fastest=slow),
+              step("fast", 0.9, 6.0, 25e6, role="input", against_reference=fast, against_fastest=fast),
+              step("same", 0.9, 12.0, 100e6, role="input", against_reference=same, against_fastest=same)]
+    assert [(f["step"], f["kind"]) for f in findings(report(first, *models))] == [("slow", "smaller_but_slower")]
+    made = step("made", 0.9, 12.0, 100e6, parent="teacher")
+    assert findings(report(first, *models, made)) == [], "in a run they are what its steps are made of"
+
+
 def sparse(zeros: float, size: float) -> dict[str, Any]:
     made = small_against(against_parent=against("teacher", 1.0, size))
     small = made["steps"][2]

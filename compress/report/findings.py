@@ -15,15 +15,23 @@ _SPARSER = 0.05
 
 def findings(report: Mapping[str, Any]) -> list[dict[str, str]]:
     """One sentence for each gain that is none, with the known remedy: ``step``, ``kind`` and ``text``. Intervals decide, so
-    that noise says nothing."""
+    that noise says nothing.
+
+    A step is held against the one before it; where there are only models from outside, each against the reference."""
     steps = [step for step in report["steps"] if step["role"] == "step"]
-    found = [finding for step in steps for finding in (
+    benched = [] if steps else [step for step in report["steps"] if step["role"] == "input"]
+    found = [finding for step in [*steps, *benched] for finding in (
         _smaller_but_slower(step), _sparse_not_smaller(step), _changed_nothing(step, report), _engine_alone(step, report))]
     return [finding for finding in found if finding]
 
 
+def _before(step: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a step is held against; empty where it was compared with nothing."""
+    return step["against_parent" if step["role"] == "step" else "against_reference"] or {}
+
+
 def _smaller_but_slower(step: Mapping[str, Any]) -> dict[str, str] | None:
-    before = step["against_parent"] or {}
+    before = _before(step)
     size, speed = _quotient(before, "size"), _compared(before, "speedup")
     if size is None or speed is None or speed["high"] is None or size > _SMALLER or speed["high"] >= 1:
         return None
@@ -39,7 +47,7 @@ def _smaller_but_slower(step: Mapping[str, Any]) -> dict[str, str] | None:
 
 
 def _sparse_not_smaller(step: Mapping[str, Any]) -> dict[str, str] | None:
-    before = step["against_parent"] or {}
+    before = _before(step)
     size, change = _quotient(before, "size"), before.get("changes", {}).get("nonzero")
     if size is None or change is None or size < _SMALLER or change["difference"] >= -_SPARSER:
         return None
@@ -53,9 +61,9 @@ def _sparse_not_smaller(step: Mapping[str, Any]) -> dict[str, str] | None:
 def _changed_nothing(step: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, str] | None:
     """A step after which every answer is as before, and so are size, speed and, where it was measured, memory. Another
     format is a change by itself."""
-    before = step["against_parent"] or {}
+    before = _before(step)
     flips, speed, size = _compared(before, "flips"), _compared(before, "speedup"), _quotient(before, "size")
-    if flips is None or flips["value"] != 0 or not flips["n"] or speed is None or size is None:
+    if step["role"] != "step" or flips is None or flips["value"] != 0 or not flips["n"] or speed is None or size is None:
         return None
     memory = _quotient(before, "memory")
     same = _is_one(speed) and abs(size - 1) <= _SAME and (memory is None or memory > 1 - _SAME)
