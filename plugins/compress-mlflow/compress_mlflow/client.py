@@ -76,11 +76,14 @@ class Log:
 
 
 def measured(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """(``STEP/NAME``, value) of every measurement that has a value."""
+    """(``STEP/NAME``, value) of every measurement that has a value, and (``STEP/vs_reference/NAME``, value) of every
+    comparison with the reference; ``.low`` and ``.high`` after a name are the ends of its 95 % interval."""
     for step in report["steps"]:
-        for name, m in step["measurements"].items():
-            if m["value"] is not None:
-                yield f"{step['name']}/{name}", m["value"]
+        against = step["against_reference"]
+        for under, found in (("", step["measurements"]), ("vs_reference/", against["comparisons"] if against else {})):
+            for name, m in found.items():
+                ends = {"": m["value"], ".low": m["low"], ".high": m["high"]}
+                yield from ((f"{step['name']}/{under}{name}{end}", v) for end, v in ends.items() if v is not None)
 
 
 def options(report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -16,9 +16,13 @@ mlflow = pytest.importorskip("mlflow")
 from compress_mlflow.client import allowed  # noqa: E402
 
 
+def measured(value: float | None, low: float | None = None, high: float | None = None) -> dict[str, Any]:
+    return {"value": value, "low": low, "high": high, "absent": "" if value is not None else "no GPU"}
+
+
 def step(name: str, latency: float, **options: Any) -> dict[str, Any]:
-    return {"name": name, "options": options,
-            "measurements": {"latency_p50": {"value": latency}, "memory_gpu": {"value": None, "absent": "no GPU"}}}
+    return {"name": name, "options": options, "against_reference": None,
+            "measurements": {"latency_p50": measured(latency), "memory_gpu": measured(None)}}
 
 
 REPORT = {"state": "finished", "task": {"name": "ner"}, "seed": 3, "effort": "quick", "reference": "model@x",
@@ -74,6 +78,18 @@ def test_measurements_options_and_files_are_those_of_the_report(tmp_path: Path, 
     assert json.loads(Path(kept).read_text(encoding="utf-8")) == REPORT
 
 
+def test_ends_of_intervals_and_comparisons_with_the_reference_are_metrics_of_their_own(tmp_path: Path, store: str) -> None:
+    small = step("small@x", 1.5)
+    small["measurements"]["latency_p50"] = measured(1.5, 1.25, 1.75)
+    small["against_reference"] = {"name": "model@x", "changes": {}, "comparisons": {
+        "speedup": measured(3.0, 2.5, 3.5), "quality_difference": measured(-0.25), "flips": measured(None)}}
+    track(tmp_path / "run", {**REPORT, "steps": [small]})
+    assert only_run(store)[1].data.metrics == {
+        "distill/loss": 0.5, "small_x/latency_p50": 1.5, "small_x/latency_p50.low": 1.25, "small_x/latency_p50.high": 1.75,
+        "small_x/vs_reference/speedup": 3.0, "small_x/vs_reference/speedup.low": 2.5,
+        "small_x/vs_reference/speedup.high": 3.5, "small_x/vs_reference/quality_difference": -0.25}
+
+
 @pytest.mark.parametrize(("state", "status"), [("failed", "FAILED"), ("interrupted", "KILLED")])
 def test_a_run_that_did_not_finish_is_marked_so(state: str, status: str, tmp_path: Path, store: str) -> None:
     track(tmp_path / "run", {**REPORT, "state": state})
@@ -89,8 +105,8 @@ def test_the_experiment_is_the_recipes_or_the_one_that_the_user_names(tmp_path: 
 
 def test_hundreds_of_options_and_measurements_are_kept(tmp_path: Path, store: str) -> None:
     many = {f"o{i}": i for i in range(250)}
-    values = {f"m{i}": {"value": float(i)} for i in range(1100)}
-    track(tmp_path / "run", {**REPORT, "steps": [{"name": "s", "options": many, "measurements": values}]})
+    values = {f"m{i}": measured(float(i)) for i in range(1100)}
+    track(tmp_path / "run", {**REPORT, "steps": [{**step("s", 1.0, **many), "measurements": values}]})
     found = only_run(store)[1]
     assert len(found.data.params) == 254 and found.data.metrics["s/m1099"] == 1099.0
 

@@ -7,11 +7,13 @@ from typing import Any
 
 
 def measured(report: Mapping[str, Any]) -> Iterator[tuple[str, int, float]]:
-    """(tag, place of the step in the run from 0, value) of every measurement that has a value."""
+    """(tag, place of the step in the run from 0, value) of every measurement that has a value, and of every comparison with
+    the reference; ``.low`` and ``.high`` after a name are the ends of its 95 % interval."""
     for index, step in enumerate(report["steps"]):
-        for name, m in step["measurements"].items():
-            if m["value"] is not None:
-                yield f"measured/{name}", index, m["value"]
+        for group, found in (("measured", step["measurements"]), ("vs_reference", _compared(step))):
+            for name, m in found.items():
+                ends = {"": m["value"], ".low": m["low"], ".high": m["high"]}
+                yield from ((f"{group}/{name}{end}", index, v) for end, v in ends.items() if v is not None)
 
 
 def described(report: Mapping[str, Any]) -> str:
@@ -20,11 +22,17 @@ def described(report: Mapping[str, Any]) -> str:
 
 
 def table(report: Mapping[str, Any]) -> str:
-    """Every measurement of every step with its 95 % interval, or why it is absent."""
+    """Every measurement and comparison with the reference of every step with its 95 % interval, or why it is absent."""
     rows = [[step["name"], name, _value(m), m["unit"]] for step in report["steps"]
-            for name, m in step["measurements"].items()]
+            for name, m in (*step["measurements"].items(), *((f"{n} vs reference", m) for n, m in _compared(step).items()))]
     lines = [["step", "measurement", "value", "unit"], ["---"] * 4, *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _compared(step: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The step's comparisons with the reference by name."""
+    against = step["against_reference"]
+    return against["comparisons"] if against else {}
 
 
 def _value(m: Mapping[str, Any]) -> str:

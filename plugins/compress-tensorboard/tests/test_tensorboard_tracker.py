@@ -19,8 +19,10 @@ def measured(value: float | None, low: float | None = None, high: float | None =
 
 
 REPORT = {"state": "finished", "recipe": "task: ner\nstages: []\n", "steps": [
-    {"name": "model", "measurements": {"latency_p50": measured(4.25, 4.0, 4.5), "memory_gpu": measured(None)}},
-    {"name": "distill", "measurements": {"latency_p50": measured(1.5)}}]}
+    {"name": "model", "measurements": {"latency_p50": measured(4.25, 4.0, 4.5), "memory_gpu": measured(None)},
+     "against_reference": None},
+    {"name": "distill", "measurements": {"latency_p50": measured(1.5)},
+     "against_reference": {"name": "model", "comparisons": {"lag": measured(-2.75, -3.0, -2.5), "flips": measured(None)}}}]}
 VALUES = [(1, 2.0, 10.0), (2, 2.0, 11.0), (9, 0.5, 12.0)]
 """(optimizer step, loss, second): the second event repeats what the first told."""
 
@@ -50,7 +52,11 @@ def test_training_values_stand_at_their_optimizer_step_once_each(tracked: Path) 
 def test_measurements_are_those_of_the_report_and_what_is_absent_has_no_point(tracked: Path) -> None:
     log = read(tracked)
     assert [(p.step, p.value) for p in log.Scalars("measured/latency_p50")] == [(0, 4.25), (1, 1.5)]
-    assert set(log.Tags()["scalars"]) == {"distill/loss", "measured/latency_p50"}
+    assert set(log.Tags()["scalars"]) == {
+        "distill/loss", "measured/latency_p50", "measured/latency_p50.low", "measured/latency_p50.high",
+        "vs_reference/lag", "vs_reference/lag.low", "vs_reference/lag.high"}
+    assert [(p.step, p.value) for p in log.Scalars("measured/latency_p50.low")] == [(0, 4.0)]
+    assert [(p.step, p.value) for p in log.Scalars("vs_reference/lag.high")] == [(1, -2.5)]
     assert log.SummaryMetadata("measured/latency_p50").summary_description == "0: model, 1: distill"
 
 
@@ -66,7 +72,8 @@ def test_recipe_and_table_are_texts_that_tensorboard_shows(tracked: Path) -> Non
 def test_the_table_has_intervals_and_reasons() -> None:
     assert table(REPORT).splitlines()[2:] == [
         "| model | latency_p50 | 4.25 [4, 4.5] | ms |", "| model | memory_gpu | absent: no \\| GPU | ms |",
-        "| distill | latency_p50 | 1.5 | ms |"]
+        "| distill | latency_p50 | 1.5 | ms |", "| distill | lag vs reference | -2.75 [-3, -2.5] | ms |",
+        "| distill | flips vs reference | absent: no \\| GPU | ms |"]
 
 
 def test_a_run_that_goes_on_adds_to_its_log(tracked: Path) -> None:
