@@ -24,8 +24,17 @@ def refuse_wrong_edges(plan: Plan) -> None:
         problem = model and edge_mistake(step.entry.cls, model.traits, model.name, step.task.name, [])
         if problem:
             mistakes.append(Mistake(step.place, *problem))
+        mistakes += _wrong_references(step, plan)
     if mistakes:
         raise UsageError(mistakes)
+
+
+def _wrong_references(step: Step, plan: Plan) -> Iterator[Mistake]:
+    for option, name in step.references.items():
+        model, cls = plan.input(name), step.entry.cls
+        problem = model and edge_mistake(cls, model.traits, name, step.task.name, [], cls.references)
+        if problem:
+            yield Mistake(step.place, f"{option}: {problem[0]}", problem[1])
 
 
 def refuse_long_examples(plan: Plan, artifacts: Mapping[str, Artifact]) -> None:

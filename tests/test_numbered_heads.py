@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 import torch
 from running import GIVEN, UNMEASURED, run, write_place
-from tiny import LABELS, TAGS, MemorySource, make_artifact, save_bert, sentences, task_named
+from tiny import LABELS, TAGS, MemorySource, make_artifact, save_bert, sentences, taken_in, task_named
 
 import compress
 from compress.artifact import MANIFEST, Artifact
 from compress.data import prepare
 from compress.errors import UsageError
-from compress.jobs import importing
 from compress.jobs.probing import open_probe
 from compress.models import adapt_model, open_model
 from compress.planning import Plan, make_plan
@@ -41,18 +40,10 @@ def without_names(folder: Path, task_name: str = "text-classification", labels: 
     return folder
 
 
-def taken(folder: Path, output: Path, registry: Registry) -> Artifact:
-    """The artifact that the import job makes of a folder."""
-    output.mkdir()
-    line: Any = None
-    importing.run({"folder": str(folder), "output": str(output), "step": "model", "source": "model"}, line, registry)
-    return Artifact.open(output)
-
-
 @pytest.fixture
 def artifact(tmp_path: Path, registry: Registry) -> Artifact:
     """An imported binary classifier with the labels' numbers alone."""
-    return taken(without_names(tmp_path / "outside"), tmp_path / "taken", registry)
+    return taken_in(without_names(tmp_path / "outside"), tmp_path / "taken", registry)
 
 
 @pytest.mark.parametrize(("own", "labels", "meant"), [
@@ -147,7 +138,7 @@ def test_other_labels_are_refused(labels: Sequence[str], words: str, planned: Ca
 def test_a_head_for_tags_that_names_none_is_measured_by_those_of_the_data_and_not_answered(
         tmp_path: Path, registry: Registry) -> None:
     folder = without_names(tmp_path / "outside", "token-classification", TAGS[:2])
-    head = taken(folder, tmp_path / "taken", registry)
+    head = taken_in(folder, tmp_path / "taken", registry)
     assert head.manifest.labels == NUMBERS and meant_labels(head.manifest.labels, TAGS[:2]) == TAGS[:2]
     with pytest.raises(UsageError, match="calls an output 'LABEL_0', which is not O, B-TYPE or I-TYPE"):
         compress.load(folder)

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from tiny import task_named
+from tiny import taken_in, task_named
 from tokenizers import Tokenizer
 
 import compress
 from compress.artifact import MANIFEST, Artifact, Manifest, Traits, digest_files
 from compress.errors import IntegrityError, Mistake, UsageError
-from compress.jobs import importing
 from compress.maker import Maker
 from compress.modelfolder import folder_traits
 from compress.models import fresh_model
 from compress.planning import Input, Plan, make_plan
+from compress.planning.build import with_model_traits
 from compress.plugins import Registry
-from compress.preflight import can_be_measured, refuse_long_examples, refuse_wrong_labels
+from compress.preflight import can_be_measured, refuse_long_examples, refuse_wrong_edges, refuse_wrong_labels
 from compress.recipe import read_recipe
 from compress.runfolder import RunFolder
 from compress.sizes import positions
@@ -34,14 +34,6 @@ CLASSIFY = "task: {text-classification: {max_length: 16}}\nmodel: ./model\ndata:
 QUANTIZE, FINETUNE = "stages: [quantize.onnx]\n", "stages: [finetune]\n"
 
 
-def imported(folder: Path, output: Path, registry: Registry) -> Artifact:
-    """The artifact that the import job makes of a folder."""
-    output.mkdir()
-    line: Any = None
-    importing.run({"folder": str(folder), "output": str(output), "step": "model", "source": folder.name}, line, registry)
-    return Artifact.open(output)
-
-
 @pytest.mark.parametrize(("config", "labels"), [
     ({}, ("bad", "good")), ({"id2label": {"0": "LABEL_0"}}, ()), ({"problem_type": "regression"}, ()),
     ({"architecture": "BertForMaskedLM"}, ()), ({"architecture": "BertModel"}, ()),
@@ -49,7 +41,7 @@ def imported(folder: Path, output: Path, registry: Registry) -> Artifact:
 def test_the_labels_of_an_imported_model_are_those_of_a_head_that_has_some(
         config: dict[str, Any], labels: tuple[str, ...], tmp_path: Path, registry: Registry, fake_model: FakeModel) -> None:
     own = () if "id2label" in config else ("bad", "good")
-    artifact = imported(fake_model(labels=own, **config), tmp_path / "taken", registry)
+    artifact = taken_in(fake_model(labels=own, **config), tmp_path / "taken", registry)
     assert artifact.manifest.labels == labels
 
 
@@ -107,11 +99,11 @@ def test_an_older_tokenizer_is_converted_and_an_empty_one_is_not_made_up(tmp_pat
     folder = fake_model()
     (folder / "tokenizer.json").unlink()
     (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "day"]))
-    output = imported(folder, tmp_path / "taken", registry).folder
+    output = taken_in(folder, tmp_path / "taken", registry).folder
     assert "good" in Tokenizer.from_file(str(output / "tokenizer.json")).get_vocab()
     (folder / "vocab.txt").rename(folder / "sentencepiece.bpe.model")  # not where a BERT has its vocabulary
     with pytest.raises(UsageError, match="model has no vocabulary for a BertTokenizer"):
-        imported(folder, tmp_path / "again", registry)
+        taken_in(folder, tmp_path / "again", registry)
 
 
 def test_weights_are_counted_and_buffers_are_not(tmp_path: Path, registry: Registry, fake_model: FakeModel) -> None:
@@ -119,11 +111,11 @@ def test_weights_are_counted_and_buffers_are_not(tmp_path: Path, registry: Regis
     save_file({"embeddings.position_ids": np.zeros((1, 512), np.int64), "mask": np.zeros(7, np.bool_),
                "dense.weight": np.zeros((4, 5), np.float16), "dense.bias": np.zeros(4, np.float32)},
               folder / "model.safetensors")
-    assert imported(folder, tmp_path / "float", registry).manifest.parameters == 24
+    assert taken_in(folder, tmp_path / "float", registry).manifest.parameters == 24
     save_file({"dense.weight": np.zeros((4, 5), np.int8), "dense.bias": np.zeros(4, np.float32),
                "dense.SCB": np.zeros(4, np.float32), "dense.weight_format": np.zeros((), np.uint8)},
               folder / "model.safetensors")
-    assert imported(folder, tmp_path / "int8", registry).manifest.parameters == 24
+    assert taken_in(folder, tmp_path / "int8", registry).manifest.parameters == 24
 
 
 def test_an_import_depends_on_the_manifest_and_on_the_source_s_name(tmp_path: Path, registry: Registry,
@@ -189,7 +181,7 @@ COLOURS = ("blue", "green", "red")
 
 def test_a_classifier_may_be_fine_tuned_to_other_labels_and_is_then_not_measured(
         planned: Planned, tmp_path: Path, registry: Registry, fake_model: FakeModel) -> None:
-    artifact = imported(fake_model(), tmp_path / "taken", registry)
+    artifact = taken_in(fake_model(), tmp_path / "taken", registry)
     plan = planned(CLASSIFY + "reference: finetune\n" + FINETUNE)
     assert refused(plan, artifact, COLOURS) == []
     assert not can_be_measured(plan, artifact, data_with(COLOURS))
@@ -207,7 +199,7 @@ def test_a_classifier_may_be_fine_tuned_to_other_labels_and_is_then_not_measured
 def test_labels_that_the_reference_or_a_step_needs_are_refused_with_a_remedy_that_works(
         more: str, labels: Sequence[str], hint: str, planned: Planned, tmp_path: Path, registry: Registry,
         fake_model: FakeModel) -> None:
-    artifact = imported(fake_model(), tmp_path / "taken", registry)
+    artifact = taken_in(fake_model(), tmp_path / "taken", registry)
     (mistake,) = refused(planned(CLASSIFY + more), artifact, labels)
     assert mistake.where == f"{tmp_path / 'recipe.yaml'}:2:8" and mistake.hint == hint
     assert mistake.message.startswith(f"the labels of {tmp_path / 'model'} are [bad, good], and those of the data [")
@@ -220,7 +212,7 @@ def test_labels_that_the_reference_or_a_step_needs_are_refused_with_a_remedy_tha
 def test_a_step_that_keeps_a_head_has_data_with_the_labels_that_it_has_learned(
         stage: str, labels: list[str], hint: str | None, planned: Planned, tmp_path: Path, registry: Registry,
         fake_model: FakeModel) -> None:
-    artifact = imported(fake_model(), tmp_path / "taken", registry)
+    artifact = taken_in(fake_model(), tmp_path / "taken", registry)
     steps = f"  - finetune: {{}}\n    name: first\n  - {stage}\n    name: second\n"
     other = "    data: {train: test.csv, test: test.csv}\n"
     plan = planned(CLASSIFY + "reference: first\nstages:\n" + steps + other)
@@ -237,7 +229,7 @@ def test_a_step_that_keeps_a_head_has_data_with_the_labels_that_it_has_learned(
 
 def test_a_model_that_is_there_to_be_measured_alone_must_have_the_data_s_labels(
         planned: Planned, tmp_path: Path, registry: Registry, fake_model: FakeModel) -> None:
-    artifact = imported(fake_model(), tmp_path / "taken", registry)
+    artifact = taken_in(fake_model(), tmp_path / "taken", registry)
     benched = replace(planned(CLASSIFY + FINETUNE), steps=[], reference="another")
     (mistake,) = refused(benched, artifact, COLOURS)
     assert mistake.hint == ""
@@ -252,7 +244,7 @@ def test_a_head_of_another_kind_is_refused_before_the_first_step_where_it_is_use
         kind: str, config: Mapping[str, Any], words: str, planned: Planned, tmp_path: Path, registry: Registry,
         fake_model: FakeModel) -> None:
     own = () if "id2label" in config else ("bad", "good")
-    artifact = imported(fake_model(labels=own, **config), tmp_path / "taken", registry)
+    artifact = taken_in(fake_model(labels=own, **config), tmp_path / "taken", registry)
     recipe = CLASSIFY.replace("max_length: 16", f"max_length: 16, kind: {kind}")
     labels = [] if kind == "regression" else ["bad", "good"]
     (mistake,) = refused(planned(recipe + QUANTIZE), artifact, labels)
@@ -260,6 +252,22 @@ def test_a_head_of_another_kind_is_refused_before_the_first_step_where_it_is_use
     assert mistake.message.startswith(f"the head of {tmp_path / 'model'} {words}")
     anew = planned(recipe + "reference: finetune\n" + FINETUNE)
     assert refused(anew, artifact, labels) == [] and not can_be_measured(anew, artifact, data_with(labels))
+
+
+@pytest.mark.parametrize(("traits", "words"), [
+    (Traits(), "teacher: 'distill' takes a model for text-classification, and 'acme/teacher' has no task head"),
+    (Traits(task="fill-mask"), "and 'acme/teacher' serves fill-mask"),
+    (Traits("onnx", task="text-classification"), "takes pytorch models, and 'acme/teacher' makes onnx")])
+def test_a_teacher_from_the_hub_that_cannot_teach_is_refused_before_the_first_step(
+        traits: Traits, words: str, planned: Planned, tmp_path: Path, fake_model: FakeModel) -> None:
+    fake_model()
+    plan = planned(CLASSIFY + "stages:\n  - distill: {teacher: acme/teacher}\n")
+    known = Traits(task="text-classification")
+    refuse_wrong_edges(with_model_traits(plan, {"model": known, "acme/teacher": known}))
+    with pytest.raises(UsageError) as caught:
+        refuse_wrong_edges(with_model_traits(plan, {"model": known, "acme/teacher": traits}))
+    (mistake,) = caught.value.mistakes
+    assert mistake.where == f"{tmp_path / 'recipe.yaml'}:5:5" and words in mistake.message
 
 
 # positions
@@ -283,7 +291,7 @@ def too_long(plan: Plan, artifact: Artifact) -> list[str]:
 
 def test_examples_longer_than_a_model_s_positions_are_refused_once(planned: Planned, tmp_path: Path, registry: Registry,
                                                                    fake_model: FakeModel) -> None:
-    artifact = imported(fake_model(model_type="roberta", max_position_embeddings=17), tmp_path / "taken", registry)
+    artifact = taken_in(fake_model(model_type="roberta", max_position_embeddings=17), tmp_path / "taken", registry)
     plan = planned(CLASSIFY + "stages: [finetune, quantize.onnx]\n")
     (text,) = too_long(plan, artifact)
     assert text == (f"{tmp_path / 'recipe.yaml'}:4:10: 'finetune' keeps 16 tokens of an example, and the model has 15 "

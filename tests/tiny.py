@@ -16,9 +16,9 @@ from transformers import PreTrainedModel
 
 from compress.artifact import Artifact, Manifest, Traits, digest_files, sha256_file
 from compress.data import prepare
-from compress.jobs import staging
+from compress.jobs import importing, staging
 from compress.models import fresh_model
-from compress.plugins import load_plugins
+from compress.plugins import Registry, load_plugins
 from compress.processor import TextProcessor
 from compress.source import Source, SourceOptions, Table
 from compress.task import Row, Task
@@ -95,6 +95,14 @@ def save_bert(folder: Path, task: Task[Any], labels: Sequence[str] = LABELS, see
     word_processor().save(folder)
     Manifest(Traits(task=task.name), digest_files(folder), "model", "import", labels=tuple(labels)).write(folder)
     return Artifact.open(folder)
+
+
+def taken_in(folder: Path, output: Path, registry: Registry) -> Artifact:
+    """The artifact that the import job makes of a folder."""
+    output.mkdir()
+    line: Any = None
+    importing.run({"folder": str(folder), "output": str(output), "step": "model", "source": folder.name}, line, registry)
+    return Artifact.open(output)
 
 
 class MemorySource(Source[SourceOptions]):

@@ -12,9 +12,9 @@ from transformers import set_seed
 
 from compress import surgery
 from compress.artifact import Artifact
-from compress.errors import CompressError, NothingChanged, UsageError
-from compress.models import adapt_model, save_model
-from compress.sizes import architecture_of
+from compress.errors import NothingChanged, UsageError
+from compress.models import adapt_model, load_config, save_model
+from compress.sizes import architecture_of, sizes
 from compress.stage import Context, Made
 from compress.task import IGNORED, meant_labels
 from compress.training import fit
@@ -30,10 +30,10 @@ def distill(context: Context[DistillOptions]) -> Made:
     _refuse_strangers(teacher, context.input, context)
     set_seed(context.seed)
     student = adapt_model(context.input, context.task, context.data.labels)
+    _refuse_other_width(student, teacher, context)
     edits = _cut(student, context) if context.options.student else None
     features = context.task.features(context.data.rows("train"), context.task.processor(context.input.folder))
     outputs = teacher_outputs(context, teacher, features, hidden=context.options.hidden > 0)
-    _refuse_other_width(student, outputs)
     facts = fit(student, context, context.options, loss=DistillationLoss(outputs, context.options))
     parameters = save_model(student, context.output)
     context.task.processor(context.input.folder).save(context.output)
@@ -81,10 +81,12 @@ def _tokenizer(artifact: Artifact) -> dict[str, Any]:
     return {key: value for key, value in state.items() if key not in ("version", "truncation", "padding")}
 
 
-def _refuse_other_width(student: Any, outputs: TeacherOutputs) -> None:
-    if outputs.hidden is not None and outputs.hidden.shape[-1] != student.config.hidden_size:
-        raise CompressError(f"the teacher's hidden width is {outputs.hidden.shape[-1]} and the student's "
-                            f"{student.config.hidden_size}: set hidden: 0")
+def _refuse_other_width(student: Any, teacher: Artifact, context: Context[DistillOptions]) -> None:
+    if context.options.hidden == 0:
+        return
+    theirs, own = (sizes(c, context.architectures).hidden for c in (load_config(teacher.folder), student.config))
+    if theirs != own:
+        raise UsageError(f"the teacher's hidden width is {theirs} and the student's {own}: set hidden: 0")
 
 
 class DistillationLoss:
