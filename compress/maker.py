@@ -30,13 +30,18 @@ class Maker:
     tell: Callable[..., None]
     _data: dict[str, Product] = field(default_factory=dict)
 
-    def make(self, kind: str, ingredients: Mapping[str, Any], job: Mapping[str, Any], name: str) -> tuple[Product, bool]:
-        """The product of ``ingredients`` and whether it was there; ``job`` makes it, with logs under ``name``."""
+    def make(self, kind: str, ingredients: Mapping[str, Any], job: Mapping[str, Any], name: str,
+             unchanged: Callable[[], bool] = lambda: True) -> tuple[Product, bool]:
+        """The product of ``ingredients`` and whether it was there; ``job`` makes it, with logs under ``name``.
+
+        Raises CompressError where what the job has read is not ``unchanged`` since the ingredients were told."""
 
         def fill(content: Path, work: Path) -> float:
             start = time.monotonic()
             run_job({**job, "output": str(content), "work": str(work)}, self.folder.job(name), self.folder.log(name),
                     self._listener(name), lambda question: self._compare(question, job, name))
+            if not unchanged():
+                raise CompressError(f"{name}: files changed while they were read; run again when they stay as they are")
             return time.monotonic() - start
 
         return self.store.make(kind, ingredients, fill, lambda who: self.tell(
@@ -47,7 +52,9 @@ class Maker:
         name = str((data.as_dict(), task.as_dict()))
         if name not in self._data:
             job = {"kind": "prepare", "source": data.as_dict(), "task": task.as_dict()}
-            self._data[name], _ = self.make("data", data_ingredients(data, task), job, f"data-{len(self._data)}")
+            told = data_ingredients(data, task)
+            self._data[name], _ = self.make("data", told, job, f"data-{len(self._data)}",
+                                            lambda: data_ingredients(data, task) == told)
         return self._data[name]
 
     def prepared(self, data: DataChoice, task: TaskChoice) -> Prepared:
@@ -78,7 +85,9 @@ class Maker:
             folder = run_job({"kind": "download", "hub": model.source}, self.folder.job(f"{label}-download"),
                              self.folder.log(label), self._listener(label), _no_answer)["folder"]
         job = {"kind": "import", "folder": folder, "step": model.name, "source": source_name(model)}
-        return self.make("artifact", import_ingredients(model, Path(folder), self.registry), job, label)
+        ingredients = import_ingredients(model, Path(folder), self.registry)
+        return self.make("artifact", ingredients, job, label,
+                         lambda: import_ingredients(model, Path(folder), self.registry) == ingredients)
 
     def _compare(self, folders: Mapping[str, str], job: Mapping[str, Any], name: str) -> dict[str, Any]:
         """Measurements of unfinished models that a stage asks for, taken in clean processes by the one instrument."""

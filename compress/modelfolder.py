@@ -13,11 +13,13 @@ from compress.errors import UsageError
 from compress.plugins import Registry
 from compress.processor import TOKENIZER_FILES
 
-_WEIGHTS = ("*.safetensors", "*.safetensors.index.json")
+_WEIGHTS = "model.safetensors"
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl")
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl")
 # Names of the files in which transformers' tokenizers keep their vocabularies; tokenizer_config.json holds none.
 _VOCABULARIES = ("tokenizer.json", "*vocab*", "*.model", "*.spm", "*.tokenizer", "*.tiktoken", "bpe.codes", "tekken.json")
+TOKENIZER_PATTERNS = (*_VOCABULARIES, "merges.txt", "added_tokens.json")
+"""Names of the files from which transformers makes a tokenizer."""
 
 
 def folder_traits(folder: Path, registry: Registry) -> Traits:
@@ -32,7 +34,7 @@ def folder_traits(folder: Path, registry: Registry) -> Traits:
         raise UsageError(f"{folder}: its config has an auto_map, which runs code from the model folder; that is refused")
     if not isinstance(config.get("model_type"), str):
         raise UsageError(f"{folder / 'config.json'} has no model_type, by which a model's family is known")
-    stored_tensors(folder)
+    tensor_headers(folder)
     if not any(path.is_file() for pattern in _VOCABULARIES for path in folder.glob(pattern)):
         raise UsageError(f"{folder} has no tokenizer files; save the model's tokenizer there with save_pretrained")
     precision = "int8" if config.get("quantization_config") else "float"
@@ -65,11 +67,10 @@ def source_files(folder: Path) -> list[Path]:
 
 def vocabulary_files(folder: Path) -> list[Path]:
     """The files from which transformers makes the tokenizer of a folder that has no ``tokenizer.json``."""
-    patterns = (*_VOCABULARIES, "merges.txt", "added_tokens.json")
-    return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
+    return sorted({path for pattern in TOKENIZER_PATTERNS for path in folder.glob(pattern) if path.is_file()})
 
 
-def stored_tensors(folder: Path) -> dict[str, tuple[str, list[int]]]:
+def tensor_headers(folder: Path) -> dict[str, tuple[str, list[int]]]:
     """Dtype (in safetensors' words, ``F32``) and shape of each tensor by name, from the headers of the folder's weights.
 
     Raises UsageError where there are no safetensors weights, or naming a file that is damaged or cut off."""
@@ -102,13 +103,30 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def _weights(folder: Path) -> list[Path]:
-    weights = [path for pattern in _WEIGHTS for path in sorted(folder.glob(pattern))]
+    """The files that transformers reads: ``model.safetensors``, else what its index names, and the index. What lies beside,
+    such as Mistral's ``consolidated.safetensors``, holds the same weights once more. Without these names all there are."""
+    single, index = folder / _WEIGHTS, folder / f"{_WEIGHTS}.index.json"
+    if single.is_file():
+        return [single]
+    weights = [*_indexed(index), index] if index.is_file() else sorted(folder.glob("*.safetensors"))
     if not weights:
-        pickles = [path.name for pattern in _PICKLES for path in folder.glob(pattern)]
+        pickles = [path.name for pattern in PICKLES for path in folder.glob(pattern)]
         raise UsageError(f"{folder} has no safetensors weights" + (
             f"; {pickles[0]} is a pickle, which can run code and is not read: convert it with transformers first"
             if pickles else ""))
     return weights
+
+
+def _indexed(index: Path) -> list[Path]:
+    """The files that an index of weights names. Raises UsageError where it cannot be read or one is not there."""
+    try:
+        names = sorted(set(map(str, json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{index} cannot be read as an index of weights: {error}") from error
+    lost = next((n for n in names if Path(n).name != n or not (index.parent / n).is_file()), None)
+    if lost is not None:
+        raise UsageError(f"{index} names {lost}, which is not in the folder")
+    return [index.parent / name for name in names]
 
 
 def _task_of_classes(classes: Sequence[str], registry: Registry) -> str | None:

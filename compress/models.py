@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def fresh_model(config: Mapping[str, Any], task: Task[Any], labels: Sequence[str
 def open_model(artifact: Artifact, task: Task[Any], device: str = "cpu") -> PreTrainedModel:
     """The artifact's model in evaluation mode, float32 where its precision is float, every weight accounted for.
 
-    Raises IntegrityError where a weight is missing, unexpected or of another shape."""
+    Raises IntegrityError where a weight is missing, of another shape, or of a layer that the config does not have. Other
+    weights that the model has no use for, such as another head's or a pooler's, are left, as transformers leaves them."""
     if artifact.traits.shape == "free":
         model = _open_free(artifact, task)
     else:
@@ -69,7 +71,7 @@ def open_model(artifact: Artifact, task: Task[Any], device: str = "cpu") -> PreT
 def adapt_model(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -> PreTrainedModel:
     """The artifact's model with a head for ``task`` and ``labels``; a head that fits is kept, another is drawn anew.
 
-    Raises IntegrityError where anything but a head is missing."""
+    Raises IntegrityError where anything but a head is missing, and for layers that the config does not have."""
     if artifact.traits.task == task.name and meant_labels(artifact.manifest.labels, labels) == tuple(labels):
         model = open_model(artifact, task)
         for key, value in task.head_config(labels).items():  # the same labels may be learnt in another way
@@ -86,6 +88,7 @@ def adapt_model(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -> P
     prefix = model.base_model_prefix + "."
     lost = sorted(k for k in info["missing_keys"] if k.startswith(prefix) and ".pooler." not in k)
     lost += sorted(str(k[0]) for k in info["mismatched_keys"] if str(k[0]).startswith(prefix))
+    _refuse_more_layers(model, info["unexpected_keys"], artifact.folder)
     if lost:
         raise IntegrityError(f"{artifact.folder}: weights of the model's body are missing or of another shape: "
                              + ", ".join(lost[:5]))
@@ -141,7 +144,20 @@ def _open_stock(artifact: Artifact, task: Task[Any], device: str) -> PreTrainedM
              for kind in ("missing_keys", "mismatched_keys") if info[kind]]
     if wrong:
         raise IntegrityError(f"{artifact.folder}: its weights do not fill its model; " + "; ".join(wrong))
+    _refuse_more_layers(model, info["unexpected_keys"], artifact.folder)
     return model
+
+
+def _refuse_more_layers(model: PreTrainedModel, unexpected: Iterable[str], folder: Path) -> None:
+    """Raise IntegrityError for weights that differ from the model's own by a layer's number alone: its config has fewer."""
+
+    def place(name: str) -> str:
+        return re.sub(r"(?<=\.)\d+(?=\.)", "#", "." + name.removeprefix(f"{model.base_model_prefix}."))
+
+    own = set(map(place, model.state_dict()))
+    more = sorted(name for name in unexpected if place(name) in own)
+    if more:
+        raise IntegrityError(f"{folder}: it holds weights of layers that its config does not have: {', '.join(more[:5])}")
 
 
 def _open_free(artifact: Artifact, task: Task[Any]) -> PreTrainedModel:

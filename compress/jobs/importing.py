@@ -11,7 +11,7 @@ from typing import Any
 from compress.artifact import MANIFEST, Manifest, with_files
 from compress.channel import WorkerLine
 from compress.errors import UsageError
-from compress.modelfolder import folder_labels, folder_traits, source_files, stored_tensors
+from compress.modelfolder import folder_labels, folder_traits, source_files, tensor_headers
 from compress.plugins import Registry
 
 _QUANTIZED = ("I8", "U8")
@@ -29,7 +29,7 @@ def run(job: dict[str, Any], line: WorkerLine, registry: Registry) -> dict[str, 
         return {}
     _complete_tokenizer(folder, output)
     manifest = Manifest(folder_traits(folder, registry), {}, step=job["step"], stage="import", base=job["source"],
-                        labels=folder_labels(folder, registry), parameters=_count_parameters(stored_tensors(folder)))
+                        labels=folder_labels(folder, registry), parameters=_count_parameters(tensor_headers(folder)))
     with_files(manifest, output).write(output)
     return {}
 
