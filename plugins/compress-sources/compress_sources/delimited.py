@@ -13,7 +13,7 @@ from pydantic import Field
 
 from compress.errors import Mistake, UsageError
 from compress.source import Table
-from compress_sources.files import FileSource, TextFiles, decoded, head
+from compress_sources.files import HEAD, FileSource, TextFiles, decoded, head
 
 _QUOTING: dict[str, Literal[0, 3]] = {"minimal": csv.QUOTE_MINIMAL, "none": csv.QUOTE_NONE}
 _LONGEST_FIELD = 1 << 30  # csv's default, 128 Ki characters, is less than a long document
@@ -58,11 +58,12 @@ class Csv(FileSource[DelimitedOptions]):
     def header(self, path: Path) -> Sequence[str]:
         """The first record's fields, or their numbers where the file has no header."""
         text = head(path, self.options.encoding)
+        records = self._records(path, text)
         try:
-            first = next(self._records(path, text), None)
-        except UsageError:  # a header line beyond the head, or one that ``table`` will complain of
+            first = next(records, None)
+        except UsageError:  # one that ``table`` will complain of, or that goes on beyond the head
             return ()
-        return () if first is None else self._columns(first[1])
+        return () if first is None or _is_cut(records, path) else self._columns(first[1])
 
     def _columns(self, first: list[str]) -> list[str]:
         return first if self.options.header else [str(i) for i in range(len(first))]
@@ -98,6 +99,14 @@ class Tsv(Csv):
     summary = "tab-separated files with a header line"
     suffixes = (".tsv",)
     delimiter = "\t"
+
+
+def _is_cut(rest: Iterator[Record], path: Path) -> bool:
+    """Whether the record before ``rest``, those of the file's head, may go on beyond the head: none follows in it."""
+    try:
+        return next(rest, None) is None and path.stat().st_size > HEAD
+    except UsageError:  # one follows
+        return False
 
 
 @contextmanager

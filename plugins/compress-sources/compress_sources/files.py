@@ -17,7 +17,8 @@ from compress_sources.share import set_aside
 
 LISTED = 20
 """Mistakes named one by one; of the others the number is told."""
-_HEAD = 1 << 16
+HEAD = 1 << 16
+"""Bytes of a file by which its columns are told."""
 _MARKS = {"utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)}
 
 
@@ -137,7 +138,7 @@ def head(path: Path, encoding: str) -> str:
 
     Raises UsageError where the encoding needs a byte order mark that is not there."""
     with path.open("rb") as stream:
-        data = stream.read(_HEAD)
+        data = stream.read(HEAD)
     _refuse_unmarked(path, data, encoding)
     if _marked_otherwise(data, encoding):
         return ""

@@ -50,6 +50,18 @@ def test_a_file_without_rows_is_a_mistake(cls, tmp_path):
         assert mistakes_of(source(cls, tmp_path, content))[0].startswith(f"{tmp_path}/train{cls.suffixes[0]}")
 
 
+@pytest.mark.parametrize(("header", "quoting", "content", "names"), [
+    (False, "minimal", f"{'x ' * 40_000},a\ny,b\n", None), (False, "none", f"{'x ' * 40_000},a\ny,b\n", None),
+    (False, "minimal", f"y,b\n{'x ' * 40_000},a\n", ["0", "1"]), (True, "minimal", f"text,label\n\"{'x ' * 40_000}\",a\n",
+                                                                 ["text", "label"]),
+    (True, "minimal", f"{'t' * 70_000},label\nx,a\n", None), (False, "minimal", "y,b", ["0", "1"])])
+def test_columns_are_told_by_the_beginning_of_a_file_only_where_it_holds_the_whole_first_record(
+        header, quoting, content, names, tmp_path):
+    data = source(Csv, tmp_path, content.encode(), header=header, quoting=quoting)
+    assert data.columns() == ({} if names is None else {"train": names})
+    assert all(len(row) == 2 for row in data.read()["train"].rows)
+
+
 @pytest.mark.parametrize("cls", EACH)
 def test_a_byte_order_mark_is_no_part_of_the_text(cls, tmp_path):
     plain = source(cls, tmp_path, EACH[cls])
