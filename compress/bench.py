@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,10 @@ def bench(models: Sequence[str], plan: Plan, registry: Registry, store: Store, r
         raise UsageError(f"{plan.name} has no data to measure on; give it data:")
     inputs = [_input(model, name, plan, registry) for model, name in zip(models, names_of(models), strict=True)]
     benched = replace(plan, name=f"bench-{plan.name}", inputs=inputs, steps=[], fresh=None, budget=None,
-                     reference=inputs[0].name,
-                      overrides=(*plan.overrides, *(i.source for i in inputs)))
-    folder = not_finished(RunFolder.of(benched, runs))
+                      reference=inputs[0].name)
+    # Other models, another folder; the report does not tell where on this machine they are.
+    keyed = replace(benched, overrides=(*plan.overrides, *(i.source for i in inputs)))
+    folder = not_finished(RunFolder.of(keyed, runs))
     report = Runner(benched, registry, store, folder, listener).run()
     for step in report["steps"]:
         if not step["measurements"]:
@@ -64,10 +66,20 @@ def _other_task(model: str, task: str | None, plan: Plan) -> str:
 
 
 def names_of(models: Sequence[str]) -> list[str]:
-    """The models' own names where these differ, else their paths with slashes replaced, numbered where one is there twice.
-    """
-    names = [Path(model).name for model in models]
+    """The models' own names where these differ, else their paths with slashes replaced; what is there twice is numbered,
+    so that all names differ."""
+    names = [_own_name(model) for model in models]
     if len(set(names)) < len(names):
-        names = [model.strip("/").replace("/", "-") for model in models]
-    repeats = [names[:i].count(name) for i, name in enumerate(names)]
-    return [f"{name}-{count + 1}" if count else name for name, count in zip(names, repeats, strict=True)]
+        names = [model.strip("/").replace("/", "-") if Path(model).name else _own_name(model) for model in models]
+    found: list[str] = []
+    for name in names:
+        numbered = (f"{name}-{number}" for number in count(2))
+        found.append(name if name not in found else next(n for n in numbered if n not in (*found, *names)))
+    return found
+
+
+def _own_name(model: str) -> str:
+    """The last part of a path or hub id; of a path that ends in none (``.``, ``..``, ``/``) that of the folder it leads
+    to."""
+    name = Path(model).name
+    return name if name not in ("", "..") else Path(model).resolve().name or "root"

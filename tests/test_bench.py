@@ -39,6 +39,7 @@ def test_models_are_measured_side_by_side_and_the_first_is_the_reference(place: 
     assert done.report["reference"] == first["name"] and second["against_reference"]["name"] == first["name"]
     assert second["against_reference"]["comparisons"]["speedup"]["value"] > 0
     assert second["against_reference"]["changes"]["size"]["quotient"] == 1.0
+    assert done.report["overrides"] == [] and str(place) not in (done.folder / "report.html").read_text(encoding="utf-8")
     assert done.report["effort"] == "quick" and done.report["seconds"]["measuring"] > 0
 
 
@@ -70,6 +71,15 @@ def test_who_benches_again_gets_new_timings_and_who_was_cut_off_goes_on(tmp_path
 def test_models_of_one_name_are_told_apart() -> None:
     assert names_of(["a/model", "b/model", "a/model"]) == ["a-model", "b-model", "a-model-2"]
     assert names_of(["a/one", "b/two"]) == ["one", "two"]
+    assert names_of(["x", "x", "x-2"]) == ["x", "x-3", "x-2"]
+
+
+def test_a_model_in_the_working_directory_is_called_like_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "small"
+    (place / "inner").mkdir(parents=True)
+    monkeypatch.chdir(place)
+    assert names_of(["."]) == names_of(["./"]) == ["small"] and names_of(["inner/..", "x"]) == ["small", "x"]
+    assert names_of([".", "."]) == ["small", "small-2"]
 
 
 def test_a_machine_on_which_nothing_was_timed_does_not_pass(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
