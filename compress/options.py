@@ -72,6 +72,13 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
+def nested(annotation: Any) -> type[BaseModel] | None:
+    """The options model that an annotation is, or holds in a union; None where there is none."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((m for m in map(nested, getattr(annotation, "__args__", ())) if m), None)
+
+
 def fields_marked(options: type[BaseModel], mark: type) -> list[str]:
     """Names of the fields of ``options`` whose annotation carries ``mark``, at the top level or inside a union."""
     return [name for name, field in options.model_fields.items()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
@@ -12,7 +13,8 @@ from typing import Any
 import pluggy
 
 from compress import hookspecs
-from compress.errors import suggestion
+from compress.engine import Engine
+from compress.errors import EnvironmentFailure, suggestion
 
 GROUP = "compress"
 KINDS = ("stages", "tasks", "sources", "architectures", "engines", "meters", "trackers")
@@ -61,6 +63,25 @@ class Registry:
             if word == entry.name or word in entry.cls.synonyms:
                 return entry
         return None
+
+
+def engine_for(registry: Registry, artifact_format: str) -> Engine:
+    """The engine that opens a format. Raises EnvironmentFailure where no installed plugin brings one."""
+    for entry in registry.engines.values():
+        if artifact_format in entry.cls.formats:
+            engine: Engine = entry.cls()
+            return engine
+    raise EnvironmentFailure(f"no installed engine opens {artifact_format} models")
+
+
+@contextmanager
+def naming_what_is_missing(name: str, extra: str | None) -> Iterator[None]:
+    """Turn a package that the plugin ``name`` cannot import into an EnvironmentFailure that names the toolkit's extra."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        hint = f": install compress-toolkit[{extra}]" if extra else ""
+        raise EnvironmentFailure(f"{name} needs the package {error.name!r}{hint}") from error
 
 
 def load_plugins(points: Iterable[EntryPoint] | None = None, environ: Mapping[str, str] = os.environ) -> Registry:

@@ -10,10 +10,9 @@ from typing import Any
 from compress.artifact import MANIFEST, Artifact, Manifest
 from compress.engine import Placement, Session
 from compress.errors import Mistake, UsageError
-from compress.jobs.probing import engine_for
 from compress.machine import threads
 from compress.modelfolder import folder_labels, folder_traits, read_config
-from compress.plugins import Registry
+from compress.plugins import Registry, engine_for, naming_what_is_missing
 from compress.predict import predict
 from compress.processor import TextProcessor
 from compress.sizes import positions
@@ -79,7 +78,8 @@ def open_predictor(folder: Path, registry: Registry) -> Predictor:
         raise UsageError(f"{folder} serves no task that is installed ({artifact.traits.task or 'it has no head'})")
     task: Task[Any] = entry.cls(entry.cls.Options.model_validate(_task_options(artifact, entry.cls), strict=False))
     engine = engine_for(registry, artifact.traits.format)
-    session = engine.open(artifact, Placement(engine.devices()[0], threads()), task)
+    with naming_what_is_missing(engine.name, engine.extra):
+        session = engine.open(artifact, Placement(engine.devices()[0], threads()), task)
     return Predictor(artifact, task, task.processor(folder), session)
 
 

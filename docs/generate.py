@@ -14,7 +14,8 @@ from markers import filled, settle, table
 from pydantic import BaseModel
 
 from compress.cli import cli
-from compress.cli.catalogue import default_text, describe_options, describe_stage, nested, takes
+from compress.cli.catalogue import default_text, describe_options, describe_stage, takes
+from compress.options import nested
 from compress.plugins import Registered, load_plugins
 from compress.source import FileOptions, SourceOptions
 from compress.task import TaskOptions

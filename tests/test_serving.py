@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 from tiny import save_bert, task_named
 
 import compress
-from compress.errors import IntegrityError, UsageError
-from compress.serving import Predictor
+from compress.errors import EnvironmentFailure, IntegrityError, UsageError
+from compress.jobs.probing import open_probe
+from compress.plugins import Registry
+from compress.serving import Predictor, open_predictor
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +91,29 @@ def test_a_folder_from_outside_that_would_be_answered_wrongly_is_refused(config:
                                                                         outside: Callable[..., Path]) -> None:
     with pytest.raises(UsageError, match=words):
         compress.load(outside(**config))
+
+
+@pytest.mark.parametrize("where", ["served", "measured"])
+def test_an_engine_whose_runtime_is_missing_is_one_line_that_names_the_extra(where: str, model: Path,
+                                                                             registry: Registry) -> None:
+    entry = registry.engines["torch"]
+
+    class Missing(entry.cls):  # type: ignore[misc, name-defined]
+        extra = "rare"
+
+        def devices(self) -> tuple[str, ...]:
+            import a_runtime_that_nobody_has  # type: ignore[import-not-found]  # noqa: F401
+
+            return ("cpu",)
+
+    without = replace(registry, engines={"torch": replace(entry, cls=Missing)})
+    with pytest.raises(EnvironmentFailure, match=(
+            r"^torch needs the package 'a_runtime_that_nobody_has': install compress-toolkit\[rare\]$")):
+        if where == "served":
+            open_predictor(model, without)
+        else:
+            task = {"name": "text-classification", "options": {}}
+            open_probe({"artifact": str(model), "task": task, "slowdown": 0.0, "effort": "quick"}, without)
 
 
 def test_a_file_that_was_changed_is_refused(outside: Callable[..., Path], model: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from compress.errors import UsageError, suggestion
-from compress.options import ArtifactReferenceMark, PathMark
+from compress.options import ArtifactReferenceMark, PathMark, nested
 from compress.plugins import Registry
 from compress.report.plain import plain
 
@@ -66,13 +66,6 @@ def describe_options(model: type[BaseModel], prefix: str = "") -> list[dict[str,
         if inner:
             found += describe_options(inner, f"{prefix}{name}.")
     return found
-
-
-def nested(annotation: Any) -> type[BaseModel] | None:
-    """The options model that an annotation is, or holds in a union; None where there is none."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((m for m in map(nested, getattr(annotation, "__args__", ())) if m), None)
 
 
 def takes(described: Mapping[str, Any]) -> str:

@@ -13,11 +13,10 @@ import psutil
 from compress.artifact import Artifact
 from compress.channel import WorkerLine
 from compress.engine import Engine, Placement, Session
-from compress.errors import EnvironmentFailure
 from compress.jobs.common import data_of, task_of
 from compress.machine import forget_peak_memory, peak_memory, stay_on_cores, threads
 from compress.meter import Probe
-from compress.plugins import Registry
+from compress.plugins import Registry, engine_for, naming_what_is_missing
 from compress.task import Task, meant_labels
 
 _REST_SECONDS = 0.01
@@ -46,15 +45,6 @@ def run(job: dict[str, Any], line: WorkerLine, registry: Registry) -> dict[str, 
             sample = meter.sample(probe)
             come_to_rest()
             line.send({"sample": sample})
-
-
-def engine_for(registry: Registry, artifact_format: str) -> Engine:
-    """The engine that opens a format. Raises EnvironmentFailure where no installed plugin brings one."""
-    for entry in registry.engines.values():
-        if artifact_format in entry.cls.formats:
-            engine: Engine = entry.cls()
-            return engine
-    raise EnvironmentFailure(f"no installed engine opens {artifact_format} models")
 
 
 def come_to_rest() -> None:
@@ -117,8 +107,9 @@ def open_probe(job: dict[str, Any], registry: Registry) -> Probe:
     processor = task.processor(artifact.folder)
     rows = data.rows("test") if data else []
     features = task.features(rows, processor)
-    placement = Placement(engine.devices()[0], threads())
-    engine.start()
+    with naming_what_is_missing(engine.name, engine.extra):
+        placement = Placement(engine.devices()[0], threads())
+        engine.start()
     stay_on_cores(placement.threads)  # the engine's threads, which opening a model starts, inherit it
     forget_peak_memory()
     memory = {"before_load": psutil.Process().memory_info().rss, "peak_before_load": peak_memory()}

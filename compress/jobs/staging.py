@@ -10,10 +10,10 @@ from typing import Any
 from compress.artifact import MANIFEST, Artifact, Manifest, Traits, digest_files
 from compress.channel import WorkerLine
 from compress.context import WorkerContext
-from compress.errors import CompressError, EnvironmentFailure, NothingChanged
+from compress.errors import CompressError, NothingChanged
 from compress.jobs.common import data_of, task_of
 from compress.machine import versions
-from compress.plugins import Registered, Registry
+from compress.plugins import Registered, Registry, naming_what_is_missing
 from compress.stage import Made
 from compress.store import Store
 
@@ -22,11 +22,8 @@ def run(job: dict[str, Any], line: WorkerLine, registry: Registry) -> dict[str, 
     """An artifact with its manifest in ``job["output"]``."""
     entry = registry.stages[job["stage"]]
     context = _context(job, line, registry, entry)
-    try:
+    with naming_what_is_missing(entry.name, entry.cls.extra):
         made = entry.cls().apply(context)
-    except ModuleNotFoundError as error:
-        extra = f": install compress-toolkit[{entry.cls.extra}]" if entry.cls.extra else ""
-        raise EnvironmentFailure(f"{entry.name} needs the package {error.name!r}{extra}") from error
     manifest = context.describe(context.output, made)
     _refuse_no_op(manifest, context.input, entry.name)
     manifest.write(context.output)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from compress.errors import Mistake, suggestion
-from compress.options import PathMark, fields_marked
+from compress.options import PathMark, fields_marked, nested
 from compress.planning.paths import path_from
 
 _EXPECTED = {"int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number",
@@ -102,14 +102,8 @@ def _siblings(model: type[BaseModel], loc: tuple[str | int, ...]) -> Mapping[str
     inner: Any = model
     for key in loc[:-1]:
         field = inner.model_fields.get(key) if inner else None
-        inner = _model_in(field.annotation) if field else None
+        inner = nested(field.annotation) if field else None
     return inner.model_fields if inner else {}
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next((m for m in map(_model_in, getattr(annotation, "__args__", ())) if m), None)
 
 
 def _description(model: type[BaseModel], loc: tuple[str | int, ...]) -> str:
