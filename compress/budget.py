@@ -60,10 +60,12 @@ class Budget:
         return tuple(limit.of for limit in self.limits if limit.of and limit.quantity in ("quality", "latency"))
 
 
-def parse_limit(quantity: str, text: Any) -> Limit:
-    """The limit that ``text`` states. Raises ValueError saying what is wrong with it."""
+def parse_limit(quantity: str, text: Any, higher_is_better: bool = True) -> Limit:
+    """The limit that ``text`` states; ``higher_is_better`` says which way quality points. Raises ValueError saying what is
+    wrong with it."""
     absolute, relative = _ABSOLUTE[quantity], _RELATIVE[quantity]
-    examples = {"quality": "'>= 99% of teacher' or '>= 0.85'", "latency": "'<= 5 ms' or '>= 4x of B0'",
+    good: Relation = ">=" if quantity == "quality" and higher_is_better else "<="
+    examples = {"quality": f"'>= 99% of teacher' or '{good} 0.85'", "latency": "'<= 5 ms' or '>= 4x of B0'",
                 "size": "'<= 20 MB' or '>= 4x'", "memory": "'<= 200 MB' or '>= 2x'"}[quantity]
     found = _LIMIT.fullmatch(text.strip()) if isinstance(text, str) else None
     if found is None:
@@ -76,7 +78,7 @@ def parse_limit(quantity: str, text: Any) -> Limit:
         if relation != ">=":
             raise ValueError(f"{quantity}: {text!r} asks for at most a factor: write {examples}")
         return Limit(quantity, ">=", number / 100 if unit == "%" else number, True, of, text)
-    expected = ">=" if quantity == "quality" else "<="
-    if unit not in absolute or of or relation != expected:
-        raise ValueError(f"{quantity}: got {text!r}: write {examples}")
+    if unit not in absolute or of or relation != good:
+        lower = ", and the task's score is better when it is lower" if quantity == "quality" and good == "<=" else ""
+        raise ValueError(f"{quantity}: got {text!r}{lower}: write {examples}")
     return Limit(quantity, relation, number * absolute[unit], False, None, text)

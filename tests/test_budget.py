@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,32 @@ def test_a_limit_is_read_in_the_measurements_unit(quantity: str, text: str, valu
 def test_a_limit_that_means_nothing_is_refused_with_an_example(quantity: str, text: Any) -> None:
     with pytest.raises(ValueError, match=f"{quantity}: .*write '"):
         parse_limit(quantity, text)
+
+
+def test_a_score_that_is_better_when_lower_is_limited_from_above() -> None:
+    limit = parse_limit("quality", "<= 0.3", higher_is_better=False)
+    assert (limit.relation, limit.value, limit.relative) == ("<=", 0.3, False)
+    assert parse_limit("quality", ">= 99%", higher_is_better=False).relative
+    with pytest.raises(ValueError, match="score is better when it is lower: write '>= 99% of teacher' or '<= 0.85'"):
+        parse_limit("quality", ">= 0.3", higher_is_better=False)
+
+
+@pytest.mark.parametrize(("limit", "lower", "words"), [
+    ("<= 0.3", True, ""), (">= 0.3", True, "score is better when it is lower"), ("<= 0.3", False, "got '<= 0.3': write")])
+def test_a_recipe_s_limit_points_the_way_of_its_task_s_score(
+        limit: str, lower: bool, words: str, csv_data: Path, fake_model: Callable[..., Path],
+        write_recipe: Callable[..., Path], registry: Registry) -> None:
+    fake_model()
+    entry = registry.tasks["text-classification"]
+    task = replace(entry, cls=type("Loss", (entry.cls,), {"higher_is_better": not lower}))
+    recipe = read_recipe(write_recipe("task: text-classification\nmodel: ./model\nstages: [finetune]\n"
+                                      f"data: {{train: train.csv, test: test.csv}}\nbudget: {{quality: '{limit}'}}\n"))
+    scored = replace(registry, tasks={**registry.tasks, entry.name: task})
+    if words:
+        with pytest.raises(UsageError, match=words):
+            make_plan(recipe, scored)
+    else:
+        assert make_plan(recipe, scored).budget == Budget((parse_limit("quality", limit, higher_is_better=False),))
 
 
 def test_a_speed_limit_is_against_the_fastest_float_engine_unless_it_says_otherwise(three_steps: dict[str, Any]) -> None:

@@ -85,7 +85,8 @@ def _limits(value: Mapping[str, Any], path: _Path, steps: Mapping[str, str | Non
     limits = []
     for key in [k for k in value if k in QUANTITIES]:
         try:
-            limits.append(parse_limit(key, value[key]))
+            scored = resolver.registry.tasks.get(task or "")
+            limits.append(parse_limit(key, value[key], scored is None or scored.cls.higher_is_better))
         except ValueError as error:
             resolver.wrong((*path, key), str(error))
     for limit in limits:
