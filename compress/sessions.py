@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,18 +29,21 @@ class TorchSession:
 
     def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The model's floating-point outputs by name, float32, on the host."""
+        return {n: v.float().cpu().numpy() for n, v in self.forward(batch).items()
+                if torch.is_tensor(v) and v.is_floating_point()}
+
+    def forward(self, batch: Mapping[str, np.ndarray], **switches: bool) -> Any:
+        """The model's own output, where it computed it; ``switches`` ask for more, such as ``output_hidden_states``."""
         taken = {n: torch.as_tensor(a, device=self.device) for n, a in batch.items() if n in self.inputs}
         training = self.model.training
         if training:
             self.model.train(False)
         try:
             with torch.inference_mode():
-                outputs = self.model(**taken, **self._switches, return_dict=True)
+                return self.model(**taken, **self._switches, **switches, return_dict=True)
         finally:
             if training:
                 self.model.train(True)
-        return {n: v.float().cpu().numpy() for n, v in outputs.items()
-                if torch.is_tensor(v) and v.is_floating_point()}
 
     def elapsed(self, batch: Mapping[str, np.ndarray]) -> float | None:
         """Milliseconds by the GPU's own clock of one ``run``, copies in and out included; None off a GPU.

@@ -24,6 +24,7 @@ from compress.errors import CompressError, UsageError
 from compress.machine import versions
 from compress.models import open_model
 from compress.predict import length_batches
+from compress.sessions import TorchSession
 from compress.stage import Context
 from compress.task import Features
 
@@ -79,40 +80,37 @@ def teacher_outputs(context: Context[Any], teacher: Artifact, features: Sequence
 
 def _compute(context: Context[Any], teacher: Artifact, features: Sequence[Features], hidden: bool, out: Path) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = open_model(teacher, context.task, device)
+    session = TorchSession(open_model(teacher, context.task, device), device)
     processor = context.task.processor(teacher.folder)
     # The teacher's own features: of two families with one vocabulary, one may take token types and the other not.
     asked = context.task.features(context.data.rows("train"), processor)
     if any(theirs["input_ids"] != mine["input_ids"] for theirs, mine in zip(asked, features, strict=True)):
         raise UsageError("the teacher's tokenizer makes other tokens of these texts than the student's")
-    found: dict[int, tuple[Tensor, Tensor | None]] = {}
+    starts = [0, *np.cumsum([len(f["input_ids"]) for f in asked]).tolist()]
+    flat: dict[str, Tensor] = {}
+    done, per_token = 0, False
     for places in length_batches(context.task, asked, _BATCH):
         batch = context.task.collate([asked[i] for i in places], processor)
-        for place, answer in zip(places, _answers(model, batch, device, hidden), strict=True):
-            found[place] = answer
-        context.progress(len(found), len(asked), "asking the teacher")
-    _save([found[i] for i in range(len(asked))], [f["id"] for f in asked], out / _FILE)
+        output = session.forward(batch, output_hidden_states=hidden)
+        per_token = output.logits.dim() == 3
+        _fill(flat, "logits", output.logits.float().cpu(), places, starts)
+        if hidden:
+            _fill(flat, "hidden", output.hidden_states[-1].half().cpu(), places, starts)
+        done += len(places)
+        context.progress(done, len(asked), "asking the teacher")
+    ids = "\n".join(f["id"] for f in asked)
+    save_file({**flat, "starts": torch.tensor(starts)}, out / _FILE,
+              metadata={"ids": ids, "per_token": "yes" if per_token else "no"})
 
 
-def _answers(model: Any, batch: dict[str, np.ndarray], device: str, hidden: bool) -> list[tuple[Tensor, Tensor | None]]:
-    """(logits, last hidden states) of each row of a batch, without padding."""
-    names = [n for n in ("input_ids", "attention_mask", "token_type_ids") if n in batch]
-    taken = {n: torch.as_tensor(batch[n], device=device) for n in names}
-    with torch.inference_mode():
-        output = model(**taken, output_hidden_states=hidden)
-    logits = output.logits.float().cpu()
-    states = output.hidden_states[-1].half().cpu() if hidden else None
-    lengths = batch["attention_mask"].sum(axis=1)
-    return [(logits[i, :n] if logits.dim() == 3 else logits[i], states[i, :n] if states is not None else None)
-            for i, n in enumerate(lengths)]
-
-
-def _save(answers: Sequence[tuple[Tensor, Tensor | None]], ids: Sequence[str], file: Path) -> None:
-    logits, states = [l for l, _ in answers], [s for _, s in answers if s is not None]
-    per_token = logits[0].dim() == 2
-    lengths = [len(tokens) for tokens in states or (logits if per_token else [])]
-    tensors = {"logits": torch.cat(logits) if per_token else torch.stack(logits),
-               "starts": torch.tensor([0, *np.cumsum(lengths)], dtype=torch.int64)}
-    if states:
-        tensors["hidden"] = torch.cat(states)
-    save_file(tensors, file, metadata={"ids": "\n".join(ids), "per_token": "yes" if per_token else "no"})
+def _fill(flat: dict[str, Tensor], name: str, values: Tensor, places: Sequence[int], starts: Sequence[int]) -> None:
+    """Write a batch's ``values`` [batch, width] or [batch, length, width] to where their rows, or tokens, stand in
+    ``flat[name]``. It is made for all rows with the first batch, so that the answers of a split are in memory once."""
+    per_token = values.dim() == 3
+    if name not in flat:
+        flat[name] = torch.empty(starts[-1] if per_token else len(starts) - 1, values.shape[-1], dtype=values.dtype)
+    for value, place in zip(values, places, strict=True):
+        if per_token:
+            flat[name][starts[place]:starts[place + 1]] = value[:starts[place + 1] - starts[place]]  # less the padding
+        else:
+            flat[name][place] = value
