@@ -21,7 +21,7 @@ from compress.maker import Maker
 from compress.modelfolder import folder_traits
 from compress.models import fresh_model
 from compress.planning import Input, Plan, make_plan
-from compress.planning.build import with_model_traits
+from compress.planning.reference import with_model_traits
 from compress.plugins import Registry
 from compress.preflight import can_be_measured, refuse_long_examples, refuse_wrong_edges, refuse_wrong_labels
 from compress.recipe import read_recipe
