@@ -210,7 +210,7 @@ def place_before(step: str, whole: Run, folder: Path, recipe: str) -> Path:
     shutil.copytree(whole.store, place / "store")
     converted = ["teacher@onnxruntime", "teacher@onnxruntime-fused"] if step in ("pretrain", "teacher") else []
     gone = STEPS[STEPS.index(step):] + converted
-    for name in gone:
+    for name in whole.digests().keys() & set(gone):
         product = whole.artifact(name).resolve().parent
         shutil.rmtree(place / "store" / product.relative_to(whole.store.resolve()))
     if step in ("pretrain", "teacher", "distill"):
@@ -223,10 +223,10 @@ def up_to(step: str) -> str:
     return CHAIN.partition({"distill": "  - prune.structured: {feed"}.get(step, "\0"))[0]
 
 
-def kill_during(step: str, place: Path, *, worker_too: bool) -> list[int]:
+def kill_during(step: str, place: Path, *, worker_too: bool, environ: Mapping[str, str] = UNMEASURED) -> list[int]:
     """Start the run and kill it in the middle of ``step``; the process ids of its workers."""
     before = time.time_ns()
-    process = start_run(place, "chain.yaml", environ=UNMEASURED)
+    process = start_run(place, "chain.yaml", environ=environ)
     wait_for(lambda: [job for job in (place / "runs").glob(f"*/jobs/{step}.json") if job.stat().st_mtime_ns > before])
     if step in TRAINED:
         wait_for(lambda: list((place / "store" / "work").glob("*/checkpoints/*/complete.json"))[1:]
@@ -242,8 +242,9 @@ def kill_during(step: str, place: Path, *, worker_too: bool) -> list[int]:
     return workers
 
 
-def goes_on_to_the_same_end(step: str, place: Path, whole: Run, workers: list[int]) -> Run:
-    process = start_run(place, "chain.yaml", environ=UNMEASURED)  # at once: the killed run's worker may not be gone yet
+def goes_on_to_the_same_end(step: str, place: Path, whole: Run, workers: list[int],
+                            environ: Mapping[str, str] = UNMEASURED) -> Run:
+    process = start_run(place, "chain.yaml", environ=environ)  # at once: the killed run's worker may not be gone yet
     for pid in workers:
         wait_for(lambda pid=pid: is_gone(pid), 20)  # type: ignore[misc]
     ended = finish(process, place)
@@ -262,6 +263,17 @@ def test_a_run_killed_in_the_middle_of_distilling_goes_on_to_the_same_weights(ch
     ended = goes_on_to_the_same_end("distill", place, chain, workers)
     assert any(e["event"] == "note" and e["text"].startswith("continuing from step ") for e in ended.events)
     assert list((place / "store" / "work").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_training_on_two_threads_that_was_killed_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    """Threads share each sum in the same way every time, as long as there are as many."""
+    environ = {**UNMEASURED, "OMP_NUM_THREADS": "2"}
+    whole = run(write_place(tmp_path / "whole", chain=up_to("distill")), "chain.yaml", environ=environ)
+    place = place_before("distill", whole, tmp_path / "place", up_to("distill"))
+    workers = kill_during("distill", place, worker_too=False, environ=environ)
+    ended = goes_on_to_the_same_end("distill", place, whole, workers, environ)
+    assert any(e["event"] == "note" and e["text"].startswith("continuing from step ") for e in ended.events)
 
 
 @pytest.mark.slow
