@@ -42,14 +42,17 @@ def source_name(model: Input) -> str:
 
 
 def step_ingredients(step: Step, parent: str | None, references: Mapping[str, str], data: str | None,
-                     fresh: Mapping[str, Any] | None) -> dict[str, Any]:
+                     fresh: Mapping[str, Any] | None, registry: Registry) -> dict[str, Any]:
     """What a step's artifact depends on. ``parent``, ``references`` and ``data`` are digests of content; ``fresh`` is the
-    configuration that a stage without input starts from."""
+    configuration that a stage without input starts from. A store is shared by machines, so that what the options leave to
+    the machine is among it."""
     libraries = versions(("compress-toolkit", *step.entry.cls.libraries))
     return {"kind": "artifact", "stage": step.entry.name, "plugin": step.entry.origin,
             "options": _without(step.options.model_dump(mode="json"), references), "input": parent,
             "references": dict(references), "data": data, "fresh": dict(fresh) if fresh and parent is None else None,
-            "seed": step.seed, "task": step.task.as_dict(), "task_plugin": step.task.entry.origin, "libraries": libraries}
+            "seed": step.seed, "task": step.task.as_dict(), "task_plugin": step.task.entry.origin, "libraries": libraries,
+            "machine": dict(step.options.left_to_machine()),
+            "architectures": registry.origins("architectures") if step.entry.cls.reads_architectures else None}
 
 
 def _without(options: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:

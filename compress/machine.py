@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
+import subprocess
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -78,6 +80,42 @@ def processor() -> Processor:
                      tuple(f for f in FEATURES if f in flags))
 
 
+def gpus(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Names of the NVIDIA GPUs that a process here may use: those that the driver lists, as far as
+    CUDA_VISIBLE_DEVICES names them by number or UUID. Empty where there is none."""
+    installed, chosen = _installed_gpus(), environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None:
+        return tuple(name for name, _ in installed)
+    found: list[str] = []
+    for word in map(str.strip, chosen.split(",")):
+        name = next((name for i, (name, uuid) in enumerate(installed) if word == str(i) or (word and uuid.startswith(word))),
+                    word if installed and word.startswith("MIG-") else None)
+        if name is None:  # CUDA takes none behind one that is not there
+            break
+        found.append(name)
+    return tuple(found)
+
+
+@cache
+def _installed_gpus() -> tuple[tuple[str, str], ...]:
+    """(name, UUID) of each GPU, as the driver's own tool lists them, else as the driver's files do."""
+    tool = shutil.which("nvidia-smi")
+    if tool is not None:
+        try:
+            answer = subprocess.run([tool, "--query-gpu=name,uuid", "--format=csv,noheader"], capture_output=True, text=True,
+                                    timeout=20, check=True).stdout
+        except (OSError, subprocess.SubprocessError):
+            return ()
+        return tuple((name.strip(), uuid.strip()) for name, _, uuid in (s.rpartition(",") for s in answer.splitlines()))
+    return tuple(map(_described_gpu, sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))))
+
+
+def _described_gpu(file: Path) -> tuple[str, str]:
+    lines = (line.partition(":") for line in file.read_text(encoding="utf-8").splitlines())
+    said = {key.strip(): value.strip() for key, _, value in lines}
+    return said.get("Model", "a GPU"), said.get("GPU UUID", "")
+
+
 def forget_peak_memory() -> None:
     """Start the process's peak resident memory (VmHWM) anew, where the system can: Linux, ``man 5 proc``. Whether it did,
     ``peak_memory`` shows."""
@@ -108,14 +146,14 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
 def timing_environment() -> dict[str, Any]:
     """What timings depend on besides the model: they are not taken over from where any of it was otherwise."""
     known = environment()
-    return {key: known[key] for key in ("processor", "threads", "versions")}
+    return {key: known[key] for key in ("processor", "gpus", "threads", "versions")}
 
 
 def environment() -> dict[str, Any]:
     """What a report says of the machine."""
     cpu = processor()
     return {"python": platform.python_version(), "system": f"{platform.system()} {platform.release()}",
-            "processor": cpu.name, "features": list(cpu.features), "threads": threads(),
+            "processor": cpu.name, "features": list(cpu.features), "gpus": list(gpus()), "threads": threads(),
             "memory_bytes": psutil.virtual_memory().total,
             "versions": versions(("compress-toolkit", "torch", "transformers", "onnxruntime", "onnx", "bitsandbytes",
                                   "optimum", "accelerate", "tokenizers", "numpy"))}

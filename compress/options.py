@@ -13,6 +13,13 @@ class Options(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
+    def left_to_machine(self) -> Mapping[str, Any]:
+        """What these options leave to the machine (``auto``) and how it stands there, JSON-ready: part of a product's key.
+
+        By default what nested options leave. Asked where torch may not be imported."""
+        found = {name: dict(value.left_to_machine()) for name, value in self if isinstance(value, Options)}
+        return {name: left for name, left in found.items() if left}
+
 
 class ArtifactReferenceMark:
     """Marks an option whose value names an artifact: an earlier step, a folder or a hub id."""

@@ -57,6 +57,10 @@ class Registry:
         table: dict[str, Registered] = getattr(self, kind)
         return table
 
+    def origins(self, kind: str) -> dict[str, str]:
+        """Distribution and version of each registered thing of one of ``KINDS``, by name."""
+        return {name: entry.origin for name, entry in sorted(self.of(kind).items())}
+
     def task_named(self, word: str) -> Registered | None:
         """The task whose name or synonym is ``word``."""
         for entry in self.tasks.values():

@@ -16,7 +16,7 @@ from compress.attempts import Attempt, changed, chosen, worth_another
 from compress.budget import Budget
 from compress.errors import BudgetMissed, CompressError, NothingChanged
 from compress.keys import step_ingredients
-from compress.machine import timing_environment
+from compress.machine import timing_environment, versions
 from compress.maker import Maker
 from compress.measure import Earlier, Subject, measure
 from compress.measurement import Measured
@@ -201,7 +201,7 @@ class Runner:
         data = self.maker.data(step.data, step.task) if step.data else None
         ingredients = step_ingredients(step, parent.digest if parent else None,
                                        {option: artifact.digest for option, artifact in references.items()},
-                                       data.digest if data else None, self.plan.fresh)
+                                       data.digest if data else None, self.plan.fresh, self.registry)
         job = {"kind": "stage", "stage": step.entry.name, "step": step.name, "seed": step.seed,
                "options": step.options.model_dump(mode="json"), "task": step.task.as_dict(),
                "traits": asdict(step.traits), "store": str(self.store.root),
@@ -244,8 +244,8 @@ class Runner:
         of = {"effort": self.plan.effort, "artifact": record.artifact.digest,
               "others": {n: self.records[n].artifact.digest for n in others},
               "data": product.digest if product else None,
-              "machine": timing_environment(),
-              "meters": {n: entry.origin for n, entry in sorted(self.registry.meters.items())}}
+              "machine": timing_environment(), "task": task.entry.origin, "meters": self.registry.origins("meters"),
+              "engines": {n: [entry.origin, versions(entry.cls.packages)] for n, entry in self.registry.engines.items()}}
         file = self.folder.measured(label or name)
         found = _measured_before(file, of)
         if found is None:

@@ -106,6 +106,8 @@ class Stage(ABC, Generic[O]):
     paper: ClassVar[str] = ""
     libraries: ClassVar[tuple[str, ...]] = ("torch", "transformers")
     """Distributions whose versions shape the result; they are part of the product's key."""
+    reads_architectures: ClassVar[bool] = False
+    """Whether it reads ``context.architectures``: who registers them is then part of the product's key."""
     needs_data: ClassVar[tuple[str, ...]] = ()
     """Splits without which it cannot work."""
     serves: ClassVar[tuple[str, ...]] = ()

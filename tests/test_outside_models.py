@@ -49,7 +49,8 @@ def test_the_labels_of_an_imported_model_are_those_of_a_head_that_has_some(
 def test_another_vocabulary_is_another_model(name: str, tmp_path: Path, registry: Registry, fake_model: FakeModel) -> None:
     folder, keys = fake_model(), []
 
-    def make(kind: str, ingredients: dict[str, Any], job: Any, label: str) -> Any:
+    def make(kind: str, ingredients: dict[str, Any], job: Any, label: str, unchanged: Callable[[], bool]) -> Any:
+        assert unchanged()
         keys.append(product_key(ingredients))
 
     maker = Maker(registry, Store(tmp_path), RunFolder(tmp_path), lambda *args, **values: None)

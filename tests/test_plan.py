@@ -241,7 +241,7 @@ def test_steps_behind_a_model_folder_are_there_once_they_are_made(planned: Plann
     assert states() == ["to do", "after its input"]
     data, _ = store.make("data", data_ingredients(plan.data, plan.task), fill)
     digest = Artifact.open(model.folder).digest
-    store.make("artifact", step_ingredients(first, digest, {}, data.digest, None), fill)
+    store.make("artifact", step_ingredients(first, digest, {}, data.digest, None, registry), fill)
     assert states() == ["there", "to do"]
     (folder / "config.json").write_text('{"model_type": "bert", "architectures": []}', encoding="utf-8")
     assert states() == ["after its input"] * 2, "another model is not imported yet"

@@ -43,8 +43,8 @@ class _Found:
     """What the store has of a plan. Where it has nothing, no model's files are read and no source is asked."""
 
     def __init__(self, plan: Plan, registry: Registry, store: Store) -> None:
-        self._plan, self._store = plan, store
-        self._digests = {model.name: self._imported(model, registry) for model in plan.inputs}
+        self._plan, self._registry, self._store = plan, registry, store
+        self._digests = {model.name: self._imported(model) for model in plan.inputs}
         self._data: dict[str, str | None] = {}
 
     def state(self, step: Step) -> tuple[str, str | None]:
@@ -61,13 +61,14 @@ class _Found:
             return "to do", None
         parent = self._digests[step.parent] if step.parent else None
         references = {option: self._digests[name] or "" for option, name in step.references.items()}
-        self._digests[step.name] = self._digest(step_ingredients(step, parent, references, data, self._plan.fresh))
+        ingredients = step_ingredients(step, parent, references, data, self._plan.fresh, self._registry)
+        self._digests[step.name] = self._digest(ingredients)
         return "there" if self._digests[step.name] else "to do", None
 
-    def _imported(self, model: Input, registry: Registry) -> str | None:
+    def _imported(self, model: Input) -> str | None:
         if model.from_hub or not self._store.holds("artifact"):
             return None
-        return self._digest(import_ingredients(model, Path(model.source), registry))
+        return self._digest(import_ingredients(model, Path(model.source), self._registry))
 
     def _prepared(self, data: DataChoice, task: TaskChoice) -> str | None:
         key = str((data.as_dict(), task.as_dict()))

@@ -125,7 +125,8 @@ def _limits(step: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[str]
     elif report["data"]:
         yield (f"Quality was measured on one data set ({_data_name(report)}), its test split; on other texts it may be "
                "another.")
-    yield f"Times and memory are those of one machine: {env['processor']}, {env['threads']} threads, {env['system']}."
+    machine = ", ".join([env["processor"], *env.get("gpus", ()), f"{env['threads']} threads", env["system"]])
+    yield f"Times and memory are those of one machine: {machine}."
     if traits["precision"] == "int8":
         yield "Its weights are int8: answers may differ between processors, and speed depends on their int8 instructions."
     if traits["precision"] == "fake-quantized":

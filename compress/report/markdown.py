@@ -85,5 +85,6 @@ def _environment(report: Mapping[str, Any]) -> str:
     env = report["environment"]
     versions = ", ".join(f"{name} {version}" for name, version in env["versions"].items())
     return "## Environment\n\n" + bullets([
+        *env.get("gpus", ()),
         f"{env['processor']}, {env['threads']} threads, {quantity(env['memory_bytes'], 'bytes')} of memory",
         f"{env['system']}, Python {env['python']}", versions])

@@ -7,12 +7,16 @@ This module is light; torch is imported when ``fit`` is called.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from compress.machine import gpus, processor
 from compress.options import Options, SplitMark
+
+LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers")
+"""Distributions that shape what a training makes: ``Stage.libraries`` of a stage that trains."""
 
 
 class TrainingOptions(Options):
@@ -31,6 +35,10 @@ class TrainingOptions(Options):
     warmup: float = Field(default=0.06, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
     patience: Annotated[int | None, SplitMark("validation")] = Field(
         default=None, ge=1, description="Stop after this many epochs without a better validation quality; none: never.")
+
+    def left_to_machine(self) -> Mapping[str, Any]:
+        """The precision, where it is ``auto``: by the GPU that trains, else by the processor."""
+        return {"precision": [*gpus()[:1], processor().fast_in_bf16]} if self.precision == "auto" else {}
 
 
 Loss = Callable[..., Any]
@@ -51,4 +59,4 @@ def fit(model: Any, context: Any, options: TrainingOptions, *, loss: Loss | None
     return train(model, context, options, loss, processor or context.task.processor(context.input.folder))
 
 
-__all__ = ["Loss", "TrainingOptions", "fit"]
+__all__ = ["LIBRARIES", "Loss", "TrainingOptions", "fit"]

@@ -9,7 +9,7 @@ from pydantic import Field
 from compress import hookimpl
 from compress.options import ArtifactReference, KeptLayers, Options, layers_left, layers_misfit
 from compress.stage import Accepts, Context, Made, Stage
-from compress.training import TrainingOptions
+from compress.training import LIBRARIES, TrainingOptions
 
 
 class StudentOptions(Options):
@@ -42,6 +42,8 @@ class Distill(Stage[DistillOptions]):
              "Sanh et al. 2019, DistilBERT, section 3 (arXiv:1910.01108)")
     Options = DistillOptions
     accepts = Accepts(trainable=True, task=True)
+    libraries = LIBRARIES
+    reads_architectures = True
     serves = ("text-classification", "token-classification")
     needs_data = ("train", "test")
 

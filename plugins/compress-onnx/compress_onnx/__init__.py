@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import platform
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -14,6 +15,7 @@ from compress import hookimpl
 from compress.artifact import Artifact, Traits
 from compress.engine import Conversion, Engine, Loading, Placement, Session
 from compress.errors import UsageError
+from compress.machine import processor
 from compress.options import Options
 from compress.stage import Accepts, Context, Made, Stage
 from compress.task import Task
@@ -44,6 +46,20 @@ class QuantizeOptions(ExportOptions):
     reduce_range: bool | Literal["auto"] = Field(
         default="auto", description="Use 7 of 8 bits in weights, because sums overflow on processors without VNNI; "
                                     "auto: only where the processor that quantizes is an x86 one without VNNI.")
+
+    def left_to_machine(self) -> Mapping[str, Any]:
+        """The range, where it is ``auto``."""
+        return {"reduce_range": self.reduces_range()} if self.reduce_range == "auto" else {}
+
+    def reduces_range(self) -> bool:
+        """Whether weights take 7 bits, on this machine."""
+        return lacks_vnni() if self.reduce_range == "auto" else self.reduce_range
+
+
+def lacks_vnni() -> bool:
+    """Whether this is an x86 processor without 8-bit dot products (VNNI), or one that does not say."""
+    is_x86 = platform.machine().lower() in {"x86_64", "amd64"}
+    return is_x86 and not {"avx512_vnni", "avx_vnni"} & set(processor().features)
 
 
 class ExportOnnx(Stage[ExportOptions]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,6 @@ import numpy as np
 from compress.artifact import Artifact
 from compress.engine import Placement, Session
 from compress.errors import CompressError
-from compress.machine import processor
 from compress.models import open_model
 from compress.sessions import TorchSession
 from compress.stage import Context
@@ -64,7 +62,7 @@ def quantize(context: Context[QuantizeOptions], artifact: Artifact, file: Path) 
         graph = _float_graph(TorchSession(open_model(artifact, context.task), "cpu"), batches[0])
     if options.fusions:
         fuse(graph)
-    reduced = lacks_vnni() if options.reduce_range == "auto" else options.reduce_range
+    reduced = options.reduces_range()
     graph = quantize_graph(graph, per_channel=options.per_channel, reduce_range=reduced)
     count = count_int8(graph)
     if not count:
@@ -73,12 +71,6 @@ def quantize(context: Context[QuantizeOptions], artifact: Artifact, file: Path) 
     _check_finite(OnnxSession(file, Placement("cpu", 1)), batches)
     _write_companions(context, artifact)
     return {"int8_operators": count, "reduce_range": reduced}
-
-
-def lacks_vnni() -> bool:
-    """Whether this is an x86 processor without 8-bit dot products (VNNI), or one that does not say."""
-    is_x86 = platform.machine().lower() in {"x86_64", "amd64"}
-    return is_x86 and not {"avx512_vnni", "avx_vnni"} & set(processor().features)
 
 
 def _batches(context: Context[Any], artifact: Artifact) -> list[Batch]:

@@ -13,12 +13,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import compress_onnx
 import numpy as np
 import onnx
 import onnx_ir
 import pytest
 import torch
-from compress_onnx import FLOAT_FILE, INT8_FILE, ExportOnnx, OnnxRuntimeEngine, QuantizeOnnx, make
+from compress_onnx import FLOAT_FILE, INT8_FILE, ExportOnnx, OnnxRuntimeEngine, QuantizeOnnx, QuantizeOptions, make
 from compress_onnx.graph import fuse, write_graph
 from tiny import task_named, word_processor
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -232,11 +233,13 @@ def test_outputs_that_are_not_finite_are_an_error(exported: Artifact, tmp_path: 
 @pytest.mark.parametrize(("flags", "lacks"), [("avx512f avx512_vnni", False), ("avx_vnni avx2", False), ("avx2", True)])
 def test_the_range_is_reduced_only_on_processors_without_vnni(flags: str, lacks: bool,
                                                              monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(make, "processor", lambda: Processor("a processor", "", tuple(flags.split())))
-    monkeypatch.setattr(make.platform, "machine", lambda: "x86_64")
-    assert make.lacks_vnni() is lacks
-    monkeypatch.setattr(make.platform, "machine", lambda: "aarch64")
-    assert not make.lacks_vnni()
+    monkeypatch.setattr(compress_onnx, "processor", lambda: Processor("a processor", "", tuple(flags.split())))
+    monkeypatch.setattr(compress_onnx.platform, "machine", lambda: "x86_64")
+    assert compress_onnx.lacks_vnni() is lacks
+    assert QuantizeOptions().left_to_machine() == {"reduce_range": lacks}
+    assert QuantizeOptions(reduce_range=not lacks).left_to_machine() == {}
+    monkeypatch.setattr(compress_onnx.platform, "machine", lambda: "aarch64")
+    assert not compress_onnx.lacks_vnni()
 
 
 @pytest.mark.parametrize("name", ["fill-mask", "text-classification", "token-classification"])

@@ -11,7 +11,7 @@ from compress import hookimpl
 from compress.artifact import Traits
 from compress.options import KeptLayers, Options, layers_left, layers_misfit
 from compress.stage import Accepts, Context, Made, Stage
-from compress.training import TrainingOptions
+from compress.training import LIBRARIES, TrainingOptions
 
 
 class StructuredOptions(Options):
@@ -44,6 +44,8 @@ class StructuredPruning(Stage[StructuredOptions]):
     summary = "Removes whole layers, attention heads and feed-forward neurons by their measured importance."
     Options = StructuredOptions
     accepts = Accepts(formats=("pytorch",), precisions=("float",), trainable=True, task=True)
+    libraries = LIBRARIES
+    reads_architectures = True
     paper = ("Michel et al. 2019, 'Are Sixteen Heads Really Better than One?', section 4.1 (heads); "
              "Molchanov et al. 2017, 'Pruning Convolutional Neural Networks for Resource Efficient Inference', "
              "section 2.2 (neurons); "

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from compress import hookimpl
 from compress.stage import Accepts, Context, Made, Stage
-from compress.training import TrainingOptions
+from compress.training import LIBRARIES, TrainingOptions
 
 
 class PretrainOptions(TrainingOptions):
@@ -27,7 +27,7 @@ class Pretrain(Stage[PretrainOptions]):
     accepts = Accepts(trainable=True, nothing=True)
     serves = ("fill-mask",)
     needs_data = ("train", "test")
-    libraries = ("torch", "transformers", "tokenizers")
+    libraries = LIBRARIES
 
     @classmethod
     def layers_left(cls, options: PretrainOptions, layers: int) -> int:
@@ -48,6 +48,7 @@ class Finetune(Stage[TrainingOptions]):
     summary = "Train a pretrained model, with a head for the task, on labelled data."
     Options = TrainingOptions
     accepts = Accepts(trainable=True)
+    libraries = LIBRARIES
     needs_data = ("train", "test")
 
     @classmethod
