@@ -98,8 +98,10 @@ def training(values: Mapping[str, Any]) -> str:
              _scores(row["f1"])] for row in values["rows"]]
     ratios = [f"- {r['name']}: {r['value']:.2f}x [{r['low']:.2f}, {r['high']:.2f}]" for r in values["ratios"]]
     settings = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in values["settings"].items())
+    scored = sorted({f"{row['name']} on {score['processor']}" for row in values["rows"] for score in row["f1"]})
     parts = [_table(["training", "sentences/s", "validation F1"], rows), "\n".join(ratios),
-             f"{_measured_on(values['environment'])} Settings: {settings}."]
+             f"{_measured_on(values['environment'])} Settings: {settings}."
+             + (f" F1 of whole trainings: {', '.join(scored)}." if scored else "")]
     return "\n\n".join(text for text in parts if text)
 
 

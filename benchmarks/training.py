@@ -72,7 +72,8 @@ def _arguments() -> argparse.Namespace:
 def _scores(file: Path | None) -> dict[str, list[dict[str, Any]]]:
     """Seed, epochs and F1 of each whole training, by arm."""
     lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file else []
-    return {arm: sorted(({k: line[k] for k in ("seed", "epochs", "f1")} for line in lines if line["arm"] == arm),
+    told = ("seed", "epochs", "f1", "processor")
+    return {arm: sorted(({k: line[k] for k in told} for line in lines if line["arm"] == arm),
                         key=lambda score: (score["epochs"], score["seed"])) for arm in ARMS}
 
 
@@ -93,6 +94,8 @@ def _run_arm(arguments: argparse.Namespace) -> dict[str, Any]:
     import torch
     from transformers import set_seed
 
+    from compress.machine import processor
+
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     set_seed(arguments.seed)
     with tempfile.TemporaryDirectory() as work:
@@ -102,7 +105,9 @@ def _run_arm(arguments: argparse.Namespace) -> dict[str, Any]:
         examples = len(context.data.rows("train")) * epochs
         seconds = {"tutorial": _tutorial, "stock": _stock, "compress": _compress}[arguments.arm](model, context, epochs)
         result = {"arm": arguments.arm, "seed": arguments.seed, "sentences_per_second": examples / seconds}
-        return {**result, "epochs": epochs, "f1": _f1(model, context)} if arguments.epochs else result
+        if not arguments.epochs:
+            return result
+        return {**result, "epochs": epochs, "f1": _f1(model, context), "processor": processor().name}
 
 
 def _context(arguments: argparse.Namespace, work: Path) -> Any:

@@ -80,8 +80,8 @@ ENVIRONMENT = {"processor": "Some CPU", "threads": 2, "memory_bytes": 8e9, "vers
 def test_training_results_show_what_was_measured_and_on_what(tmp_path: Path) -> None:
     values = {"environment": ENVIRONMENT, "settings": {"batch_size": 32},
               "rows": [{"name": "compress", "sentences_per_second": 100.0, "low": 90.0, "high": 110.0,
-                        "f1": [{"seed": 0, "epochs": 2, "f1": 0.9}, {"seed": 1, "epochs": 2, "f1": 0.91},
-                               {"seed": 0, "epochs": 4, "f1": 0.93}]},
+                        "f1": [{"seed": seed, "epochs": epochs, "f1": f1, "processor": "Some CPU"}
+                               for seed, epochs, f1 in ((0, 2, 0.9), (1, 2, 0.91), (0, 4, 0.93))]},
                        {"name": "stock", "sentences_per_second": 40.0, "low": 39.0, "high": 41.0, "f1": []}],
               "ratios": [{"name": "compress / stock", "value": 2.5, "low": 2.25, "high": 2.75}]}
     shown = result(values, "training", tmp_path).stdout
@@ -89,6 +89,7 @@ def test_training_results_show_what_was_measured_and_on_what(tmp_path: Path) -> 
     assert "| stock | 40.0 [39.0, 41.0] | – |" in shown
     assert "- compress / stock: 2.50x [2.25, 2.75]" in shown
     assert "Some CPU, 2 threads" in shown and "torch 2.13.0" in shown
+    assert "F1 of whole trainings: compress on Some CPU." in shown
 
 
 def measured(name: str, value: float, unit: str, title: str) -> dict[str, Any]:
