@@ -62,7 +62,7 @@ def _budget(report: Mapping[str, Any]) -> dict[str, bool]:
 
 
 def _may_be_met(verdict: Mapping[str, Any], step: Mapping[str, Any]) -> bool:
-    """Whether a ratio of speeds is missed by its value alone: a quick run takes five rounds, and its interval may say more."""
+    """Whether a ratio of speeds is missed by its value alone: a quick run takes five rounds, and its interval is wide."""
     ratio = step["against_reference"]["comparisons"].get("speedup_p50")
     if verdict["quantity"] != "latency" or ratio is None:
         return False

@@ -12,6 +12,7 @@ import pytest
 from reports import rich_report
 
 from compress import machine
+from compress.artifact import Traits
 from compress.keys import step_ingredients
 from compress.machine import Processor, environment, gpus, timing_environment
 from compress.measurement import Measured
@@ -132,7 +133,7 @@ def test_measurements_are_not_taken_over_where_what_they_depend_on_is_another(
         return Measured({})
 
     monkeypatch.setattr("compress.runner.measure", measured)
-    artifact: Any = SimpleNamespace(digest="d", folder=tmp_path)
+    artifact: Any = SimpleNamespace(digest="d", folder=tmp_path, traits=Traits())
 
     def go(registry: Registry, task: Any = plan.task) -> None:
         record = Record("model", "import", tmp_path, artifact, 0.0, False, None)
