@@ -14,7 +14,7 @@ from typing import Any
 from compress.artifact import Artifact
 from compress.attempts import Attempt, changed, chosen, worth_another
 from compress.budget import Budget
-from compress.errors import BudgetMissed, CompressError, NothingChanged
+from compress.errors import BudgetMissed, CompressError, IntegrityError, NothingChanged
 from compress.keys import step_ingredients
 from compress.machine import timing_environment, versions
 from compress.maker import Maker
@@ -226,6 +226,8 @@ class Runner:
         for step in conversion_steps(self.plan, self.registry):
             try:
                 self._make(step, 0)
+            except IntegrityError:  # of the store, not of the engine
+                raise
             except CompressError as error:
                 self.unconverted[step.name] = str(error)
                 self.tell("note", text=f"{step.name} is not measured: {error}")
