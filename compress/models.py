@@ -50,7 +50,7 @@ def fresh_model(config: Mapping[str, Any], task: Task[Any], labels: Sequence[str
     if limit is not None and wanted > limit:
         raise UsageError(f"task {task.name} keeps {wanted} tokens of an example, and a {kind} model of this configuration "
                          f"has {limit} positions: set max_length: {limit}, or max_position_embeddings")
-    return auto_class(task).from_config(built, dtype=torch.float32, attn_implementation="sdpa")
+    return _saved_as_named(auto_class(task).from_config(built, dtype=torch.float32))
 
 
 def open_model(artifact: Artifact, task: Task[Any], device: str = "cpu") -> PreTrainedModel:
@@ -65,7 +65,7 @@ def open_model(artifact: Artifact, task: Task[Any], device: str = "cpu") -> PreT
     if artifact.traits.precision == "float":
         model.to(torch.device(device))  # type: ignore[arg-type]
     _pad_as_tokenizer(model, task, artifact.folder)
-    return model.eval()
+    return _saved_as_named(model).eval()
 
 
 def adapt_model(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -> PreTrainedModel:
@@ -92,10 +92,19 @@ def adapt_model(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -> P
     if lost:
         raise IntegrityError(f"{artifact.folder}: weights of the model's body are missing or of another shape: "
                              + ", ".join(lost[:5]))
-    if artifact.traits.task is not None and not info["missing_keys"] and not info["mismatched_keys"]:
-        _draw_head(model, task)
+    if artifact.traits.task is not None and (info["mismatched_keys"] or not info["missing_keys"]):
+        _draw_head(model, task)  # all of it, where the last layer alone has another shape too
     _pad_as_tokenizer(model, task, artifact.folder)
-    return model.train()
+    return _saved_as_named(model).train()
+
+
+def _saved_as_named(model: PreTrainedModel) -> PreTrainedModel:
+    """``model``, whose weights are saved under its modules' names from now on.
+
+    transformers writes them under those that it found in the file (``LayerNorm.gamma`` in BERT's of 2018); but Trainer, when
+    it takes up its best epoch or goes on from a checkpoint, and ``_fill`` read weights by the modules' names alone."""
+    vars(model)["_weight_conversions"] = []
+    return model
 
 
 def _pad_as_tokenizer(model: PreTrainedModel, task: Task[Any], folder: Path) -> None:

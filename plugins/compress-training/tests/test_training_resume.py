@@ -4,58 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny import LABELS, read, sentences, task_named, tiny_bert, word_processor
+from tiny import read, sentences, task_named, tiny_bert, word_processor
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_pre_hook
+from trainings import OPTIONS, Given, Interrupted, Judge, equal
 
 from compress.errors import CompressError, UsageError
-from compress.task import Row, Task
 from compress.training import TrainingOptions, checkpoints, fit, trainer
-
-OPTIONS = {"epochs": 2, "batch_size": 4, "learning_rate": 5e-3, "precision": "fp32"}
-"""Seven batches an epoch of the 26 rows."""
-
-
-class Interrupted(Exception):
-    """What a test raises in the middle of a training."""
-
-
-@dataclass
-class Given:
-    """What a stage is given, as far as training reads it."""
-
-    work: Path
-    task: Task[Any] = field(default_factory=lambda: task_named("text-classification"))
-    validates: bool = True
-    seed: int = 11
-    stop_at: int | None = None
-    steps: list[int] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    labels: tuple[str, ...] = LABELS
-
-    @property
-    def data(self) -> Given:
-        return self
-
-    def rows(self, split: str) -> list[Row]:
-        if split == "validation" and not self.validates:
-            return []
-        return read(sentences(26 if split == "train" else 9, {"train": 0, "validation": 3}[split]), self.task, LABELS, split)
-
-    def progress(self, done: int, total: int, text: str, **values: float) -> None:
-        self.steps.append(done)
-        if done == self.stop_at:
-            raise Interrupted
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 def trained(given: Given, loss: Any = None, **options: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -64,10 +25,6 @@ def trained(given: Given, loss: Any = None, **options: Any) -> tuple[dict[str, T
     facts = fit(model, given, TrainingOptions(**{**OPTIONS, **options}), loss=loss, processor=word_processor())
     assert not model.training
     return {name: value.clone() for name, value in model.state_dict().items()}, facts
-
-
-def equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
-    return all(torch.equal(value, other[name]) for name, value in one.items())
 
 
 def untimed(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,26 +87,6 @@ def test_a_training_that_was_over_is_not_trained_further(tmp_path: Path) -> None
         assert equal(first, second)
         assert again.steps == []
         assert untimed(second_facts) == untimed(facts)
-
-
-class Judge:
-    """Scores a task's answers with given qualities, one for each evaluation; a resumed training goes on where it is."""
-
-    def __init__(self, qualities: list[float]) -> None:
-        self.qualities, self.count = qualities, 0
-
-    def task(self, first: int = 0) -> Task[Any]:
-        task = task_named("text-classification")
-        self.count = first
-        score = type(task).score
-
-        def scored(*args: Any) -> Any:
-            self.count += 1
-            found = score(task, *args)
-            return type(found)({**found.metrics, "accuracy": self.qualities[self.count - 1]}, found.per_class)
-
-        task.score = scored  # type: ignore[method-assign]
-        return task
 
 
 @pytest.mark.parametrize("epochs_before", [1, 2, 3])
