@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from compress.errors import UsageError
+from compress.errors import CompressError, UsageError
 from compress.modelfolder import folder_traits, is_hub_id
 from compress.planning import Input, Plan
 from compress.plugins import Registry
@@ -29,9 +29,7 @@ def bench(models: Sequence[str], plan: Plan, registry: Registry, store: Store, r
     inputs = [_input(model, name, plan, registry) for model, name in zip(models, names_of(models), strict=True)]
     benched = replace(plan, name=f"bench-{plan.name}", inputs=inputs, steps=[], fresh=None, budget=None,
                       reference=inputs[0].name)
-    # Other models, another folder; the report does not tell where on this machine they are.
-    keyed = replace(benched, overrides=(*plan.overrides, *(i.source for i in inputs)))
-    folder = not_finished(RunFolder.of(keyed, runs))
+    folder = not_finished(RunFolder.of(benched, runs))
     report = Runner(benched, registry, store, folder, listener).run()
     for step in report["steps"]:
         if not step["measurements"]:
@@ -41,12 +39,19 @@ def bench(models: Sequence[str], plan: Plan, registry: Registry, store: Store, r
 
 def not_finished(folder: RunFolder) -> RunFolder:
     """The folder, or the next of its name with a number that holds no finished report: who benches again wants new
-    timings, and one that was cut off is continued."""
+    timings, and one that was cut off is continued. What holds a report that cannot be read is left as it is."""
     name, number = folder.root.name, 1
-    while folder.report.is_file() and read_report(folder.root)["state"] == "finished":
+    while folder.report.is_file() and _is_over(folder):
         number += 1
         folder = RunFolder(folder.root.with_name(f"{name}-{number}"))
     return folder
+
+
+def _is_over(folder: RunFolder) -> bool:
+    try:
+        return bool(read_report(folder.root)["state"] == "finished")
+    except CompressError:
+        return True
 
 
 def _input(model: str, name: str, plan: Plan, registry: Registry) -> Input:

@@ -20,6 +20,9 @@ DECISIONS = ("point", "worst")
 TRIES, MOST_TRIES = 3, 10
 """How often a step is tried again at most: by default, and the most that can be asked for."""
 
+BASELINES = ("B0", "B1")
+"""What a limit calls the reference: as it is, and in its fastest float engine."""
+
 Relation = Literal[">=", "<="]
 
 _LIMIT = re.compile(r"(>=|<=)\s*(\d+(?:\.\d+)?)\s*(%|x|us|ms|s|kB|MB|GB)?(?:\s+of\s+(\S+))?")

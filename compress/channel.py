@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 Message = dict[str, Any]
+_SHORT = 80
 _PR_SET_PDEATHSIG = 1
 """``prctl``'s number for it, in Linux's <linux/prctl.h>."""
 
@@ -42,8 +43,9 @@ class Listener:
     """The supervisor's end before a worker has called. ``address`` goes into the worker's job."""
 
     def __init__(self) -> None:
-        # A socket's path is limited to about 100 characters, so it does not stand in the store.
-        self._folder = tempfile.TemporaryDirectory(prefix="compress-")
+        # A socket's path is limited to about 100 bytes, so it does not stand in the store, nor in a deep TMPDIR.
+        is_short = len(os.fsencode(tempfile.gettempdir())) <= _SHORT
+        self._folder = tempfile.TemporaryDirectory(prefix="compress-", dir=None if is_short else "/tmp")
         self.address = str(Path(self._folder.name) / "line")
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.bind(self.address)

@@ -52,14 +52,15 @@ def prepare(source: Source[Any], task: Task[Any], folder: Path) -> None:
 
     Raises UsageError with a Mistake for each row that cannot be used, each split that is empty, each column missing."""
     options = source.options
-    tables = {split: _renamed(table, options.columns, task) for split, table in source.read().items()}
+    tables = {split: _named(_renamed(table, options.columns, task), options.labels)
+              for split, table in source.read().items()}
     mistakes = [m for split, table in tables.items() for m in _shape_mistakes(split, table, task)]
     if mistakes:
         raise UsageError(mistakes)
     try:
         labels = task.labels({s: t.rows for s, t in tables.items()}, _declared(options.labels, tables, task))
     except RowError as error:
-        raise UsageError([Mistake("data", str(error))]) from error
+        raise UsageError(str(error)) from error
     sizes = {}
     for split, table in tables.items():
         rows = _normalised(split, table, task, labels, mistakes)
@@ -74,19 +75,36 @@ def prepare(source: Source[Any], task: Task[Any], folder: Path) -> None:
 
 
 def _renamed(table: Table, columns: Mapping[str, str], task: Task[Any]) -> Table:
-    """The table with the task's column names."""
-    names = {actual: column for column, actual in columns.items()}
-    keep = {column.name for column in task.columns}
-    rows = [{names.get(k, k): v for k, v in row.items() if names.get(k, k) in keep} for row in table.rows]
-    labels = {names.get(k, k): v for k, v in table.label_names.items()}
+    """The task's columns of the table under their names; one that is mapped is taken from there alone."""
+    theirs = {column.name: columns.get(column.name, column.name) for column in task.columns}
+    rows = [{name: row[other] for name, other in theirs.items() if other in row} for row in table.rows]
+    labels = {name: table.label_names[other] for name, other in theirs.items() if other in table.label_names}
     return Table(rows, table.places, labels)
+
+
+def _named(table: Table, declared: Sequence[str] | None) -> Table:
+    """The table with names for the label numbers of columns that have names for them; a name may be a number itself.
+
+    Declared labels are those names in the order that is wanted, or other names for the same numbers."""
+    rows = table.rows
+    for column, names in table.label_names.items():
+        called = names if declared is None or set(declared) == set(names) else declared
+        rows = [{**row, column: _name_of(row[column], called)} if column in row else row for row in rows]
+    return Table(rows, table.places, table.label_names)
+
+
+def _name_of(cell: Any, names: Sequence[str]) -> Any:
+    if isinstance(cell, list):
+        return [_name_of(value, names) for value in cell]
+    is_number = isinstance(cell, int) and not isinstance(cell, bool)
+    return names[cell] if is_number and 0 <= cell < len(names) else cell
 
 
 def _shape_mistakes(split: str, table: Table, task: Task[Any]) -> list[Mistake]:
     if split not in SPLITS:
-        return [Mistake("data", f"there is no split {split!r}", f"splits are {', '.join(SPLITS)}")]
+        return [Mistake("", f"there is no split {split!r}", f"splits are {', '.join(SPLITS)}")]
     if not table.rows:
-        return [Mistake("data", f"the {split} split is empty", "it needs at least one row")]
+        return [Mistake("", f"the {split} split is empty", "it needs at least one row")]
     missing = [c.name for c in task.columns if c.required and not any(c.name in row for row in table.rows)]
     return [Mistake(table.places[0], f"the {split} split has no column {name!r}",
                     f"map it with data.columns: {{{name}: ...}}") for name in missing]

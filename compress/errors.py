@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 EXIT_OK = 0
@@ -43,6 +43,10 @@ class UsageError(CompressError):
         found = [Mistake("", mistakes)] if isinstance(mistakes, str) else list(mistakes)
         super().__init__("\n".join(map(str, found)))
         self.mistakes = found
+
+    def placed(self, where: str) -> UsageError:
+        """The same mistakes, those that tell no place at ``where``: who read a folder or data knew nothing of the recipe."""
+        return UsageError([replace(mistake, where=mistake.where or where) for mistake in self.mistakes])
 
 
 class EnvironmentFailure(CompressError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -48,14 +48,20 @@ class Maker:
             "note", text=f"{name}: waiting for {who}, which makes the same"))
 
     def data(self, data: DataChoice, task: TaskChoice) -> Product:
-        """The prepared data of a source for a task. Raises UsageError with every row that cannot be used."""
+        """The prepared data of a source for a task. Raises UsageError with every row that cannot be used, and with the
+        place of the recipe's data for what is wrong with the whole."""
         name = str((data.as_dict(), task.as_dict()))
         if name not in self._data:
-            job = {"kind": "prepare", "source": data.as_dict(), "task": task.as_dict()}
-            told = data_ingredients(data, task)
-            self._data[name], _ = self.make("data", told, job, f"data-{len(self._data)}",
-                                            lambda: data_ingredients(data, task) == told)
+            try:
+                self._data[name] = self._prepared(data, task)
+            except UsageError as error:
+                raise error.placed(data.place) from error
         return self._data[name]
+
+    def _prepared(self, data: DataChoice, task: TaskChoice) -> Product:
+        job = {"kind": "prepare", "source": data.as_dict(), "task": task.as_dict()}
+        told = data_ingredients(data, task)
+        return self.make("data", told, job, f"data-{len(self._data)}", lambda: data_ingredients(data, task) == told)[0]
 
     def prepared(self, data: DataChoice, task: TaskChoice) -> Prepared:
         """The prepared data, opened."""
@@ -75,8 +81,8 @@ class Maker:
         Raises UsageError with the model's place in the recipe for a folder that is not a whole model's."""
         try:
             return self._imported(model, label)
-        except UsageError as error:  # whoever reads the folder knows nothing of the recipe
-            raise UsageError([replace(m, where=m.where or model.place) for m in error.mistakes]) from error
+        except UsageError as error:
+            raise error.placed(model.place) from error
 
     def _imported(self, model: Input, label: str) -> tuple[Product, bool]:
         folder = model.source

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 Direction = Literal["higher", "lower", "neither"]
@@ -42,6 +43,21 @@ class Measurement:
     def from_dict(cls, values: Mapping[str, Any]) -> Measurement:
         """The measurement that ``as_dict`` wrote."""
         return cls(**values)
+
+
+def finite(m: Measurement) -> Measurement:
+    """``m``, absent where its value is no finite number; other numbers that are none are None. JSON knows no others."""
+    if m.value is not None and not math.isfinite(m.value):
+        return absent(m.name, m.unit, m.direction, f"its value is {m.value}", m.title)
+    return replace(m, low=_finite(m.low), high=_finite(m.high), worst=_finite(m.worst), detail=_finite(m.detail))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def absent(name: str, unit: str, direction: Direction, why: str, title: str = "") -> Measurement:

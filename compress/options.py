@@ -36,6 +36,10 @@ class SplitMark:
         self.split = split
 
 
+class FreshMark:
+    """Marks an option that is for a fresh model alone: a step that starts from another refuses it."""
+
+
 def splits_asked(options: BaseModel, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
     """(path, split) of each option that is given, nested ones too, and needs a split."""
     for name, field in type(options).model_fields.items():

@@ -23,10 +23,15 @@ class RunFolder:
 
     @classmethod
     def of(cls, plan: Plan, runs: Path) -> RunFolder:
-        """The folder of a plan below ``runs``: the same recipe and options lead to the same folder, others to another, so
-        that a run is continued by its own command and no report is written over."""
-        key = product_key({"recipe": plan.recipe_text, "overrides": list(plan.overrides)})[:8]
-        return cls(runs / f"{plan.name}-{key}")
+        """The folder of a plan below ``runs``: the same recipe, options, data and models lead to the same folder, others to
+        another, so that a run is continued by its own command and no report is written over.
+
+        Two recipes of one text name different files where these stand beside the recipe."""
+        data = [d.as_dict() for d in (plan.data, *(s.data for s in plan.steps)) if d]
+        key = product_key({"recipe": plan.recipe_text, "overrides": list(plan.overrides), "data": data,
+                           "models": [model.source for model in plan.inputs],
+                           "options": [step.options.model_dump(mode="json") for step in plan.steps]})
+        return cls(runs / f"{plan.name}-{key[:8]}")
 
     @property
     def report(self) -> Path:

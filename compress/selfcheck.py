@@ -13,7 +13,6 @@ from compress.errors import EnvironmentFailure, UsageError
 from compress.maker import Maker
 from compress.measure import Subject, compare
 from compress.measurement import Measured
-from compress.meter import Effort
 from compress.planning import Plan
 from compress.plugins import Registry
 from compress.runfolder import RunFolder
@@ -39,12 +38,12 @@ def model_to_check(registry: Registry, store: Store, runs: Path, listener: Liste
     return plan, Path(report["folder"]) / report["steps"][-1]["folder"]
 
 
-def self_check(folder: Path, plan: Plan, registry: Registry, store: Store, runs: Path, listener: Listener,
-               effort: Effort = "standard") -> dict[str, Any]:
+def self_check(folder: Path, plan: Plan, registry: Registry, store: Store, runs: Path, listener: Listener) -> dict[str, Any]:
     """How the model in ``folder`` reads against itself (``same``) and against itself slowed (``slowed``), by ratio: value,
     low, high, rounds and whether it reads as it must; ``ok`` where all do.
 
-    ``plan`` gives the task and the test split. Three processes hold the same model and take turns."""
+    ``plan`` gives the task and the test split. Three processes hold the same model and take turns, as many
+    as at effort ``standard``, whatever the recipe says."""
     run = RunFolder.of(plan, runs)
     maker = Maker(registry, store, run, lambda event, **values: listener({"event": event, **values}))
     if plan.data is None:
@@ -53,7 +52,7 @@ def self_check(folder: Path, plan: Plan, registry: Registry, store: Store, runs:
     described = {"folder": str(data.folder), "digest": data.digest}
     Artifact.open(folder)
     subjects = [Subject(name, folder, plan.task.as_dict(), described, share) for name, share in _SIDES.items()]
-    found = compare(subjects, registry, run.measuring("self-check"), effort, timings_only=True)
+    found = compare(subjects, registry, run.measuring("self-check"), "standard", timings_only=True)
     _measured(found)
     same, slowed = _read(found["again"], _reads_equal), _read(found["slowed"], _reads_slower)
     return {"slowdown": SLOWDOWN, "within": WITHIN, "same": same, "slowed": slowed,

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from compress.architecture import Architecture
@@ -112,6 +113,8 @@ class Stage(ABC, Generic[O]):
     """Splits without which it cannot work."""
     serves: ClassVar[tuple[str, ...]] = ()
     """Tasks it can work for; empty for any."""
+    configures: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """Keys of a fresh model's config that it sets itself, and by what: a recipe that sets one is told so."""
     extra: ClassVar[str | None] = None
     """The extra of the toolkit it needs, named in the error where an import fails."""
 

@@ -47,7 +47,8 @@ def test_models_are_measured_side_by_side_and_the_first_is_the_reference(place: 
     (["./nothing", "--data", "given.yaml"], "there is no model folder './nothing'"),
     (["model"], "bench needs models and the recipe"),
     (["--self-check", "model"], "takes one model folder with --data RECIPE, or neither"),
-    (["--self-check", "--data", "given.yaml"], "takes one model folder with --data RECIPE, or neither")])
+    (["--self-check", "--data", "given.yaml"], "takes one model folder with --data RECIPE, or neither"),
+    (["--self-check", "--set", "seed=1"], "--set changes the recipe of --data, and --self-check without one")])
 def test_what_cannot_be_measured_is_refused_in_a_line(place: Path, words: list[str], said: str) -> None:
     process = start(place, "bench", *words)
     assert process.wait(60) == 2
@@ -66,6 +67,9 @@ def test_who_benches_again_gets_new_timings_and_who_was_cut_off_goes_on(tmp_path
     assert second.root.name == "bench-x-2"
     write_json(second.report, report)
     assert not_finished(first).root.name == "bench-x-3"
+    write_json(second.report, {**report, "report_version": 0})
+    first.report.write_text("{", encoding="utf-8")
+    assert not_finished(first).root.name == "bench-x-3", "what cannot be read is not written over"
 
 
 def test_models_of_one_name_are_told_apart() -> None:

@@ -122,6 +122,14 @@ def test_the_best_is_the_one_of_highest_quality_where_only_size_is_limited(three
     assert verdict_on_run(Budget((parse_limit("size", "<= 50 MB"),)), three_steps)["best"] == "student"
 
 
+def test_a_teacher_from_outside_meets_no_budget_and_the_recipes_model_does(three_steps: dict[str, Any]) -> None:
+    budget = Budget((parse_limit("quality", ">= 0.95"),))
+    three_steps["steps"].append(step("./teacher", 0.97, 30.0, 400e6, role="input"))
+    assert not verdict_on_run(budget, three_steps)["met"]
+    three_steps["steps"].append(step("model", 0.96, 30.0, 400e6, role="input"))
+    assert verdict_on_run(budget, three_steps)["best"] == "model"
+
+
 def test_where_none_meets_the_budget_the_nearest_is_named_and_the_run_counts_as_missed(three_steps: dict[str, Any]) -> None:
     budget = Budget((parse_limit("quality", ">= 99% of teacher"), parse_limit("size", "<= 20 MB")))
     outcome = verdict_on_run(budget, three_steps)

@@ -282,6 +282,12 @@ def test_pairs_are_texts_two_by_two(artifact: Path, command: Command) -> None:
     assert (answer.code, answer.err) == (2, "error: --pair takes texts two by two, got 3\n")
 
 
+def test_an_answer_that_is_the_text_itself_is_told(artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [{"text": "sports", "label": "sports", "score": 0.5}]
+    monkeypatch.setattr("compress.api.load", lambda folder: lambda texts: answers)
+    assert CliRunner().invoke(cli, ["predict", str(artifact), "sports"]).stdout == "sports\tlabel=sports\tscore=0.5\n"
+
+
 def test_no_color_is_obeyed(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = command("stages", "finetune", environ={"FORCE_COLOR": "1", "NO_COLOR": "1"})
     assert answer.code == 0 and not COLOUR.search(answer.out)

@@ -70,6 +70,13 @@ def test_columns_are_renamed_and_others_left_out(prepared: Callable[..., Prepare
     assert set(rows[0]) == {"text", "text_pair", "label", "id"}
 
 
+def test_a_column_that_is_mapped_is_taken_from_there_alone(prepared: Callable[..., Prepared]) -> None:
+    files = {"train.csv": "sentence,text,category,label\ngood day,x,good,1\nbad day,y,bad,2\n"}
+    data = prepared(files, columns={"text": "sentence", "label": "category"})
+    assert data.labels == ("bad", "good")
+    assert [(row["text"], row["label"]) for row in data.rows("train")] == [("good day", 1), ("bad day", 0)]
+
+
 def test_declared_order_of_the_labels_is_kept(prepared: Callable[..., Prepared]) -> None:
     data = prepared({"train.csv": GOOD}, labels=["good", "bad", "neither"])
     assert data.labels == ("good", "bad", "neither")
@@ -165,6 +172,19 @@ def test_sources_own_names_order_the_labels(registry: Registry, tmp_path: Path) 
     assert [row["label"] for row in Prepared(tmp_path, "").rows("train")] == [0, 1]
 
 
+@pytest.mark.parametrize(("names", "declared", "labels", "expected"), [
+    (["1", "2"], None, ("1", "2"), [0, 1]), (["1", "0"], None, ("1", "0"), [0, 1]),
+    (["neg", "pos"], ["pos", "neg"], ("pos", "neg"), [1, 0]), (["neg", "pos"], ["bad", "good"], ("bad", "good"), [0, 1])])
+def test_numbers_of_a_column_that_has_names_for_them_are_these_whatever_they_look_like(
+        names: list[str], declared: list[str] | None, labels: tuple[str, ...], expected: list[int], registry: Registry,
+        tmp_path: Path) -> None:
+    rows = Rows({"train": [{"text": "a", "label": 0}, {"text": "b", "label": 1}]}, names)
+    rows.options = SourceOptions(labels=declared)
+    prepare(rows, classifier(registry), tmp_path)
+    assert Prepared(tmp_path, "").labels == labels
+    assert [row["label"] for row in Prepared(tmp_path, "").rows("train")] == expected
+
+
 @pytest.mark.parametrize(("tables", "words"), [
     ({"train": [{"text": "a", "label": "x"}, {"text": "b", "label": "y"}], "test": []}, "the test split is empty"),
     ({"trian": [{"text": "a", "label": "x"}]}, "there is no split 'trian'"),
@@ -180,16 +200,48 @@ RECIPE = "task: {text-classification: {max_length: 16}}\nmodel: ./model\ndata: {
          "stages:\n  - quantize.onnx\n"
 
 
-def test_model_whose_labels_stand_in_another_order_is_refused_before_the_first_step(
-        tmp_path: Path, csv_data: Path, write_recipe: Callable[..., Path], fake_model: Callable[..., Path]) -> None:
+@pytest.fixture
+def refused(tmp_path: Path, csv_data: Path, write_recipe: Callable[..., Path],
+            fake_model: Callable[..., Path]) -> Callable[[str], list[Mistake]]:
+    """What a run of a recipe whose model knows the labels good and bad is refused with before its first step."""
+
     fake_model(labels=("good", "bad"))
-    events: list[dict[str, Any]] = []
-    with pytest.raises(UsageError) as caught:
-        compress.run(write_recipe(RECIPE), store=tmp_path / "store", runs=tmp_path / "runs", listener=events.append)
-    (mistake,) = caught.value.mistakes
+
+    def refuse(recipe: str) -> list[Mistake]:
+        events: list[dict[str, Any]] = []
+        with pytest.raises(UsageError) as caught:
+            compress.run(write_recipe(recipe), store=tmp_path / "store", runs=tmp_path / "runs", listener=events.append)
+        assert "step_started" not in [event["event"] for event in events]
+        return caught.value.mistakes
+
+    return refuse
+
+
+def test_what_is_wrong_with_the_whole_of_the_data_is_told_at_their_place_in_the_recipe(
+        refused: Callable[[str], list[Mistake]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "owner" / "set").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    (mistake,) = refused(RECIPE.replace("train: train.csv, test: test.csv", f"revision: {'a' * 40}, hub: owner/set"))
+    assert mistake.where == f"{tmp_path / 'recipe.yaml'}:3:65"
+    assert mistake.message.startswith("hub: owner/set is a path in the working directory too")
+    (tmp_path / "one.csv").write_text("text,label\ngood day,good\ngood night,good\n", encoding="utf-8")
+    (mistake,) = refused(RECIPE.replace("train.csv", "one.csv").replace("test.csv", "one.csv"))
+    assert mistake.where == f"{tmp_path / 'recipe.yaml'}:3:7" and "needs two labels or more" in mistake.message
+
+
+def test_rows_are_told_at_their_lines_and_what_is_left_out_is_not_the_recipes(
+        refused: Callable[[str], list[Mistake]], tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("text,label\n" + "a,good,more\n" * 25, encoding="utf-8")
+    *told, last = refused(RECIPE)
+    assert [m.where for m in told] == [f"{tmp_path / 'train.csv'}:{i + 2}" for i in range(20)]
+    assert str(last) == "data: and 5 more"
+
+
+def test_model_whose_labels_stand_in_another_order_is_refused_before_the_first_step(
+        refused: Callable[[str], list[Mistake]], tmp_path: Path) -> None:
+    (mistake,) = refused(RECIPE)
     assert mistake.where == f"{tmp_path / 'recipe.yaml'}:2:8"
     assert mistake.message.endswith("are [good, bad], and those of the data [bad, good]")
     assert mistake.hint == "state the model's order with data.labels"
-    assert "step_started" not in [event["event"] for event in events]
     (report,) = (tmp_path / "runs").glob("*/report.json")
     assert json.loads(report.read_text(encoding="utf-8"))["state"] == "failed"

@@ -79,6 +79,35 @@ def test_an_unknown_key_or_type_is_told_at_its_place_without_importing_anything_
     assert (answer.code, answer.heavy) == (0, "") and answer.cpu < 1.5  # about 0.6 on an idle machine
 
 
+def test_a_key_that_the_stage_sets_itself_is_told_at_its_place(
+        command: Command, csv_data: Path, write_recipe: Callable[..., Path]) -> None:
+    recipe = write_recipe(RECIPE.replace("hidden_size: 16", "vocab_size: 500, pad_token_id: 3"))
+    assert_told(command("plan", recipe), recipe, [
+        ("2:21", ["vocab_size: 'pretrain' sets it, by its option vocabulary", "leave it out"]),
+        ("2:38", ["pad_token_id: 'pretrain' sets it, by the tokenizer that it trains"])])
+
+
+def test_options_of_a_fresh_model_s_tokenizer_are_refused_where_the_model_has_one(
+        command: Command, csv_data: Path, fake_model: Callable[..., Path], write_recipe: Callable[..., Path]) -> None:
+    fake_model()
+    start = RECIPE.index("model:"), RECIPE.index("data:")
+    given = RECIPE[:start[0]] + "model: ./model\n" + RECIPE[start[1]:]
+    recipe = write_recipe(given.replace("pretrain: {}", "pretrain: {vocabulary: 9000, lowercase: true}"))
+    assert_told(command("plan", recipe), recipe, [
+        ("5:16", ["vocabulary is for a fresh model, and 'pretrain' starts from 'model'", "leave it out"]),
+        ("5:34", ["lowercase is for a fresh model"])])
+
+
+def test_a_family_without_fused_attention_can_be_built(tmp_path: Path, registry: Registry) -> None:
+    configuring.run(job_of({"type": "deberta-v2", "vocab_size": 30}, tmp_path), None, registry)  # type: ignore[arg-type]
+    assert (tmp_path / "config.json").is_file()
+
+
+def test_a_number_that_is_not_finite_is_told(command: Command, csv_data: Path, write_recipe: Callable[..., Path]) -> None:
+    recipe = write_recipe(RECIPE.replace("hidden_size: 16", "layer_norm_eps: .nan"))
+    assert_told(command("plan", recipe), recipe, [("2:37", ["layer_norm_eps: got nan: expected numbers that are finite"])])
+
+
 def test_an_unknown_key_of_an_override_is_told(planned: Planned) -> None:
     with pytest.raises(UsageError, match=r"^--set model.hiden_size=130: a bert model has no 'hiden_size'"):
         planned("model.hiden_size=130")

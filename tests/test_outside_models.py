@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 from tiny import taken_in, task_named
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models
 
 import compress
 from compress.artifact import MANIFEST, Artifact, Manifest, Traits, digest_files
@@ -24,6 +24,7 @@ from compress.planning import Input, Plan, make_plan
 from compress.planning.reference import with_model_traits
 from compress.plugins import Registry
 from compress.preflight import can_be_measured, refuse_long_examples, refuse_wrong_edges, refuse_wrong_labels
+from compress.processor import TextProcessor
 from compress.recipe import read_recipe
 from compress.runfolder import RunFolder
 from compress.sizes import positions
@@ -105,6 +106,23 @@ def test_an_older_tokenizer_is_converted_and_an_empty_one_is_not_made_up(tmp_pat
     (folder / "vocab.txt").rename(folder / "sentencepiece.bpe.model")  # not where a BERT has its vocabulary
     with pytest.raises(UsageError, match="model has no vocabulary for a BertTokenizer"):
         taken_in(folder, tmp_path / "again", registry)
+
+
+@pytest.mark.parametrize(("kind", "tokens", "named"), [
+    ("bert", ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"), {"mask": 4, "pad": 0, "cls": 2}),
+    ("gpt2", ("<|endoftext|>",), {"eos": 0, "bos": 0, "mask": None})])
+def test_special_tokens_that_a_class_of_transformers_has_by_default_are_named(
+        kind: str, tokens: Sequence[str], named: Mapping[str, int | None], tmp_path: Path, registry: Registry,
+        fake_model: FakeModel) -> None:
+    """As google-bert/bert-base-uncased and gpt2 are on the hub: nothing is named but the length."""
+    folder = fake_model(model_type=kind)
+    tokenizer = Tokenizer(models.WordLevel({token: i for i, token in enumerate((*tokens, "day"))}, unk_token=tokens[0]))
+    tokenizer.add_special_tokens(list(tokens))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer_config.json").write_text('{"model_max_length": 512}', encoding="utf-8")
+    taken = TextProcessor.load(taken_in(folder, tmp_path / "taken", registry).folder)
+    assert {which: taken.token_id(which) for which in named} == named
+    assert taken.config["model_max_length"] == 512
 
 
 def test_weights_are_counted_and_buffers_are_not(tmp_path: Path, registry: Registry, fake_model: FakeModel) -> None:

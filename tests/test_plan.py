@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,14 +11,16 @@ from pathlib import Path
 import pytest
 from conftest import Command
 
+from compress.api import load_plan
 from compress.artifact import Artifact, Manifest, Traits, digest_files
 from compress.cli.planview import describe_plan
 from compress.errors import UsageError
 from compress.keys import data_ingredients, import_ingredients, step_ingredients
-from compress.planning import Plan, make_plan
+from compress.planning import DataChoice, Plan, TaskChoice, make_plan
 from compress.planning.reference import conversion_steps, with_model_traits
 from compress.plugins import Registry, load_plugins
 from compress.recipe import read_recipe
+from compress.runfolder import RunFolder
 from compress.store import Store
 
 HEAD = "task: text-classification\nmodel: owner/encoder\ndata: {train: train.csv, test: test.csv}\n"
@@ -265,3 +268,27 @@ def test_a_teacher_that_cannot_be_asked_is_refused_in_the_plan(tmp_path: Path, f
     with pytest.raises(UsageError, match=r"recipe.yaml:8:\d+: teacher: 'distill' takes a model for text-classification, and "
                                          r"'./tagger' serves token-classification"):
         make_plan(read_recipe(recipe), load_plugins())
+
+
+def test_a_data_set_that_the_hub_has_not_is_told_at_its_place_by_plan_too(
+        planned: Planned, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(data: DataChoice, task: TaskChoice) -> dict[str, str]:
+        raise UsageError("the hub has no data set owner/typo")
+
+    monkeypatch.setattr("compress.cli.planview.data_ingredients", none)
+    monkeypatch.setattr(Store, "holds", lambda self, kind: kind == "data")
+    fresh = HEAD.replace("owner/encoder", "{type: bert}").replace("{train: train.csv, test: test.csv}", "{hub: owner/typo}")
+    plan = planned(fresh + "stages:\n  - pretrain: {}\n    task: fill-mask\n  - finetune\n")
+    with pytest.raises(UsageError, match=r"recipe.yaml:3:13: the hub has no data set owner/typo"):
+        describe_plan(plan, registry, Store(tmp_path / "store"))
+
+
+def test_recipes_of_one_text_that_name_other_files_have_folders_of_their_own(tmp_path: Path, csv_data: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for file in ("train.csv", "test.csv"):
+            shutil.copy(tmp_path / file, tmp_path / name / file)
+        (tmp_path / name / "recipe.yaml").write_text(CHAIN, encoding="utf-8")
+    first, second, again = (RunFolder.of(load_plan(str(tmp_path / name / "recipe.yaml"), (), load_plugins()), tmp_path).root
+                            for name in ("a", "b", "a"))
+    assert first == again != second

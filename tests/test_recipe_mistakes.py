@@ -102,6 +102,8 @@ MORE: Mistakes = {
     "two steps of one name": (STEPS + "  - finetune\n  - finetune\n", "6:5",
                               ("two steps are named 'finetune'", "give one of them a name:")),
     "step named as the input is": (STEPS + "  - finetune: {}\n    name: model\n", "6:11", ("cannot be named 'model'",)),
+    "step named as budgets call the reference": (STEPS + "  - finetune: {}\n    name: B1\n", "6:11",
+                                                 ("cannot be named 'B1'", "B0 and B1 are the reference")),
     "step without a name": (STEPS + "  - finetune: {}\n    name: ''\n", "6:11", ("cannot be named ''",)),
     "negative seed": (HEAD + "seed: -1\nstages:\n  - finetune\n", "4:7", ("got -1", "from 0")),
     "unknown task": (HEAD.replace("text-c", "txt-c") + FINETUNE, "1:7",

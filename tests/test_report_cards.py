@@ -21,7 +21,7 @@ from compress.planning import TaskChoice
 from compress.plugins import Registered, Registry, load_plugins
 from compress.report.card import card, deployable, front_matter
 from compress.report.usage import usage
-from compress.report.views import write_views
+from compress.report.views import write_report, write_views
 from compress.runfolder import RunFolder
 from compress.task import Task
 
@@ -115,6 +115,15 @@ def test_a_score_of_other_examples_is_no_result_on_the_runs_data(report: dict[st
     assert "on other test examples than the reference's" in text
 
 
+def test_each_step_of_the_chain_is_told_with_its_options_and_its_seed(report: dict[str, Any]) -> None:
+    step_of(report, "student")["seed"] = 7
+    step_of(report, "teacher").update(stage="import", seed=None)
+    chain = card(step_of(report, "small"), report).split("## How it was made\n\n")[1].splitlines()
+    assert chain[:3] == ["1. teacher (import): epochs 2, student.layers 1",
+                         "2. student (distill): epochs 2, student.layers 1, seed 7",
+                         "3. small (quantize.onnx): epochs 2, student.layers 1, seed 1"]
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_stays_text_in_the_front_matter_and_in_the_code(report: dict[str, Any], text: str) -> None:
     hostile = poisoned(report, text)
@@ -197,8 +206,8 @@ def test_a_step_that_others_were_made_from_has_no_card_left_of_when_it_stood_las
                                                                                   tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     first = next(s for s in report["steps"] if s["role"] == "reference")
-    write_views({**report, "steps": [first], "budget": None}, folder)
+    write_report({**report, "steps": [first], "budget": None}, folder)
     assert [path.stem for path in (tmp_path / "cards").iterdir()] == [first["name"]]
-    write_views(report, folder)
+    write_report(report, folder)
     assert sorted((tmp_path / "cards").iterdir()) == sorted(folder.card(s["name"]) for s in deployable(report))
     assert folder.card(first["name"]) not in (tmp_path / "cards").iterdir()

@@ -112,6 +112,19 @@ def test_a_changed_option_makes_anew_what_depends_on_it_and_nothing_else(nudges:
     assert [weight(first, name) for name in "abcd"] == [1.0, 3.0, 7.0, 9.0], "the first run is as it was"
 
 
+def test_a_step_that_is_reused_tells_the_names_of_its_own_run(nudges: Nudges) -> None:
+    place, environ = nudges({"by": 1.0}, {"by": 2.0}, {"by": 4.0, "beside": "a"})
+    assert run(place, "toy.yaml", environ=environ).step("c")["options"]["beside"] == "a"
+    recipe = (place / "toy.yaml").read_text().replace("'a'", "'first'").replace("name: a", "name: first")
+    (place / "toy.yaml").write_text(recipe)
+    again = run(place, "toy.yaml", environ=environ)
+    assert again.step("c")["cached"] and not set("abc") & set(again.jobs())
+    assert (again.step("c")["options"]["beside"], again.step("c")["seed"]) == ("first", 0)
+    shutil.copytree(place / "model", place / "copied")
+    copied = run(place, "toy.yaml", "--set", "model=copied", environ=environ)
+    assert copied.step("c")["cached"] and copied.step("c")["base"] == copied.step("model")["base"] != again.step("c")["base"]
+
+
 def test_two_runs_that_want_the_same_make_it_once(nudges: Nudges) -> None:
     place, environ = nudges({"by": 1.0, "seconds": 2.0}, {"by": 2.0})
     processes = []

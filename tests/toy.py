@@ -12,13 +12,14 @@ from pydantic import Field
 from safetensors.numpy import load_file, save_file
 from compress import hookimpl
 from compress.errors import CompressError
-from compress.options import Options
+from compress.options import ArtifactReference, Options
 from compress.stage import Made, Stage
 
 class NudgeOptions(Options):
     by: float = Field(default=1.0, description="What is added to every weight.")
     seconds: float = Field(default=0.0, description="How long it takes.")
     switch: str = Field(default="", description="A file in which stands how to fail.")
+    beside: ArtifactReference | None = Field(default=None, description="A model that is looked at.")
 
 class Nudge(Stage):
     name = "toy.nudge"

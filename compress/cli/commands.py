@@ -131,6 +131,8 @@ def _self_check(models: tuple[str, ...], recipe: str | None, overrides: tuple[st
 
     if len(models) > 1 or bool(models) != (recipe is not None):
         raise UsageError("--self-check takes one model folder with --data RECIPE, or neither")
+    if overrides and recipe is None:
+        raise UsageError("--set changes the recipe of --data, and --self-check without one takes its own as it is")
     registry, products = load_plugins(), open_store(store)
     with Show(registry.problems) as show:
         if recipe is not None:
@@ -199,6 +201,10 @@ def diff_command(first: Path, second: Path, html: Path | None, as_json: bool) ->
         print_diff(found, output_console())
 
 
+_ASKED = ("text", "text_pair")
+"""What of an answer is the question again."""
+
+
 @click.command("predict")
 @click.argument("folder", type=_Folder)
 @click.argument("texts", nargs=-1, required=True)
@@ -228,7 +234,7 @@ def predict_command(folder: Path, texts: tuple[str, ...], pair: bool, as_json: b
         return
     for one, answer in zip(asked, answers, strict=True):
         given = one.split("\t") if isinstance(one, str) else one
-        click.echo(visible("\t".join([*given, *(f"{k}={v}" for k, v in answer.items() if v not in given)])))
+        click.echo(visible("\t".join([*given, *(f"{k}={v}" for k, v in answer.items() if k not in _ASKED)])))
 
 
 @click.command("verify")

@@ -12,7 +12,7 @@ from rich.console import Console
 from compress.artifact import Artifact
 from compress.budget import Budget
 from compress.cli.catalogue import print_rows, recipe_text
-from compress.errors import EnvironmentFailure
+from compress.errors import EnvironmentFailure, UsageError
 from compress.keys import data_ingredients, import_ingredients, step_ingredients
 from compress.planning import DataChoice, Input, Plan, Step, TaskChoice
 from compress.planning.reference import conversion_steps
@@ -73,10 +73,15 @@ class _Found:
     def _prepared(self, data: DataChoice, task: TaskChoice) -> str | None:
         key = str((data.as_dict(), task.as_dict()))
         if key not in self._data:
-            holds = self._store.holds("data")
-            product = self._store.find("data", product_key(data_ingredients(data, task))) if holds else None
-            self._data[key] = product.digest if product else None
+            try:
+                self._data[key] = self._found(data, task)
+            except UsageError as error:
+                raise error.placed(data.place) from error
         return self._data[key]
+
+    def _found(self, data: DataChoice, task: TaskChoice) -> str | None:
+        product = self._store.find("data", product_key(data_ingredients(data, task))) if self._store.holds("data") else None
+        return product.digest if product else None
 
     def _digest(self, ingredients: Mapping[str, Any]) -> str | None:
         product = self._store.find("artifact", product_key(ingredients))

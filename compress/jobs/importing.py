@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from tokenizers import Tokenizer
 
 from compress.artifact import MANIFEST, Manifest, with_files
 from compress.channel import WorkerLine
@@ -28,6 +31,7 @@ def run(job: dict[str, Any], line: WorkerLine, registry: Registry) -> dict[str, 
         Manifest.read(folder).write(output)
         return {}
     _complete_tokenizer(folder, output)
+    _name_special_tokens(folder, output)
     manifest = Manifest(folder_traits(folder, registry), {}, step=job["step"], stage="import", base=job["source"],
                         labels=folder_labels(folder, registry), parameters=_count_parameters(tensor_headers(folder)))
     with_files(manifest, output).write(output)
@@ -50,6 +54,24 @@ def _complete_tokenizer(folder: Path, output: Path) -> None:
     if len(set(tokenizer.get_vocab()) - set(tokenizer.all_special_tokens)) < 2:
         raise UsageError(f"{folder} has no vocabulary for a {type(tokenizer).__name__}, which its config asks for")
     tokenizer.save_pretrained(output)
+
+
+def _name_special_tokens(folder: Path, output: Path) -> None:
+    """Write into ``tokenizer_config.json`` which special tokens there are, where the folder leaves that to the tokenizer's
+    class in transformers, as BERT's and GPT-2's do: who reads a tokenizer without transformers has no such defaults."""
+    file = output / "tokenizer_config.json"
+    config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    if any(key.endswith("_token") and config[key] for key in config):
+        return
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError):
+        return  # a tokenizer.json is used as it stands; a task that needs a token that is not named says so
+    known = Tokenizer.from_file(str(output / "tokenizer.json")).get_vocab()
+    named = {key: str(token) for key, token in tokenizer.special_tokens_map.items() if str(token) in known}
+    file.write_text(json.dumps({**config, **named}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _count_parameters(tensors: Mapping[str, tuple[str, Sequence[int]]]) -> int:

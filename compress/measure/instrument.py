@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from compress.measurement import Measured, Measurement
+from compress.measurement import Measured, Measurement, finite
 from compress.meter import Effort, Meter, Rounds, Sample
 from compress.plugins import Registry
 from compress.store import file_name
@@ -135,13 +135,13 @@ def _summary(meters: Sequence[Meter], samples: Mapping[str, Mapping[str, list[Sa
     kept: dict[str, list[Sample]] = {}
     for meter in meters:
         own = samples[meter.name][subject]
-        measurements.update({m.name: m for m in meter.summarise(own)})
+        measurements.update({m.name: finite(m) for m in meter.summarise(own)})
         if meter.keeps:
             kept[meter.name] = own
         for name in others:
             theirs = samples[meter.name].get(name) or (known[name].kept.get(meter.name) if name in known else None)
             if theirs and (meter.takes_turns or meter.keeps):
-                comparisons[name].update({m.name: m for m in meter.compare(own, [dict(s) for s in theirs])})
+                comparisons[name].update({m.name: finite(m) for m in meter.compare(own, [dict(s) for s in theirs])})
     return Measured(measurements, comparisons, kept)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from compress.artifact import Traits
-from compress.budget import DECISIONS, MOST_TRIES, POLICIES, QUANTITIES, TRIES, Budget, Limit, parse_limit
+from compress.budget import BASELINES, DECISIONS, MOST_TRIES, POLICIES, QUANTITIES, TRIES, Budget, Limit, parse_limit
 from compress.errors import suggestion
 from compress.options import Options
 from compress.planning.choices import Resolver
@@ -15,7 +15,6 @@ from compress.planning.types import Plan, Step
 from compress.stage import has_back_off
 
 _KEYS = (*QUANTITIES, "on_miss", "tries", "decide")
-_BASELINES = ("B0", "B1")
 _EXAMPLE = "budget: {quality: '>= 99% of teacher', size: '<= 20 MB'}"
 _Path = tuple[str | int, ...]
 
@@ -90,9 +89,9 @@ def _limits(value: Mapping[str, Any], path: _Path, steps: Mapping[str, str | Non
         except ValueError as error:
             resolver.wrong((*path, key), str(error))
     for limit in limits:
-        if limit.of and limit.of not in (*steps, *_BASELINES):
+        if limit.of and limit.of not in (*steps, *BASELINES):
             resolver.wrong((*path, limit.quantity), f"{limit.quantity}: there is no step {limit.of!r}",
-                           suggestion(limit.of, (*steps, *_BASELINES)))
+                           suggestion(limit.of, (*steps, *BASELINES)))
         other = steps.get(limit.of or "")
         if limit.quantity == "quality" and other and task and other != task:
             resolver.wrong((*path, "quality"), f"quality: {limit.of!r} is for {other}, and this for {task}: scores of two "

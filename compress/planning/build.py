@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from compress.artifact import Traits
+from compress.budget import BASELINES
 from compress.errors import Mistake, UsageError, suggestion
-from compress.options import ArtifactReferenceMark, Options, fields_marked, splits_asked
+from compress.options import ArtifactReferenceMark, FreshMark, Options, fields_marked, splits_asked
 from compress.planning.benchmark import read_effort
 from compress.planning.budgets import check_step_budget, read_budget, with_recipe_limits
 from compress.planning.choices import Resolver
 from compress.planning.edges import edge_mistake
-from compress.planning.fresh import check_fresh
+from compress.planning.fresh import check_configured, check_fresh
 from compress.planning.layers import layers_of, layers_of_input
 from compress.planning.reference import find_reference
 from compress.planning.types import MODEL, DataChoice, Input, Plan, Step, TaskChoice
@@ -132,6 +133,10 @@ class _Builder:
             resolver.check_columns(data, task, ("data",))
         traits = self._edges(text, entry.cls, options, parent, task, data)
         self._check_references(text, entry.cls, references, task)
+        if parent is None and self.fresh:
+            check_configured(self.fresh, entry.cls, resolver)
+        if parent is not None:
+            self._check_of_fresh(text, options, parent)
         self._follow_layers(text, entry.cls, options, parent)
         if len(resolver.mistakes) > before:
             self.broken.add(text.name)
@@ -143,6 +148,12 @@ class _Builder:
             self.steps[text.name] = replace(self.steps[text.name], budget=budget)
             if budget:
                 check_step_budget(budget, self.steps[text.name], (*text.path, "budget"), resolver)
+
+    def _check_of_fresh(self, text: StepText, options: Options, parent: str) -> None:
+        for option in fields_marked(type(options), FreshMark):
+            if option in options.model_fields_set:
+                self.resolver.wrong((*text.path, text.stage, option), f"{option} is for a fresh model, and {text.name!r} "
+                                    f"starts from {parent!r}", "leave it out", of_value=False)
 
     def _check_references(self, text: StepText, stage: Any, references: Mapping[str, str], task: TaskChoice) -> None:
         for option, name in references.items():
@@ -157,8 +168,9 @@ class _Builder:
             self.resolver.wrong(path, f"name must be text, got {text.keys['name']!r}")
         if not text.name.isprintable():
             self.resolver.wrong(path, f"a step cannot be named {text.name!r}", "its characters must be seen")
-        elif text.name in ("", MODEL) or "@" in text.name or "/" in text.name:
-            self.resolver.wrong(path, f"a step cannot be named {text.name!r}", "'model' is the input; no @ or /")
+        elif text.name in ("", MODEL, *BASELINES) or "@" in text.name or "/" in text.name:
+            self.resolver.wrong(path, f"a step cannot be named {text.name!r}",
+                                "'model' is the input, B0 and B1 are the reference in budgets; no @ or /")
         if text.name in self.names:
             self.resolver.wrong(path, f"two steps are named {text.name!r}", "give one of them a name:", of_value=False)
         self.names.add(text.name)

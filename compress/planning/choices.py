@@ -85,7 +85,9 @@ class Resolver:
         if made is None:
             return None
         made = resolve_paths(made, self.recipe.place, path, self.recipe.folder, self.mistakes)
-        choice = DataChoice(entry, made)
+        selects = entry.cls.selects
+        place = self.recipe.place(*path, *([selects] if selects in value else []), of_value=True)
+        choice = DataChoice(entry, made, place)
         if len(self.mistakes) == before and task is not None:
             self.check_columns(choice, task, path)
         return choice

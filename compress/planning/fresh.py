@@ -1,13 +1,15 @@
-"""Reading the ``model`` section of a fresh model: its type and the keys of its config."""
+"""Reading the ``model`` section of a fresh model: its type, and the keys of its config that the recipe may set."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from compress.errors import suggestion
 from compress.families import family_of, model_types, models_read
 from compress.planning.choices import Resolver
+from compress.stage import Stage
 
 _TYPE, _LAYERS = "type", "num_hidden_layers"
 
@@ -23,6 +25,9 @@ def check_fresh(config: Mapping[str, Any], resolver: Resolver) -> None:
     if types and kind not in types | plugins:
         resolver.wrong(("model", _TYPE), f"type: there is no model type {kind!r}", suggestion(kind, types | plugins))
         return
+    for key in config:
+        if not _is_finite(config[key]):
+            resolver.wrong(("model", key), f"{key}: got {config[key]}: expected numbers that are finite")
     family = family_of(kind)
     depth = family.renamed.get(_LAYERS, _LAYERS) if family else ""
     for key in config if family else ():
@@ -30,3 +35,19 @@ def check_fresh(config: Mapping[str, Any], resolver: Resolver) -> None:
             resolver.wrong(("model", key), f"{key}: got {config[key]}: a model has one layer at least")
         if family and key != _TYPE and key not in family.keys and not models_read(kind, key):
             resolver.wrong(("model", key), f"a {kind} model has no {key!r}", suggestion(key, family.keys), of_value=False)
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether all numbers of a value are, which no key could be made of otherwise."""
+    if isinstance(value, dict | list):
+        return all(map(_is_finite, value.values() if isinstance(value, dict) else value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def check_configured(config: Mapping[str, Any], stage: type[Stage[Any]], resolver: Resolver) -> None:
+    """Add a mistake for each key that ``stage``, which makes the fresh model, sets itself: the recipe's would be lost."""
+    family = family_of(config[_TYPE])
+    renamed = family.renamed if family else {}
+    for key in config:
+        if by := stage.configures.get(renamed.get(key, key)):
+            resolver.wrong(("model", key), f"{key}: {stage.name!r} sets it, by {by}", "leave it out", of_value=False)

@@ -42,10 +42,11 @@ class TaskChoice:
 
 @dataclass(frozen=True)
 class DataChoice:
-    """A source with its validated options; paths in them are absolute."""
+    """A source with its validated options; paths in them are absolute. ``place`` is where the recipe says so."""
 
     entry: Registered
     options: SourceOptions
+    place: str = field(default="", compare=False)
 
     def make(self) -> Source[Any]:
         """The source object."""

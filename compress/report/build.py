@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from compress import __version__
-from compress.artifact import Artifact
+from compress.artifact import Artifact, Manifest
 from compress.budget import Budget
 from compress.machine import environment
 from compress.measurement import Measured
 from compress.planning import DataChoice, Plan
-from compress.planning.types import MODEL
+from compress.planning.types import MODEL, Step
 from compress.plugins import Registry
 from compress.report.findings import findings
 from compress.report.usage import usage
@@ -103,8 +103,9 @@ def _step(record: Record, plan: Plan, records: Mapping[str, Record], fastest: st
     return {
         "name": record.name, "stage": record.stage, "role": _role(record, plan), "parent": record.parent,
         "folder": folder, "digest": record.artifact.digest,
-        "base": manifest.base, "needs": list(manifest.needs),
-        "traits": asdict(manifest.traits), "task": record.task or manifest.traits.task, "options": dict(manifest.options),
+        "base": _base(record, records), "needs": list(manifest.needs),
+        "traits": asdict(manifest.traits), "task": record.task or manifest.traits.task,
+        "options": _options(manifest, plan.step(record.name)), "seed": None if record.stage == "import" else manifest.seed,
         "seconds": record.seconds, "measuring_seconds": measured.seconds, "cached": record.cached,
         "test": record.test,
         "usage": usage(manifest.traits, manifest.needs, folder, task, registry),
@@ -115,6 +116,21 @@ def _step(record: Record, plan: Plan, records: Mapping[str, Record], fastest: st
         "against_parent": _against(record, record.parent, records),
         "against_named": _against_named(record, {plan.reference, fastest, record.parent}, records),
     }
+
+
+def _base(record: Record, records: Mapping[str, Record]) -> str | None:
+    """What this run calls the model that it started from; equal files may have been called otherwise when the store had the
+    step made. None for what was trained from nothing."""
+    while parent := records.get(record.parent or ""):
+        record = parent
+    return record.artifact.manifest.base
+
+
+def _options(manifest: Manifest, step: Step | None) -> dict[str, Any]:
+    """The options that a step was made with; the artifacts that they name are called as this run calls them, for the store
+    may have had the step from a run with other names."""
+    named = {name: getattr(step.options, name) for name in step.references} if step else {}
+    return {**manifest.options, **named}
 
 
 def _data(data: DataChoice | None) -> dict[str, str] | None:

@@ -77,13 +77,14 @@ def _what(step: Mapping[str, Any], report: Mapping[str, Any]) -> str:
 
 
 def _chain(step: Mapping[str, Any], report: Mapping[str, Any]) -> str:
-    """The steps that led to it, oldest first, with their options."""
+    """The steps that led to it, oldest first, with their options and seeds."""
     lines = []
     for i, one in enumerate(_ancestry(step, report), start=1):
         given = {name: value for name, value in flat(one["options"]).items() if value is not None and value != []}
+        given |= {} if one["seed"] is None else {"seed": one["seed"]}
         options = ", ".join(f"{name} {_without_folder(str(value))}" for name, value in given.items())
         lines.append(f"{i}. {escape(one['name'])} ({escape(one['stage'])}){': ' + escape(options) if options else ''}")
-    return "\n".join(lines) + f"\n\nSeed {report['seed']}."
+    return "\n".join(lines)
 
 
 def _ancestry(step: Mapping[str, Any], report: Mapping[str, Any]) -> list[Mapping[str, Any]]:

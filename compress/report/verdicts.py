@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from compress.budget import QUANTITIES, Budget, Limit
+from compress.budget import BASELINES, QUANTITIES, Budget, Limit
+from compress.planning.types import MODEL
 from compress.report.examples import comparable, same_examples
 from compress.report.table import quantity as shown
 
@@ -48,11 +49,12 @@ def shortfall(verdicts: Sequence[Mapping[str, Any]]) -> float:
 
 
 def verdict_on_run(budget: Budget, report: Mapping[str, Any]) -> dict[str, Any]:
-    """The budget's outcome over all steps of the recipe's task that answered the reference's examples: ``best`` names the
-    best step that meets it, else ``nearest`` names the one with the least shortfall.
+    """The budget's outcome over the recipe's model and all steps of its task that answered the reference's examples:
+    ``best`` names the best that meets it, else ``nearest`` names the one with the least shortfall. A teacher from outside
+    is nothing that the recipe makes smaller.
 
     Best is the fastest where quality is limited, and otherwise the one of highest quality."""
-    steps = [s for s in comparable(report) if s["role"] in ("step", "reference", "input")]
+    steps = [s for s in comparable(report) if s["role"] in ("step", "reference") or s["name"] == MODEL]
     verdicts = {s["name"]: judge(s, budget.limits, report, budget.decide) for s in steps}
     meeting = [s for s in steps if all(v["met"] for v in verdicts[s["name"]])]
     best = min(meeting, key=lambda s: _rank(s, budget), default=None)
@@ -79,7 +81,8 @@ def _absolute(step: Mapping[str, Any], limit: Limit, decide: str) -> _Quantity:
 def _relative(step: Mapping[str, Any], limit: Limit, report: Mapping[str, Any], decide: str) -> _Quantity:
     """The share of quality kept, or how many times faster or smaller than the other artifact."""
     default = report["fastest_float_engine"] if limit.quantity == "latency" else report["reference"]
-    name = {"B0": report["reference"], "B1": report["fastest_float_engine"]}.get(limit.of or "", limit.of or default)
+    baselines = dict(zip(BASELINES, (report["reference"], report["fastest_float_engine"]), strict=True))
+    name = baselines.get(limit.of or "", limit.of or default)
     compared = _compared(step, limit.quantity, name, report)
     return _quantity(compared, limit.quantity, _share if limit.quantity == "quality" else _times, f" of {name}", decide)
 

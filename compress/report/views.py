@@ -16,17 +16,17 @@ def write_report(report: Mapping[str, Any], folder: RunFolder) -> None:
     """Write ``report.json``, which is the truth, then its views. Only who holds the folder may: the run itself."""
     write_json(folder.report, report)
     write_views(report, folder)
+    cards = {folder.card(step["name"]) for step in deployable(report)}
+    for old in set((folder.root / "cards").glob("*.md")) - cards:
+        old.unlink(missing_ok=True)  # while the run went on, a step that others were made from later stood last
 
 
 def write_views(report: Mapping[str, Any], folder: RunFolder) -> None:
     """Write ``report.md``, ``report.html`` and the model cards."""
     write_text(folder.root / "report.md", markdown(report))
     write_text(folder.root / "report.html", page(report))
-    cards = {folder.card(step["name"]): card(step, report) for step in deployable(report)}
-    for place, text in cards.items():
-        write_text(place, text)
-    for old in set((folder.root / "cards").glob("*.md")) - set(cards):
-        old.unlink()  # while the run went on, a step that others were made from later stood last
+    for step in deployable(report):
+        write_text(folder.card(step["name"]), card(step, report))
 
 
 def schema_text() -> str:

@@ -22,7 +22,7 @@ _GAP = 14.0
 """Between a step's name and its value on one line."""
 
 SHOWN = ("quality", "latency_p50", "memory", "size")
-_COMPARED = {"quality": "quality_difference", "latency_p50": "speedup"}
+_COMPARED = {"quality": "quality_difference", "latency_p50": "speedup_p50"}
 """Comparisons that were made on the same examples or rounds, and know more of a change than two values do."""
 
 _CUT_ABOVE = 0.6

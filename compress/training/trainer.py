@@ -14,6 +14,7 @@ from compress.errors import CompressError
 from compress.predict import predict
 from compress.processor import TextProcessor
 from compress.sessions import TorchSession
+from compress.task import IGNORED
 from compress.training import Loss, checkpoints
 from compress.training.batches import BucketedBatches, Collator, FeatureDataset
 
@@ -42,8 +43,12 @@ class OrderedTrainer(Trainer):
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False,
                      num_items_in_batch: Any = None) -> Any:
-        """The stage's loss where it has one, else the model's own."""
+        """The stage's loss where it has one, else the model's own; 0 for a batch in which nothing is scored (a text of
+        unknown characters alone has no token to mask), of which either would be the mean of nothing."""
         indices = inputs.pop("indices")
+        labels = inputs.get("labels")
+        if labels is not None and not labels.is_floating_point() and not bool((labels != IGNORED).any()):
+            return 0.0 * model(**inputs).logits.sum()
         if self.parts.loss is not None:
             return self.parts.loss(model, inputs, indices)
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)

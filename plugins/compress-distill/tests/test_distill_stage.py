@@ -16,6 +16,7 @@ from compress_distill.teacher import TeacherOutputs, teacher_outputs
 from pydantic import ValidationError
 from safetensors.torch import load_file
 from tiny import LABELS, TAGS, WORDS, make_artifact, read, save_bert, sentences, tagged, task_named, word_processor
+from tokenizers import Tokenizer, models
 from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
@@ -272,6 +273,25 @@ def test_a_second_student_finds_what_the_teacher_answered_the_first(tmp_path: Pa
     monkeypatch.setattr(teacher, "open_model", None)
     second, same = student("two", 2), student("three", 1)
     assert same.digest == first.digest != second.digest
+
+
+def test_a_tokenizer_that_an_older_library_has_written_is_the_same(tmp_path: Path) -> None:
+    """Merges were strings then, and are pairs now."""
+    sides = []
+    for name in ("new", "old"):
+        folder = tmp_path / name
+        save_bert(folder, CLASSIFY, **DEEP)
+        tokenizer = Tokenizer(models.BPE({"g": 0, "o": 1, "go": 2, "[UNK]": 3}, [("g", "o")], unk_token="[UNK]"))
+        state = json.loads(tokenizer.to_str())
+        assert state["model"]["merges"] == [["g", "o"]]
+        if name == "old":
+            state["model"]["merges"] = ["g o"]
+        (folder / "tokenizer.json").write_text(json.dumps(state), encoding="utf-8")
+        with_files(Manifest.read(folder), folder).write(folder)
+        sides.append(Artifact.open(folder))
+    made = make_artifact(tmp_path / "made", "distill", CLASSIFY, SPLITS, input=sides[0], references={"teacher": sides[1]},
+                         teacher="x", student={"layers": 1}, **OPTIONS)
+    assert made.manifest.notes["steps"] == 5
 
 
 @pytest.mark.parametrize("saved_anew", [False, True])

@@ -186,4 +186,4 @@ def _bad_byte(path: Path, line: int, data: bytes, offset: int, encoding: str) ->
 
 def _capped(mistakes: list[Mistake]) -> list[Mistake]:
     rest = len(mistakes) - LISTED
-    return mistakes if rest <= 0 else [*mistakes[:LISTED], Mistake("", f"and {rest} more")]
+    return mistakes if rest <= 0 else [*mistakes[:LISTED], Mistake("data", f"and {rest} more")]

@@ -113,7 +113,7 @@ def test_mistakes_of_all_files_are_listed_to_the_twentieth(tmp_path):
     found = mistakes_of(Csv(Csv.Options(train=str(train), test=str(test))))
     assert found[0] == f"{train}:2: 1 fields where 2 are expected"
     assert found[18] == f"{test}:2: 3 fields where 2 are expected"
-    assert len(found) == 21 and found[20] == "and 7 more"
+    assert len(found) == 21 and found[20] == "data: and 7 more"
 
 
 def test_identity_follows_bytes_and_options_but_not_paths(tmp_path):

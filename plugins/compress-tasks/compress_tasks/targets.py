@@ -101,14 +101,16 @@ class MultiLabel(Target):
     dtype = np.float32
 
     def labels(self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None) -> list[str]:
-        lists = {s: [{"label": _several(r["label"])} for r in some if r.get("label") is not None]
-                 for s, some in rows.items()}
-        return _names(lists, declared)
+        return _names({s: [{"label": _readable(row.get("label"))} for row in some] for s, some in rows.items()}, declared)
 
     def read(self, cell: Any, labels: Sequence[str]) -> list[int]:
         if cell is None:
             raise RowError("label is missing (an empty list says that there is none)")
-        chosen = {label_index(value, labels) for value in _several(cell)}
+        chosen = [label_index(value, labels) for value in _several(cell)]
+        twice = next((labels[i] for i in chosen if chosen.count(i) > 1), None)
+        if twice is not None:
+            raise RowError(f"label {twice!r} is there more than once: a list names the labels that are right, and is "
+                           "no 0 or 1 for each")
         return [int(i in chosen) for i in range(len(labels))]
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
@@ -206,6 +208,14 @@ def _several(cell: Any) -> list[Any]:
         return list(cell)
     text = label_name(cell) if cell != "" else ""
     return [part for part in text.split(";") if part.strip()]
+
+
+def _readable(cell: Any) -> list[Any]:
+    """The labels of a cell; none where it cannot be read, for the row is refused by its place later."""
+    try:
+        return [] if cell is None else _several(cell)
+    except RowError:
+        return []
 
 
 def _indicators(predictions: Sequence[Prediction], labels: Sequence[str]) -> np.ndarray:

@@ -108,6 +108,22 @@ def test_several_labels_are_a_list_or_text_with_semicolons(cell: Any, expected: 
     assert multi.normalise({"text": "a", "label": cell}, labels)["label"] == expected
 
 
+@pytest.mark.parametrize("labels", [["a", "b", "c"], None])
+def test_a_0_or_1_for_each_label_is_not_taken_for_their_numbers(labels: list[str] | None) -> None:
+    multi = task("multi")
+    known = multi.labels({"train": rows([0, 1, 0], [1, 0, 0])}, labels)
+    with pytest.raises(RowError, match="label '.' is there more than once: a list names the labels that are right"):
+        multi.normalise({"text": "a", "label": [0, 1, 0]}, known)
+
+
+@pytest.mark.parametrize("cell", [" ", 1.5, {"x": 1}, ["a", None]])
+def test_a_cell_that_cannot_be_read_is_told_with_its_row(cell: Any) -> None:
+    multi = task("multi")
+    assert multi.labels({"train": rows("a;b", cell, "c")}, None) in (["a", "b", "c"],)
+    with pytest.raises(RowError):
+        multi.normalise({"text": "a", "label": cell}, ["a", "b", "c"])
+
+
 def test_missing_labels_are_not_the_same_as_no_labels() -> None:
     with pytest.raises(RowError, match="label is missing"):
         task("multi").normalise({"text": "a", "label": None}, ["a", "b"])

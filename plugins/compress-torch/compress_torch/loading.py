@@ -7,14 +7,15 @@ from compress.engine import Loading
 
 
 def loading(traits: Traits, auto_class: str) -> Loading:
-    """The packages and the code; int8 weights are those of bitsandbytes, which transformers then imports."""
-    more = ("bitsandbytes",) if traits.precision == "int8" else ()
+    """The packages and the code; int8 weights are those of bitsandbytes, which transformers then imports together with
+    accelerate, and puts on a GPU where there is one."""
+    more = ("accelerate", "bitsandbytes") if traits.precision == "int8" else ()
     return Loading(("torch", "transformers", *more), f"import torch\nfrom transformers import {auto_class}, AutoTokenizer\n",
                    f'''\
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = {auto_class}.from_pretrained(folder).eval()
-batch = tokenizer(text, return_tensors="pt", truncation=True, max_length=max_length)
+batch = tokenizer(text, return_tensors="pt", truncation=True, max_length=max_length).to(model.device)
 with torch.no_grad():
-    logits = model(**batch).logits.numpy()
+    logits = model(**batch).logits.float().cpu().numpy()
 labels = model.config.id2label
 ''')

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated
+
 from pydantic import Field
 
 from compress import hookimpl
+from compress.options import FreshMark
 from compress.stage import Accepts, Context, Made, Stage
 from compress.training import LIBRARIES, TrainingOptions
+
+SPECIAL_TOKENS: Mapping[str, str] = MappingProxyType({"pad_token_id": "pad", "bos_token_id": "cls", "eos_token_id": "sep"})
+"""Keys of a model's config, and the kinds of the special tokens whose ids they hold."""
 
 
 class PretrainOptions(TrainingOptions):
     """Options of ``pretrain``: those of training, and the tokenizer's."""
 
-    vocabulary: int = Field(
+    vocabulary: Annotated[int, FreshMark()] = Field(
         default=8000, ge=300, description="Tokens of the tokenizer that is trained for a fresh model.")
-    lowercase: bool = Field(default=False, description="Whether that tokenizer lowercases text first.")
+    lowercase: Annotated[bool, FreshMark()] = Field(
+        default=False, description="Whether that tokenizer lowercases text first.")
 
 
 class Pretrain(Stage[PretrainOptions]):
@@ -26,6 +35,8 @@ class Pretrain(Stage[PretrainOptions]):
     Options = PretrainOptions
     accepts = Accepts(trainable=True, nothing=True)
     serves = ("fill-mask",)
+    configures = MappingProxyType(
+        {"vocab_size": "its option vocabulary", **dict.fromkeys(SPECIAL_TOKENS, "the tokenizer that it trains")})
     needs_data = ("train", "test")
     libraries = LIBRARIES
 

@@ -10,7 +10,7 @@ from compress.models import adapt_model, fresh_model, save_model
 from compress.processor import TextProcessor
 from compress.stage import Context, Made
 from compress.training import fit
-from compress_training import PretrainOptions
+from compress_training import SPECIAL_TOKENS, PretrainOptions
 from compress_training.tokenizer import train_tokenizer
 
 
@@ -38,7 +38,6 @@ def _processor(context: Context[PretrainOptions]) -> TextProcessor:
 def _model(context: Context[PretrainOptions], processor: TextProcessor) -> Any:
     if context.input is not None:
         return adapt_model(context.input, context.task, ())
-    config = {**(context.fresh or {}), "vocab_size": processor.tokenizer.get_vocab_size(),
-              "pad_token_id": processor.token_id("pad"), "bos_token_id": processor.token_id("cls"),
-              "eos_token_id": processor.token_id("sep")}
+    tokens = {key: processor.token_id(kind) for key, kind in SPECIAL_TOKENS.items()}
+    config = {**(context.fresh or {}), "vocab_size": processor.tokenizer.get_vocab_size(), **tokens}
     return fresh_model(config, context.task, ()).train()

@@ -12,10 +12,11 @@ import pytest
 import torch
 from compress_training.tokenizer import SPECIAL, train_tokenizer
 from safetensors.torch import load_file
-from tiny import LABELS, SHAPE, make_artifact, save_bert, sentences, task_named
+from tiny import LABELS, SHAPE, make_artifact, save_bert, sentences, task_named, word_processor
 from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer, TrainingArguments
 
-from compress.artifact import Artifact
+from compress.artifact import Artifact, Manifest, Traits, digest_files
+from compress.models import adapt_model, fresh_model
 from compress.processor import TextProcessor
 from compress.training.trainer import OrderedTrainer
 
@@ -114,6 +115,32 @@ def test_pretraining_goes_on_from_a_given_model_and_its_tokenizer(tmp_path: Path
     changes = [moved(name, made, given) for name in weights(given)]
     assert 0 < max(changes) < 1e-6
     assert made.manifest.lineage == ({"step": "model", "stage": "import", "digest": given.digest},)
+
+
+def test_a_batch_in_which_nothing_can_be_masked_teaches_nothing(tmp_path: Path) -> None:
+    task = task_named("fill-mask")
+    given = save_bert(tmp_path / "given", task, ())
+    texts = {split: [{"text": "unheard"}, {"text": "good w1 w2"}, {"text": "words"}] for split in ("train", "test")}
+    for stage, options in (("pretrain", {}), ("distill", {"student": {"layers": 1}, "labels": 0.5})):
+        deep = save_bert(tmp_path / f"deep-{stage}", task, (), num_hidden_layers=2)
+        made = make_artifact(tmp_path / stage, stage, task, texts, input=given if stage == "pretrain" else deep,
+                             epochs=1, batch_size=1, precision="fp32", **options)
+        assert made.manifest.notes["steps"] == 3
+
+
+def test_a_head_of_two_layers_is_replaced_whole(tmp_path: Path) -> None:
+    """RoBERTa's: other labels change the shape of the last layer alone."""
+    task = task_named("text-classification")
+    shape = {"type": "roberta", "vocab_size": 21, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
+             "intermediate_size": 16, "max_position_embeddings": 20, "pad_token_id": 0}
+    fresh_model(shape, task, ("bad", "good", "neither")).save_pretrained(tmp_path / "given")
+    word_processor().save(tmp_path / "given")
+    Manifest(Traits(task=task.name), digest_files(tmp_path / "given"), "model", "import",
+             labels=("bad", "good", "neither")).write(tmp_path / "given")
+    given = Artifact.open(tmp_path / "given")
+    old, new = weights(given), adapt_model(given, task, LABELS).state_dict()
+    assert float((old["classifier.dense.weight"] - new["classifier.dense.weight"]).abs().max()) > 1e-3
+    assert torch.equal(old["roberta.embeddings.word_embeddings.weight"], new["roberta.embeddings.word_embeddings.weight"])
 
 
 @pytest.mark.parametrize("labels", [("bad", "good", "neither"), ("good", "bad")])
