@@ -168,7 +168,7 @@ def _places(latency: Any, total: int) -> list[int]:
     """The places of the examples that the latency meter draws."""
     from compress_meters.conditions import places
 
-    return places(SimpleNamespace(features=range(total), seed=0), latency.examples)  # type: ignore[arg-type]
+    return places(SimpleNamespace(features=range(total), seed=0), latency.examples["standard"])  # type: ignore[arg-type]
 
 
 @contextmanager

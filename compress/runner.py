@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from compress.artifact import Artifact
@@ -16,9 +14,8 @@ from compress.attempts import Attempt, changed, chosen, worth_another
 from compress.budget import Budget
 from compress.errors import BudgetMissed, CompressError, IntegrityError, NothingChanged
 from compress.keys import step_ingredients
-from compress.machine import timing_environment, versions
 from compress.maker import Maker
-from compress.measure import Earlier, Subject, measure
+from compress.measure import Asked, Earlier, Subject, measure
 from compress.measurement import Measured
 from compress.options import Options
 from compress.planning import DataChoice, Plan, Step, TaskChoice
@@ -38,6 +35,7 @@ from compress.report.table import said
 from compress.report.views import write_report
 from compress.runfolder import RunFolder, write_json
 from compress.store import Store
+from compress.takeover import measured_before, measured_under
 
 Event = dict[str, Any]
 Listener = Callable[[Event], None]
@@ -123,20 +121,22 @@ class Runner:
             self.tell("note", text=line)
         for name in sorted(artifacts, key=lambda n: n != self.plan.reference):
             if self.plan.data is not None and can_be_measured(self.plan, artifacts[name], self.maker):
-                self._measure(name, self.plan.task, self.plan.data)
-                self._measure_reference_engines(name)
+                self._measure([name, *self._engines_of(name)], self.plan.task, self.plan.data)
 
     # steps
 
     def _do_step(self, step: Step, index: int) -> None:
         self.tell("step_started", step=step.name, stage=step.entry.name, index=index, of=len(self.plan.steps))
-        if step.budget and step.budget.on_miss == "back_off":
-            self._back_off(step, step.budget, index)
-        else:
+        earlier = [n for n, record in self.records.items() if record.task == step.task.name]
+        made = [] if step.budget and step.budget.on_miss == "back_off" else [step.name]
+        if made:
             self._make(step, index)
-            self._measure(step.name, step.task, step.data)
+        elif step.budget:
+            self._back_off(step, step.budget, index)  # which measures each try
+        self._measure([*made, *self._engines_of(step.name)], step.task, step.data)
         self.tell("step_finished", step=step.name, record=self.records[step.name].summary())
-        self._measure_reference_engines(step.name)
+        if step.name == self.plan.reference:
+            self._measure_again(earlier)
         self._hold_to_budget(step, self.report("running"))
 
     def _back_off(self, step: Step, budget: Budget, index: int) -> None:
@@ -170,7 +170,7 @@ class Runner:
     def _attempt(self, step: Step, index: int, number: int) -> Attempt:
         label = _try_name(step, number)
         self._make(step, index, label)
-        self._measure(step.name, step.task, step.data, label)
+        self._measure([step.name], step.task, step.data, label)
         outcome = self.report("running")["step_budgets"][step.name]
         return Attempt(step.options, self.records[step.name], outcome["verdicts"])
 
@@ -215,15 +215,13 @@ class Runner:
 
     # measuring
 
-    def _measure_reference_engines(self, name: str) -> None:
-        """The reference in every other float engine installed, so that an engine's gain and compression's are told apart.
+    def _engines_of(self, name: str) -> list[str]:
+        """Names of the reference in every other float engine installed, so that an engine's gain and compression's are told
+        apart; they are made here. None where ``name`` is another artifact's.
 
-        An engine that cannot take it is named with the reason, and ends nothing. What was measured before the reference was
-        there is measured again, beside it."""
-        if name != self.plan.reference:
-            return
-        earlier = [n for n, record in self.records.items() if record.task == self.records[name].task and n != name]
-        for step in conversion_steps(self.plan, self.registry):
+        An engine that cannot take it is named with the reason, and ends nothing."""
+        made: list[str] = []
+        for step in conversion_steps(self.plan, self.registry) if name == self.plan.reference else ():
             try:
                 self._make(step, 0)
             except IntegrityError:  # of the store, not of the engine
@@ -233,32 +231,47 @@ class Runner:
                 self.tell("note", text=f"{step.name} is not measured: {error}")
                 continue
             self.records[step.name] = replace(self.records[step.name], conversion=True)
-            self._measure(step.name, step.task, step.data)
-            self.report("running")
-        for before in earlier:
-            maker = self.plan.step(before) or self.plan
-            self._measure(before, maker.task, maker.data)
+            made.append(step.name)
+        return made
 
-    def _measure(self, name: str, task: TaskChoice, data: DataChoice | None, label: str = "") -> None:
+    def _measure_again(self, earlier: Sequence[str]) -> None:
+        """What was measured before the reference was there is measured again, beside it."""
+        for name in earlier:
+            maker = self.plan.step(name) or self.plan
+            self._measure([name], maker.task, maker.data)
+
+    def _measure(self, names: Sequence[str], task: TaskChoice, data: DataChoice | None, label: str = "") -> None:
+        """Measure artifacts in one sitting, those that were not in an earlier go of this run; one alone may have a
+        ``label``."""
         product = self.maker.data(data, task) if data else None
-        record = replace(self.records[name], task=task.name, test=product.files.get("test.parquet") if product else None)
-        others = self._beside(record)
-        of = {"effort": self.plan.effort, "artifact": record.artifact.digest,
-              "others": {n: self.records[n].artifact.digest for n in others},
-              "data": product.digest if product else None,
-              "machine": timing_environment(), "task": task.entry.origin, "meters": self.registry.origins("meters"),
-              "engines": {n: [entry.origin, versions(entry.cls.packages)] for n, entry in self.registry.engines.items()}}
-        file = self.folder.measured(label or name)
-        found = _measured_before(file, of)
-        if found is None:
+        test = product.files.get("test.parquet") if product else None
+        for name in names:
+            self.records[name] = replace(self.records[name], task=task.name, test=test)
+        beside = {name: self._beside(self.records[name]) for name in names}
+        of = {name: measured_under(self.records[name].artifact.digest,
+                                   {n: self.records[n].artifact.digest for n in beside[name]},
+                                   product.digest if product else None, task.entry.origin, self.plan.effort, self.registry)
+              for name in names}
+        found = {name: measured_before(self.folder.measured(label or name), of[name]) for name in names}
+        if left := [name for name in names if found[name] is None]:
+            taken = self._sitting({name: beside[name] for name in left}, task, data, label or left[0])
+            for name in left:
+                found[name] = taken[name]
+                write_json(self.folder.measured(label or name), {"of": of[name], **taken[name].as_dict()})
+        for name in names:
+            self.records[name] = replace(self.records[name], measured=found[name])
+
+    def _sitting(self, beside: Mapping[str, Sequence[str]], task: TaskChoice, data: DataChoice | None,
+                 label: str) -> dict[str, Measured]:
+        """Measurements of the artifacts that are keys, each compared with those ``beside`` it."""
+        for name in beside:
             self.tell("measuring", step=name)
-            subjects = [self._subject(n, task, data) for n in (name, *others)]
-            same = [self.records[n] for n in others if self.records[n].test == record.test]
-            earlier = [Earlier(r.name, r.measured) for r in same if r.measured]
-            found = measure(subjects[0], subjects[1:], self.registry, self.folder.measuring(label or name), self.plan.effort,
-                            earlier, record.parent)
-            write_json(file, {"of": of, **found.as_dict()})
-        self.records[name] = replace(record, measured=found)
+        asked = [Asked(self._subject(name, task, data), some, self.records[name].parent) for name, some in beside.items()]
+        others = dict.fromkeys(n for some in beside.values() for n in some if n not in beside)
+        test = self.records[next(iter(beside))].test
+        earlier = [Earlier(n, m) for n in others if (m := self.records[n].measured) and self.records[n].test == test]
+        return measure(asked, [self._subject(n, task, data) for n in others], self.registry, self.folder.measuring(label),
+                       self.plan.effort, earlier)
 
     def _beside(self, record: Record) -> list[str]:
         """Names of what an artifact takes turns with: the reference, its fastest float engine (which is being looked for
@@ -278,19 +291,3 @@ class Runner:
 
 def _try_name(step: Step, number: int) -> str:
     return f"{step.name}@try-{number}"
-
-
-def _measured_before(file: Path, of: Mapping[str, Any]) -> Measured | None:
-    """What was measured in an earlier go of this run, where it is of the same artifacts and data on the same machine; of
-    more others too, for what is measured before the reference is there is measured again beside it.
-
-    A file that is broken counts as none: measuring makes it anew."""
-    if not file.is_file():
-        return None
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-        before = values["of"]
-        same = {**before, "others": {n: digest for n, digest in before["others"].items() if n in of["others"]}} == of
-        return Measured.from_dict(values) if same else None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None

@@ -128,9 +128,9 @@ def test_measurements_are_not_taken_over_where_what_they_depend_on_is_another(
     plan = make_plan(read_recipe(write_recipe(HEAD + "stages: [finetune]\n")), registry)
     taken: list[str] = []
 
-    def measured(subject: Any, *_: Any) -> Measured:
-        taken.append(subject.name)
-        return Measured({})
+    def measured(asked: Any, *_: Any) -> dict[str, Measured]:
+        taken.extend(one.subject.name for one in asked)
+        return {one.subject.name: Measured({}) for one in asked}
 
     monkeypatch.setattr("compress.runner.measure", measured)
     artifact: Any = SimpleNamespace(digest="d", folder=tmp_path, traits=Traits())
@@ -138,7 +138,7 @@ def test_measurements_are_not_taken_over_where_what_they_depend_on_is_another(
     def go(registry: Registry, task: Any = plan.task) -> None:
         record = Record("model", "import", tmp_path, artifact, 0.0, False, None)
         Runner(plan, registry, Store(tmp_path / "store"), RunFolder(tmp_path), lambda event: None,
-               {"model": record})._measure("model", task, None)
+               {"model": record})._measure(["model"], task, None)
 
     go(registry)
     go(registry)
@@ -148,7 +148,7 @@ def test_measurements_are_not_taken_over_where_what_they_depend_on_is_another(
     if what == "gpus":
         with_gpus(TWO[1])
     if what == "packages":
-        monkeypatch.setattr("compress.runner.versions", lambda names: dict.fromkeys(names, "9"))
+        monkeypatch.setattr("compress.takeover.versions", lambda names: dict.fromkeys(names, "9"))
     go(replace(registry, engines=other_engines) if what == "engine" else registry,
        replace(plan.task, entry=replace(plan.task.entry, version="9")) if what == "task" else plan.task)
     assert taken == ["model", "model"]

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from compress.measure.instrument import Earlier, Subject, compare, measure
+from compress.measure.instrument import Asked, Earlier, Subject, compare, measure
 
-__all__ = ["Earlier", "Subject", "compare", "measure"]
+__all__ = ["Asked", "Earlier", "Subject", "compare", "measure"]

@@ -34,6 +34,16 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """A subject whose measurements are wanted, with the names of the sides that it is ``compared`` with, and of the
+    ``parent`` that it was made from."""
+
+    subject: Subject
+    compared: Sequence[str] = ()
+    parent: str | None = None
+
+
+@dataclass(frozen=True)
 class Earlier:
     """What is known of an artifact that was measured before: samples that meters kept, and its measurements."""
 
@@ -41,19 +51,25 @@ class Earlier:
     measured: Measured
 
 
-def measure(subject: Subject, others: Sequence[Subject], registry: Registry, folder: Path, effort: Effort = "standard",
-            earlier: Sequence[Earlier] = (), parent: str | None = None) -> Measured:
-    """Measurements of ``subject`` and its comparisons with ``others``; job files and logs go into ``folder``.
+def measure(asked: Sequence[Asked], beside: Sequence[Subject], registry: Registry, folder: Path,
+            effort: Effort = "standard", earlier: Sequence[Earlier] = ()) -> dict[str, Measured]:
+    """Measurements of the subjects that are ``asked`` for, by name, from one sitting in which all sides take turns, those
+    ``beside`` them too; each has an equal share of its seconds. Job files and logs go into ``folder``.
 
-    ``earlier`` holds what is known of the others; ``parent`` names the one that the subject was made from."""
+    ``earlier`` holds what is known of those beside. A parent stands there, or before its children in ``asked``."""
     start = time.monotonic()
     meters = _meters(registry, effort)
-    samples = _samples(meters, [subject, *others], [subject.name], folder, effort)
+    names = [a.subject.name for a in asked]
+    samples = _samples(meters, [*(a.subject for a in asked), *beside], names, folder, effort)
     known = {e.name: e.measured for e in earlier}
-    found = _summary(meters, samples, subject.name, [s.name for s in others], known)
-    if parent in known:
-        found = replace(found, measurements=_inherited(meters, found, known[parent].measurements, parent))
-    return replace(found, seconds=time.monotonic() - start)
+    for one in asked:
+        name, parent = one.subject.name, one.parent
+        found = _summary(meters, samples, name, one.compared, known)
+        if parent in known:
+            found = replace(found, measurements=_inherited(meters, found, known[parent].measurements, parent))
+        known[name] = found
+    seconds = (time.monotonic() - start) / len(asked)
+    return {name: replace(known[name], seconds=seconds) for name in names}
 
 
 def compare(subjects: Sequence[Subject], registry: Registry, folder: Path, effort: Effort = "quick",

@@ -19,7 +19,8 @@ _PERCENTILES = (50, 95, 99)
 
 
 class Latency(Timing):
-    """Milliseconds for one example at batch 1: percentiles of all timings of 64 test examples."""
+    """Milliseconds for one example at batch 1: percentiles of all timings of 64 test examples, of 32 at ``standard``: what a
+    load of the model and some seconds of the machine do to a ratio is more than what further examples do."""
 
     name: ClassVar[str] = "latency"
     summary: ClassVar[str] = "Milliseconds for one example at batch 1, tokenization excluded"
@@ -27,17 +28,17 @@ class Latency(Timing):
     ratio: ClassVar[str] = "speedup"
     ratio_p50: ClassVar[str] = "speedup_p50"
     absences: ClassVar[Any] = [(f"latency_p{p}", "ms", "lower", "latency" if p == 50 else "") for p in _PERCENTILES]
-    examples: ClassVar[int] = 64
+    examples: ClassVar[Mapping[Effort, int]] = {"quick": 64, "standard": 32, "thorough": 64}
 
     def rounds(self, effort: Effort) -> Rounds:
         """Until the ratios are known to 1 % (0.5 % where thorough), or the time is over."""
-        by_effort: dict[Effort, Rounds] = {"quick": Rounds(5, 5), "standard": Rounds(12, 60, 0.01, 12.0, 2),
+        by_effort: dict[Effort, Rounds] = {"quick": Rounds(5, 5), "standard": Rounds(12, 60, 0.01, 8.0, 2),
                                            "thorough": Rounds(24, 200, 0.005, 30.0, 2)}
         return by_effort[effort]
 
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
         """The model alone, on one example at a time."""
-        features = chosen(probe, self.examples)
+        features = chosen(probe, self.examples[probe.effort])
         batches = [probe.task.collate([f], probe.processor) for f in features]
         return [of_model(probe, b) for b in batches], timed_conditions(probe, features, 1)
 
@@ -72,30 +73,30 @@ class FromText(Latency):
 
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
         """A row at a time, through the task."""
-        some = places(probe, self.examples)
+        some = places(probe, self.examples[probe.effort])
         return [on_the_clock(partial(_answer, probe, [probe.rows[i]])) for i in some], _from_text(probe, some, 1)
 
 
 class Throughput(Timing):
-    """Examples in a second at batch 32, batches made by length."""
+    """Examples in a second at batch 32, batches made by length: of 256 test examples, of 128 at ``standard``."""
 
     name: ClassVar[str] = "throughput"
     summary: ClassVar[str] = "Examples in a second at batch 32, tokenization excluded"
     order: ClassVar[int] = 40
     ratio: ClassVar[str] = "throughput_speedup"
     absences: ClassVar[Any] = [("throughput", "examples/s", "higher", "throughput")]
-    examples: ClassVar[int] = 256
+    examples: ClassVar[Mapping[Effort, int]] = {"quick": 256, "standard": 128, "thorough": 256}
     batch: ClassVar[int] = 32
 
     def rounds(self, effort: Effort) -> Rounds:
         """Until the ratios are known to 2 % (1 % where thorough), or the time is over."""
-        by_effort: dict[Effort, Rounds] = {"quick": Rounds(3, 3), "standard": Rounds(6, 20, 0.02, 6.0, 2),
+        by_effort: dict[Effort, Rounds] = {"quick": Rounds(3, 3), "standard": Rounds(4, 20, 0.02, 6.0, 1),
                                            "thorough": Rounds(12, 60, 0.01, 15.0, 3)}
         return by_effort[effort]
 
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
         """The model alone, on batches of near-equal length."""
-        features = chosen(probe, self.examples)
+        features = chosen(probe, self.examples[probe.effort])
         batches = [probe.task.collate([features[i] for i in some], probe.processor)
                    for some in length_batches(probe.task, features, self.batch)]
         return [of_model(probe, b) for b in batches], timed_conditions(probe, features, self.batch)
@@ -123,7 +124,7 @@ class ThroughputFromText(Throughput):
 
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
         """The rows of a batch at a time, through the task; batches are made by length, as without tokenization."""
-        some = places(probe, self.examples)
+        some = places(probe, self.examples[probe.effort])
         batches = length_batches(probe.task, [probe.features[i] for i in some], self.batch)
         rows = [[probe.rows[some[i]] for i in batch] for batch in batches]
         return [on_the_clock(partial(_answer, probe, batch)) for batch in rows], _from_text(probe, some, self.batch)

@@ -19,7 +19,7 @@ from scipy.stats import t as student
 
 from compress.artifact import Artifact, Manifest, Traits
 from compress.engine import Placement
-from compress.meter import EFFORTS, Meter, Probe
+from compress.meter import EFFORTS, Effort, Meter, Probe
 
 COUNTS = np.random.default_rng(7).integers(1, 30, size=60)
 
@@ -79,12 +79,13 @@ class Session:
         return {}
 
 
-def probe(folder: Path, session: Session, *, rows: bool = True, positions: int | None = None) -> Probe:
+def probe(folder: Path, session: Session, *, rows: bool = True, positions: int | None = None,
+          effort: Effort = "thorough") -> Probe:
     (folder / "config.json").write_text(json.dumps({"max_position_embeddings": positions} if positions else {}))
     some = [{"id": f"r{i}", "tokens": int(n)} for i, n in enumerate(COUNTS)] if rows else []
     task: Any = Task()
     return Probe(Artifact(folder, Manifest(Traits(), {}, "step", "stage")), "toy", session, Placement("cpu", 1), task, None,  # type: ignore[arg-type]
-                 some, [], task.features(some, None), {}, 0.0)
+                 some, [], task.features(some, None), {}, 0.0, effort)
 
 
 def taken(meter: Meter, on: Probe, count: int) -> list[dict[str, Any]]:
@@ -110,6 +111,13 @@ def test_latency_is_of_single_examples_at_their_own_length(tmp_path: Path) -> No
     assert 1.0 <= middle.low <= middle.value <= middle.worst <= middle.high < 1.01
     assert middle.value <= tail.value <= end.value
     assert middle.n == 180 and middle.conditions["batch"] == 1 and middle.conditions["rounds"] == 3
+
+
+def test_a_standard_run_times_half_of_the_examples(tmp_path: Path) -> None:
+    for meter, calls, examples in ((Latency(), 32, 32), (Throughput(), 2, 60)):
+        (sample,) = taken(meter, probe(tmp_path, Session(seconds=0.001), effort="standard"), 1)
+        assert (len(sample["nanoseconds"]), sample["conditions"]["examples"]) == (calls, examples)
+    assert Throughput.examples["standard"] == 128 == Throughput.examples["thorough"] // 2
 
 
 def test_calls_that_warm_up_are_not_timed(tmp_path: Path) -> None:
