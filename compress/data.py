@@ -78,17 +78,23 @@ def _renamed(table: Table, columns: Mapping[str, str], task: Task[Any]) -> Table
     """The task's columns of the table under their names; one that is mapped is taken from there alone."""
     theirs = {column.name: columns.get(column.name, column.name) for column in task.columns}
     rows = [{name: row[other] for name, other in theirs.items() if other in row} for row in table.rows]
-    labels = {name: table.label_names[other] for name, other in theirs.items() if other in table.label_names}
+    labels = {name: [label.strip() for label in table.label_names[other]] for name, other in theirs.items()
+              if other in table.label_names}
     return Table(rows, table.places, labels)
 
 
 def _named(table: Table, declared: Sequence[str] | None) -> Table:
     """The table with names for the label numbers of columns that have names for them; a name may be a number itself.
 
-    Declared labels are those names in the order that is wanted, or other names for the same numbers."""
+    Declared labels hold those names in the order that is wanted, or are other names for the same numbers. Raises
+    UsageError where they hold some of the names only."""
     rows = table.rows
     for column, names in table.label_names.items():
-        called = names if declared is None or set(declared) == set(names) else declared
+        lacking = [name for name in names if name not in (declared or names)]
+        if lacking and len(lacking) < len(names):
+            raise UsageError(f"labels: the data call their labels {', '.join(names)}, and {', '.join(lacking)} is not "
+                             "declared")
+        called = declared if lacking and declared else names
         rows = [{**row, column: _name_of(row[column], called)} if column in row else row for row in rows]
     return Table(rows, table.places, table.label_names)
 
@@ -97,7 +103,7 @@ def _name_of(cell: Any, names: Sequence[str]) -> Any:
     if isinstance(cell, list):
         return [_name_of(value, names) for value in cell]
     is_number = isinstance(cell, int) and not isinstance(cell, bool)
-    return names[cell] if is_number and 0 <= cell < len(names) else cell
+    return names[cell] or cell if is_number and 0 <= cell < len(names) else cell
 
 
 def _shape_mistakes(split: str, table: Table, task: Task[Any]) -> list[Mistake]:

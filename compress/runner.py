@@ -253,13 +253,20 @@ class Runner:
                                    product.digest if product else None, task.entry.origin, self.plan.effort, self.registry)
               for name in names}
         found = {name: measured_before(self.folder.measured(label or name), of[name]) for name in names}
-        if left := [name for name in names if found[name] is None]:
-            taken = self._sitting({name: beside[name] for name in left}, task, data, label or left[0])
-            for name in left:
-                found[name] = taken[name]
-                write_json(self.folder.measured(label or name), {"of": of[name], **taken[name].as_dict()})
         for name in names:
             self.records[name] = replace(self.records[name], measured=found[name])
+        left = [name for name in names if found[name] is None]
+        try:
+            taken = self._sitting({name: beside[name] for name in left}, task, data, label or left[0]) if left else {}
+        except CompressError:
+            if len(left) == 1:
+                raise
+            for name in left:  # what can be measured alone is kept
+                self._measure([name], task, data, label)
+            return
+        for name, measured in taken.items():
+            write_json(self.folder.measured(label or name), {"of": of[name], **measured.as_dict()})
+            self.records[name] = replace(self.records[name], measured=measured)
 
     def _sitting(self, beside: Mapping[str, Sequence[str]], task: TaskChoice, data: DataChoice | None,
                  label: str) -> dict[str, Measured]:

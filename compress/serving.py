@@ -16,6 +16,7 @@ from compress.plugins import Registry, engine_for, naming_what_is_missing
 from compress.predict import predict
 from compress.processor import TextProcessor
 from compress.sizes import positions
+from compress.specialtokens import default_tokens
 from compress.task import Task
 
 _PAIR = "text_pair"
@@ -80,7 +81,10 @@ def open_predictor(folder: Path, registry: Registry) -> Predictor:
     engine = engine_for(registry, artifact.traits.format)
     with naming_what_is_missing(engine.name, engine.extra):
         session = engine.open(artifact, Placement(engine.devices()[0], threads()), task)
-    return Predictor(artifact, task, task.processor(folder), session)
+    processor = task.processor(folder)
+    if not artifact.manifest.files:  # from outside; an import would have named them
+        processor.config |= default_tokens(folder, processor.config, processor.tokenizer)
+    return Predictor(artifact, task, processor, session)
 
 
 def _outside(folder: Path, registry: Registry) -> Artifact:

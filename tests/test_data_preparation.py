@@ -174,6 +174,8 @@ def test_sources_own_names_order_the_labels(registry: Registry, tmp_path: Path) 
 
 @pytest.mark.parametrize(("names", "declared", "labels", "expected"), [
     (["1", "2"], None, ("1", "2"), [0, 1]), (["1", "0"], None, ("1", "0"), [0, 1]),
+    (["neg", "pos"], ["pos", "neg", "none"], ("pos", "neg", "none"), [1, 0]),
+    (["neg ", "pos"], None, ("neg", "pos"), [0, 1]),
     (["neg", "pos"], ["pos", "neg"], ("pos", "neg"), [1, 0]), (["neg", "pos"], ["bad", "good"], ("bad", "good"), [0, 1])])
 def test_numbers_of_a_column_that_has_names_for_them_are_these_whatever_they_look_like(
         names: list[str], declared: list[str] | None, labels: tuple[str, ...], expected: list[int], registry: Registry,
@@ -183,6 +185,13 @@ def test_numbers_of_a_column_that_has_names_for_them_are_these_whatever_they_loo
     prepare(rows, classifier(registry), tmp_path)
     assert Prepared(tmp_path, "").labels == labels
     assert [row["label"] for row in Prepared(tmp_path, "").rows("train")] == expected
+
+
+def test_declared_labels_that_are_some_of_the_datas_own_are_refused(registry: Registry, tmp_path: Path) -> None:
+    rows = Rows({"train": [{"text": "a", "label": 0}, {"text": "b", "label": 1}]}, ["neg", "pos", "none"])
+    rows.options = SourceOptions(labels=["none", "neg"])
+    with pytest.raises(UsageError, match="the data call their labels neg, pos, none, and pos is not declared"):
+        prepare(rows, classifier(registry), tmp_path)
 
 
 @pytest.mark.parametrize(("tables", "words"), [

@@ -13,6 +13,7 @@ from reports import rich_report
 
 from compress import machine
 from compress.artifact import Traits
+from compress.errors import CompressError
 from compress.keys import step_ingredients
 from compress.machine import Processor, environment, gpus, timing_environment
 from compress.measurement import Measured
@@ -117,6 +118,27 @@ def test_the_libraries_that_train_are_in_the_keys_of_trainings(library: str, ste
 
 
 # measurements
+
+
+def test_of_a_sitting_that_fails_what_can_be_measured_alone_is_kept(
+        tmp_path: Path, csv_data: Path, fake_model: Callable[..., Path], write_recipe: Callable[..., Path],
+        registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_model()
+    plan = make_plan(read_recipe(write_recipe(HEAD + "stages: [finetune]\n")), registry)
+
+    def measured(asked: Any, *_: Any) -> dict[str, Measured]:
+        if "broken" in [one.subject.name for one in asked]:
+            raise CompressError("the engine cannot open it")
+        return {one.subject.name: Measured({}) for one in asked}
+
+    monkeypatch.setattr("compress.runner.measure", measured)
+    artifact: Any = SimpleNamespace(digest="d", folder=tmp_path, traits=Traits())
+    records = {name: Record(name, "import", tmp_path, artifact, 0.0, False, None) for name in ("model", "broken")}
+    runner = Runner(plan, registry, Store(tmp_path / "store"), RunFolder(tmp_path), lambda event: None, records)
+    with pytest.raises(CompressError, match="cannot open it"):
+        runner._measure(["model", "broken"], plan.task, None)
+    assert runner.records["model"].measured is not None and runner.folder.measured("model").is_file()
+    assert runner.records["broken"].measured is None and not runner.folder.measured("broken").exists()
 
 
 @pytest.mark.parametrize("what", ["gpus", "task", "engine", "packages"])

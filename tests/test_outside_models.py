@@ -119,7 +119,7 @@ def test_special_tokens_that_a_class_of_transformers_has_by_default_are_named(
     tokenizer = Tokenizer(models.WordLevel({token: i for i, token in enumerate((*tokens, "day"))}, unk_token=tokens[0]))
     tokenizer.add_special_tokens(list(tokens))
     tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text('{"model_max_length": 512}', encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text('{"model_max_length": 512, "add_bos_token": false}', encoding="utf-8")
     taken = TextProcessor.load(taken_in(folder, tmp_path / "taken", registry).folder)
     assert {which: taken.token_id(which) for which in named} == named
     assert taken.config["model_max_length"] == 512

@@ -17,6 +17,7 @@ from transformers import AutoModelForSequenceClassification
 
 from compress.artifact import Artifact
 from compress.processor import TextProcessor
+from compress.runfolder import RunFolder
 
 pytest_plugins = ["finished"]
 
@@ -160,6 +161,16 @@ def test_the_same_command_again_measures_nothing_anew(given: Run) -> None:
     for old, new in zip(before["steps"], again.report["steps"], strict=True):
         assert new["cached"] and new["measurements"] == old["measurements"]
         assert new["against_reference"] == old["against_reference"]
+
+
+@pytest.mark.slow
+def test_an_engine_of_the_reference_that_is_measured_later_is_compared_as_in_one_sitting(given: Run) -> None:
+    name = "model@onnxruntime"
+    before = given.step(name)
+    RunFolder(given.folder).measured(name).unlink()
+    again = run(given.place, "given.yaml").step(name)
+    assert again["measurements"].keys() == before["measurements"].keys()
+    assert again["against_reference"]["comparisons"].keys() == before["against_reference"]["comparisons"].keys() >= {"flips"}
 
 
 @pytest.mark.slow

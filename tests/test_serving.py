@@ -50,6 +50,13 @@ def test_one_text_is_answered_as_one(predictor: Predictor) -> None:
     assert predictor([]) == []
 
 
+def test_the_mask_of_a_tokenizer_that_names_no_tokens_is_that_of_its_class(outside: Callable[..., Path]) -> None:
+    folder = outside("fill-mask")
+    (folder / "tokenizer_config.json").write_text('{"model_max_length": 16}', encoding="utf-8")
+    (answer,) = compress.load(folder)("good [MASK] w1")
+    assert len(answer["masks"]) == 1
+
+
 def test_a_pair_is_a_tuple_and_is_read_as_two_texts(predictor: Predictor) -> None:
     (pair,) = predictor([("good w1", "bad\tw2")])
     (one,) = predictor(["good w1 bad w2"])

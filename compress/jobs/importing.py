@@ -16,6 +16,7 @@ from compress.channel import WorkerLine
 from compress.errors import UsageError
 from compress.modelfolder import folder_labels, folder_traits, source_files, tensor_headers
 from compress.plugins import Registry
+from compress.specialtokens import default_tokens
 
 _QUANTIZED = ("I8", "U8")
 
@@ -57,21 +58,13 @@ def _complete_tokenizer(folder: Path, output: Path) -> None:
 
 
 def _name_special_tokens(folder: Path, output: Path) -> None:
-    """Write into ``tokenizer_config.json`` which special tokens there are, where the folder leaves that to the tokenizer's
-    class in transformers, as BERT's and GPT-2's do: who reads a tokenizer without transformers has no such defaults."""
+    """Write into ``tokenizer_config.json`` the special tokens that the folder leaves to the tokenizer's class in
+    transformers: who reads a tokenizer without transformers has no such defaults."""
     file = output / "tokenizer_config.json"
     config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    if any(key.endswith("_token") and config[key] for key in config):
-        return
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError):
-        return  # a tokenizer.json is used as it stands; a task that needs a token that is not named says so
-    known = Tokenizer.from_file(str(output / "tokenizer.json")).get_vocab()
-    named = {key: str(token) for key, token in tokenizer.special_tokens_map.items() if str(token) in known}
-    file.write_text(json.dumps({**config, **named}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    named = default_tokens(folder, config, Tokenizer.from_file(str(output / "tokenizer.json")))
+    if named:
+        file.write_text(json.dumps({**config, **named}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _count_parameters(tensors: Mapping[str, tuple[str, Sequence[int]]]) -> int:

@@ -60,7 +60,8 @@ def measure(asked: Sequence[Asked], beside: Sequence[Subject], registry: Registr
     start = time.monotonic()
     meters = _meters(registry, effort)
     names = [a.subject.name for a in asked]
-    samples = _samples(meters, [*(a.subject for a in asked), *beside], names, folder, effort)
+    samples = _samples(meters, [*(a.subject for a in asked), *beside], names, folder, effort,
+                       {a.subject.name: a.compared for a in asked})
     known = {e.name: e.measured for e in earlier}
     for one in asked:
         name, parent = one.subject.name, one.parent
@@ -77,7 +78,7 @@ def compare(subjects: Sequence[Subject], registry: Registry, folder: Path, effor
     """Measurements of every subject by name, each with its comparisons with the first; all timings are taken in turns."""
     meters = [m for m in _meters(registry, effort) if m.takes_turns or not timings_only]
     names = [s.name for s in subjects]
-    samples = _samples(meters, subjects, names, folder, effort)
+    samples = _samples(meters, subjects, names, folder, effort, {name: names[:1] for name in names[1:]})
     return {name: _summary(meters, samples, name, names[:1] if name != names[0] else [], {}) for name in names}
 
 
@@ -86,9 +87,10 @@ def _meters(registry: Registry, effort: Effort) -> list[Meter]:
     return sorted(meters, key=lambda m: (m.order, m.name))
 
 
-def _samples(meters: Sequence[Meter], subjects: Sequence[Subject], whole: Sequence[str], folder: Path,
-             effort: Effort) -> dict[str, dict[str, list[Sample]]]:
-    """Samples by meter and subject; what is no timing is sampled from the subjects named in ``whole`` only."""
+def _samples(meters: Sequence[Meter], subjects: Sequence[Subject], whole: Sequence[str], folder: Path, effort: Effort,
+             compared: Mapping[str, Sequence[str]]) -> dict[str, dict[str, list[Sample]]]:
+    """Samples by meter and subject; what is no timing is sampled from the subjects named in ``whole`` only. Timings are
+    taken until the ratios of those that are ``compared`` are known well enough."""
     if not meters:
         return {}
     with ExitStack() as stack:
@@ -101,7 +103,8 @@ def _samples(meters: Sequence[Meter], subjects: Sequence[Subject], whole: Sequen
                 workers[s.name].answer()
         for name in workers.keys() - set(whole):
             workers[name].answer()
-        samples = {m.name: _sampled(m, m.rounds(effort), workers if m.takes_turns else {n: workers[n] for n in whole})
+        alone = {name: workers[name] for name in whole}
+        samples = {m.name: _sampled(m, m.rounds(effort), *((workers, compared) if m.takes_turns else (alone, {})))
                    for m in meters}
         for worker in workers.values():
             worker.ask({"do": "end"})
@@ -113,7 +116,8 @@ def _job(subject: Subject, effort: Effort) -> dict[str, Any]:
             "data": dict(subject.data) if subject.data else None, "slowdown": subject.slowdown}
 
 
-def _sampled(meter: Meter, rounds: Rounds, workers: Mapping[str, Worker]) -> dict[str, list[Sample]]:
+def _sampled(meter: Meter, rounds: Rounds, workers: Mapping[str, Worker],
+             compared: Mapping[str, Sequence[str]]) -> dict[str, list[Sample]]:
     """The samples of every side, taken in turns: A B A B ..., and the other way round in every second block.
 
     No side follows itself, which would find its caches warm, and none is always second: a block's sides are made ready in
@@ -127,7 +131,8 @@ def _sampled(meter: Meter, rounds: Rounds, workers: Mapping[str, Worker]) -> dic
         for name, worker in order:
             sample = worker.ask({"meter": meter.name, "do": "sample"})["sample"]
             taken[name].append({**sample, "block": turn // size})
-        if turn + 1 >= rounds.least and (time.monotonic() - start > rounds.seconds or _narrow(meter, taken, rounds.width)):
+        if turn + 1 >= rounds.least and (time.monotonic() - start > rounds.seconds
+                                         or _narrow(meter, taken, compared, rounds.width)):
             break
     return taken
 
@@ -139,9 +144,10 @@ def _prepare(meter: Meter, workers: Sequence[Worker], *, anew: bool) -> None:
         worker.ask({"meter": meter.name, "do": "prepare"})
 
 
-def _narrow(meter: Meter, taken: Mapping[str, Sequence[Sample]], width: float) -> bool:
-    first, *others = taken.values()
-    return all(meter.half_width(first, samples) <= width for samples in others)
+def _narrow(meter: Meter, taken: Mapping[str, Sequence[Sample]], compared: Mapping[str, Sequence[str]],
+            width: float) -> bool:
+    pairs = [(name, other) for name, others in compared.items() for other in others]
+    return all(meter.half_width(taken[name], taken[other]) <= width for name, other in pairs)
 
 
 def _summary(meters: Sequence[Meter], samples: Mapping[str, Mapping[str, list[Sample]]], subject: str,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from compress.errors import CompressError, Mistake, suggestion
+from compress.errors import CompressError, Mistake, UsageError, suggestion
 from compress.modelfolder import folder_traits, is_hub_id
 from compress.planning.paths import path_from
 from compress.planning.types import DataChoice, Input, TaskChoice
@@ -119,8 +119,11 @@ class Resolver:
                            suggestion(name, known), of_value=False)
         try:
             found = choice.make().columns()
+        except UsageError as error:
+            self.mistakes.extend(error.placed(choice.place).mistakes)
+            return
         except CompressError as error:
-            self.mistakes.extend(getattr(error, "mistakes", [Mistake(self.recipe.place(*path), str(error))]))
+            self.wrong(path, str(error), of_value=False)
             return
         for split, names in found.items():
             for column in task.entry.cls.columns:

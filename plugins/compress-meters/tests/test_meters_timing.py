@@ -15,6 +15,7 @@ from compress_meters import rounds, timing
 from compress_meters.curves import BATCHES, LatencyByLength, ThroughputByBatch
 from compress_meters.rounds import Timings
 from compress_meters.speed import FromText, Latency, Throughput, ThroughputFromText
+from compress_meters.timing import Timing
 from scipy.stats import t as student
 
 from compress.artifact import Artifact, Manifest, Traits
@@ -128,6 +129,16 @@ def test_calls_that_warm_up_are_not_timed(tmp_path: Path) -> None:
     sample = Latency().sample(on)
     assert before == 60 and len(sample["nanoseconds"]) == 60
     assert 60 + 5 < len(session.shapes) - before <= 60 + 11  # 20 ms of calls that take 2
+
+
+@pytest.mark.parametrize("meter", [Throughput(), LatencyByLength(), ThroughputByBatch()])
+def test_the_cheapest_call_warms_up(meter: Timing, tmp_path: Path) -> None:
+    session = Session(each=0.0001)
+    on = probe(tmp_path, session, positions=512)
+    meter.prepare(on)
+    cheapest, before = min(session.shapes, key=lambda shape: shape[0] * shape[1]), len(session.shapes)
+    timings = len(meter.sample(on)["nanoseconds"])
+    assert set(session.shapes[before:-timings]) == {cheapest}
 
 
 def test_a_gpu_s_own_events_are_taken_where_the_session_has_them(tmp_path: Path) -> None:

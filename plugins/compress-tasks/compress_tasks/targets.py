@@ -101,7 +101,11 @@ class MultiLabel(Target):
     dtype = np.float32
 
     def labels(self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None) -> list[str]:
-        return _names({s: [{"label": _readable(row.get("label"))} for row in some] for s, some in rows.items()}, declared)
+        lists = {s: [{"label": _readable(row.get("label"))} for row in some] for s, some in rows.items()}
+        cells = [row["label"] for some in lists.values() for row in some]
+        if cells and all(len(cell) == 2 and all(value in (0, 1) for value in cell) for cell in cells):
+            raise RowError("each list has a 0 or 1 for each of two labels: a list names the labels that are right")
+        return _names(lists, declared)
 
     def read(self, cell: Any, labels: Sequence[str]) -> list[int]:
         if cell is None:

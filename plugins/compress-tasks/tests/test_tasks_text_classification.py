@@ -116,6 +116,13 @@ def test_a_0_or_1_for_each_label_is_not_taken_for_their_numbers(labels: list[str
         multi.normalise({"text": "a", "label": [0, 1, 0]}, known)
 
 
+@pytest.mark.parametrize("labels", [["a", "b"], None])
+def test_nor_is_it_of_two_labels(labels: list[str] | None) -> None:
+    with pytest.raises(RowError, match="each list has a 0 or 1 for each of two labels"):
+        task("multi").labels({"train": rows([0, 1], [1, 0], [0, 1])}, labels)
+    assert task("multi").labels({"train": rows([0, 1], [1], [])}, labels) == (labels or ["0", "1"])
+
+
 @pytest.mark.parametrize("cell", [" ", 1.5, {"x": 1}, ["a", None]])
 def test_a_cell_that_cannot_be_read_is_told_with_its_row(cell: Any) -> None:
     multi = task("multi")
