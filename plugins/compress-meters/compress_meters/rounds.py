@@ -92,11 +92,24 @@ def per_second(seconds: Spread, count: float) -> Spread:
 
 
 def ratio(numerator: Timings, denominator: Timings, seed: int = 0) -> Spread:
-    """Sum of the calls' medians over that of another artifact, round i beside round i; the calls may differ in number."""
+    """The time of all calls over that of another artifact. Each call has its own ratio, the median over the rounds, round i
+    beside round i, and weighs as much as it takes the other: a machine that is slower for some seconds is so for both.
+
+    Where the two have not the same calls, a round's calls are taken together."""
     one, other = numerator.times, denominator.times
-    value = np.median(one, axis=0).sum() / np.median(other, axis=0).sum()
-    resampled = _resampled(lambda picks: _sums(one, picks) / _sums(other, picks), numerator.blocks, seed)
-    return _spread(float(value), resampled, numerator.blocks)
+    if one.shape != other.shape:
+        one, other = one.sum(axis=1, keepdims=True), other.sum(axis=1, keepdims=True)
+    quotients = one / other
+    value = float(_weighed(quotients[None], other[None])[0])
+    resampled = _resampled(lambda picks: _weighed(quotients[picks], other[picks]), numerator.blocks, seed)
+    return _spread(value, resampled, numerator.blocks)
+
+
+def _weighed(quotients: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Means of the calls' median ratios, weighed by their median times: [resamples, rounds, calls] to [resamples]."""
+    weights = np.median(times, axis=1)
+    means: np.ndarray = (weights * np.median(quotients, axis=1)).sum(axis=1) / weights.sum(axis=1)
+    return means
 
 
 def _sums(times: np.ndarray, picks: np.ndarray) -> np.ndarray:

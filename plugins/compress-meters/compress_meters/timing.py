@@ -25,7 +25,7 @@ from compress_meters.rounds import Spread, Timings
 Call = Callable[[], int]
 """Runs something; the nanoseconds that it took come back."""
 
-RATIO_OF = "the time of all calls, each by its median over the rounds"
+RATIO_OF = "the time of all calls, each by the median of its ratios over the rounds"
 """What a speed ratio compares: long examples weigh as much as they take, and no call is left out."""
 
 _SETTLE_SECONDS = 0.02

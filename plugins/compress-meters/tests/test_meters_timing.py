@@ -141,6 +141,22 @@ def test_the_cheapest_call_warms_up(meter: Timing, tmp_path: Path) -> None:
     assert set(session.shapes[before:-timings]) == {cheapest}
 
 
+def test_a_machine_that_is_slower_for_some_rounds_is_so_for_both() -> None:
+    """A third of the time; the median of a side's times may fall into either state."""
+    generator, blocks = np.random.default_rng(3), np.repeat(np.arange(6), 2)
+    for share in (0.3, 0.5, 0.7):
+        state = np.where(generator.random((12, 1)) < share, 1.25, 1.0)
+        one, other = (scale * state * generator.lognormal(0.0, 0.003, (12, 32)) for scale in (3.0, 2.0))
+        found = rounds.ratio(Timings(one, blocks), Timings(other, blocks))
+        assert found.value == pytest.approx(1.5, rel=0.003) and found.half_width < 0.005
+
+
+def test_rounds_of_other_calls_are_compared_by_their_totals() -> None:
+    one, other = np.full((6, 4), 3.0), np.full((6, 6), 1.0)
+    blocks = np.repeat(np.arange(3), 2)
+    assert rounds.ratio(Timings(one, blocks), Timings(other, blocks)).value == 2.0
+
+
 def test_a_gpu_s_own_events_are_taken_where_the_session_has_them(tmp_path: Path) -> None:
     class Events(Session):
         def elapsed(self, batch: Mapping[str, np.ndarray]) -> float:
