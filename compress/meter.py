@@ -29,13 +29,15 @@ class Rounds:
     interval is at most ``width``, ``most`` are taken, or ``seconds`` are over.
 
     After each ``block`` of samples all sides load their artifacts anew (0: never): where weights lie in memory, and what the
-    machine does for seconds at a time, is part of what must be averaged. A sample's ``block`` says in which it was taken."""
+    machine does for seconds at a time, is part of what must be averaged. A sample's ``block`` says in which it was taken.
+    ``fresh``: a block's sides are processes of its own, for some of what makes a side slow stays as long as its process."""
 
     least: int = 1
     most: int = 1
     width: float = 0.0
     seconds: float = 0.0
     block: int = 0
+    fresh: bool = False
 
 
 @dataclass

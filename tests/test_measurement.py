@@ -1,13 +1,19 @@
-"""Measurements: numbers that JSON can hold, or absent with the reason."""
+"""Measurements: numbers that JSON can hold, or absent with the reason; and how the sides of a sitting begin each block."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from compress.measure import Asked, Subject, measure
 from compress.measurement import Measurement, finite
+from compress.meter import Effort, Meter, Probe, Rounds, Sample
 
 NAN, INFINITE = float("nan"), float("inf")
 
@@ -32,3 +38,43 @@ def test_what_is_not_finite_beside_a_value_is_left_out() -> None:
 def test_a_finite_measurement_stays_as_it_is() -> None:
     m = Measurement("size", 3.0, "bytes", "lower", detail={"files": {"a": 1}}, conditions={"length": 8})
     assert finite(m) == m
+
+
+@pytest.mark.parametrize(("fresh", "starts", "reopened"), [(False, 2, 4), (True, 6, 0)])
+def test_a_block_begins_with_the_model_loaded_anew_or_in_other_processes(
+        fresh: bool, starts: int, reopened: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    begun: list[str] = []
+
+    class Side:
+        def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+            asked.append(message["do"])
+            return {"sample": {"nanoseconds": [1.0]}}
+
+        def answer(self) -> dict[str, Any]:
+            return {}
+
+    class Turns(Meter):
+        name, summary, takes_turns = "turns", "Turns.", True
+
+        def rounds(self, effort: Effort) -> Rounds:
+            return Rounds(6, 6, block=2, fresh=fresh)
+
+        def sample(self, probe: Probe) -> Sample:
+            raise NotImplementedError
+
+        def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
+            return [Measurement("blocks", samples[-1]["block"] + 1, "", "neither", n=len(samples))]
+
+    @contextmanager
+    def started(job: Any, *files: Path) -> Iterator[Side]:
+        begun.append(job["artifact"])
+        yield Side()
+
+    monkeypatch.setattr("compress.measure.instrument.started", started)
+    registry: Any = SimpleNamespace(meters={"turns": SimpleNamespace(cls=Turns)})
+    sides = [Subject(name, tmp_path / name, {"name": "t"}, None) for name in ("a", "b")]
+    found = measure([Asked(sides[0], ["b"])], sides[1:], registry, tmp_path)["a"].measurements["blocks"]
+    assert (found.value, found.n) == (3, 6)
+    assert (len(begun), asked.count("reopen")) == (starts, reopened)
+    assert asked.count("sample") == 12 and asked.count("prepare") == 6 and asked.count("end") == starts

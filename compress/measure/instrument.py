@@ -93,22 +93,50 @@ def _samples(meters: Sequence[Meter], subjects: Sequence[Subject], whole: Sequen
     taken until the ratios of those that are ``compared`` are known well enough."""
     if not meters:
         return {}
-    with ExitStack() as stack:
-        workers: dict[str, Worker] = {}
-        for s in subjects:
-            name = file_name(s.name)
-            files = folder / f"{name}.job.json", folder / f"{name}.log"
-            workers[s.name] = stack.enter_context(started(_job(s, effort), *files))
-            if s.name in whole:  # its seconds to load are measured, so it loads alone; the others then load together
-                workers[s.name].answer()
-        for name in workers.keys() - set(whole):
-            workers[name].answer()
-        alone = {name: workers[name] for name in whole}
-        samples = {m.name: _sampled(m, m.rounds(effort), *((workers, compared) if m.takes_turns else (alone, {})))
+    with _Sides(subjects, whole, folder, effort) as sides:
+        everyone = [s.name for s in subjects]
+        samples = {m.name: _sampled(m, m.rounds(effort), sides, *((everyone, compared) if m.takes_turns else (whole, {})))
                    for m in meters}
-        for worker in workers.values():
-            worker.ask({"do": "end"})
+        sides.end()
     return samples
+
+
+class _Sides:
+    """The processes that hold the subjects. One that is measured as a ``whole`` loads alone, for its seconds are measured;
+    the others then load together."""
+
+    def __init__(self, subjects: Sequence[Subject], whole: Sequence[str], folder: Path, effort: Effort) -> None:
+        self._subjects, self._whole, self._folder, self._effort = subjects, whole, folder, effort
+        self._stack = ExitStack()
+        self.workers: dict[str, Worker] = {}
+
+    def __enter__(self) -> _Sides:
+        self._start(self._whole)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def _start(self, alone: Sequence[str]) -> None:
+        for subject in self._subjects:
+            name = file_name(subject.name)
+            files = self._folder / f"{name}.job.json", self._folder / f"{name}.log"
+            self.workers[subject.name] = self._stack.enter_context(started(_job(subject, self._effort), *files))
+            if subject.name in alone:
+                self.workers[subject.name].answer()
+        for name in self.workers.keys() - set(alone):
+            self.workers[name].answer()
+
+    def end(self) -> None:
+        """End all processes in their own way."""
+        for worker in self.workers.values():
+            worker.ask({"do": "end"})
+
+    def begin_anew(self) -> None:
+        """Other processes in place of these."""
+        self.end()
+        self._stack.close()
+        self._start(())
 
 
 def _job(subject: Subject, effort: Effort) -> dict[str, Any]:
@@ -116,20 +144,22 @@ def _job(subject: Subject, effort: Effort) -> dict[str, Any]:
             "data": dict(subject.data) if subject.data else None, "slowdown": subject.slowdown}
 
 
-def _sampled(meter: Meter, rounds: Rounds, workers: Mapping[str, Worker],
+def _sampled(meter: Meter, rounds: Rounds, sides: _Sides, names: Sequence[str],
              compared: Mapping[str, Sequence[str]]) -> dict[str, list[Sample]]:
     """The samples of every side, taken in turns: A B A B ..., and the other way round in every second block.
 
     No side follows itself, which would find its caches warm, and none is always second: a block's sides are made ready in
     the order of their turns."""
-    taken: dict[str, list[Sample]] = {name: [] for name in workers}
+    taken: dict[str, list[Sample]] = {name: [] for name in names}
     start, size = time.monotonic(), rounds.block or rounds.most
     for turn in range(rounds.most):
-        order = list(workers.items())[::1 if turn // size % 2 == 0 else -1]
+        order = list(names)[::1 if turn // size % 2 == 0 else -1]
         if turn % size == 0:
-            _prepare(meter, [worker for _, worker in order], anew=turn > 0)
-        for name, worker in order:
-            sample = worker.ask({"meter": meter.name, "do": "sample"})["sample"]
+            if turn and rounds.fresh:
+                sides.begin_anew()
+            _prepare(meter, [sides.workers[name] for name in order], reopen=turn > 0 and not rounds.fresh)
+        for name in order:
+            sample = sides.workers[name].ask({"meter": meter.name, "do": "sample"})["sample"]
             taken[name].append({**sample, "block": turn // size})
         if turn + 1 >= rounds.least and (time.monotonic() - start > rounds.seconds
                                          or _narrow(meter, taken, compared, rounds.width)):
@@ -137,9 +167,9 @@ def _sampled(meter: Meter, rounds: Rounds, workers: Mapping[str, Worker],
     return taken
 
 
-def _prepare(meter: Meter, workers: Sequence[Worker], *, anew: bool) -> None:
+def _prepare(meter: Meter, workers: Sequence[Worker], *, reopen: bool) -> None:
     for worker in workers:
-        if anew:
+        if reopen:
             worker.ask({"do": "reopen"})
         worker.ask({"meter": meter.name, "do": "prepare"})
 

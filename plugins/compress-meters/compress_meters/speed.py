@@ -33,7 +33,7 @@ class Latency(Timing):
     def rounds(self, effort: Effort) -> Rounds:
         """Until the ratios are known to 1 % (0.5 % where thorough), or the time is over."""
         by_effort: dict[Effort, Rounds] = {"quick": Rounds(5, 5), "standard": Rounds(12, 60, 0.01, 8.0, 2),
-                                           "thorough": Rounds(24, 200, 0.005, 30.0, 2)}
+                                           "thorough": Rounds(40, 200, 0.005, 45.0, 8, fresh=True)}
         return by_effort[effort]
 
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
@@ -91,7 +91,7 @@ class Throughput(Timing):
     def rounds(self, effort: Effort) -> Rounds:
         """Until the ratios are known to 2 % (1 % where thorough), or the time is over."""
         by_effort: dict[Effort, Rounds] = {"quick": Rounds(3, 3), "standard": Rounds(4, 20, 0.02, 6.0, 1),
-                                           "thorough": Rounds(12, 60, 0.01, 15.0, 3)}
+                                           "thorough": Rounds(12, 60, 0.01, 30.0, 3, fresh=True)}
         return by_effort[effort]
 
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
