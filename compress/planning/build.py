@@ -9,12 +9,12 @@ from typing import Any
 from compress.artifact import Traits
 from compress.budget import BASELINES
 from compress.errors import Mistake, UsageError, suggestion
-from compress.options import ArtifactReferenceMark, FreshMark, Options, fields_marked, splits_asked
+from compress.options import ArtifactReferenceMark, Options, fields_marked, splits_asked
 from compress.planning.benchmark import read_effort
 from compress.planning.budgets import check_step_budget, read_budget, with_recipe_limits
 from compress.planning.choices import Resolver
 from compress.planning.edges import edge_mistake
-from compress.planning.fresh import check_configured, check_fresh
+from compress.planning.fresh import check_configured, check_fresh, check_of_fresh
 from compress.planning.layers import layers_of, layers_of_input
 from compress.planning.reference import find_reference
 from compress.planning.types import MODEL, DataChoice, Input, Plan, Step, TaskChoice
@@ -136,7 +136,7 @@ class _Builder:
         if parent is None and self.fresh:
             check_configured(self.fresh, entry.cls, resolver)
         if parent is not None:
-            self._check_of_fresh(text, options, parent)
+            check_of_fresh(text, options, parent, resolver)
         self._follow_layers(text, entry.cls, options, parent)
         if len(resolver.mistakes) > before:
             self.broken.add(text.name)
@@ -148,12 +148,6 @@ class _Builder:
             self.steps[text.name] = replace(self.steps[text.name], budget=budget)
             if budget:
                 check_step_budget(budget, self.steps[text.name], (*text.path, "budget"), resolver)
-
-    def _check_of_fresh(self, text: StepText, options: Options, parent: str) -> None:
-        for option in fields_marked(type(options), FreshMark):
-            if option in options.model_fields_set:
-                self.resolver.wrong((*text.path, text.stage, option), f"{option} is for a fresh model, and {text.name!r} "
-                                    f"starts from {parent!r}", "leave it out", of_value=False)
 
     def _check_references(self, text: StepText, stage: Any, references: Mapping[str, str], task: TaskChoice) -> None:
         for option, name in references.items():

@@ -1,4 +1,4 @@
-"""Reading the ``model`` section of a fresh model: its type, and the keys of its config that the recipe may set."""
+"""Reading the ``model`` section of a fresh model, its type and the keys of its config, and what steps say of one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 
 from compress.errors import suggestion
 from compress.families import family_of, model_types, models_read
+from compress.options import FreshMark, Options, fields_marked
 from compress.planning.choices import Resolver
+from compress.recipe import StepText
 from compress.stage import Stage
 
 _TYPE, _LAYERS = "type", "num_hidden_layers"
@@ -51,3 +53,11 @@ def check_configured(config: Mapping[str, Any], stage: type[Stage[Any]], resolve
     for key in config:
         if by := stage.configures.get(renamed.get(key, key)):
             resolver.wrong(("model", key), f"{key}: {stage.name!r} sets it, by {by}", "leave it out", of_value=False)
+
+
+def check_of_fresh(text: StepText, options: Options, parent: str, resolver: Resolver) -> None:
+    """Add a mistake for each option that is given and is for a fresh model, while the step starts from ``parent``."""
+    for option in fields_marked(type(options), FreshMark):
+        if option in options.model_fields_set:
+            resolver.wrong((*text.path, text.stage, option), f"{option} is for a fresh model, and {text.name!r} starts from "
+                           f"{parent!r}", "leave it out", of_value=False)
