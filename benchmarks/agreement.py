@@ -141,6 +141,7 @@ def _both(artifact: Artifact, plan: Plan, data: Prepared) -> Iterator[tuple[Work
     work = data.folder.parent
     with started(job, work / "probe.json", work / "probe.log") as worker, _bare(artifact, plan, work) as bare:
         worker.answer()
+        worker.ask({"do": "open"})
         yield worker, bare
 
 

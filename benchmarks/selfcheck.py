@@ -6,7 +6,7 @@ repeats and rounds are fixed before; the machine's load is recorded before each 
 |ratio - 1| <= 0.02 and half-width <= 2 % in every repeat of `again`, 1.00 covered in at least 17 of 20, and 1.00 excluded
 for `slowed` in at least 18 of 20.
 
-  python benchmarks/selfcheck.py [--repeats 20] [--rounds 40] [--engines torch onnxruntime]
+  python benchmarks/selfcheck.py [--repeats 20] [--rounds 72] [--engines torch onnxruntime]
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main() -> None:
     """Run the repeats of each engine, print a line for each, and write benchmarks/results/selfcheck.json."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=72)
     parser.add_argument("--engines", nargs="+", choices=STEPS, default=list(STEPS))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:

@@ -14,7 +14,7 @@ from tiny import save_bert, task_named
 
 from compress.bench import names_of, not_finished
 from compress.errors import EnvironmentFailure, UsageError
-from compress.jobs.probing import Slowed
+from compress.jobs.probing import Slowed, open_probe
 from compress.machine import threads
 from compress.measurement import Measured, Measurement
 from compress.plugins import load_plugins
@@ -113,6 +113,25 @@ def test_threads_that_are_no_number_are_refused() -> None:
     for given in ("0", "two", "-1"):
         with pytest.raises(UsageError, match=f"OMP_NUM_THREADS is '{given}'"):
             threads({"OMP_NUM_THREADS": given})
+
+
+def test_an_artifact_is_loaded_last_and_when_its_turn_has_come(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = load_plugins()
+    entry, happened = registry.engines["torch"], list[str]()
+
+    class Recorded(entry.cls):  # type: ignore[misc, name-defined]
+        def start(self) -> None:
+            happened.append("start")
+
+        def open(self, *given: Any) -> Any:
+            happened.append("open")
+            return super().open(*given)
+
+    monkeypatch.setattr("compress.jobs.probing.stay_on_cores", lambda count: None)  # this process has other tests to run
+    job = {"artifact": str(place / "model"), "task": {"name": "text-classification", "options": {}}, "slowdown": 0.0,
+           "effort": "quick"}
+    open_probe(job, replace(registry, engines={"torch": replace(entry, cls=Recorded)}), lambda: happened.append("turn"))
+    assert happened == ["start", "turn", "open"]
 
 
 def test_a_slowed_session_gives_the_same_later() -> None:

@@ -52,6 +52,7 @@ def test_a_block_begins_with_the_model_loaded_anew_or_in_other_processes(
             return {"sample": {"nanoseconds": [1.0]}}
 
         def answer(self) -> dict[str, Any]:
+            asked.append("started")
             return {}
 
     class Turns(Meter):
@@ -78,3 +79,5 @@ def test_a_block_begins_with_the_model_loaded_anew_or_in_other_processes(
     assert (found.value, found.n) == (3, 6)
     assert (len(begun), asked.count("reopen")) == (starts, reopened)
     assert asked.count("sample") == 12 and asked.count("prepare") == 6 and asked.count("end") == starts
+    assert asked[:4] == ["started", "started", "open", "open"], "all start together, then each loads alone"
+    assert asked.count("open") == starts

@@ -93,7 +93,7 @@ def _samples(meters: Sequence[Meter], subjects: Sequence[Subject], whole: Sequen
     taken until the ratios of those that are ``compared`` are known well enough."""
     if not meters:
         return {}
-    with _Sides(subjects, whole, folder, effort) as sides:
+    with _Sides(subjects, folder, effort) as sides:
         everyone = [s.name for s in subjects]
         samples = {m.name: _sampled(m, m.rounds(effort), sides, *((everyone, compared) if m.takes_turns else (whole, {})))
                    for m in meters}
@@ -102,30 +102,30 @@ def _samples(meters: Sequence[Meter], subjects: Sequence[Subject], whole: Sequen
 
 
 class _Sides:
-    """The processes that hold the subjects. One that is measured as a ``whole`` loads alone, for its seconds are measured;
-    the others then load together."""
+    """The processes that hold the subjects. They start together and load one after the other, for a load's seconds are
+    measured."""
 
-    def __init__(self, subjects: Sequence[Subject], whole: Sequence[str], folder: Path, effort: Effort) -> None:
-        self._subjects, self._whole, self._folder, self._effort = subjects, whole, folder, effort
+    def __init__(self, subjects: Sequence[Subject], folder: Path, effort: Effort) -> None:
+        self._subjects, self._folder, self._effort = subjects, folder, effort
         self._stack = ExitStack()
         self.workers: dict[str, Worker] = {}
 
     def __enter__(self) -> _Sides:
-        self._start(self._whole)
+        self._start()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
-    def _start(self, alone: Sequence[str]) -> None:
+    def _start(self) -> None:
         for subject in self._subjects:
             name = file_name(subject.name)
             files = self._folder / f"{name}.job.json", self._folder / f"{name}.log"
             self.workers[subject.name] = self._stack.enter_context(started(_job(subject, self._effort), *files))
-            if subject.name in alone:
-                self.workers[subject.name].answer()
-        for name in self.workers.keys() - set(alone):
-            self.workers[name].answer()
+        for worker in self.workers.values():
+            worker.answer()
+        for worker in self.workers.values():
+            worker.ask({"do": "open"})
 
     def end(self) -> None:
         """End all processes in their own way."""
@@ -136,7 +136,7 @@ class _Sides:
         """Other processes in place of these."""
         self.end()
         self._stack.close()
-        self._start(())
+        self._start()
 
 
 def _job(subject: Subject, effort: Effort) -> dict[str, Any]:
