@@ -12,7 +12,6 @@ from compress.errors import EnvironmentFailure, UsageError, suggestion
 from compress.planning import Plan, make_plan
 from compress.plugins import Registry, load_plugins
 from compress.recipe import read_recipe
-from compress.report.build import build_report
 from compress.report.diff import compare_runs
 from compress.report.diffside import read_side
 from compress.runfolder import RunFolder
@@ -79,8 +78,7 @@ def run_plan(made: Plan, registry: Registry, *, store: Path | None, runs: Path, 
     try:
         report = runner.run()
     except BaseException as error:
-        state = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        tracking.finish(build_report(runner.plan, runner.records, state, registry))
+        tracking.finish(runner.known(*runner.ended_by(error)))
         raise
     tracking.finish(report)
     return {**report, "folder": str(folder.root)}

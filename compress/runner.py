@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -35,7 +34,7 @@ from compress.report.table import said
 from compress.report.views import write_report
 from compress.runfolder import RunFolder, write_json
 from compress.store import Store
-from compress.takeover import measured_before, measured_under
+from compress.takeover import measured_before, measured_under, take_over
 
 Event = dict[str, Any]
 Listener = Callable[[Event], None]
@@ -74,11 +73,11 @@ class Runner:
             self._hold_run_to_budget()
         except CompressError as error:
             self.tell("run_failed", text=str(error))
-            self.report("failed")
+            self.report(*self.ended_by(error))
             raise
         except BaseException as error:
             with suppress(Exception):  # what ended the run is what is told
-                self.report("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+                self.report(*self.ended_by(error))
             raise
         report = self.report("finished")
         if report["budget"] and report["budget"]["best"]:
@@ -93,11 +92,22 @@ class Runner:
             self.folder.event(message)
         self.listener(message)
 
-    def report(self, state: str) -> dict[str, Any]:
+    def report(self, state: str, failure: str | None = None) -> dict[str, Any]:
         """Write the report of what is known so far."""
-        report = build_report(self.plan, self.records, state, self.registry, self.unconverted)
+        report = self.known(state, failure)
         write_report(report, self.folder)
         return report
+
+    def known(self, state: str, failure: str | None = None) -> dict[str, Any]:
+        """The report of what is known so far, not written."""
+        return build_report(self.plan, self.records, state, self.registry, self.unconverted, failure)
+
+    def ended_by(self, error: BaseException) -> tuple[str, str | None]:
+        """The state of a run that ``error`` ended, and why, in which no place on this machine is told but the run's own."""
+        if isinstance(error, KeyboardInterrupt):
+            return "interrupted", None
+        said = str(error) if isinstance(error, CompressError) else f"{type(error).__name__}: {error}"
+        return "failed", said.replace(f"{self.folder.root}/", "").replace(str(self.store.root), "the store")
 
     # data and models from outside
 
@@ -150,7 +160,7 @@ class Runner:
             attempts.append(another)
         counts = chosen(attempts)
         place = self.folder.link(index, step.name, counts.record.artifact.folder)
-        shutil.copyfile(self.folder.measured(_try_name(step, attempts.index(counts) + 1)), self.folder.measured(step.name))
+        take_over(self.folder.measured(_try_name(step, attempts.index(counts) + 1)), self.folder.measured(step.name))
         self.records[step.name] = replace(counts.record, place=place, attempts=[a.as_dict() for a in attempts])
 
     def _with_less(self, step: Step, attempts: Sequence[Attempt], index: int) -> Attempt | None:
@@ -227,12 +237,17 @@ class Runner:
             except IntegrityError:  # of the store, not of the engine
                 raise
             except CompressError as error:
-                self.unconverted[step.name] = str(error)
-                self.tell("note", text=f"{step.name} is not measured: {error}")
+                self._give_up(step.name, error)
                 continue
             self.records[step.name] = replace(self.records[step.name], conversion=True)
             made.append(step.name)
         return made
+
+    def _give_up(self, name: str, error: CompressError) -> None:
+        """Go on without the reference in an engine that cannot take or run it."""
+        self.records.pop(name, None)
+        self.unconverted[name] = str(error)
+        self.tell("note", text=f"{name} is not measured: {error}")
 
     def _measure_again(self, earlier: Sequence[str]) -> None:
         """What was measured before the reference was there is measured again, beside it."""
@@ -258,11 +273,14 @@ class Runner:
         left = [name for name in names if found[name] is None]
         try:
             taken = self._sitting({name: beside[name] for name in left}, task, data, label or left[0]) if left else {}
-        except CompressError:
-            if len(left) == 1:
+        except CompressError as error:
+            if len(left) > 1:
+                for name in left:  # what can be measured alone is kept
+                    self._measure([name], task, data, label)
+                return
+            if isinstance(error, IntegrityError) or not self.records[left[0]].conversion:
                 raise
-            for name in left:  # what can be measured alone is kept
-                self._measure([name], task, data, label)
+            self._give_up(left[0], error)
             return
         for name, measured in taken.items():
             write_json(self.folder.measured(label or name), {"of": of[name], **measured.as_dict()})

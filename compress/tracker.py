@@ -15,6 +15,15 @@ Event = Mapping[str, Any]
 Listener = Callable[[dict[str, Any]], None]
 
 
+def against_references(step: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What a step of a report is against the reference (``reference``), and against that in its fastest float engine where
+    this is another (``fastest``): what compression gained apart from what the engine did. Of each, ``name`` and
+    ``comparisons``."""
+    found = {which: step[f"against_{which}"] for which in ("reference", "fastest") if step[f"against_{which}"]}
+    same = len(found) == 2 and found["fastest"]["name"] == found["reference"]["name"]
+    return {"reference": found["reference"]} if same else found
+
+
 class Tracker(ABC):
     """One log of one run. Lives in the process that runs the recipe: no torch, and what it needs is imported in methods.
 

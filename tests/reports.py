@@ -25,7 +25,7 @@ def rich_report() -> dict[str, Any]:
         step["against_fastest"] = _against("teacher@onnxruntime", fast, step) if step is not fast else None
         step["against_parent"] = _against(step["parent"], teacher if step["parent"] == "teacher" else student, step)
     return {
-        "report_version": 1, "compress_version": "0.1.0", "state": "finished", "name": "tiny",
+        "report_version": 1, "compress_version": "0.1.0", "state": "finished", "failure": None, "name": "tiny",
         "recipe": f"task: {TASK}\n", "overrides": [], "seed": 1, "task": {"name": TASK, "options": {"max_length": 16}},
         "data": {"source": "csv", "name": "reviews"}, "hub_models": ["someone/encoder"], "reference": "teacher",
         "fastest_float_engine": "teacher@onnxruntime", "unmeasured_engines": {}, "effort": "thorough",

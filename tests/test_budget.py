@@ -118,6 +118,37 @@ def test_the_best_is_the_fastest_that_keeps_the_quality(three_steps: dict[str, A
     assert outcome["met"] and outcome["best"] == "student" and outcome["nearest"] is None
 
 
+def test_the_fastest_is_so_beside_the_reference_whatever_the_machine_did_meanwhile(three_steps: dict[str, Any]) -> None:
+    """``later`` was timed when all was slower: more milliseconds, and yet faster than ``student``."""
+    three_steps["steps"].append(step("later", 0.895, 3.6, 40e6, against_reference=against("teacher", 4.6, 0.4)))
+    budget = Budget((parse_limit("quality", ">= 99% of teacher"),))
+    assert verdict_on_run(budget, three_steps)["best"] == "later"
+    three_steps["steps"][-1]["against_reference"] = None
+    assert verdict_on_run(budget, three_steps)["best"] == "student", "two moments are all that is known"
+
+
+def test_a_step_that_missed_is_nearer_than_one_that_was_not_measured(three_steps: dict[str, Any]) -> None:
+    budget = Budget((parse_limit("latency", "<= 0.1 ms"),))
+    for one in three_steps["steps"][:-1]:
+        one["measurements"]["latency_p50"] = {**measured(0.0, "ms"), "value": None}
+    outcome = verdict_on_run(budget, three_steps)
+    assert outcome["nearest"] == "small" and outcome["verdicts"]["small"][0]["shortfall"] > 1
+
+
+def test_memory_of_other_examples_is_no_share_and_a_size_is(three_steps: dict[str, Any]) -> None:
+    small = three_steps["steps"][3]
+    small["test"], small["against_reference"] = "shorter examples", None
+    memory, size = (judge(small, [parse_limit(what, ">= 2x")], three_steps)[0] for what in ("memory", "size"))
+    assert (memory["met"], memory["measured"]) == (None, "not measured")
+    assert size["met"] is True
+
+
+def test_a_speed_without_a_float_engine_to_compare_with_says_how_to_ask(three_steps: dict[str, Any]) -> None:
+    three_steps["fastest_float_engine"] = None
+    (verdict,) = judge(three_steps["steps"][3], [parse_limit("latency", ">= 2x")], three_steps)
+    assert verdict["met"] is None and "write 'of B0'" in verdict["measured"]
+
+
 def test_the_best_is_the_one_of_highest_quality_where_only_size_is_limited(three_steps: dict[str, Any]) -> None:
     assert verdict_on_run(Budget((parse_limit("size", "<= 50 MB"),)), three_steps)["best"] == "student"
 

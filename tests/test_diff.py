@@ -60,7 +60,8 @@ def step(name: str, *measurements: dict[str, Any], digest: str = "d", task: str 
 
 def report(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:
     environment = {"processor": "A CPU", "threads": 2, "versions": {"torch": "2.13.0"}}
-    return {"report_version": 1, "compress_version": "0.1.0", "name": "tiny", "state": "finished", "seed": 0,
+    return {"report_version": 1, "compress_version": "0.1.0", "name": "tiny", "state": "finished", "failure": None,
+            "seed": 0,
             "effort": "standard", "recipe": "a\nb\nc\n", "overrides": [], "environment": environment, "steps": list(steps),
             **more}
 

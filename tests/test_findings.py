@@ -30,8 +30,8 @@ def test_a_gain_is_no_finding() -> None:
 
 def test_a_step_that_is_smaller_and_slower_is_said_to_be() -> None:
     (text,) = said(small_against(against_parent=against("teacher", 0.5, 0.25)), "smaller_but_slower")
-    assert text == ("small is 4.0x smaller than teacher and 2.0x slower: take it where memory is short, and another format "
-                    "or engine where time is")
+    assert text == ("small is 4.0x smaller than teacher and 2.0x slower: take it where disk space is short, and another "
+                    "format or engine where time is")
     assert not said(small_against(against_parent=against("teacher", 0.5, 0.99)), "smaller_but_slower")
     assert not said(small_against(against_parent=against("teacher", 0.985, 0.25, spread=0.01)), "smaller_but_slower")
 
@@ -41,6 +41,10 @@ def test_advice_to_a_slower_model_is_true_of_its_memory() -> None:
     hungry["changes"]["memory"] = {"difference": 1e6, "quotient": 2.03}
     (text,) = said(small_against(against_parent=hungry), "smaller_but_slower")
     assert "2.0x slower, and needs 2.0x the memory: take it where disk space is short" in text
+    lean = against("teacher", 0.5, 0.25)
+    lean["changes"]["memory"] = {"difference": -1e6, "quotient": 0.4}
+    (text,) = said(small_against(against_parent=lean), "smaller_but_slower")
+    assert "2.0x slower: take it where memory is short" in text
 
 
 def test_a_speed_within_the_noise_is_no_finding() -> None:
@@ -88,12 +92,15 @@ def test_zeros_that_make_it_smaller_or_are_few_are_no_finding(zeros: float, size
 
 
 def unchanged(flips: float = 0.0, n: int = 500, speedup: float = 1.0, size: float = 1.0, memory: float | None = None,
-              form: str = "pytorch") -> dict[str, Any]:
-    made = small_against(against_parent=against("teacher", speedup, size), traits={"format": form, "precision": "float"})
+              form: str = "pytorch", precision: str = "float", nonzero: float | None = None) -> dict[str, Any]:
+    made = small_against(against_parent=against("teacher", speedup, size), traits={"format": form, "precision": precision})
     before = made["steps"][2]["against_parent"]
     before["comparisons"]["flips"] = {"value": flips, "n": n}
     if memory is not None:
         before["changes"]["memory"] = {"difference": 0.0, "quotient": memory}
+    if nonzero is not None:
+        before["changes"]["nonzero"] = {"difference": nonzero, "quotient": 1 + nonzero}
+        made["steps"][2]["measurements"]["nonzero"] = {"value": 1 + nonzero, "unit": "share", "absent": ""}
     return made
 
 
@@ -102,9 +109,11 @@ def test_a_step_that_changed_nothing_is_said_to_have_changed_nothing() -> None:
     assert text == ("small changed nothing: it decides all 500 cases as teacher does, is as large and no faster: give it "
                     "options that do more, or leave the step out")
     assert said(unchanged(speedup=1.015, size=0.99, memory=1.3), "changed_nothing"), "that is noise, and more memory no gain"
+    assert said(unchanged(nonzero=-0.01), "changed_nothing"), "so few zeros a training moves"
 
 
 @pytest.mark.parametrize("change", [{"flips": 0.002}, {"n": 0}, {"speedup": 1.1}, {"speedup": 0.9}, {"size": 0.9},
-                                    {"size": 1.1}, {"memory": 0.8}, {"form": "onnx"}])
+                                    {"size": 1.1}, {"memory": 0.8}, {"form": "onnx"},
+                                    {"precision": "fake-quantized"}, {"nonzero": -0.5}])
 def test_whatever_a_step_changed_it_did_not_change_nothing(change: dict[str, Any]) -> None:
     assert not said(unchanged(**change), "changed_nothing")

@@ -14,6 +14,7 @@ import pytest
 from compress.measure import Asked, Subject, measure
 from compress.measurement import Measurement, finite
 from compress.meter import Effort, Meter, Probe, Rounds, Sample
+from compress.takeover import take_over
 
 NAN, INFINITE = float("nan"), float("inf")
 
@@ -81,3 +82,16 @@ def test_a_block_begins_with_the_model_loaded_anew_or_in_other_processes(
     assert asked.count("sample") == 12 and asked.count("prepare") == 6 and asked.count("end") == starts
     assert asked[:4] == ["started", "started", "open", "open"], "all start together, then each loads alone"
     assert asked.count("open") == starts
+
+
+@pytest.mark.parametrize(("held", "kept"), [
+    ('{"of": {"artifact": "a", "others": {"reference": "r"}}}', True), ('{"of": {"artifact": "b"}}', False), ("{", False),
+    (None, False)])
+def test_a_try_s_measurements_are_taken_over_unless_more_is_known_of_the_same(held: str | None, kept: bool,
+                                                                             tmp_path: Path) -> None:
+    tried, step = tmp_path / "step@try-1.json", tmp_path / "step.json"
+    tried.write_text('{"of": {"artifact": "a"}}', encoding="utf-8")
+    if held is not None:
+        step.write_text(held, encoding="utf-8")
+    take_over(tried, step)
+    assert step.read_text(encoding="utf-8") == (held if kept else tried.read_text(encoding="utf-8"))

@@ -107,6 +107,21 @@ def test_limits_name_findings_absences_and_the_data(report: dict[str, Any]) -> N
     assert "int8" in card(step_of(report, "small"), report).split("## Limits")[1]
 
 
+def test_a_card_tells_what_compression_gained_apart_from_the_engine(report: dict[str, Any]) -> None:
+    numbers = card(step_of(report, "small"), report).split("## Limits")[0]
+    alone, in_engine = numbers.split("Against teacher, the reference:")[1].split(
+        "Against teacher@onnxruntime, the reference in its fastest float engine:")
+    assert "| speedup | 12.0x" in alone and "| speedup | 5.00x" in in_engine
+    step_of(report, "small")["against_fastest"] = step_of(report, "small")["against_reference"]
+    assert "fastest float engine" not in card(step_of(report, "small"), report), "where the reference is its own fastest"
+
+
+def test_no_card_tells_of_a_quality_that_was_not_measured(report: dict[str, Any]) -> None:
+    step_of(report, "free")["measurements"]["quality"].update(value=None, absent="there is no test split for this task")
+    limits = card(step_of(report, "free"), report).split("## Limits")[1]
+    assert "Quality was measured" not in limits and "Not measured: quality, there is no test split" in limits
+
+
 def test_a_score_of_other_examples_is_no_result_on_the_runs_data(report: dict[str, Any]) -> None:
     step = step_of(report, "small")
     step["test"] = "f" * 64

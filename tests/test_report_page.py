@@ -93,6 +93,8 @@ def test_the_page_shows_every_part_and_number(report: dict[str, Any]) -> None:
                   "absent: the model ran on the cpu", "f1_macro", "latency by length",
                   "McNemar exact", "quality difference, change by class"):
         assert shown in text, shown
+    assert ("small against teacher: quality -0.020 [-0.030, -0.010] (97.8 %), p 0.030, speed 12.00x [11.76, 12.24] "
+            "(5.00x [4.90, 5.10] against teacher@onnxruntime), size 10.0x smaller.") in text
     assert [h for h in HEADINGS if f"<h2>{h}</h2>" not in text] == []
     assert [tag for tag, _ in parsed(text)].count("circle") == 5
 

@@ -12,7 +12,7 @@ from reports import rich_report
 
 from compress.report import curves, detail
 from compress.report.fitting import CHARACTER, SOFT, shortened, width
-from compress.report.page import page
+from compress.report.page import page, summary
 from compress.report.pareto import front, pareto
 from compress.report.table import changes_table, number, quantity, remarks, results_table, visible
 from compress.report.waterfall import ROW, WIDTH, Bar, axis_start, waterfalls
@@ -261,6 +261,40 @@ def test_conditions_are_told_once_for_all_numbers_that_were_taken_under_them(rep
     lines = [line for line in detail.conditions(report) if line.startswith("small: ")]
     assert len(lines) == 3  # without any, with and without the split
     assert any("f1_macro 0.870 (n 600); latency_p50 1.00 ms [0.950, 1.05] (n 640)" in line for line in lines)
+
+
+def test_conditions_of_a_comparison_are_told_with_those_of_the_other_side(report: dict[str, Any]) -> None:
+    small = next(s for s in report["steps"] if s["name"] == "small")
+    named = {**small["against_reference"], "name": "a limit's step"}
+    small["against_named"] = [named]
+    lines = [line for line in detail.conditions(report) if line.startswith("small against a limit's step: ")]
+    assert any("speedup 12.0x [11.8, 12.2] (n 10)" in line and line.endswith(
+        "rounds 10, other (engine torch, device cpu, threads 2, batch 1)") for line in lines)
+    rows = detail.every_comparison(report)[1]
+    assert ["small", "a limit's step", "speedup"] in [row[:3] for row in rows], "what a limit was decided by is shown"
+
+
+def test_scores_that_no_meter_could_compare_are_not_compared_by_a_view(report: dict[str, Any]) -> None:
+    small = next(s for s in report["steps"] if s["name"] == "small")
+    for side in ("against_reference", "against_fastest", "against_parent"):
+        difference = small[side]["comparisons"]["quality_difference"]
+        difference.update(value=None, low=None, high=None, absent="the two were asked for other decisions", detail={})
+    headers, rows = changes_table(report)
+    row = dict(zip(headers, next(r for r in rows if r[0] == "small"), strict=True))
+    assert row["quality vs teacher"] == row["quality vs before"] == "–"
+    bar = bars(report, "accuracy")["small"]
+    assert (bar.kind, bar.change) == ("unclear", "not compared with student: the two were asked for other decisions")
+
+
+def test_pictures_of_time_and_memory_hold_only_what_answered_the_references_examples(report: dict[str, Any]) -> None:
+    next(s for s in report["steps"] if s["name"] == "small")["test"] = "f" * 64
+    assert "small" not in bars(report, "latency") | bars(report, "memory") and "small" in bars(report, "size")
+
+
+def test_a_table_has_no_column_for_an_engine_that_there_is_not(report: dict[str, Any]) -> None:
+    report["fastest_float_engine"] = None
+    assert not [header for header in changes_table(report)[0] if "None" in header]
+    assert "None" not in summary(report)
 
 
 def test_quality_without_a_paired_comparison_shows_the_quotient(report: dict[str, Any]) -> None:

@@ -27,12 +27,14 @@ from compress.worker import describe
 # A model is what would be measured of it. Less of it costs quality: cutting a share takes the share's square.
 PLUGIN = '''
 import json
+import os
 from tokenizers import Tokenizer, models
 from pydantic import Field
 from compress import hookimpl
 from compress.architecture import Architecture
 from compress.artifact import Traits
-from compress.engine import Engine
+from compress.engine import Conversion, Engine
+from compress.errors import CompressError
 from compress.measurement import Measurement
 from compress.meter import Meter
 from compress.options import Options
@@ -117,6 +119,31 @@ class Toy(Engine):
     def open(self, artifact, placement, task):
         return Session()
 
+class Frail(Stage):
+    name = "toy.frail"
+    summary = "The model in a format whose engine cannot run it."
+    Options = Options
+    accepts = Accepts(formats=("toy",))
+    libraries = ()
+
+    @classmethod
+    def produces(cls, traits, options, task):
+        return Traits(format="frail", trainable=False, task=task)
+
+    def apply(self, context):
+        write(context.output, {**read(context.input), "frail": True})
+        return Made()
+
+class Broken(Engine):
+    name = "broken"
+    summary = "Runs nothing."
+    formats = ("frail",)
+    packages = ()
+    conversions = (Conversion("toy.frail"),) if "TOY_FRAIL" in os.environ else ()
+
+    def open(self, artifact, placement, task):
+        raise CompressError("it has an operator that is not known here")
+
 class Stated(Meter):
     name = "stated"
     summary = "What the model's file states."
@@ -151,11 +178,11 @@ def compress_architectures():
 
 @hookimpl
 def compress_stages():
-    return [Make, Set, Cut]
+    return [Make, Set, Cut, Frail]
 
 @hookimpl
 def compress_engines():
-    return [Toy]
+    return [Toy, Broken]
 
 @hookimpl
 def compress_meters():
@@ -354,7 +381,26 @@ def test_a_miss_warns_or_keeps_the_best_or_fails_as_it_is_asked(held: Held) -> N
     failed = held(step.replace("%s", "fail"), code=4)
     assert [s["name"] for s in failed.report["steps"]] == ["toy.make", "a"], "it stops at the step"
     assert failed.report["state"] == "failed" and "error: a misses its budget" in failed.output
+    assert failed.report["failure"] in failed.output and failed.report["failure"].startswith("a misses its budget: quality")
+    assert f"failed: {failed.report['failure']}".split(":")[0] in (failed.folder / "report.md").read_text(encoding="utf-8")
     assert failed.report["steps"][1]["attempts"] == []
+
+
+def test_an_engine_that_cannot_run_the_reference_ends_nothing(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOY_FRAIL", "yes")
+    ended = held("  - toy.cut: {share: 0.4}\n    name: a\n")
+    assert ended.report["state"] == "finished" and ended.report["failure"] is None
+    assert [s["name"] for s in ended.report["steps"]] == ["toy.make", "a"]
+    assert ended.report["unmeasured_engines"] == {"toy.make@broken": "it has an operator that is not known here"}
+    assert "toy.make@broken is not measured: it has an operator that is not known here" in ended.output
+    assert ended.step("toy.make")["measurements"]["quality"]["value"] == 0.9, "which is measured all the same"
+
+
+def test_a_step_that_changes_nothing_ends_the_run_with_the_remedy(held: Held) -> None:
+    text = "toy.cut changed nothing: the weights it wrote are those it was given; give it options that do more, or leave the"
+    ended = held("  - toy.cut: {share: 0.1, coarse: true}\n", code=1)
+    assert text in ended.output and ended.report["failure"].startswith(text)
+    assert text in (ended.folder / "report.md").read_text(encoding="utf-8")
 
 
 def test_a_recipe_that_backs_off_does_so_for_quality_and_is_judged_at_the_end(held: Held) -> None:

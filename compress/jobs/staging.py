@@ -77,4 +77,5 @@ def _refuse_no_op(made: Manifest, before: Artifact | None, stage: str) -> None:
     weights = (".safetensors", ".onnx", ".onnx.data", ".bin", ".xml")
     new, old = ({n: d for n, d in m.files.items() if n.endswith(weights)} for m in (made, before.manifest))
     if new == old:
-        raise NothingChanged(f"{stage} changed nothing: the weights it wrote are those it was given")
+        raise NothingChanged(f"{stage} changed nothing: the weights it wrote are those it was given; give it options "
+                             "that do more, or leave the step out")

@@ -50,12 +50,14 @@ class Record:
 
 
 def build_report(plan: Plan, records: Mapping[str, Record], state: str, registry: Registry,
-                 unconverted: Mapping[str, str] | None = None) -> dict[str, Any]:
+                 unconverted: Mapping[str, str] | None = None, failure: str | None = None) -> dict[str, Any]:
     """The report as JSON-ready values; ``state`` is ``running``, ``finished``, ``failed`` or ``interrupted``;
-    ``unconverted`` says why the reference is not measured in an engine, by the name that it would have there."""
+    ``unconverted`` says why the reference is not measured in an engine, by the name that it would have there; ``failure``
+    what ended the run."""
     fastest = fastest_float_engine(plan.reference, records)
     report: dict[str, Any] = {
-        "report_version": REPORT_VERSION, "compress_version": __version__, "state": state, "name": plan.name,
+        "report_version": REPORT_VERSION, "compress_version": __version__, "state": state, "failure": failure,
+        "name": plan.name,
         "recipe": plan.recipe_text, "overrides": list(plan.overrides), "seed": plan.seed, "task": plan.task.as_dict(),
         "data": _data(plan.data), "hub_models": [i.source for i in plan.inputs if i.from_hub],
         "reference": plan.reference, "fastest_float_engine": fastest, "unmeasured_engines": dict(unconverted or {}),
@@ -165,14 +167,15 @@ def _role(record: Record, plan: Plan) -> str:
 
 def _against(record: Record, name: str | None, records: Mapping[str, Record]) -> dict[str, Any] | None:
     """Changes against another artifact of the same task; timings as ratios that were measured in turns. Scores, which have
-    no unit, are compared where both answered the same examples."""
+    no unit, and what states ``examples`` among its conditions are compared where both answered the same."""
     other = records.get(name) if name else None
     if other is None or other is record or other.measured is None or record.measured is None or other.task != record.task:
         return None
     changes = {}
     for key, mine in record.measured.measurements.items():
         theirs = other.measured.measurements.get(key)
-        if theirs is None or mine.value is None or theirs.value is None or (not mine.unit and other.test != record.test):
+        of_examples = not mine.unit or "examples" in mine.conditions
+        if theirs is None or mine.value is None or theirs.value is None or (of_examples and other.test != record.test):
             continue
         quotient = mine.value / theirs.value if theirs.value else None
         changes[key] = {"difference": mine.value - theirs.value, "quotient": quotient}

@@ -17,6 +17,7 @@ from compress.report.detail import stated
 from compress.report.examples import elsewhere
 from compress.report.markdown import bullets, escape, fenced, md_table
 from compress.report.table import facts, number, show, spread, visible
+from compress.tracker import against_references
 
 
 def deployable(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -109,13 +110,18 @@ def _numbers(step: Mapping[str, Any]) -> str:
     rows = [[m["title"] or name, show(m) + spread(m), number(m["n"]), stated(m["conditions"])]
             for name, m in step["measurements"].items() if m["value"] is not None]
     text = "Brackets hold 95 % intervals.\n\n" + md_table(["measurement", "value", "n", "measured with"], rows)
-    against = step["against_reference"]
-    if not rows or not against:
-        return text if rows else "Nothing was measured."
-    compared = [[name.replace("_", " "), show(m) + spread(m), facts(m)]
-                for name, m in against["comparisons"].items() if m["value"] is not None]
-    heading = f"Against {escape(against['name'])}, the reference:"
-    return f"{text}\n\n{heading}\n\n{md_table(['comparison', 'value', 'more'], compared)}" if compared else text
+    return "\n\n".join([text, *_against(step)]) if rows else "Nothing was measured."
+
+
+def _against(step: Mapping[str, Any]) -> Iterator[str]:
+    """How it compares with the reference, and with that in its fastest engine."""
+    called = {"reference": "the reference", "fastest": "the reference in its fastest float engine"}
+    for which, against in against_references(step).items():
+        compared = [[name.replace("_", " "), show(m) + spread(m), facts(m)]
+                    for name, m in against["comparisons"].items() if m["value"] is not None]
+        if compared:
+            yield (f"Against {escape(against['name'])}, {called[which]}:\n\n"
+                   f"{md_table(['comparison', 'value', 'more'], compared)}")
 
 
 def _limits(step: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[str]:
@@ -123,7 +129,7 @@ def _limits(step: Mapping[str, Any], report: Mapping[str, Any]) -> Iterator[str]
     yield from (finding["text"] for finding in report["findings"] if finding["step"] == step["name"])
     if step["name"] in elsewhere(report):
         yield "Quality was measured on other test examples than the reference's: the two scores are not to be compared."
-    elif report["data"]:
+    elif report["data"] and (step["measurements"].get("quality") or {}).get("value") is not None:
         yield (f"Quality was measured on one data set ({_data_name(report)}), its test split; on other texts it may be "
                "another.")
     machine = ", ".join([env["processor"], *env.get("gpus", ()), f"{env['threads']} threads", env["system"]])

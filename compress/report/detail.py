@@ -72,16 +72,27 @@ def curve_table(lines: list[tuple[str, Mapping[str, Any]]]) -> Cells:
 
 
 def conditions(report: Mapping[str, Any]) -> list[str]:
-    """A line for each set of conditions of a step, with the numbers taken under it: how each was measured."""
+    """A line for each set of conditions of a step, and of a step against another, with the numbers taken under it: how each
+    was measured."""
     lines = []
     for step in report["steps"]:
         shared: dict[str, list[str]] = {}
         for name, m in step["measurements"].items():
-            if m["value"] is not None:
-                shared.setdefault(stated(m["conditions"]), []).append(f"{name} {show(m)}{spread(m)}{_count(m)}")
-        lines += [f"{step['name']}: {'; '.join(numbers)}: {under or 'no conditions apply'}"
-                  for under, numbers in shared.items()]
-    return lines
+            _share_out(shared, name, m)
+        lines += _told(step["name"], shared)
+    between: dict[str, dict[str, list[str]]] = {}
+    for step_name, other, name, m in compared(report):
+        _share_out(between.setdefault(f"{step_name} against {other}", {}), name, m)
+    return lines + [line for whose, shared in between.items() for line in _told(whose, shared)]
+
+
+def _share_out(shared: dict[str, list[str]], name: str, m: Mapping[str, Any]) -> None:
+    if m["value"] is not None:
+        shared.setdefault(stated(m["conditions"]), []).append(f"{name} {show(m)}{spread(m)}{_count(m)}")
+
+
+def _told(whose: str, shared: Mapping[str, list[str]]) -> list[str]:
+    return [f"{whose}: {'; '.join(numbers)}: {under or 'no conditions apply'}" for under, numbers in shared.items()]
 
 
 def stated(values: Mapping[str, Any]) -> str:
@@ -101,7 +112,8 @@ def cost(report: Mapping[str, Any]) -> str:
 def compared(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Mapping[str, Any]]]:
     """(step, other, comparison name, comparison) of each, once where the other has several parts."""
     for step in report["steps"]:
-        others = {step[side]["name"]: step[side]["comparisons"] for side in _SIDES if step[side]}
+        against = [*(step[side] for side in _SIDES if step[side]), *step["against_named"]]
+        others = {of["name"]: of["comparisons"] for of in against}
         yield from ((step["name"], other, name, m) for other, found in others.items() for name, m in found.items())
 
 

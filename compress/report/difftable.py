@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from compress.report.table import quantity, spread
+from compress.report.table import facts, quantity, spread
 
 Table = tuple[list[str], list[list[str]]]
 
@@ -30,10 +30,9 @@ def step_table(step: Mapping[str, Any], columns: list[str]) -> Table:
 
 def paired_table(step: Mapping[str, Any]) -> Table:
     """(headers, rows): what the meters say of the second against the first, example by example; no rows of one model."""
-    rows = [[m["title"] or m["name"], quantity(m["value"], m["unit"]),
-             spread(m).strip() or "–"] for m in step["paired"]
-            if m["value"] is not None and not step["same_model"]]
-    return ["on the same examples", "value", "95 % interval"], rows
+    rows = [[m["title"] or m["name"], quantity(m["value"], m["unit"]), spread(m).strip() or "–", facts(m) or "–"]
+            for m in step["paired"] if m["value"] is not None and not step["same_model"]]
+    return ["on the same examples", "value", "95 % interval", "more"], rows
 
 
 def change(m: Mapping[str, Any]) -> str:

@@ -38,7 +38,7 @@ def _smaller_but_slower(step: Mapping[str, Any]) -> dict[str, str] | None:
     if speed["value"] > 1 - _SAME:
         return None
     memory = _quotient(before, "memory")
-    short = "memory" if memory is None or memory < 1 - _SAME else "disk space"
+    short = "memory" if memory is not None and memory < 1 - _SAME else "disk space"
     slower = f"{1 / speed['value']:.1f}" if speed["value"] < 0.9 else f"{1 / speed['value']:.2f}"
     needs = f", and needs {memory:.1f}x the memory" if memory is not None and memory > 1 + _SAME else ""
     return _finding(step, "smaller_but_slower",
@@ -59,15 +59,17 @@ def _sparse_not_smaller(step: Mapping[str, Any]) -> dict[str, str] | None:
 
 
 def _changed_nothing(step: Mapping[str, Any], report: Mapping[str, Any]) -> dict[str, str] | None:
-    """A step after which every answer is as before, and so are size, speed and, where it was measured, memory. Another
-    format is a change by itself."""
+    """A step after which every answer is as before, and so are size, speed and, where they were measured, memory and the
+    share of zeros. Another format or precision is a change by itself."""
     before = _before(step)
     flips, speed, size = _compared(before, "flips"), _compared(before, "speedup"), _quotient(before, "size")
     if step["role"] != "step" or flips is None or flips["value"] != 0 or not flips["n"] or speed is None or size is None:
         return None
     memory = _quotient(before, "memory")
-    same = _is_one(speed) and abs(size - 1) <= _SAME and (memory is None or memory > 1 - _SAME)
-    if not same or _format_of(before["name"], report) != step["traits"]["format"]:
+    zeros = before["changes"].get("nonzero")
+    same = (_is_one(speed) and abs(size - 1) <= _SAME and (memory is None or memory > 1 - _SAME)
+            and (zeros is None or abs(zeros["difference"]) < _SPARSER))
+    if not same or _form_of(_named(report, before["name"])) != _form_of(step):
         return None
     return _finding(step, "changed_nothing",
                     f"changed nothing: it decides all {flips['n']} cases as {before['name']} does, is as large and no "
@@ -106,5 +108,9 @@ def _is_one(speed: Mapping[str, Any]) -> bool:
     return within or abs(speed["value"] - 1) < _SAME
 
 
-def _format_of(name: str, report: Mapping[str, Any]) -> str | None:
-    return next((s["traits"]["format"] for s in report["steps"] if s["name"] == name), None)
+def _named(report: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    return next(s for s in report["steps"] if s["name"] == name)
+
+
+def _form_of(step: Mapping[str, Any]) -> tuple[str, str]:
+    return step["traits"]["format"], step["traits"]["precision"]

@@ -40,6 +40,8 @@ def summary(report: Mapping[str, Any]) -> str:
 def _sentence(step: Mapping[str, Any], report: Mapping[str, Any]) -> str:
     headers, rows = changes_table(report)
     row = dict(zip(headers, next(r for r in rows if r[0] == step["name"]), strict=True))
-    reference = report["reference"]
+    reference, fastest = report["reference"], report["fastest_float_engine"]
+    own_engine = fastest is None or fastest == reference or row[f"speed vs {fastest}"] == "–"
+    engine = "" if own_engine else f" ({row[f'speed vs {fastest}']} against {fastest})"
     return (f"{step['name']} against {reference}: quality {row[f'quality vs {reference}']}, speed "
-            f"{row[f'speed vs {reference}']}, {row[f'size vs {reference}']}.")
+            f"{row[f'speed vs {reference}']}{engine}, size {row[f'size vs {reference}']}.")

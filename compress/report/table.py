@@ -37,17 +37,29 @@ def changes_table(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
 
     No rows where nothing can be compared."""
     reference, fastest = report["reference"], report["fastest_float_engine"]
-    headers = ["step", f"quality vs {reference}", f"speed vs {reference}", f"speed vs {fastest}", f"size vs {reference}",
-               "quality vs before", "speed vs before", "size vs before"]
-    rows = []
-    for step in report["steps"]:
-        of, before = step["against_reference"], step["against_parent"]
-        if of is not None:
-            rows.append([step["name"], _quality(of), _speed(of), _speed(step["against_fastest"]), _size(of),
-                         _quality(before), _speed(before), _size(before), _flips(of)])
-    if any(row[-1] != "–" for row in rows):
-        return [*headers, f"answers changed vs {reference}"], rows
-    return headers, [row[:-1] for row in rows]
+    steps = [step for step in report["steps"] if step["against_reference"] is not None]
+    of, before = ([step[side] for step in steps] for side in ("against_reference", "against_parent"))
+    columns = {"step": [step["name"] for step in steps], f"quality vs {reference}": list(map(_quality, of)),
+               f"speed vs {reference}": list(map(_speed, of))}
+    if fastest is not None:
+        columns[f"speed vs {fastest}"] = [_speed(step["against_fastest"]) for step in steps]
+    columns |= {f"size vs {reference}": list(map(_size, of)), "quality vs before": list(map(_quality, before)),
+                "speed vs before": list(map(_speed, before)), "size vs before": list(map(_size, before))}
+    if any(_flips(one) != "–" for one in of):
+        columns[f"answers changed vs {reference}"] = list(map(_flips, of))
+    for name, title in _titled_comparisons(of):
+        columns[f"{title} vs {reference}"] = [_compared(one, name) for one in of]
+    return list(columns), [list(row) for row in zip(*columns.values(), strict=True)]
+
+
+def _titled_comparisons(against: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """(name, title) of the comparisons that ask for a column, as they appear."""
+    return list({n: m["title"] for one in against for n, m in one["comparisons"].items() if m["title"]}.items())
+
+
+def _compared(against: Mapping[str, Any], name: str) -> str:
+    m = against["comparisons"].get(name)
+    return show(m) + (spread(m) if m else "")
 
 
 def visible(text: str) -> str:
@@ -67,7 +79,7 @@ def show(measurement: Mapping[str, Any] | None) -> str:
 
 
 _SAME_SIZE = 0.005
-"""What is larger by less than this share is not called larger."""
+"""Sizes that differ by less than this share are called equal."""
 
 _SCALED = ("bytes", "parameters", "share")
 """Units whose numbers are shown in others, each end of an interval in its own."""
@@ -123,12 +135,16 @@ def _quality(against: Mapping[str, Any] | None) -> str:
         return "–"
     difference, kept = (against["comparisons"].get(n) for n in ("quality_difference", "quality_kept"))
     if not difference or difference["value"] is None:
-        change = against["changes"].get("quality")
-        return f"{signed(change['difference'])} ({100 * change['quotient']:.1f} %)" if change and change["quotient"] else "–"
+        return "–" if difference else _as_measured(against)  # one that is absent could not be made
     share = f" ({100 * kept['value']:.1f} %)" if kept and kept["value"] is not None else ""
     p = difference["detail"].get("p")
     chance = "" if p is None else ", p < 0.001" if p < 0.001 else f", p {p:.3f}"
     return f"{signed(difference['value'])}{spread(difference, with_sign=True)}{share}{chance}"
+
+
+def _as_measured(against: Mapping[str, Any]) -> str:
+    change = against["changes"].get("quality")
+    return f"{signed(change['difference'])} ({100 * change['quotient']:.1f} %)" if change and change["quotient"] else "–"
 
 
 def _flips(against: Mapping[str, Any]) -> str:
@@ -152,8 +168,10 @@ def _size(against: Mapping[str, Any] | None) -> str:
     change = against and against["changes"].get("size")
     if not change or not change["quotient"]:
         return "–"
-    larger = change["quotient"] > 1 + _SAME_SIZE
-    return f"{change['quotient']:.1f}x larger" if larger else f"{1 / change['quotient']:.1f}x smaller"
+    quotient = change["quotient"]
+    if abs(quotient - 1) <= _SAME_SIZE:
+        return "equal"
+    return f"{quotient:.1f}x larger" if quotient > 1 else f"{1 / quotient:.1f}x smaller"
 
 
 def reference_text(report: Mapping[str, Any]) -> str:
@@ -170,8 +188,10 @@ def reference_text(report: Mapping[str, Any]) -> str:
 
 
 def remarks(report: Mapping[str, Any]) -> list[str]:
-    """Findings, whose scores stand alone, the tries of steps that backed off, and how budgets came out, a line each."""
-    lines = [f"finding: {f['text']}" for f in report["findings"]]
+    """What ended a run that failed, findings, whose scores stand alone, the tries of steps that backed off, and how budgets
+    came out, a line each."""
+    lines = [f"failed: {report['failure']}"] if report["failure"] else []
+    lines += [f"finding: {f['text']}" for f in report["findings"]]
     if elsewhere(report):
         lines.append(f"other test examples than those of {report['reference']} were answered by "
                      f"{', '.join(elsewhere(report))}: scores are not compared, and the recipe's budget leaves them out")

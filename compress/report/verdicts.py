@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from compress.budget import BASELINES, QUANTITIES, Budget, Limit
@@ -32,6 +32,8 @@ class _Quantity:
 
 
 _UNMEASURED = _Quantity(None, None, "not measured")
+_NO_ENGINE = replace(_UNMEASURED, text="not measured: the reference was timed in no float engine; write 'of B0' for the "
+                                       "reference as it is")
 
 
 def judge(step: Mapping[str, Any], limits: Sequence[Limit], report: Mapping[str, Any],
@@ -43,9 +45,9 @@ def judge(step: Mapping[str, Any], limits: Sequence[Limit], report: Mapping[str,
     return [_judge(step, limit, report, decide) for limit in limits]
 
 
-def shortfall(verdicts: Sequence[Mapping[str, Any]]) -> float:
-    """How far a step is from its limits: the sum of the shares that are lacking."""
-    return sum(v["shortfall"] for v in verdicts)
+def shortfall(verdicts: Sequence[Mapping[str, Any]]) -> tuple[int, float]:
+    """How far a step is from its limits: how many could not be measured, then the sum of the shares that are lacking."""
+    return sum(v["met"] is None for v in verdicts), sum(v["shortfall"] for v in verdicts)
 
 
 def verdict_on_run(budget: Budget, report: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,7 +59,7 @@ def verdict_on_run(budget: Budget, report: Mapping[str, Any]) -> dict[str, Any]:
     steps = [s for s in comparable(report) if s["role"] in ("step", "reference") or s["name"] == MODEL]
     verdicts = {s["name"]: judge(s, budget.limits, report, budget.decide) for s in steps}
     meeting = [s for s in steps if all(v["met"] for v in verdicts[s["name"]])]
-    best = min(meeting, key=lambda s: _rank(s, budget), default=None)
+    best = min(meeting, key=lambda s: _rank(s, budget, report), default=None)
     nearest = min(steps, key=lambda s: shortfall(verdicts[s["name"]]), default=None)
     return {"limits": [limit.text for limit in budget.limits], "on_miss": budget.on_miss, "decide": budget.decide,
             "met": best is not None, "best": best["name"] if best else None,
@@ -83,6 +85,8 @@ def _relative(step: Mapping[str, Any], limit: Limit, report: Mapping[str, Any], 
     default = report["fastest_float_engine"] if limit.quantity == "latency" else report["reference"]
     baselines = dict(zip(BASELINES, (report["reference"], report["fastest_float_engine"]), strict=True))
     name = baselines.get(limit.of or "", limit.of or default)
+    if name is None:
+        return _NO_ENGINE if limit.quantity == "latency" else _UNMEASURED
     compared = _compared(step, limit.quantity, name, report)
     return _quantity(compared, limit.quantity, _share if limit.quantity == "quality" else _times, f" of {name}", decide)
 
@@ -102,7 +106,7 @@ def _quantity(m: Mapping[str, Any], quantity: str, show: Callable[[float], str],
     return _Quantity(value, worst, text)
 
 
-def _compared(step: Mapping[str, Any], quantity: str, name: str | None, report: Mapping[str, Any]) -> Mapping[str, Any]:
+def _compared(step: Mapping[str, Any], quantity: str, name: str, report: Mapping[str, Any]) -> Mapping[str, Any]:
     """The comparison with the artifact ``name``: as it was measured, else the quotient of two values, whose worst case
     nobody knows."""
     if name == step["name"]:
@@ -111,12 +115,12 @@ def _compared(step: Mapping[str, Any], quantity: str, name: str | None, report: 
         found = against["comparisons"].get(_COMPARED.get(quantity)) if against and against["name"] == name else None
         if found:
             return dict(found)
-    other = next((s for s in report["steps"] if s["name"] == name), None)
+    other = _step(report, name)
     mine, theirs = (s["measurements"].get(QUANTITIES[quantity]) if s else None for s in (step, other))
     if not other or not mine or not theirs or mine["value"] is None or theirs["value"] is None:
         return {"value": None}
-    if quantity in _COMPARED and not same_examples(step, other):
-        return {"value": None}  # scores and times of other examples are no shares of each other
+    if quantity != "size" and not same_examples(step, other):
+        return {"value": None}  # scores, times and memory of other examples are no shares of each other
     if quantity == "quality" and min(mine["value"], theirs["value"]) < 0:
         return {"value": None}  # nor are scores of which one is below zero
     over, under = (mine, theirs) if mine["direction"] == "higher" else (theirs, mine)
@@ -131,10 +135,28 @@ def _times(value: float) -> str:
     return f"{value:.2f}x"
 
 
-def _rank(step: Mapping[str, Any], budget: Budget) -> float:
-    limited = any(limit.quantity == "quality" for limit in budget.limits)
-    m = step["measurements"].get("latency_p50" if limited else "quality")
-    value = m["value"] if m and m["value"] is not None else None
-    if value is None:
+def _rank(step: Mapping[str, Any], budget: Budget, report: Mapping[str, Any]) -> float:
+    """What is least is best: time where quality is limited, else what quality lacks."""
+    if any(limit.quantity == "quality" for limit in budget.limits):
+        return _time(step, report)
+    m = step["measurements"].get("quality")
+    if not m or m["value"] is None:
         return float("inf")
-    return float(value) if limited or m["direction"] == "lower" else -float(value)
+    return float(m["value"] if m["direction"] == "lower" else -m["value"])
+
+
+def _time(step: Mapping[str, Any], report: Mapping[str, Any]) -> float:
+    """Milliseconds at the reference's pace: its own latency over how many times faster the step was beside it, for steps are
+    timed at other moments. As measured where the two were not timed in turns."""
+    own, reference = (_value(s, "latency_p50") for s in (step, _step(report, report["reference"])))
+    ratio = ((step["against_reference"] or {}).get("comparisons", {}).get(_COMPARED["latency"]) or {}).get("value")
+    return reference / ratio if reference is not None and ratio else float("inf") if own is None else own
+
+
+def _step(report: Mapping[str, Any], name: str | None) -> Mapping[str, Any] | None:
+    return next((s for s in report["steps"] if s["name"] == name), None)
+
+
+def _value(step: Mapping[str, Any] | None, name: str) -> float | None:
+    m = step["measurements"].get(name) if step else None
+    return m["value"] if m else None

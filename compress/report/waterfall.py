@@ -21,7 +21,7 @@ LINE, SOFT_LINE = 16.0, 14.0
 _GAP = 14.0
 """Between a step's name and its value on one line."""
 
-SHOWN = ("quality", "latency_p50", "memory", "size")
+SHOWN = ("quality", "latency_p50", "memory", "memory_gpu", "size")
 _COMPARED = {"quality": "quality_difference", "latency_p50": "speedup_p50"}
 """Comparisons that were made on the same examples or rounds, and know more of a change than two values do."""
 
@@ -74,10 +74,10 @@ def waterfalls(report: Mapping[str, Any]) -> list[Waterfall]:
 
 
 def measured_steps(report: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """The steps of the recipe's task that have a value of the measurement, in the report's order; of quality, those that
+    """The steps of the recipe's task that have a value of the measurement, in the report's order; but for size, those that
     answered the reference's examples."""
     of_task = [s for s in report["steps"] if s["task"] == report["task"]["name"]]
-    steps = comparable(report) if name == "quality" else of_task
+    steps = of_task if name == "size" else comparable(report)
     return [s for s in steps if (s["measurements"].get(name) or {}).get("value") is not None]
 
 
@@ -139,7 +139,9 @@ def _change(name: str, m: Mapping[str, Any], before: Mapping[str, Any],
     kind = "better" if (difference < 0) == (m["direction"] == "lower") else "worse"
     found = (against or {"comparisons": {}})["comparisons"].get(_COMPARED.get(name, ""))
     text, more = f"{'+' if difference > 0 else '-'}{quantity(abs(difference), m['unit'])}", ""
-    if found and found["value"] is not None:
+    if found and found["value"] is None:
+        return "unclear", f"not compared with {before['name']}: {found['absent']}"
+    if found:
         more = spread(found, with_sign=True) if found["unit"] != "x" else f", {found['value']:.2f}x as fast{spread(found)}"
         none = 1.0 if found["unit"] == "x" else 0.0
         kind = "better" if (found["value"] < none) == (found["direction"] == "lower") else "worse"

@@ -7,7 +7,12 @@ from __future__ import annotations
 from compress import hookimpl
 from compress.meter import Meter
 from compress_meters.anatomy import Anatomy
-from compress_meters.curves import LatencyByLength, ThroughputByBatch
+from compress_meters.curves import (
+    LatencyByLength,
+    LatencyByLengthFromText,
+    ThroughputByBatch,
+    ThroughputByBatchFromText,
+)
 from compress_meters.loading import Loading
 from compress_meters.memory import Memory
 from compress_meters.quality import Quality
@@ -18,5 +23,5 @@ from compress_meters.speed import FromText, Latency, Throughput, ThroughputFromT
 @hookimpl
 def compress_meters() -> list[type[Meter]]:
     """The meters of this plugin."""
-    return [Loading, Size, Memory, Latency, FromText, LatencyByLength, Throughput, ThroughputFromText, ThroughputByBatch,
-            Quality, Anatomy]
+    return [Loading, Size, Memory, Latency, FromText, LatencyByLength, LatencyByLengthFromText, Throughput,
+            ThroughputFromText, ThroughputByBatch, ThroughputByBatchFromText, Quality, Anatomy]

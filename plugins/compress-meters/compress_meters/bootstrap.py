@@ -28,21 +28,36 @@ def resampled(counts: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray],
     return np.asarray(statistic(np.stack(sums)), dtype=np.float64)
 
 
-def interval(values: np.ndarray) -> Interval:
-    """Ends of the middle 95 % of resampled ``values`` [resamples]."""
+def interval(values: np.ndarray, examples: int) -> Interval:
+    """Ends of the middle 95 % of resampled ``values`` [resamples] of so many ``examples``. Where no resample differs from
+    another, what unseen examples could change instead (``unseen``)."""
+    if not np.ptp(values):
+        return float(values[0]) - unseen(examples, 0.975), float(values[0]) + unseen(examples, 0.975)
     low, high = np.percentile(values, LEVELS)
     return float(low), float(high)
 
 
-def worst(values: np.ndarray, direction: Direction) -> float:
-    """The one-sided 95 % end on the bad side of resampled ``values`` [resamples]."""
+def worst(values: np.ndarray, direction: Direction, examples: int) -> float:
+    """The one-sided 95 % end on the bad side of resampled ``values`` [resamples], likewise."""
+    if not np.ptp(values):
+        return float(values[0]) + unseen(examples, 0.95) * (1 if direction == "lower" else -1)
     return float(np.percentile(values, 95.0 if direction == "lower" else 5.0))
 
 
-def p_of_zero(differences: np.ndarray) -> float:
+def unseen(examples: int, level: float) -> float:
+    """The share of examples that may be otherwise where none of so many was, at a one-sided confidence ``level``: the exact
+    bound of a binomial of which nothing was counted (Clopper and Pearson 1934, The Use of Confidence or Fiducial Limits;
+    about 3 / n at 95 %). A score of that share more or fewer right examples differs by about as much."""
+    return float(1.0 - (1.0 - level) ** (1.0 / examples))
+
+
+def p_of_zero(differences: np.ndarray, differing: int) -> float:
     """Two-sided p-value of resampled ``differences`` [resamples] for there being none: twice the share of the resamples
     on the rarer side of 0, the observed one counted among them (Davison and Hinkley 1997, Bootstrap Methods and their
     Application, section 4.2; for test sets: Koehn 2004, Statistical Significance Tests for Machine Translation
-    Evaluation, section 4). At least 2 / (resamples + 1)."""
+    Evaluation, section 4).
+
+    Not below what the exact test of signs can reach with so many ``differing`` examples, 2 / 2^n: resamples of few
+    examples lie on one side of 0 all too easily."""
     rarer = min((differences <= 0).sum(), (differences >= 0).sum())
-    return min(1.0, 2.0 * (int(rarer) + 1) / (len(differences) + 1))
+    return max(min(1.0, 2.0 * (int(rarer) + 1) / (len(differences) + 1)), min(1.0, 2.0 * 0.5 ** differing))

@@ -14,15 +14,16 @@ NO_TEST_ROWS = "there is no test split for this task"
 
 
 def conditions(probe: Probe, features: Sequence[Features], batch: int) -> dict[str, Any]:
-    """Engine, device, threads, batch size, how many examples and their mean length in tokens."""
+    """Engine, device, threads, batch size (as large as there are examples), how many examples and their mean length in
+    tokens."""
     lengths = [probe.task.length(f) for f in features]
-    return {"engine": probe.engine, "device": probe.placement.device, "threads": probe.placement.threads,
-            "batch": batch, "examples": len(lengths), "mean_length": round(float(np.mean(lengths)), 1)}
+    return {**run_by(probe), "batch": min(batch, len(lengths)), "examples": len(lengths),
+            "mean_length": round(float(np.mean(lengths)), 1)}
 
 
-def timed_conditions(probe: Probe, features: Sequence[Features], batch: int) -> dict[str, Any]:
-    """The same for what is timed from arrays to arrays."""
-    return {**conditions(probe, features, batch), "tokenization": "excluded"}
+def run_by(probe: Probe) -> dict[str, Any]:
+    """What answers: engine, device and threads."""
+    return {"engine": probe.engine, "device": probe.placement.device, "threads": probe.placement.threads}
 
 
 def places(probe: Probe, count: int) -> list[int]:

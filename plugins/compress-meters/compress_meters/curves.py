@@ -1,8 +1,7 @@
-"""``latency_by_length`` and ``throughput_by_batch``: curves over fixed lengths and over batch sizes, of a thorough run."""
+"""Curves over fixed lengths and over batch sizes, of the model alone and from text to answer, of a thorough run."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -11,15 +10,24 @@ import numpy as np
 from compress.measurement import Measurement
 from compress.meter import Effort, Probe, Rounds, Sample
 from compress.predict import length_batches
-from compress.sizes import positions
-from compress.task import Features
 from compress_meters import rounds
-from compress_meters.conditions import chosen, timed_conditions
+from compress_meters.conditions import conditions, places, run_by
 from compress_meters.rounds import Spread, Timings
-from compress_meters.timing import Call, Timing, measurement, of_model, timings_of
+from compress_meters.stretched import most_tokens, stretched, stretched_row
+from compress_meters.timing import (
+    FROM_TEXT_STATED,
+    Call,
+    Timing,
+    from_text,
+    measurement,
+    of_model,
+    of_model_stated,
+    timings_of,
+)
 
 LENGTHS = (16, 32, 64, 128, 512)
 BATCHES = (1, 8, 32, 128)
+_FROM_TEXT = Rounds(5, 16, 0.03, 15.0, 1)
 
 
 class _Curve(Timing):
@@ -27,11 +35,12 @@ class _Curve(Timing):
 
     efforts: ClassVar[tuple[Effort, ...]] = ("thorough",)
     axis: ClassVar[str]
+    design: ClassVar[Rounds] = Rounds(8, 24, 0.02, 25.0, 1)
 
     def rounds(self, effort: Effort) -> Rounds:
         """Eight rounds, each of another load, for an interval is as good as the loads are many; then on until the ratio at
-        every point is known to 2 %."""
-        return Rounds(8, 24, 0.02, 25.0, 1)
+        every point is known to 2 % (from text to answer five, and 3 %)."""
+        return self.design
 
     def half_width(self, samples: Sequence[Sample], others: Sequence[Sample]) -> float:
         """Of the ratio's interval where it is widest."""
@@ -45,7 +54,7 @@ class _Curve(Timing):
         ats = (stated["at"], stated["other"]["at"])
         by_point = _ratios(own, other, ats)
         whole = rounds.ratio(_at(other, ats[1], list(by_point)), _at(own, ats[0], list(by_point)))
-        said = {**_told(stated), "other": _told(stated["other"])}
+        said = {**_over_all(stated), "other": _over_all(stated["other"])}
         curve = self._curve([_point(x, spread) for x, spread in by_point.items()])
         return [measurement(self.ratio, whole, "x", "higher", len(own.times), said, detail=curve)]
 
@@ -66,31 +75,61 @@ class LatencyByLength(_Curve):
 
     def prepare(self, probe: Probe) -> None:
         """As of any timing, where the model has positions for a length at all."""
-        if _positions(probe) >= LENGTHS[0]:
+        if most_tokens(probe) >= LENGTHS[0]:
             super().prepare(probe)
 
     def sample(self, probe: Probe) -> Sample:
         """As of any timing; absent for a model that has no positions for the shortest length."""
-        if probe.features and _positions(probe) < LENGTHS[0]:
-            return {"absent": f"the model has {_positions(probe)} positions, and the shortest length is {LENGTHS[0]}"}
+        if probe.features and most_tokens(probe) < LENGTHS[0]:
+            return {"absent": f"the model has {most_tokens(probe)} positions, and the shortest length is {LENGTHS[0]}"}
         return super().sample(probe)
 
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
-        """The model alone, on a test example that is repeated to each length that the model has positions for."""
-        lengths = [n for n in LENGTHS if n <= _positions(probe)]
-        batches = [probe.task.collate([_stretched(probe, n)], probe.processor) for n in lengths]
-        stated = timed_conditions(probe, [_stretched(probe, lengths[-1])], 1)
-        at = [n for n in lengths for _ in range(self.repeats)]
-        return [of_model(probe, b) for b in batches for _ in range(self.repeats)], {**stated, "at": at}
+        """One test example, repeated or cut to each length that the model has positions for."""
+        found = [self.call(probe, length) for length in LENGTHS if length <= most_tokens(probe)]
+        lengths = [length for length, _ in found]
+        stated = {**run_by(probe), "batch": 1, "example": "the first, repeated or cut", "lengths": lengths,
+                  **self.stated(probe), "at": [length for length in lengths for _ in range(self.repeats)]}
+        if len(lengths) < len(LENGTHS):
+            stated["left_out"] = f"lengths above the model's {most_tokens(probe)} positions"
+        return [call for _, call in found for _ in range(self.repeats)], stated
+
+    def call(self, probe: Probe, length: int) -> tuple[int, Call]:
+        """The length, and a call of the model alone on an example of it."""
+        return length, of_model(probe, probe.task.collate([stretched(probe, length)], probe.processor))
+
+    def stated(self, probe: Probe) -> Mapping[str, str]:
+        """What the calls leave out or take in."""
+        return of_model_stated(probe)
 
     def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
-        """``latency_by_length`` in ms."""
+        """Milliseconds, under the meter's name."""
         spreads = {x: rounds.total(Timings(t.times / 1e6 / self.repeats, t.blocks))
                    for x, t in _by_point(timings, stated["at"]).items()}
         longest = max(spreads)
         return [measurement(self.name, spreads[longest], "ms", "lower", len(timings.times),
-                            {**_told(stated), "length": longest, "lengths": sorted(spreads)},
+                            {**_told(stated), "length": longest},
                             detail=self._curve([_point(x, s) for x, s in spreads.items()]))]
+
+
+class LatencyByLengthFromText(LatencyByLength):
+    """The same from text to answer: a text that is cut to each length, tokenization included."""
+
+    name: ClassVar[str] = "latency_by_length_from_text"
+    summary: ClassVar[str] = "Milliseconds from one text to its answer over lengths of 16 to 512 tokens"
+    order: ClassVar[int] = 36
+    ratio: ClassVar[str] = "speedup_by_length_from_text"
+    absences: ClassVar[Any] = [("latency_by_length_from_text", "ms", "lower", "")]
+    design: ClassVar[Rounds] = _FROM_TEXT
+
+    def call(self, probe: Probe, length: int) -> tuple[int, Call]:
+        """The length that the text has in tokens, and a call from it to its answer."""
+        row, task = stretched_row(probe, length)
+        return task.length(task.features([row], probe.processor)[0]), from_text(probe, [row], task)
+
+    def stated(self, probe: Probe) -> Mapping[str, str]:
+        """What the calls leave out or take in."""
+        return FROM_TEXT_STATED
 
 
 class ThroughputByBatch(_Curve):
@@ -105,19 +144,51 @@ class ThroughputByBatch(_Curve):
     examples: ClassVar[int] = 128
 
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
-        """The model alone, over the same examples in batches of each size."""
-        features = chosen(probe, self.examples)
-        batches = [(size, probe.task.collate([features[i] for i in some], probe.processor))
-                   for size in BATCHES for some in length_batches(probe.task, features, size)]
-        stated = {**timed_conditions(probe, features, max(BATCHES)), "at": [size for size, _ in batches]}
-        return [of_model(probe, b) for _, b in batches], stated
+        """The same examples in batches of each size that there are examples for."""
+        some = places(probe, self.examples)
+        features = [probe.features[i] for i in some]
+        sizes = [size for size in BATCHES if size <= len(some)]
+        batches = [(size, [some[i] for i in batch]) for size in sizes
+                   for batch in length_batches(probe.task, features, size)]
+        stated = {**conditions(probe, features, max(sizes)), "batches": sizes, **self.stated(probe),
+                  "at": [size for size, _ in batches]}
+        if len(sizes) < len(BATCHES):
+            stated["left_out"] = f"batches above the {len(some)} test examples"
+        return [self.call(probe, batch) for _, batch in batches], stated
+
+    def call(self, probe: Probe, batch: Sequence[int]) -> Call:
+        """A call of the model alone on the test examples at these places."""
+        return of_model(probe, probe.task.collate([probe.features[i] for i in batch], probe.processor))
+
+    def stated(self, probe: Probe) -> Mapping[str, str]:
+        """What the calls leave out or take in."""
+        return of_model_stated(probe)
 
     def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
-        """``throughput_by_batch`` in examples/s."""
+        """Examples in a second, under the meter's name."""
         spreads = {x: rounds.per_second(rounds.total(t), stated["examples"] * 1e9)
                    for x, t in _by_point(timings, stated["at"]).items()}
         return [measurement(self.name, spreads[max(spreads)], "examples/s", "higher", len(timings.times), _told(stated),
                             detail=self._curve([_point(x, s) for x, s in spreads.items()]))]
+
+
+class ThroughputByBatchFromText(ThroughputByBatch):
+    """The same from texts to answers: tokenization, batching, the model and reading its outputs."""
+
+    name: ClassVar[str] = "throughput_by_batch_from_text"
+    summary: ClassVar[str] = "Examples in a second from texts to answers over batches of 1 to 128"
+    order: ClassVar[int] = 44
+    ratio: ClassVar[str] = "throughput_speedup_by_batch_from_text"
+    absences: ClassVar[Any] = [("throughput_by_batch_from_text", "examples/s", "higher", "")]
+    design: ClassVar[Rounds] = _FROM_TEXT
+
+    def call(self, probe: Probe, batch: Sequence[int]) -> Call:
+        """A call from the test rows at these places to their answers."""
+        return from_text(probe, [probe.rows[i] for i in batch])
+
+    def stated(self, probe: Probe) -> Mapping[str, str]:
+        """What the calls leave out or take in."""
+        return FROM_TEXT_STATED
 
 
 def _ratios(own: Timings, other: Timings, ats: tuple[Sequence[int], Sequence[int]]) -> dict[int, Spread]:
@@ -144,26 +215,6 @@ def _told(stated: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in stated.items() if key not in ("at", "other")}
 
 
-def _stretched(probe: Probe, length: int) -> Features:
-    """The first test example, repeated or cut to ``length`` tokens: what a token is does not matter to the time.
-
-    Lists by token are stretched with it. Others hold positions, of which those that are cut go."""
-    features = probe.features[0]
-    count = probe.task.length(features)
-
-    def stretched(value: Any) -> Any:
-        if not isinstance(value, list):
-            return value
-        if len(value) == count:
-            return (value * (length // count + 1))[:length]
-        return [x for x in value if not isinstance(x, int) or x < length]
-
-    return {name: stretched(value) for name, value in features.items()}
-
-
-def _positions(probe: Probe) -> float:
-    """How many tokens the model takes, as its config says; no limit where it does not."""
-    file = probe.artifact.folder / "config.json"
-    config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    limit = positions(config)
-    return float("inf") if limit is None else limit
+def _over_all(stated: Mapping[str, Any]) -> dict[str, Any]:
+    """The conditions of what is of all points, and so of no single batch where there are several."""
+    return {key: value for key, value in _told(stated).items() if key != "batch" or "batches" not in stated}

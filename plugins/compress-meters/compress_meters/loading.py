@@ -9,7 +9,7 @@ from typing import ClassVar
 from compress.measurement import Measurement, absent
 from compress.meter import Meter, Probe, Sample
 from compress_meters import gpu
-from compress_meters.conditions import NO_TEST_ROWS, chosen, timed_conditions
+from compress_meters.conditions import NO_TEST_ROWS, chosen, conditions, run_by
 
 
 class Loading(Meter):
@@ -22,9 +22,8 @@ class Loading(Meter):
 
     def sample(self, probe: Probe) -> Sample:
         """``load_seconds``, and ``first_call`` in ms, or ``absent`` where there is no example."""
-        loaded = {"load_seconds": probe.load_seconds, "engine": {
-            "engine": probe.engine, "device": probe.placement.device, "threads": probe.placement.threads,
-            "files": "read just before, to be verified"}}
+        loaded = {"load_seconds": probe.load_seconds,
+                  "engine": {**run_by(probe), "files": "read just before, to be verified"}}
         gpu.note_load(probe)
         if not probe.features:
             return {**loaded, "absent": NO_TEST_ROWS}
@@ -33,7 +32,8 @@ class Loading(Meter):
         start = time.perf_counter_ns()
         probe.session.run(batch)
         milliseconds = (time.perf_counter_ns() - start) / 1e6
-        return {**loaded, "first_call": milliseconds, "conditions": timed_conditions(probe, features, 1)}
+        stated = {**conditions(probe, features, 1), "tokenization": "excluded", "clock": "host"}
+        return {**loaded, "first_call": milliseconds, "conditions": stated}
 
     def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
         """``load_seconds`` and ``first_call``."""

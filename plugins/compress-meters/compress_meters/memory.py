@@ -64,7 +64,7 @@ def _phases(sample: Sample) -> Measurement:
         return absent("memory_gpu", "bytes", "lower", sample["gpu_absent"])
     return Measurement("memory_gpu", max(p["allocated"] for p in sample["gpu"].values()), "bytes", "lower", n=1,
                        conditions={**sample["conditions"], "counted": "allocated by torch"},
-                       detail={"tables": {BY_PHASE: sample["gpu"]}})
+                       title="GPU memory", detail={"tables": {BY_PHASE: sample["gpu"]}})
 
 
 def _measurement(sample: Sample, name: str, key: str, title: str) -> Measurement:

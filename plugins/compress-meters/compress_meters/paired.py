@@ -19,6 +19,8 @@ from compress_meters.decisions import Decisions, opened, read
 from compress_meters.proportion import ONE_SIDED, effective_count, mcnemar, wilson
 from compress_meters.slices import change
 
+_EQUAL = 1e-9
+"""Scores that differ by less are equal but for rounding."""
 NO_DECISIONS = "the task's answers are no decisions that could change"
 
 
@@ -70,7 +72,7 @@ def _kept(own: Sample, other: Sample) -> Measurement:
     above, below = _resampled(over), _resampled(under)
     shares = above / below if above is not None and below is not None and (below > 0).all() else None
     kept = _measurement("quality_kept", _value(over) / _value(under), "share", own, other, shares, {})
-    worst = bootstrap.worst(shares, "higher") if shares is not None else None
+    worst = bootstrap.worst(shares, "higher", kept.n or 0) if shares is not None else None
     return replace(kept, direction="higher", worst=worst)
 
 
@@ -91,13 +93,21 @@ def _flips(own: Sample, other: Sample) -> Measurement:
 
 
 def _tested(own: Sample, other: Sample, differences: np.ndarray | None) -> dict[str, Any]:
-    """The test's name and p-value. McNemar's needs independent decisions: an example that has several is resampled as a
-    whole instead."""
+    """The test's name and p-value. McNemar's is of shares of right decisions that are independent: any other score, and an
+    example that has several decisions, is resampled instead."""
     if own["decisions"] is not None:
         mine, theirs = opened(own["decisions"]), opened(other["decisions"])
-        if mine.per_example.max() == 1:
+        if mine.per_example.max() == 1 and _is_share(own, mine) and _is_share(other, theirs):
             return {"test": "McNemar exact", "p": mcnemar(*_discordant(mine, theirs))}
-    return {"test": "paired bootstrap", "p": bootstrap.p_of_zero(differences)} if differences is not None else {}
+    if differences is None:
+        return {}
+    differing = sum(a != b for a, b in zip(own["counts"], other["counts"], strict=True))
+    return {"test": "paired bootstrap", "p": bootstrap.p_of_zero(differences, differing)}
+
+
+def _is_share(sample: Sample, decisions: Decisions) -> bool:
+    """Whether the score is the share of decisions that are right."""
+    return abs(_value(sample) - float(decisions.right.mean())) < _EQUAL
 
 
 def _discordant(mine: Decisions, theirs: Decisions) -> Sequence[int]:
@@ -108,10 +118,11 @@ def _discordant(mine: Decisions, theirs: Decisions) -> Sequence[int]:
 def _measurement(name: str, value: float, unit: str, own: Sample, other: Sample, values: np.ndarray | None,
                  detail: Mapping[str, Any]) -> Measurement:
     direction: Direction = own["direction"]
-    low, high = bootstrap.interval(values) if values is not None else (None, None)
-    worst = bootstrap.worst(values, direction) if values is not None else None
-    return Measurement(name, value, unit, direction, low, high, len(own["predictions"]), _conditions(own, other),
-                       detail=detail, worst=worst)
+    examples = len(own["predictions"])
+    low, high = bootstrap.interval(values, examples) if values is not None else (None, None)
+    worst = bootstrap.worst(values, direction, examples) if values is not None else None
+    return Measurement(name, value, unit, direction, low, high, examples, _conditions(own, other), detail=detail,
+                       worst=worst)
 
 
 def _value(sample: Sample) -> float:

@@ -62,7 +62,7 @@ class Timings:
 def quantile(timings: Timings, level: float, seed: int = 0) -> Spread:
     """The quantile at ``level`` (0 to 1) of all timings; rounds and calls are both drawn, for other examples would have had
     other lengths. Its ends lie within what was drawn: a few rounds tell of no tail longer than theirs."""
-    times, generator = timings.times, np.random.default_rng(seed)
+    times, generator = timings.times, np.random.default_rng((seed, 1))  # rounds are drawn with the seed alone
     calls = times.shape[1]
     drawn = (times[pick][:, generator.integers(calls, size=calls)] for pick in _picks(timings.blocks, seed))
     found = np.array([np.quantile(t, level) for t in drawn])

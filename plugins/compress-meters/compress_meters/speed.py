@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, ClassVar
 
 from compress.measurement import Measurement
-from compress.meter import Effort, Probe, Rounds
+from compress.meter import Effort, Probe, Rounds, Sample
 from compress.predict import length_batches
-from compress.task import Row
 from compress_meters import rounds
-from compress_meters.conditions import chosen, conditions, places, timed_conditions
+from compress_meters.conditions import chosen, conditions, places
 from compress_meters.rounds import Timings
-from compress_meters.timing import Call, Timing, measurement, of_model, on_the_clock
+from compress_meters.timing import (
+    FROM_TEXT_STATED,
+    Call,
+    Timing,
+    from_text,
+    measurement,
+    of_model,
+    of_model_stated,
+    timings_of,
+)
 
 _PERCENTILES = (50, 95, 99)
 
@@ -40,7 +47,7 @@ class Latency(Timing):
         """The model alone, on one example at a time."""
         features = chosen(probe, self.examples[probe.effort])
         batches = [probe.task.collate([f], probe.processor) for f in features]
-        return [of_model(probe, b) for b in batches], timed_conditions(probe, features, 1)
+        return [of_model(probe, b) for b in batches], {**conditions(probe, features, 1), **of_model_stated(probe)}
 
     def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
         """``latency_p50``, ``latency_p95`` and ``latency_p99`` in ms."""
@@ -48,12 +55,18 @@ class Latency(Timing):
         return [measurement(name, rounds.quantile(milliseconds, level / 100), unit, direction, count, stated, title)
                 for level, (name, unit, direction, title) in zip(_PERCENTILES, self.absences, strict=True)]
 
-
     def compared(self, own: Timings, other: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
         """The ratio of the time of all examples, and that of the medians (``..._p50``), by which budgets limit latency."""
         medians = measurement(self.ratio_p50, rounds.quantile_ratio(other, own, 0.5), "x", "higher", len(own.times),
                               {**stated, "ratio_of": "the medians (p50) of all timings"})
         return [*super().compared(own, other, stated), medians]
+
+    def half_width(self, samples: Sequence[Sample], others: Sequence[Sample]) -> float:
+        """Of the wider interval: that of the ratio of all time, or of the medians."""
+        whole = super().half_width(samples, others)
+        if not whole:
+            return whole
+        return max(whole, rounds.quantile_ratio(timings_of(others), timings_of(samples), 0.5).half_width)
 
 
 class FromText(Latency):
@@ -74,7 +87,8 @@ class FromText(Latency):
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
         """A row at a time, through the task."""
         some = places(probe, self.examples[probe.effort])
-        return [on_the_clock(partial(_answer, probe, [probe.rows[i]])) for i in some], _from_text(probe, some, 1)
+        stated = conditions(probe, [probe.features[i] for i in some], 1)
+        return [from_text(probe, [probe.rows[i]]) for i in some], {**stated, **FROM_TEXT_STATED}
 
 
 class Throughput(Timing):
@@ -99,7 +113,7 @@ class Throughput(Timing):
         features = chosen(probe, self.examples[probe.effort])
         batches = [probe.task.collate([features[i] for i in some], probe.processor)
                    for some in length_batches(probe.task, features, self.batch)]
-        return [of_model(probe, b) for b in batches], timed_conditions(probe, features, self.batch)
+        return [of_model(probe, b) for b in batches], {**conditions(probe, features, self.batch), **of_model_stated(probe)}
 
     def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
         """Examples in a second."""
@@ -125,17 +139,6 @@ class ThroughputFromText(Throughput):
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
         """The rows of a batch at a time, through the task; batches are made by length, as without tokenization."""
         some = places(probe, self.examples[probe.effort])
-        batches = length_batches(probe.task, [probe.features[i] for i in some], self.batch)
-        rows = [[probe.rows[some[i]] for i in batch] for batch in batches]
-        return [on_the_clock(partial(_answer, probe, batch)) for batch in rows], _from_text(probe, some, self.batch)
-
-
-def _answer(probe: Probe, rows: Sequence[Row]) -> object:
-    features = probe.task.features(rows, probe.processor)
-    outputs = probe.session.run(probe.task.collate(features, probe.processor))
-    return probe.task.predictions(outputs, features)
-
-
-def _from_text(probe: Probe, some: Sequence[int], batch: int) -> Mapping[str, Any]:
-    """What is stated of timings of these examples with tokenization."""
-    return {**conditions(probe, [probe.features[i] for i in some], batch), "tokenization": "included"}
+        features = [probe.features[i] for i in some]
+        rows = [[probe.rows[some[i]] for i in batch] for batch in length_batches(probe.task, features, self.batch)]
+        return [from_text(probe, batch) for batch in rows], {**conditions(probe, features, self.batch), **FROM_TEXT_STATED}

@@ -17,7 +17,7 @@ import numpy as np
 
 from compress.measurement import Measurement, absent
 from compress.meter import Meter, Probe, Sample
-from compress.task import Batch
+from compress.task import Batch, Row, Task
 from compress_meters import rounds
 from compress_meters.conditions import NO_TEST_ROWS
 from compress_meters.rounds import Spread, Timings
@@ -122,7 +122,31 @@ def on_the_clock(run: Callable[[], object]) -> Call:
 def of_model(probe: Probe, batch: Batch) -> Call:
     """A call of the model on a batch: timed by the device's own events on a GPU whose session offers them, else by the
     host's clock, from arrays to arrays."""
-    elapsed = getattr(probe.session, "elapsed", None) if probe.placement.device == "cuda" else None
+    elapsed = _elapsed(probe)
     if elapsed is None:
         return on_the_clock(partial(probe.session.run, batch))
     return lambda: round(elapsed(batch) * 1e6)
+
+
+def of_model_stated(probe: Probe) -> dict[str, str]:
+    """What is stated of calls of the model alone."""
+    return {"tokenization": "excluded", "clock": "host" if _elapsed(probe) is None else "device"}
+
+
+def from_text(probe: Probe, rows: Sequence[Row], task: Task[Any] | None = None) -> Call:
+    """A call from rows to their answers, by the host's clock; ``task`` is the probe's where none is given."""
+    return on_the_clock(partial(_answer, probe, rows, task or probe.task))
+
+
+FROM_TEXT_STATED = {"tokenization": "included", "clock": "host"}
+"""What is stated of calls from text to answer."""
+
+
+def _answer(probe: Probe, rows: Sequence[Row], task: Task[Any]) -> object:
+    features = task.features(rows, probe.processor)
+    return task.predictions(probe.session.run(task.collate(features, probe.processor)), features)
+
+
+def _elapsed(probe: Probe) -> Callable[[Batch], float] | None:
+    found: Callable[[Batch], float] | None = getattr(probe.session, "elapsed", None)
+    return found if probe.placement.device == "cuda" else None

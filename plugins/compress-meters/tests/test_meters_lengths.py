@@ -8,7 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from compress_meters.curves import LatencyByLength, _stretched
+from compress_meters.curves import LatencyByLength
+from compress_meters.stretched import stretched, stretched_row
 from tiny import task_named, word_processor
 
 from compress.artifact import Artifact, Manifest, Traits
@@ -44,10 +45,25 @@ def test_an_example_whose_masks_are_drawn_can_be_of_any_length(length: int) -> N
     """Its features hold positions, which those of a shorter one may not have."""
     task, processor = task_named("fill-mask"), word_processor()
     features = task.features([{"text": "w1 w2 " * 15, "id": "test-0"}], processor)[0]
-    short = _stretched(SimpleNamespace(task=task, features=[features]), length)  # type: ignore[arg-type]
+    short = stretched(SimpleNamespace(task=task, features=[features]), length)  # type: ignore[arg-type]
     batch = task.collate([short], processor)
     assert batch["input_ids"].shape == (1, length) and max(short["maskable"]) < length
     assert (batch["labels"] >= 0).any()
+
+
+@pytest.mark.parametrize(("name", "row"), [
+    ("text-classification", {"text": "w1 w2 w3", "label": 1}),
+    ("text-classification", {"text": "w1 w2", "text_pair": "w3", "label": 0}),
+    ("token-classification", {"tokens": ["w1", "w2"], "tags": [0, 1]}),
+    ("fill-mask", {"text": "w1 w2 w3 w4"})])
+@pytest.mark.parametrize("length", [16, 64])
+def test_a_text_can_be_of_any_length_in_tokens(name: str, row: dict[str, Any], length: int) -> None:
+    task, processor = task_named(name), word_processor()
+    features = task.features([{**row, "id": "test-0"}], processor)
+    on: Any = SimpleNamespace(task=task, rows=[{**row, "id": "test-0"}], features=features)
+    long, fitting = stretched_row(on, length)
+    assert task.length(fitting.features([long], processor)[0]) == length and long["id"] == "test-0"
+    assert (fitting.options.max_length, task.options.max_length) == (length, 16)
 
 
 def test_the_curve_is_absent_with_its_reason_where_no_length_fits(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_resamples_agree_with_drawing_the_examples_and_are_the_same_each_time() 
     generator = np.random.default_rng(3)
     counts = np.stack([generator.integers(0, 4, 200), generator.integers(4, 6, 200)], axis=1)
     values = bootstrap.resampled(counts, Words().headline_of, seed=1)
-    low, high = bootstrap.interval(values)
+    low, high = bootstrap.interval(values, 200)
     theirs = stats.bootstrap((counts[:, 0], counts[:, 1]), lambda a, b, axis: a.sum(axis=axis) / b.sum(axis=axis),
                              paired=True, method="percentile", rng=np.random.default_rng(2),
                              n_resamples=5000).confidence_interval
@@ -150,9 +150,14 @@ def test_the_worst_case_lies_on_the_bad_side_within_the_interval() -> None:
         assert abs(quality.worst - getattr(quality, bad)) < 0.3 * (quality.high - quality.low)
 
 
-def test_what_does_not_vary_has_no_width() -> None:
-    quality = summary(sampled(single(), drawn(single(), 1.0, 0)))["quality"]
-    assert (quality.value, quality.low, quality.high, quality.worst) == (1.0, 1.0, 1.0, 1.0)
+def test_where_all_is_right_an_interval_is_what_unseen_examples_could_change() -> None:
+    """The bounds are those of a binomial of which nothing was counted."""
+    rows = single(20)
+    quality = summary(sampled(rows, [r["tags"] for r in rows]))["quality"]
+    bounds = [stats.binomtest(20, 20, alternative=side).proportion_ci(0.95, "exact").low
+              for side in ("two-sided", "greater")]
+    assert (quality.value, quality.high) == (1.0, 1.0)
+    assert [quality.low, quality.worst] == pytest.approx(bounds)
 
 
 # slices and metrics
@@ -238,8 +243,11 @@ def test_an_artifact_does_not_differ_from_itself(rows: Sequence[Any]) -> None:
     sample = sampled(rows, drawn(rows, 0.8, 0))
     found = compared(sample, sample)
     difference, kept, flips = found["quality_difference"], found["quality_kept"], found["flips"]
-    assert (difference.value, difference.low, difference.high, difference.worst) == (0, 0, 0, 0)
-    assert (kept.value, kept.low, kept.high, kept.worst, kept.unit) == (1, 1, 1, 1, "share")
+    beyond, worst = (stats.binomtest(0, len(rows), alternative=side).proportion_ci(0.95, "exact").high
+                     for side in ("two-sided", "less"))
+    assert (difference.value, kept.value, kept.unit) == (0, 1, "share")
+    assert (difference.low, difference.high, difference.worst) == pytest.approx((-beyond, beyond, -worst))
+    assert (kept.low, kept.high, kept.worst) == pytest.approx((1 - beyond, 1 + beyond, 1 - worst))
     assert difference.detail["p"] == 1.0
     assert flips.value == flips.low == 0 and 0 < flips.worst < flips.high < 0.02
     assert flips.detail == {"changed": 0, "right_before": 0, "wrong_before": 0, "both_wrong": 0}
@@ -306,6 +314,23 @@ def test_several_decisions_an_example_are_resampled_by_example() -> None:
     assert worse["test"] == "paired bootstrap" and worse["p"] == pytest.approx(2 / 2001)
     equal = compared(sampled(rows, same), sampled(rows, drawn(rows, 0.6, 3)))["quality_difference"].detail
     assert equal["p"] > 0.05
+
+
+@pytest.mark.parametrize("count", [1, 3, 6])
+def test_few_examples_prove_no_more_than_the_test_of_signs(count: int) -> None:
+    """All resamples of a few examples that were all answered better lie on one side of 0."""
+    rows = rows_of(*([0, 1, 2] for _ in range(count)))
+    found = compared(sampled(rows, [[0, 1, 2]] * count), sampled(rows, [[0, 1, 0]] * count))["quality_difference"]
+    assert found.detail == {**found.detail, "test": "paired bootstrap", "p": 2 * 0.5 ** count}
+    assert found.low < 0 < found.high, "nor does the interval, where no resample differs from another"
+
+
+def test_a_score_that_is_no_share_of_right_decisions_is_resampled_though_they_are_single() -> None:
+    rows = single(60)
+    own, other = sampled(rows, drawn(rows, 0.8, 1)), sampled(rows, drawn(rows, 0.6, 2))
+    for sample in (own, other):
+        sample["metrics"] = {name: value / 2 for name, value in sample["metrics"].items()}
+    assert compared(own, other)["quality_difference"].detail["test"] == "paired bootstrap"
 
 
 def test_p_values_of_sides_that_are_equally_good_are_rarely_small() -> None:

@@ -12,7 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 from compress_meters import rounds, timing
-from compress_meters.curves import BATCHES, LatencyByLength, ThroughputByBatch
+from compress_meters.curves import (
+    BATCHES,
+    LatencyByLength,
+    LatencyByLengthFromText,
+    ThroughputByBatch,
+    ThroughputByBatchFromText,
+)
 from compress_meters.rounds import Timings
 from compress_meters.speed import FromText, Latency, Throughput, ThroughputFromText
 from compress_meters.timing import Timing
@@ -22,6 +28,8 @@ from compress.artifact import Artifact, Manifest, Traits
 from compress.engine import Placement
 from compress.meter import EFFORTS, Effort, Meter, Probe
 
+CURVES = (LatencyByLength(), LatencyByLengthFromText(), ThroughputByBatch(), ThroughputByBatchFromText())
+METERS = (Latency(), FromText(), Throughput(), ThroughputFromText(), *CURVES)
 COUNTS = np.random.default_rng(7).integers(1, 30, size=60)
 
 
@@ -341,31 +349,76 @@ def test_the_ratio_of_two_curves_is_taken_at_the_lengths_that_both_have(tmp_path
     assert all(p[1] == pytest.approx(3, rel=0.01) for p in found.detail["curve"]["points"])
 
 
-def test_the_curve_over_batches_gains_what_a_call_costs(tmp_path: Path) -> None:
+def test_the_curve_over_batches_gains_what_a_call_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("compress_meters.curves.BATCHES", (1, 8, 32))
     session = Session(seconds=0.002)
     (found,) = ThroughputByBatch().summarise(taken(ThroughputByBatch(), probe(tmp_path, session), 3))
     points = {p[0]: p[1] for p in found.detail["curve"]["points"]}
-    assert tuple(points) == BATCHES and points[1] == pytest.approx(500, rel=0.01)
-    assert points[8] == pytest.approx(60 / 0.016, rel=0.01) and points[128] == pytest.approx(60 / 0.002, rel=0.01)
+    assert tuple(points) == (1, 8, 32) and points[1] == pytest.approx(500, rel=0.01)
+    assert points[8] == pytest.approx(60 / 0.016, rel=0.01) and points[32] == pytest.approx(60 / 0.004, rel=0.01)
+    assert found.conditions["batch"] == 32 and "left_out" not in found.conditions
+
+
+def test_a_curve_has_no_batch_that_there_are_no_examples_for_and_says_so(tmp_path: Path) -> None:
+    samples = taken(ThroughputByBatch(), probe(tmp_path, Session(seconds=0.002)), 3)
+    (found,) = ThroughputByBatch().summarise(samples)
+    assert [p[0] for p in found.detail["curve"]["points"]] == [b for b in BATCHES if b <= len(COUNTS)] == [1, 8, 32]
+    assert found.conditions["left_out"] == "batches above the 60 test examples"
+    (ratio,) = ThroughputByBatch().compare(samples, samples)
+    assert ratio.conditions["batches"] == [1, 8, 32] and "batch" not in {*ratio.conditions, *ratio.conditions["other"]}
+
+
+@pytest.mark.parametrize(("curve", "of_model"), [(CURVES[1], CURVES[0]), (CURVES[3], CURVES[2])])
+def test_a_curve_from_text_takes_longer_by_the_task_s_own_work(curve: Timing, of_model: Timing, tmp_path: Path,
+                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    class Slow(Task):
+        def features(self, rows: Sequence[Mapping[str, Any]], processor: Any) -> list[dict[str, Any]]:
+            CLOCK.now += 0.001 * len(rows)
+            return super().features(rows, processor)
+
+    monkeypatch.setattr("compress_meters.curves.stretched_row",
+                        lambda on, length: ({"id": "r0", "tokens": length}, on.task))
+    on = probe(tmp_path, Session(seconds=0.002), positions=64)
+    on.task = Slow()  # type: ignore[assignment]
+    alone, whole = of_model.summarise(taken(of_model, on, 3))[0], curve.summarise(taken(curve, on, 3))[0]
+    (shorter, longer) = (m.detail["curve"]["points"] for m in (alone, whole))
+    assert [p[0] for p in shorter] == [p[0] for p in longer]
+    assert (alone.conditions["tokenization"], whole.conditions["tokenization"]) == ("excluded", "included")
+    took = [(1 / a[1], 1 / b[1]) if "throughput" in curve.name else (a[1] / 1e3, b[1] / 1e3)
+            for a, b in zip(shorter, longer, strict=True)]
+    assert all(b - a == pytest.approx(0.001, rel=0.02) for a, b in took)
 
 
 def test_more_effort_is_not_fewer_rounds_and_curves_are_for_thorough_runs() -> None:
-    for meter in (Latency(), Throughput(), FromText(), ThroughputFromText(), LatencyByLength(), ThroughputByBatch()):
+    for meter in METERS:
         least = [meter.rounds(effort).least for effort in EFFORTS]
         assert least == sorted(least) and all(meter.rounds(e).most >= meter.rounds(e).least for e in EFFORTS)
         assert meter.takes_turns
-    assert {m.efforts for m in (FromText, ThroughputFromText, LatencyByLength, ThroughputByBatch)} == {("thorough",)}
+    assert {m.efforts for m in (FromText(), ThroughputFromText(), *CURVES)} == {("thorough",)}
+
+
+def test_rounds_go_on_until_the_ratio_of_the_medians_is_known_too() -> None:
+    """Budgets limit latency by it."""
+    generator = np.random.default_rng(1)
+
+    def side() -> list[dict[str, Any]]:
+        """The middling calls vary from round to round, and take little beside the two that are long."""
+        return timed(*([1.0, *generator.lognormal(0.7, 0.2, size=3), 500.0, 500.0] for _ in range(12)))
+
+    own, other = side(), side()
+    whole = rounds.ratio(*(Timings(np.array([s["nanoseconds"] for s in x]), np.zeros(12)) for x in (other, own)))
+    assert whole.half_width < 0.01 < Latency().half_width(own, other)
 
 
 def test_without_a_test_split_every_timing_is_absent_with_the_reason(tmp_path: Path) -> None:
     names = set()
-    for meter in (Latency(), Throughput(), FromText(), ThroughputFromText(), LatencyByLength(), ThroughputByBatch()):
+    for meter in METERS:
         samples = taken(meter, probe(tmp_path, Session(), rows=False), 2)
         found = [*meter.summarise(samples), *meter.compare(samples, samples)]
         assert {(m.value, m.absent) for m in found} == {(None, "there is no test split for this task")}
         assert meter.half_width(samples, samples) == 0
         names |= {m.name for m in found}
-    assert len(names) == 16
+    assert len(names) == 20
 
 
 def test_samples_are_summarised_without_torch() -> None:

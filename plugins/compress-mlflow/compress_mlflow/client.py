@@ -22,6 +22,7 @@ import mlflow  # noqa: E402
 from mlflow.entities import Metric, Param  # noqa: E402
 
 from compress.options import flat  # noqa: E402
+from compress.tracker import against_references  # noqa: E402
 
 _SECONDS = 5.0
 """How long values are gathered before they are sent in one request."""
@@ -77,10 +78,11 @@ class Log:
 
 def measured(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """(``STEP/NAME``, value) of every measurement that has a value, and (``STEP/vs_reference/NAME``, value) of every
-    comparison with the reference; ``.low`` and ``.high`` after a name are the ends of its 95 % interval."""
+    comparison with the reference, likewise ``vs_fastest`` with it in its fastest float engine; ``.low`` and ``.high`` after
+    a name are the ends of its 95 % interval."""
     for step in report["steps"]:
-        against = step["against_reference"]
-        for under, found in (("", step["measurements"]), ("vs_reference/", against["comparisons"] if against else {})):
+        against = {f"vs_{which}/": of["comparisons"] for which, of in against_references(step).items()}
+        for under, found in {"": step["measurements"], **against}.items():
             for name, m in found.items():
                 ends = {"": m["value"], ".low": m["low"], ".high": m["high"]}
                 yield from ((f"{step['name']}/{under}{name}{end}", v) for end, v in ends.items() if v is not None)

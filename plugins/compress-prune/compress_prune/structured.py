@@ -38,7 +38,8 @@ def prune(context: Context[Any]) -> Made:
     if count_parameters(model) == whole:
         asked = {name: getattr(options, name) for name in ("layers", "feed_forward", "heads")}
         told = ", ".join(f"{name}: {value}" for name, value in asked.items() if value is not None)
-        raise NothingChanged(f"{told} removes nothing from a model of {len(layers)} layers")
+        raise NothingChanged(f"{told} removes nothing from a model of {len(layers)} layers: ask for more, or leave the "
+                             "step out")
     edits = surgery.settle(model, architecture)
     notes = _notes(model, architecture, layout, layers)
     if options.recover is not None:
