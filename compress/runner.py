@@ -51,7 +51,7 @@ class Runner:
     listener: Listener
     records: dict[str, Record] = field(default_factory=dict)
     unconverted: dict[str, str] = field(default_factory=dict)
-    """Why the reference could not be made into an engine's format, by the name that it would have."""
+    """Why the reference could not be made into an engine's format or run there, by the name that it would have."""
 
     def __post_init__(self) -> None:
         self.maker = Maker(self.registry, self.store, self.folder, self.tell)
@@ -103,11 +103,15 @@ class Runner:
         return build_report(self.plan, self.records, state, self.registry, self.unconverted, failure)
 
     def ended_by(self, error: BaseException) -> tuple[str, str | None]:
-        """The state of a run that ``error`` ended, and why, in which no place on this machine is told but the run's own."""
+        """The state of a run that ``error`` ended, and why."""
         if isinstance(error, KeyboardInterrupt):
             return "interrupted", None
-        said = str(error) if isinstance(error, CompressError) else f"{type(error).__name__}: {error}"
-        return "failed", said.replace(f"{self.folder.root}/", "").replace(str(self.store.root), "the store")
+        return "failed", self._reason(error)
+
+    def _reason(self, error: BaseException) -> str:
+        """What an error says, in which the places of the run's folder and of the store are not told."""
+        text = str(error) if isinstance(error, CompressError) else f"{type(error).__name__}: {error}"
+        return text.replace(f"{self.folder.root}/", "").replace(str(self.store.root), "the store")
 
     # data and models from outside
 
@@ -246,7 +250,7 @@ class Runner:
     def _give_up(self, name: str, error: CompressError) -> None:
         """Go on without the reference in an engine that cannot take or run it."""
         self.records.pop(name, None)
-        self.unconverted[name] = str(error)
+        self.unconverted[name] = self._reason(error)
         self.tell("note", text=f"{name} is not measured: {error}")
 
     def _measure_again(self, earlier: Sequence[str]) -> None:
@@ -271,20 +275,26 @@ class Runner:
         for name in names:
             self.records[name] = replace(self.records[name], measured=found[name])
         left = [name for name in names if found[name] is None]
+        taken: Mapping[str, Measured] = {}
+        failed: CompressError | None = None
         try:
             taken = self._sitting({name: beside[name] for name in left}, task, data, label or left[0]) if left else {}
         except CompressError as error:
-            if len(left) > 1:
-                for name in left:  # what can be measured alone is kept
-                    self._measure([name], task, data, label)
-                return
-            if isinstance(error, IntegrityError) or not self.records[left[0]].conversion:
-                raise
-            self._give_up(left[0], error)
-            return
+            failed = error
+        if failed is not None and len(left) > 1:
+            for name in left:  # what can be measured alone is kept
+                self._measure([name], task, data, label)
+        elif failed is not None:
+            self._without(left[0], failed)
         for name, measured in taken.items():
             write_json(self.folder.measured(label or name), {"of": of[name], **measured.as_dict()})
             self.records[name] = replace(self.records[name], measured=measured)
+
+    def _without(self, name: str, error: CompressError) -> None:
+        """Go on without what could not be measured, where it is the reference in an engine; else raise ``error``."""
+        if isinstance(error, IntegrityError) or not self.records[name].conversion:
+            raise error
+        self._give_up(name, error)
 
     def _sitting(self, beside: Mapping[str, Sequence[str]], task: TaskChoice, data: DataChoice | None,
                  label: str) -> dict[str, Measured]:

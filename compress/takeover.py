@@ -24,16 +24,16 @@ def measured_under(artifact: str, others: Mapping[str, str], data: str | None, t
 
 
 def take_over(one: Path, other: Path) -> None:
-    """Make ``other`` say what the file ``one`` says, unless it is of the same artifact: then it may hold more comparisons,
-    for it is written anew when a reference comes later."""
-    if _artifact(one) != _artifact(other):
+    """Make ``other`` say what the file ``one`` says, unless it was measured under the same but for the others that took
+    turns: then it may hold more comparisons, for it is written anew when a reference comes later."""
+    if _alone(one) != _alone(other):
         shutil.copyfile(one, other)
 
 
-def _artifact(file: Path) -> str | None:
+def _alone(file: Path) -> dict[str, Any] | None:
+    """What a file's measurements depend on, the others aside; None where it is none or broken."""
     try:
-        digest: str = json.loads(file.read_text(encoding="utf-8"))["of"]["artifact"]
-        return digest
+        return {**json.loads(file.read_text(encoding="utf-8"))["of"], "others": {}}
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -85,12 +85,12 @@ def test_a_block_begins_with_the_model_loaded_anew_or_in_other_processes(
 
 
 @pytest.mark.parametrize(("held", "kept"), [
-    ('{"of": {"artifact": "a", "others": {"reference": "r"}}}', True), ('{"of": {"artifact": "b"}}', False), ("{", False),
-    (None, False)])
+    ('{"of": {"artifact": "a", "effort": "quick", "others": {"reference": "r"}}}', True), ("{", False), (None, False),
+    ('{"of": {"artifact": "b", "effort": "quick"}}', False), ('{"of": {"artifact": "a", "effort": "standard"}}', False)])
 def test_a_try_s_measurements_are_taken_over_unless_more_is_known_of_the_same(held: str | None, kept: bool,
                                                                              tmp_path: Path) -> None:
     tried, step = tmp_path / "step@try-1.json", tmp_path / "step.json"
-    tried.write_text('{"of": {"artifact": "a"}}', encoding="utf-8")
+    tried.write_text('{"of": {"artifact": "a", "effort": "quick", "others": {}}}', encoding="utf-8")
     if held is not None:
         step.write_text(held, encoding="utf-8")
     take_over(tried, step)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from reports import rich_report
+from reports import UNDER, rich_report
 
 from compress.report import curves, detail
 from compress.report.fitting import CHARACTER, SOFT, shortened, width
@@ -270,6 +270,9 @@ def test_conditions_of_a_comparison_are_told_with_those_of_the_other_side(report
     lines = [line for line in detail.conditions(report) if line.startswith("small against a limit's step: ")]
     assert any("speedup 12.0x [11.8, 12.2] (n 10)" in line and line.endswith(
         "rounds 10, other (engine torch, device cpu, threads 2, batch 1)") for line in lines)
+    other = {**UNDER, "engine": "onnxruntime"}
+    assert detail.stated({**UNDER, "other": other}).endswith("batch 1, other (engine onnxruntime)")
+    assert detail.stated({**UNDER, "other": UNDER}).endswith("batch 1, other likewise")
     rows = detail.every_comparison(report)[1]
     assert ["small", "a limit's step", "speedup"] in [row[:3] for row in rows], "what a limit was decided by is shown"
 

@@ -382,7 +382,7 @@ def test_a_miss_warns_or_keeps_the_best_or_fails_as_it_is_asked(held: Held) -> N
     assert [s["name"] for s in failed.report["steps"]] == ["toy.make", "a"], "it stops at the step"
     assert failed.report["state"] == "failed" and "error: a misses its budget" in failed.output
     assert failed.report["failure"] in failed.output and failed.report["failure"].startswith("a misses its budget: quality")
-    assert f"failed: {failed.report['failure']}".split(":")[0] in (failed.folder / "report.md").read_text(encoding="utf-8")
+    assert "- failed: a misses its budget: quality" in (failed.folder / "report.md").read_text(encoding="utf-8")
     assert failed.report["steps"][1]["attempts"] == []
 
 

@@ -111,7 +111,11 @@ class _Sides:
         self.workers: dict[str, Worker] = {}
 
     def __enter__(self) -> _Sides:
-        self._start()
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()  # of what did not begin, no end is told
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -96,10 +96,16 @@ def _told(whose: str, shared: Mapping[str, list[str]]) -> list[str]:
 
 
 def stated(values: Mapping[str, Any]) -> str:
-    """Conditions in words, those of the other side in brackets."""
-    said = {n.replace("_", " "): v for n, v in values.items()}
-    return ", ".join(f"{n} ({stated(v)})" if isinstance(v, Mapping) else f"{n} {number(v) if isinstance(v, float) else v}"
-                     for n, v in said.items())
+    """Conditions in words, of those of the other side what differs, in brackets."""
+    said = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            differing = stated({n: v for n, v in value.items() if values.get(n) != v})
+            shown = f"({differing})" if differing else "likewise"
+        else:
+            shown = number(value) if isinstance(value, float) else str(value)
+        said.append(f"{name.replace('_', ' ')} {shown}")
+    return ", ".join(said)
 
 
 def cost(report: Mapping[str, Any]) -> str:

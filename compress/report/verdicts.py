@@ -34,6 +34,7 @@ class _Quantity:
 _UNMEASURED = _Quantity(None, None, "not measured")
 _NO_ENGINE = replace(_UNMEASURED, text="not measured: the reference was timed in no float engine; write 'of B0' for the "
                                        "reference as it is")
+"""Of a limit that names nothing: the fastest float engine is what it means."""
 
 
 def judge(step: Mapping[str, Any], limits: Sequence[Limit], report: Mapping[str, Any],
@@ -86,7 +87,7 @@ def _relative(step: Mapping[str, Any], limit: Limit, report: Mapping[str, Any], 
     baselines = dict(zip(BASELINES, (report["reference"], report["fastest_float_engine"]), strict=True))
     name = baselines.get(limit.of or "", limit.of or default)
     if name is None:
-        return _NO_ENGINE if limit.quantity == "latency" else _UNMEASURED
+        return _NO_ENGINE if limit.quantity == "latency" and limit.of is None and report["reference"] else _UNMEASURED
     compared = _compared(step, limit.quantity, name, report)
     return _quantity(compared, limit.quantity, _share if limit.quantity == "quality" else _times, f" of {name}", decide)
 

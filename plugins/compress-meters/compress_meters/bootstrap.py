@@ -28,26 +28,33 @@ def resampled(counts: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray],
     return np.asarray(statistic(np.stack(sums)), dtype=np.float64)
 
 
-def interval(values: np.ndarray, examples: int) -> Interval:
-    """Ends of the middle 95 % of resampled ``values`` [resamples] of so many ``examples``. Where no resample differs from
-    another, what unseen examples could change instead (``unseen``)."""
-    if not np.ptp(values):
-        return float(values[0]) - unseen(examples, 0.975), float(values[0]) + unseen(examples, 0.975)
+def varies(values: np.ndarray) -> bool:
+    """Whether a resample differs from another."""
+    return bool(np.ptp(values) > 0)
+
+
+def interval(values: np.ndarray, examples: int, right: float = 1.0) -> Interval:
+    """Ends of the middle 95 % of resampled ``values`` [resamples] of so many ``examples``. Where none differs from another,
+    what unseen examples could change instead (``unseen``); ``right`` is what a value would be if all of them were right."""
+    if not varies(values):
+        change = right * unseen(examples, 0.975)
+        return float(values[0]) - change, float(values[0]) + change
     low, high = np.percentile(values, LEVELS)
     return float(low), float(high)
 
 
-def worst(values: np.ndarray, direction: Direction, examples: int) -> float:
+def worst(values: np.ndarray, direction: Direction, examples: int, right: float = 1.0) -> float:
     """The one-sided 95 % end on the bad side of resampled ``values`` [resamples], likewise."""
-    if not np.ptp(values):
-        return float(values[0]) + unseen(examples, 0.95) * (1 if direction == "lower" else -1)
+    if not varies(values):
+        return float(values[0]) + right * unseen(examples, 0.95) * (1 if direction == "lower" else -1)
     return float(np.percentile(values, 95.0 if direction == "lower" else 5.0))
 
 
 def unseen(examples: int, level: float) -> float:
     """The share of examples that may be otherwise where none of so many was, at a one-sided confidence ``level``: the exact
     bound of a binomial of which nothing was counted (Clopper and Pearson 1934, The Use of Confidence or Fiducial Limits;
-    about 3 / n at 95 %). A score of that share more or fewer right examples differs by about as much."""
+    about 3 / n at 95 %). A share of right examples differs by at most as much, and F1 by about as much; of other scores
+    (a correlation, a loss) it is no more than a convention."""
     return float(1.0 - (1.0 - level) ** (1.0 / examples))
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from compress.measurement import Measurement
+from compress.measurement import Measurement, absent
 from compress.meter import Effort, Probe, Rounds, Sample
 from compress.predict import length_batches
 from compress_meters import rounds
@@ -47,12 +47,14 @@ class _Curve(Timing):
         if "absent" in samples[0] or "absent" in others[0]:
             return 0.0
         ats = (samples[0]["conditions"]["at"], others[0]["conditions"]["at"])
-        return max(s.half_width for s in _ratios(timings_of(samples), timings_of(others), ats).values())
+        return max((s.half_width for s in _ratios(timings_of(samples), timings_of(others), ats).values()), default=0.0)
 
     def compared(self, own: Timings, other: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
         """The ratio at each point as a curve; the value is that over all of them."""
         ats = (stated["at"], stated["other"]["at"])
         by_point = _ratios(own, other, ats)
+        if not by_point:
+            return [absent(self.ratio, "x", "higher", f"the two have no point in common over {self.axis}")]
         whole = rounds.ratio(_at(other, ats[1], list(by_point)), _at(own, ats[0], list(by_point)))
         said = {**_over_all(stated), "other": _over_all(stated["other"])}
         curve = self._curve([_point(x, spread) for x, spread in by_point.items()])
@@ -86,13 +88,13 @@ class LatencyByLength(_Curve):
 
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
         """One test example, repeated or cut to each length that the model has positions for."""
-        found = [self.call(probe, length) for length in LENGTHS if length <= most_tokens(probe)]
-        lengths = [length for length, _ in found]
+        found = dict(self.call(probe, length) for length in LENGTHS if length <= most_tokens(probe))
+        lengths = list(found)
         stated = {**run_by(probe), "batch": 1, "example": "the first, repeated or cut", "lengths": lengths,
                   **self.stated(probe), "at": [length for length in lengths for _ in range(self.repeats)]}
         if len(lengths) < len(LENGTHS):
             stated["left_out"] = f"lengths above the model's {most_tokens(probe)} positions"
-        return [call for _, call in found for _ in range(self.repeats)], stated
+        return [call for call in found.values() for _ in range(self.repeats)], stated
 
     def call(self, probe: Probe, length: int) -> tuple[int, Call]:
         """The length, and a call of the model alone on an example of it."""

@@ -71,9 +71,13 @@ def _kept(own: Sample, other: Sample) -> Measurement:
         return absent("quality_kept", "share", "higher", f"the {whose} {under['headline']} is not above 0")
     above, below = _resampled(over), _resampled(under)
     shares = above / below if above is not None and below is not None and (below > 0).all() else None
-    kept = _measurement("quality_kept", _value(over) / _value(under), "share", own, other, shares, {})
-    worst = bootstrap.worst(shares, "higher", kept.n or 0) if shares is not None else None
-    return replace(kept, direction="higher", worst=worst)
+    kept = _measurement("quality_kept", _value(over) / _value(under), "share", own, other, None, {})
+    if shares is None:
+        return replace(kept, direction="higher")
+    examples, right = len(own["predictions"]), 1 / _value(under)
+    low, high = bootstrap.interval(shares, examples, right)
+    worst = bootstrap.worst(shares, "higher", examples, right)
+    return replace(kept, direction="higher", low=low, high=high, worst=worst)
 
 
 def _flips(own: Sample, other: Sample) -> Measurement:

@@ -74,14 +74,14 @@ def _headline(sample: Sample) -> Measurement:
     if sample["resampled"] is not None:
         values, examples = decisions.read(sample["resampled"]), sample["conditions"]["examples"]
         ends = (*bootstrap.interval(values, examples), bootstrap.worst(values, direction, examples))
-        low, high, worst = (_within(end, sample["metrics"][sample["headline"]], direction) for end in ends)
+        low, high, worst = ends if bootstrap.varies(values) else (_within(end, float(values[0]), direction) for end in ends)
     tables = {"by class": sample["per_class"], "by length in tokens": sample["by_length"]}
     return _measurement(sample, sample["headline"], "quality", direction, low=low, high=high, worst=worst,
                         title=sample["headline"], detail={"tables": {title: t for title, t in tables.items() if t}})
 
 
 def _within(end: float, value: float, direction: Direction) -> float:
-    """An interval's end, which for a share of what could be right is one too."""
+    """An end that no resample has, which for a share of what could be right is one too."""
     return min(1.0, max(0.0, end)) if direction == "higher" and 0 <= value <= 1 else end
 
 

@@ -76,8 +76,8 @@ def quantile_ratio(numerator: Timings, denominator: Timings, level: float, seed:
     the same ones and are not drawn: what a call's length does to the one it does to the other."""
     one, other = numerator.times, denominator.times
     value = np.quantile(one, level) / np.quantile(other, level)
-    drawn = [np.quantile(one[p], level) / np.quantile(other[p], level) for p in _picks(numerator.blocks, seed)]
-    return _spread(float(value), np.array(drawn), numerator.blocks)
+    drawn = _resampled(lambda picks: _quantiles(one, picks, level) / _quantiles(other, picks, level), numerator.blocks, seed)
+    return _spread(float(value), drawn, numerator.blocks)
 
 
 def total(timings: Timings, seed: int = 0) -> Spread:
@@ -110,6 +110,12 @@ def _weighed(quotients: np.ndarray, times: np.ndarray) -> np.ndarray:
     weights = np.median(times, axis=1)
     means: np.ndarray = (weights * np.median(quotients, axis=1)).sum(axis=1) / weights.sum(axis=1)
     return means
+
+
+def _quantiles(times: np.ndarray, picks: np.ndarray, level: float) -> np.ndarray:
+    """Quantiles of all timings of the picked rounds: [resamples, rounds] to [resamples]."""
+    found: np.ndarray = np.quantile(times[picks].reshape(len(picks), -1), level, axis=1)
+    return found
 
 
 def _sums(times: np.ndarray, picks: np.ndarray) -> np.ndarray:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from typing import Any
 
 from compress.meter import Probe
 from compress.sizes import positions
 from compress.task import Features, Row, Task
 
-_SPECIAL = 3
-"""Special tokens that a tokenizer adds to a pair of texts at most."""
+_SPECIAL = 4
+"""Special tokens that a tokenizer adds to a pair of texts at most (RoBERTa's)."""
 
 
 def stretched(probe: Probe, length: int) -> Features:
@@ -31,18 +32,32 @@ def stretched(probe: Probe, length: int) -> Features:
 
 
 def stretched_row(probe: Probe, length: int) -> tuple[Row, Task[Any]]:
-    """The first test row with its texts repeated, and the task that cuts it to ``length`` tokens."""
-    row, columns = probe.rows[0], {column.name for column in probe.task.columns}
+    """The first test row, its texts repeated or cut until they have ``length`` tokens, and the task that keeps as many."""
+    row, task = probe.rows[0], type(probe.task)(probe.task.options.model_copy(update={"max_length": length}))
+    texts = _texts(row, probe.task)
     times = length // max(1, probe.task.length(probe.features[0]) - _SPECIAL) + 1
+
+    def of(units: int) -> Row:
+        """The row with so many characters of each text, or so many words."""
+        return {**row, **{name: _repeated(text, times)[:units] for name, text in texts.items()}}
+
+    def tokens(units: int) -> int:
+        return task.length(task.features([of(units)], probe.processor)[0])
+
+    longest = max((len(_repeated(text, times)) for text in texts.values()), default=1)
+    return of(bisect_left(range(longest), length, lo=1, key=tokens)), task
+
+
+def _texts(row: Row, task: Task[Any]) -> dict[str, Any]:
+    """The row's columns that are texts, words, or have one value for each word."""
+    columns = {column.name for column in task.columns}
     words = next((len(v) for v in row.values() if isinstance(v, list) and v and isinstance(v[0], str)), None)
+    return {name: value for name, value in row.items() if name in columns and (
+        isinstance(value, str) or isinstance(value, list) and len(value) == words)}
 
-    def fitted(name: str, value: Any) -> Any:
-        if isinstance(value, str) and name in columns:
-            return " ".join([value] * times)
-        return value * times if isinstance(value, list) and len(value) == words else value
 
-    task = type(probe.task)(probe.task.options.model_copy(update={"max_length": length}))
-    return {name: fitted(name, value) for name, value in row.items()}, task
+def _repeated(text: Any, times: int) -> Any:
+    return " ".join([text] * times) if isinstance(text, str) else text * times
 
 
 def most_tokens(probe: Probe) -> float:

@@ -55,15 +55,18 @@ def test_an_example_whose_masks_are_drawn_can_be_of_any_length(length: int) -> N
     ("text-classification", {"text": "w1 w2 w3", "label": 1}),
     ("text-classification", {"text": "w1 w2", "text_pair": "w3", "label": 0}),
     ("token-classification", {"tokens": ["w1", "w2"], "tags": [0, 1]}),
-    ("fill-mask", {"text": "w1 w2 w3 w4"})])
+    ("fill-mask", {"text": "w1 w2 w3 w4"}), ("text-classification", {"text": "w1 w2 " * 300, "label": 1}),
+    ("token-classification", {"tokens": ["w1", "w2"] * 300, "tags": [0, 1] * 300})])
 @pytest.mark.parametrize("length", [16, 64])
 def test_a_text_can_be_of_any_length_in_tokens(name: str, row: dict[str, Any], length: int) -> None:
     task, processor = task_named(name), word_processor()
     features = task.features([{**row, "id": "test-0"}], processor)
-    on: Any = SimpleNamespace(task=task, rows=[{**row, "id": "test-0"}], features=features)
+    on: Any = SimpleNamespace(task=task, rows=[{**row, "id": "test-0"}], features=features, processor=processor)
     long, fitting = stretched_row(on, length)
     assert task.length(fitting.features([long], processor)[0]) == length and long["id"] == "test-0"
     assert (fitting.options.max_length, task.options.max_length) == (length, 16)
+    whole = max(len(value) for value in long.values() if isinstance(value, (str, list)))
+    assert whole <= 3 * length, "what is longer is cut before it is tokenized"
 
 
 def test_the_curve_is_absent_with_its_reason_where_no_length_fits(tmp_path: Path) -> None:

@@ -247,7 +247,8 @@ def test_an_artifact_does_not_differ_from_itself(rows: Sequence[Any]) -> None:
                      for side in ("two-sided", "less"))
     assert (difference.value, kept.value, kept.unit) == (0, 1, "share")
     assert (difference.low, difference.high, difference.worst) == pytest.approx((-beyond, beyond, -worst))
-    assert (kept.low, kept.high, kept.worst) == pytest.approx((1 - beyond, 1 + beyond, 1 - worst))
+    score = summary(sample)["quality"].value
+    assert (kept.low, kept.high, kept.worst) == pytest.approx((1 - beyond / score, 1 + beyond / score, 1 - worst / score))
     assert difference.detail["p"] == 1.0
     assert flips.value == flips.low == 0 and 0 < flips.worst < flips.high < 0.02
     assert flips.detail == {"changed": 0, "right_before": 0, "wrong_before": 0, "both_wrong": 0}
@@ -323,6 +324,15 @@ def test_few_examples_prove_no_more_than_the_test_of_signs(count: int) -> None:
     found = compared(sampled(rows, [[0, 1, 2]] * count), sampled(rows, [[0, 1, 0]] * count))["quality_difference"]
     assert found.detail == {**found.detail, "test": "paired bootstrap", "p": 2 * 0.5 ** count}
     assert found.low < 0 < found.high, "nor does the interval, where no resample differs from another"
+
+
+def test_only_an_end_that_no_resample_has_is_kept_within_a_share() -> None:
+    """A correlation near 0 has ends below it."""
+    sample = sampled(single(60), drawn(single(60), 0.8, 1))
+    values = np.linspace(-0.1, 0.2, 2000)
+    found = summary({**sample, "metrics": {**sample["metrics"], sample["headline"]: 0.05},
+                     "resampled": decisions.written(values.tolist())})["quality"]
+    assert found.low < -0.09 and found.worst < -0.08
 
 
 def test_a_score_that_is_no_share_of_right_decisions_is_resampled_though_they_are_single() -> None:

@@ -359,6 +359,13 @@ def test_the_curve_over_batches_gains_what_a_call_costs(tmp_path: Path, monkeypa
     assert found.conditions["batch"] == 32 and "left_out" not in found.conditions
 
 
+def test_curves_without_a_point_in_common_are_not_compared() -> None:
+    one, other = ([{"nanoseconds": [1e6], "conditions": {"at": [x]}, "block": i} for i in range(3)] for x in (16, 32))
+    (found,) = LatencyByLength().compare(one, other)
+    assert (found.value, found.absent) == (None, "the two have no point in common over tokens")
+    assert LatencyByLength().half_width(one, other) == 0
+
+
 def test_a_curve_has_no_batch_that_there_are_no_examples_for_and_says_so(tmp_path: Path) -> None:
     samples = taken(ThroughputByBatch(), probe(tmp_path, Session(seconds=0.002)), 3)
     (found,) = ThroughputByBatch().summarise(samples)
