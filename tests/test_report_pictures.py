@@ -294,6 +294,20 @@ def test_pictures_of_time_and_memory_hold_only_what_answered_the_references_exam
     assert "small" not in bars(report, "latency") | bars(report, "memory") and "small" in bars(report, "size")
 
 
+def test_no_column_is_lost_whatever_the_names(report: dict[str, Any]) -> None:
+    """A reference may be called as a column is, and a stranger's comparison too."""
+    count = len(changes_table(report)[0])
+    for step in report["steps"]:
+        for side in ("against_reference", "against_fastest"):
+            if step[side]:
+                step[side]["comparisons"]["joules"] = {**step[side]["comparisons"]["speedup"], "title": "speed"}
+    report["reference"] = "before"
+    headers, rows = changes_table(report)
+    assert len(headers) == count + 1 and {len(row) for row in rows} == {len(headers)}
+    report["fastest_float_engine"] = report["reference"]
+    assert len(changes_table(report)[0]) == count, "a reference that is its own fastest engine has one column of speed"
+
+
 def test_a_table_has_no_column_for_an_engine_that_there_is_not(report: dict[str, Any]) -> None:
     report["fastest_float_engine"] = None
     assert not [header for header in changes_table(report)[0] if "None" in header]

@@ -8,8 +8,19 @@ from typing import Any
 from compress.report import curves, detail, waterfall
 from compress.report import pareto as plot
 from compress.report.examples import elsewhere
-from compress.report.table import absences, changes_table, quantity, reference_text, remarks, results_table
+from compress.report.table import (
+    absences,
+    changes_table,
+    quality_change,
+    quantity,
+    reference_text,
+    remarks,
+    results_table,
+    size_change,
+    speed_change,
+)
 from compress.report.template import template
+from compress.tracker import against_references
 
 _SIZES = {"waterfall": waterfall.WIDTH, "lines": (waterfall.LINE, waterfall.SOFT_LINE),
           "pareto": plot.PLOT, "plot": plot.FRAME, "chart": curves.PLOT,
@@ -34,14 +45,12 @@ def summary(report: Mapping[str, Any]) -> str:
     best = report["budget"]["best"] if report["budget"] else None
     parents = {s["parent"] for s in steps}
     told = [s for s in steps if s["name"] == best] or [s for s in steps if s["name"] not in parents]
-    return " ".join(_sentence(step, report) for step in told) or "No step can be compared with a reference."
+    return " ".join(_sentence(step) for step in told) or "No step can be compared with a reference."
 
 
-def _sentence(step: Mapping[str, Any], report: Mapping[str, Any]) -> str:
-    headers, rows = changes_table(report)
-    row = dict(zip(headers, next(r for r in rows if r[0] == step["name"]), strict=True))
-    reference, fastest = report["reference"], report["fastest_float_engine"]
-    own_engine = fastest is None or fastest == reference or row[f"speed vs {fastest}"] == "–"
-    engine = "" if own_engine else f" ({row[f'speed vs {fastest}']} against {fastest})"
-    return (f"{step['name']} against {reference}: quality {row[f'quality vs {reference}']}, speed "
-            f"{row[f'speed vs {reference}']}{engine}, size {row[f'size vs {reference}']}.")
+def _sentence(step: Mapping[str, Any]) -> str:
+    against = against_references(step)
+    of, in_engine = against["reference"], against.get("fastest")
+    engine = f" ({speed_change(in_engine)} against {in_engine['name']})" if in_engine else ""
+    return (f"{step['name']} against {of['name']}: quality {quality_change(of)}, speed {speed_change(of)}{engine}, size "
+            f"{size_change(of)}.")

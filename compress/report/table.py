@@ -39,17 +39,17 @@ def changes_table(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]
     reference, fastest = report["reference"], report["fastest_float_engine"]
     steps = [step for step in report["steps"] if step["against_reference"] is not None]
     of, before = ([step[side] for step in steps] for side in ("against_reference", "against_parent"))
-    columns = {"step": [step["name"] for step in steps], f"quality vs {reference}": list(map(_quality, of)),
-               f"speed vs {reference}": list(map(_speed, of))}
-    if fastest is not None:
-        columns[f"speed vs {fastest}"] = [_speed(step["against_fastest"]) for step in steps]
-    columns |= {f"size vs {reference}": list(map(_size, of)), "quality vs before": list(map(_quality, before)),
-                "speed vs before": list(map(_speed, before)), "size vs before": list(map(_size, before))}
+    columns = [("step", [step["name"] for step in steps]), (f"quality vs {reference}", list(map(quality_change, of))),
+               (f"speed vs {reference}", list(map(speed_change, of)))]
+    if fastest not in (None, reference):
+        columns.append((f"speed vs {fastest}", [speed_change(step["against_fastest"]) for step in steps]))
+    columns += [(f"size vs {reference}", list(map(size_change, of))),
+                *((f"{what} vs before", list(map(change, before))) for what, change in (
+                    ("quality", quality_change), ("speed", speed_change), ("size", size_change)))]
     if any(_flips(one) != "–" for one in of):
-        columns[f"answers changed vs {reference}"] = list(map(_flips, of))
-    for name, title in _titled_comparisons(of):
-        columns[f"{title} vs {reference}"] = [_compared(one, name) for one in of]
-    return list(columns), [list(row) for row in zip(*columns.values(), strict=True)]
+        columns.append((f"answers changed vs {reference}", list(map(_flips, of))))
+    columns += [(f"{title} vs {reference}", [_compared(one, name) for one in of]) for name, title in _titled_comparisons(of)]
+    return [header for header, _ in columns], [list(row) for row in zip(*(cells for _, cells in columns), strict=True)]
 
 
 def _titled_comparisons(against: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
@@ -129,7 +129,7 @@ def number(value: Any) -> str:
     return f"{value:.3f}" if 0.01 <= abs(value) < 100 else f"{value:.3g}"
 
 
-def _quality(against: Mapping[str, Any] | None) -> str:
+def quality_change(against: Mapping[str, Any] | None) -> str:
     """The difference with its interval, the share kept and what else is known of it, where answers were compared."""
     if not against:
         return "–"
@@ -155,7 +155,7 @@ def _flips(against: Mapping[str, Any]) -> str:
     return f"{show(flips)}{'' if right is None else f' ({right} of them were right)'}"
 
 
-def _speed(against: Mapping[str, Any] | None) -> str:
+def speed_change(against: Mapping[str, Any] | None) -> str:
     """The ratio of latencies that were measured in turns, with its interval; above 1 is faster."""
     ratio = against and against["comparisons"].get("speedup")
     if not ratio or ratio["value"] is None:
@@ -164,7 +164,8 @@ def _speed(against: Mapping[str, Any] | None) -> str:
     return f"{ratio['value']:.2f}x{spread}"
 
 
-def _size(against: Mapping[str, Any] | None) -> str:
+def size_change(against: Mapping[str, Any] | None) -> str:
+    """How many times smaller or larger; ``equal`` where no difference would be seen."""
     change = against and against["changes"].get("size")
     if not change or not change["quotient"]:
         return "–"

@@ -27,7 +27,6 @@ from compress_meters.timing import (
 
 LENGTHS = (16, 32, 64, 128, 512)
 BATCHES = (1, 8, 32, 128)
-_FROM_TEXT = Rounds(5, 16, 0.03, 15.0, 1)
 
 
 class _Curve(Timing):
@@ -41,6 +40,10 @@ class _Curve(Timing):
         """Eight rounds, each of another load, for an interval is as good as the loads are many; then on until the ratio at
         every point is known to 2 % (from text to answer five, and 3 %)."""
         return self.design
+
+    def stated(self, probe: Probe) -> Mapping[str, str]:
+        """What the calls leave out or take in."""
+        return of_model_stated(probe)
 
     def half_width(self, samples: Sequence[Sample], others: Sequence[Sample]) -> float:
         """Of the ratio's interval where it is widest."""
@@ -62,6 +65,16 @@ class _Curve(Timing):
 
     def _curve(self, points: Sequence[Sequence[float]]) -> dict[str, Any]:
         return {"curve": {"axis": self.axis, "points": [list(p) for p in points]}}
+
+
+class _FromText(_Curve):
+    """A curve from text to answer."""
+
+    design: ClassVar[Rounds] = Rounds(5, 16, 0.03, 15.0, 1)
+
+    def stated(self, probe: Probe) -> Mapping[str, str]:
+        """What the calls leave out or take in."""
+        return FROM_TEXT_STATED
 
 
 class LatencyByLength(_Curve):
@@ -100,10 +113,6 @@ class LatencyByLength(_Curve):
         """The length, and a call of the model alone on an example of it."""
         return length, of_model(probe, probe.task.collate([stretched(probe, length)], probe.processor))
 
-    def stated(self, probe: Probe) -> Mapping[str, str]:
-        """What the calls leave out or take in."""
-        return of_model_stated(probe)
-
     def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
         """Milliseconds, under the meter's name."""
         spreads = {x: rounds.total(Timings(t.times / 1e6 / self.repeats, t.blocks))
@@ -114,7 +123,7 @@ class LatencyByLength(_Curve):
                             detail=self._curve([_point(x, s) for x, s in spreads.items()]))]
 
 
-class LatencyByLengthFromText(LatencyByLength):
+class LatencyByLengthFromText(_FromText, LatencyByLength):
     """The same from text to answer: a text that is cut to each length, tokenization included."""
 
     name: ClassVar[str] = "latency_by_length_from_text"
@@ -122,16 +131,11 @@ class LatencyByLengthFromText(LatencyByLength):
     order: ClassVar[int] = 36
     ratio: ClassVar[str] = "speedup_by_length_from_text"
     absences: ClassVar[Any] = [("latency_by_length_from_text", "ms", "lower", "")]
-    design: ClassVar[Rounds] = _FROM_TEXT
 
     def call(self, probe: Probe, length: int) -> tuple[int, Call]:
         """The length that the text has in tokens, and a call from it to its answer."""
         row, task = stretched_row(probe, length)
         return task.length(task.features([row], probe.processor)[0]), from_text(probe, [row], task)
-
-    def stated(self, probe: Probe) -> Mapping[str, str]:
-        """What the calls leave out or take in."""
-        return FROM_TEXT_STATED
 
 
 class ThroughputByBatch(_Curve):
@@ -162,10 +166,6 @@ class ThroughputByBatch(_Curve):
         """A call of the model alone on the test examples at these places."""
         return of_model(probe, probe.task.collate([probe.features[i] for i in batch], probe.processor))
 
-    def stated(self, probe: Probe) -> Mapping[str, str]:
-        """What the calls leave out or take in."""
-        return of_model_stated(probe)
-
     def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
         """Examples in a second, under the meter's name."""
         spreads = {x: rounds.per_second(rounds.total(t), stated["examples"] * 1e9)
@@ -174,7 +174,7 @@ class ThroughputByBatch(_Curve):
                             detail=self._curve([_point(x, s) for x, s in spreads.items()]))]
 
 
-class ThroughputByBatchFromText(ThroughputByBatch):
+class ThroughputByBatchFromText(_FromText, ThroughputByBatch):
     """The same from texts to answers: tokenization, batching, the model and reading its outputs."""
 
     name: ClassVar[str] = "throughput_by_batch_from_text"
@@ -182,15 +182,10 @@ class ThroughputByBatchFromText(ThroughputByBatch):
     order: ClassVar[int] = 44
     ratio: ClassVar[str] = "throughput_speedup_by_batch_from_text"
     absences: ClassVar[Any] = [("throughput_by_batch_from_text", "examples/s", "higher", "")]
-    design: ClassVar[Rounds] = _FROM_TEXT
 
     def call(self, probe: Probe, batch: Sequence[int]) -> Call:
         """A call from the test rows at these places to their answers."""
         return from_text(probe, [probe.rows[i] for i in batch])
-
-    def stated(self, probe: Probe) -> Mapping[str, str]:
-        """What the calls leave out or take in."""
-        return FROM_TEXT_STATED
 
 
 def _ratios(own: Timings, other: Timings, ats: tuple[Sequence[int], Sequence[int]]) -> dict[int, Spread]:
