@@ -30,20 +30,26 @@ import numpy as np
 
 from compress.api import load_plan
 from compress.artifact import Artifact
-from compress.data import Prepared, prepare
 from compress.errors import CompressError, UsageError
 from compress.measurement import Measurement
 from compress.planning import Plan
-from compress.plugins import Registry, load_plugins
-from compress.supervisor import Worker, started, worker_environment
+from compress.registry.plugins import Registry, load_plugins
+from compress.store.prepared import Prepared, prepare
+from compress.workers.supervisor import Worker, started, worker_environment
 
 _REST_SECONDS = 0.1
-"""What the threads of the bare loop are given to stop spinning; the instrument's worker waits for its own."""
+"""What the threads of the bare loop are given to stop spinning; the instrument's worker waits for
+its own."""
 
 METERS = ("size", "quality", "latency", "anatomy")
-OTHERS = {"f1": ("quality", "seqeval"), "accuracy": ("accuracy", "scikit-learn"), "size": ("size", "du -b"),
-          "parameters": ("parameters", "transformers"), "macs": ("macs", "by hand"),
-          "latency": ("latency_p50", "bare loop")}
+OTHERS = {
+    "f1": ("quality", "seqeval"),
+    "accuracy": ("accuracy", "scikit-learn"),
+    "size": ("size", "du -b"),
+    "parameters": ("parameters", "transformers"),
+    "macs": ("macs", "by hand"),
+    "latency": ("latency_p50", "bare loop"),
+}
 """Quantity to (measurement, the independent tool)."""
 
 
@@ -55,16 +61,27 @@ def main() -> None:
     run = json.loads(given.run.read_text(encoding="utf-8")) if given.run else {"steps": []}
     with tempfile.TemporaryDirectory() as work:
         data = _data(plan, Path(work) / "data")
-        rows = [row for folder in given.folders for row in _compared(folder, plan, data, registry, run, given)]
+        rows = [
+            row
+            for folder in given.folders
+            for row in _compared(folder, plan, data, registry, run, given)
+        ]
     _print(rows)
     from common import write_results
 
-    settings = {"loads": given.loads, "rounds": given.rounds, "recipe": plan.name, "test_examples": len(data.rows("test"))}
+    settings = {
+        "loads": given.loads,
+        "rounds": given.rounds,
+        "recipe": plan.name,
+        "test_examples": len(data.rows("test")),
+    }
     sys.stderr.write(f"wrote {write_results('agreement', {'settings': settings, 'rows': rows})}\n")
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
     parser.add_argument("--data", required=True, metavar="RECIPE")
     parser.add_argument("--set", action="append", default=[], metavar="key=value")
@@ -75,40 +92,70 @@ def _arguments() -> argparse.Namespace:
 
 
 def _data(plan: Plan, folder: Path) -> Prepared:
-    if plan.task.name != "token-classification" or plan.data is None or plan.data.entry.name != "conll":
-        raise UsageError("agreement is shown for token-classification on files in columns (source: conll)")
+    if (
+        plan.task.name != "token-classification"
+        or plan.data is None
+        or plan.data.entry.name != "conll"
+    ):
+        raise UsageError(
+            "agreement is shown for token-classification on files in columns (source: conll)"
+        )
     folder.mkdir()
     prepare(plan.data.make(), plan.task.make(), folder)
     return Prepared(folder, "")
 
 
-def _compared(folder: Path, plan: Plan, data: Prepared, registry: Registry, run: Mapping[str, Any],
-              given: argparse.Namespace) -> list[dict[str, Any]]:
+def _compared(
+    folder: Path,
+    plan: Plan,
+    data: Prepared,
+    registry: Registry,
+    run: Mapping[str, Any],
+    given: argparse.Namespace,
+) -> list[dict[str, Any]]:
     """One row for each quantity that both sides have."""
     artifact = Artifact.open(folder)
     ours, theirs, ratio = _measured(artifact, plan, data, registry, given)
     length = ours["macs"].conditions.get("length") if ours["macs"].value is not None else None
     theirs |= {"size": _du(artifact), "macs": _macs(artifact, length) if length else None}
-    before: Mapping[str, Any] = next((s["measurements"] for s in run["steps"] if s.get("digest") == artifact.digest), {})
-    both = [q for q, (name, _) in OTHERS.items() if theirs.get(q) is not None and ours[name].value is not None]
-    rows = [_row(folder.name, q, ours[OTHERS[q][0]], theirs[q], before.get(OTHERS[q][0])) for q in both]
+    before: Mapping[str, Any] = next(
+        (s["measurements"] for s in run["steps"] if s.get("digest") == artifact.digest), {}
+    )
+    both = [
+        q
+        for q, (name, _) in OTHERS.items()
+        if theirs.get(q) is not None and ours[name].value is not None
+    ]
+    rows = [
+        _row(folder.name, q, ours[OTHERS[q][0]], theirs[q], before.get(OTHERS[q][0])) for q in both
+    ]
     for row in rows:
         if row["quantity"] == "latency":
             row["ratio"] = ratio  # of rounds in turns: what the machine did meanwhile met both
     return rows
 
 
-def _row(artifact: str, quantity: str, ours: Measurement, theirs: float,
-         before: Mapping[str, Any] | None) -> dict[str, Any]:
+def _row(
+    artifact: str, quantity: str, ours: Measurement, theirs: float, before: Mapping[str, Any] | None
+) -> dict[str, Any]:
     assert ours.value is not None
-    return {"artifact": artifact, "quantity": quantity, "unit": ours.unit, "compress": ours.value, "other": theirs,
-            "tool": OTHERS[quantity][1], "difference": ours.value / theirs - 1,
-            "in_run": before["value"] if before else None}
+    return {
+        "artifact": artifact,
+        "quantity": quantity,
+        "unit": ours.unit,
+        "compress": ours.value,
+        "other": theirs,
+        "tool": OTHERS[quantity][1],
+        "difference": ours.value / theirs - 1,
+        "in_run": before["value"] if before else None,
+    }
 
 
-def _measured(artifact: Artifact, plan: Plan, data: Prepared, registry: Registry,
-              given: argparse.Namespace) -> tuple[dict[str, Measurement], dict[str, Any], dict[str, float]]:
-    """The instrument's measurements, the bare script's numbers, and the ratio of their times (compress / bare)."""
+def _measured(
+    artifact: Artifact, plan: Plan, data: Prepared, registry: Registry, given: argparse.Namespace
+) -> tuple[dict[str, Measurement], dict[str, Any], dict[str, float]]:
+    """The instrument's measurements, the bare script's numbers, and the ratio of their times
+    (compress / bare)."""
     from common import paired_ratio
 
     meters = {name: registry.meters[name].cls() for name in METERS}
@@ -122,31 +169,53 @@ def _measured(artifact: Artifact, plan: Plan, data: Prepared, registry: Registry
     for load in range(given.loads):
         with _both(artifact, plan, data) as (worker, bare):
             worker.ask({"meter": "latency", "do": "prepare"})
-            _ask(bare, {"do": "prepare", "places": _places(meters["latency"], len(data.rows("test")))})
+            _ask(
+                bare,
+                {"do": "prepare", "places": _places(meters["latency"], len(data.rows("test")))},
+            )
             ours, bares = _turns(worker, bare, given.rounds, load)
             samples["latency"] += ours
             times.append(np.array(bares))
             worker.ask({"do": "end"})
     found = {m.name: m for name, meter in meters.items() for m in meter.summarise(samples[name])}
-    own = np.array([s["nanoseconds"] for s in samples["latency"]]).reshape(given.loads, given.rounds, -1)
-    ratio = paired_ratio(*(np.median(side, axis=1).sum(axis=1).tolist() for side in (own, np.array(times))))
+    own = np.array([s["nanoseconds"] for s in samples["latency"]]).reshape(
+        given.loads, given.rounds, -1
+    )
+    ratio = paired_ratio(
+        *(np.median(side, axis=1).sum(axis=1).tolist() for side in (own, np.array(times)))
+    )
     return found, {**theirs, "latency": float(np.median(times)) / 1e6}, ratio
 
 
 @contextmanager
-def _both(artifact: Artifact, plan: Plan, data: Prepared) -> Iterator[tuple[Worker, subprocess.Popen[str]]]:
-    """The instrument's worker and the bare script, each with the artifact loaded in a fresh process."""
-    job = {"kind": "probe", "artifact": str(artifact.folder), "task": plan.task.as_dict(), "effort": "standard",
-           "data": {"folder": str(data.folder), "digest": ""}, "slowdown": 0.0}
+def _both(
+    artifact: Artifact, plan: Plan, data: Prepared
+) -> Iterator[tuple[Worker, subprocess.Popen[str]]]:
+    """The instrument's worker and the bare script, each with the artifact loaded in a fresh
+    process."""
+    job = {
+        "kind": "probe",
+        "artifact": str(artifact.folder),
+        "task": plan.task.as_dict(),
+        "effort": "standard",
+        "data": {"folder": str(data.folder), "digest": ""},
+        "slowdown": 0.0,
+    }
     work = data.folder.parent
-    with started(job, work / "probe.json", work / "probe.log") as worker, _bare(artifact, plan, work) as bare:
+    with (
+        started(job, work / "probe.json", work / "probe.log") as worker,
+        _bare(artifact, plan, work) as bare,
+    ):
         worker.answer()
         worker.ask({"do": "open"})
         yield worker, bare
 
 
-def _turns(worker: Worker, bare: subprocess.Popen[str], rounds: int, load: int) -> tuple[list[Any], list[Any]]:
-    """The instrument's samples and the bare loop's nanoseconds of each round: A B A B ..., in every second load B A B A."""
+def _turns(
+    worker: Worker, bare: subprocess.Popen[str], rounds: int, load: int
+) -> tuple[list[Any], list[Any]]:
+    """The instrument's samples and the bare loop's nanoseconds of each round: A B A B ..., in every
+    second load B A B A."""
     ours: list[Any] = []
     theirs: list[Any] = []
 
@@ -174,15 +243,35 @@ def _places(latency: Any, total: int) -> list[int]:
 
 @contextmanager
 def _bare(artifact: Artifact, plan: Plan, work: Path) -> Iterator[subprocess.Popen[str]]:
-    """bare.py on the artifact, in a process with as many threads as a worker has, and a session of its own as a worker has:
-    Linux shares a busy processor between sessions, not processes (``man 7 sched``, autogroup)."""
+    """bare.py on the artifact, in a process with as many threads as a worker has, and a session of
+    its own as a worker has: Linux shares a busy processor between sessions, not processes (``man 7
+    sched``, autogroup)."""
     assert plan.data is not None
-    test, longest = plan.data.as_dict()["options"]["test"], plan.task.as_dict()["options"]["max_length"]
-    command = [sys.executable, str(Path(__file__).parent / "bare.py"), str(artifact.folder), "--test", str(test),
-               "--max-length", str(longest)]
-    with (work / "bare.log").open("w") as log, subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=worker_environment(),
-            start_new_session=True) as bare:
+    test, longest = (
+        plan.data.as_dict()["options"]["test"],
+        plan.task.as_dict()["options"]["max_length"],
+    )
+    command = [
+        sys.executable,
+        str(Path(__file__).parent / "bare.py"),
+        str(artifact.folder),
+        "--test",
+        str(test),
+        "--max-length",
+        str(longest),
+    ]
+    with (
+        (work / "bare.log").open("w") as log,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=worker_environment(),
+            start_new_session=True,
+        ) as bare,
+    ):
         try:
             yield bare
         finally:
@@ -200,14 +289,18 @@ def _ask(bare: subprocess.Popen[str], message: Mapping[str, Any]) -> Any:
 
 
 def _du(artifact: Artifact) -> int:
-    """What ``du -b`` says of the artifact's files; the manifest and the folders themselves are left out."""
-    files = [str(p) for p in artifact.folder.rglob("*") if p.is_file() and p.name != "compress.json"]
+    """What ``du -b`` says of the artifact's files; the manifest and the folders themselves are left
+    out."""
+    files = [
+        str(p) for p in artifact.folder.rglob("*") if p.is_file() and p.name != "compress.json"
+    ]
     done = subprocess.run(["du", "-bc", *files], check=True, capture_output=True, text=True)
     return int(done.stdout.splitlines()[-1].split()[0])
 
 
 def _macs(artifact: Artifact, length: int) -> int | None:
-    """Multiply-accumulates of a BERT of its config's shape with a linear head on each token, by hand; None for others."""
+    """Multiply-accumulates of a BERT of its config's shape with a linear head on each token, by
+    hand; None for others."""
     config = json.loads((artifact.folder / "config.json").read_text(encoding="utf-8"))
     if config["model_type"] != "bert" or artifact.traits.shape != "stock":
         return None
@@ -217,12 +310,28 @@ def _macs(artifact: Artifact, length: int) -> int | None:
 
 
 def _print(rows: Sequence[Mapping[str, Any]]) -> None:
-    cells = [("artifact", "quantity", "unit", "compress", "other", "tool", "difference", "in the run")]
-    cells += [(r["artifact"], r["quantity"], r["unit"], f"{r['compress']:.9g}", f"{r['other']:.9g}", r["tool"],
-               _difference(r), "" if r["in_run"] is None else f"{r['in_run']:.9g}") for r in rows]
+    cells = [
+        ("artifact", "quantity", "unit", "compress", "other", "tool", "difference", "in the run")
+    ]
+    cells += [
+        (
+            r["artifact"],
+            r["quantity"],
+            r["unit"],
+            f"{r['compress']:.9g}",
+            f"{r['other']:.9g}",
+            r["tool"],
+            _difference(r),
+            "" if r["in_run"] is None else f"{r['in_run']:.9g}",
+        )
+        for r in rows
+    ]
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     for row in cells:
-        sys.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
+        sys.stdout.write(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            + "\n"
+        )
 
 
 def _difference(row: Mapping[str, Any]) -> str:

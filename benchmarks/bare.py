@@ -1,5 +1,6 @@
-"""A token classifier run, timed and scored without compress: plain tokenizers, ONNX Runtime or transformers, seqeval and
-scikit-learn, on a raw file in CoNLL columns. Nothing of compress is imported here, so that agreement means something.
+"""A token classifier run, timed and scored without compress: plain tokenizers, ONNX Runtime or
+transformers, seqeval and scikit-learn, on a raw file in CoNLL columns. Nothing of compress is
+imported here, so that agreement means something.
 
   python benchmarks/bare.py FOLDER --test FILE [--max-length 128]
 It answers lines of JSON: {"do": "score"}, {"do": "prepare", "places": [...]} and {"do": "round"}.
@@ -29,12 +30,16 @@ Model = Callable[[dict[str, np.ndarray]], np.ndarray]
 
 def main() -> None:
     """Answer each line of the standard input."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--test", required=True)
     parser.add_argument("--max-length", type=int, default=128)
     given = parser.parse_args()
-    if hasattr(os, "sched_setaffinity"):  # as many cores as threads, and the first ones, which is where others are timed too
+    if hasattr(
+        os, "sched_setaffinity"
+    ):  # as many cores as threads, and the first ones, which is where others are timed too
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
     words, tags = _read(given.test)
     tokenizer = Tokenizer.from_file(str(given.folder / "tokenizer.json"))
@@ -47,7 +52,10 @@ def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         if asked["do"] == "score":
-            answer: Any = {**_score(model, encodings, words, tags, labels), "parameters": parameters}
+            answer: Any = {
+                **_score(model, encodings, words, tags, labels),
+                "parameters": parameters,
+            }
         elif asked["do"] == "prepare":
             batches = [_arrays([encodings[i]]) for i in asked["places"]]
             answer = len([model(batch) for batch in batches])
@@ -75,12 +83,15 @@ def _read(file: str) -> tuple[list[list[str]], list[list[str]]]:
 def _iob2(tags: Sequence[str]) -> list[str]:
     """An entity's first tag becomes ``B-``: one after ``O`` or after another type."""
     before = ["O", *tags]
-    return [f"B-{tag[2:]}" if tag[:2] == "I-" and last[2:] != tag[2:] else tag
-            for last, tag in zip(before, tags, strict=False)]
+    return [
+        f"B-{tag[2:]}" if tag[:2] == "I-" and last[2:] != tag[2:] else tag
+        for last, tag in zip(before, tags, strict=False)
+    ]
 
 
 def _open(folder: Path) -> tuple[Model, int | None]:
-    """The model as a function from arrays to logits, and the parameters that transformers counts."""
+    """The model as a function from arrays to logits, and the parameters that transformers
+    counts."""
     files = sorted((folder / "onnx").glob("*.onnx"))
     return (_open_onnx(files[0]), None) if files else _open_torch(folder)
 
@@ -104,7 +115,9 @@ def _open_torch(folder: Path) -> tuple[Model, int | None]:
 
     def run(batch: dict[str, np.ndarray]) -> np.ndarray:
         with torch.inference_mode():
-            logits: np.ndarray = model(**{n: torch.from_numpy(a) for n, a in batch.items()}).logits.float().numpy()
+            logits: np.ndarray = (
+                model(**{n: torch.from_numpy(a) for n, a in batch.items()}).logits.float().numpy()
+            )
         return logits
 
     return run, None if getattr(model, "is_quantized", False) else model.num_parameters()
@@ -113,12 +126,21 @@ def _open_torch(folder: Path) -> tuple[Model, int | None]:
 def _arrays(encodings: Sequence[Encoding]) -> dict[str, np.ndarray]:
     longest = max(len(e.ids) for e in encodings)
     columns = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
-    return {name: np.array([getattr(e, column) + [0] * (longest - len(e.ids)) for e in encodings], dtype=np.int64)
-            for name, column in columns.items()}
+    return {
+        name: np.array(
+            [getattr(e, column) + [0] * (longest - len(e.ids)) for e in encodings], dtype=np.int64
+        )
+        for name, column in columns.items()
+    }
 
 
-def _score(model: Model, encodings: Sequence[Encoding], words: Sequence[Sequence[str]], tags: Sequence[Sequence[str]],
-           labels: dict[str, str]) -> dict[str, float]:
+def _score(
+    model: Model,
+    encodings: Sequence[Encoding],
+    words: Sequence[Sequence[str]],
+    tags: Sequence[Sequence[str]],
+    labels: dict[str, str],
+) -> dict[str, float]:
     """``f1`` of entities by seqeval and ``accuracy`` of words by scikit-learn."""
     from seqeval.metrics import f1_score
     from seqeval.scheme import IOB2
@@ -127,7 +149,7 @@ def _score(model: Model, encodings: Sequence[Encoding], words: Sequence[Sequence
     order = sorted(range(len(encodings)), key=lambda i: -len(encodings[i].ids))
     guesses: dict[int, list[str]] = {}
     for start in range(0, len(order), BATCH):
-        places = order[start:start + BATCH]
+        places = order[start : start + BATCH]
         best = model(_arrays([encodings[i] for i in places])).argmax(-1)
         for row, i in zip(best, places, strict=True):
             guesses[i] = ["O"] * len(words[i])  # a word that was cut keeps this
@@ -135,8 +157,12 @@ def _score(model: Model, encodings: Sequence[Encoding], words: Sequence[Sequence
                 if word is not None:
                     guesses[i][word] = labels[str(row[position])]
     answers = [guesses[i] for i in range(len(words))]
-    return {"f1": float(f1_score(list(tags), answers, mode="strict", scheme=IOB2)),
-            "accuracy": float(accuracy_score([t for s in tags for t in s], [t for s in answers for t in s]))}
+    return {
+        "f1": float(f1_score(list(tags), answers, mode="strict", scheme=IOB2)),
+        "accuracy": float(
+            accuracy_score([t for s in tags for t in s], [t for s in answers for t in s])
+        ),
+    }
 
 
 def _round(model: Model, batches: Sequence[dict[str, np.ndarray]]) -> list[int]:

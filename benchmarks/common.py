@@ -1,4 +1,5 @@
-"""What the benchmarks share: intervals, reports read, and results written with the environment they were measured in."""
+"""What the benchmarks share: intervals, reports read, and results written with the environment they
+were measured in."""
 
 from __future__ import annotations
 
@@ -30,14 +31,16 @@ def spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def read_reports(runs: Sequence[Path]) -> list[dict[str, Any]]:
-    """The reports of runs' folders. Raises SystemExit for one that is not finished, or was made on another machine or with
-    other libraries than the first: one table is of one environment."""
+    """The reports of runs' folders. Raises SystemExit for one that is not finished, or was made on
+    another machine or with other libraries than the first: one table is of one environment."""
     reports = [json.loads((run / "report.json").read_text(encoding="utf-8")) for run in runs]
     for run, report in zip(runs, reports, strict=True):
         if report["state"] != "finished":
             raise SystemExit(f"{run} is {report['state']}; results are of finished runs")
         if _made_in(report) != _made_in(reports[0]):
-            raise SystemExit(f"{run} was made on another machine, threads or libraries than {runs[0]}")
+            raise SystemExit(
+                f"{run} was made on another machine, threads or libraries than {runs[0]}"
+            )
     return reports
 
 
@@ -46,9 +49,11 @@ def _made_in(report: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_results(name: str, values: dict[str, Any]) -> Path:
-    """Write ``benchmarks/results/<name>.json`` with the environment, this one where ``values`` name none; its path comes
-    back."""
+    """Write ``benchmarks/results/<name>.json`` with the environment, this one where ``values`` name
+    none; its path comes back."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"environment": environment(), **values}, indent=2) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps({"environment": environment(), **values}, indent=2) + "\n", encoding="utf-8"
+    )
     return path

@@ -1,4 +1,5 @@
-"""What measuring costs: the time that finished runs spent on making and on measuring, taken from their reports.
+"""What measuring costs: the time that finished runs spent on making and on measuring, taken from
+their reports.
 
   python benchmarks/cost.py RUN [RUN ...]
 RUN is a run's folder. What a run found in the store counts with the time that it took when it was made. Writes
@@ -18,17 +19,27 @@ from common import read_reports, write_results
 
 def main() -> None:
     """Write the results of the runs that are named."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
     reports = read_reports(parser.parse_args().runs)
-    values = {"environment": reports[0]["environment"], "rows": [_row(report) for report in reports]}
+    values = {
+        "environment": reports[0]["environment"],
+        "rows": [_row(report) for report in reports],
+    }
     sys.stderr.write(f"wrote {write_results('cost', values)}\n")
 
 
 def _row(report: Mapping[str, Any]) -> dict[str, Any]:
     making, measuring = report["seconds"]["making"], report["seconds"]["measuring"]
-    return {"name": report["name"], "effort": report["effort"], "making": making, "measuring": measuring,
-            "share": measuring / (making + measuring)}
+    return {
+        "name": report["name"],
+        "effort": report["effort"],
+        "making": making,
+        "measuring": measuring,
+        "share": measuring / (making + measuring),
+    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Whether a run of the quickstart keeps what the project promises of it; ``.ci/run`` asks after ``make quickstart``.
+"""Whether a run of the quickstart keeps what the project promises of it; ``.ci/run`` asks after
+``make quickstart``.
 
   learning   the teacher is right at least 30 points more often than the most frequent class is
   budget     the last model meets each limit of the recipe's budget: quality kept, times faster, times smaller
@@ -23,13 +24,15 @@ _FACTOR = re.compile(r"[\d.]+")
 POINTS = 0.30
 MINUTES = 6.0
 MOST_MINUTES = 12.0
-"""The promise is of two cores that do nothing else. A shared machine of continuous integration may take twice as long with
-nothing wrong; more than that is a change for the worse."""
+"""The promise is of two cores that do nothing else. A shared machine of continuous integration may
+take twice as long with nothing wrong; more than that is a change for the worse."""
 
 
 def main() -> None:
     """Check the newest of the runs that are named."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
     reports = [run / "report.json" for run in parser.parse_args().runs]
     newest = max(reports, key=lambda file: file.stat().st_mtime_ns)
@@ -41,8 +44,12 @@ def main() -> None:
 
 def promises(report: Mapping[str, Any]) -> dict[str, bool]:
     """Each promise in words, and whether the run keeps it."""
-    return {f"the run is {report['state']}": report["state"] == "finished", **_learning(report), **_budget(report),
-            **_time(report["seconds"])}
+    return {
+        f"the run is {report['state']}": report["state"] == "finished",
+        **_learning(report),
+        **_budget(report),
+        **_time(report["seconds"]),
+    }
 
 
 def _learning(report: Mapping[str, Any]) -> dict[str, bool]:
@@ -57,12 +64,16 @@ def _learning(report: Mapping[str, Any]) -> dict[str, bool]:
 def _budget(report: Mapping[str, Any]) -> dict[str, bool]:
     last = report["steps"][-1]
     verdicts = report["budget"]["verdicts"][last["name"]]
-    return {f"{v['quantity']} of {last['name']} {v['measured']} ({v['limit']})": bool(v["met"]) or _may_be_met(v, last)
-            for v in verdicts}
+    return {
+        f"{v['quantity']} of {last['name']} {v['measured']} ({v['limit']})": bool(v["met"])
+        or _may_be_met(v, last)
+        for v in verdicts
+    }
 
 
 def _may_be_met(verdict: Mapping[str, Any], step: Mapping[str, Any]) -> bool:
-    """Whether a ratio of speeds is missed by its value alone: a quick run takes five rounds, and its interval is wide."""
+    """Whether a ratio of speeds is missed by its value alone: a quick run takes five rounds, and
+    its interval is wide."""
     ratio = step["against_reference"]["comparisons"].get("speedup_p50")
     if verdict["quantity"] != "latency" or ratio is None:
         return False
@@ -71,7 +82,10 @@ def _may_be_met(verdict: Mapping[str, Any], step: Mapping[str, Any]) -> bool:
 
 def _time(seconds: Mapping[str, float]) -> dict[str, bool]:
     minutes = (seconds["making"] + seconds["measuring"]) / 60
-    return {f"{minutes:.1f} minutes ({MINUTES:.0f} on two free cores, {MOST_MINUTES:.0f} at most)": minutes <= MOST_MINUTES}
+    return {
+        f"{minutes:.1f} minutes ({MINUTES:.0f} on two free cores, {MOST_MINUTES:.0f} at most)": minutes
+        <= MOST_MINUTES
+    }
 
 
 if __name__ == "__main__":

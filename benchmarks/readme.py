@@ -1,7 +1,9 @@
-"""Fills the results of README.md from benchmarks/results/*.json, and its recipe; ``--check`` says whether they are stale.
+"""Fills the results of README.md from benchmarks/results/*.json, and its recipe; ``--check`` says
+whether they are stale.
 
-``quickstart.json`` and ``ner.json`` are copies of a run's ``report.json``; the others are what the scripts of their names
-write (``ner-seeds.json``: seeds.py). Where a file is missing, the section says how to make it and shows no number.
+``quickstart.json`` and ``ner.json`` are copies of a run's ``report.json``; the others are what the
+scripts of their names write (``ner-seeds.json``: seeds.py). Where a file is missing, the section
+says how to make it and shows no number.
 """
 
 from __future__ import annotations
@@ -12,13 +14,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from compress.report.table import changes_table, quantity, results_table
+from compress.measurement import quantity
+from compress.report.tables import changes_table, results_table
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 _LIBRARIES = ("torch", "transformers", "onnxruntime", "bitsandbytes")
-_COPY = ("Not measured yet: `{command}`, then copy the run's `report.json` to `benchmarks/results/{name}.json` and call "
-         "`make docs`.")
+_COPY = (
+    "Not measured yet: `{command}`, then copy the run's `report.json` to "
+    "`benchmarks/results/{name}.json` and call "
+    "`make docs`."
+)
 _READ = "Not measured yet: `python benchmarks/{script}.py RUN RUN`, then `make docs`."
 _MISSING = {
     "quickstart": _COPY.format(command="make quickstart", name="quickstart"),
@@ -27,9 +33,9 @@ _MISSING = {
     "cost": _READ.format(script="cost"),
     "selfcheck": "Not measured yet: `python benchmarks/selfcheck.py`, then `make docs`.",
     "agreement": "Not measured yet: `python benchmarks/agreement.py --help` says how to make "
-                 "`benchmarks/results/agreement.json`; then call `make docs`.",
+    "`benchmarks/results/agreement.json`; then call `make docs`.",
     "training": "Not measured yet: `python benchmarks/training.py --help` says how to make "
-                "`benchmarks/results/training.json`; then call `make docs`.",
+    "`benchmarks/results/training.json`; then call `make docs`.",
 }
 
 
@@ -38,7 +44,9 @@ def main(check: bool) -> None:
     from markers import filled, settle
 
     readme = ROOT / "README.md"
-    parts = {f"results:{name}": part(name) for name in _MISSING} | {"recipe:quickstart": recipe("quickstart")}
+    parts = {f"results:{name}": part(name) for name in _MISSING} | {
+        "recipe:quickstart": recipe("quickstart")
+    }
     settle({readme: filled(readme.read_text(encoding="utf-8"), parts, "README.md")}, check=check)
 
 
@@ -48,36 +56,58 @@ def part(name: str, folder: Path = RESULTS) -> str:
     if not file.is_file():
         return _MISSING[name]
     values = json.loads(file.read_text(encoding="utf-8"))
-    views = {"training": training, "selfcheck": self_check, "agreement": agreement, "ner-seeds": over_seeds, "cost": cost}
+    views = {
+        "training": training,
+        "selfcheck": self_check,
+        "agreement": agreement,
+        "ner-seeds": over_seeds,
+        "cost": cost,
+    }
     return views.get(name, run)(values)
 
 
 def recipe(name: str) -> str:
     """A shipped recipe without its comments."""
     lines = (ROOT / "recipes" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
-    return "\n".join(["```yaml", *(line for line in lines if not line.lstrip().startswith("#")), "```"])
+    return "\n".join(
+        ["```yaml", *(line for line in lines if not line.lstrip().startswith("#")), "```"]
+    )
 
 
 def run(report: Mapping[str, Any]) -> str:
-    """A run's table, with what it was measured on. Raises SystemExit for a run that is not finished."""
+    """A run's table, with what it was measured on. Raises SystemExit for a run that is not
+    finished."""
     if report["state"] != "finished":
-        raise SystemExit(f"the run of {report['name']} is {report['state']}; results are of finished runs")
+        raise SystemExit(
+            f"the run of {report['name']} is {report['state']}; results are of finished runs"
+        )
     same = [step for step in report["steps"] if step["task"] == report["task"]["name"]]
     tables = [view({**report, "steps": same}) for view in (results_table, changes_table)]
     making, measuring = (report["seconds"][key] / 60 for key in ("making", "measuring"))
-    said = [_measured_on(report["environment"]), f"Making all steps took {making:.1f} minutes, measuring them "
-            f"{measuring:.1f} ({report['effort']} effort).",
-            f"The reference is `{report['reference']}` in eager PyTorch float32."]
+    said = [
+        _measured_on(report["environment"]),
+        f"Making all steps took {making:.1f} minutes, measuring them "
+        f"{measuring:.1f} ({report['effort']} effort).",
+        f"The reference is `{report['reference']}` in eager PyTorch float32.",
+    ]
     if report["overrides"]:
         said.append(f"Overridden: {', '.join(o.partition('=')[0] for o in report['overrides'])}.")
-    return "\n\n".join([*(_table(headers, rows) for headers, rows in tables if rows), " ".join(said)])
+    return "\n\n".join(
+        [*(_table(headers, rows) for headers, rows in tables if rows), " ".join(said)]
+    )
 
 
 def over_seeds(values: Mapping[str, Any]) -> str:
     """The reference's test F1 of each seed, and their mean."""
-    numbers, scores = [str(row["seed"]) for row in values["rows"]], [row["f1"] for row in values["rows"]]
-    return (f"The {values['step']}'s test F1 over seeds {_listed(numbers)} is {_listed([f'{s:.4f}' for s in scores])} "
-            f"(mean {sum(scores) / len(scores):.4f}). {_measured_on(values['environment'])}")
+    numbers, scores = (
+        [str(row["seed"]) for row in values["rows"]],
+        [row["f1"] for row in values["rows"]],
+    )
+    return (
+        f"The {values['step']}'s test F1 over seeds {_listed(numbers)} is "
+        f"{_listed([f'{s:.4f}' for s in scores])} "
+        f"(mean {sum(scores) / len(scores):.4f}). {_measured_on(values['environment'])}"
+    )
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -86,22 +116,42 @@ def _listed(words: Sequence[str]) -> str:
 
 def cost(values: Mapping[str, Any]) -> str:
     """What runs spent on making and on measuring."""
-    rows = [[row["name"], row["effort"], f"{row['making'] / 60:.1f} min", f"{row['measuring'] / 60:.1f} min",
-             f"{100 * row['share']:.0f} %"] for row in values["rows"]]
+    rows = [
+        [
+            row["name"],
+            row["effort"],
+            f"{row['making'] / 60:.1f} min",
+            f"{row['measuring'] / 60:.1f} min",
+            f"{100 * row['share']:.0f} %",
+        ]
+        for row in values["rows"]
+    ]
     table = _table(["recipe", "effort", "making", "measuring", "share of measuring"], rows)
     return f"{table}\n\n{_measured_on(values['environment'])}"
 
 
 def training(values: Mapping[str, Any]) -> str:
     """Rows and ratios of the training benchmark, with settings and machine."""
-    rows = [[row["name"], _spread(row["sentences_per_second"], row),
-             _scores(row["f1"])] for row in values["rows"]]
-    ratios = [f"- {r['name']}: {r['value']:.2f}x [{r['low']:.2f}, {r['high']:.2f}]" for r in values["ratios"]]
-    settings = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in values["settings"].items())
-    scored = sorted({f"{row['name']} on {score['processor']}" for row in values["rows"] for score in row["f1"]})
-    parts = [_table(["training", "sentences/s", "validation F1"], rows), "\n".join(ratios),
-             f"{_measured_on(values['environment'])} Settings: {settings}."
-             + (f" F1 of whole trainings: {', '.join(scored)}." if scored else "")]
+    rows = [
+        [row["name"], _spread(row["sentences_per_second"], row), _scores(row["f1"])]
+        for row in values["rows"]
+    ]
+    ratios = [
+        f"- {r['name']}: {r['value']:.2f}x [{r['low']:.2f}, {r['high']:.2f}]"
+        for r in values["ratios"]
+    ]
+    settings = ", ".join(
+        f"{key.replace('_', ' ')} {value}" for key, value in values["settings"].items()
+    )
+    scored = sorted(
+        {f"{row['name']} on {score['processor']}" for row in values["rows"] for score in row["f1"]}
+    )
+    parts = [
+        _table(["training", "sentences/s", "validation F1"], rows),
+        "\n".join(ratios),
+        f"{_measured_on(values['environment'])} Settings: {settings}."
+        + (f" F1 of whole trainings: {', '.join(scored)}." if scored else ""),
+    ]
     return "\n\n".join(text for text in parts if text)
 
 
@@ -117,19 +167,49 @@ def _scores(scores: Sequence[Mapping[str, Any]]) -> str:
 
 def self_check(values: Mapping[str, Any]) -> str:
     """What the repeats of the instrument's own check read, by engine."""
-    headers = ["engine", "repeats", "largest error of the same model", "largest half-width", "intervals that cover 1.00",
-               "slowed by 3 %: found", "slowed reads (median)"]
-    rows = [[engine, str(v["repeats"]), f"{100 * v['largest_error']:.2f} %", f"{100 * v['largest_half_width']:.2f} %",
-             f"{v['covering_one']} of {v['repeats']}", f"{v['slowed_found']} of {v['repeats']}", f"{v['slowed_median']:.3f}"]
-            for engine, v in values["verdicts"].items()]
-    return "\n\n".join([_table(headers, rows), f"{_measured_on(values['environment'])} "
-                        f"{values['settings']['rounds']} rounds in each repeat, fixed before."])
+    headers = [
+        "engine",
+        "repeats",
+        "largest error of the same model",
+        "largest half-width",
+        "intervals that cover 1.00",
+        "slowed by 3 %: found",
+        "slowed reads (median)",
+    ]
+    rows = [
+        [
+            engine,
+            str(v["repeats"]),
+            f"{100 * v['largest_error']:.2f} %",
+            f"{100 * v['largest_half_width']:.2f} %",
+            f"{v['covering_one']} of {v['repeats']}",
+            f"{v['slowed_found']} of {v['repeats']}",
+            f"{v['slowed_median']:.3f}",
+        ]
+        for engine, v in values["verdicts"].items()
+    ]
+    return "\n\n".join(
+        [
+            _table(headers, rows),
+            f"{_measured_on(values['environment'])} "
+            f"{values['settings']['rounds']} rounds in each repeat, fixed before.",
+        ]
+    )
 
 
 def agreement(values: Mapping[str, Any]) -> str:
     """Each number beside an independent tool's."""
-    rows = [[row["artifact"], row["quantity"], _number(row["compress"], row["unit"]), _number(row["other"], row["unit"]),
-             row["tool"], _difference(row)] for row in values["rows"]]
+    rows = [
+        [
+            row["artifact"],
+            row["quantity"],
+            _number(row["compress"], row["unit"]),
+            _number(row["other"], row["unit"]),
+            row["tool"],
+            _difference(row),
+        ]
+        for row in values["rows"]
+    ]
     headers = ["artifact", "quantity", "compress", "independent", "tool", "difference"]
     return "\n\n".join([_table(headers, rows), _measured_on(values["environment"])])
 
@@ -151,7 +231,9 @@ def _spread(value: float, row: Mapping[str, Any]) -> str:
 
 
 def _measured_on(environment: Mapping[str, Any]) -> str:
-    versions = ", ".join(f"{n} {environment['versions'][n]}" for n in _LIBRARIES if n in environment["versions"])
+    versions = ", ".join(
+        f"{n} {environment['versions'][n]}" for n in _LIBRARIES if n in environment["versions"]
+    )
     memory = quantity(environment["memory_bytes"], "bytes")
     return f"Measured on {environment['processor']}, {environment['threads']} threads, {memory} of memory; {versions}."
 

@@ -21,14 +21,17 @@ _FREE = ("seed=", "benchmark")
 
 def main() -> None:
     """Write the results of the runs that are named."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN")
     runs = parser.parse_args().runs
     sys.stderr.write(f"wrote {write_results('ner-seeds', seeds(runs, read_reports(runs)))}\n")
 
 
 def seeds(runs: Sequence[Path], reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A row of seed and score for each run. Raises SystemExit where two runs are of different recipes or of one seed."""
+    """A row of seed and score for each run. Raises SystemExit where two runs are of different
+    recipes or of one seed."""
     seen: dict[int, Path] = {}
     for run, report in zip(runs, reports, strict=True):
         if _recipe(report) != _recipe(reports[0]):
@@ -37,8 +40,12 @@ def seeds(runs: Sequence[Path], reports: Sequence[Mapping[str, Any]]) -> dict[st
             raise SystemExit(f"{run} has the seed {report['seed']}, as {seen[report['seed']]} has")
         seen[report["seed"]] = run
     first = reports[0]
-    return {"environment": first["environment"], "recipe": first["name"], "step": first["reference"],
-            "rows": sorted(map(_row, reports), key=lambda row: row["seed"])}
+    return {
+        "environment": first["environment"],
+        "recipe": first["name"],
+        "step": first["reference"],
+        "rows": sorted(map(_row, reports), key=lambda row: row["seed"]),
+    }
 
 
 def _recipe(report: Mapping[str, Any]) -> tuple[list[str], list[str]]:

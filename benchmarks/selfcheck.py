@@ -1,4 +1,5 @@
-"""Whether the instrument reads 1.00 where nothing differs, and finds a slowdown of 3 %: repeated, with everything fixed.
+"""Whether the instrument reads 1.00 where nothing differs, and finds a slowdown of 3 %: repeated,
+with everything fixed.
 
 In each repeat three processes open the same model and take turns: `model`, `again`, and `slowed`, each of whose calls waits
 busily for 3 % of its own time; after every eighth round others take their places, as in a thorough run. The numbers of
@@ -22,36 +23,46 @@ from typing import Any
 from common import write_results
 
 from compress.api import open_store
-from compress.maker import Maker
 from compress.measure import Subject, compare
 from compress.meter import Effort, Meter, Rounds
-from compress.plugins import Registry, load_plugins
-from compress.runfolder import RunFolder
+from compress.registry.plugins import Registry, load_plugins
+from compress.running.making import Maker
 from compress.selfcheck import SLOWDOWN, WITHIN, model_to_check
+from compress.store.runfolder import RunFolder
 
 SIDES = {"model": 0.0, "again": 0.0, "slowed": SLOWDOWN}
 STEPS = {"torch": "01-model-to-check", "onnxruntime": "02-export.onnx"}
 METER, RATIO = "latency", "speedup"
 EFFORT: Effort = "thorough"
-"""Whose blocks are taken: in processes of their own. A standard run loads its models anew in the same processes."""
+"""Whose blocks are taken: in processes of their own. A standard run loads its models anew in the
+same processes."""
 
 
 def main() -> None:
-    """Run the repeats of each engine, print a line for each, and write benchmarks/results/selfcheck.json, which holds the
-    engines that are done."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Run the repeats of each engine, print a line for each, and write
+    benchmarks/results/selfcheck.json, which holds the engines that are done."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=64)
     parser.add_argument("--engines", nargs="+", choices=STEPS, default=list(STEPS))
     arguments = parser.parse_args()
-    settings = {"repeats": arguments.repeats, "rounds": arguments.rounds, "slowdown": SLOWDOWN, "within": WITHIN}
+    settings = {
+        "repeats": arguments.repeats,
+        "rounds": arguments.rounds,
+        "slowdown": SLOWDOWN,
+        "within": WITHIN,
+    }
     found: dict[str, list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as work:
         for engine in arguments.engines:
             found[engine] = _repeats(engine, arguments.repeats, arguments.rounds, Path(work))
             verdicts = {name: _verdict(rows) for name, rows in found.items()}
             sys.stderr.write(f"{engine}: {verdicts[engine]}\n")
-            file = write_results("selfcheck", {"settings": settings, "verdicts": verdicts, "repeats": found})
+            file = write_results(
+                "selfcheck", {"settings": settings, "verdicts": verdicts, "repeats": found}
+            )
             sys.stderr.write(f"wrote {file}\n")
 
 
@@ -63,14 +74,29 @@ def _repeats(engine: str, repeats: int, rounds: int, work: Path) -> list[dict[st
     assert plan.data is not None
     data = Maker(registry, open_store(None), run, lambda *a, **k: None).data(plan.data, plan.task)
     described = {"folder": str(data.folder), "digest": data.digest}
-    subjects = [Subject(name, model, plan.task.as_dict(), described, share) for name, share in SIDES.items()]
+    subjects = [
+        Subject(name, model, plan.task.as_dict(), described, share) for name, share in SIDES.items()
+    ]
     rows = []
     for repeat in range(repeats):
         load = os.getloadavg()[0]
-        found = compare(subjects, _one_meter(registry, rounds), run.measuring(f"{engine}-{repeat}"), EFFORT,
-                        timings_only=True)
-        rows.append({"load": load, **{side: _read(found[side].comparisons["model"][RATIO]) for side in ("again", "slowed")},
-                     "latency_p50_ms": found["model"].measurements["latency_p50"].value})
+        found = compare(
+            subjects,
+            _one_meter(registry, rounds),
+            run.measuring(f"{engine}-{repeat}"),
+            EFFORT,
+            timings_only=True,
+        )
+        rows.append(
+            {
+                "load": load,
+                **{
+                    side: _read(found[side].comparisons["model"][RATIO])
+                    for side in ("again", "slowed")
+                },
+                "latency_p50_ms": found["model"].measurements["latency_p50"].value,
+            }
+        )
         sys.stderr.write(f"{engine} {repeat}: {rows[-1]}\n")
     return rows
 
@@ -83,7 +109,9 @@ def _one_meter(registry: Registry, rounds: int) -> Registry:
         design = entry.cls().rounds(effort)
         return Rounds(rounds, rounds, block=design.block, fresh=design.fresh)
 
-    return replace(registry, meters={METER: replace(entry, cls=type("Fixed", (entry.cls,), {"rounds": fixed}))})
+    return replace(
+        registry, meters={METER: replace(entry, cls=type("Fixed", (entry.cls,), {"rounds": fixed}))}
+    )
 
 
 def _read(ratio: Any) -> dict[str, float]:
@@ -92,11 +120,14 @@ def _read(ratio: Any) -> dict[str, float]:
 
 def _verdict(rows: list[dict[str, Any]]) -> dict[str, Any]:
     same, slowed = [row["again"] for row in rows], [row["slowed"] for row in rows]
-    return {"repeats": len(rows), "largest_error": max(abs(r["value"] - 1) for r in same),
-            "largest_half_width": max((r["high"] - r["low"]) / 2 for r in same),
-            "covering_one": sum(r["low"] <= 1 <= r["high"] for r in same),
-            "slowed_found": sum(r["high"] < 1 for r in slowed),
-            "slowed_median": sorted(r["value"] for r in slowed)[len(slowed) // 2]}
+    return {
+        "repeats": len(rows),
+        "largest_error": max(abs(r["value"] - 1) for r in same),
+        "largest_half_width": max((r["high"] - r["low"]) / 2 for r in same),
+        "covering_one": sum(r["low"] <= 1 <= r["high"] for r in same),
+        "slowed_found": sum(r["high"] < 1 for r in slowed),
+        "slowed_median": sorted(r["value"] for r in slowed)[len(slowed) // 2],
+    }
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ Three arms train the same model on the same sentences:
   stock     transformers' Trainer: dynamic padding, batch 32, float32
   compress  the toolkit's training: bucketed by length, batch 32, precision auto
 
-Throughput is measured in rounds, the arms taking turns, each in a fresh process, on random sentences of the training split
-(imports and data preparation are not timed; saving the model is).
+Throughput is measured in rounds, the arms taking turns, each in a fresh process, on random
+sentences of the training split (imports and data preparation are not timed; saving the model is).
 
   python benchmarks/training.py --model FOLDER --data FOLDER [--rounds 5] [--f1 FILE]
 FOLDER of the data holds eng.train and eng.testa in columns. FILE holds the F1 of whole trainings on the validation split
@@ -46,44 +46,92 @@ def main() -> None:
     rounds: dict[str, list[float]] = {arm: [] for arm in ARMS}
     for turn in range(arguments.rounds):
         for arm in ARMS if turn % 2 == 0 else reversed(ARMS):
-            rounds[arm].append(_start(arguments, arm, turn, THROUGHPUT_SENTENCES[arm])["sentences_per_second"])
+            rounds[arm].append(
+                _start(arguments, arm, turn, THROUGHPUT_SENTENCES[arm])["sentences_per_second"]
+            )
             sys.stderr.write(f"round {turn} {arm}: {rounds[arm][-1]:.1f} sentences/s\n")
     speeds = {arm: spread(values) for arm, values in rounds.items()}
-    rows = [{"name": arm, "sentences_per_second": s["value"], "low": s["low"], "high": s["high"], "f1": f1[arm],
-             "batch_size": BATCH[arm]} for arm, s in speeds.items()]
-    ratios = [{"name": f"compress / {arm}", **paired_ratio(rounds["compress"], rounds[arm])} for arm in ARMS[:2]]
-    settings = {"rounds": arguments.rounds, "learning_rate": LEARNING_RATE, "model": Path(arguments.model).name}
-    sys.stderr.write(f"wrote {write_results('training', {'settings': settings, 'rows': rows, 'ratios': ratios})}\n")
+    rows = [
+        {
+            "name": arm,
+            "sentences_per_second": s["value"],
+            "low": s["low"],
+            "high": s["high"],
+            "f1": f1[arm],
+            "batch_size": BATCH[arm],
+        }
+        for arm, s in speeds.items()
+    ]
+    ratios = [
+        {"name": f"compress / {arm}", **paired_ratio(rounds["compress"], rounds[arm])}
+        for arm in ARMS[:2]
+    ]
+    settings = {
+        "rounds": arguments.rounds,
+        "learning_rate": LEARNING_RATE,
+        "model": Path(arguments.model).name,
+    }
+    sys.stderr.write(
+        "wrote "
+        f"{write_results('training', {'settings': settings, 'rows': rows, 'ratios': ratios})}\n"
+    )
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--model", required=True)
     parser.add_argument("--data", required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--f1", type=Path)
     parser.add_argument("--arm", choices=ARMS)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--sentences", type=int, help="of the training split, drawn at random; all without it")
-    parser.add_argument("--epochs", type=int, default=0, help="train so many and score; without it one, and do not")
+    parser.add_argument(
+        "--sentences", type=int, help="of the training split, drawn at random; all without it"
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=0, help="train so many and score; without it one, and do not"
+    )
     return parser.parse_args()
 
 
 def _scores(file: Path | None) -> dict[str, list[dict[str, Any]]]:
     """Seed, epochs and F1 of each whole training, by arm."""
-    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file else []
+    lines = (
+        [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file else []
+    )
     told = ("seed", "epochs", "f1", "processor")
-    return {arm: sorted(({k: line[k] for k in told} for line in lines if line["arm"] == arm),
-                        key=lambda score: (score["epochs"], score["seed"])) for arm in ARMS}
+    return {
+        arm: sorted(
+            ({k: line[k] for k in told} for line in lines if line["arm"] == arm),
+            key=lambda score: (score["epochs"], score["seed"]),
+        )
+        for arm in ARMS
+    }
 
 
 def _start(arguments: argparse.Namespace, arm: str, turn: int, sentences: int) -> dict[str, Any]:
     """The result of one arm in a fresh process."""
-    command = [sys.executable, __file__, "--model", arguments.model, "--data", arguments.data, "--arm", arm, "--seed",
-               str(turn), "--sentences", str(sentences)]
-    from compress.supervisor import worker_environment
+    command = [
+        sys.executable,
+        __file__,
+        "--model",
+        arguments.model,
+        "--data",
+        arguments.data,
+        "--arm",
+        arm,
+        "--seed",
+        str(turn),
+        "--sentences",
+        str(sentences),
+    ]
+    from compress.workers.supervisor import worker_environment
 
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=worker_environment())
+    done = subprocess.run(
+        command, check=True, capture_output=True, text=True, env=worker_environment()
+    )
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
@@ -103,20 +151,32 @@ def _run_arm(arguments: argparse.Namespace) -> dict[str, Any]:
         model = _model(context)
         epochs = arguments.epochs or 1
         examples = len(context.data.rows("train")) * epochs
-        seconds = {"tutorial": _tutorial, "stock": _stock, "compress": _compress}[arguments.arm](model, context, epochs)
-        result = {"arm": arguments.arm, "seed": arguments.seed, "sentences_per_second": examples / seconds}
+        seconds = {"tutorial": _tutorial, "stock": _stock, "compress": _compress}[arguments.arm](
+            model, context, epochs
+        )
+        result = {
+            "arm": arguments.arm,
+            "seed": arguments.seed,
+            "sentences_per_second": examples / seconds,
+        }
         if not arguments.epochs:
             return result
-        return {**result, "epochs": epochs, "f1": _f1(model, context), "processor": processor().name}
+        return {
+            **result,
+            "epochs": epochs,
+            "f1": _f1(model, context),
+            "processor": processor().name,
+        }
 
 
 def _context(arguments: argparse.Namespace, work: Path) -> Any:
-    """The sentences of a round, drawn from the training split, and what a stage's context holds besides."""
+    """The sentences of a round, drawn from the training split, and what a stage's context holds
+    besides."""
     import numpy as np
 
     from compress.artifact import Artifact, Manifest, Traits
-    from compress.data import Prepared, prepare
-    from compress.plugins import load_plugins
+    from compress.registry.plugins import load_plugins
+    from compress.store.prepared import Prepared, prepare
 
     registry = load_plugins()
     source, task = registry.sources["conll"].cls, registry.tasks["token-classification"].cls
@@ -125,13 +185,24 @@ def _context(arguments: argparse.Namespace, work: Path) -> Any:
     (work / "data").mkdir()
     prepare(source(source.Options(**files)), task_object, work / "data")
     data = Prepared(work / "data", "")
-    drawn = np.random.default_rng(arguments.seed).permutation(len(data.rows("train")))[:arguments.sentences]
+    drawn = np.random.default_rng(arguments.seed).permutation(len(data.rows("train")))[
+        : arguments.sentences
+    ]
     train = [data.rows("train")[i] for i in drawn]
     rows = {"train": train, "validation": []}
-    chosen = SimpleNamespace(rows=rows.__getitem__, labels=data.labels, validation=data.rows("validation"))
+    chosen = SimpleNamespace(
+        rows=rows.__getitem__, labels=data.labels, validation=data.rows("validation")
+    )
     artifact = Artifact(Path(arguments.model), Manifest(Traits(), {}, "model", "import"))
-    return SimpleNamespace(task=task_object, data=chosen, input=artifact, seed=arguments.seed, work=work,
-                           progress=lambda *a, **k: None, note=lambda text: None)
+    return SimpleNamespace(
+        task=task_object,
+        data=chosen,
+        input=artifact,
+        seed=arguments.seed,
+        work=work,
+        progress=lambda *a, **k: None,
+        note=lambda text: None,
+    )
 
 
 def _model(context: Any) -> Any:
@@ -143,22 +214,42 @@ def _model(context: Any) -> Any:
 def _compress(model: Any, context: Any, epochs: int) -> float:
     from compress.training import TrainingOptions, fit
 
-    options = TrainingOptions(epochs=epochs, learning_rate=LEARNING_RATE, batch_size=BATCH["compress"])
+    options = TrainingOptions(
+        epochs=epochs, learning_rate=LEARNING_RATE, batch_size=BATCH["compress"]
+    )
     facts = fit(model, context, options)
     return float(facts["training_seconds"])
 
 
 def _stock(model: Any, context: Any, epochs: int) -> float:
-    from transformers import AutoTokenizer, DataCollatorForTokenClassification, Trainer, TrainingArguments
+    from transformers import (
+        AutoTokenizer,
+        DataCollatorForTokenClassification,
+        Trainer,
+        TrainingArguments,
+    )
 
     tokenizer = AutoTokenizer.from_pretrained(context.input.folder, local_files_only=True)
     names = ("input_ids", "attention_mask", "token_type_ids", "labels")
     features = [{k: v for k, v in f.items() if k in names} for f in _features(context)]
-    arguments = TrainingArguments(output_dir=str(context.work / "stock"), num_train_epochs=epochs, report_to=[],
-                                  per_device_train_batch_size=BATCH["stock"], learning_rate=LEARNING_RATE, use_cpu=True,
-                                  save_strategy="epoch", disable_tqdm=True, warmup_steps=0.06, seed=context.seed)
-    trainer = Trainer(model=model, args=arguments, train_dataset=features,
-                      data_collator=DataCollatorForTokenClassification(tokenizer))
+    arguments = TrainingArguments(
+        output_dir=str(context.work / "stock"),
+        num_train_epochs=epochs,
+        report_to=[],
+        per_device_train_batch_size=BATCH["stock"],
+        learning_rate=LEARNING_RATE,
+        use_cpu=True,
+        save_strategy="epoch",
+        disable_tqdm=True,
+        warmup_steps=0.06,
+        seed=context.seed,
+    )
+    trainer = Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=features,
+        data_collator=DataCollatorForTokenClassification(tokenizer),
+    )
     start = time.perf_counter()
     trainer.train()
     return time.perf_counter() - start
@@ -172,8 +263,16 @@ def _tutorial(model: Any, context: Any, epochs: int) -> float:
     length = 128
     features = _features(context)
     pads = {"input_ids": 0, "attention_mask": 0, "token_type_ids": 0, "labels": -100}
-    columns = {k: torch.tensor([(f.get(k) or [1 if k == "attention_mask" else 0] * len(f["input_ids"]))
-                                + [pad] * (length - len(f["input_ids"])) for f in features]) for k, pad in pads.items()}
+    columns = {
+        k: torch.tensor(
+            [
+                (f.get(k) or [1 if k == "attention_mask" else 0] * len(f["input_ids"]))
+                + [pad] * (length - len(f["input_ids"]))
+                for f in features
+            ]
+        )
+        for k, pad in pads.items()
+    }
     rows = [{k: v[i] for k, v in columns.items()} for i in range(len(features))]
     loader = DataLoader(rows, batch_size=BATCH["tutorial"], shuffle=True)  # type: ignore[arg-type]
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
@@ -193,7 +292,9 @@ def _tutorial(model: Any, context: Any, epochs: int) -> float:
 
 
 def _features(context: Any) -> list[dict[str, Any]]:
-    features: list[dict[str, Any]] = context.task.features(context.data.rows("train"), _processor(context))
+    features: list[dict[str, Any]] = context.task.features(
+        context.data.rows("train"), _processor(context)
+    )
     return features
 
 
@@ -206,7 +307,13 @@ def _f1(model: Any, context: Any) -> float:
     from compress.sessions import TorchSession
 
     rows, processor = context.data.validation, _processor(context)
-    answers = predict(TorchSession(model.eval(), "cpu"), context.task, processor, context.task.features(rows, processor), 32)
+    answers = predict(
+        TorchSession(model.eval(), "cpu"),
+        context.task,
+        processor,
+        context.task.features(rows, processor),
+        32,
+    )
     return float(context.task.score(answers, rows, context.data.labels).metrics["f1"])
 
 

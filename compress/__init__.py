@@ -1,7 +1,8 @@
-"""compress: recipes that make transformer models small and fast, every number measured on what was saved.
+"""compress: recipes that make transformer models small and fast, every number measured on what was
+saved.
 
-``compress.plan``, ``compress.run``, ``compress.load`` and ``compress.diff`` are the Python interface; nothing heavy is
-imported before one of them is used.
+``compress.plan``, ``compress.run``, ``compress.load`` and ``compress.diff`` are the Python
+interface; nothing heavy is imported before one of them is used.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from typing import Any
 
 from pluggy import HookimplMarker
 
-__version__ = "0.1.0"
+from compress.version import __version__
+
 __all__ = ["__version__", "diff", "hookimpl", "load", "plan", "run"]
 
 hookimpl = HookimplMarker("compress")

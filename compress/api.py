@@ -1,4 +1,5 @@
-"""The Python interface: ``plan``, ``run``, ``load`` and ``diff``, the same that the command line uses."""
+"""The Python interface: ``plan``, ``run``, ``load`` and ``diff``, the same that the command line
+uses."""
 
 from __future__ import annotations
 
@@ -10,42 +11,58 @@ from typing import Any
 
 from compress.errors import EnvironmentFailure, UsageError, suggestion
 from compress.planning import Plan, make_plan
-from compress.plugins import Registry, load_plugins
-from compress.recipe import read_recipe
-from compress.report.diff import compare_runs
-from compress.report.diffside import read_side
-from compress.runfolder import RunFolder
-from compress.runner import Runner
+from compress.recipes.recipe import read_recipe
+from compress.recipes.shipped import find_recipe
+from compress.registry.plugins import Registry, load_plugins
+from compress.report.diff.compare import compare_runs
+from compress.report.diff.side import read_side
+from compress.running.runner import Runner
 from compress.serving import Predictor, open_predictor
-from compress.shipped import find_recipe
-from compress.store import Store
+from compress.store.runfolder import RunFolder
+from compress.store.store import Store
 from compress.tracker import Tracker, Tracking
 
 Listener = Callable[[dict[str, Any]], None]
 
 
 def plan(recipe: str | Path, overrides: str | Sequence[str] = ()) -> Plan:
-    """The plan of a recipe file (or a shipped recipe's name), with one ``a.b=c`` override or several. Raises UsageError."""
+    """The plan of a recipe file (or a shipped recipe's name), with one ``a.b=c`` override or
+    several. Raises UsageError."""
     return load_plan(str(recipe), overrides, load_plugins())
 
 
-def run(recipe: str | Path, overrides: str | Sequence[str] = (), *, store: str | Path | None = None,
-        runs: str | Path = "runs", listener: Listener | None = None, trackers: str | Sequence[str] = ()) -> dict[str, Any]:
-    """The report of a recipe's run; ``folder`` in it is the run's folder; ``overrides`` are one or several, as in ``plan``;
-    ``trackers`` names one tracker or several that log it. Raises CompressError."""
+def run(
+    recipe: str | Path,
+    overrides: str | Sequence[str] = (),
+    *,
+    store: str | Path | None = None,
+    runs: str | Path = "runs",
+    listener: Listener | None = None,
+    trackers: str | Sequence[str] = (),
+) -> dict[str, Any]:
+    """The report of a recipe's run; ``folder`` in it is the run's folder; ``overrides`` are one or
+    several, as in ``plan``; ``trackers`` names one tracker or several that log it. Raises
+    CompressError."""
     registry = load_plugins()
-    return run_plan(load_plan(str(recipe), overrides, registry), registry, store=Path(store) if store else None,
-                    runs=Path(runs), listener=listener or (lambda event: None), trackers=trackers)
+    return run_plan(
+        load_plan(str(recipe), overrides, registry),
+        registry,
+        store=Path(store) if store else None,
+        runs=Path(runs),
+        listener=listener or (lambda event: None),
+        trackers=trackers,
+    )
 
 
 def load(folder: str | Path) -> Predictor:
-    """A predictor for a model folder of any format: call it with texts. Where it has a manifest, its files are verified
-    first. Raises CompressError."""
+    """A predictor for a model folder of any format: call it with texts. Where it has a manifest,
+    its files are verified first. Raises CompressError."""
     return open_predictor(Path(folder), load_plugins())
 
 
 def diff(first: str | Path, second: str | Path, registry: Registry | None = None) -> dict[str, Any]:
-    """What differs between two runs' folders, step by step, with significance; changes are from the first to the second.
+    """What differs between two runs' folders, step by step, with significance; changes are from the
+    first to the second.
 
     Raises UsageError for a folder that is no run's, IntegrityError where a file of it is broken."""
     meters = {name: entry.cls() for name, entry in (registry or load_plugins()).meters.items()}
@@ -68,9 +85,17 @@ def _words(given: object, name: str, example: str) -> tuple[str, ...]:
     return tuple(words)
 
 
-def run_plan(made: Plan, registry: Registry, *, store: Path | None, runs: Path, listener: Listener,
-             trackers: str | Sequence[str] = ()) -> dict[str, Any]:
-    """The report of running ``made``, with the run's folder as ``folder``; written also when a step fails."""
+def run_plan(
+    made: Plan,
+    registry: Registry,
+    *,
+    store: Path | None,
+    runs: Path,
+    listener: Listener,
+    trackers: str | Sequence[str] = (),
+) -> dict[str, Any]:
+    """The report of running ``made``, with the run's folder as ``folder``; written also when a step
+    fails."""
     tracking = Tracking(open_trackers(trackers, registry), listener)
     folder = RunFolder.of(made, runs)
     runner = Runner(made, registry, open_store(store), folder, tracking.event)
@@ -85,8 +110,12 @@ def run_plan(made: Plan, registry: Registry, *, store: Path | None, runs: Path, 
 
 
 def open_trackers(names: str | Sequence[str], registry: Registry) -> list[Tracker]:
-    """A tracker for each name, once. Raises UsageError for an unknown one, EnvironmentFailure where a package is missing."""
-    return [_open_tracker(name, registry) for name in dict.fromkeys(_words(names, "trackers", "tensorboard"))]
+    """A tracker for each name, once. Raises UsageError for an unknown one, EnvironmentFailure where
+    a package is missing."""
+    return [
+        _open_tracker(name, registry)
+        for name in dict.fromkeys(_words(names, "trackers", "tensorboard"))
+    ]
 
 
 def _open_tracker(name: str, registry: Registry) -> Tracker:
@@ -104,7 +133,9 @@ def _open_tracker(name: str, registry: Registry) -> Tracker:
 
 def _installed(package: str) -> bool:
     found = find_spec(package)
-    return found is not None and found.origin is not None  # a folder of that name, as of logs, has no origin
+    return (
+        found is not None and found.origin is not None
+    )  # a folder of that name, as of logs, has no origin
 
 
 def open_store(folder: Path | None) -> Store:

@@ -1,4 +1,5 @@
-"""The one family of errors that a user is meant to read; anything else that is raised is a bug and keeps its traceback."""
+"""The one family of errors that a user is meant to read; anything else that is raised is a bug and
+keeps its traceback."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ EXIT_INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class Mistake:
-    """One thing a user got wrong: where (``file:line:column`` or a row), what was got, and what to do."""
+    """One thing a user got wrong: where (``file:line:column`` or a row), what was got, and what to
+    do."""
 
     where: str
     message: str
@@ -45,8 +47,11 @@ class UsageError(CompressError):
         self.mistakes = found
 
     def placed(self, where: str) -> UsageError:
-        """The same mistakes, those that tell no place at ``where``: who read a folder or data knew nothing of the recipe."""
-        return UsageError([replace(mistake, where=mistake.where or where) for mistake in self.mistakes])
+        """The same mistakes, those that tell no place at ``where``: who read a folder or data knew
+        nothing of the recipe."""
+        return UsageError(
+            [replace(mistake, where=mistake.where or where) for mistake in self.mistakes]
+        )
 
 
 class EnvironmentFailure(CompressError):
@@ -72,7 +77,8 @@ class BudgetMissed(CompressError):
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """The hint for an unknown ``word``: the nearest known one, else all of them when they are few, else nothing."""
+    """The hint for an unknown ``word``: the nearest known one, else all of them when they are few,
+    else nothing."""
     choices = sorted(known)
     near = get_close_matches(word, choices, n=1, cutoff=0.6)
     if near:

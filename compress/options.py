@@ -1,4 +1,5 @@
-"""What a plugin's options are: a pydantic model whose field descriptions are the help, the docs and the error texts."""
+"""What a plugin's options are: a pydantic model whose field descriptions are the help, the docs and
+the error texts."""
 
 from __future__ import annotations
 
@@ -9,15 +10,21 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class Options(BaseModel):
-    """Frozen options that refuse unknown keys, infinite numbers, and turning one type into another (``"3"`` is not 3)."""
+    """Frozen options that refuse unknown keys, infinite numbers, and turning one type into another
+    (``"3"`` is not 3)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     def left_to_machine(self) -> Mapping[str, Any]:
-        """What these options leave to the machine (``auto``) and how it stands there, JSON-ready: part of a product's key.
+        """What these options leave to the machine (``auto``) and how it stands there, JSON-ready:
+        part of a product's key.
 
         By default what nested options leave. Asked where torch may not be imported."""
-        found = {name: dict(value.left_to_machine()) for name, value in self if isinstance(value, Options)}
+        found = {
+            name: dict(value.left_to_machine())
+            for name, value in self
+            if isinstance(value, Options)
+        }
         return {name: left for name, left in found.items() if left}
 
 
@@ -30,37 +37,55 @@ class PathMark:
 
 
 class SplitMark:
-    """Marks an option that, where it is given, needs a split of the data, such as ``validation``."""
+    """Marks an option that, where it is given, needs a split of the data, such as
+    ``validation``."""
 
     def __init__(self, split: str) -> None:
         self.split = split
 
 
 class FreshMark:
-    """Marks an option that is for a fresh model alone: a step that starts from another refuses it."""
+    """Marks an option that is for a fresh model alone: a step that starts from another refuses
+    it."""
 
 
-def splits_asked(options: BaseModel, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+def splits_asked(
+    options: BaseModel, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], str]]:
     """(path, split) of each option that is given, nested ones too, and needs a split."""
     for name, field in type(options).model_fields.items():
         value = getattr(options, name)
         if isinstance(value, BaseModel):
             yield from splits_asked(value, (*path, name))
         elif value is not None:
-            yield from (((*path, name), mark.split) for mark in field.metadata if isinstance(mark, SplitMark))
+            yield from (
+                ((*path, name), mark.split)
+                for mark in field.metadata
+                if isinstance(mark, SplitMark)
+            )
 
 
 def _layers_that_can_stay(layers: int | list[int]) -> int | list[int]:
-    some = layers >= 1 if isinstance(layers, int) else layers == sorted(set(layers)) and min(layers, default=-1) >= 0
+    some = (
+        layers >= 1
+        if isinstance(layers, int)
+        else layers == sorted(set(layers)) and min(layers, default=-1) >= 0
+    )
     if not some:
-        raise ValueError("expected how many layers stay, from 1, or their indices in order, from 0, such as [0, 2, 4]")
+        raise ValueError(
+            "expected how many layers stay, from 1, or their indices in order, from 0, such as [0, "
+            "2, 4]"
+        )
     return layers
 
 
 def layers_misfit(kept: int | list[int], layers: int) -> str:
-    """What keeps ``kept`` of a model's ``layers`` from being done, in words; empty where it can be."""
+    """What keeps ``kept`` of a model's ``layers`` from being done, in words; empty where it can
+    be."""
     most = kept if isinstance(kept, int) else kept[-1] + 1
-    return f"{kept} does not fit a model of {layers} layers (numbered from 0)" if most > layers else ""
+    return (
+        f"{kept} does not fit a model of {layers} layers (numbered from 0)" if most > layers else ""
+    )
 
 
 def layers_left(kept: int | list[int]) -> int:
@@ -69,17 +94,23 @@ def layers_left(kept: int | list[int]) -> int:
 
 
 KeptLayers = Annotated[int | list[int], AfterValidator(_layers_that_can_stay)]
-"""The layers of a model that stay: how many, from 1, or their indices, ascending from 0 and each once."""
+"""The layers of a model that stay: how many, from 1, or their indices, ascending from 0 and each
+once."""
 
 ArtifactReference = Annotated[str, ArtifactReferenceMark()]
 RecipePath = Annotated[str, PathMark()]
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Options by their dotted names, as ``--set`` takes them: ``student.layers`` for ``layers`` in ``student``."""
+    """Options by their dotted names, as ``--set`` takes them: ``student.layers`` for ``layers`` in
+    ``student``."""
     found: dict[str, Any] = {}
     for name, value in values.items():
-        found |= flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+        found |= (
+            flat(value, f"{prefix}{name}.")
+            if isinstance(value, Mapping)
+            else {f"{prefix}{name}": value}
+        )
     return found
 
 
@@ -91,9 +122,13 @@ def nested(annotation: Any) -> type[BaseModel] | None:
 
 
 def fields_marked(options: type[BaseModel], mark: type) -> list[str]:
-    """Names of the fields of ``options`` whose annotation carries ``mark``, at the top level or inside a union."""
-    return [name for name, field in options.model_fields.items()
-            if _carries(field.annotation, mark) or any(isinstance(m, mark) for m in field.metadata)]
+    """Names of the fields of ``options`` whose annotation carries ``mark``, at the top level or
+    inside a union."""
+    return [
+        name
+        for name, field in options.model_fields.items()
+        if _carries(field.annotation, mark) or any(isinstance(m, mark) for m in field.metadata)
+    ]
 
 
 def _carries(annotation: Any, mark: type) -> bool:

@@ -10,18 +10,27 @@ from compress.processor import TextProcessor
 from compress.task import Features, Prediction, Task
 
 
-def length_batches(task: Task[Any], features: Sequence[Features], batch_size: int) -> list[list[int]]:
-    """Indices of ``features`` in batches of near-equal length, the longest first, so that memory that is too small
-    shows at once; examples of equal length keep their order."""
+def length_batches(
+    task: Task[Any], features: Sequence[Features], batch_size: int
+) -> list[list[int]]:
+    """Indices of ``features`` in batches of near-equal length, the longest first, so that memory
+    that is too small shows at once; examples of equal length keep their order."""
     order = sorted(range(len(features)), key=lambda i: -task.length(features[i]))
-    return [order[start:start + batch_size] for start in range(0, len(order), batch_size)]
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
 
-def predict(session: Session, task: Task[Any], processor: TextProcessor, features: Sequence[Features],
-            batch_size: int) -> list[Prediction]:
-    """One answer for each of ``features``, in their order; an ``id`` among the features is carried into the answer.
+def predict(
+    session: Session,
+    task: Task[Any],
+    processor: TextProcessor,
+    features: Sequence[Features],
+    batch_size: int,
+) -> list[Prediction]:
+    """One answer for each of ``features``, in their order; an ``id`` among the features is carried
+    into the answer.
 
-    Batches are made by length and the answers put back into place, so that answers never depend on the bucketing."""
+    Batches are made by length and the answers put back into place, so that answers never depend on
+    the bucketing."""
     answers: dict[int, Prediction] = {}
     for places in length_batches(task, features, batch_size):
         batch = [features[i] for i in places]

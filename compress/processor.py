@@ -1,6 +1,8 @@
-"""Text to ids with the ``tokenizers`` library alone, so that an engine's process need not import torch or transformers.
+"""Text to ids with the ``tokenizers`` library alone, so that an engine's process need not import
+torch or transformers.
 
-An artifact's ``tokenizer.json`` is the same file that ``AutoTokenizer`` reads; tests hold both to equal ids.
+An artifact's ``tokenizer.json`` is the same file that ``AutoTokenizer`` reads; tests hold both to
+equal ids.
 """
 
 from __future__ import annotations
@@ -17,20 +19,42 @@ from compress.errors import UsageError
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
-# Families whose models tell the two texts of a pair apart by token_type_ids. Others refuse them (distilbert), have one
-# type only (roberta) or read them as something else (gpt2).
-_TOKEN_TYPE_FAMILIES = frozenset({
-    "albert", "bert", "big_bird", "convbert", "electra", "ernie", "fnet", "funnel", "layoutlm", "megatron-bert",
-    "mobilebert", "nomic_bert", "rembert", "roformer", "squeezebert"})
+# Families whose models tell the two texts of a pair apart by token_type_ids. Others refuse them
+# (distilbert), have one type only (roberta) or read them as something else (gpt2).
+_TOKEN_TYPE_FAMILIES = frozenset(
+    {
+        "albert",
+        "bert",
+        "big_bird",
+        "convbert",
+        "electra",
+        "ernie",
+        "fnet",
+        "funnel",
+        "layoutlm",
+        "megatron-bert",
+        "mobilebert",
+        "nomic_bert",
+        "rembert",
+        "roformer",
+        "squeezebert",
+    }
+)
 
 
 class TextProcessor:
     """A tokenizer as saved in a model folder, without its built-in padding and truncation.
 
-    ``model_type`` and ``model_padding`` are what the model's config says of its family and of the id that pads."""
+    ``model_type`` and ``model_padding`` are what the model's config says of its family and of the
+    id that pads."""
 
-    def __init__(self, tokenizer: Tokenizer, config: dict[str, Any], model_type: str | None = None,
-                 model_padding: int | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        config: dict[str, Any],
+        model_type: str | None = None,
+        model_padding: int | None = None,
+    ) -> None:
         self.tokenizer = tokenizer
         self.config = config
         self.model_type = model_type
@@ -40,54 +64,74 @@ class TextProcessor:
 
     @classmethod
     def load(cls, folder: str | Path) -> TextProcessor:
-        """The processor of a model folder. Raises UsageError where the folder has no ``tokenizer.json``."""
+        """The processor of a model folder. Raises UsageError where the folder has no
+        ``tokenizer.json``."""
         path = Path(folder)
         file = path / "tokenizer.json"
         if not file.is_file():
             raise UsageError(f"{path} has no tokenizer.json")
         model = _json(path / "config.json")
-        return cls(Tokenizer.from_file(str(file)), _json(path / "tokenizer_config.json"), model.get("model_type"),
-                   model.get("pad_token_id"))
+        return cls(
+            Tokenizer.from_file(str(file)),
+            _json(path / "tokenizer_config.json"),
+            model.get("model_type"),
+            model.get("pad_token_id"),
+        )
 
     def save(self, folder: str | Path, max_length: int | None = None) -> None:
-        """Write ``tokenizer.json`` and ``tokenizer_config.json`` so that ``AutoTokenizer`` reads them back; it then cuts
-        at ``max_length`` tokens, or where it did before."""
+        """Write ``tokenizer.json`` and ``tokenizer_config.json`` so that ``AutoTokenizer`` reads
+        them back; it then cuts at ``max_length`` tokens, or where it did before."""
         path = Path(folder)
         self.tokenizer.save(str(path / "tokenizer.json"))
-        config = self.config if max_length is None else {**self.config, "model_max_length": max_length}
+        config = (
+            self.config if max_length is None else {**self.config, "model_max_length": max_length}
+        )
         text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
         (path / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
 
-    def encode(self, texts: Sequence[str] | Sequence[tuple[str, str]] | Sequence[Sequence[str]], *,
-               max_length: int, words: bool = False) -> list[Encoding]:
-        """Encodings with special tokens, cut to ``max_length`` ids (of a pair, the longer side is cut first).
+    def encode(
+        self,
+        texts: Sequence[str] | Sequence[tuple[str, str]] | Sequence[Sequence[str]],
+        *,
+        max_length: int,
+        words: bool = False,
+    ) -> list[Encoding]:
+        """Encodings with special tokens, cut to ``max_length`` ids (of a pair, the longer side is
+        cut first).
 
-        With ``words`` each item is a list of words, and an encoding's ``word_ids`` name the word of each id."""
+        With ``words`` each item is a list of words, and an encoding's ``word_ids`` name the word of
+        each id."""
         if words and self._spaces_are_bytes:
             texts = [[" " + word for word in item] for item in texts]
-        self.tokenizer.enable_truncation(max_length, strategy="longest_first",
-                                         direction=self.config.get("truncation_side", "right"))
+        self.tokenizer.enable_truncation(
+            max_length,
+            strategy="longest_first",
+            direction=self.config.get("truncation_side", "right"),
+        )
         try:
             return self.tokenizer.encode_batch(list(texts), is_pretokenized=words)
         finally:
             self.tokenizer.no_truncation()
 
     def token(self, kind: str) -> str | None:
-        """Text of a special token: ``kind`` is ``pad``, ``mask``, ``cls``, ``sep``, ``unk``, ``bos`` or ``eos``."""
+        """Text of a special token: ``kind`` is ``pad``, ``mask``, ``cls``, ``sep``, ``unk``,
+        ``bos`` or ``eos``."""
         token = self.config.get(f"{kind}_token")
         return token.get("content") if isinstance(token, dict) else token
 
     def token_id(self, kind: str) -> int | None:
-        """Id of a special token, None where the tokenizer has none of the ``kind`` (see ``token``)."""
+        """Id of a special token, None where the tokenizer has none of the ``kind`` (see
+        ``token``)."""
         text = self.token(kind)
         return None if text is None else self.tokenizer.token_to_id(text)
 
     @cached_property
     def _spaces_are_bytes(self) -> bool:
-        """Whether a word's ids depend on the space before it and the tokenizer puts none there itself.
+        """Whether a word's ids depend on the space before it and the tokenizer puts none there
+        itself.
 
-        So it is in byte-level BPE without ``add_prefix_space``: words given one by one would become the pieces of
-        word endings, which is not what the model met in running text."""
+        So it is in byte-level BPE without ``add_prefix_space``: words given one by one would become
+        the pieces of word endings, which is not what the model met in running text."""
         if self.tokenizer.pre_tokenizer is None:
             return False
         state = json.loads(self.tokenizer.pre_tokenizer.__getstate__())
@@ -97,21 +141,22 @@ class TextProcessor:
 
     @property
     def pad_id(self) -> int:
-        """Id that fills a batch: see ``named_pad_id``. Where there is none it is 0, for what is masked out may be any; not
-        so for heads that find the last token by it, which ``compress.models`` therefore refuses."""
+        """Id that fills a batch: see ``named_pad_id``. Where there is none it is 0, for what is
+        masked out may be any; not so for heads that find the last token by it, which
+        ``compress.models`` therefore refuses."""
         return self.named_pad_id or 0
 
     @property
     def named_pad_id(self) -> int | None:
-        """Id of the tokenizer's padding token, else that which the model's config pads with, else of the end of a text (the
-        usual practice for decoders); None where none is named."""
+        """Id of the tokenizer's padding token, else that which the model's config pads with, else
+        of the end of a text (the usual practice for decoders); None where none is named."""
         pads = [self.token_id("pad"), self.model_padding, self.token_id("eos")]
         return next((pad for pad in pads if pad is not None and pad >= 0), None)
 
     @property
     def uses_token_types(self) -> bool:
-        """Whether the model takes ``token_type_ids``: as the input names that its tokenizer declares say, else as its
-        family does."""
+        """Whether the model takes ``token_type_ids``: as the input names that its tokenizer
+        declares say, else as its family does."""
         names = self.config.get("model_input_names")
         return "token_type_ids" in names if names else self.model_type in _TOKEN_TYPE_FAMILIES
 

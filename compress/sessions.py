@@ -1,4 +1,5 @@
-"""A session over a PyTorch model in memory: an artifact that the torch engine opened, or one that is being trained."""
+"""A session over a PyTorch model in memory: an artifact that the torch engine opened, or one that
+is being trained."""
 
 from __future__ import annotations
 
@@ -15,26 +16,36 @@ TARGETS = frozenset({"labels", "start_positions", "end_positions"})
 
 
 class TorchSession:
-    """Arrays in, arrays out, without gradients and without dropout; the model's own training mode is restored.
+    """Arrays in, arrays out, without gradients and without dropout; the model's own training mode
+    is restored.
 
-    ``model`` is on ``device`` already. Threads are the caller's to set: torch has one setting for the whole process."""
+    ``model`` is on ``device`` already. Threads are the caller's to set: torch has one setting for
+    the whole process."""
 
     def __init__(self, model: PreTrainedModel, device: str) -> None:
         self.model = model
         self.device = device
         names = inspect.signature(model.forward).parameters
-        self.inputs = tuple(n for n, p in names.items() if n not in TARGETS and p.kind is not p.VAR_KEYWORD)
+        self.inputs = tuple(
+            n for n, p in names.items() if n not in TARGETS and p.kind is not p.VAR_KEYWORD
+        )
         # A decoder would return its keys and values, which nobody reads here.
         self._switches = {"use_cache": False} if "use_cache" in names else {}
 
     def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The model's floating-point outputs by name, float32, on the host."""
-        return {n: v.float().cpu().numpy() for n, v in self.forward(batch).items()
-                if torch.is_tensor(v) and v.is_floating_point()}
+        return {
+            n: v.float().cpu().numpy()
+            for n, v in self.forward(batch).items()
+            if torch.is_tensor(v) and v.is_floating_point()
+        }
 
     def forward(self, batch: Mapping[str, np.ndarray], **switches: bool) -> Any:
-        """The model's own output, where it computed it; ``switches`` ask for more, such as ``output_hidden_states``."""
-        taken = {n: torch.as_tensor(a, device=self.device) for n, a in batch.items() if n in self.inputs}
+        """The model's own output, where it computed it; ``switches`` ask for more, such as
+        ``output_hidden_states``."""
+        taken = {
+            n: torch.as_tensor(a, device=self.device) for n, a in batch.items() if n in self.inputs
+        }
         training = self.model.training
         if training:
             self.model.train(False)
@@ -46,9 +57,11 @@ class TorchSession:
                 self.model.train(True)
 
     def elapsed(self, batch: Mapping[str, np.ndarray]) -> float | None:
-        """Milliseconds by the GPU's own clock of one ``run``, copies in and out included; None off a GPU.
+        """Milliseconds by the GPU's own clock of one ``run``, copies in and out included; None off
+        a GPU.
 
-        CUDA events are recorded in the stream of the run, so no other work of the process is waited for."""
+        CUDA events are recorded in the stream of the run, so no other work of the process is waited
+        for."""
         if self.device != "cuda":
             return None
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))

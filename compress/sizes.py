@@ -11,18 +11,41 @@ from typing import Any
 from compress.architecture import Architecture
 from compress.errors import UsageError
 
-# What optimum's NormalizedConfig is asked for where no architecture names the config key. Names it does not define are
-# looked up in the config as they stand, through its attribute_map (T5's head_dim is its d_kv).
+# What optimum's NormalizedConfig is asked for where no architecture names the config key. Names it
+# does not define are looked up in the config as they stand, through its attribute_map (T5's
+# head_dim is its d_kv).
 _NORMALIZED = {
-    "layers": "num_layers", "hidden": "hidden_size", "heads": "num_attention_heads", "head_size": "head_dim",
-    "feed_forward": "intermediate_size", "vocabulary": "vocab_size", "key_value_heads": "num_key_value_heads",
+    "layers": "num_layers",
+    "hidden": "hidden_size",
+    "heads": "num_attention_heads",
+    "head_size": "head_dim",
+    "feed_forward": "intermediate_size",
+    "vocabulary": "vocab_size",
+    "key_value_heads": "num_key_value_heads",
 }
 
-# Families that number positions from behind that of padding, so that the first ``pad_token_id + 1`` serve no token
-# (``create_position_ids_from_input_ids`` of transformers' RoBERTa, and what was copied from it).
-_BEHIND_PADDING = frozenset({
-    "camembert", "data2vec-text", "esm", "ibert", "layoutlmv3", "lilt", "longformer", "luke", "markuplm", "mpnet", "roberta",
-    "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"})
+# Families that number positions from behind that of padding, so that the first ``pad_token_id + 1``
+# serve no token (``create_position_ids_from_input_ids`` of transformers' RoBERTa, and what was
+# copied from it).
+_BEHIND_PADDING = frozenset(
+    {
+        "camembert",
+        "data2vec-text",
+        "esm",
+        "ibert",
+        "layoutlmv3",
+        "lilt",
+        "longformer",
+        "luke",
+        "markuplm",
+        "mpnet",
+        "roberta",
+        "roberta-prelayernorm",
+        "xlm-roberta",
+        "xlm-roberta-xl",
+        "xmod",
+    }
+)
 _PADDING = 1
 """RoBERTa's padding token, where a config of such a family names none."""
 
@@ -31,8 +54,9 @@ _PADDING = 1
 class Sizes:
     """Sizes of a model; None where the config does not say.
 
-    ``heads`` are the query heads of a layer, ``key_value_heads`` the key and value heads they share (None: as many),
-    ``head_size`` the width of one head, ``feed_forward`` the inner width, ``vocabulary`` the number of token ids.
+    ``heads`` are the query heads of a layer, ``key_value_heads`` the key and value heads they share
+    (None: as many), ``head_size`` the width of one head, ``feed_forward`` the inner width,
+    ``vocabulary`` the number of token ids.
     """
 
     layers: int | None
@@ -44,26 +68,37 @@ class Sizes:
     key_value_heads: int | None = None
 
 
-def architecture_of(model_type: str, architectures: Sequence[type[Architecture]]) -> type[Architecture] | None:
-    """The architecture that serves ``model_type`` (None where none does). Raises UsageError where two do."""
+def architecture_of(
+    model_type: str, architectures: Sequence[type[Architecture]]
+) -> type[Architecture] | None:
+    """The architecture that serves ``model_type`` (None where none does). Raises UsageError where
+    two do."""
     found = [a for a in architectures if model_type in a.model_types]
     if len(found) > 1:
-        raise UsageError(f"model type {model_type!r} is claimed by two architectures: "
-                         + ", ".join(sorted(a.name for a in found)) + "; disable one of their plugins")
+        raise UsageError(
+            f"model type {model_type!r} is claimed by two architectures: "
+            + ", ".join(sorted(a.name for a in found))
+            + "; disable one of their plugins"
+        )
     return found[0] if found else None
 
 
 def sizes(config: Any, architectures: Sequence[type[Architecture]]) -> Sizes:
     """Sizes of the model that ``config`` (a transformers config) describes.
 
-    Each comes from the config key that the model type's architecture names, else from optimum's NormalizedConfig, else
-    it is None. A head size that is stated nowhere is hidden / heads where heads divide hidden."""
+    Each comes from the config key that the model type's architecture names, else from optimum's
+    NormalizedConfig, else it is None. A head size that is stated nowhere is hidden / heads where
+    heads divide hidden."""
     architecture = architecture_of(config.model_type, architectures)
     keys = architecture.sizes if architecture else {}
     normalized = _normalized(config)
     found: dict[str, int | None] = {}
     for name in (f.name for f in fields(Sizes)):
-        value = getattr(config, keys[name], None) if name in keys else getattr(normalized, _NORMALIZED[name], None)
+        value = (
+            getattr(config, keys[name], None)
+            if name in keys
+            else getattr(normalized, _NORMALIZED[name], None)
+        )
         # Families with one value per stage hold lists, for which optimum answers 0.
         found[name] = value if isinstance(value, int) and value > 0 else None
     hidden, heads = found["hidden"], found["heads"]
@@ -73,11 +108,15 @@ def sizes(config: Any, architectures: Sequence[type[Architecture]]) -> Sizes:
 
 
 def positions(config: Mapping[str, Any]) -> int | None:
-    """Tokens of the longest example that a model has positions for, from its config's entries as ``config.json`` has them.
+    """Tokens of the longest example that a model has positions for, from its config's entries as
+    ``config.json`` has them.
 
-    None where the config states no limit: positions are relative (T5), or it leaves the number to its family."""
+    None where the config states no limit: positions are relative (T5), or it leaves the number to
+    its family."""
     limit = config.get("max_position_embeddings")
-    if limit is None and "relative_attention_num_buckets" not in config:  # T5's n_positions are what it was trained on
+    if (
+        limit is None and "relative_attention_num_buckets" not in config
+    ):  # T5's n_positions are what it was trained on
         limit = config.get("n_positions")
     if not isinstance(limit, int) or limit < 1:
         return None

@@ -18,8 +18,9 @@ SPLITS = ("train", "validation", "test")
 class Table:
     """The rows of one split, as the source has them.
 
-    ``rows`` maps column names to values; ``places[i]`` says where row i stands (``train.csv:18``), for error messages;
-    ``label_names`` gives, for a column that holds label numbers, the names in order.
+    ``rows`` maps column names to values; ``places[i]`` says where row i stands (``train.csv:18``),
+    for error messages; ``label_names`` gives, for a column that holds label numbers, the names in
+    order.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -28,12 +29,17 @@ class Table:
 
 
 class SourceOptions(Options):
-    """Options that every source has: how its columns are named for the task, and how labels are ordered."""
+    """Options that every source has: how its columns are named for the task, and how labels are
+    ordered."""
 
     columns: dict[str, str] = Field(
-        default_factory=dict, description="The task's column name to the data's: {text: sentence, label: category}.")
+        default_factory=dict,
+        description="The task's column name to the data's: {text: sentence, label: category}.",
+    )
     labels: list[str] | None = Field(
-        default=None, description="Label names in their order; the default is the data's own order, else sorted.")
+        default=None,
+        description="Label names in their order; the default is the data's own order, else sorted.",
+    )
 
     @field_validator("labels")
     @classmethod
@@ -49,7 +55,9 @@ class FileOptions(SourceOptions):
 
     train: RecipePath | None = Field(default=None, description="File of the training split.")
     validation: RecipePath | float | None = Field(
-        default=None, description="File of the validation split, or the share of the training rows to set aside for it.")
+        default=None,
+        description="File of the validation split, or the share of the training rows to set aside for it.",
+    )
     test: RecipePath | None = Field(default=None, description="File of the test split.")
 
 
@@ -59,8 +67,8 @@ O = TypeVar("O", bound=SourceOptions)
 class Source(ABC, Generic[O]):
     """A kind of data. A subclass sets the class variables and reads tables.
 
-    ``suffixes`` are the file suffixes by which a recipe that names no ``source`` selects this one; ``selects`` is an
-    option whose presence does the same (``hub``).
+    ``suffixes`` are the file suffixes by which a recipe that names no ``source`` selects this one;
+    ``selects`` is an option whose presence does the same (``hub``).
     """
 
     name: ClassVar[str]
@@ -74,19 +82,24 @@ class Source(ABC, Generic[O]):
 
     @abstractmethod
     def identity(self) -> Mapping[str, Any]:
-        """JSON-ready values that change whenever the rows would: digests of files, a revision, a Python version.
+        """JSON-ready values that change whenever the rows would: digests of files, a revision, a
+        Python version.
 
-        Called by a plan and when a run starts; raises UsageError naming a file that does not exist. Cheap: seconds at most.
+        Called by a plan and when a run starts; raises UsageError naming a file that does not exist.
+        Cheap: seconds at most.
         """
 
     @abstractmethod
     def read(self) -> Mapping[str, Table]:
         """The tables by split name (``train``, ``validation``, ``test``; those there are).
 
-        Raises UsageError with one Mistake for each unreadable place (text that is not UTF-8, a ragged row)."""
+        Raises UsageError with one Mistake for each unreadable place (text that is not UTF-8, a
+        ragged row)."""
 
     def columns(self) -> Mapping[str, Sequence[str]]:
-        """Column names by split as far as they are known without reading everything; empty where they are not.
+        """Column names by split as far as they are known without reading everything; empty where
+        they are not.
 
-        Called when the plan is made: a header line is read, nothing more, and nothing is downloaded."""
+        Called when the plan is made: a header line is read, nothing more, and nothing is
+        downloaded."""
         return {}

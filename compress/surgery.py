@@ -1,11 +1,14 @@
-"""Cutting a model: whole layers, feed-forward neurons, attention heads, each with every tensor coupled to it.
+"""Cutting a model: whole layers, feed-forward neurons, attention heads, each with every tensor
+coupled to it.
 
-A cut takes the indices to keep (choosing them is the caller's), cuts the coupled tensors, then the attributes that
-count them, then checks the shapes. When all cuts are made, ``settle`` writes into the config what a stock config can
-express and returns the rest as *edits*: JSON-ready dicts that hold module paths and counts, no weights. ``replay``
-gives an empty model built from that config the same shapes, without knowing the architecture.
+A cut takes the indices to keep (choosing them is the caller's), cuts the coupled tensors, then the
+attributes that count them, then checks the shapes. When all cuts are made, ``settle`` writes into
+the config what a stock config can express and returns the rest as *edits*: JSON-ready dicts that
+hold module paths and counts, no weights. ``replay`` gives an empty model built from that config the
+same shapes, without knowing the architecture.
 
-Edits describe the model as it is, not its history: they stay right when a pruned model is pruned again.
+Edits describe the model as it is, not its history: they stay right when a pruned model is pruned
+again.
 """
 
 from __future__ import annotations
@@ -39,7 +42,9 @@ def head_size_of(model: PreTrainedModel, architecture: type[Architecture]) -> in
     """Width of one head. Raises CompressError where the config does not say."""
     size = sizes(model.config, [architecture]).head_size
     if size is None:
-        raise CompressError(f"the config of this {model.config.model_type} model does not say how wide a head is")
+        raise CompressError(
+            f"the config of this {model.config.model_type} model does not say how wide a head is"
+        )
     return size
 
 
@@ -49,7 +54,8 @@ def head_counts(model: PreTrainedModel, layout: Layout, head_size: int) -> list[
 
 
 def linear_at(block: nn.Module, path: str) -> nn.Linear:
-    """The linear layer at ``path`` in ``block``. Raises CompressError where something else stands there."""
+    """The linear layer at ``path`` in ``block``. Raises CompressError where something else stands
+    there."""
     module = block.get_submodule(path)
     if not isinstance(module, nn.Linear):
         raise CompressError(f"{path} is a {type(module).__name__}; only torch.nn.Linear can be cut")
@@ -57,7 +63,8 @@ def linear_at(block: nn.Module, path: str) -> nn.Linear:
 
 
 def keep_layers(model: PreTrainedModel, layout: Layout, indices: Sequence[int]) -> None:
-    """Keep the blocks at ``indices`` (ascending) in place; the config counts them, so that no edit is needed."""
+    """Keep the blocks at ``indices`` (ascending) in place; the config counts them, so that no edit
+    is needed."""
     path = _blocks_path(model, layout)
     blocks = blocks_of(model, layout)
     kept = _checked(indices, len(blocks), f"layers of {path}")
@@ -74,46 +81,70 @@ def keep_layers(model: PreTrainedModel, layout: Layout, indices: Sequence[int]) 
     config.num_hidden_layers = len(kept)
 
 
-def keep_feed_forward(model: PreTrainedModel, layout: Layout, block: int, indices: Sequence[int]) -> Edit:
-    """Keep the feed-forward neurons ``indices`` (ascending) of block number ``block``; the edit that repeats it."""
+def keep_feed_forward(
+    model: PreTrainedModel, layout: Layout, block: int, indices: Sequence[int]
+) -> Edit:
+    """Keep the feed-forward neurons ``indices`` (ascending) of block number ``block``; the edit
+    that repeats it."""
     path = f"{_blocks_path(model, layout)}.{block}"
     _cut_feed_forward(model.get_submodule(path), path, layout.feed_forward, indices)
     return _feed_forward_edit(path, layout.feed_forward, len(indices))
 
 
-def keep_heads(model: PreTrainedModel, layout: Layout, block: int, heads: Sequence[int], head_size: int) -> Edit:
-    """Keep the query heads ``heads`` (ascending) of block number ``block``; the edit that repeats it.
+def keep_heads(
+    model: PreTrainedModel, layout: Layout, block: int, heads: Sequence[int], head_size: int
+) -> Edit:
+    """Keep the query heads ``heads`` (ascending) of block number ``block``; the edit that repeats
+    it.
 
-    Where query heads share key and value heads, ``heads`` must hold whole groups. Raises CompressError otherwise."""
+    Where query heads share key and value heads, ``heads`` must hold whole groups. Raises
+    CompressError otherwise."""
     path = f"{_blocks_path(model, layout)}.{block}"
     _cut_heads(model.get_submodule(path), path, layout.attention, heads, head_size)
     return _heads_edit(path, layout.attention, len(heads), head_size)
 
 
 def settle(model: PreTrainedModel, architecture: type[Architecture]) -> list[Edit]:
-    """Write into the model's config every shape it can express; edits for the others come back, none for a stock model.
+    """Write into the model's config every shape it can express; edits for the others come back,
+    none for a stock model.
 
-    One feed-forward width for all blocks, and one head count for all where the architecture states its head size and
-    the config accepts the count, are stock."""
+    One feed-forward width for all blocks, and one head count for all where the architecture states
+    its head size and the config accepts the count, are stock."""
     layout = architecture.layout
     if layout is None:
-        raise CompressError(f"architecture {architecture.name} has no layout, so that nothing of it can be cut")
+        raise CompressError(
+            f"architecture {architecture.name} has no layout, so that nothing of it can be cut"
+        )
     head_size = head_size_of(model, architecture)
     widths, counts = feed_forward_widths(model, layout), head_counts(model, layout, head_size)
     if len(set(widths)) == 1:
         setattr(model.config, architecture.sizes["feed_forward"], widths[0])
-    if architecture.states_head_size and len(set(counts)) == 1 and counts[0] != _stated_heads(model, architecture):
+    if (
+        architecture.states_head_size
+        and len(set(counts)) == 1
+        and counts[0] != _stated_heads(model, architecture)
+    ):
         _state_heads(model, architecture, *counts[0], head_size)
-    width_stated, heads_stated = sizes(model.config, [architecture]).feed_forward, _stated_heads(model, architecture)
+    width_stated, heads_stated = (
+        sizes(model.config, [architecture]).feed_forward,
+        _stated_heads(model, architecture),
+    )
     path = _blocks_path(model, layout)
-    edits = [_feed_forward_edit(f"{path}.{i}", layout.feed_forward, width)
-             for i, width in enumerate(widths) if width != width_stated]
-    return edits + [_heads_edit(f"{path}.{i}", layout.attention, count[0], head_size)
-                    for i, count in enumerate(counts) if count != heads_stated]
+    edits = [
+        _feed_forward_edit(f"{path}.{i}", layout.feed_forward, width)
+        for i, width in enumerate(widths)
+        if width != width_stated
+    ]
+    return edits + [
+        _heads_edit(f"{path}.{i}", layout.attention, count[0], head_size)
+        for i, count in enumerate(counts)
+        if count != heads_stated
+    ]
 
 
 def replay(model: PreTrainedModel, edits: Sequence[Mapping[str, Any]]) -> None:
-    """Give ``model``, fresh from its config and possibly without memory (meta device), the shapes that ``edits`` say.
+    """Give ``model``, fresh from its config and possibly without memory (meta device), the shapes
+    that ``edits`` say.
 
     Raises CompressError for an edit that does not fit the model."""
     for edit in edits:
@@ -124,16 +155,25 @@ def replay(model: PreTrainedModel, edits: Sequence[Mapping[str, Any]]) -> None:
             raise CompressError(f"an edit names {path}, which this model does not have") from error
         kept = range(edit["keep"])
         if edit["op"] == "feed_forward":
-            _cut_feed_forward(block, path, FeedForwardLayout(tuple(edit["inputs"]), edit["output"]), kept)
+            _cut_feed_forward(
+                block, path, FeedForwardLayout(tuple(edit["inputs"]), edit["output"]), kept
+            )
         elif edit["op"] == "heads":
             counts = tuple((module, name, unit) for module, name, unit in edit["counts"])
-            layout = AttentionLayout(edit["query"], edit["key"], edit["value"], edit["output"], counts)
+            layout = AttentionLayout(
+                edit["query"], edit["key"], edit["value"], edit["output"], counts
+            )
             _cut_heads(block, path, layout, kept, edit["head_size"])
         else:
-            raise CompressError(f"{path}: unknown edit {edit['op']!r}; it was written by another release of compress")
+            raise CompressError(
+                f"{path}: unknown edit {edit['op']!r}; it was written by another release of "
+                "compress"
+            )
 
 
-def _cut_feed_forward(block: nn.Module, path: str, layout: FeedForwardLayout, indices: Sequence[int]) -> None:
+def _cut_feed_forward(
+    block: nn.Module, path: str, layout: FeedForwardLayout, indices: Sequence[int]
+) -> None:
     width = linear_at(block, layout.output).in_features
     kept = _checked(indices, width, f"feed-forward neurons of {path}")
     for name in layout.inputs:
@@ -142,20 +182,26 @@ def _cut_feed_forward(block: nn.Module, path: str, layout: FeedForwardLayout, in
     _check_widths(block, path, layout.inputs, layout.output, len(kept))
 
 
-def _cut_heads(block: nn.Module, path: str, layout: AttentionLayout, heads: Sequence[int], head_size: int) -> None:
+def _cut_heads(
+    block: nn.Module, path: str, layout: AttentionLayout, heads: Sequence[int], head_size: int
+) -> None:
     queries, shared = _head_counts(block, layout, head_size)
     kept = _checked(heads, queries, f"heads of {path}")
     group = queries // shared
     shared_kept = sorted({head // group for head in kept})
     if len(kept) != group * len(shared_kept):
-        raise CompressError(f"{path}: {group} query heads share a key and value head; keep them in whole groups")
+        raise CompressError(
+            f"{path}: {group} query heads share a key and value head; keep them in whole groups"
+        )
     rows, shared_rows = _rows_of(kept, head_size), _rows_of(shared_kept, head_size)
     _cut_rows(linear_at(block, layout.query), rows)
     _cut_rows(linear_at(block, layout.key), shared_rows)
     _cut_rows(linear_at(block, layout.value), shared_rows)
     _cut_columns(linear_at(block, layout.output), rows)
     for module, attribute, unit in layout.counts:
-        setattr(block.get_submodule(module), attribute, {"heads": len(kept), "width": len(rows)}[unit])
+        setattr(
+            block.get_submodule(module), attribute, {"heads": len(kept), "width": len(rows)}[unit]
+        )
     _check_widths(block, path, (layout.query,), layout.output, len(rows))
     _check_widths(block, path, (layout.key, layout.value), None, len(shared_rows))
 
@@ -178,26 +224,47 @@ def _cut_columns(linear: nn.Linear, kept: Sequence[int]) -> None:
 
 def _select(parameter: torch.Tensor, dim: int, kept: Sequence[int]) -> nn.Parameter:
     index = torch.tensor(list(kept), dtype=torch.long, device=parameter.device)
-    return nn.Parameter(parameter.detach().index_select(dim, index), requires_grad=parameter.requires_grad)
+    return nn.Parameter(
+        parameter.detach().index_select(dim, index), requires_grad=parameter.requires_grad
+    )
 
 
 def _feed_forward_edit(path: str, layout: FeedForwardLayout, keep: int) -> Edit:
-    return {"op": "feed_forward", "block": path, "keep": keep, "inputs": list(layout.inputs), "output": layout.output}
+    return {
+        "op": "feed_forward",
+        "block": path,
+        "keep": keep,
+        "inputs": list(layout.inputs),
+        "output": layout.output,
+    }
 
 
 def _heads_edit(path: str, layout: AttentionLayout, keep: int, head_size: int) -> Edit:
-    return {"op": "heads", "block": path, "keep": keep, "head_size": head_size, "query": layout.query,
-            "key": layout.key, "value": layout.value, "output": layout.output,
-            "counts": [list(count) for count in layout.counts]}
+    return {
+        "op": "heads",
+        "block": path,
+        "keep": keep,
+        "head_size": head_size,
+        "query": layout.query,
+        "key": layout.key,
+        "value": layout.value,
+        "output": layout.output,
+        "counts": [list(count) for count in layout.counts],
+    }
 
 
-def _stated_heads(model: PreTrainedModel, architecture: type[Architecture]) -> tuple[int | None, int | None]:
+def _stated_heads(
+    model: PreTrainedModel, architecture: type[Architecture]
+) -> tuple[int | None, int | None]:
     stated = sizes(model.config, [architecture])
     return stated.heads, stated.key_value_heads or stated.heads
 
 
-def _state_heads(model: PreTrainedModel, architecture: type[Architecture], heads: int, shared: int, size: int) -> None:
-    """Write the head counts into the config if it accepts them (llama's refuses heads that do not divide hidden)."""
+def _state_heads(
+    model: PreTrainedModel, architecture: type[Architecture], heads: int, shared: int, size: int
+) -> None:
+    """Write the head counts into the config if it accepts them (llama's refuses heads that do not
+    divide hidden)."""
     keys = architecture.sizes
     values = {keys["heads"]: heads, keys["key_value_heads"]: shared, keys["head_size"]: size}
     try:
@@ -211,7 +278,9 @@ def _state_heads(model: PreTrainedModel, architecture: type[Architecture], heads
 def _head_counts(block: nn.Module, layout: AttentionLayout, head_size: int) -> tuple[int, int]:
     rows = [linear_at(block, name).out_features for name in (layout.query, layout.key)]
     if any(r % head_size for r in rows) or rows[0] % rows[1]:
-        raise CompressError(f"{layout.query} and {layout.key} have {rows} rows, which are not heads of {head_size}")
+        raise CompressError(
+            f"{layout.query} and {layout.key} have {rows} rows, which are not heads of {head_size}"
+        )
     return rows[0] // head_size, rows[1] // head_size
 
 
@@ -223,12 +292,16 @@ def _blocks_path(model: PreTrainedModel, layout: Layout) -> str:
 def _checked(indices: Sequence[int], size: int, what: str) -> list[int]:
     kept = list(indices)
     if not kept or kept != sorted(set(kept)) or kept[0] < 0 or kept[-1] >= size:
-        raise CompressError(f"cannot keep {len(kept)} of {size} {what}: indices must be ascending, "
-                            f"at least one, from 0 to {size - 1}")
+        raise CompressError(
+            f"cannot keep {len(kept)} of {size} {what}: indices must be ascending, "
+            f"at least one, from 0 to {size - 1}"
+        )
     return kept
 
 
-def _check_widths(block: nn.Module, path: str, inputs: Sequence[str], output: str | None, width: int) -> None:
+def _check_widths(
+    block: nn.Module, path: str, inputs: Sequence[str], output: str | None, width: int
+) -> None:
     found = {name: linear_at(block, name).weight.shape[0] for name in inputs}
     if output:
         found[output] = linear_at(block, output).weight.shape[1]

@@ -1,6 +1,8 @@
-"""Fills the generated parts of the docs: ``python docs/generate.py`` writes them, ``--check`` names those that are stale.
+"""Fills the generated parts of the docs: ``python docs/generate.py`` writes them, ``--check`` names
+those that are stale.
 
-The tables of recipes.md come from what the plugins of the toolkit register, cli.md from the commands' own help.
+The tables of recipes.md come from what the plugins of the toolkit register, cli.md from the
+commands' own help.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from pydantic import BaseModel
 from compress.cli import cli
 from compress.cli.catalogue import default_text, describe_options, describe_stage, takes
 from compress.options import nested
-from compress.plugins import Registered, load_plugins
+from compress.registry.plugins import Registered, load_plugins
 from compress.source import FileOptions, SourceOptions
 from compress.task import TaskOptions
 from compress.training import TrainingOptions
@@ -25,7 +27,8 @@ DOCS = Path(__file__).parent
 _WIDTH = 100
 _HEADERS = ["option", "type", "default", "meaning"]
 _OWN = "compress-toolkit"
-"""The distribution whose plugins are documented: what else is installed here is not part of the toolkit."""
+"""The distribution whose plugins are documented: what else is installed here is not part of the
+toolkit."""
 
 
 def main(check: bool) -> None:
@@ -38,8 +41,10 @@ def main(check: bool) -> None:
 def recipe_parts() -> dict[str, str]:
     """The parts of recipes.md by marker name."""
     registry = load_plugins()
-    own = {kind: [e for _, e in sorted(registry.of(kind).items()) if e.distribution == _OWN]
-           for kind in ("sources", "tasks", "stages")}
+    own = {
+        kind: [e for _, e in sorted(registry.of(kind).items()) if e.distribution == _OWN]
+        for kind in ("sources", "tasks", "stages")
+    }
     return {
         "generated:source-options": options_table(SourceOptions),
         "generated:file-options": options_table(FileOptions, without=SourceOptions),
@@ -47,7 +52,9 @@ def recipe_parts() -> dict[str, str]:
         "generated:task-options": options_table(TaskOptions),
         "generated:tasks": "\n\n".join(map(_task, own["tasks"])),
         "generated:training-options": options_table(TrainingOptions),
-        "generated:stages": "\n\n".join(_stage(e, describe_stage(registry, e.name)) for e in own["stages"]),
+        "generated:stages": "\n\n".join(
+            _stage(e, describe_stage(registry, e.name)) for e in own["stages"]
+        ),
     }
 
 
@@ -56,21 +63,29 @@ def options_table(model: type[BaseModel], without: type[BaseModel] | None = None
 
     A nested training is one row that points to the training options."""
     skipped = set(without.model_fields) if without else set()
-    trainings = [n for n, f in model.model_fields.items() if nested(f.annotation) is TrainingOptions]
+    trainings = [
+        n for n, f in model.model_fields.items() if nested(f.annotation) is TrainingOptions
+    ]
     rows = []
     for option in describe_options(model):
         name, _, inner = option["name"].partition(".")
         if name in skipped or (inner and name in trainings):
             continue
         kind = "[training options](#training-options)" if name in trainings else option["type"]
-        rows.append([f"`{option['name']}`", kind, _code(default_text(option)), option["description"]])
+        rows.append(
+            [f"`{option['name']}`", kind, _code(default_text(option)), option["description"]]
+        )
     return table(_HEADERS, rows) if rows else "No options of its own."
 
 
 def cli_page() -> str:
     """cli.md: the help of every command."""
     top = click.Context(cli, info_name="compress", terminal_width=_WIDTH, **cli.context_settings)
-    parts = ["# The command line", "Generated from the commands' own help by `make docs`.", _help(top)]
+    parts = [
+        "# The command line",
+        "Generated from the commands' own help by `make docs`.",
+        _help(top),
+    ]
     for name, command in sorted(cli.commands.items()):
         parts += [f"## compress {name}", _help(click.Context(command, parent=top, info_name=name))]
     return "\n\n".join(parts) + "\n"
@@ -92,11 +107,19 @@ def _source(entry: Registered) -> str:
 def _task(entry: Registered) -> str:
     cls = entry.cls
     also = f" Also: {', '.join(f'`{s}`' for s in cls.synonyms)}." if cls.synonyms else ""
-    columns = table(["column", "", "meaning"], [[f"`{c.name}`", "" if c.required else "optional", c.description]
-                                                for c in cls.columns])
+    columns = table(
+        ["column", "", "meaning"],
+        [[f"`{c.name}`", "" if c.required else "optional", c.description] for c in cls.columns],
+    )
     headline = f"Quality is `{cls.headline}` unless an option says otherwise."
-    return "\n\n".join([f"### `{entry.name}`", f"{_sentence(cls.summary)}{also} {headline}", columns,
-                        options_table(cls.Options, TaskOptions)])
+    return "\n\n".join(
+        [
+            f"### `{entry.name}`",
+            f"{_sentence(cls.summary)}{also} {headline}",
+            columns,
+            options_table(cls.Options, TaskOptions),
+        ]
+    )
 
 
 def _stage(entry: Registered, described: dict[str, Any]) -> str:
@@ -109,10 +132,16 @@ def _stage(entry: Registered, described: dict[str, Any]) -> str:
         facts.append(f"After {_sentence(described['paper'])}")
     trains = issubclass(entry.cls.Options, TrainingOptions)
     own = options_table(entry.cls.Options, TrainingOptions if trains else None)
-    options = f"The [training options](#training-options), and:\n\n{own}" if trains and own.startswith("|") else own
+    options = (
+        f"The [training options](#training-options), and:\n\n{own}"
+        if trains and own.startswith("|")
+        else own
+    )
     if trains and not own.startswith("|"):
         options = "The [training options](#training-options)."
-    return "\n\n".join([f"### `{entry.name}`", _sentence(described["summary"]), " ".join(facts), options])
+    return "\n\n".join(
+        [f"### `{entry.name}`", _sentence(described["summary"]), " ".join(facts), options]
+    )
 
 
 def _sentence(text: str) -> str:

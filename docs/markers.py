@@ -1,4 +1,5 @@
-"""Generated parts of hand-written pages: what stands between two marker comments is replaced, the rest is left alone."""
+"""Generated parts of hand-written pages: what stands between two marker comments is replaced, the
+rest is left alone."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from pathlib import Path
 
 
 def filled(text: str, parts: Mapping[str, str], page: str) -> str:
-    """``text`` with each part between ``<!-- name -->`` and ``<!-- /... -->``. Raises SystemExit where a marker lacks."""
+    """``text`` with each part between ``<!-- name -->`` and ``<!-- /... -->``. Raises SystemExit
+    where a marker lacks."""
     for name, body in parts.items():
         opening, closing = f"<!-- {name} -->", f"<!-- /{name.partition(':')[0]} -->"
         before, found, rest = text.partition(opening)
@@ -20,7 +22,11 @@ def filled(text: str, parts: Mapping[str, str], page: str) -> str:
 
 def settle(pages: Mapping[Path, str], *, check: bool) -> None:
     """Write the pages that are stale; in check mode raise SystemExit naming them instead."""
-    stale = [path for path, text in pages.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    stale = [
+        path
+        for path, text in pages.items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
     if check and stale:
         raise SystemExit("\n".join(f"{path} is stale: run `make docs`" for path in stale))
     for path in stale:

@@ -1,4 +1,5 @@
-"""What many tests need: the command line in a process of its own, recipes, tiny data, fake model folders."""
+"""What many tests need: the command line in a process of its own, recipes, tiny data, fake model
+folders."""
 
 from __future__ import annotations
 
@@ -17,9 +18,10 @@ import pytest
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from compress.plugins import Registry, load_plugins
+from compress.registry.plugins import Registry, load_plugins
 
-# Runs in the command's process before anything else, and says at its end which heavy packages were imported.
+# Runs in the command's process before anything else, and says at its end which heavy packages were
+# imported.
 GUARD = """
 import atexit, os, sys
 def tell():
@@ -32,7 +34,8 @@ atexit.register(tell)
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command said; ``seconds`` on the clock, ``cpu`` seconds of its process, ``heavy`` packages it imported."""
+    """What a command said; ``seconds`` on the clock, ``cpu`` seconds of its process, ``heavy``
+    packages it imported."""
 
     code: int
     out: str
@@ -52,17 +55,29 @@ Command = Callable[..., Answer]
 
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
-    """``command("plan", "r.yaml")`` runs ``python -m compress plan r.yaml`` with ``tmp_path`` as working directory."""
+    """``command("plan", "r.yaml")`` runs ``python -m compress plan r.yaml`` with ``tmp_path`` as
+    working directory."""
     guard = tmp_path / "guard"
     guard.mkdir()
     (guard / "sitecustomize.py").write_text(GUARD, encoding="utf-8")
     path = os.pathsep.join([str(guard), *filter(None, [os.environ.get("PYTHONPATH")])])
 
     def run(*words: str | Path, environ: Mapping[str, str] | None = None) -> Answer:
-        # Bytecode is kept, as it is for a user; without it, a third of a command's time is compiling.
-        own = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPATH": path, "IMPORTED_FILE": str(guard / "imported"),
-               "OMP_NUM_THREADS": "1", "COLUMNS": "200", "COMPRESS_STORE": str(tmp_path / "store")}
-        return _run([sys.executable, "-m", "compress", *map(str, words)], tmp_path, {**os.environ, **own, **(environ or {})})
+        # Bytecode is kept, as it is for a user; without it, a third of a command's time is
+        # compiling.
+        own = {
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPATH": path,
+            "IMPORTED_FILE": str(guard / "imported"),
+            "OMP_NUM_THREADS": "1",
+            "COLUMNS": "200",
+            "COMPRESS_STORE": str(tmp_path / "store"),
+        }
+        return _run(
+            [sys.executable, "-m", "compress", *map(str, words)],
+            tmp_path,
+            {**os.environ, **own, **(environ or {})},
+        )
 
     return run
 
@@ -71,13 +86,20 @@ def _run(words: list[str], folder: Path, environ: Mapping[str, str]) -> Answer:
     out, err = folder / "guard" / "out", folder / "guard" / "err"
     start = time.perf_counter()
     with out.open("wb") as stdout, err.open("wb") as stderr:
-        child = subprocess.Popen(words, cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
+        child = subprocess.Popen(
+            words, cwd=folder, env=environ, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr
+        )
         # wait4 tells the CPU time of this one child, which a busy machine does not change.
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
-    return Answer(child.returncode, out.read_text(encoding="utf-8"), err.read_text(encoding="utf-8"),
-                  time.perf_counter() - start, used.ru_utime + used.ru_stime,
-                  (folder / "guard" / "imported").read_text(encoding="utf-8"))
+    return Answer(
+        child.returncode,
+        out.read_text(encoding="utf-8"),
+        err.read_text(encoding="utf-8"),
+        time.perf_counter() - start,
+        used.ru_utime + used.ru_stime,
+        (folder / "guard" / "imported").read_text(encoding="utf-8"),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -100,20 +122,30 @@ def write_recipe(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def csv_data(tmp_path: Path) -> Path:
-    """``train.csv`` and ``test.csv`` with the columns text and label (``bad`` or ``good``) in ``tmp_path``."""
+    """``train.csv`` and ``test.csv`` with the columns text and label (``bad`` or ``good``) in
+    ``tmp_path``."""
     for name, count in (("train", 12), ("test", 6)):
-        lines = [f"a {('bad', 'good')[i % 2]} day {i},{('bad', 'good')[i % 2]}" for i in range(count)]
-        (tmp_path / f"{name}.csv").write_text("text,label\n" + "\n".join(lines) + "\n", encoding="utf-8")
+        lines = [
+            f"a {('bad', 'good')[i % 2]} day {i},{('bad', 'good')[i % 2]}" for i in range(count)
+        ]
+        (tmp_path / f"{name}.csv").write_text(
+            "text,label\n" + "\n".join(lines) + "\n", encoding="utf-8"
+        )
     return tmp_path
 
 
 @pytest.fixture
 def fake_model(tmp_path: Path) -> Callable[..., Path]:
-    """``fake_model(labels=(...))`` makes a folder that looks like a BERT classifier's: right config, tokenizer and file
-    names, and one small tensor for weights. It can be planned with and imported, not opened."""
+    """``fake_model(labels=(...))`` makes a folder that looks like a BERT classifier's: right
+    config, tokenizer and file names, and one small tensor for weights. It can be planned with and
+    imported, not opened."""
 
-    def make(name: str = "model", labels: tuple[str, ...] = ("bad", "good"),
-             architecture: str = "BertForSequenceClassification", **config: Any) -> Path:
+    def make(
+        name: str = "model",
+        labels: tuple[str, ...] = ("bad", "good"),
+        architecture: str = "BertForSequenceClassification",
+        **config: Any,
+    ) -> Path:
         folder = tmp_path / name
         folder.mkdir()
         values = {"model_type": "bert", "architectures": [architecture], **config}
@@ -121,11 +153,15 @@ def fake_model(tmp_path: Path) -> Callable[..., Path]:
             values["id2label"] = {str(i): label for i, label in enumerate(labels)}
         (folder / "config.json").write_text(json.dumps(values), encoding="utf-8")
         save_file({"weight": np.zeros((2, 3), dtype=np.float32)}, folder / "model.safetensors")
-        tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "[PAD]": 1, "day": 2}, unk_token="[UNK]"))
+        tokenizer = Tokenizer(
+            models.WordLevel({"[UNK]": 0, "[PAD]": 1, "day": 2}, unk_token="[UNK]")
+        )
         tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
         tokenizer.save(str(folder / "tokenizer.json"))
         # Without it transformers is imported for the names, which takes longer than all else.
-        (folder / "tokenizer_config.json").write_text('{"unk_token": "[UNK]", "pad_token": "[PAD]"}', encoding="utf-8")
+        (folder / "tokenizer_config.json").write_text(
+            '{"unk_token": "[UNK]", "pad_token": "[PAD]"}', encoding="utf-8"
+        )
         return folder
 
     return make

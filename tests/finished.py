@@ -1,6 +1,8 @@
-"""Finished runs that several test modules look at, made once in a session, under way while other tests run.
+"""Finished runs that several test modules look at, made once in a session, under way while other
+tests run.
 
-A module that wants them says ``pytest_plugins = ["finished"]``: imported into modules, a fixture would be made in each."""
+A module that wants them says ``pytest_plugins = ["finished"]``: imported into modules, a fixture
+would be made in each."""
 
 from __future__ import annotations
 
@@ -18,13 +20,16 @@ _STARTED = pytest.StashKey[Started]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start the runs that chosen tests ask for before the first test, so that they have their time beside the others."""
+    """Start the runs that chosen tests ask for before the first test, so that they have their time
+    beside the others."""
     if session.config.option.collectonly:
         return
     asked = {name for item in session.items for name in getattr(item, "fixturenames", ())}
     folder = Path(tempfile.mkdtemp(prefix="compress-tests-"))
     starters = {"chain": _start_chain, "given": _start_given}
-    session.config.stash[_STARTED] = {name: start(folder / name) for name, start in starters.items() if name in asked}
+    session.config.stash[_STARTED] = {
+        name: start(folder / name) for name, start in starters.items() if name in asked
+    }
     session.config.add_cleanup(lambda: _end(session.config.stash[_STARTED], folder))
 
 

@@ -21,7 +21,11 @@ FRESH = """\
 model: {type: bert, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 32,
         max_position_embeddings: 20}
 """
-CHAIN = TASK + FRESH + "data: {train: train.csv, test: test.csv}\n" + """\
+CHAIN = (
+    TASK
+    + FRESH
+    + "data: {train: train.csv, test: test.csv}\n"
+    + """\
 stages:
   - pretrain: {epochs: 2, batch_size: 8, vocabulary: 300, precision: fp32}
     task: {fill-mask: {max_length: 16}}
@@ -36,11 +40,16 @@ stages:
     from: distill
   - quantize.onnx: {}
 """
-GIVEN = TASK + "model: ./model\ndata: {train: train.csv, validation: validation.csv, test: test.csv}\n" + """\
+)
+GIVEN = (
+    TASK
+    + "model: ./model\ndata: {train: train.csv, validation: validation.csv, test: test.csv}\n"
+    + """\
 benchmark: {effort: quick}
 stages:
   - distill: {student: {layers: 1}, epochs: 2, batch_size: 8, precision: fp32}
 """
+)
 UNMEASURED = {"COMPRESS_DISABLE_PLUGINS": "meters"}
 """Measuring is most of a tiny run's time, and tests that look at artifacts do without."""
 _PATIENCE = 600
@@ -62,7 +71,9 @@ class Run:
     @property
     def report(self) -> dict[str, Any]:
         """``report.json``."""
-        found: dict[str, Any] = json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(
+            (self.folder / "report.json").read_text(encoding="utf-8")
+        )
         return found
 
     @property
@@ -82,7 +93,9 @@ class Run:
 
     def jobs(self) -> dict[str, int]:
         """When each worker that makes something was last started, by the name of its job."""
-        return {path.stem: path.stat().st_mtime_ns for path in (self.folder / "jobs").glob("*.json")}
+        return {
+            path.stem: path.stat().st_mtime_ns for path in (self.folder / "jobs").glob("*.json")
+        }
 
     def digests(self) -> dict[str, str]:
         """Digest of each step's artifact."""
@@ -90,24 +103,44 @@ class Run:
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """One thread, so that equal trainings end in equal bits, and bytecode kept, as it is for a user."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "", "COLUMNS": "200", **(more or {})}
+    """One thread, so that equal trainings end in equal bits, and bytecode kept, as it is for a
+    user."""
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "",
+        "COLUMNS": "200",
+        **(more or {}),
+    }
 
 
 def _heed_interrupts() -> None:
-    """What is started in the background of a script ignores SIGINT, and its children inherit that."""
+    """What is started in the background of a script ignores SIGINT, and its children inherit
+    that."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def start(place: Path, *words: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """``compress`` with ``words`` in the working directory ``place``; its output is in ``place/output``."""
+def start(
+    place: Path, *words: str, environ: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """``compress`` with ``words`` in the working directory ``place``; its output is in
+    ``place/output``."""
     with (place / "output").open("w") as output:
-        return subprocess.Popen([sys.executable, "-m", "compress", *words], cwd=place, env=environment(environ), text=True,
-                                preexec_fn=_heed_interrupts, stdin=subprocess.DEVNULL, stdout=output,
-                                stderr=subprocess.STDOUT)
+        return subprocess.Popen(
+            [sys.executable, "-m", "compress", *words],
+            cwd=place,
+            env=environment(environ),
+            text=True,
+            preexec_fn=_heed_interrupts,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
 
 
-def start_run(place: Path, recipe: str, *words: str, environ: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+def start_run(
+    place: Path, recipe: str, *words: str, environ: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
     """``compress run`` with the store and the runs in ``place``."""
     return start(place, "run", recipe, "--store", "store", *words, environ=environ)
 
@@ -117,11 +150,15 @@ def finish(process: subprocess.Popen[str], place: Path, code: int = 0) -> Run:
     ended = process.wait(_PATIENCE)
     output = (place / "output").read_text(encoding="utf-8")
     assert ended == code, output
-    folder = max((place / "runs").iterdir(), key=lambda path: (path / "events.jsonl").stat().st_mtime_ns)
+    folder = max(
+        (place / "runs").iterdir(), key=lambda path: (path / "events.jsonl").stat().st_mtime_ns
+    )
     return Run(place, folder, output)
 
 
-def run(place: Path, recipe: str, *words: str, environ: Mapping[str, str] | None = None, code: int = 0) -> Run:
+def run(
+    place: Path, recipe: str, *words: str, environ: Mapping[str, str] | None = None, code: int = 0
+) -> Run:
     """``compress run`` from start to end."""
     return finish(start_run(place, recipe, *words, environ=environ), place, code)
 

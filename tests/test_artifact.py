@@ -23,12 +23,22 @@ from compress.artifact import (
 from compress.errors import IntegrityError, UsageError
 
 FULL = Manifest(
-    traits=Traits("onnx", "int8", "free", False, "text-classification"), files={"a/b.json": "0" * 64}, step="small",
+    traits=Traits("onnx", "int8", "free", False, "text-classification"),
+    files={"a/b.json": "0" * 64},
+    step="small",
     stage="prune",
-    options={"heads": 0.5, "layers": None}, seed=7, labels=("bad", "good"), task_options={"max_length": 16},
-    edits=({"path": "encoder.layer.0", "axis": 0, "keep": [0, 2]},), parameters=12, base="owner/encoder",
-    lineage=({"step": "teacher", "stage": "finetune", "digest": "1" * 64},), needs=("compress-toolkit",),
-    versions={"torch": "2"}, notes={"steps": 3})
+    options={"heads": 0.5, "layers": None},
+    seed=7,
+    labels=("bad", "good"),
+    task_options={"max_length": 16},
+    edits=({"path": "encoder.layer.0", "axis": 0, "keep": [0, 2]},),
+    parameters=12,
+    base="owner/encoder",
+    lineage=({"step": "teacher", "stage": "finetune", "digest": "1" * 64},),
+    needs=("compress-toolkit",),
+    versions={"torch": "2"},
+    notes={"steps": 3},
+)
 
 
 @pytest.fixture
@@ -87,11 +97,27 @@ def test_file_that_is_no_part_of_the_artifact_is_no_fault(folder: Path) -> None:
 
 
 def test_digest_is_of_what_it_is_and_not_of_how_it_was_made() -> None:
-    same = replace(FULL, step="other", stage="other", options={}, seed=0, versions={}, notes={}, base=None, lineage=(),
-                   parameters=None, needs=())
+    same = replace(
+        FULL,
+        step="other",
+        stage="other",
+        options={},
+        seed=0,
+        versions={},
+        notes={},
+        base=None,
+        lineage=(),
+        parameters=None,
+        needs=(),
+    )
     assert same.digest == FULL.digest
-    for other in (replace(FULL, labels=("good", "bad")), replace(FULL, edits=()), replace(FULL, task_options={}),
-                  replace(FULL, files={"a/b.json": "1" * 64}), replace(FULL, traits=Traits())):
+    for other in (
+        replace(FULL, labels=("good", "bad")),
+        replace(FULL, edits=()),
+        replace(FULL, task_options={}),
+        replace(FULL, files={"a/b.json": "1" * 64}),
+        replace(FULL, traits=Traits()),
+    ):
         assert other.digest != FULL.digest
 
 
@@ -100,11 +126,22 @@ def test_folder_without_a_manifest_is_no_artifact(tmp_path: Path) -> None:
         Artifact.open(tmp_path)
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("{", "cannot be read"), ("[]", "cannot be read"), ("{}", "cannot be read"),
-    ('{"manifest_version": 1, "traits": {"colour": "red"}}', "cannot be read"),
-    ('{"manifest_version": 99}', "manifest version 99 is not 1; it was written by another release")])
-def test_manifest_that_cannot_be_read_is_an_integrity_error(text: str, words: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "cannot be read"),
+        ("{}", "cannot be read"),
+        ('{"manifest_version": 1, "traits": {"colour": "red"}}', "cannot be read"),
+        (
+            '{"manifest_version": 99}',
+            "manifest version 99 is not 1; it was written by another release",
+        ),
+    ],
+)
+def test_manifest_that_cannot_be_read_is_an_integrity_error(
+    text: str, words: str, tmp_path: Path
+) -> None:
     (tmp_path / MANIFEST).write_text(text, encoding="utf-8")
     with pytest.raises(IntegrityError, match=words):
         Manifest.read(tmp_path)
@@ -117,7 +154,11 @@ def test_manifest_is_plain_json_with_sorted_keys(tmp_path: Path) -> None:
 
 
 def test_canonical_text_is_equal_for_equal_values_and_refuses_what_has_no_json() -> None:
-    assert canonical({"b": [1, 2.5], "a": "é"}) == canonical({"a": "é", "b": [1, 2.5]}) == '{"a":"é","b":[1,2.5]}'
+    assert (
+        canonical({"b": [1, 2.5], "a": "é"})
+        == canonical({"a": "é", "b": [1, 2.5]})
+        == '{"a":"é","b":[1,2.5]}'
+    )
     with pytest.raises(ValueError):
         canonical({"a": float("nan")})
 
@@ -141,8 +182,10 @@ def test_a_file_that_was_added_is_refused_unless_no_loader_reads_it(tmp_path: Pa
         (tmp_path / name).write_text("{}", encoding="utf-8")
     with pytest.raises(IntegrityError) as caught:
         Artifact.open(tmp_path)
-    assert str(caught.value).splitlines() == [f"{tmp_path / name} was added after the model was saved: move it out"
-                                              for name in ("adapter_config.json", "more/config.json")]
+    assert str(caught.value).splitlines() == [
+        f"{tmp_path / name} was added after the model was saved: move it out"
+        for name in ("adapter_config.json", "more/config.json")
+    ]
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/hostname", "a/../../outside"])

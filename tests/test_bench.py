@@ -12,15 +12,16 @@ from reports import rich_report
 from running import GIVEN, finish, start, write_place
 from tiny import save_bert, task_named
 
-from compress.bench import names_of, not_finished
 from compress.errors import EnvironmentFailure, UsageError
-from compress.jobs.probing import Slowed, open_probe
 from compress.machine import threads
 from compress.measurement import Measured, Measurement
-from compress.plugins import load_plugins
-from compress.runfolder import RunFolder, write_json
+from compress.registry.plugins import load_plugins
+from compress.running.bench import names_of, not_finished
 from compress.selfcheck import self_check
-from compress.supervisor import worker_environment
+from compress.store.files import write_json
+from compress.store.runfolder import RunFolder
+from compress.workers.jobs.probing import Slowed, open_probe
+from compress.workers.supervisor import worker_environment
 
 
 @pytest.fixture(scope="module")
@@ -32,24 +33,50 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_models_are_measured_side_by_side_and_the_first_is_the_reference(place: Path) -> None:
-    process = start(place, "bench", "model", "./model/../model", "--data", "given.yaml", "--store", "store",
-                    environ={"COMPRESS_DISABLE_PLUGINS": "onnx"})
+    process = start(
+        place,
+        "bench",
+        "model",
+        "./model/../model",
+        "--data",
+        "given.yaml",
+        "--store",
+        "store",
+        environ={"COMPRESS_DISABLE_PLUGINS": "onnx"},
+    )
     done = finish(process, place)
     first, second, *_ = done.report["steps"]
-    assert done.report["reference"] == first["name"] and second["against_reference"]["name"] == first["name"]
+    assert (
+        done.report["reference"] == first["name"]
+        and second["against_reference"]["name"] == first["name"]
+    )
     assert second["against_reference"]["comparisons"]["speedup"]["value"] > 0
     assert second["against_reference"]["changes"]["size"]["quotient"] == 1.0
-    assert done.report["overrides"] == [] and str(place) not in (done.folder / "report.html").read_text(encoding="utf-8")
+    assert done.report["overrides"] == [] and str(place) not in (
+        done.folder / "report.html"
+    ).read_text(encoding="utf-8")
     assert done.report["effort"] == "quick" and done.report["seconds"]["measuring"] > 0
 
 
-@pytest.mark.parametrize(("words", "said"), [
-    (["./nothing", "--data", "given.yaml"], "there is no model folder './nothing'"),
-    (["model"], "bench needs models and the recipe"),
-    (["--self-check", "model"], "takes one model folder with --data RECIPE, or neither"),
-    (["--self-check", "--data", "given.yaml"], "takes one model folder with --data RECIPE, or neither"),
-    (["--self-check", "--set", "seed=1"], "--set changes the recipe of --data, and --self-check without one")])
-def test_what_cannot_be_measured_is_refused_in_a_line(place: Path, words: list[str], said: str) -> None:
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["./nothing", "--data", "given.yaml"], "there is no model folder './nothing'"),
+        (["model"], "bench needs models and the recipe"),
+        (["--self-check", "model"], "takes one model folder with --data RECIPE, or neither"),
+        (
+            ["--self-check", "--data", "given.yaml"],
+            "takes one model folder with --data RECIPE, or neither",
+        ),
+        (
+            ["--self-check", "--set", "seed=1"],
+            "--set changes the recipe of --data, and --self-check without one",
+        ),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_in_a_line(
+    place: Path, words: list[str], said: str
+) -> None:
     process = start(place, "bench", *words)
     assert process.wait(60) == 2
     output = (place / "output").read_text()
@@ -78,28 +105,52 @@ def test_models_of_one_name_are_told_apart() -> None:
     assert names_of(["x", "x", "x-2"]) == ["x", "x-3", "x-2"]
 
 
-def test_a_model_in_the_working_directory_is_called_like_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_in_the_working_directory_is_called_like_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = tmp_path / "small"
     (place / "inner").mkdir(parents=True)
     monkeypatch.chdir(place)
-    assert names_of(["."]) == names_of(["./"]) == ["small"] and names_of(["inner/..", "x"]) == ["small", "x"]
+    assert names_of(["."]) == names_of(["./"]) == ["small"] and names_of(["inner/..", "x"]) == [
+        "small",
+        "x",
+    ]
     assert names_of([".", "."]) == ["small", "small-2"]
 
 
-def test_a_machine_on_which_nothing_was_timed_does_not_pass(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_on_which_nothing_was_timed_does_not_pass(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from compress import selfcheck
     from compress.api import load_plan, open_store
 
-    monkeypatch.setattr(selfcheck, "compare", lambda *a, **k: {n: Measured({}, {"model": {}}) for n in ("again", "slowed")})
+    monkeypatch.setattr(
+        selfcheck,
+        "compare",
+        lambda *a, **k: {n: Measured({}, {"model": {}}) for n in ("again", "slowed")},
+    )
     monkeypatch.setattr(selfcheck.Artifact, "open", lambda folder: folder)
     monkeypatch.chdir(place)
     registry = load_plugins()
     plan = load_plan("given.yaml", (), registry)
     with pytest.raises(EnvironmentFailure, match="nothing was timed"):
-        self_check(place / "model", plan, registry, open_store(place / "store"), place / "runs", lambda event: None)
+        self_check(
+            place / "model",
+            plan,
+            registry,
+            open_store(place / "store"),
+            place / "runs",
+            lambda event: None,
+        )
     with pytest.raises(UsageError, match="no data to measure on"):
-        self_check(place / "model", replace(plan, data=None), registry, open_store(place / "store"), place / "runs",
-                   lambda event: None)
+        self_check(
+            place / "model",
+            replace(plan, data=None),
+            registry,
+            open_store(place / "store"),
+            place / "runs",
+            lambda event: None,
+        )
 
 
 @pytest.mark.parametrize(("given", "count"), [("3", 3), ("2,1", 2), (" 4 ", 4)])
@@ -115,7 +166,9 @@ def test_threads_that_are_no_number_are_refused() -> None:
             threads({"OMP_NUM_THREADS": given})
 
 
-def test_an_artifact_is_loaded_last_and_when_its_turn_has_come(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_artifact_is_loaded_last_and_when_its_turn_has_come(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     registry = load_plugins()
     entry, happened = registry.engines["torch"], list[str]()
 
@@ -127,10 +180,20 @@ def test_an_artifact_is_loaded_last_and_when_its_turn_has_come(place: Path, monk
             happened.append("open")
             return super().open(*given)
 
-    monkeypatch.setattr("compress.jobs.probing.stay_on_cores", lambda count: None)  # this process has other tests to run
-    job = {"artifact": str(place / "model"), "task": {"name": "text-classification", "options": {}}, "slowdown": 0.0,
-           "effort": "quick"}
-    open_probe(job, replace(registry, engines={"torch": replace(entry, cls=Recorded)}), lambda: happened.append("turn"))
+    monkeypatch.setattr(
+        "compress.workers.jobs.probing.stay_on_cores", lambda count: None
+    )  # this process has other tests to run
+    job = {
+        "artifact": str(place / "model"),
+        "task": {"name": "text-classification", "options": {}},
+        "slowdown": 0.0,
+        "effort": "quick",
+    }
+    open_probe(
+        job,
+        replace(registry, engines={"torch": replace(entry, cls=Recorded)}),
+        lambda: happened.append("turn"),
+    )
     assert happened == ["start", "turn", "open"]
 
 
@@ -153,29 +216,50 @@ def test_a_slowed_session_gives_the_same_later() -> None:
 Compared = Callable[..., dict[str, Measured]]
 
 
-@pytest.mark.parametrize(("again", "slowed", "ok"), [
-    ((1.001, 0.99, 1.01), (0.971, 0.96, 0.98), True), ((1.03, 1.01, 1.05), (0.971, 0.96, 0.98), False),
-    ((1.0, 0.97, 1.03), (0.971, 0.96, 0.98), False), ((1.001, 0.99, 1.01), (0.9, 0.89, 0.91), False),
-    ((1.0, 0.99, 1.01), (0.99, 0.97, 1.01), False)])
+@pytest.mark.parametrize(
+    ("again", "slowed", "ok"),
+    [
+        ((1.001, 0.99, 1.01), (0.971, 0.96, 0.98), True),
+        ((1.03, 1.01, 1.05), (0.971, 0.96, 0.98), False),
+        ((1.0, 0.97, 1.03), (0.971, 0.96, 0.98), False),
+        ((1.001, 0.99, 1.01), (0.9, 0.89, 0.91), False),
+        ((1.0, 0.99, 1.01), (0.99, 0.97, 1.01), False),
+    ],
+)
 def test_a_machine_passes_where_the_same_reads_one_and_the_slowed_is_found(
-        place: Path, monkeypatch: pytest.MonkeyPatch, again: tuple[float, ...], slowed: tuple[float, ...], ok: bool) -> None:
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    again: tuple[float, ...],
+    slowed: tuple[float, ...],
+    ok: bool,
+) -> None:
     from compress import selfcheck
     from compress.api import load_plan, open_store
-    from compress.modelfolder import folder_traits
+    from compress.pretrained.modelfolder import folder_traits
 
     def compared(subjects: Any, *rest: Any, **more: Any) -> dict[str, Measured]:
         assert [s.slowdown for s in subjects] == [0.0, 0.0, 0.03] and more["timings_only"]
         ratios = {"again": again, "slowed": slowed}
-        return {n: Measured({}, {"model": {"speedup": Measurement("speedup", *v[:1], "x", "higher", *v[1:], 9)}})
-                for n, v in ratios.items()}
+        return {
+            n: Measured(
+                {}, {"model": {"speedup": Measurement("speedup", *v[:1], "x", "higher", *v[1:], 9)}}
+            )
+            for n, v in ratios.items()
+        }
 
     monkeypatch.setattr(selfcheck, "compare", compared)
     monkeypatch.setattr(selfcheck.Artifact, "open", lambda folder: folder)
     monkeypatch.chdir(place)
     registry = load_plugins()
     assert folder_traits(place / "model", registry).task == "text-classification"
-    found = self_check(place / "model", load_plan("given.yaml", (), registry), registry, open_store(place / "store"),
-                       place / "runs", lambda event: None)
+    found = self_check(
+        place / "model",
+        load_plan("given.yaml", (), registry),
+        registry,
+        open_store(place / "store"),
+        place / "runs",
+        lambda event: None,
+    )
     assert found["ok"] is ok and found["same"]["speedup"]["value"] == again[0]
 
 

@@ -1,4 +1,5 @@
-"""The scripts that read finished runs: what the quickstart promises, quality over seeds, what measuring costs."""
+"""The scripts that read finished runs: what the quickstart promises, quality over seeds, what
+measuring costs."""
 
 from __future__ import annotations
 
@@ -23,38 +24,79 @@ def write_run(folder: Path, report: Mapping[str, Any]) -> Path:
 
 
 def script(name: str, *words: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(BENCHMARKS / f"{name}.py"), *map(str, words)], capture_output=True, text=True,
-                          timeout=60, check=False)
+    return subprocess.run(
+        [sys.executable, str(BENCHMARKS / f"{name}.py"), *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 # quickstart
 
 
-def quickstart(*, accuracy: float = 0.54, met: bool = True, minutes: float = 5.0, state: str = "finished",
-               high: float = 3.9) -> dict[str, Any]:
+def quickstart(
+    *,
+    accuracy: float = 0.54,
+    met: bool = True,
+    minutes: float = 5.0,
+    state: str = "finished",
+    high: float = 3.9,
+) -> dict[str, Any]:
     """A report of a run whose most frequent class is a fifth of the test split."""
-    by_class = {"asyncio": {"support": 20.0}, "xml": {"support": 15.0}, **{f"c{i}": {"support": 13.0} for i in range(5)}}
+    by_class = {
+        "asyncio": {"support": 20.0},
+        "xml": {"support": 15.0},
+        **{f"c{i}": {"support": 13.0} for i in range(5)},
+    }
     quality = {"value": accuracy, "detail": {"tables": {"by class": by_class}}}
-    verdicts = [{"quantity": "latency", "limit": ">= 4x of B0", "measured": "4.93x of teacher [4.17x, 5.54x]", "met": met}]
-    last = {"name": "quantize.onnx", "against_reference": {"comparisons": {"speedup_p50": {"high": high}}}}
-    return {"state": state, "reference": "teacher", "seconds": {"making": 60 * minutes - 60, "measuring": 60.0},
-            "steps": [{"name": "teacher", "measurements": {"quality": quality}}, last],
-            "budget": {"verdicts": {"quantize.onnx": verdicts, "teacher": []}}}
+    verdicts = [
+        {
+            "quantity": "latency",
+            "limit": ">= 4x of B0",
+            "measured": "4.93x of teacher [4.17x, 5.54x]",
+            "met": met,
+        }
+    ]
+    last = {
+        "name": "quantize.onnx",
+        "against_reference": {"comparisons": {"speedup_p50": {"high": high}}},
+    }
+    return {
+        "state": state,
+        "reference": "teacher",
+        "seconds": {"making": 60 * minutes - 60, "measuring": 60.0},
+        "steps": [{"name": "teacher", "measurements": {"quality": quality}}, last],
+        "budget": {"verdicts": {"quantize.onnx": verdicts, "teacher": []}},
+    }
 
 
 def test_a_quickstart_that_keeps_every_promise_is_told_with_its_numbers(tmp_path: Path) -> None:
     answer = script("quickstart", write_run(tmp_path / "run", quickstart(minutes=11.9)))
-    assert (answer.returncode, answer.stdout.splitlines()) == (0, [
-        "kept: the run is finished",
-        "kept: accuracy of teacher 0.540, of the most frequent class 0.200",
-        "kept: latency of quantize.onnx 4.93x of teacher [4.17x, 5.54x] (>= 4x of B0)",
-        "kept: 11.9 minutes (6 on two free cores, 12 at most)"])
+    assert (answer.returncode, answer.stdout.splitlines()) == (
+        0,
+        [
+            "kept: the run is finished",
+            "kept: accuracy of teacher 0.540, of the most frequent class 0.200",
+            "kept: latency of quantize.onnx 4.93x of teacher [4.17x, 5.54x] (>= 4x of B0)",
+            "kept: 11.9 minutes (6 on two free cores, 12 at most)",
+        ],
+    )
 
 
-@pytest.mark.parametrize(("broken", "words"), [
-    ({"accuracy": 0.49}, "accuracy of teacher 0.490"), ({"met": False}, "latency of quantize.onnx"),
-    ({"minutes": 12.1}, "12.1 minutes"), ({"state": "failed"}, "the run is failed")])
-def test_a_promise_that_is_broken_ends_with_1(broken: dict[str, Any], words: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        ({"accuracy": 0.49}, "accuracy of teacher 0.490"),
+        ({"met": False}, "latency of quantize.onnx"),
+        ({"minutes": 12.1}, "12.1 minutes"),
+        ({"state": "failed"}, "the run is failed"),
+    ],
+)
+def test_a_promise_that_is_broken_ends_with_1(
+    broken: dict[str, Any], words: str, tmp_path: Path
+) -> None:
     answer = script("quickstart", write_run(tmp_path / "run", quickstart(**broken)))
     assert answer.returncode == 1
     (line,) = [line for line in answer.stdout.splitlines() if line.startswith("BROKEN: ")]
@@ -67,7 +109,9 @@ def test_a_speed_whose_interval_reaches_the_limit_is_no_broken_promise(tmp_path:
 
 
 def test_of_several_quickstarts_the_newest_counts(tmp_path: Path) -> None:
-    new, old = (write_run(tmp_path / name, quickstart(met=met)) for name, met in (("a", True), ("b", False)))
+    new, old = (
+        write_run(tmp_path / name, quickstart(met=met)) for name, met in (("a", True), ("b", False))
+    )
     os.utime(old / "report.json", (0, 0))
     assert script("quickstart", new, old).returncode == 0
 
@@ -75,46 +119,102 @@ def test_of_several_quickstarts_the_newest_counts(tmp_path: Path) -> None:
 # results of several runs
 
 
-def finished(seed: int = 0, f1: float = 0.875, *, overrides: Sequence[str] = (), recipe: str = "task: ner\n",
-             minutes: tuple[float, float] = (30.0, 10.0), threads: int = 2, state: str = "finished") -> dict[str, Any]:
+def finished(
+    seed: int = 0,
+    f1: float = 0.875,
+    *,
+    overrides: Sequence[str] = (),
+    recipe: str = "task: ner\n",
+    minutes: tuple[float, float] = (30.0, 10.0),
+    threads: int = 2,
+    state: str = "finished",
+) -> dict[str, Any]:
     """A run's report, as far as the scripts read it."""
-    environment = {"processor": "Some CPU", "threads": threads, "memory_bytes": 8e9, "versions": {"torch": "2.13.0"}}
-    steps = [{"name": name, "measurements": {"quality": {"value": value, "title": "f1"}}}
-             for name, value in (("teacher", f1), ("distill", 0.5))]
-    return {"name": "ner", "state": state, "recipe": f"# said of it\n{recipe}", "overrides": list(overrides), "seed": seed,
-            "reference": "teacher", "effort": "thorough", "environment": environment, "steps": steps,
-            "seconds": {"making": 60 * minutes[0], "measuring": 60 * minutes[1]}}
+    environment = {
+        "processor": "Some CPU",
+        "threads": threads,
+        "memory_bytes": 8e9,
+        "versions": {"torch": "2.13.0"},
+    }
+    steps = [
+        {"name": name, "measurements": {"quality": {"value": value, "title": "f1"}}}
+        for name, value in (("teacher", f1), ("distill", 0.5))
+    ]
+    return {
+        "name": "ner",
+        "state": state,
+        "recipe": f"# said of it\n{recipe}",
+        "overrides": list(overrides),
+        "seed": seed,
+        "reference": "teacher",
+        "effort": "thorough",
+        "environment": environment,
+        "steps": steps,
+        "seconds": {"making": 60 * minutes[0], "measuring": 60 * minutes[1]},
+    }
 
 
-def results(name: str, folder: Path, *reports: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
-    """The script's answer on runs with these reports; what it writes, and readme.py makes of that, is printed."""
+def results(
+    name: str, folder: Path, *reports: Mapping[str, Any]
+) -> subprocess.CompletedProcess[str]:
+    """The script's answer on runs with these reports; what it writes, and readme.py makes of that,
+    is printed."""
     runs = [str(write_run(folder / f"run-{i}", report)) for i, report in enumerate(reports)]
-    code = (f"import json, sys\nsys.path[:0] = [{str(BENCHMARKS)!r}, {str(BENCHMARKS.parent / 'docs')!r}]\n"
-            f"from pathlib import Path\nimport common, readme, {name}\ncommon.RESULTS = Path({str(folder)!r})\n"
-            f"sys.argv[1:] = {runs!r}\n{name}.main()\n(file,) = common.RESULTS.glob('*.json')\n"
-            "print(readme.part(file.stem, file.parent))")
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    code = (
+        f"import json, sys\nsys.path[:0] = [{str(BENCHMARKS)!r}, "
+        f"{str(BENCHMARKS.parent / 'docs')!r}]\n"
+        f"from pathlib import Path\nimport common, readme, {name}\ncommon.RESULTS = "
+        f"Path({str(folder)!r})\n"
+        f"sys.argv[1:] = {runs!r}\n{name}.main()\n(file,) = common.RESULTS.glob('*.json')\n"
+        "print(readme.part(file.stem, file.parent))"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def test_quality_over_seeds_is_that_of_each_runs_reference(tmp_path: Path) -> None:
-    answer = results("seeds", tmp_path, finished(2, 0.878, overrides=["seed=2", "model=x"]), finished(
-        0, 0.8748, overrides=["model=x", "benchmark.effort=thorough"], recipe="# another comment\ntask: ner\n"))
-    assert answer.stdout == ("The teacher's test F1 over seeds 0 and 2 is 0.8748 and 0.8780 (mean 0.8764). "
-                             "Measured on Some CPU, 2 threads, 8.0 GB of memory; torch 2.13.0.\n"), answer.stderr
+    answer = results(
+        "seeds",
+        tmp_path,
+        finished(2, 0.878, overrides=["seed=2", "model=x"]),
+        finished(
+            0,
+            0.8748,
+            overrides=["model=x", "benchmark.effort=thorough"],
+            recipe="# another comment\ntask: ner\n",
+        ),
+    )
+    assert answer.stdout == (
+        "The teacher's test F1 over seeds 0 and 2 is 0.8748 and 0.8780 (mean 0.8764). "
+        "Measured on Some CPU, 2 threads, 8.0 GB of memory; torch 2.13.0.\n"
+    ), answer.stderr
 
 
-@pytest.mark.parametrize(("other", "words"), [
-    ({"seed": 0}, "run-1 has the seed 0, as "), ({"recipe": "task: other\n"}, "run-1 is of another recipe than "),
-    ({"overrides": ["model=y"]}, "or has other overrides"), ({"state": "failed"}, "run-1 is failed"),
-    ({"threads": 4}, "run-1 was made on another machine, threads or libraries than ")])
-def test_runs_that_differ_in_more_than_the_seed_are_no_row_of_a_table(other: dict[str, Any], words: str,
-                                                                      tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"seed": 0}, "run-1 has the seed 0, as "),
+        ({"recipe": "task: other\n"}, "run-1 is of another recipe than "),
+        ({"overrides": ["model=y"]}, "or has other overrides"),
+        ({"state": "failed"}, "run-1 is failed"),
+        ({"threads": 4}, "run-1 was made on another machine, threads or libraries than "),
+    ],
+)
+def test_runs_that_differ_in_more_than_the_seed_are_no_row_of_a_table(
+    other: dict[str, Any], words: str, tmp_path: Path
+) -> None:
     answer = results("seeds", tmp_path, finished(0), finished(**{"seed": 1, **other}))
     assert answer.returncode == 1 and words in answer.stderr and "Traceback" not in answer.stderr
     assert not list(tmp_path.glob("*.json"))
 
 
 def test_what_measuring_costs_is_its_share_of_each_run(tmp_path: Path) -> None:
-    shown = results("cost", tmp_path, finished(), finished(recipe="task: other\n", minutes=(3.0, 1.5))).stdout
-    assert "| ner | thorough | 30.0 min | 10.0 min | 25 % |\n| ner | thorough | 3.0 min | 1.5 min | 33 % |" in shown
+    shown = results(
+        "cost", tmp_path, finished(), finished(recipe="task: other\n", minutes=(3.0, 1.5))
+    ).stdout
+    assert (
+        "| ner | thorough | 30.0 min | 10.0 min | 25 % |\n| ner | thorough | 3.0 min | 1.5 min | "
+        "33 % |" in shown
+    )
     assert "Some CPU, 2 threads" in shown

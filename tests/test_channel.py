@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from compress.channel import Listener
+from compress.workers.channel import Listener
 
 
 @pytest.mark.parametrize("depth", [1, 200])
-def test_a_line_is_opened_however_deep_the_folder_for_temporary_files_is(depth: int, tmp_path: Path,
-                                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_is_opened_however_deep_the_folder_for_temporary_files_is(
+    depth: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deep = tmp_path / ("d" * depth)
     deep.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(deep))

@@ -1,4 +1,5 @@
-"""Preparing data: what is written for good rows, and how rows, splits and labels that do not fit are refused."""
+"""Preparing data: what is written for good rows, and how rows, splits and labels that do not fit
+are refused."""
 
 from __future__ import annotations
 
@@ -10,10 +11,10 @@ from typing import Any
 import pytest
 
 import compress
-from compress.data import Prepared, prepare
 from compress.errors import Mistake, UsageError
-from compress.plugins import Registry
+from compress.registry.plugins import Registry
 from compress.source import Source, SourceOptions, Table
+from compress.store.prepared import Prepared, prepare
 from compress.task import Row
 
 Files = Mapping[str, str | bytes]
@@ -21,13 +22,18 @@ Files = Mapping[str, str | bytes]
 
 @pytest.fixture
 def prepared(tmp_path: Path, registry: Registry) -> Callable[..., Prepared]:
-    """``prepared({"train.csv": ...}, labels=[...])``: csv files as prepared data for text-classification."""
+    """``prepared({"train.csv": ...}, labels=[...])``: csv files as prepared data for
+    text-classification."""
 
-    def make(files: Files, task: str = "text-classification", kind: str = "csv", **options: Any) -> Prepared:
+    def make(
+        files: Files, task: str = "text-classification", kind: str = "csv", **options: Any
+    ) -> Prepared:
         (tmp_path / "out").mkdir(exist_ok=True)
         named = {}
         for name, content in files.items():
-            (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+            (tmp_path / name).write_bytes(
+                content if isinstance(content, bytes) else content.encode()
+            )
             named[name.split(".")[0]] = str(tmp_path / name)
         source, cls = registry.sources[kind].cls, registry.tasks[task].cls
         prepare(source(source.Options(**named, **options)), cls(cls.Options()), tmp_path / "out")
@@ -53,11 +59,15 @@ Refused = Callable[..., list[Mistake]]
 GOOD = "text,label\ngood day,good\nbad day,bad\n"
 
 
-def test_rows_are_normalised_labels_ordered_and_ids_given(prepared: Callable[..., Prepared]) -> None:
+def test_rows_are_normalised_labels_ordered_and_ids_given(
+    prepared: Callable[..., Prepared],
+) -> None:
     data = prepared({"train.csv": GOOD, "test.csv": GOOD})
     assert data.labels == ("bad", "good")
-    assert data.rows("train") == [{"text": "good day", "text_pair": None, "label": 1, "id": "train-0"},
-                                  {"text": "bad day", "text_pair": None, "label": 0, "id": "train-1"}]
+    assert data.rows("train") == [
+        {"text": "good day", "text_pair": None, "label": 1, "id": "train-0"},
+        {"text": "bad day", "text_pair": None, "label": 0, "id": "train-1"},
+    ]
     assert [row["id"] for row in data.rows("test")] == ["test-0", "test-1"]
     assert data.rows("validation") == []
     assert data.meta["sizes"] == {"train": 2, "test": 2}
@@ -70,11 +80,16 @@ def test_columns_are_renamed_and_others_left_out(prepared: Callable[..., Prepare
     assert set(rows[0]) == {"text", "text_pair", "label", "id"}
 
 
-def test_a_column_that_is_mapped_is_taken_from_there_alone(prepared: Callable[..., Prepared]) -> None:
+def test_a_column_that_is_mapped_is_taken_from_there_alone(
+    prepared: Callable[..., Prepared],
+) -> None:
     files = {"train.csv": "sentence,text,category,label\ngood day,x,good,1\nbad day,y,bad,2\n"}
     data = prepared(files, columns={"text": "sentence", "label": "category"})
     assert data.labels == ("bad", "good")
-    assert [(row["text"], row["label"]) for row in data.rows("train")] == [("good day", 1), ("bad day", 0)]
+    assert [(row["text"], row["label"]) for row in data.rows("train")] == [
+        ("good day", 1),
+        ("bad day", 0),
+    ]
 
 
 def test_declared_order_of_the_labels_is_kept(prepared: Callable[..., Prepared]) -> None:
@@ -92,12 +107,17 @@ def test_split_without_rows_is_refused(content: str, mistakes_of: Refused, tmp_p
 def test_label_that_training_does_not_know_is_refused_at_its_line(mistakes_of: Refused) -> None:
     (mistake,) = mistakes_of({"train.csv": GOOD, "test.csv": "text,label\nfine,god\nfine,good\n"})
     assert mistake.where == "test.csv:2"
-    assert "row 0 of test: label 'god' is not one of the 2 labels, did you mean 'good'?" in mistake.message
+    assert (
+        "row 0 of test: label 'god' is not one of the 2 labels, did you mean 'good'?"
+        in mistake.message
+    )
 
 
 def test_label_number_out_of_range_is_refused_at_its_line(mistakes_of: Refused) -> None:
     (mistake,) = mistakes_of({"train.csv": "text,label\na,0\nb,1\nc,2\n"}, labels=["bad", "good"])
-    assert mistake.where == "train.csv:4" and "label '2' is not one of the 2 labels" in mistake.message
+    assert (
+        mistake.where == "train.csv:4" and "label '2' is not one of the 2 labels" in mistake.message
+    )
 
 
 def test_every_row_that_cannot_be_used_is_told_up_to_a_number(mistakes_of: Refused) -> None:
@@ -112,13 +132,19 @@ def test_one_label_alone_is_refused(mistakes_of: Refused) -> None:
 
 
 def test_missing_columns_are_refused_in_every_split_with_the_remedy(mistakes_of: Refused) -> None:
-    found = mistakes_of({"train.csv": "sentence,label\na,good\n", "test.csv": "text,category\na,good\n"})
+    found = mistakes_of(
+        {"train.csv": "sentence,label\na,good\n", "test.csv": "text,category\na,good\n"}
+    )
     assert [(m.where, m.message) for m in found] == [
-        ("train.csv:2", "the train split has no column 'text'"), ("test.csv:2", "the test split has no column 'label'")]
+        ("train.csv:2", "the train split has no column 'text'"),
+        ("test.csv:2", "the test split has no column 'label'"),
+    ]
     assert found[0].hint == "map it with data.columns: {text: ...}"
 
 
-def test_text_that_is_not_utf8_is_refused_at_its_line_and_byte(mistakes_of: Refused, tmp_path: Path) -> None:
+def test_text_that_is_not_utf8_is_refused_at_its_line_and_byte(
+    mistakes_of: Refused, tmp_path: Path
+) -> None:
     (mistake,) = mistakes_of({"train.csv": GOOD.encode() + "café,good\n".encode("latin-1")})
     assert mistake.where == f"{tmp_path / 'train.csv'}:4"
     assert mistake.message == f"byte 0xe9 at offset {len(GOOD) + 3} is not utf-8"
@@ -126,13 +152,18 @@ def test_text_that_is_not_utf8_is_refused_at_its_line_and_byte(mistakes_of: Refu
 
 
 def test_the_remedy_for_another_encoding_works(prepared: Callable[..., Prepared]) -> None:
-    data = prepared({"train.csv": GOOD.encode() + "café,good\n".encode("latin-1")}, encoding="latin-1")
+    data = prepared(
+        {"train.csv": GOOD.encode() + "café,good\n".encode("latin-1")}, encoding="latin-1"
+    )
     assert data.rows("train")[2]["text"] == "café"
 
 
 def test_ragged_row_is_refused_at_its_line(mistakes_of: Refused, tmp_path: Path) -> None:
     (mistake,) = mistakes_of({"train.csv": GOOD + "one,two,three\n"})
-    assert mistake.where == f"{tmp_path / 'train.csv'}:4" and mistake.message == "3 fields where 2 are expected"
+    assert (
+        mistake.where == f"{tmp_path / 'train.csv'}:4"
+        and mistake.message == "3 fields where 2 are expected"
+    )
 
 
 def test_mistakes_of_all_files_are_told_in_one_pass(mistakes_of: Refused) -> None:
@@ -156,8 +187,10 @@ class Rows(Source[SourceOptions]):
         return {}
 
     def read(self) -> Mapping[str, Table]:
-        return {split: Table(rows, [f"row {i}" for i in range(len(rows))], self.names)
-                for split, rows in self.tables.items()}
+        return {
+            split: Table(rows, [f"row {i}" for i in range(len(rows))], self.names)
+            for split, rows in self.tables.items()
+        }
 
 
 def classifier(registry: Registry) -> Any:
@@ -172,14 +205,25 @@ def test_sources_own_names_order_the_labels(registry: Registry, tmp_path: Path) 
     assert [row["label"] for row in Prepared(tmp_path, "").rows("train")] == [0, 1]
 
 
-@pytest.mark.parametrize(("names", "declared", "labels", "expected"), [
-    (["1", "2"], None, ("1", "2"), [0, 1]), (["1", "0"], None, ("1", "0"), [0, 1]),
-    (["neg", "pos"], ["pos", "neg", "none"], ("pos", "neg", "none"), [1, 0]),
-    (["neg ", "pos"], None, ("neg", "pos"), [0, 1]),
-    (["neg", "pos"], ["pos", "neg"], ("pos", "neg"), [1, 0]), (["neg", "pos"], ["bad", "good"], ("bad", "good"), [0, 1])])
+@pytest.mark.parametrize(
+    ("names", "declared", "labels", "expected"),
+    [
+        (["1", "2"], None, ("1", "2"), [0, 1]),
+        (["1", "0"], None, ("1", "0"), [0, 1]),
+        (["neg", "pos"], ["pos", "neg", "none"], ("pos", "neg", "none"), [1, 0]),
+        (["neg ", "pos"], None, ("neg", "pos"), [0, 1]),
+        (["neg", "pos"], ["pos", "neg"], ("pos", "neg"), [1, 0]),
+        (["neg", "pos"], ["bad", "good"], ("bad", "good"), [0, 1]),
+    ],
+)
 def test_numbers_of_a_column_that_has_names_for_them_are_these_whatever_they_look_like(
-        names: list[str], declared: list[str] | None, labels: tuple[str, ...], expected: list[int], registry: Registry,
-        tmp_path: Path) -> None:
+    names: list[str],
+    declared: list[str] | None,
+    labels: tuple[str, ...],
+    expected: list[int],
+    registry: Registry,
+    tmp_path: Path,
+) -> None:
     rows = Rows({"train": [{"text": "a", "label": 0}, {"text": "b", "label": 1}]}, names)
     rows.options = SourceOptions(labels=declared)
     prepare(rows, classifier(registry), tmp_path)
@@ -187,39 +231,71 @@ def test_numbers_of_a_column_that_has_names_for_them_are_these_whatever_they_loo
     assert [row["label"] for row in Prepared(tmp_path, "").rows("train")] == expected
 
 
-def test_declared_labels_that_are_some_of_the_datas_own_are_refused(registry: Registry, tmp_path: Path) -> None:
-    rows = Rows({"train": [{"text": "a", "label": 0}, {"text": "b", "label": 1}]}, ["neg", "pos", "none"])
+def test_declared_labels_that_are_some_of_the_datas_own_are_refused(
+    registry: Registry, tmp_path: Path
+) -> None:
+    rows = Rows(
+        {"train": [{"text": "a", "label": 0}, {"text": "b", "label": 1}]}, ["neg", "pos", "none"]
+    )
     rows.options = SourceOptions(labels=["none", "neg"])
-    with pytest.raises(UsageError, match="the data call their labels neg, pos, none, and pos is not declared"):
+    with pytest.raises(
+        UsageError, match="the data call their labels neg, pos, none, and pos is not declared"
+    ):
         prepare(rows, classifier(registry), tmp_path)
 
 
-@pytest.mark.parametrize(("tables", "words"), [
-    ({"train": [{"text": "a", "label": "x"}, {"text": "b", "label": "y"}], "test": []}, "the test split is empty"),
-    ({"trian": [{"text": "a", "label": "x"}]}, "there is no split 'trian'"),
-    ({"train": [{"text": "a", "label": "x"}, {"text": "b", "label": "y"}], "test": [{"text": "c", "label": 7}]},
-     "state the order of the labels with data.labels")])
-def test_source_that_gives_what_cannot_be_used_is_refused(tables: Mapping[str, Sequence[Row]], words: str,
-                                                          registry: Registry, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("tables", "words"),
+    [
+        (
+            {"train": [{"text": "a", "label": "x"}, {"text": "b", "label": "y"}], "test": []},
+            "the test split is empty",
+        ),
+        ({"trian": [{"text": "a", "label": "x"}]}, "there is no split 'trian'"),
+        (
+            {
+                "train": [{"text": "a", "label": "x"}, {"text": "b", "label": "y"}],
+                "test": [{"text": "c", "label": 7}],
+            },
+            "state the order of the labels with data.labels",
+        ),
+    ],
+)
+def test_source_that_gives_what_cannot_be_used_is_refused(
+    tables: Mapping[str, Sequence[Row]], words: str, registry: Registry, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match=words):
         prepare(Rows(tables), classifier(registry), tmp_path)
 
 
-RECIPE = "task: {text-classification: {max_length: 16}}\nmodel: ./model\ndata: {train: train.csv, test: test.csv}\n" \
-         "stages:\n  - quantize.onnx\n"
+RECIPE = (
+    "task: {text-classification: {max_length: 16}}\nmodel: ./model\ndata: {train: train.csv, test: "
+    "test.csv}\n"
+    "stages:\n  - quantize.onnx\n"
+)
 
 
 @pytest.fixture
-def refused(tmp_path: Path, csv_data: Path, write_recipe: Callable[..., Path],
-            fake_model: Callable[..., Path]) -> Callable[[str], list[Mistake]]:
-    """What a run of a recipe whose model knows the labels good and bad is refused with before its first step."""
+def refused(
+    tmp_path: Path,
+    csv_data: Path,
+    write_recipe: Callable[..., Path],
+    fake_model: Callable[..., Path],
+) -> Callable[[str], list[Mistake]]:
+    """What a run of a recipe whose model knows the labels good and bad is refused with before its
+    first step."""
 
     fake_model(labels=("good", "bad"))
 
     def refuse(recipe: str) -> list[Mistake]:
         events: list[dict[str, Any]] = []
         with pytest.raises(UsageError) as caught:
-            compress.run(write_recipe(recipe), store=tmp_path / "store", runs=tmp_path / "runs", listener=events.append)
+            compress.run(
+                write_recipe(recipe),
+                store=tmp_path / "store",
+                runs=tmp_path / "runs",
+                listener=events.append,
+            )
         assert "step_started" not in [event["event"] for event in events]
         return caught.value.mistakes
 
@@ -227,19 +303,28 @@ def refused(tmp_path: Path, csv_data: Path, write_recipe: Callable[..., Path],
 
 
 def test_what_is_wrong_with_the_whole_of_the_data_is_told_at_their_place_in_the_recipe(
-        refused: Callable[[str], list[Mistake]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused: Callable[[str], list[Mistake]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "owner" / "set").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    (mistake,) = refused(RECIPE.replace("train: train.csv, test: test.csv", f"revision: {'a' * 40}, hub: owner/set"))
+    (mistake,) = refused(
+        RECIPE.replace("train: train.csv, test: test.csv", f"revision: {'a' * 40}, hub: owner/set")
+    )
     assert mistake.where == f"{tmp_path / 'recipe.yaml'}:3:65"
     assert mistake.message.startswith("hub: owner/set is a path in the working directory too")
-    (tmp_path / "one.csv").write_text("text,label\ngood day,good\ngood night,good\n", encoding="utf-8")
+    (tmp_path / "one.csv").write_text(
+        "text,label\ngood day,good\ngood night,good\n", encoding="utf-8"
+    )
     (mistake,) = refused(RECIPE.replace("train.csv", "one.csv").replace("test.csv", "one.csv"))
-    assert mistake.where == f"{tmp_path / 'recipe.yaml'}:3:7" and "needs two labels or more" in mistake.message
+    assert (
+        mistake.where == f"{tmp_path / 'recipe.yaml'}:3:7"
+        and "needs two labels or more" in mistake.message
+    )
 
 
 def test_rows_are_told_at_their_lines_and_what_is_left_out_is_not_the_recipes(
-        refused: Callable[[str], list[Mistake]], tmp_path: Path) -> None:
+    refused: Callable[[str], list[Mistake]], tmp_path: Path
+) -> None:
     (tmp_path / "train.csv").write_text("text,label\n" + "a,good,more\n" * 25, encoding="utf-8")
     *told, last = refused(RECIPE)
     assert [m.where for m in told] == [f"{tmp_path / 'train.csv'}:{i + 2}" for i in range(20)]
@@ -247,7 +332,8 @@ def test_rows_are_told_at_their_lines_and_what_is_left_out_is_not_the_recipes(
 
 
 def test_model_whose_labels_stand_in_another_order_is_refused_before_the_first_step(
-        refused: Callable[[str], list[Mistake]], tmp_path: Path) -> None:
+    refused: Callable[[str], list[Mistake]], tmp_path: Path
+) -> None:
     (mistake,) = refused(RECIPE)
     assert mistake.where == f"{tmp_path / 'recipe.yaml'}:2:8"
     assert mistake.message.endswith("are [good, bad], and those of the data [bad, good]")

@@ -1,4 +1,5 @@
-"""What two runs differ in: steps by name, changes with what their significance rests on, and nothing claimed beyond it."""
+"""What two runs differ in: steps by name, changes with what their significance rests on, and
+nothing claimed beyond it."""
 
 from __future__ import annotations
 
@@ -17,12 +18,12 @@ from compress import api
 from compress.errors import IntegrityError, UsageError
 from compress.measurement import Measurement
 from compress.meter import Meter, Probe, Sample
-from compress.plugins import Registered, Registry
-from compress.report.diff import changed, compare_runs
-from compress.report.diffside import Kept, Side, read_side
-from compress.report.diffviews import diff_page, print_diff
+from compress.registry.plugins import Registered, Registry
+from compress.report.diff.compare import changed, compare_runs
+from compress.report.diff.side import Kept, Side, read_side
+from compress.report.diff.views import diff_page, print_diff
 from compress.report.reading import read_report
-from compress.report.views import schema_text
+from compress.report.views.writing import schema_text
 
 
 class Right(Meter):
@@ -42,34 +43,78 @@ class Right(Meter):
         apart = np.subtract(samples[0]["right"], others[0]["right"])
         half = 1.96 * apart.std() / np.sqrt(len(apart))
         flips = Measurement("flips", int((apart != 0).sum()), "answers", "lower", title="flips")
-        return [Measurement("quality_difference", apart.mean(), "share", "higher", apart.mean() - half, apart.mean() + half),
-                flips]
+        return [
+            Measurement(
+                "quality_difference",
+                apart.mean(),
+                "share",
+                "higher",
+                apart.mean() - half,
+                apart.mean() + half,
+            ),
+            flips,
+        ]
 
 
-def measured(name: str, value: float | None, unit: str = "", low: float | None = None, high: float | None = None,
-             **more: Any) -> dict[str, Any]:
+def measured(
+    name: str,
+    value: float | None,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    **more: Any,
+) -> dict[str, Any]:
     direction = "higher" if name == "quality" else "lower"
     return Measurement(name, value, unit, direction, low, high, **{"title": name, **more}).as_dict()  # type: ignore[arg-type]
 
 
-def step(name: str, *measurements: dict[str, Any], digest: str = "d", task: str = "classify", test: str = "examples",
-         **options: Any) -> dict[str, Any]:
-    return {"name": name, "stage": "finetune", "digest": digest, "task": task, "test": test, "options": options,
-            "measurements": {m["name"]: m for m in measurements}}
+def step(
+    name: str,
+    *measurements: dict[str, Any],
+    digest: str = "d",
+    task: str = "classify",
+    test: str = "examples",
+    **options: Any,
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "stage": "finetune",
+        "digest": digest,
+        "task": task,
+        "test": test,
+        "options": options,
+        "measurements": {m["name"]: m for m in measurements},
+    }
 
 
 def report(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:
     environment = {"processor": "A CPU", "threads": 2, "versions": {"torch": "2.13.0"}}
-    return {"report_version": 1, "compress_version": "0.1.0", "name": "tiny", "state": "finished", "failure": None,
-            "seed": 0,
-            "effort": "standard", "recipe": "a\nb\nc\n", "overrides": [], "environment": environment, "steps": list(steps),
-            **more}
+    return {
+        "report_version": 1,
+        "compress_version": "0.1.0",
+        "name": "tiny",
+        "state": "finished",
+        "failure": None,
+        "seed": 0,
+        "effort": "standard",
+        "recipe": "a\nb\nc\n",
+        "overrides": [],
+        "environment": environment,
+        "steps": list(steps),
+        **more,
+    }
 
 
-def differences(first: dict[str, Any], second: dict[str, Any], mine: Kept | None = None,
-                theirs: Kept | None = None) -> dict[str, Any]:
+def differences(
+    first: dict[str, Any],
+    second: dict[str, Any],
+    mine: Kept | None = None,
+    theirs: Kept | None = None,
+) -> dict[str, Any]:
     kept = [{"s": k} if k else {} for k in (mine, theirs)]
-    found = compare_runs(Side("runs/one", first, kept[0]), Side("runs/two", second, kept[1]), {"right": Right()})
+    found = compare_runs(
+        Side("runs/one", first, kept[0]), Side("runs/two", second, kept[1]), {"right": Right()}
+    )
     json.dumps(found)
     return found
 
@@ -81,9 +126,15 @@ def only(found: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def between(first: dict[str, Any], second: dict[str, Any], mine: Kept | None = None,
-            theirs: Kept | None = None) -> dict[str, Any]:
-    return only(differences(report(step("s", first)), report(step("s", second, digest="e")), mine, theirs))
+def between(
+    first: dict[str, Any],
+    second: dict[str, Any],
+    mine: Kept | None = None,
+    theirs: Kept | None = None,
+) -> dict[str, Any]:
+    return only(
+        differences(report(step("s", first)), report(step("s", second, digest="e")), mine, theirs)
+    )
 
 
 def kept(right: Sequence[int], origin: str = "meters 1") -> Kept:
@@ -95,18 +146,29 @@ BEFORE, AFTER = [1, 0] * 50, [1, 0] * 40 + [1, 1] * 10
 
 def test_steps_are_matched_by_name_and_those_of_one_run_are_named() -> None:
     found = differences(report(step("teacher"), step("old")), report(step("new"), step("teacher")))
-    assert [(s["name"], s["in"]) for s in found["steps"]] == [("teacher", "both"), ("old", "first"), ("new", "second")]
+    assert [(s["name"], s["in"]) for s in found["steps"]] == [
+        ("teacher", "both"),
+        ("old", "first"),
+        ("new", "second"),
+    ]
     assert found["remarks"] == ["old is only in the first run", "new is only in the second run"]
 
 
 def test_steps_of_one_digest_are_the_same_model() -> None:
-    found = differences(report(step("a", digest="x"), step("b", digest="x")),
-                        report(step("a", digest="x"), step("b", digest="y")))
+    found = differences(
+        report(step("a", digest="x"), step("b", digest="x")),
+        report(step("a", digest="x"), step("b", digest="y")),
+    )
     assert [s["same_model"] for s in found["steps"]] == [True, False]
 
 
-def test_quality_on_the_same_examples_is_compared_example_by_example_though_intervals_overlap() -> None:
-    first, second = measured("quality", 0.5, low=0.4, high=0.6), measured("quality", 0.6, low=0.5, high=0.7)
+def test_quality_on_the_same_examples_is_compared_example_by_example_though_intervals_overlap() -> (
+    None
+):
+    first, second = (
+        measured("quality", 0.5, low=0.4, high=0.6),
+        measured("quality", 0.6, low=0.5, high=0.7),
+    )
     m = between(first, second, kept(BEFORE), kept(AFTER))
     assert (m["basis"], m["significant"], m["better"]) == ("paired", True, "second")
     swapped = between(second, first, kept(AFTER), kept(BEFORE))
@@ -115,28 +177,45 @@ def test_quality_on_the_same_examples_is_compared_example_by_example_though_inte
 
 
 def test_answers_that_are_equal_are_no_significant_difference() -> None:
-    m = between(measured("quality", 0.5, low=0.4, high=0.6), measured("quality", 0.5, low=0.4, high=0.6),
-                kept(BEFORE), kept(BEFORE))
+    m = between(
+        measured("quality", 0.5, low=0.4, high=0.6),
+        measured("quality", 0.5, low=0.4, high=0.6),
+        kept(BEFORE),
+        kept(BEFORE),
+    )
     assert (m["basis"], m["significant"], m["better"]) == ("paired", False, None)
 
 
 def test_scores_of_other_examples_are_not_compared_however_far_they_lie_apart() -> None:
-    numbers = [measured("calibration", 0.2, low=0.1, high=0.3), measured("latency", 9.0, "ms", 8, 10)]
+    numbers = [
+        measured("calibration", 0.2, low=0.1, high=0.3),
+        measured("latency", 9.0, "ms", 8, 10),
+    ]
     first = report(step("s", measured("quality", 0.9, low=0.8, high=0.95), *numbers))
-    second = report(step("s", measured("quality", 0.1, low=0.0, high=0.2), *numbers, digest="e", test="others"))
+    second = report(
+        step("s", measured("quality", 0.1, low=0.0, high=0.2), *numbers, digest="e", test="others")
+    )
     found = differences(first, second, kept(BEFORE), kept(AFTER))
     rows = {m["name"]: m for m in found["steps"][0]["measurements"]}
     for name in ("quality", "calibration"):
-        told = [rows[name][key] for key in ("basis", "significant", "better", "difference", "quotient")]
+        told = [
+            rows[name][key] for key in ("basis", "significant", "better", "difference", "quotient")
+        ]
         assert told == ["other examples", None, None, None, None]
     assert rows["quality"]["values"] == [0.9, 0.1] and found["steps"][0]["paired"] == []
     assert rows["latency"]["basis"] == "not in turns"
-    assert [line for line in found["remarks"] if "on other test examples, so scores are not compared" in line]
+    assert [
+        line
+        for line in found["remarks"]
+        if "on other test examples, so scores are not compared" in line
+    ]
     assert "not compared (other examples)" in shown(found)
 
 
 @pytest.mark.parametrize("theirs", [kept(AFTER, origin="meters 2"), None])
-def test_without_answers_of_the_same_meter_only_intervals_that_lie_apart_count(theirs: Kept | None) -> None:
+def test_without_answers_of_the_same_meter_only_intervals_that_lie_apart_count(
+    theirs: Kept | None,
+) -> None:
     first = measured("quality", 0.5, low=0.4, high=0.6)
     near = between(first, measured("quality", 0.6, low=0.5, high=0.7), kept(BEFORE), theirs)
     assert (near["basis"], near["significant"]) == ("intervals", False)
@@ -151,79 +230,159 @@ def test_what_meters_say_of_kept_answers_stands_beside_the_values() -> None:
 
 
 def test_timings_are_marked_as_not_in_turns_and_count_only_where_intervals_lie_apart() -> None:
-    near = between(measured("latency", 10.0, "ms", 9, 11), measured("latency", 9.5, "ms", 8.5, 10.5))
+    near = between(
+        measured("latency", 10.0, "ms", 9, 11), measured("latency", 9.5, "ms", 8.5, 10.5)
+    )
     assert (near["basis"], near["significant"], near["better"]) == ("not in turns", False, None)
-    found = differences(report(step("s", measured("latency", 10.0, "ms", 9, 11))),
-                        report(step("s", measured("latency", 5.0, "ms", 4, 6), digest="e")))
-    assert (only(found)["basis"], only(found)["significant"], only(found)["better"]) == ("not in turns", True, "second")
+    found = differences(
+        report(step("s", measured("latency", 10.0, "ms", 9, 11))),
+        report(step("s", measured("latency", 5.0, "ms", 4, 6), digest="e")),
+    )
+    assert (only(found)["basis"], only(found)["significant"], only(found)["better"]) == (
+        "not in turns",
+        True,
+        "second",
+    )
     assert "were not taken in turns" in found["remarks"][0]
 
 
 def test_touching_intervals_overlap() -> None:
-    assert between(measured("m", 1.0, "ms", 0, 2), measured("m", 3.0, "ms", 2, 4))["significant"] is False
+    assert (
+        between(measured("m", 1.0, "ms", 0, 2), measured("m", 3.0, "ms", 2, 4))["significant"]
+        is False
+    )
 
 
 def test_the_same_model_timed_differently_is_blamed_on_the_machine() -> None:
     one, two = (report(step("s", measured("latency", v, "ms", v - 1, v + 1))) for v in (10.0, 5.0))
     remarks = differences(one, two)["remarks"]
-    assert any("the same model was timed differently" in line and "s latency" in line for line in remarks)
+    assert any(
+        "the same model was timed differently" in line and "s latency" in line for line in remarks
+    )
 
 
 def test_nothing_is_claimed_of_what_has_no_interval() -> None:
     m = between(measured("memory", 100.0, "bytes"), measured("memory", 50.0, "bytes"))
-    assert (m["basis"], m["significant"], m["better"], m["quotient"]) == ("no interval", None, None, 0.5)
+    assert (m["basis"], m["significant"], m["better"], m["quotient"]) == (
+        "no interval",
+        None,
+        None,
+        0.5,
+    )
 
 
 def test_what_one_run_could_not_measure_is_absent_and_no_change() -> None:
-    m = between(measured("memory", None, "bytes", absent="no GPU"), measured("memory", 50.0, "bytes"))
-    assert (m["basis"], m["difference"], m["significant"], m["absent"]) == ("absent", None, None, ["no GPU", ""])
+    m = between(
+        measured("memory", None, "bytes", absent="no GPU"), measured("memory", 50.0, "bytes")
+    )
+    assert (m["basis"], m["difference"], m["significant"], m["absent"]) == (
+        "absent",
+        None,
+        None,
+        ["no GPU", ""],
+    )
 
 
 def test_environment_options_recipe_and_overrides_are_told_where_they_differ() -> None:
-    first = report(step("s", epochs=1, student={"layers": 2, "heads": 2}), overrides=["seed=1", "x=1"])
-    second = report(step("s", epochs=1, student={"layers": 3, "heads": 2}), overrides=["seed=2", "x=1"], recipe="a\nB\nc\n",
-                    environment={"processor": "A CPU", "threads": 4, "versions": {"torch": "2.14.0"}})
+    first = report(
+        step("s", epochs=1, student={"layers": 2, "heads": 2}), overrides=["seed=1", "x=1"]
+    )
+    second = report(
+        step("s", epochs=1, student={"layers": 3, "heads": 2}),
+        overrides=["seed=2", "x=1"],
+        recipe="a\nB\nc\n",
+        environment={"processor": "A CPU", "threads": 4, "versions": {"torch": "2.14.0"}},
+    )
     found = differences(first, second)
     assert found["environment"] == {"threads": [2, 4], "versions.torch": ["2.13.0", "2.14.0"]}
     assert found["steps"][0]["options"] == {"student.layers": [2, 3]}
-    assert found["recipe"] == {"lines": ["@@ -1,3 +1,3 @@", " a", "-b", "+B", " c"], "overrides": [["seed=1"], ["seed=2"]]}
+    assert found["recipe"] == {
+        "lines": ["@@ -1,3 +1,3 @@", " a", "-b", "+B", " c"],
+        "overrides": [["seed=1"], ["seed=2"]],
+    }
     assert any("threads 2 / 4" in line for line in found["remarks"])
 
 
 def test_a_run_does_not_differ_from_itself() -> None:
-    one = report(step("s", measured("quality", 0.5, low=0.4, high=0.6), measured("latency", 10.0, "ms", 9, 11), epochs=1))
+    one = report(
+        step(
+            "s",
+            measured("quality", 0.5, low=0.4, high=0.6),
+            measured("latency", 10.0, "ms", 9, 11),
+            epochs=1,
+        )
+    )
     found = differences(one, one, kept(BEFORE), kept(BEFORE))
     assert found["environment"] == {} and found["recipe"] == {"lines": [], "overrides": [[], []]}
-    assert all(m["significant"] is False and m["difference"] == 0 for m in found["steps"][0]["measurements"])
+    assert all(
+        m["significant"] is False and m["difference"] == 0
+        for m in found["steps"][0]["measurements"]
+    )
 
 
 def test_a_key_that_is_missing_differs_from_one_that_is_there() -> None:
-    assert changed({"a": {"b": 1}}, {"a": {"c": 1}, "d": 2}) == {"a.b": [1, None], "a.c": [None, 1], "d": [None, 2]}
+    assert changed({"a": {"b": 1}}, {"a": {"c": 1}, "d": 2}) == {
+        "a.b": [1, None],
+        "a.c": [None, 1],
+        "d": [None, 2],
+    }
 
 
-@pytest.mark.parametrize(("task", "metric", "said"), [("tag", "f1", "classify, accuracy / tag, f1"),
-                                                      ("classify", "f1", "classify, accuracy / classify, f1"),
-                                                      ("tag", "accuracy", "classify, accuracy / tag, accuracy")])
-def test_scores_of_another_task_or_metric_are_not_compared_and_one_remark_says_so(task: str, metric: str, said: str) -> None:
-    numbers = [measured("calibration", 0.2, low=0.1, high=0.3), measured("size", 10, "bytes"),
-               measured("latency", 9.0, "ms", 8, 10)]
-    first = report(step("s", measured("quality", 0.9, low=0.8, high=0.95, title="accuracy"), *numbers))
-    second = report(step("s", measured("quality", 0.1, low=0.0, high=0.2, title=metric), *numbers, digest="e", task=task))
+@pytest.mark.parametrize(
+    ("task", "metric", "said"),
+    [
+        ("tag", "f1", "classify, accuracy / tag, f1"),
+        ("classify", "f1", "classify, accuracy / classify, f1"),
+        ("tag", "accuracy", "classify, accuracy / tag, accuracy"),
+    ],
+)
+def test_scores_of_another_task_or_metric_are_not_compared_and_one_remark_says_so(
+    task: str, metric: str, said: str
+) -> None:
+    numbers = [
+        measured("calibration", 0.2, low=0.1, high=0.3),
+        measured("size", 10, "bytes"),
+        measured("latency", 9.0, "ms", 8, 10),
+    ]
+    first = report(
+        step("s", measured("quality", 0.9, low=0.8, high=0.95, title="accuracy"), *numbers)
+    )
+    second = report(
+        step(
+            "s",
+            measured("quality", 0.1, low=0.0, high=0.2, title=metric),
+            *numbers,
+            digest="e",
+            task=task,
+        )
+    )
     found = differences(first, second, kept(BEFORE), kept(AFTER))
     rows = {m["name"]: m for m in found["steps"][0]["measurements"]}
     for name in ("quality", "calibration"):
-        told = [rows[name][key] for key in ("basis", "significant", "better", "difference", "quotient")]
+        told = [
+            rows[name][key] for key in ("basis", "significant", "better", "difference", "quotient")
+        ]
         assert told == ["other task", None, None, None, None]
     assert rows["quality"]["values"] == [0.9, 0.1] and found["steps"][0]["paired"] == []
     assert rows["size"]["quotient"] == 1 and rows["latency"]["basis"] == "not in turns"
-    assert [line for line in found["remarks"] if "quality is not compared" in line and f"s ({said})" in line]
+    assert [
+        line
+        for line in found["remarks"]
+        if "quality is not compared" in line and f"s ({said})" in line
+    ]
     text = shown(found)
     assert "not compared (other task)" in text and ("accuracy / f1" in text) == (metric == "f1")
 
 
 def test_quality_that_one_run_could_not_measure_is_no_other_metric() -> None:
-    first, second = measured("quality", None, absent="no rows"), measured("quality", 0.1, title="accuracy")
-    assert not any("not compared" in r for r in differences(report(step("s", first)), report(step("s", second)))["remarks"])
+    first, second = (
+        measured("quality", None, absent="no rows"),
+        measured("quality", 0.1, title="accuracy"),
+    )
+    assert not any(
+        "not compared" in r
+        for r in differences(report(step("s", first)), report(step("s", second)))["remarks"]
+    )
 
 
 # views
@@ -237,12 +396,33 @@ def shown(found: dict[str, Any]) -> str:
 
 
 def test_terminal_shows_both_values_the_change_and_what_it_rests_on() -> None:
-    first = report(step("s", measured("quality", 0.5, "share", 0.4, 0.6), measured("latency", 10.0, "ms", 9, 11), epochs=1))
-    second = report(step("s", measured("quality", 0.6, "share", 0.5, 0.7), measured("latency", 5.0, "ms", 4, 6), epochs=2,
-                         digest="e"))
+    first = report(
+        step(
+            "s",
+            measured("quality", 0.5, "share", 0.4, 0.6),
+            measured("latency", 10.0, "ms", 9, 11),
+            epochs=1,
+        )
+    )
+    second = report(
+        step(
+            "s",
+            measured("quality", 0.6, "share", 0.5, 0.7),
+            measured("latency", 5.0, "ms", 4, 6),
+            epochs=2,
+            digest="e",
+        )
+    )
     text = shown(differences(first, second, kept(BEFORE), kept(AFTER)))
-    for words in ("50.0 % [40.0 %, 60.0 %]", "+10.0 points", "yes, two is better (paired)", "-50.0 %",
-                  "yes, two is better (not in turns)", "epochs: 1 / 2", "flips"):
+    for words in (
+        "50.0 % [40.0 %, 60.0 %]",
+        "+10.0 points",
+        "yes, two is better (paired)",
+        "-50.0 %",
+        "yes, two is better (not in turns)",
+        "epochs: 1 / 2",
+        "flips",
+    ):
         assert words in text, words
     same = shown(differences(first, first, kept(BEFORE), kept(BEFORE)))
     assert "s (same model)" in same and "flips" not in same
@@ -250,14 +430,25 @@ def test_terminal_shows_both_values_the_change_and_what_it_rests_on() -> None:
 
 def test_hostile_text_stays_text_on_the_page() -> None:
     texts = "\n".join(HOSTILE)
-    first, second = (report(step(texts, measured("quality", value, low=0.1, high=0.2, title=texts), **{texts: value}),
-                            name=texts, recipe=f"{texts}{value}", overrides=[f"{texts}{value}"],
-                            environment={texts: str(value)}) for value in (0.1, 0.2))
+    first, second = (
+        report(
+            step(
+                texts, measured("quality", value, low=0.1, high=0.2, title=texts), **{texts: value}
+            ),
+            name=texts,
+            recipe=f"{texts}{value}",
+            overrides=[f"{texts}{value}"],
+            environment={texts: str(value)},
+        )
+        for value in (0.1, 0.2)
+    )
     page = diff_page(compare_runs(Side(texts, first), Side(texts + "2", second), {}))
     elements = parsed(page)
     assert {tag for tag, _ in elements} & ELEMENTS_THAT_ACT == set()
     assert all(not key.startswith("on") for _, attributes in elements for key in attributes)
-    policy = next(a["content"] for tag, a in elements if a.get("http-equiv") == "Content-Security-Policy")
+    policy = next(
+        a["content"] for tag, a in elements if a.get("http-equiv") == "Content-Security-Policy"
+    )
     assert policy == policy_of(page)
 
 
@@ -278,15 +469,23 @@ def write_run(folder: Path, found: dict[str, Any], right: Sequence[int] | None =
     (folder / "measurements").mkdir(parents=True)
     (folder / "report.json").write_text(json.dumps(found), encoding="utf-8")
     if right is not None:
-        values = {"of": {"meters": {"right": "meters 1"}}, "kept": {"right": [{"right": list(right)}]},
-                  "measurements": {}, "comparisons": {}, "seconds": 0.0}
+        values = {
+            "of": {"meters": {"right": "meters 1"}},
+            "kept": {"right": [{"right": list(right)}]},
+            "measurements": {},
+            "comparisons": {},
+            "seconds": 0.0,
+        }
         (folder / "measurements" / "s.json").write_text(json.dumps(values), encoding="utf-8")
     return folder
 
 
 def test_kept_answers_are_read_from_the_runs_folders(tmp_path: Path) -> None:
     quality = measured("quality", 0.5, low=0.0, high=1.0)
-    one, two = (write_run(tmp_path / n, report(step("s", quality)), right) for n, right in (("one", BEFORE), ("two", AFTER)))
+    one, two = (
+        write_run(tmp_path / n, report(step("s", quality)), right)
+        for n, right in (("one", BEFORE), ("two", AFTER))
+    )
     registry = Registry(meters={"right": Registered("right", Right, "meters", "1")})
     assert only(api.diff(one, two, registry))["significant"] is True
     assert only(api.diff(one, one, registry))["significant"] is False
@@ -299,12 +498,22 @@ def test_a_folder_that_is_no_run_or_an_older_report_is_refused(tmp_path: Path) -
         read_side(write_run(tmp_path / "old", {**report(), "report_version": 0}))
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("{", "cannot be read as JSON"), ("\x00", "cannot be read as JSON"), ("[]", "holds a list"),
-    ("{}", "is not a report: it has no report_version"), ('{"report_version": 1}', "lacks a list of steps"),
-    ('{"report_version": 1, "steps": [3]}', "lacks step 1"), ('{"report_version": 1, "steps": [{}]}', "'against_fastest'"),
-    ('{"report_version": 1, "steps": []}', "lacks 'budget'")])
-def test_a_report_that_is_broken_is_told_in_a_line_by_report_and_diff(text: str, words: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "cannot be read as JSON"),
+        ("\x00", "cannot be read as JSON"),
+        ("[]", "holds a list"),
+        ("{}", "is not a report: it has no report_version"),
+        ('{"report_version": 1}', "lacks a list of steps"),
+        ('{"report_version": 1, "steps": [3]}', "lacks step 1"),
+        ('{"report_version": 1, "steps": [{}]}', "'against_fastest'"),
+        ('{"report_version": 1, "steps": []}', "lacks 'budget'"),
+    ],
+)
+def test_a_report_that_is_broken_is_told_in_a_line_by_report_and_diff(
+    text: str, words: str, tmp_path: Path
+) -> None:
     run = write_run(tmp_path / "run", report(step("s")))
     (run / "report.json").write_text(text, encoding="utf-8")
     for read in (read_report, read_side):
@@ -313,7 +522,9 @@ def test_a_report_that_is_broken_is_told_in_a_line_by_report_and_diff(text: str,
         assert str(run / "report.json") in str(told.value) and "\n" not in str(told.value)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"of": 3}', '{"of": {"data": "d", "meters": 3}, "kept": {}}'])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", '{"of": 3}', '{"of": {"data": "d", "meters": 3}, "kept": {}}']
+)
 def test_measurements_that_are_broken_are_told_with_their_file(text: str, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", report(step("s")), BEFORE)
     (run / "measurements" / "s.json").write_text(text, encoding="utf-8")
@@ -321,23 +532,38 @@ def test_measurements_that_are_broken_are_told_with_their_file(text: str, tmp_pa
         read_side(run)
 
 
-def test_commands_end_with_5_for_a_broken_report_and_with_2_for_one_of_another_version(command: Command,
-                                                                                      tmp_path: Path) -> None:
-    broken, old = write_run(tmp_path / "broken", report()), write_run(tmp_path / "old", {**report(), "report_version": 0})
+def test_commands_end_with_5_for_a_broken_report_and_with_2_for_one_of_another_version(
+    command: Command, tmp_path: Path
+) -> None:
+    broken, old = (
+        write_run(tmp_path / "broken", report()),
+        write_run(tmp_path / "old", {**report(), "report_version": 0}),
+    )
     (broken / "report.json").write_text("{", encoding="utf-8")
-    for words, code in ((("report", broken), 5), (("diff", broken, broken), 5), (("report", old), 2)):
+    for words, code in (
+        (("report", broken), 5),
+        (("diff", broken, broken), 5),
+        (("report", old), 2),
+    ):
         answer = command(*words)
         assert (answer.code, answer.out) == (code, "") and answer.err.startswith("error: ")
         assert answer.err.count("\n") == 1
 
 
-def test_command_prints_writes_a_page_and_gives_json_without_torch(command: Command, tmp_path: Path) -> None:
-    one, two = (write_run(tmp_path / n, report(step("s", measured("latency", v, "ms", v - 1, v + 1)))) for n, v in
-                (("one", 10.0), ("two", 5.0)))
+def test_command_prints_writes_a_page_and_gives_json_without_torch(
+    command: Command, tmp_path: Path
+) -> None:
+    one, two = (
+        write_run(tmp_path / n, report(step("s", measured("latency", v, "ms", v - 1, v + 1))))
+        for n, v in (("one", 10.0), ("two", 5.0))
+    )
     answer = command("diff", one, two, "--html", tmp_path / "diff.html")
     assert (answer.code, answer.heavy) == (0, ""), answer.err
     assert "yes, two is better (not in turns)" in answer.out
     assert "-50.0 %" in (tmp_path / "diff.html").read_text(encoding="utf-8")
-    assert command("diff", one, two, "--json").value["steps"][0]["measurements"][0]["better"] == "second"
+    assert (
+        command("diff", one, two, "--json").value["steps"][0]["measurements"][0]["better"]
+        == "second"
+    )
     refused = command("diff", one, tmp_path)
     assert refused.code == 2 and "is not a run's folder" in refused.err

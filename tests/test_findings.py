@@ -1,4 +1,5 @@
-"""Gains that are none, on reports made by hand: each is said in one sentence with its remedy, and noise says nothing."""
+"""Gains that are none, on reports made by hand: each is said in one sentence with its remedy, and
+noise says nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 from test_budget import against, report, step
 
-from compress.report.findings import findings
+from compress.results.findings import findings
 
 
 def said(found: dict[str, Any], kind: str) -> list[str]:
@@ -15,25 +16,40 @@ def said(found: dict[str, Any], kind: str) -> list[str]:
 
 
 def small_against(**changes: Any) -> dict[str, Any]:
-    """A report of a teacher, of it in a faster engine, and of a step after it with these entries."""
+    """A report of a teacher, of it in a faster engine, and of a step after it with these
+    entries."""
     fast = step("teacher@onnxruntime", 0.90, 4.0, 100e6, role="reference-engine")
-    small = step("small", 0.80, 1.0, 10e6, parent="teacher", against_parent=against("teacher", 2.9, 0.25))
+    small = step(
+        "small", 0.80, 1.0, 10e6, parent="teacher", against_parent=against("teacher", 2.9, 0.25)
+    )
     return report(step("teacher", 0.90, 12.0, 100e6, role="reference"), fast, {**small, **changes})
 
 
 def test_a_gain_is_no_finding() -> None:
-    gain = small_against(against_fastest=against("teacher@onnxruntime", 1.5, 0.25),
-                         against_reference=against("teacher", 2.9, 0.25))
+    gain = small_against(
+        against_fastest=against("teacher@onnxruntime", 1.5, 0.25),
+        against_reference=against("teacher", 2.9, 0.25),
+    )
     assert findings(gain) == []
     assert findings(small_against(against_parent=None)) == [], "nothing is compared"
 
 
 def test_a_step_that_is_smaller_and_slower_is_said_to_be() -> None:
-    (text,) = said(small_against(against_parent=against("teacher", 0.5, 0.25)), "smaller_but_slower")
-    assert text == ("small is 4.0x smaller than teacher and 2.0x slower: take it where disk space is short, and another "
-                    "format or engine where time is")
-    assert not said(small_against(against_parent=against("teacher", 0.5, 0.99)), "smaller_but_slower")
-    assert not said(small_against(against_parent=against("teacher", 0.985, 0.25, spread=0.01)), "smaller_but_slower")
+    (text,) = said(
+        small_against(against_parent=against("teacher", 0.5, 0.25)), "smaller_but_slower"
+    )
+    assert text == (
+        "small is 4.0x smaller than teacher and 2.0x slower: take it where disk space is short, "
+        "and another "
+        "format or engine where time is"
+    )
+    assert not said(
+        small_against(against_parent=against("teacher", 0.5, 0.99)), "smaller_but_slower"
+    )
+    assert not said(
+        small_against(against_parent=against("teacher", 0.985, 0.25, spread=0.01)),
+        "smaller_but_slower",
+    )
 
 
 def test_advice_to_a_slower_model_is_true_of_its_memory() -> None:
@@ -48,28 +64,43 @@ def test_advice_to_a_slower_model_is_true_of_its_memory() -> None:
 
 
 def test_a_speed_within_the_noise_is_no_finding() -> None:
-    assert not said(small_against(against_parent=against("teacher", 0.99, 0.25)), "smaller_but_slower")
+    assert not said(
+        small_against(against_parent=against("teacher", 0.99, 0.25)), "smaller_but_slower"
+    )
 
 
 def test_a_final_model_slower_than_the_reference_in_a_faster_engine_is_said_to_be() -> None:
     slower = small_against(against_fastest=against("teacher@onnxruntime", 0.8, 0.1))
     (text,) = said(slower, "slower_than_reference_engine")
-    assert text.startswith("small is slower (0.80x) than teacher@onnxruntime, the uncompressed reference in a faster engine")
+    assert text.startswith(
+        "small is slower (0.80x) than teacher@onnxruntime, the uncompressed reference in a faster "
+        "engine"
+    )
     later = {**slower, "steps": [*slower["steps"], step("last", 0.8, 1.0, 1e6, parent="small")]}
     assert not said(later, "slower_than_reference_engine"), "it is not what is deployed"
 
 
 def test_models_that_are_measured_side_by_side_are_held_against_the_first() -> None:
-    slow, fast, same = against("teacher", 0.5, 0.25), against("teacher", 2.0, 0.25), against("teacher", 1.0, 1.0)
+    slow, fast, same = (
+        against("teacher", 0.5, 0.25),
+        against("teacher", 2.0, 0.25),
+        against("teacher", 1.0, 1.0),
+    )
     for model in (slow, fast, same):
         model["comparisons"]["flips"] = {"value": 0.0, "n": 500}
     first = step("teacher", 0.90, 12.0, 100e6, role="reference")
-    models = [step("slow", 0.9, 24.0, 25e6, role="input", against_reference=slow, against_fastest=slow),
-              step("fast", 0.9, 6.0, 25e6, role="input", against_reference=fast, against_fastest=fast),
-              step("same", 0.9, 12.0, 100e6, role="input", against_reference=same, against_fastest=same)]
-    assert [(f["step"], f["kind"]) for f in findings(report(first, *models))] == [("slow", "smaller_but_slower")]
+    models = [
+        step("slow", 0.9, 24.0, 25e6, role="input", against_reference=slow, against_fastest=slow),
+        step("fast", 0.9, 6.0, 25e6, role="input", against_reference=fast, against_fastest=fast),
+        step("same", 0.9, 12.0, 100e6, role="input", against_reference=same, against_fastest=same),
+    ]
+    assert [(f["step"], f["kind"]) for f in findings(report(first, *models))] == [
+        ("slow", "smaller_but_slower")
+    ]
     made = step("made", 0.9, 12.0, 100e6, parent="teacher")
-    assert findings(report(first, *models, made)) == [], "in a run they are what its steps are made of"
+    assert findings(report(first, *models, made)) == [], (
+        "in a run they are what its steps are made of"
+    )
 
 
 def sparse(zeros: float, size: float) -> dict[str, Any]:
@@ -82,8 +113,11 @@ def sparse(zeros: float, size: float) -> dict[str, Any]:
 
 def test_a_step_that_is_sparse_and_not_smaller_is_said_to_be() -> None:
     (text,) = said(sparse(0.9, 1.0), "sparse_not_smaller")
-    assert text == ("small has 90 % of its weights at zero and is no smaller than teacher: zeros are stored and multiplied "
-                    "like any number, so prune whole heads, neurons or layers instead (structured pruning)")
+    assert text == (
+        "small has 90 % of its weights at zero and is no smaller than teacher: zeros are stored "
+        "and multiplied "
+        "like any number, so prune whole heads, neurons or layers instead (structured pruning)"
+    )
 
 
 @pytest.mark.parametrize(("zeros", "size"), [(0.9, 0.3), (0.04, 1.0), (-0.5, 1.0)])
@@ -91,29 +125,61 @@ def test_zeros_that_make_it_smaller_or_are_few_are_no_finding(zeros: float, size
     assert not said(sparse(zeros, size), "sparse_not_smaller")
 
 
-def unchanged(flips: float = 0.0, n: int = 500, speedup: float = 1.0, size: float = 1.0, memory: float | None = None,
-              form: str = "pytorch", precision: str = "float", nonzero: float | None = None) -> dict[str, Any]:
-    made = small_against(against_parent=against("teacher", speedup, size), traits={"format": form, "precision": precision})
+def unchanged(
+    flips: float = 0.0,
+    n: int = 500,
+    speedup: float = 1.0,
+    size: float = 1.0,
+    memory: float | None = None,
+    form: str = "pytorch",
+    precision: str = "float",
+    nonzero: float | None = None,
+) -> dict[str, Any]:
+    made = small_against(
+        against_parent=against("teacher", speedup, size),
+        traits={"format": form, "precision": precision},
+    )
     before = made["steps"][2]["against_parent"]
     before["comparisons"]["flips"] = {"value": flips, "n": n}
     if memory is not None:
         before["changes"]["memory"] = {"difference": 0.0, "quotient": memory}
     if nonzero is not None:
         before["changes"]["nonzero"] = {"difference": nonzero, "quotient": 1 + nonzero}
-        made["steps"][2]["measurements"]["nonzero"] = {"value": 1 + nonzero, "unit": "share", "absent": ""}
+        made["steps"][2]["measurements"]["nonzero"] = {
+            "value": 1 + nonzero,
+            "unit": "share",
+            "absent": "",
+        }
     return made
 
 
 def test_a_step_that_changed_nothing_is_said_to_have_changed_nothing() -> None:
     (text,) = said(unchanged(), "changed_nothing")
-    assert text == ("small changed nothing: it decides all 500 cases as teacher does, is as large and no faster: give it "
-                    "options that do more, or leave the step out")
-    assert said(unchanged(speedup=1.015, size=0.99, memory=1.3), "changed_nothing"), "that is noise, and more memory no gain"
+    assert text == (
+        "small changed nothing: it decides all 500 cases as teacher does, is as large and no "
+        "faster: give it "
+        "options that do more, or leave the step out"
+    )
+    assert said(unchanged(speedup=1.015, size=0.99, memory=1.3), "changed_nothing"), (
+        "that is noise, and more memory no gain"
+    )
     assert said(unchanged(nonzero=-0.01), "changed_nothing"), "so few zeros a training moves"
 
 
-@pytest.mark.parametrize("change", [{"flips": 0.002}, {"n": 0}, {"speedup": 1.1}, {"speedup": 0.9}, {"size": 0.9},
-                                    {"size": 1.1}, {"memory": 0.8}, {"form": "onnx"},
-                                    {"precision": "fake-quantized"}, {"nonzero": -0.5}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"flips": 0.002},
+        {"n": 0},
+        {"speedup": 1.1},
+        {"speedup": 0.9},
+        {"size": 0.9},
+        {"size": 1.1},
+        {"memory": 0.8},
+        {"form": "onnx"},
+        {"precision": "fake-quantized"},
+        {"nonzero": -0.5},
+    ],
+)
 def test_whatever_a_step_changed_it_did_not_change_nothing(change: dict[str, Any]) -> None:
     assert not said(unchanged(**change), "changed_nothing")

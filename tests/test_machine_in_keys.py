@@ -1,4 +1,5 @@
-"""What depends on the machine and on what is installed: in the keys of a shared store, and for what is measured."""
+"""What depends on the machine and on what is installed: in the keys of a shared store, and for what
+is measured."""
 
 from __future__ import annotations
 
@@ -14,27 +15,30 @@ from reports import rich_report
 from compress import machine
 from compress.artifact import Traits
 from compress.errors import CompressError
-from compress.keys import step_ingredients
 from compress.machine import Processor, environment, gpus, timing_environment
 from compress.measurement import Measured
 from compress.planning import Step, make_plan
-from compress.plugins import Registry
-from compress.recipe import read_recipe
-from compress.report.build import Record
-from compress.report.card import card, deployable
-from compress.runfolder import RunFolder
-from compress.runner import Runner
-from compress.store import Store, product_key
+from compress.recipes.recipe import read_recipe
+from compress.registry.plugins import Registry
+from compress.report.views.card import card, deployable
+from compress.results.record import Record
+from compress.running.runner import Runner
+from compress.store.keys import step_ingredients
+from compress.store.runfolder import RunFolder
+from compress.store.store import Store, product_key
 
 TWO = (("NVIDIA H100 80GB HBM3", "GPU-11aa"), ("NVIDIA L4", "GPU-22bb"))
 HEAD = "task: text-classification\nmodel: ./model\ndata: {train: train.csv, test: test.csv}\n"
-RECIPE = HEAD + """\
+RECIPE = (
+    HEAD
+    + """\
 stages:
   - finetune
   - distill: {student: {layers: 1}, precision: fp32}
   - prune.structured: {feed_forward: 0.5, recover: {epochs: 1}}
   - quantize.onnx
 """
+)
 
 
 @pytest.fixture
@@ -44,19 +48,31 @@ def with_gpus(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return lambda *listed: monkeypatch.setattr(machine, "_installed_gpus", lambda: listed)
 
 
-@pytest.mark.parametrize(("visible", "names"), [
-    (None, ["NVIDIA H100 80GB HBM3", "NVIDIA L4"]), ("", []), ("-1", []), ("1", ["NVIDIA L4"]), ("1,0",
-     ["NVIDIA L4", "NVIDIA H100 80GB HBM3"]), ("GPU-22", ["NVIDIA L4"]), ("0,7,1", ["NVIDIA H100 80GB HBM3"]),
-    ("MIG-5f", ["MIG-5f"])])
-def test_the_gpus_are_those_that_a_process_may_use(visible: str | None, names: list[str],
-                                                   with_gpus: Callable[..., None]) -> None:
+@pytest.mark.parametrize(
+    ("visible", "names"),
+    [
+        (None, ["NVIDIA H100 80GB HBM3", "NVIDIA L4"]),
+        ("", []),
+        ("-1", []),
+        ("1", ["NVIDIA L4"]),
+        ("1,0", ["NVIDIA L4", "NVIDIA H100 80GB HBM3"]),
+        ("GPU-22", ["NVIDIA L4"]),
+        ("0,7,1", ["NVIDIA H100 80GB HBM3"]),
+        ("MIG-5f", ["MIG-5f"]),
+    ],
+)
+def test_the_gpus_are_those_that_a_process_may_use(
+    visible: str | None, names: list[str], with_gpus: Callable[..., None]
+) -> None:
     with_gpus(*TWO)
     assert list(gpus({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible})) == names
 
 
 def test_without_the_driver_s_tool_its_files_tell_the_gpus(tmp_path: Path) -> None:
     file = tmp_path / "information"
-    file.write_text("Model: \t\t NVIDIA L4\nIRQ:   \t\t 24\nGPU UUID: \t GPU-22bb\n", encoding="utf-8")
+    file.write_text(
+        "Model: \t\t NVIDIA L4\nIRQ:   \t\t 24\nGPU UUID: \t GPU-22bb\n", encoding="utf-8"
+    )
     assert machine._described_gpu(file) == ("NVIDIA L4", "GPU-22bb")
 
 
@@ -72,11 +88,17 @@ def test_the_report_and_the_card_name_the_gpus(with_gpus: Callable[..., None]) -
 
 
 @pytest.fixture
-def steps(csv_data: Path, fake_model: Callable[..., Path], write_recipe: Callable[..., Path],
-          registry: Registry) -> Mapping[str, Step]:
+def steps(
+    csv_data: Path,
+    fake_model: Callable[..., Path],
+    write_recipe: Callable[..., Path],
+    registry: Registry,
+) -> Mapping[str, Step]:
     """A step of each kind that leaves something to the machine, or could."""
     fake_model()
-    return {step.name: step for step in make_plan(read_recipe(write_recipe(RECIPE)), registry).steps}
+    return {
+        step.name: step for step in make_plan(read_recipe(write_recipe(RECIPE)), registry).steps
+    }
 
 
 def key(step: Step, registry: Registry) -> str:
@@ -91,38 +113,61 @@ def changed(steps: Mapping[str, Step], registry: Registry, change: Callable[[], 
 
 
 def test_options_that_are_left_to_the_machine_are_in_the_key_as_it_decides_them(
-        steps: Mapping[str, Step], registry: Registry, monkeypatch: pytest.MonkeyPatch,
-        with_gpus: Callable[..., None]) -> None:
+    steps: Mapping[str, Step],
+    registry: Registry,
+    monkeypatch: pytest.MonkeyPatch,
+    with_gpus: Callable[..., None],
+) -> None:
     def other_processor(flags: str) -> None:
         for module in ("compress.training", "compress_onnx"):
-            monkeypatch.setattr(f"{module}.processor", lambda: Processor("one", "AuthenticAMD", tuple(flags.split())))
+            monkeypatch.setattr(
+                f"{module}.processor",
+                lambda: Processor("one", "AuthenticAMD", tuple(flags.split())),
+            )
 
     with_gpus()
     other_processor("avx512_vnni avx512_bf16")
-    assert changed(steps, registry, lambda: other_processor("avx512_vnni")) == {"finetune", "prune.structured"}
+    assert changed(steps, registry, lambda: other_processor("avx512_vnni")) == {
+        "finetune",
+        "prune.structured",
+    }
     assert changed(steps, registry, lambda: other_processor("avx2")) == {"quantize.onnx"}
     assert changed(steps, registry, lambda: with_gpus(*TWO)) == {"finetune", "prune.structured"}
     assert changed(steps, registry, lambda: with_gpus(TWO[0])) == set()  # one trains
 
 
 def test_another_version_of_an_architecture_s_plugin_is_in_the_keys_of_the_stages_that_cut_by_it(
-        steps: Mapping[str, Step], registry: Registry) -> None:
+    steps: Mapping[str, Step], registry: Registry
+) -> None:
     newer = {name: replace(entry, version="9") for name, entry in registry.architectures.items()}
-    assert {name for name, step in steps.items() if key(step, registry) != key(step, replace(
-        registry, architectures=newer))} == {"distill", "prune.structured"}
+    assert {
+        name
+        for name, step in steps.items()
+        if key(step, registry) != key(step, replace(registry, architectures=newer))
+    } == {"distill", "prune.structured"}
 
 
 @pytest.mark.parametrize("library", ["accelerate", "tokenizers"])
-def test_the_libraries_that_train_are_in_the_keys_of_trainings(library: str, steps: Mapping[str, Step]) -> None:
-    assert all(library in steps[name].entry.cls.libraries for name in ("finetune", "distill", "prune.structured"))
+def test_the_libraries_that_train_are_in_the_keys_of_trainings(
+    library: str, steps: Mapping[str, Step]
+) -> None:
+    assert all(
+        library in steps[name].entry.cls.libraries
+        for name in ("finetune", "distill", "prune.structured")
+    )
 
 
 # measurements
 
 
 def test_of_a_sitting_that_fails_what_can_be_measured_alone_is_kept(
-        tmp_path: Path, csv_data: Path, fake_model: Callable[..., Path], write_recipe: Callable[..., Path],
-        registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path: Path,
+    csv_data: Path,
+    fake_model: Callable[..., Path],
+    write_recipe: Callable[..., Path],
+    registry: Registry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     fake_model()
     plan = make_plan(read_recipe(write_recipe(HEAD + "stages: [finetune]\n")), registry)
 
@@ -131,20 +176,36 @@ def test_of_a_sitting_that_fails_what_can_be_measured_alone_is_kept(
             raise CompressError("the engine cannot open it")
         return {one.subject.name: Measured({}) for one in asked}
 
-    monkeypatch.setattr("compress.runner.measure", measured)
+    monkeypatch.setattr("compress.running.runner.measure", measured)
     artifact: Any = SimpleNamespace(digest="d", folder=tmp_path, traits=Traits())
-    records = {name: Record(name, "import", tmp_path, artifact, 0.0, False, None) for name in ("model", "broken")}
-    runner = Runner(plan, registry, Store(tmp_path / "store"), RunFolder(tmp_path), lambda event: None, records)
+    records = {
+        name: Record(name, "import", tmp_path, artifact, 0.0, False, None)
+        for name in ("model", "broken")
+    }
+    runner = Runner(
+        plan, registry, Store(tmp_path / "store"), RunFolder(tmp_path), lambda event: None, records
+    )
     with pytest.raises(CompressError, match="cannot open it"):
         runner._measure(["model", "broken"], plan.task, None)
-    assert runner.records["model"].measured is not None and runner.folder.measured("model").is_file()
-    assert runner.records["broken"].measured is None and not runner.folder.measured("broken").exists()
+    assert (
+        runner.records["model"].measured is not None and runner.folder.measured("model").is_file()
+    )
+    assert (
+        runner.records["broken"].measured is None and not runner.folder.measured("broken").exists()
+    )
 
 
 @pytest.mark.parametrize("what", ["gpus", "task", "engine", "packages"])
 def test_measurements_are_not_taken_over_where_what_they_depend_on_is_another(
-        what: str, tmp_path: Path, csv_data: Path, fake_model: Callable[..., Path], write_recipe: Callable[..., Path],
-        registry: Registry, monkeypatch: pytest.MonkeyPatch, with_gpus: Callable[..., None]) -> None:
+    what: str,
+    tmp_path: Path,
+    csv_data: Path,
+    fake_model: Callable[..., Path],
+    write_recipe: Callable[..., Path],
+    registry: Registry,
+    monkeypatch: pytest.MonkeyPatch,
+    with_gpus: Callable[..., None],
+) -> None:
     fake_model()
     with_gpus()
     plan = make_plan(read_recipe(write_recipe(HEAD + "stages: [finetune]\n")), registry)
@@ -154,13 +215,19 @@ def test_measurements_are_not_taken_over_where_what_they_depend_on_is_another(
         taken.extend(one.subject.name for one in asked)
         return {one.subject.name: Measured({}) for one in asked}
 
-    monkeypatch.setattr("compress.runner.measure", measured)
+    monkeypatch.setattr("compress.running.runner.measure", measured)
     artifact: Any = SimpleNamespace(digest="d", folder=tmp_path, traits=Traits())
 
     def go(registry: Registry, task: Any = plan.task) -> None:
         record = Record("model", "import", tmp_path, artifact, 0.0, False, None)
-        Runner(plan, registry, Store(tmp_path / "store"), RunFolder(tmp_path), lambda event: None,
-               {"model": record})._measure(["model"], task, None)
+        Runner(
+            plan,
+            registry,
+            Store(tmp_path / "store"),
+            RunFolder(tmp_path),
+            lambda event: None,
+            {"model": record},
+        )._measure(["model"], task, None)
 
     go(registry)
     go(registry)
@@ -170,7 +237,13 @@ def test_measurements_are_not_taken_over_where_what_they_depend_on_is_another(
     if what == "gpus":
         with_gpus(TWO[1])
     if what == "packages":
-        monkeypatch.setattr("compress.takeover.versions", lambda names: dict.fromkeys(names, "9"))
-    go(replace(registry, engines=other_engines) if what == "engine" else registry,
-       replace(plan.task, entry=replace(plan.task.entry, version="9")) if what == "task" else plan.task)
+        monkeypatch.setattr(
+            "compress.measure.reuse.versions", lambda names: dict.fromkeys(names, "9")
+        )
+    go(
+        replace(registry, engines=other_engines) if what == "engine" else registry,
+        replace(plan.task, entry=replace(plan.task.entry, version="9"))
+        if what == "task"
+        else plan.task,
+    )
     assert taken == ["model", "model"]

@@ -1,4 +1,5 @@
-"""Measurements: numbers that JSON can hold, or absent with the reason; and how the sides of a sitting begin each block."""
+"""Measurements: numbers that JSON can hold, or absent with the reason; and how the sides of a
+sitting begin each block."""
 
 from __future__ import annotations
 
@@ -12,9 +13,9 @@ from typing import Any
 import pytest
 
 from compress.measure import Asked, Subject, measure
+from compress.measure.reuse import take_over
 from compress.measurement import Measurement, finite
 from compress.meter import Effort, Meter, Probe, Rounds, Sample
-from compress.takeover import take_over
 
 NAN, INFINITE = float("nan"), float("inf")
 
@@ -23,27 +24,53 @@ NAN, INFINITE = float("nan"), float("inf")
 def test_a_value_that_is_not_finite_is_absent_with_the_reason(value: float) -> None:
     found = finite(Measurement("loss", value, "", "lower", 0.1, 0.2, title="loss", worst=value))
     assert (found.value, found.absent) == (None, f"its value is {value}")
-    assert (found.name, found.direction, found.title, found.low, found.worst) == ("loss", "lower", "loss", None, None)
+    assert (found.name, found.direction, found.title, found.low, found.worst) == (
+        "loss",
+        "lower",
+        "loss",
+        None,
+        None,
+    )
 
 
 def test_what_is_not_finite_beside_a_value_is_left_out() -> None:
-    detail: dict[str, Any] = {"tables": {"by class": {"PER": {"f1": NAN, "support": 3}}},
-                              "curve": {"axis": "tokens", "points": [[8, 1.0, 0.9, INFINITE]]}}
-    found = finite(Measurement("quality", 0.5, "", "higher", 0.4, NAN, 9, {"metric": "f1"}, worst=-INFINITE, detail=detail))
+    detail: dict[str, Any] = {
+        "tables": {"by class": {"PER": {"f1": NAN, "support": 3}}},
+        "curve": {"axis": "tokens", "points": [[8, 1.0, 0.9, INFINITE]]},
+    }
+    found = finite(
+        Measurement(
+            "quality",
+            0.5,
+            "",
+            "higher",
+            0.4,
+            NAN,
+            9,
+            {"metric": "f1"},
+            worst=-INFINITE,
+            detail=detail,
+        )
+    )
     assert (found.value, found.low, found.high, found.worst, found.n) == (0.5, 0.4, None, None, 9)
-    assert found.detail == {"tables": {"by class": {"PER": {"f1": None, "support": 3}}},
-                            "curve": {"axis": "tokens", "points": [[8, 1.0, 0.9, None]]}}
+    assert found.detail == {
+        "tables": {"by class": {"PER": {"f1": None, "support": 3}}},
+        "curve": {"axis": "tokens", "points": [[8, 1.0, 0.9, None]]},
+    }
     json.dumps(found.as_dict(), allow_nan=False)
 
 
 def test_a_finite_measurement_stays_as_it_is() -> None:
-    m = Measurement("size", 3.0, "bytes", "lower", detail={"files": {"a": 1}}, conditions={"length": 8})
+    m = Measurement(
+        "size", 3.0, "bytes", "lower", detail={"files": {"a": 1}}, conditions={"length": 8}
+    )
     assert finite(m) == m
 
 
 @pytest.mark.parametrize(("fresh", "starts", "reopened"), [(False, 2, 4), (True, 6, 0)])
 def test_a_block_begins_with_the_model_loaded_anew_or_in_other_processes(
-        fresh: bool, starts: int, reopened: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh: bool, starts: int, reopened: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[str] = []
     begun: list[str] = []
 
@@ -76,19 +103,33 @@ def test_a_block_begins_with_the_model_loaded_anew_or_in_other_processes(
     monkeypatch.setattr("compress.measure.instrument.started", started)
     registry: Any = SimpleNamespace(meters={"turns": SimpleNamespace(cls=Turns)})
     sides = [Subject(name, tmp_path / name, {"name": "t"}, None) for name in ("a", "b")]
-    found = measure([Asked(sides[0], ["b"])], sides[1:], registry, tmp_path)["a"].measurements["blocks"]
+    found = measure([Asked(sides[0], ["b"])], sides[1:], registry, tmp_path)["a"].measurements[
+        "blocks"
+    ]
     assert (found.value, found.n) == (3, 6)
     assert (len(begun), asked.count("reopen")) == (starts, reopened)
-    assert asked.count("sample") == 12 and asked.count("prepare") == 6 and asked.count("end") == starts
-    assert asked[:4] == ["started", "started", "open", "open"], "all start together, then each loads alone"
+    assert (
+        asked.count("sample") == 12 and asked.count("prepare") == 6 and asked.count("end") == starts
+    )
+    assert asked[:4] == ["started", "started", "open", "open"], (
+        "all start together, then each loads alone"
+    )
     assert asked.count("open") == starts
 
 
-@pytest.mark.parametrize(("held", "kept"), [
-    ('{"of": {"artifact": "a", "effort": "quick", "others": {"reference": "r"}}}', True), ("{", False), (None, False),
-    ('{"of": {"artifact": "b", "effort": "quick"}}', False), ('{"of": {"artifact": "a", "effort": "standard"}}', False)])
-def test_a_try_s_measurements_are_taken_over_unless_more_is_known_of_the_same(held: str | None, kept: bool,
-                                                                             tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("held", "kept"),
+    [
+        ('{"of": {"artifact": "a", "effort": "quick", "others": {"reference": "r"}}}', True),
+        ("{", False),
+        (None, False),
+        ('{"of": {"artifact": "b", "effort": "quick"}}', False),
+        ('{"of": {"artifact": "a", "effort": "standard"}}', False),
+    ],
+)
+def test_a_try_s_measurements_are_taken_over_unless_more_is_known_of_the_same(
+    held: str | None, kept: bool, tmp_path: Path
+) -> None:
     tried, step = tmp_path / "step@try-1.json", tmp_path / "step.json"
     tried.write_text('{"of": {"artifact": "a", "effort": "quick", "others": {}}}', encoding="utf-8")
     if held is not None:

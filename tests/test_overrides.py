@@ -1,4 +1,5 @@
-"""``--set a.b=c``: which places a key leads to, what a value is, and how a mistake in one is told."""
+"""``--set a.b=c``: which places a key leads to, what a value is, and how a mistake in one is
+told."""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ from conftest import Command
 
 from compress.errors import UsageError
 from compress.planning import Plan, make_plan
-from compress.plugins import Registry
-from compress.recipe import read_recipe
+from compress.recipes.recipe import read_recipe
+from compress.registry.plugins import Registry
 
 RECIPE = """\
 task: text-classification
@@ -42,15 +43,23 @@ def options_of(plan: Plan, step: str) -> dict[str, object]:
     return found.options.model_dump()
 
 
-@pytest.mark.parametrize("key", ["stages.teacher.epochs", "stages.0.epochs", "stages.teacher.finetune.epochs"])
-def test_option_is_set_by_the_steps_name_its_number_or_with_the_stage_written_out(key: str, planned: Planned) -> None:
+@pytest.mark.parametrize(
+    "key", ["stages.teacher.epochs", "stages.0.epochs", "stages.teacher.finetune.epochs"]
+)
+def test_option_is_set_by_the_steps_name_its_number_or_with_the_stage_written_out(
+    key: str, planned: Planned
+) -> None:
     assert options_of(planned(), "teacher")["epochs"] == 3
     assert options_of(planned(f"{key}=5"), "teacher")["epochs"] == 5
 
 
-@pytest.mark.parametrize("key", ["stages.prune.structured", "stages.1", "stages.1.prune.structured"])
+@pytest.mark.parametrize(
+    "key", ["stages.prune.structured", "stages.1", "stages.1.prune.structured"]
+)
 def test_stage_with_a_dot_in_its_name_is_found(key: str, planned: Planned) -> None:
-    assert options_of(planned(f"{key}.feed_forward=0.25"), "prune.structured")["feed_forward"] == 0.25
+    assert (
+        options_of(planned(f"{key}.feed_forward=0.25"), "prune.structured")["feed_forward"] == 0.25
+    )
 
 
 def test_step_that_was_written_as_one_word_gets_options_and_keys(planned: Planned) -> None:
@@ -60,7 +69,9 @@ def test_step_that_was_written_as_one_word_gets_options_and_keys(planned: Planne
 
 
 def test_nested_option_is_made_where_the_recipe_has_none(planned: Planned) -> None:
-    recover = options_of(planned("stages.prune.structured.recover.epochs=2"), "prune.structured")["recover"]
+    recover = options_of(planned("stages.prune.structured.recover.epochs=2"), "prune.structured")[
+        "recover"
+    ]
     assert isinstance(recover, dict) and recover["epochs"] == 2
 
 
@@ -72,8 +83,13 @@ def test_longest_step_name_that_fits_is_meant(planned: Planned) -> None:
 
 
 def test_top_keys_and_reserved_keys_of_a_step_are_set(planned: Planned) -> None:
-    plan = planned("seed=7", "stages.teacher.seed=9", "stages.teacher.name=big", "reference=big",
-                   "task={text-classification: {max_length: 16}}")
+    plan = planned(
+        "seed=7",
+        "stages.teacher.seed=9",
+        "stages.teacher.name=big",
+        "reference=big",
+        "task={text-classification: {max_length: 16}}",
+    )
     assert (plan.seed, plan.steps[0].seed, plan.steps[1].seed) == (7, 9, 7)
     assert plan.reference == "big" and plan.steps[1].parent == "big"
     assert plan.task.options.max_length == 16
@@ -97,7 +113,8 @@ def test_value_may_hold_equals_signs_and_be_nothing(planned: Planned, tmp_path: 
 
 
 def test_paths_of_a_recipe_start_at_its_file_and_paths_of_overrides_at_the_working_directory(
-        planned: Planned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned: Planned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "other.csv").write_text("text,label\ngood day,good\n", encoding="utf-8")
@@ -109,27 +126,38 @@ def test_paths_of_a_recipe_start_at_its_file_and_paths_of_overrides_at_the_worki
     assert options["test"] == str(elsewhere / "other.csv")
 
 
-@pytest.mark.parametrize(("override", "words"), [
-    ("seed", ["is not of the form key=value"]),
-    ("=3", ["is not of the form key=value"]),
-    ("sead=3", ["unknown key 'sead'", "did you mean 'seed'?"]),
-    ("a.b.c=3", ["unknown key 'a'"]),
-    ("seed=three", ["whole number from 0", "'three'"]),
-    ("seed=[", ["is not YAML"]),
-    ("budget.quality=>= 99%", ["is not YAML", """--set 'budget.quality=">= 99%"'"""]),
-    ("seed=!!python/name:os 3", ["plain data"]),
-    ("stages.techer.epochs=1", ["no step is named by 'techer.epochs'", "did you mean 'teacher'?"]),
-    ("stages.7.epochs=1", ["no step is named by '7.epochs'", "known: prune.structured, quantize.onnx, teacher"]),
-    ("stages.teacher=1", ["does not lead to a key of a mapping"]),
-    ("stages.teacher.epohcs=1", ["unknown option 'epohcs'", "did you mean 'epochs'?"]),
-    ("stages.teacher.epochs=-1", ["got -1", "greater than 0"]),
-    ("stages=[]", ["at least one stage"]),
-    ("task.text-classification.max_length=9", ["does not lead to a key of a mapping"]),
-    ("data.train.x=1", ["does not lead to a key of a mapping"]),
-    ("data.test=missing.csv", ["there is no file 'missing.csv'"]),
-    ("model=./nowhere", ["there is no model folder './nowhere'"]),
-])
-def test_mistake_in_an_override_names_the_override(override: str, words: Sequence[str], planned: Planned) -> None:
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("seed", ["is not of the form key=value"]),
+        ("=3", ["is not of the form key=value"]),
+        ("sead=3", ["unknown key 'sead'", "did you mean 'seed'?"]),
+        ("a.b.c=3", ["unknown key 'a'"]),
+        ("seed=three", ["whole number from 0", "'three'"]),
+        ("seed=[", ["is not YAML"]),
+        ("budget.quality=>= 99%", ["is not YAML", """--set 'budget.quality=">= 99%"'"""]),
+        ("seed=!!python/name:os 3", ["plain data"]),
+        (
+            "stages.techer.epochs=1",
+            ["no step is named by 'techer.epochs'", "did you mean 'teacher'?"],
+        ),
+        (
+            "stages.7.epochs=1",
+            ["no step is named by '7.epochs'", "known: prune.structured, quantize.onnx, teacher"],
+        ),
+        ("stages.teacher=1", ["does not lead to a key of a mapping"]),
+        ("stages.teacher.epohcs=1", ["unknown option 'epohcs'", "did you mean 'epochs'?"]),
+        ("stages.teacher.epochs=-1", ["got -1", "greater than 0"]),
+        ("stages=[]", ["at least one stage"]),
+        ("task.text-classification.max_length=9", ["does not lead to a key of a mapping"]),
+        ("data.train.x=1", ["does not lead to a key of a mapping"]),
+        ("data.test=missing.csv", ["there is no file 'missing.csv'"]),
+        ("model=./nowhere", ["there is no model folder './nowhere'"]),
+    ],
+)
+def test_mistake_in_an_override_names_the_override(
+    override: str, words: Sequence[str], planned: Planned
+) -> None:
     with pytest.raises(UsageError) as caught:
         planned(override)
     (mistake,) = caught.value.mistakes
@@ -147,11 +175,23 @@ def test_override_that_repairs_the_recipe_leaves_nothing_to_complain_of(planned:
 
 def test_stages_that_are_no_list_are_told_as_such(planned: Planned) -> None:
     with pytest.raises(UsageError, match="no step is named by 'finetune.epochs'"):
-        planned("stages.finetune.epochs=1", text=RECIPE.split("stages:")[0] + "stages: {finetune: {}}\n")
+        planned(
+            "stages.finetune.epochs=1", text=RECIPE.split("stages:")[0] + "stages: {finetune: {}}\n"
+        )
 
 
-def test_command_line_takes_several_overrides(command: Command, csv_data: Path, write_recipe: Callable[..., Path]) -> None:
-    answer = command("plan", write_recipe(RECIPE), "--set", "stages.teacher.epochs=2", "--set", "seed=5", "--json")
+def test_command_line_takes_several_overrides(
+    command: Command, csv_data: Path, write_recipe: Callable[..., Path]
+) -> None:
+    answer = command(
+        "plan",
+        write_recipe(RECIPE),
+        "--set",
+        "stages.teacher.epochs=2",
+        "--set",
+        "seed=5",
+        "--json",
+    )
     assert answer.code == 0, answer.err
     first = answer.value["steps"][0]
     assert (first["options"]["epochs"], first["seed"]) == (2.0, 5)

@@ -1,4 +1,5 @@
-"""What a plan says of a right recipe: the graph, defaults, traits, references, the reference, and what is measured too."""
+"""What a plan says of a right recipe: the graph, defaults, traits, references, the reference, and
+what is measured too."""
 
 from __future__ import annotations
 
@@ -15,16 +16,18 @@ from compress.api import load_plan
 from compress.artifact import Artifact, Manifest, Traits, digest_files
 from compress.cli.planview import describe_plan
 from compress.errors import UsageError
-from compress.keys import data_ingredients, import_ingredients, step_ingredients
 from compress.planning import DataChoice, Plan, TaskChoice, make_plan
 from compress.planning.reference import conversion_steps, with_model_traits
-from compress.plugins import Registry, load_plugins
-from compress.recipe import read_recipe
-from compress.runfolder import RunFolder
-from compress.store import Store
+from compress.recipes.recipe import read_recipe
+from compress.registry.plugins import Registry, load_plugins
+from compress.store.keys import data_ingredients, import_ingredients, step_ingredients
+from compress.store.runfolder import RunFolder
+from compress.store.store import Store
 
 HEAD = "task: text-classification\nmodel: owner/encoder\ndata: {train: train.csv, test: test.csv}\n"
-CHAIN = HEAD + """\
+CHAIN = (
+    HEAD
+    + """\
 stages:
   - finetune: {epochs: 2}
     name: teacher
@@ -34,11 +37,14 @@ stages:
   - quantize.bitsandbytes: {}
     from: prune.structured
 """
+)
 SERVES = Traits(task="text-classification")
 
 
 @pytest.fixture
-def planned(csv_data: Path, write_recipe: Callable[..., Path], registry: Registry) -> Callable[[str], Plan]:
+def planned(
+    csv_data: Path, write_recipe: Callable[..., Path], registry: Registry
+) -> Callable[[str], Plan]:
     """``planned(text)``: the plan of a recipe beside the csv data."""
     return lambda text: make_plan(read_recipe(write_recipe(text)), registry)
 
@@ -49,21 +55,32 @@ Planned = Callable[[str], Plan]
 def test_steps_form_a_graph_in_which_from_defaults_to_the_step_before(planned: Planned) -> None:
     plan = planned(CHAIN)
     assert [(s.name, s.parent) for s in plan.steps] == [
-        ("teacher", "model"), ("distill", "teacher"), ("prune.structured", "distill"),
-        ("quantize.onnx", "prune.structured"), ("quantize.bitsandbytes", "prune.structured")]
+        ("teacher", "model"),
+        ("distill", "teacher"),
+        ("prune.structured", "distill"),
+        ("quantize.onnx", "prune.structured"),
+        ("quantize.bitsandbytes", "prune.structured"),
+    ]
     assert plan.steps[1].references == {"teacher": "teacher"}
 
 
 def test_each_step_carries_the_traits_of_what_it_will_make(planned: Planned) -> None:
-    traits = {s.name: (s.traits.format, s.traits.precision, s.traits.trainable) for s in planned(CHAIN).steps}
+    traits = {
+        s.name: (s.traits.format, s.traits.precision, s.traits.trainable)
+        for s in planned(CHAIN).steps
+    }
     assert traits["prune.structured"] == ("pytorch", "float", True)
     assert traits["quantize.onnx"] == ("onnx", "int8", False)
     assert traits["quantize.bitsandbytes"] == ("pytorch", "int8", False)
 
 
-def test_task_data_and_seed_are_defaults_that_a_step_may_override(planned: Planned, tmp_path: Path) -> None:
+def test_task_data_and_seed_are_defaults_that_a_step_may_override(
+    planned: Planned, tmp_path: Path
+) -> None:
     (tmp_path / "plain.txt").write_text("good day\nbad day\n", encoding="utf-8")
-    plan = planned(HEAD.replace("owner/encoder", "{type: bert, hidden_size: 16}") + """\
+    plan = planned(
+        HEAD.replace("owner/encoder", "{type: bert, hidden_size: 16}")
+        + """\
 seed: 4
 stages:
   - pretrain: {epochs: 1}
@@ -71,15 +88,26 @@ stages:
     data: {train: plain.txt, test: plain.txt}
     seed: 5
   - finetune
-""")
+"""
+    )
     first, second = plan.steps
-    assert (first.task.name, first.seed, first.data and first.data.entry.name) == ("fill-mask", 5, "text")
-    assert (second.task.name, second.seed, second.data and second.data.entry.name) == ("text-classification", 4, "csv")
+    assert (first.task.name, first.seed, first.data and first.data.entry.name) == (
+        "fill-mask",
+        5,
+        "text",
+    )
+    assert (second.task.name, second.seed, second.data and second.data.entry.name) == (
+        "text-classification",
+        4,
+        "csv",
+    )
     assert first.parent is None and plan.fresh == {"type": "bert", "hidden_size": 16}
     assert plan.reference == "finetune"  # the first artifact of the recipe's task
 
 
-def test_options_left_out_have_their_defaults_and_paths_start_at_the_recipe(planned: Planned, tmp_path: Path) -> None:
+def test_options_left_out_have_their_defaults_and_paths_start_at_the_recipe(
+    planned: Planned, tmp_path: Path
+) -> None:
     plan = planned(HEAD + "stages:\n  - finetune\n")
     assert plan.steps[0].options == plan.steps[0].entry.cls.Options()
     assert plan.data is not None
@@ -87,14 +115,23 @@ def test_options_left_out_have_their_defaults_and_paths_start_at_the_recipe(plan
 
 
 def test_task_is_found_by_its_synonym_and_planned_under_its_own_name(planned: Planned) -> None:
-    assert planned(HEAD.replace("text-classification", "sentiment-analysis") + "stages:\n  - finetune\n").task.name \
+    assert (
+        planned(
+            HEAD.replace("text-classification", "sentiment-analysis") + "stages:\n  - finetune\n"
+        ).task.name
         == "text-classification"
+    )
 
 
 def test_hub_id_is_planned_without_being_fetched_and_its_head_is_unknown(planned: Planned) -> None:
     plan = planned(CHAIN)
     (model,) = plan.inputs
-    assert (model.name, model.source, model.from_hub, model.traits) == ("model", "owner/encoder", True, None)
+    assert (model.name, model.source, model.from_hub, model.traits) == (
+        "model",
+        "owner/encoder",
+        True,
+        None,
+    )
     assert plan.reference is None
 
 
@@ -104,7 +141,9 @@ def test_reference_follows_from_what_the_hub_model_turns_out_to_be(planned: Plan
     assert with_model_traits(plan, {"model": SERVES}).reference == "model"
 
 
-def test_input_model_that_serves_the_task_is_the_reference(planned: Planned, fake_model: Callable[..., Path]) -> None:
+def test_input_model_that_serves_the_task_is_the_reference(
+    planned: Planned, fake_model: Callable[..., Path]
+) -> None:
     folder = fake_model()
     plan = planned(HEAD.replace("owner/encoder", "./model") + "stages:\n  - quantize.onnx\n")
     assert plan.reference == "model"
@@ -112,8 +151,9 @@ def test_input_model_that_serves_the_task_is_the_reference(planned: Planned, fak
     assert plan.inputs[0].traits == SERVES
 
 
-def test_bare_encoder_is_not_the_reference_and_must_be_fine_tuned_first(planned: Planned,
-                                                                        fake_model: Callable[..., Path]) -> None:
+def test_bare_encoder_is_not_the_reference_and_must_be_fine_tuned_first(
+    planned: Planned, fake_model: Callable[..., Path]
+) -> None:
     fake_model(architecture="BertModel", labels=())
     head = HEAD.replace("owner/encoder", "./model")
     assert planned(head + "stages:\n  - finetune\n  - quantize.onnx\n").reference == "finetune"
@@ -121,14 +161,18 @@ def test_bare_encoder_is_not_the_reference_and_must_be_fine_tuned_first(planned:
         planned(head + "stages:\n  - quantize.onnx\n")
 
 
-def test_int8_model_folder_is_neither_trained_nor_quantized_again(planned: Planned, fake_model: Callable[..., Path]) -> None:
+def test_int8_model_folder_is_neither_trained_nor_quantized_again(
+    planned: Planned, fake_model: Callable[..., Path]
+) -> None:
     fake_model(quantization_config={"load_in_8bit": True})
     for stage in ("finetune", "quantize.onnx"):
         with pytest.raises(UsageError, match="takes float models, and 'model' is int8"):
             planned(HEAD.replace("owner/encoder", "./model") + f"stages:\n  - {stage}\n")
 
 
-def test_model_folder_with_a_manifest_has_the_traits_of_its_manifest(planned: Planned, tmp_path: Path) -> None:
+def test_model_folder_with_a_manifest_has_the_traits_of_its_manifest(
+    planned: Planned, tmp_path: Path
+) -> None:
     traits = Traits(format="onnx", trainable=False, task="text-classification")
     (tmp_path / "made").mkdir()
     Manifest(traits, {}, step="export.onnx", stage="export.onnx").write(tmp_path / "made")
@@ -142,24 +186,37 @@ def test_reference_may_be_named(planned: Planned) -> None:
 
 
 @pytest.mark.parametrize(("teacher", "from_hub"), [("./model", False), ("owner/teacher", True)])
-def test_teacher_from_outside_becomes_an_input(teacher: str, from_hub: bool, planned: Planned,
-                                               fake_model: Callable[..., Path]) -> None:
+def test_teacher_from_outside_becomes_an_input(
+    teacher: str, from_hub: bool, planned: Planned, fake_model: Callable[..., Path]
+) -> None:
     fake_model()
-    plan = planned(HEAD + f"stages:\n  - finetune\n  - distill: {{teacher: {teacher}, student: {{layers: 1}}}}\n")
+    plan = planned(
+        HEAD
+        + f"stages:\n  - finetune\n  - distill: {{teacher: {teacher}, student: {{layers: 1}}}}\n"
+    )
     assert [(i.name, i.from_hub) for i in plan.inputs] == [("model", True), (teacher, from_hub)]
     assert plan.steps[1].references == {"teacher": teacher}
 
 
 def test_one_teacher_named_twice_is_one_input(planned: Planned) -> None:
     distill = "{teacher: owner/teacher, student: {layers: 1}}"
-    plan = planned(HEAD + f"stages:\n  - finetune\n  - distill: {distill}\n  - distill: {distill}\n    name: again\n")
+    plan = planned(
+        HEAD
+        + f"stages:\n  - finetune\n  - distill: {distill}\n  - distill: {distill}\n    name: again\n"
+    )
     assert len(plan.inputs) == 2
 
 
 def test_reserved_keys_are_no_options_and_model_names_the_input(planned: Planned) -> None:
-    first, second = "  - finetune: {}\n    name: a\n    seed: 1\n", "  - finetune: {}\n    name: b\n    from: model\n"
+    first, second = (
+        "  - finetune: {}\n    name: a\n    seed: 1\n",
+        "  - finetune: {}\n    name: b\n    from: model\n",
+    )
     plan = planned(HEAD + "stages:\n" + first + second)
-    assert [(s.name, s.parent, s.seed) for s in plan.steps] == [("a", "model", 1), ("b", "model", 0)]
+    assert [(s.name, s.parent, s.seed) for s in plan.steps] == [
+        ("a", "model", 1),
+        ("b", "model", 0),
+    ]
     with pytest.raises(UsageError, match="unknown option 'name'"):
         planned(HEAD + "stages:\n  - finetune: {name: a}\n")
 
@@ -170,24 +227,36 @@ def test_word_with_a_meaning_of_its_own_is_no_name_of_a_step(name: str, planned:
         planned(HEAD + f"stages:\n  - finetune: {{}}\n    name: {name}\n")
 
 
-def test_reference_is_measured_in_each_engine_that_converts(planned: Planned, registry: Registry) -> None:
+def test_reference_is_measured_in_each_engine_that_converts(
+    planned: Planned, registry: Registry
+) -> None:
     plan = with_model_traits(planned(CHAIN), {"model": Traits()})
     steps = conversion_steps(plan, registry)
     assert [s.name for s in steps] == ["teacher@onnxruntime", "teacher@onnxruntime-fused"]
-    assert {(s.entry.name, s.parent, s.traits.format) for s in steps} == {("export.onnx", "teacher", "onnx")}
+    assert {(s.entry.name, s.parent, s.traits.format) for s in steps} == {
+        ("export.onnx", "teacher", "onnx")
+    }
     assert [s.options.model_dump()["fusions"] for s in steps] == [False, True]
     assert conversion_steps(replace(plan, reference="quantize.onnx"), registry) == []
 
 
-def test_the_reference_in_another_engine_answers_what_the_reference_does(planned: Planned, registry: Registry) -> None:
+def test_the_reference_in_another_engine_answers_what_the_reference_does(
+    planned: Planned, registry: Registry
+) -> None:
     task = "    task: {text-classification: {max_length: 16}}\n"
-    plan = with_model_traits(planned(HEAD + "stages:\n  - finetune: {}\n" + task), {"model": Traits()})
+    plan = with_model_traits(
+        planned(HEAD + "stages:\n  - finetune: {}\n" + task), {"model": Traits()}
+    )
     step = conversion_steps(plan, registry)[0]
     assert step.task.options.max_length == 16 != plan.task.options.max_length
 
 
-def test_plan_command_prints_the_plan_as_json(command: Command, csv_data: Path, write_recipe: Callable[..., Path],
-                                              fake_model: Callable[..., Path]) -> None:
+def test_plan_command_prints_the_plan_as_json(
+    command: Command,
+    csv_data: Path,
+    write_recipe: Callable[..., Path],
+    fake_model: Callable[..., Path],
+) -> None:
     fake_model()
     answer = command("plan", write_recipe(CHAIN.replace("owner/encoder", "./model")), "--json")
     assert answer.code == 0, answer.err
@@ -195,37 +264,61 @@ def test_plan_command_prints_the_plan_as_json(command: Command, csv_data: Path, 
     value = answer.value
     assert (value["name"], value["reference"]) == ("recipe", "model")
     assert value["also_measured"] == ["model@onnxruntime", "model@onnxruntime-fused"]
-    assert [step["from"] for step in value["steps"]] == ["model", "teacher", "distill", *["prune.structured"] * 2]
+    assert [step["from"] for step in value["steps"]] == [
+        "model",
+        "teacher",
+        "distill",
+        *["prune.structured"] * 2,
+    ]
     assert {step["state"] for step in value["steps"]} <= {"to do", "after its input"}
     assert value["steps"][0]["traits"] == asdict(SERVES)
 
 
-def test_plan_command_prints_a_table_and_touches_nothing(command: Command, tmp_path: Path, csv_data: Path,
-                                                         write_recipe: Callable[..., Path]) -> None:
+def test_plan_command_prints_a_table_and_touches_nothing(
+    command: Command, tmp_path: Path, csv_data: Path, write_recipe: Callable[..., Path]
+) -> None:
     answer = command("plan", write_recipe(CHAIN))
     assert answer.code == 0, answer.err
-    for word in ("teacher", "distill", "prune.structured", "quantize.onnx", "quantize.bitsandbytes", "onnx int8"):
+    for word in (
+        "teacher",
+        "distill",
+        "prune.structured",
+        "quantize.onnx",
+        "quantize.bitsandbytes",
+        "onnx int8",
+    ):
         assert word in answer.out
     assert not (tmp_path / "store").exists() and not (tmp_path / "runs").exists()
 
 
-def test_a_plan_of_hub_data_needs_no_network(command: Command, tmp_path: Path, write_recipe: Callable[..., Path]) -> None:
-    head = HEAD.replace("owner/encoder", "{type: bert}").replace("train: train.csv, test: test.csv", "hub: a/b")
+def test_a_plan_of_hub_data_needs_no_network(
+    command: Command, tmp_path: Path, write_recipe: Callable[..., Path]
+) -> None:
+    head = HEAD.replace("owner/encoder", "{type: bert}").replace(
+        "train: train.csv, test: test.csv", "hub: a/b"
+    )
     recipe = write_recipe(head + "stages:\n  - pretrain: {}\n    task: fill-mask\n  - finetune\n")
     nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": ""}
-    assert {step["state"] for step in command("plan", recipe, "--json", environ=nowhere).value["steps"]} \
-        == {"to do", "after its input"}  # an empty store has nothing, whatever the hub says
+    assert {
+        step["state"] for step in command("plan", recipe, "--json", environ=nowhere).value["steps"]
+    } == {"to do", "after its input"}  # an empty store has nothing, whatever the hub says
     (tmp_path / "store" / "products" / "data").mkdir(parents=True)
     answer = command("plan", recipe, environ=nowhere)
     assert (answer.code, answer.heavy) == (0, ""), answer.err
-    assert "not known: the hub cannot be asked for a/b: " in answer.out and "after its input" in answer.out
+    assert (
+        "not known: the hub cannot be asked for a/b: " in answer.out
+        and "after its input" in answer.out
+    )
     steps = command("plan", recipe, "--json", environ=nowhere).value["steps"]
     assert [step["state"] for step in steps] == ["not known", "after its input"]
-    assert steps[0]["why"].startswith("the hub cannot be asked for a/b: ") and steps[1]["why"] is None
+    assert (
+        steps[0]["why"].startswith("the hub cannot be asked for a/b: ") and steps[1]["why"] is None
+    )
 
 
-def test_steps_behind_a_model_folder_are_there_once_they_are_made(planned: Planned, tmp_path: Path, registry: Registry,
-                                                                  fake_model: Callable[..., Path]) -> None:
+def test_steps_behind_a_model_folder_are_there_once_they_are_made(
+    planned: Planned, tmp_path: Path, registry: Registry, fake_model: Callable[..., Path]
+) -> None:
     folder, store = fake_model(), Store(tmp_path / "store")
     plan = planned(HEAD.replace("owner/encoder", "./model") + "stages: [finetune, quantize.onnx]\n")
     first = plan.steps[0]
@@ -246,49 +339,73 @@ def test_steps_behind_a_model_folder_are_there_once_they_are_made(planned: Plann
     digest = Artifact.open(model.folder).digest
     store.make("artifact", step_ingredients(first, digest, {}, data.digest, None, registry), fill)
     assert states() == ["there", "to do"]
-    (folder / "config.json").write_text('{"model_type": "bert", "architectures": []}', encoding="utf-8")
+    (folder / "config.json").write_text(
+        '{"model_type": "bert", "architectures": []}', encoding="utf-8"
+    )
     assert states() == ["after its input"] * 2, "another model is not imported yet"
 
 
-def test_python_interface_gives_the_same_plan(csv_data: Path, write_recipe: Callable[..., Path]) -> None:
+def test_python_interface_gives_the_same_plan(
+    csv_data: Path, write_recipe: Callable[..., Path]
+) -> None:
     import compress
 
     plan = compress.plan(write_recipe(CHAIN), ["seed=3"])
     assert [step.seed for step in plan.steps] == [3] * 5
     assert plan.overrides == ("seed=3",) and plan.recipe_text == CHAIN
-    json.dumps([step.options.model_dump(mode="json") for step in plan.steps])  # what a worker's job is written as
+    json.dumps(
+        [step.options.model_dump(mode="json") for step in plan.steps]
+    )  # what a worker's job is written as
 
 
-def test_a_teacher_that_cannot_be_asked_is_refused_in_the_plan(tmp_path: Path, fake_model: Callable[..., Path]) -> None:
+def test_a_teacher_that_cannot_be_asked_is_refused_in_the_plan(
+    tmp_path: Path, fake_model: Callable[..., Path]
+) -> None:
     fake_model("tagger", architecture="BertForTokenClassification")
     (tmp_path / "data.csv").write_text("text,label\na b,x\nc d,y\n")
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("task: text-classification\nmodel: {type: bert}\ndata: {train: data.csv, test: data.csv}\nstages:\n"
-                      "  - pretrain: {}\n    task: fill-mask\n  - finetune: {}\n  - distill: {teacher: ./tagger}\n")
-    with pytest.raises(UsageError, match=r"recipe.yaml:8:\d+: teacher: 'distill' takes a model for text-classification, and "
-                                         r"'./tagger' serves token-classification"):
+    recipe.write_text(
+        "task: text-classification\nmodel: {type: bert}\ndata: {train: data.csv, test: "
+        "data.csv}\nstages:\n"
+        "  - pretrain: {}\n    task: fill-mask\n  - finetune: {}\n  - distill: {teacher: "
+        "./tagger}\n"
+    )
+    with pytest.raises(
+        UsageError,
+        match=r"recipe.yaml:8:\d+: teacher: 'distill' takes a model for text-classification, and "
+        r"'./tagger' serves token-classification",
+    ):
         make_plan(read_recipe(recipe), load_plugins())
 
 
 def test_a_data_set_that_the_hub_has_not_is_told_at_its_place_by_plan_too(
-        planned: Planned, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned: Planned, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def none(data: DataChoice, task: TaskChoice) -> dict[str, str]:
         raise UsageError("the hub has no data set owner/typo")
 
     monkeypatch.setattr("compress.cli.planview.data_ingredients", none)
     monkeypatch.setattr(Store, "holds", lambda self, kind: kind == "data")
-    fresh = HEAD.replace("owner/encoder", "{type: bert}").replace("{train: train.csv, test: test.csv}", "{hub: owner/typo}")
+    fresh = HEAD.replace("owner/encoder", "{type: bert}").replace(
+        "{train: train.csv, test: test.csv}", "{hub: owner/typo}"
+    )
     plan = planned(fresh + "stages:\n  - pretrain: {}\n    task: fill-mask\n  - finetune\n")
     with pytest.raises(UsageError, match=r"recipe.yaml:3:13: the hub has no data set owner/typo"):
         describe_plan(plan, registry, Store(tmp_path / "store"))
 
 
-def test_recipes_of_one_text_that_name_other_files_have_folders_of_their_own(tmp_path: Path, csv_data: Path) -> None:
+def test_recipes_of_one_text_that_name_other_files_have_folders_of_their_own(
+    tmp_path: Path, csv_data: Path
+) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         for file in ("train.csv", "test.csv"):
             shutil.copy(tmp_path / file, tmp_path / name / file)
         (tmp_path / name / "recipe.yaml").write_text(CHAIN, encoding="utf-8")
-    first, second, again = (RunFolder.of(load_plan(str(tmp_path / name / "recipe.yaml"), (), load_plugins()), tmp_path).root
-                            for name in ("a", "b", "a"))
+    first, second, again = (
+        RunFolder.of(
+            load_plan(str(tmp_path / name / "recipe.yaml"), (), load_plugins()), tmp_path
+        ).root
+        for name in ("a", "b", "a")
+    )
     assert first == again != second

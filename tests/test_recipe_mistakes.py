@@ -1,4 +1,5 @@
-"""Wrong recipes through the real command line: the exit code, the place, the remedy, and how long the answer takes."""
+"""Wrong recipes through the real command line: the exit code, the place, the remedy, and how long
+the answer takes."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from conftest import Answer, Command
 
 from compress.errors import UsageError
 from compress.planning import make_plan
-from compress.plugins import Registry
-from compress.recipe import read_recipe
+from compress.recipes.recipe import read_recipe
+from compress.registry.plugins import Registry
 
 HEAD = """\
 task: text-classification
@@ -32,151 +33,414 @@ stages:
   - finetune
 """
 
-# What is wrong: the whole recipe, the line and column of the mistake, and words that its message must hold.
+# What is wrong: the whole recipe, the line and column of the mistake, and words that its message
+# must hold.
 Mistakes = dict[str, tuple[str, str, tuple[str, ...]]]
 FIRST: Mistakes = {
-    "unknown top key": (HEAD + "stagges: 1\nstages:\n  - finetune\n", "4:1", ("'stagges'", "did you mean 'stages'?")),
-    "unknown option": (STEPS + "  - finetune: {epoch: 3}\n", "5:16", ("'epoch'", "did you mean 'epochs'?")),
-    "misspelt stage": (STEPS + "  - finetun: {epochs: 3}\n", "5:5", ("'finetun'", "did you mean 'finetune'?")),
-    "family alone": (STEPS + "  - finetune\n  - quantize: {mode: dynamic}\n", "6:5",
-                     ("'quantize' is a family", "quantize.bitsandbytes, quantize.onnx")),
-    "wrong type": (STEPS + "  - finetune: {epochs: three}\n", "5:24", ("got 'three'", "expected a number")),
-    "out of range": (STEPS + "  - finetune\n  - prune.structured:\n      feed_forward: 1.5\n", "7:21",
-                     ("got 1.5", "less than 1", "Share of each layer's feed-forward neurons")),
-    "duplicate key": (STEPS + "  - finetune: {epochs: 3, epochs: 4}\n", "5:27", ("'epochs' is given twice", "5:16")),
-    "missing file": (HEAD.replace("train.csv", "trian.csv") + FINETUNE, "3:15",
-                     ("'trian.csv'", "did you mean 'train.csv'?")),
-    "from unknown": (STEPS + "  - finetune\n  - distill: {student: {layers: 1}}\n    from: finetun\n", "7:11",
-                     ("no earlier step 'finetun'", "did you mean 'finetune'?")),
-    "prune after onnx": (STEPS + "  - finetune\n  - quantize.onnx\n  - prune.structured: {layers: 2}\n", "7:5",
-                         ("'quantize.onnx' makes onnx", "from: finetune")),
+    "unknown top key": (
+        HEAD + "stagges: 1\nstages:\n  - finetune\n",
+        "4:1",
+        ("'stagges'", "did you mean 'stages'?"),
+    ),
+    "unknown option": (
+        STEPS + "  - finetune: {epoch: 3}\n",
+        "5:16",
+        ("'epoch'", "did you mean 'epochs'?"),
+    ),
+    "misspelt stage": (
+        STEPS + "  - finetun: {epochs: 3}\n",
+        "5:5",
+        ("'finetun'", "did you mean 'finetune'?"),
+    ),
+    "family alone": (
+        STEPS + "  - finetune\n  - quantize: {mode: dynamic}\n",
+        "6:5",
+        ("'quantize' is a family", "quantize.bitsandbytes, quantize.onnx"),
+    ),
+    "wrong type": (
+        STEPS + "  - finetune: {epochs: three}\n",
+        "5:24",
+        ("got 'three'", "expected a number"),
+    ),
+    "out of range": (
+        STEPS + "  - finetune\n  - prune.structured:\n      feed_forward: 1.5\n",
+        "7:21",
+        ("got 1.5", "less than 1", "Share of each layer's feed-forward neurons"),
+    ),
+    "duplicate key": (
+        STEPS + "  - finetune: {epochs: 3, epochs: 4}\n",
+        "5:27",
+        ("'epochs' is given twice", "5:16"),
+    ),
+    "missing file": (
+        HEAD.replace("train.csv", "trian.csv") + FINETUNE,
+        "3:15",
+        ("'trian.csv'", "did you mean 'train.csv'?"),
+    ),
+    "from unknown": (
+        STEPS + "  - finetune\n  - distill: {student: {layers: 1}}\n    from: finetun\n",
+        "7:11",
+        ("no earlier step 'finetun'", "did you mean 'finetune'?"),
+    ),
+    "prune after onnx": (
+        STEPS + "  - finetune\n  - quantize.onnx\n  - prune.structured: {layers: 2}\n",
+        "7:5",
+        ("'quantize.onnx' makes onnx", "from: finetune"),
+    ),
     "tab": (STEPS + "\t- finetune\n", "5:1", ("a tab", "YAML indents with spaces")),
-    "not YAML": (HEAD + "stages: [finetune\n", "4:9",
-                 ("is not YAML", "[ is opened", "check indentation, quotes and colons")),
-    "anchor": (STEPS + "  - finetune: &o {epochs: 1}\n  - finetune: *o\n    name: again\n", "6:15",
-               ("*o repeats a value", "write the value out")),
-    "no task": (HEAD.split("\n", 1)[1] + FINETUNE, "1:1", ("has no task", "task: text-classification")),
+    "not YAML": (
+        HEAD + "stages: [finetune\n",
+        "4:9",
+        ("is not YAML", "[ is opened", "check indentation, quotes and colons"),
+    ),
+    "anchor": (
+        STEPS + "  - finetune: &o {epochs: 1}\n  - finetune: *o\n    name: again\n",
+        "6:15",
+        ("*o repeats a value", "write the value out"),
+    ),
+    "no task": (
+        HEAD.split("\n", 1)[1] + FINETUNE,
+        "1:1",
+        ("has no task", "task: text-classification"),
+    ),
 }
 MORE: Mistakes = {
     "unknown nested option": (
-        STEPS + "  - finetune\n  - prune.structured:\n      layers: 2\n      recover: {warmpu: 0.1}\n", "8:17",
-        ("'recover.warmpu'", "did you mean 'warmup'?")),
-    "number in quotes": (STEPS + "  - finetune: {batch_size: '8'}\n", "5:28", ("got '8'", "expected a whole number")),
-    "not finite": (STEPS + "  - finetune: {epochs: .inf}\n", "5:24", ("got inf", "expected a finite number")),
-    "date": (STEPS + "  - finetune: {epochs: 2020-01-01}\n", "5:24", ("got '2020-01-01'", "expected a number")),
-    "a label named twice": (HEAD.replace("test.csv}", "test.csv, labels: [good, bad, good]}") + FINETUNE, "3:50",
-                            ("each label is named once", "'good' is there more than once")),
-    "a choice": (STEPS + "  - finetune: {precision: fp8}\n", "5:27", ("got 'fp8'", "'auto', 'fp32' or 'bf16'")),
-    "none of two types": (STEPS + "  - finetune\n  - prune.structured: {layers: many}\n", "6:32",
-                          ("got 'many'", "a whole number or expected a list")),
-    "required option missing": (STEPS + "  - finetune\n  - distill: {student: {}}\n", "6:15",
-                                ("'student.layers' is missing", "Layers of the student")),
-    "options that do nothing": (STEPS + "  - finetune\n  - prune.structured\n", "6:5",
-                                ("nothing is removed", "give at least one")),
-    "from a later step": (STEPS + "  - finetune: {}\n    from: distill\n  - distill: {student: {layers: 1}}\n",
-                          "6:11", ("no earlier step 'distill'", "stands before it")),
-    "from a list": (STEPS + "  - finetune: {}\n    from: [finetune]\n", "6:11", ("no earlier step",)),
-    "reference unknown": (HEAD + "reference: techer\nstages:\n  - finetune: {}\n    name: teacher\n", "4:12",
-                          ("no step 'techer'", "did you mean 'teacher'?")),
-    "reference is a list": (HEAD + "reference: [teacher]\nstages:\n  - finetune\n", "4:12", ("there is no step",)),
+        STEPS
+        + "  - finetune\n  - prune.structured:\n      layers: 2\n      recover: {warmpu: 0.1}\n",
+        "8:17",
+        ("'recover.warmpu'", "did you mean 'warmup'?"),
+    ),
+    "number in quotes": (
+        STEPS + "  - finetune: {batch_size: '8'}\n",
+        "5:28",
+        ("got '8'", "expected a whole number"),
+    ),
+    "not finite": (
+        STEPS + "  - finetune: {epochs: .inf}\n",
+        "5:24",
+        ("got inf", "expected a finite number"),
+    ),
+    "date": (
+        STEPS + "  - finetune: {epochs: 2020-01-01}\n",
+        "5:24",
+        ("got '2020-01-01'", "expected a number"),
+    ),
+    "a label named twice": (
+        HEAD.replace("test.csv}", "test.csv, labels: [good, bad, good]}") + FINETUNE,
+        "3:50",
+        ("each label is named once", "'good' is there more than once"),
+    ),
+    "a choice": (
+        STEPS + "  - finetune: {precision: fp8}\n",
+        "5:27",
+        ("got 'fp8'", "'auto', 'fp32' or 'bf16'"),
+    ),
+    "none of two types": (
+        STEPS + "  - finetune\n  - prune.structured: {layers: many}\n",
+        "6:32",
+        ("got 'many'", "a whole number or expected a list"),
+    ),
+    "required option missing": (
+        STEPS + "  - finetune\n  - distill: {student: {}}\n",
+        "6:15",
+        ("'student.layers' is missing", "Layers of the student"),
+    ),
+    "options that do nothing": (
+        STEPS + "  - finetune\n  - prune.structured\n",
+        "6:5",
+        ("nothing is removed", "give at least one"),
+    ),
+    "from a later step": (
+        STEPS + "  - finetune: {}\n    from: distill\n  - distill: {student: {layers: 1}}\n",
+        "6:11",
+        ("no earlier step 'distill'", "stands before it"),
+    ),
+    "from a list": (
+        STEPS + "  - finetune: {}\n    from: [finetune]\n",
+        "6:11",
+        ("no earlier step",),
+    ),
+    "reference unknown": (
+        HEAD + "reference: techer\nstages:\n  - finetune: {}\n    name: teacher\n",
+        "4:12",
+        ("no step 'techer'", "did you mean 'teacher'?"),
+    ),
+    "reference is a list": (
+        HEAD + "reference: [teacher]\nstages:\n  - finetune\n",
+        "4:12",
+        ("there is no step",),
+    ),
     "teacher misspelt": (
-        STEPS + "  - finetune: {}\n    name: teacher\n  - distill: {teacher: techer}\n", "7:24",
-        ("no earlier step 'techer'", "did you mean 'teacher'?")),
-    "bitsandbytes after onnx": (STEPS + "  - finetune\n  - quantize.onnx\n  - quantize.bitsandbytes\n", "7:5",
-                                ("takes pytorch models", "from: finetune")),
+        STEPS + "  - finetune: {}\n    name: teacher\n  - distill: {teacher: techer}\n",
+        "7:24",
+        ("no earlier step 'techer'", "did you mean 'teacher'?"),
+    ),
+    "bitsandbytes after onnx": (
+        STEPS + "  - finetune\n  - quantize.onnx\n  - quantize.bitsandbytes\n",
+        "7:5",
+        ("takes pytorch models", "from: finetune"),
+    ),
     "free shape into bitsandbytes": (
-        STEPS + "  - finetune\n  - prune.structured: {heads: 0.5}\n  - quantize.bitsandbytes\n", "7:5",
-        ("'prune.structured' is of free shape", "from: finetune")),
-    "fresh model into finetune": (HEAD.replace("owner/encoder", "{type: bert}") + FINETUNE, "5:5",
-                                  ("the recipe's model is a fresh one", "put a stage that makes a model before it")),
-    "fresh model without a type": (HEAD.replace("owner/encoder", "{hidden_size: 8}") + FINETUNE, "2:8",
-                                   ("needs its type",)),
-    "no model": (HEAD.replace("model: owner/encoder\n", "") + FINETUNE, "1:1", ("has no model", "a hub id")),
-    "stage for another task": (STEPS + "  - pretrain\n", "5:5", ("does not work for", "task: fill-mask")),
-    "two stages in one step": (STEPS + "  - finetune: {}\n    distill: {}\n", "6:5", ("'distill' beside 'finetune'",)),
-    "step without a stage": (STEPS + "  - name: teacher\n", "5:5", ("names no stage", "finetune: {epochs: 3}")),
+        STEPS + "  - finetune\n  - prune.structured: {heads: 0.5}\n  - quantize.bitsandbytes\n",
+        "7:5",
+        ("'prune.structured' is of free shape", "from: finetune"),
+    ),
+    "fresh model into finetune": (
+        HEAD.replace("owner/encoder", "{type: bert}") + FINETUNE,
+        "5:5",
+        ("the recipe's model is a fresh one", "put a stage that makes a model before it"),
+    ),
+    "fresh model without a type": (
+        HEAD.replace("owner/encoder", "{hidden_size: 8}") + FINETUNE,
+        "2:8",
+        ("needs its type",),
+    ),
+    "no model": (
+        HEAD.replace("model: owner/encoder\n", "") + FINETUNE,
+        "1:1",
+        ("has no model", "a hub id"),
+    ),
+    "stage for another task": (
+        STEPS + "  - pretrain\n",
+        "5:5",
+        ("does not work for", "task: fill-mask"),
+    ),
+    "two stages in one step": (
+        STEPS + "  - finetune: {}\n    distill: {}\n",
+        "6:5",
+        ("'distill' beside 'finetune'",),
+    ),
+    "step without a stage": (
+        STEPS + "  - name: teacher\n",
+        "5:5",
+        ("names no stage", "finetune: {epochs: 3}"),
+    ),
     "options that are a number": (STEPS + "  - finetune: 3\n", "5:15", ("must be a mapping",)),
     "no stages": (HEAD, "1:1", ("at least one stage",)),
-    "python object": (STEPS + "  - finetune: {epochs: !!python/name:os.sep ''}\n", "5:24",
-                      ("python/name:os.sep is not allowed", "plain data")),
-    "two steps of one name": (STEPS + "  - finetune\n  - finetune\n", "6:5",
-                              ("two steps are named 'finetune'", "give one of them a name:")),
-    "step named as the input is": (STEPS + "  - finetune: {}\n    name: model\n", "6:11", ("cannot be named 'model'",)),
-    "step named as budgets call the reference": (STEPS + "  - finetune: {}\n    name: B1\n", "6:11",
-                                                 ("cannot be named 'B1'", "B0 and B1 are the reference")),
-    "step without a name": (STEPS + "  - finetune: {}\n    name: ''\n", "6:11", ("cannot be named ''",)),
+    "python object": (
+        STEPS + "  - finetune: {epochs: !!python/name:os.sep ''}\n",
+        "5:24",
+        ("python/name:os.sep is not allowed", "plain data"),
+    ),
+    "two steps of one name": (
+        STEPS + "  - finetune\n  - finetune\n",
+        "6:5",
+        ("two steps are named 'finetune'", "give one of them a name:"),
+    ),
+    "step named as the input is": (
+        STEPS + "  - finetune: {}\n    name: model\n",
+        "6:11",
+        ("cannot be named 'model'",),
+    ),
+    "step named as budgets call the reference": (
+        STEPS + "  - finetune: {}\n    name: B1\n",
+        "6:11",
+        ("cannot be named 'B1'", "B0 and B1 are the reference"),
+    ),
+    "step without a name": (
+        STEPS + "  - finetune: {}\n    name: ''\n",
+        "6:11",
+        ("cannot be named ''",),
+    ),
     "negative seed": (HEAD + "seed: -1\nstages:\n  - finetune\n", "4:7", ("got -1", "from 0")),
-    "unknown task": (HEAD.replace("text-c", "txt-c") + FINETUNE, "1:7",
-                     ("'txt-classification'", "did you mean 'text-classification'?")),
-    "task left out": (HEAD.replace(" text-classification", "") + FINETUNE, "1:1", ("a task is a name",)),
+    "unknown task": (
+        HEAD.replace("text-c", "txt-c") + FINETUNE,
+        "1:7",
+        ("'txt-classification'", "did you mean 'text-classification'?"),
+    ),
+    "task left out": (
+        HEAD.replace(" text-classification", "") + FINETUNE,
+        "1:1",
+        ("a task is a name",),
+    ),
     "unknown option of the task": (
-        HEAD.replace("text-classification", "{text-classification: {max_len: 9}}") + FINETUNE, "1:30",
-        ("'max_len'", "did you mean 'max_length'?")),
-    "no test data": (HEAD.replace(", test: test.csv", "") + FINETUNE, "5:5",
-                     ("needs test data", "add them under data:")),
-    "unknown option of the source": (HEAD.replace("test:", "tests:") + FINETUNE, "3:26",
-                                     ("'tests'", "did you mean 'test'?")),
-    "unknown source": (HEAD.replace("{train", "{source: cvs, train") + FINETUNE, "3:16",
-                       ("no source 'cvs'", "did you mean 'csv'?")),
-    "share above 1": (HEAD.replace("test:", "validation: 1.5, test:") + FINETUNE, "3:38",
-                      ("expected a file or a share between 0 and 1",)),
-    "share of nothing": (HEAD.replace("train: train.csv", "validation: 0.1") + FINETUNE, "3:7",
-                         ("no train file is named",)),
-    "column that the task has not": (HEAD.replace("{train", "{columns: {lable: x}, train") + FINETUNE, "3:18",
-                                     ("has no column 'lable'", "did you mean 'label'?")),
+        HEAD.replace("text-classification", "{text-classification: {max_len: 9}}") + FINETUNE,
+        "1:30",
+        ("'max_len'", "did you mean 'max_length'?"),
+    ),
+    "no test data": (
+        HEAD.replace(", test: test.csv", "") + FINETUNE,
+        "5:5",
+        ("needs test data", "add them under data:"),
+    ),
+    "unknown option of the source": (
+        HEAD.replace("test:", "tests:") + FINETUNE,
+        "3:26",
+        ("'tests'", "did you mean 'test'?"),
+    ),
+    "unknown source": (
+        HEAD.replace("{train", "{source: cvs, train") + FINETUNE,
+        "3:16",
+        ("no source 'cvs'", "did you mean 'csv'?"),
+    ),
+    "share above 1": (
+        HEAD.replace("test:", "validation: 1.5, test:") + FINETUNE,
+        "3:38",
+        ("expected a file or a share between 0 and 1",),
+    ),
+    "share of nothing": (
+        HEAD.replace("train: train.csv", "validation: 0.1") + FINETUNE,
+        "3:7",
+        ("no train file is named",),
+    ),
+    "column that the task has not": (
+        HEAD.replace("{train", "{columns: {lable: x}, train") + FINETUNE,
+        "3:18",
+        ("has no column 'lable'", "did you mean 'label'?"),
+    ),
     "teacher that stands later": (
-        STEPS + "  - finetune\n  - distill: {teacher: big}\n  - finetune: {}\n    name: big\n", "6:24",
-        ("no earlier step 'big'", "it stands after this step")),
-    "quote that is open": (HEAD.replace("owner/encoder", "'owner") + FINETUNE, "2:8", ("' is opened and never closed",)),
-    "bracket that is open above": (HEAD.replace("test.csv}", "test.csv") + FINETUNE, "4:7",
-                                   ("is not YAML", "{ is open since 3:7")),
-    "merge key": (STEPS + "  - finetune: {<<: {epochs: 1}}\n", "5:16", ("<< merges", "write the keys out")),
+        STEPS + "  - finetune\n  - distill: {teacher: big}\n  - finetune: {}\n    name: big\n",
+        "6:24",
+        ("no earlier step 'big'", "it stands after this step"),
+    ),
+    "quote that is open": (
+        HEAD.replace("owner/encoder", "'owner") + FINETUNE,
+        "2:8",
+        ("' is opened and never closed",),
+    ),
+    "bracket that is open above": (
+        HEAD.replace("test.csv}", "test.csv") + FINETUNE,
+        "4:7",
+        ("is not YAML", "{ is open since 3:7"),
+    ),
+    "merge key": (
+        STEPS + "  - finetune: {<<: {epochs: 1}}\n",
+        "5:16",
+        ("<< merges", "write the keys out"),
+    ),
     "escape": (HEAD + "\x1b[2J" + FINETUNE, "4:1", ("U+001B",)),
     "nothing but a comment": ("# later\n", "1:1", ("the recipe is empty",)),
     "deep flow": ("task: " + "[" * 5000, "1:106", ("more than 100 levels deep",)),
-    "deep blocks": ("".join(" " * i + "-\n" for i in range(900)), "101:101", ("more than 100 levels deep",)),
-    "path with NUL": (HEAD.replace("train.csv", '"train\\0.csv"') + FINETUNE, "3:15", ("no file's name can hold",)),
-    "model with NUL": (HEAD.replace("owner/encoder", '"./a\\0"') + FINETUNE, "2:8", ("no file's name can hold",)),
-    "half a character": (HEAD.replace("train.csv", '"a\\ud800.csv"') + FINETUNE, "3:15", ("half of a character",)),
-    "nobody's folder": (HEAD.replace("owner", "~nosuchuser") + FINETUNE, "2:8", ("there is no such user",)),
-    "nobody's file": (HEAD.replace("train.csv", "~nosuchuser/x.csv") + FINETUNE, "3:15", ("there is no such user",)),
-    "endless model": (HEAD.replace("encoder", "a" * 5000) + FINETUNE, "2:8", ("5006 characters", "longer than")),
-    "endless path": (HEAD.replace("train.csv", "a" * 5000 + ".csv") + FINETUNE, "3:15", ("longer than a path can be",)),
-    "name with an escape": (STEPS + '  - finetune: {}\n    name: "a\\e[2J"\n', "6:11",
-                            ("cannot be named 'a\\x1b[2J'", "must be seen")),
-    "name of two lines": (STEPS + '  - finetune: {}\n    name: "a\\nb"\n', "6:11", ("cannot be named 'a\\nb'",)),
+    "deep blocks": (
+        "".join(" " * i + "-\n" for i in range(900)),
+        "101:101",
+        ("more than 100 levels deep",),
+    ),
+    "path with NUL": (
+        HEAD.replace("train.csv", '"train\\0.csv"') + FINETUNE,
+        "3:15",
+        ("no file's name can hold",),
+    ),
+    "model with NUL": (
+        HEAD.replace("owner/encoder", '"./a\\0"') + FINETUNE,
+        "2:8",
+        ("no file's name can hold",),
+    ),
+    "half a character": (
+        HEAD.replace("train.csv", '"a\\ud800.csv"') + FINETUNE,
+        "3:15",
+        ("half of a character",),
+    ),
+    "nobody's folder": (
+        HEAD.replace("owner", "~nosuchuser") + FINETUNE,
+        "2:8",
+        ("there is no such user",),
+    ),
+    "nobody's file": (
+        HEAD.replace("train.csv", "~nosuchuser/x.csv") + FINETUNE,
+        "3:15",
+        ("there is no such user",),
+    ),
+    "endless model": (
+        HEAD.replace("encoder", "a" * 5000) + FINETUNE,
+        "2:8",
+        ("5006 characters", "longer than"),
+    ),
+    "endless path": (
+        HEAD.replace("train.csv", "a" * 5000 + ".csv") + FINETUNE,
+        "3:15",
+        ("longer than a path can be",),
+    ),
+    "name with an escape": (
+        STEPS + '  - finetune: {}\n    name: "a\\e[2J"\n',
+        "6:11",
+        ("cannot be named 'a\\x1b[2J'", "must be seen"),
+    ),
+    "name of two lines": (
+        STEPS + '  - finetune: {}\n    name: "a\\nb"\n',
+        "6:11",
+        ("cannot be named 'a\\nb'",),
+    ),
     "from nothing": (STEPS + "  - finetune: {}\n    from:\n", "6:5", ("from: names no step",)),
-    "reference to nothing": (HEAD + "reference:\n" + FINETUNE, "4:1", ("reference: names no step", "leave it out")),
-    "a step has one stage": (STEPS + "  - finetune: {}\n    pretrain: {}\n", "6:5", ("a step has one stage",)),
-    "patience": (STEPS + "  - finetune: {patience: 2}\n", "5:16", ("patience needs validation data", "add validation:")),
-    "patience of distill": (STEPS + "  - finetune\n  - distill: {student: {layers: 1}, patience: 1}\n", "6:37",
-                            ("patience needs validation data",)),
+    "reference to nothing": (
+        HEAD + "reference:\n" + FINETUNE,
+        "4:1",
+        ("reference: names no step", "leave it out"),
+    ),
+    "a step has one stage": (
+        STEPS + "  - finetune: {}\n    pretrain: {}\n",
+        "6:5",
+        ("a step has one stage",),
+    ),
+    "patience": (
+        STEPS + "  - finetune: {patience: 2}\n",
+        "5:16",
+        ("patience needs validation data", "add validation:"),
+    ),
+    "patience of distill": (
+        STEPS + "  - finetune\n  - distill: {student: {layers: 1}, patience: 1}\n",
+        "6:37",
+        ("patience needs validation data",),
+    ),
     "patience of a recovery": (
-        STEPS + "  - finetune\n  - prune.structured:\n      feed_forward: 0.5\n      recover: {patience: 1}\n", "8:17",
-        ("recover.patience needs validation data",)),
-    "reference for another task": (FRESH.replace("stages:", "reference: pretrain\nstages:"), "4:12",
-                                   ("'pretrain' serves fill-mask", "the recipe is for text-classification", "finetune")),
-    "fresh model without layers": (FRESH.replace("layers: 2", "layers: 0"), "2:40", ("got 0", "one layer at least")),
-    "student of more layers": (FRESH + "  - distill: {student: {layers: 99}}\n", "8:33",
-                               ("student.layers: 99 does not fit a model of 2 layers",)),
-    "student of all layers": (FRESH + "  - distill: {student: {layers: 2}}\n", "8:33",
-                              ("2 cuts nothing from a model of 2 layers", "take fewer")),
-    "layer that is not there": (FRESH + "  - prune.structured: {layers: [0, 7]}\n", "8:32",
-                                ("[0, 7] does not fit a model of 2 layers",)),
-    "all layers": (FRESH + "  - prune.structured: {layers: [0, 1]}\n", "8:32", ("removes nothing", "keep fewer")),
+        STEPS
+        + "  - finetune\n  - prune.structured:\n      feed_forward: 0.5\n      recover: {patience: 1}\n",
+        "8:17",
+        ("recover.patience needs validation data",),
+    ),
+    "reference for another task": (
+        FRESH.replace("stages:", "reference: pretrain\nstages:"),
+        "4:12",
+        ("'pretrain' serves fill-mask", "the recipe is for text-classification", "finetune"),
+    ),
+    "fresh model without layers": (
+        FRESH.replace("layers: 2", "layers: 0"),
+        "2:40",
+        ("got 0", "one layer at least"),
+    ),
+    "student of more layers": (
+        FRESH + "  - distill: {student: {layers: 99}}\n",
+        "8:33",
+        ("student.layers: 99 does not fit a model of 2 layers",),
+    ),
+    "student of all layers": (
+        FRESH + "  - distill: {student: {layers: 2}}\n",
+        "8:33",
+        ("2 cuts nothing from a model of 2 layers", "take fewer"),
+    ),
+    "layer that is not there": (
+        FRESH + "  - prune.structured: {layers: [0, 7]}\n",
+        "8:32",
+        ("[0, 7] does not fit a model of 2 layers",),
+    ),
+    "all layers": (
+        FRESH + "  - prune.structured: {layers: [0, 1]}\n",
+        "8:32",
+        ("removes nothing", "keep fewer"),
+    ),
     "layers of a cut model": (
-        FRESH + "  - distill: {student: {layers: 1}}\n  - prune.structured: {layers: 2, heads: 0.5}\n", "9:32",
-        ("2 does not fit a model of 1 layers",)),
+        FRESH
+        + "  - distill: {student: {layers: 1}}\n  - prune.structured: {layers: 2, heads: 0.5}\n",
+        "9:32",
+        ("2 does not fit a model of 1 layers",),
+    ),
     "layers that a family has by default": (
-        FRESH.replace(", num_hidden_layers: 2", "") + "  - prune.structured: {layers: 12}\n", "8:32",
-        ("removes nothing from a model of 12 layers",)),
-    "model folder that is not there": (HEAD.replace("owner/encoder", "./encoder") + FINETUNE, "2:8",
-                                       ("no model folder './encoder'", "looked in")),
+        FRESH.replace(", num_hidden_layers: 2", "") + "  - prune.structured: {layers: 12}\n",
+        "8:32",
+        ("removes nothing from a model of 12 layers",),
+    ),
+    "model folder that is not there": (
+        HEAD.replace("owner/encoder", "./encoder") + FINETUNE,
+        "2:8",
+        ("no model folder './encoder'", "looked in"),
+    ),
 }
 
 
 def assert_told(answer: Answer, recipe: Path, places: Sequence[tuple[str, Sequence[str]]]) -> None:
-    """Exactly these mistakes, each on its own line at its place, in no time, without a traceback or a heavy import."""
+    """Exactly these mistakes, each on its own line at its place, in no time, without a traceback or
+    a heavy import."""
     assert answer.code == 2, answer.err
     lines = answer.err.splitlines()
     assert len(lines) == len(places), answer.err
@@ -190,16 +454,18 @@ def assert_told(answer: Answer, recipe: Path, places: Sequence[tuple[str, Sequen
 
 
 @pytest.mark.parametrize("kind", FIRST)
-def test_command_tells_a_mistake_with_its_place_and_a_remedy(kind: str, command: Command, csv_data: Path,
-                                                             write_recipe: Callable[..., Path]) -> None:
+def test_command_tells_a_mistake_with_its_place_and_a_remedy(
+    kind: str, command: Command, csv_data: Path, write_recipe: Callable[..., Path]
+) -> None:
     text, place, words = FIRST[kind]
     recipe = write_recipe(text)
     assert_told(command("plan", recipe), recipe, [(place, words)])
 
 
 @pytest.mark.parametrize("kind", MORE)
-def test_plan_tells_a_mistake_with_its_place_and_a_remedy(kind: str, registry: Registry, csv_data: Path,
-                                                          write_recipe: Callable[..., Path]) -> None:
+def test_plan_tells_a_mistake_with_its_place_and_a_remedy(
+    kind: str, registry: Registry, csv_data: Path, write_recipe: Callable[..., Path]
+) -> None:
     text, place, words = MORE[kind]
     recipe = write_recipe(text)
     with pytest.raises(UsageError) as caught:
@@ -210,14 +476,19 @@ def test_plan_tells_a_mistake_with_its_place_and_a_remedy(kind: str, registry: R
         assert word in str(mistake)
 
 
-def test_layers_of_a_model_folder_are_those_of_its_config(registry: Registry, csv_data: Path,
-                                                          fake_model: Callable[..., Path],
-                                                          write_recipe: Callable[..., Path]) -> None:
+def test_layers_of_a_model_folder_are_those_of_its_config(
+    registry: Registry,
+    csv_data: Path,
+    fake_model: Callable[..., Path],
+    write_recipe: Callable[..., Path],
+) -> None:
     fake_model(model_type="distilbert", n_layers=3)
     steps = "  - distill: {student: {layers: %s}}\n"
 
     def plan(steps: str) -> None:
-        make_plan(read_recipe(write_recipe(STEPS.replace("owner/encoder", "./model") + steps)), registry)
+        make_plan(
+            read_recipe(write_recipe(STEPS.replace("owner/encoder", "./model") + steps)), registry
+        )
 
     for more in ("", "  - finetune\n"):
         with pytest.raises(UsageError, match="3 cuts nothing from a model of 3 layers"):
@@ -226,19 +497,29 @@ def test_layers_of_a_model_folder_are_those_of_its_config(registry: Registry, cs
         plan(more + "  - prune.structured: {layers: 3, feed_forward: 0.5}\n")
 
 
-def test_layers_are_not_judged_where_their_number_is_not_known(registry: Registry, csv_data: Path,
-                                                               fake_model: Callable[..., Path],
-                                                               write_recipe: Callable[..., Path]) -> None:
+def test_layers_are_not_judged_where_their_number_is_not_known(
+    registry: Registry,
+    csv_data: Path,
+    fake_model: Callable[..., Path],
+    write_recipe: Callable[..., Path],
+) -> None:
     fake_model(model_type="unheard-of")
     for model in ("./model", "owner/encoder"):
-        text = STEPS.replace("owner/encoder", model) + "  - finetune\n  - distill: {student: {layers: 99}}\n"
+        text = (
+            STEPS.replace("owner/encoder", model)
+            + "  - finetune\n  - distill: {student: {layers: 99}}\n"
+        )
         make_plan(read_recipe(write_recipe(text)), registry)
 
 
-def test_patience_is_right_with_validation_data(registry: Registry, csv_data: Path,
-                                                write_recipe: Callable[..., Path]) -> None:
+def test_patience_is_right_with_validation_data(
+    registry: Registry, csv_data: Path, write_recipe: Callable[..., Path]
+) -> None:
     for given in ("0.2", "test.csv"):
-        text = HEAD.replace("test:", f"validation: {given}, test:") + "stages:\n  - finetune: {patience: 2}\n"
+        text = (
+            HEAD.replace("test:", f"validation: {given}, test:")
+            + "stages:\n  - finetune: {patience: 2}\n"
+        )
         make_plan(read_recipe(write_recipe(text)), registry)
 
 
@@ -249,48 +530,90 @@ def test_a_recipe_that_is_not_utf8_is_told_with_the_place_of_the_byte(tmp_path: 
 
 
 def test_a_file_without_the_byte_order_mark_that_its_encoding_needs_is_one_line(
-        registry: Registry, csv_data: Path, write_recipe: Callable[..., Path]) -> None:
+    registry: Registry, csv_data: Path, write_recipe: Callable[..., Path]
+) -> None:
     with pytest.raises(UsageError) as caught:
-        make_plan(read_recipe(write_recipe(HEAD.replace("test:", "encoding: utf-16, test:") + FINETUNE)), registry)
-    assert str(caught.value).splitlines()[0].startswith(f"{csv_data / 'train.csv'}:1: the file has no byte order mark")
+        make_plan(
+            read_recipe(write_recipe(HEAD.replace("test:", "encoding: utf-16, test:") + FINETUNE)),
+            registry,
+        )
+    assert (
+        str(caught.value)
+        .splitlines()[0]
+        .startswith(f"{csv_data / 'train.csv'}:1: the file has no byte order mark")
+    )
 
 
-@pytest.mark.parametrize(("teacher", "from_hub"), [("./teacher", False), ("teachers", False), ("acme/teacher", True)])
+@pytest.mark.parametrize(
+    ("teacher", "from_hub"), [("./teacher", False), ("teachers", False), ("acme/teacher", True)]
+)
 def test_a_teacher_from_outside_may_be_named_as_a_step_nearly_is(
-        teacher: str, from_hub: bool, registry: Registry, csv_data: Path, write_recipe: Callable[..., Path],
-        fake_model: Callable[..., Path]) -> None:
+    teacher: str,
+    from_hub: bool,
+    registry: Registry,
+    csv_data: Path,
+    write_recipe: Callable[..., Path],
+    fake_model: Callable[..., Path],
+) -> None:
     if not from_hub:
         fake_model(Path(teacher).name)
-    text = STEPS + f"  - finetune: {{}}\n    name: teacher\n  - distill: {{teacher: {teacher}, student: {{layers: 1}}}}\n"
+    text = (
+        STEPS
+        + f"  - finetune: {{}}\n    name: teacher\n  - distill: {{teacher: {teacher}, student: {{layers: 1}}}}\n"
+    )
     plan = make_plan(read_recipe(write_recipe(text)), registry)
     assert [(i.name, i.from_hub) for i in plan.inputs] == [("model", True), (teacher, from_hub)]
 
 
-def test_all_mistakes_are_told_in_one_pass_in_the_order_of_the_file(command: Command, csv_data: Path,
-                                                                    write_recipe: Callable[..., Path]) -> None:
+def test_all_mistakes_are_told_in_one_pass_in_the_order_of_the_file(
+    command: Command, csv_data: Path, write_recipe: Callable[..., Path]
+) -> None:
     recipe = write_recipe(STEPS + "  - finetune: {epochs: -1, warmup: 2}\n  - distil\nsede: 4\n")
-    assert_told(command("plan", recipe), recipe, [
-        ("5:24", ["epochs: got -1"]), ("5:36", ["warmup: got 2"]), ("6:5", ["did you mean 'distill'?"]),
-        ("7:1", ["did you mean 'seed'?"])])
+    assert_told(
+        command("plan", recipe),
+        recipe,
+        [
+            ("5:24", ["epochs: got -1"]),
+            ("5:36", ["warmup: got 2"]),
+            ("6:5", ["did you mean 'distill'?"]),
+            ("7:1", ["did you mean 'seed'?"]),
+        ],
+    )
 
 
-def test_csv_without_the_tasks_columns_is_refused_before_it_is_read(command: Command, tmp_path: Path, csv_data: Path,
-                                                                    write_recipe: Callable[..., Path]) -> None:
+def test_csv_without_the_tasks_columns_is_refused_before_it_is_read(
+    command: Command, tmp_path: Path, csv_data: Path, write_recipe: Callable[..., Path]
+) -> None:
     (tmp_path / "train.csv").write_text("sentence,category\ngood day,good\n", encoding="utf-8")
     recipe = write_recipe(STEPS + "  - finetune\n")
     answer = command("plan", recipe)
     assert_told(answer, recipe, [("3:15", ["no column 'text'"]), ("3:15", ["no column 'label'"])])
 
 
-@pytest.mark.parametrize(("files", "words"), [
-    ({"config.json": {"auto_map": {"AutoModel": "mine.Model"}}, "model.safetensors": {}}, "runs code from the model folder"),
-    ({"config.json": {"model_type": "bert"}, "pytorch_model.bin": {}}, "pytorch_model.bin is a pickle"),
-    ({"config.json": {"model_type": "bert"}}, "has no safetensors weights"),
-    ({"notes.json": {}}, "it has no config.json"),
-], ids=["auto_map", "pickle only", "no weights", "no config"])
-def test_model_folder_that_would_not_open_is_refused_by_the_plan(files: dict[str, object], words: str, registry: Registry,
-                                                                 tmp_path: Path, csv_data: Path,
-                                                                 write_recipe: Callable[..., Path]) -> None:
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (
+            {"config.json": {"auto_map": {"AutoModel": "mine.Model"}}, "model.safetensors": {}},
+            "runs code from the model folder",
+        ),
+        (
+            {"config.json": {"model_type": "bert"}, "pytorch_model.bin": {}},
+            "pytorch_model.bin is a pickle",
+        ),
+        ({"config.json": {"model_type": "bert"}}, "has no safetensors weights"),
+        ({"notes.json": {}}, "it has no config.json"),
+    ],
+    ids=["auto_map", "pickle only", "no weights", "no config"],
+)
+def test_model_folder_that_would_not_open_is_refused_by_the_plan(
+    files: dict[str, object],
+    words: str,
+    registry: Registry,
+    tmp_path: Path,
+    csv_data: Path,
+    write_recipe: Callable[..., Path],
+) -> None:
     (tmp_path / "encoder").mkdir()
     for name, content in files.items():
         (tmp_path / "encoder" / name).write_text(json.dumps(content), encoding="utf-8")
@@ -301,8 +624,9 @@ def test_model_folder_that_would_not_open_is_refused_by_the_plan(files: dict[str
     assert mistake.where == f"{recipe}:2:8" and words in mistake.message
 
 
-def test_config_that_is_no_json_is_told(registry: Registry, tmp_path: Path, csv_data: Path,
-                                        write_recipe: Callable[..., Path]) -> None:
+def test_config_that_is_no_json_is_told(
+    registry: Registry, tmp_path: Path, csv_data: Path, write_recipe: Callable[..., Path]
+) -> None:
     (tmp_path / "encoder").mkdir()
     (tmp_path / "encoder" / "config.json").write_text("{", encoding="utf-8")
     recipe = write_recipe(HEAD.replace("owner/encoder", "./encoder") + FINETUNE)
@@ -310,22 +634,28 @@ def test_config_that_is_no_json_is_told(registry: Registry, tmp_path: Path, csv_
         make_plan(read_recipe(recipe), registry)
 
 
-def test_anchors_that_multiply_are_refused_without_being_expanded(write_recipe: Callable[..., Path]) -> None:
+def test_anchors_that_multiply_are_refused_without_being_expanded(
+    write_recipe: Callable[..., Path],
+) -> None:
     lines = ["l0: &l0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 10)}]" for i in range(1, 30)]
     with pytest.raises(UsageError, match=r"\*l0 repeats a value"):
         read_recipe(write_recipe("\n".join(lines)))
 
 
-def test_run_refuses_what_plan_refuses_before_it_makes_anything(command: Command, tmp_path: Path, csv_data: Path,
-                                                                write_recipe: Callable[..., Path]) -> None:
+def test_run_refuses_what_plan_refuses_before_it_makes_anything(
+    command: Command, tmp_path: Path, csv_data: Path, write_recipe: Callable[..., Path]
+) -> None:
     recipe = write_recipe(STEPS + "  - finetun\n")
-    assert_told(command("run", recipe, "--runs", "runs"), recipe, [("5:5", ["did you mean 'finetune'?"])])
+    assert_told(
+        command("run", recipe, "--runs", "runs"), recipe, [("5:5", ["did you mean 'finetune'?"])]
+    )
     assert not (tmp_path / "runs").exists() and not (tmp_path / "store").exists()
 
 
-def test_a_wrong_recipe_is_answered_within_a_second(command: Command, csv_data: Path,
-                                                    write_recipe: Callable[..., Path]) -> None:
+def test_a_wrong_recipe_is_answered_within_a_second(
+    command: Command, csv_data: Path, write_recipe: Callable[..., Path]
+) -> None:
     recipe = write_recipe(STEPS + "  - finetun\n")
     answers = [command("plan", recipe) for _ in range(2)]
     assert {answer.code for answer in answers} == {2}
@@ -336,4 +666,7 @@ def test_a_wrong_recipe_is_answered_within_a_second(command: Command, csv_data: 
 def test_recipe_that_is_not_there_is_told_with_the_shipped_ones_near(command: Command) -> None:
     answer = command("plan", "quikstart")
     assert answer.code == 2 and answer.heavy == ""
-    assert answer.err == "error: quikstart: there is no such recipe file (did you mean 'quickstart'?)\n"
+    assert (
+        answer.err
+        == "error: quikstart: there is no such recipe file (did you mean 'quickstart'?)\n"
+    )

@@ -18,28 +18,97 @@ from markdown_it import MarkdownIt
 from reports import CLASSES, held_report, rich_report
 from rich.console import Console
 
-from compress.report.card import card, deployable
-from compress.report.markdown import escape, markdown
-from compress.report.page import page
-from compress.report.table import visible
-from compress.report.terminal import print_report
+from compress.report.text import visible
+from compress.report.views.card import card, deployable
+from compress.report.views.markdown import escape, markdown
+from compress.report.views.page import page
+from compress.report.views.terminal import print_report
 
-HOSTILE = ["<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "'); alert(1); ('", "<svg/onload=alert(1)>",
-           "{{ 7 * 7 }}", "{% include '/etc/passwd' %}", "javascript:alert(1)", "<a href=https://evil.example>x</a>",
-           "</pre><script src=//evil.example></script>", "</style><b>", "<!--", "-->", "<base href=//evil.example>",
-           "<meta http-equiv=refresh content=0>", "&lt;script&gt;", "`rm -rf`", "| a | b |", "[x](javascript:alert(1))",
-           "\u202egnp.exe", "<iframe srcdoc='x'>", "<form action=//evil.example>", "<link rel=stylesheet href=//e>",
-           "<object data=x>", "<embed src=x>", "\x00", "onclick=alert(1)", "<details open ontoggle=alert(1)>",
-           "<math><mi//xlink:href=data:x>", "expression(alert(1))", "${7*7}", "\x1b[2J", "see https://evil.example",
-           "HTTP://evil.example", "WWW.evil.example", "@someone", "a@evil.example", "`@@www.@x`https://e",
-           "x\u200b\u2060\ufeff", "tag\U000e0041\U000e007f"]
+HOSTILE = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "'); alert(1); ('",
+    "<svg/onload=alert(1)>",
+    "{{ 7 * 7 }}",
+    "{% include '/etc/passwd' %}",
+    "javascript:alert(1)",
+    "<a href=https://evil.example>x</a>",
+    "</pre><script src=//evil.example></script>",
+    "</style><b>",
+    "<!--",
+    "-->",
+    "<base href=//evil.example>",
+    "<meta http-equiv=refresh content=0>",
+    "&lt;script&gt;",
+    "`rm -rf`",
+    "| a | b |",
+    "[x](javascript:alert(1))",
+    "\u202egnp.exe",
+    "<iframe srcdoc='x'>",
+    "<form action=//evil.example>",
+    "<link rel=stylesheet href=//e>",
+    "<object data=x>",
+    "<embed src=x>",
+    "\x00",
+    "onclick=alert(1)",
+    "<details open ontoggle=alert(1)>",
+    "<math><mi//xlink:href=data:x>",
+    "expression(alert(1))",
+    "${7*7}",
+    "\x1b[2J",
+    "see https://evil.example",
+    "HTTP://evil.example",
+    "WWW.evil.example",
+    "@someone",
+    "a@evil.example",
+    "`@@www.@x`https://e",
+    "x\u200b\u2060\ufeff",
+    "tag\U000e0041\U000e007f",
+]
 UNSEEN = "[\x00\x1b\u202e\u200b\u2060\ufeff\U000e0041\U000e007f]"
-ELEMENTS_THAT_ACT = {"script", "img", "iframe", "object", "embed", "form", "link", "base", "a", "audio", "video", "input",
-                     "button", "use", "image", "foreignobject", "animate", "set"}
-HEADINGS = ("Findings", "Results", "What each step changed", "Step by step", "Quality against latency", "Curves",
-            "By class and other tables", "How it was measured", "Recipe", "Environment")
-CHROMIUM = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync", "--dump-dom")
+ELEMENTS_THAT_ACT = {
+    "script",
+    "img",
+    "iframe",
+    "object",
+    "embed",
+    "form",
+    "link",
+    "base",
+    "a",
+    "audio",
+    "video",
+    "input",
+    "button",
+    "use",
+    "image",
+    "foreignobject",
+    "animate",
+    "set",
+}
+HEADINGS = (
+    "Findings",
+    "Results",
+    "What each step changed",
+    "Step by step",
+    "Quality against latency",
+    "Curves",
+    "By class and other tables",
+    "How it was measured",
+    "Recipe",
+    "Environment",
+)
+CHROMIUM = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--dump-dom",
+)
 
 
 class Elements(HTMLParser):
@@ -69,51 +138,117 @@ def report() -> dict[str, Any]:
 def poisoned(value: Any, text: str) -> Any:
     """A report with ``text`` for every name that is the data's, the recipe's or a plugin's."""
     if isinstance(value, dict):
-        return {(text if key in (*CLASSES, "f1", "by class", "change by class", "epochs", "engine", "torch",
-                                 "f1_macro", "share", "small") else key): poisoned(v, text) for key, v in value.items()}
+        return {
+            (
+                text
+                if key
+                in (
+                    *CLASSES,
+                    "f1",
+                    "by class",
+                    "change by class",
+                    "epochs",
+                    "engine",
+                    "torch",
+                    "f1_macro",
+                    "share",
+                    "small",
+                )
+                else key
+            ): poisoned(v, text)
+            for key, v in value.items()
+        }
     if isinstance(value, list):
         return [poisoned(v, text) for v in value]
-    replaced = ("small", "tiny", "tokens", "free is slower than small", "the model ran on the cpu", "reviews", "accuracy",
-                "someone/encoder", "quantize.onnx", "steps/01-small", "cpu", "print('an answer')\n", "Linux",
-                "McNemar exact", ">= 99% of teacher", "97.8 % of teacher", "half", "dynamic", "stages.small.share=half",
-                *CLASSES)
-    return text if isinstance(value, str) and (value in replaced or value.startswith("task: ")) else value
+    replaced = (
+        "small",
+        "tiny",
+        "tokens",
+        "free is slower than small",
+        "the model ran on the cpu",
+        "reviews",
+        "accuracy",
+        "someone/encoder",
+        "quantize.onnx",
+        "steps/01-small",
+        "cpu",
+        "print('an answer')\n",
+        "Linux",
+        "McNemar exact",
+        ">= 99% of teacher",
+        "97.8 % of teacher",
+        "half",
+        "dynamic",
+        "stages.small.share=half",
+        *CLASSES,
+    )
+    return (
+        text
+        if isinstance(value, str) and (value in replaced or value.startswith("task: "))
+        else value
+    )
 
 
 @pytest.fixture(scope="module")
 def harmless_shape() -> list[tuple[str, list[str]]]:
     """Elements and attributes of a page in whose report all names are harmless."""
-    return [(tag, sorted(attributes)) for tag, attributes in parsed(page(poisoned(held_report(), "harmless")))]
+    return [
+        (tag, sorted(attributes))
+        for tag, attributes in parsed(page(poisoned(held_report(), "harmless")))
+    ]
 
 
 def test_the_page_shows_every_part_and_number(report: dict[str, Any]) -> None:
     text = page(report)
-    for shown in ("teacher", "small", "0.880 [0.860, 0.900]", "12.00x [11.76, 12.24]", "10.0x smaller", "PER",
-                  "engine torch", "p 0.030", "5.0 % (20 of them were right)", "Measuring took 1.7 min of 6.7 min (25 %)",
-                  "absent: the model ran on the cpu", "f1_macro", "latency by length",
-                  "McNemar exact", "quality difference, change by class"):
+    for shown in (
+        "teacher",
+        "small",
+        "0.880 [0.860, 0.900]",
+        "12.00x [11.76, 12.24]",
+        "10.0x smaller",
+        "PER",
+        "engine torch",
+        "p 0.030",
+        "5.0 % (20 of them were right)",
+        "Measuring took 1.7 min of 6.7 min (25 %)",
+        "absent: the model ran on the cpu",
+        "f1_macro",
+        "latency by length",
+        "McNemar exact",
+        "quality difference, change by class",
+    ):
         assert shown in text, shown
-    assert ("small against teacher: quality -0.020 [-0.030, -0.010] (97.8 %), p 0.030, speed 12.00x [11.76, 12.24] "
-            "(5.00x [4.90, 5.10] against teacher@onnxruntime), size 10.0x smaller.") in text
+    assert (
+        "small against teacher: quality -0.020 [-0.030, -0.010] (97.8 %), p 0.030, speed 12.00x "
+        "[11.76, 12.24] "
+        "(5.00x [4.90, 5.10] against teacher@onnxruntime), size 10.0x smaller."
+    ) in text
     assert [h for h in HEADINGS if f"<h2>{h}</h2>" not in text] == []
     assert [tag for tag, _ in parsed(text)].count("circle") == 5
 
 
 def policy_of(text: str) -> str:
-    """What a page must state that has one style element, no style attributes, and nothing else that acts."""
+    """What a page must state that has one style element, no style attributes, and nothing else that
+    acts."""
     (style,) = re.findall(r"<style>(.*?)</style>", text, re.S)
-    assert "display" in style and not [tag for tag, attributes in parsed(text) if "style" in attributes]
+    assert "display" in style and not [
+        tag for tag, attributes in parsed(text) if "style" in attributes
+    ]
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
 def test_the_pages_policy_forbids_everything_but_its_own_style(report: dict[str, Any]) -> None:
-    policies = [a["content"] for tag, a in parsed(page(report)) if tag == "meta" and "http-equiv" in a]
+    policies = [
+        a["content"] for tag, a in parsed(page(report)) if tag == "meta" and "http-equiv" in a
+    ]
     assert policies == [policy_of(page(report))]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_text_adds_no_element_and_no_attribute(harmless_shape: list[Any], text: str) -> None:
+def test_hostile_text_adds_no_element_and_no_attribute(
+    harmless_shape: list[Any], text: str
+) -> None:
     hostile = poisoned(held_report(), text)
     assert hostile["data"]["name"] == hostile["overrides"][0] == text in hostile["step_budgets"]
     assert hostile["steps"][3]["name"] == text and text in hostile["steps"][0]["measurements"]
@@ -121,7 +256,12 @@ def test_hostile_text_adds_no_element_and_no_attribute(harmless_shape: list[Any]
     found = parsed(made)
     assert [(tag, sorted(attributes)) for tag, attributes in found] == harmless_shape
     assert not {tag for tag, _ in found} & ELEMENTS_THAT_ACT
-    assert not [name for _, attributes in found for name in attributes if name.startswith("on") or name in ("src", "href")]
+    assert not [
+        name
+        for _, attributes in found
+        for name in attributes
+        if name.startswith("on") or name in ("src", "href")
+    ]
     assert not re.search(UNSEEN, made)
 
 
@@ -132,18 +272,29 @@ def test_the_same_json_gives_the_same_page(report: dict[str, Any]) -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_in_markdown_holds_no_tag_and_no_link_and_breaks_no_table(text: str) -> None:
     hostile = poisoned(held_report(), text)
-    for shown in (markdown(hostile).split("## Recipe")[0],
-                  *(card(step, hostile).partition("\n---\n")[2].split("## Loading")[0] for step in deployable(hostile))):
+    for shown in (
+        markdown(hostile).split("## Recipe")[0],
+        *(
+            card(step, hostile).partition("\n---\n")[2].split("## Loading")[0]
+            for step in deployable(hostile)
+        ),
+    ):
         lines = shown.splitlines()
         assert not [line for line in lines if re.search(r"<[a-zA-Z/!]", line)]
         assert not re.search(r"(?<!\\)\]\(", shown) and not re.search(UNSEEN, shown)
-        assert not re.search(r"://|www\.|(?<!\w)@\w|@[\w.]+\.\w", re.sub(r"(?<!\\)`[^`]+`", " ` ", shown), re.I)
+        assert not re.search(
+            r"://|www\.|(?<!\w)@\w|@[\w.]+\.\w", re.sub(r"(?<!\\)`[^`]+`", " ` ", shown), re.I
+        )
         for before, row in zip(lines, lines[1:], strict=False):
             if before.startswith("|") and row.startswith("|"):
-                assert len(re.findall(r"(?<!\\)\|", before)) == len(re.findall(r"(?<!\\)\|", row)), row
+                assert len(re.findall(r"(?<!\\)\|", before)) == len(
+                    re.findall(r"(?<!\\)\|", row)
+                ), row
 
 
-@pytest.mark.parametrize("text", [*HOSTILE, "teacher@onnxruntime", "a `b` *c* \\ _d_ & 1 < 2", "``x", "@"])
+@pytest.mark.parametrize(
+    "text", [*HOSTILE, "teacher@onnxruntime", "a `b` *c* \\ _d_ & 1 < 2", "``x", "@"]
+)
 def test_escaped_text_reads_as_it_was_written(text: str) -> None:
     inline = MarkdownIt().parseInline(f"x {escape(text)} x")[0].children or []
     assert {token.type for token in inline} <= {"text", "text_special", "code_inline"}
@@ -151,13 +302,21 @@ def test_escaped_text_reads_as_it_was_written(text: str) -> None:
 
 
 def test_addresses_and_names_are_broken_and_names_of_engines_are_not() -> None:
-    assert escape("https://a.b or WWW.a.b, @c and d@e.f") == "https`:`//a.b or WWW`.`a.b, `@`c and d`@`e.f"
-    assert escape("teacher@onnxruntime and step@try-1: 3.0") == "teacher@onnxruntime and step@try-1: 3.0"
+    assert (
+        escape("https://a.b or WWW.a.b, @c and d@e.f")
+        == "https`:`//a.b or WWW`.`a.b, `@`c and d`@`e.f"
+    )
+    assert (
+        escape("teacher@onnxruntime and step@try-1: 3.0")
+        == "teacher@onnxruntime and step@try-1: 3.0"
+    )
 
 
 def test_the_terminal_shows_no_escape_code_of_the_datas(report: dict[str, Any]) -> None:
     out = StringIO()
-    print_report(poisoned(report, "\x1b[2J[red]x"), Console(file=out, width=300, force_terminal=False))
+    print_report(
+        poisoned(report, "\x1b[2J[red]x"), Console(file=out, width=300, force_terminal=False)
+    )
     assert "\x1b" not in out.getvalue() and "[red]x" in out.getvalue()
 
 
@@ -170,15 +329,24 @@ def test_a_browser_shows_the_page_whole(report: dict[str, Any], tmp_path: Path) 
         words = [browser, *CHROMIUM, f"--user-data-dir={tmp_path / 'profile'}", file.as_uri()]
         shown = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
     tags = [tag for tag, _ in parsed(shown)]
-    assert tags.count("figure") == 4 + 1 + 3 and tags.count("circle") == 5  # waterfalls, a curve, compared curves; steps
+    assert (
+        tags.count("figure") == 4 + 1 + 3 and tags.count("circle") == 5
+    )  # waterfalls, a curve, compared curves; steps
     assert "script" not in tags and "&lt;script&gt;alert(1)" in shown
     assert [h for h in HEADINGS if f"<h2>{h}</h2>" not in shown] == []
 
 
 def test_a_report_without_measurements_has_a_page(report: dict[str, Any]) -> None:
     for step in report["steps"]:
-        step.update(measurements={}, against_reference=None, against_fastest=None, against_parent=None)
-    report.update(findings=[], fastest_float_engine=None, state="running", seconds={"making": 0.0, "measuring": 0.0})
+        step.update(
+            measurements={}, against_reference=None, against_fastest=None, against_parent=None
+        )
+    report.update(
+        findings=[],
+        fastest_float_engine=None,
+        state="running",
+        seconds={"making": 0.0, "measuring": 0.0},
+    )
     text = page(report)
     assert "No step can be compared" in text and "Step by step" not in text and "Curves" not in text
     assert markdown(report) and [card(step, report) for step in deployable(report)]

@@ -1,4 +1,5 @@
-"""The schema of report.json: published with the package, and strict where the toolkit owns the keys."""
+"""The schema of report.json: published with the package, and strict where the toolkit owns the
+keys."""
 
 from __future__ import annotations
 
@@ -18,12 +19,17 @@ import compress
 from compress.report.build import REPORT_VERSION
 
 pytest_plugins = ["finished"]
-SCHEMA = json.loads((Path(compress.__file__).parent / "report" / "schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads(
+    (Path(compress.__file__).parent / "report" / "schema.json").read_text(encoding="utf-8")
+)
 VALIDATOR = Draft202012Validator(SCHEMA)
 
 
 def complaints(report: dict[str, Any]) -> list[str]:
-    return [f"{'/'.join(map(str, error.absolute_path))}: {error.message[:200]}" for error in VALIDATOR.iter_errors(report)]
+    return [
+        f"{'/'.join(map(str, error.absolute_path))}: {error.message[:200]}"
+        for error in VALIDATOR.iter_errors(report)
+    ]
 
 
 def test_the_schema_is_one_and_is_of_the_reports_version() -> None:
@@ -48,16 +54,25 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a key is missing": lambda r: r.pop("fastest_float_engine"),
     "a key is new": lambda r: r.update(cost=1),
     "the version is another": lambda r: r.update(report_version=2),
-    "a step's key is renamed": lambda r: r["steps"][1].update(against_previous=r["steps"][1].pop("against_parent")),
+    "a step's key is renamed": lambda r: r["steps"][1].update(
+        against_previous=r["steps"][1].pop("against_parent")
+    ),
     "a role is unknown": lambda r: r["steps"][1].update(role="teacher"),
     "a trait is missing": lambda r: r["steps"][1]["traits"].pop("shape"),
     "a measurement lacks its interval": lambda r: r["steps"][1]["measurements"]["size"].pop("low"),
     "a value is text": lambda r: r["steps"][1]["measurements"]["size"].update(value="10 MB"),
-    "a direction is unknown": lambda r: r["steps"][1]["measurements"]["size"].update(direction="up"),
-    "a comparison is a bare number": lambda r: r["steps"][1]["against_parent"]["comparisons"].update(speedup=2.0),
-    "a curve's point lacks its interval":
-        lambda r: r["steps"][1]["measurements"]["size"].update(detail={"curve": {"axis": "t", "points": [[1, 2]]}}),
-    "a table is flat": lambda r: r["steps"][1]["measurements"]["size"].update(detail={"tables": {"by class": {"PER": 1}}}),
+    "a direction is unknown": lambda r: r["steps"][1]["measurements"]["size"].update(
+        direction="up"
+    ),
+    "a comparison is a bare number": lambda r: r["steps"][1]["against_parent"][
+        "comparisons"
+    ].update(speedup=2.0),
+    "a curve's point lacks its interval": lambda r: r["steps"][1]["measurements"]["size"].update(
+        detail={"curve": {"axis": "t", "points": [[1, 2]]}}
+    ),
+    "a table is flat": lambda r: r["steps"][1]["measurements"]["size"].update(
+        detail={"tables": {"by class": {"PER": 1}}}
+    ),
     "a finding has no text": lambda r: r["findings"][0].pop("text"),
 }
 
@@ -71,7 +86,9 @@ def test_the_schema_finds_that(name: str) -> None:
 
 def test_conditions_and_details_are_open() -> None:
     report = rich_report()
-    report["steps"][0]["measurements"]["size"].update(conditions={"new": {"a": [1]}}, detail={"mine": {"b": 2}})
+    report["steps"][0]["measurements"]["size"].update(
+        conditions={"new": {"a": [1]}}, detail={"mine": {"b": 2}}
+    )
     assert complaints(report) == []
 
 

@@ -1,4 +1,5 @@
-"""What a stranger's meter measures and compares stands in every view, though none knows it by name."""
+"""What a stranger's meter measures and compares stands in every view, though none knows it by
+name."""
 
 from __future__ import annotations
 
@@ -12,23 +13,28 @@ from reports import rich_report
 from rich.console import Console
 
 from compress.measurement import Measurement
-from compress.report.card import card
-from compress.report.diff import compare_runs
-from compress.report.diffside import Side
-from compress.report.diffviews import diff_page, print_diff
-from compress.report.markdown import markdown
-from compress.report.page import page
-from compress.report.terminal import print_report
+from compress.report.diff.compare import compare_runs
+from compress.report.diff.side import Side
+from compress.report.diff.views import diff_page, print_diff
+from compress.report.views.card import card
+from compress.report.views.markdown import markdown
+from compress.report.views.page import page
+from compress.report.views.terminal import print_report
 
 VALUE, RATIO = "417.3", "9.87x"
 
 
 @pytest.fixture
 def report() -> dict[str, Any]:
-    """A report to which a stranger's meter has added ``joules`` to a step, and a comparison to each side that it has."""
+    """A report to which a stranger's meter has added ``joules`` to a step, and a comparison to each
+    side that it has."""
     found = rich_report()
-    joules = Measurement("joules", 417.3, "J", "lower", 400.0, 430.0, 7, {"sensor": "rapl"}, title="energy")
-    saved = Measurement("joules_saved", 9.87, "x", "higher", 9.5, 10.2, 7, {"sensor": "rapl"}, title="energy saved")
+    joules = Measurement(
+        "joules", 417.3, "J", "lower", 400.0, 430.0, 7, {"sensor": "rapl"}, title="energy"
+    )
+    saved = Measurement(
+        "joules_saved", 9.87, "x", "higher", 9.5, 10.2, 7, {"sensor": "rapl"}, title="energy saved"
+    )
     for step in found["steps"]:
         step["measurements"]["joules"] = joules.as_dict()
         for side in ("against_reference", "against_fastest", "against_parent"):
@@ -48,7 +54,9 @@ def last_card(report: Mapping[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("view", [terminal, markdown, page, last_card, table])
-def test_every_view_of_a_run_shows_it(view: Callable[[Mapping[str, Any]], str], report: dict[str, Any]) -> None:
+def test_every_view_of_a_run_shows_it(
+    view: Callable[[Mapping[str, Any]], str], report: dict[str, Any]
+) -> None:
     text = view(report).replace("\\", "")
     shown = ("417 J", RATIO) if view is not table else (VALUE, "9.87")
     assert all(word in text for word in shown)
@@ -66,8 +74,12 @@ def test_mlflow_is_sent_it(report: dict[str, Any]) -> None:
 def test_a_difference_of_two_runs_shows_it(report: dict[str, Any]) -> None:
     other = rich_report()
     for step in other["steps"]:
-        step["measurements"]["joules"] = {**report["steps"][0]["measurements"]["joules"], "value": 200.0, "low": 190.0,
-                                          "high": 210.0}
+        step["measurements"]["joules"] = {
+            **report["steps"][0]["measurements"]["joules"],
+            "value": 200.0,
+            "low": 190.0,
+            "high": 210.0,
+        }
     sides = [Side(name, values) for name, values in (("one", report), ("two", other))]
     found = compare_runs(*sides, {})
     console = Console(file=io.StringIO(), width=300)

@@ -1,4 +1,5 @@
-"""Runs that are held to budgets, and alarms about gains that are none: with models that are four numbers in a file."""
+"""Runs that are held to budgets, and alarms about gains that are none: with models that are four
+numbers in a file."""
 
 from __future__ import annotations
 
@@ -17,15 +18,16 @@ import compress
 from compress.artifact import Artifact
 from compress.cli import main
 from compress.errors import NothingChanged
-from compress.jobs import JOBS
-from compress.jobs.probing import open_probe
-from compress.plugins import Registry, load_plugins
-from compress.report.table import remarks
-from compress.supervisor import raise_error
-from compress.worker import describe
+from compress.registry.plugins import Registry, load_plugins
+from compress.report.tables import remarks
+from compress.workers.jobs import JOBS
+from compress.workers.jobs.probing import open_probe
+from compress.workers.supervisor import raise_error
+from compress.workers.worker import describe
 
-# A model is what would be measured of it. Less of it costs quality: cutting a share takes the share's square.
-PLUGIN = '''
+# A model is what would be measured of it. Less of it costs quality: cutting a share takes the
+# share's square.
+PLUGIN = """
 import json
 import os
 from tokenizers import Tokenizer, models
@@ -187,7 +189,7 @@ def compress_engines():
 @hookimpl
 def compress_meters():
     return [Stated]
-'''
+"""
 HEAD = """\
 task: text-classification
 model: {type: toy}
@@ -208,7 +210,7 @@ class Line:
 
 
 class Here:
-    """A worker without a process, which answers as ``compress.jobs.probing`` does."""
+    """A worker without a process, which answers as ``compress.workers.jobs.probing`` does."""
 
     def __init__(self, job: dict[str, Any], registry: Registry) -> None:
         self.probe, self.registry = open_probe(job, registry), registry
@@ -217,21 +219,35 @@ class Here:
         return {}
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        return {"sample": self.registry.meters[message["meter"]].cls().sample(self.probe)} if "meter" in message else {}
+        return (
+            {"sample": self.registry.meters[message["meter"]].cls().sample(self.probe)}
+            if "meter" in message
+            else {}
+        )
 
 
 @pytest.fixture
-def held(tmp_path: Path, csv_data: Path, monkeypatch: pytest.MonkeyPatch,
-         capfd: pytest.CaptureFixture[str]) -> Iterator[Held]:
-    """``held(steps, top, code=4)``: a run of these steps after a whole model, with these keys of the recipe.
+def held(
+    tmp_path: Path,
+    csv_data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> Iterator[Held]:
+    """``held(steps, top, code=4)``: a run of these steps after a whole model, with these keys of
+    the recipe.
 
-    It is the command with all its parts, but for the processes of its workers: their jobs are done in this one."""
+    It is the command with all its parts, but for the processes of its workers: their jobs are done
+    in this one."""
     site = tmp_path / "site"
     described = site / "compress_toy-1.0.dist-info"
     described.mkdir(parents=True)
     (site / "compress_toy.py").write_text(PLUGIN, encoding="utf-8")
-    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: compress-toy\nVersion: 1.0\n", encoding="utf-8")
-    (described / "entry_points.txt").write_text("[compress]\ntoy = compress_toy\n", encoding="utf-8")
+    (described / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: compress-toy\nVersion: 1.0\n", encoding="utf-8"
+    )
+    (described / "entry_points.txt").write_text(
+        "[compress]\ntoy = compress_toy\n", encoding="utf-8"
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("COMPRESS_DISABLE_PLUGINS", OTHERS)
@@ -242,10 +258,14 @@ def held(tmp_path: Path, csv_data: Path, monkeypatch: pytest.MonkeyPatch,
         file.write_text("{}", encoding="utf-8")
         return JOBS[job["kind"]]({**job}, Line(), load_plugins())
 
-    monkeypatch.setattr("compress.maker.run_job", do)
-    monkeypatch.setattr("compress.jobs.probing.stay_on_cores", lambda count: None)  # this process has other tests to run
-    monkeypatch.setattr("compress.measure.instrument.started",
-                        lambda job, file, log: nullcontext(Here(job, load_plugins())))
+    monkeypatch.setattr("compress.running.making.run_job", do)
+    monkeypatch.setattr(
+        "compress.workers.jobs.probing.stay_on_cores", lambda count: None
+    )  # this process has other tests to run
+    monkeypatch.setattr(
+        "compress.measure.instrument.started",
+        lambda job, file, log: nullcontext(Here(job, load_plugins())),
+    )
 
     def make(steps: str, top: str = "", code: int = 0) -> Run:
         (tmp_path / "toy.yaml").write_text(HEAD + steps + top, encoding="utf-8")
@@ -254,7 +274,10 @@ def held(tmp_path: Path, csv_data: Path, monkeypatch: pytest.MonkeyPatch,
             main()
         output = "".join(capfd.readouterr())
         assert ended.value.code == code, output
-        newest = max((tmp_path / "runs").iterdir(), key=lambda path: (path / "events.jsonl").stat().st_mtime_ns)
+        newest = max(
+            (tmp_path / "runs").iterdir(),
+            key=lambda path: (path / "events.jsonl").stat().st_mtime_ns,
+        )
         return Run(tmp_path, newest, output)
 
     yield make
@@ -265,7 +288,9 @@ def share(step: Mapping[str, Any]) -> float:
     return float(step["options"]["share"])
 
 
-def test_a_step_that_backs_off_is_tried_until_it_meets_its_budget_and_a_run_that_goes_on_reuses_each_try(held: Held) -> None:
+def test_a_step_that_backs_off_is_tried_until_it_meets_its_budget_and_a_run_that_goes_on_reuses_each_try(
+    held: Held,
+) -> None:
     steps = """\
   - toy.cut: {share: 0.4}
     name: a
@@ -282,18 +307,34 @@ def test_a_step_that_backs_off_is_tried_until_it_meets_its_budget_and_a_run_that
     assert [share(t) for t in a["attempts"]] == [0.4, 0.2] and share(a) == 0.2
     assert [t["verdicts"][0]["met"] for t in a["attempts"]] == [False, True]
     assert a["digest"] == a["attempts"][1]["digest"] == Artifact.open(first.artifact("a")).digest
-    assert first.report["step_budgets"]["a"]["met"] and first.report["step_budgets"]["a"]["decide"] == "point"
-    assert first.step("b")["measurements"]["size"]["value"] == 800, "what follows takes the try that counts"
-    assert [share(t) for t in first.step("c")["attempts"]] == [0.12], "a try that meets it is the last"
-    assert "a misses its budget: quality >= 95%: 84.0 % of toy.make [82.0 %, 86.0 %], missed; trying again with " \
+    assert (
+        first.report["step_budgets"]["a"]["met"]
+        and first.report["step_budgets"]["a"]["decide"] == "point"
+    )
+    assert first.step("b")["measurements"]["size"]["value"] == 800, (
+        "what follows takes the try that counts"
+    )
+    assert [share(t) for t in first.step("c")["attempts"]] == [0.12], (
+        "a try that meets it is the last"
+    )
+    assert (
+        "a misses its budget: quality >= 95%: 84.0 % of toy.make [82.0 %, 86.0 %], missed; trying "
+        "again with "
         "share 0.2" in first.output
+    )
     for number, tried in enumerate(a["attempts"], 1):
-        assert Artifact.open(first.folder / "steps" / f"02-a@try-{number}").digest == tried["digest"]
+        assert (
+            Artifact.open(first.folder / "steps" / f"02-a@try-{number}").digest == tried["digest"]
+        )
 
-    assert ("tries of a: share 0.4 (quality >= 95%: 84.0 % of toy.make [82.0 %, 86.0 %], missed); "
-            "share 0.2 (quality >= 95%: 96.0 % of toy.make [94.0 %, 98.0 %]), which counts") in remarks(first.report)
+    assert (
+        "tries of a: share 0.4 (quality >= 95%: 84.0 % of toy.make [82.0 %, 86.0 %], missed); "
+        "share 0.2 (quality >= 95%: 96.0 % of toy.make [94.0 %, 98.0 %]), which counts"
+    ) in remarks(first.report)
 
-    schema = json.loads((Path(compress.__file__).parent / "report" / "schema.json").read_text(encoding="utf-8"))
+    schema = json.loads(
+        (Path(compress.__file__).parent / "report" / "schema.json").read_text(encoding="utf-8")
+    )
     assert list(Draft202012Validator(schema).iter_errors(first.report)) == []
 
     jobs = first.jobs()
@@ -306,18 +347,26 @@ def test_a_step_that_backs_off_is_tried_until_it_meets_its_budget_and_a_run_that
 
     (first.folder / "measurements" / "b.json").write_text("{", encoding="utf-8")
     mended = held(steps)
-    assert [e["step"] for e in mended.events if e["event"] == "measuring"] == [*measured, "b"], "what is broken is made anew"
+    assert [e["step"] for e in mended.events if e["event"] == "measuring"] == [*measured, "b"], (
+        "what is broken is made anew"
+    )
     assert mended.report["steps"] == again.report["steps"]
 
 
-def test_what_is_measured_before_the_reference_is_measured_no_more_by_the_run_that_goes_on(held: Held) -> None:
+def test_what_is_measured_before_the_reference_is_measured_no_more_by_the_run_that_goes_on(
+    held: Held,
+) -> None:
     steps = "  - toy.cut: {share: 0.1}\n    name: a\n  - toy.cut: {share: 0.2}\n    name: b\n"
     first = held(steps, "reference: b\n")
     measured = [e["step"] for e in first.events if e["event"] == "measuring"]
-    assert measured == ["toy.make", "a", "b", "toy.make", "a"], "those before it are measured again beside it"
+    assert measured == ["toy.make", "a", "b", "toy.make", "a"], (
+        "those before it are measured again beside it"
+    )
     again = held(steps, "reference: b\n")
     assert [e["step"] for e in again.events if e["event"] == "measuring"] == measured
-    assert [s["measurements"] for s in again.report["steps"]] == [s["measurements"] for s in first.report["steps"]]
+    assert [s["measurements"] for s in again.report["steps"]] == [
+        s["measurements"] for s in first.report["steps"]
+    ]
     assert again.step("a")["against_reference"] == first.step("a")["against_reference"] is not None
 
 
@@ -338,12 +387,21 @@ def test_scores_on_other_examples_are_not_compared(held: Held, tmp_path: Path) -
     for name, compared in (("a", False), ("b", True)):
         before = made.step(name)["against_parent"]
         assert "size" in before["changes"]
-        assert ("quality" in before["changes"]) is ("quality_kept" in before["comparisons"]) is compared
-        assert (made.step(name)["test"] == made.step("toy.make")["test"]) is compared and made.step(name)["test"]
+        assert (
+            ("quality" in before["changes"])
+            is ("quality_kept" in before["comparisons"])
+            is compared
+        )
+        assert (made.step(name)["test"] == made.step("toy.make")["test"]) is compared and made.step(
+            name
+        )["test"]
 
 
-def test_where_no_try_meets_the_budget_the_nearest_is_taken_and_the_run_ends_with_4(held: Held) -> None:
-    ended = held("""\
+def test_where_no_try_meets_the_budget_the_nearest_is_taken_and_the_run_ends_with_4(
+    held: Held,
+) -> None:
+    ended = held(
+        """\
   - toy.cut: {share: 0.8}
     name: a
     budget: {quality: '>= 0.895', on_miss: back_off, tries: 2}
@@ -351,22 +409,31 @@ def test_where_no_try_meets_the_budget_the_nearest_is_taken_and_the_run_ends_wit
     name: b
     from: toy.make
     budget: {quality: '>= 0.1', size: '<= 100 kB', latency: '<= 1 ms', on_miss: back_off}
-""", code=4)
+""",
+        code=4,
+    )
     assert ended.report["state"] == "finished"
     a, b = ended.step("a"), ended.step("b")
-    assert [share(t) for t in a["attempts"]] == [0.8, 0.4, 0.2] and share(a) == 0.2, "two further tries, as asked"
+    assert [share(t) for t in a["attempts"]] == [0.8, 0.4, 0.2] and share(a) == 0.2, (
+        "two further tries, as asked"
+    )
     assert not ended.report["step_budgets"]["a"]["met"]
     assert len(b["attempts"]) == 1, "less does not mend a speed"
     assert "budget of a missed" in ended.output
 
 
 def test_a_try_that_takes_nothing_by_rounding_is_the_last(held: Held) -> None:
-    ended = held("""\
+    ended = held(
+        """\
   - toy.cut: {share: 0.4, coarse: true}
     name: a
     budget: {quality: '>= 0.95', on_miss: back_off, tries: 9}
-""", code=4)
-    assert ended.report["state"] == "finished" and [share(t) for t in ended.step("a")["attempts"]] == [0.4]
+""",
+        code=4,
+    )
+    assert ended.report["state"] == "finished" and [
+        share(t) for t in ended.step("a")["attempts"]
+    ] == [0.4]
     assert "a: nothing is taken with share 0.2" in ended.output
     with pytest.raises(NothingChanged):  # as it comes from a worker
         raise_error(describe(NothingChanged("toy.cut changed nothing")), Path("log"))
@@ -381,19 +448,31 @@ def test_a_miss_warns_or_keeps_the_best_or_fails_as_it_is_asked(held: Held) -> N
     failed = held(step.replace("%s", "fail"), code=4)
     assert [s["name"] for s in failed.report["steps"]] == ["toy.make", "a"], "it stops at the step"
     assert failed.report["state"] == "failed" and "error: a misses its budget" in failed.output
-    assert failed.report["failure"] in failed.output and failed.report["failure"].startswith("a misses its budget: quality")
-    assert "- failed: a misses its budget: quality" in (failed.folder / "report.md").read_text(encoding="utf-8")
+    assert failed.report["failure"] in failed.output and failed.report["failure"].startswith(
+        "a misses its budget: quality"
+    )
+    assert "- failed: a misses its budget: quality" in (failed.folder / "report.md").read_text(
+        encoding="utf-8"
+    )
     assert failed.report["steps"][1]["attempts"] == []
 
 
-def test_an_engine_that_cannot_run_the_reference_ends_nothing(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_cannot_run_the_reference_ends_nothing(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TOY_FRAIL", "yes")
     ended = held("  - toy.cut: {share: 0.4}\n    name: a\n")
     assert ended.report["state"] == "finished" and ended.report["failure"] is None
     assert [s["name"] for s in ended.report["steps"]] == ["toy.make", "a"]
-    assert ended.report["unmeasured_engines"] == {"toy.make@broken": "it has an operator that is not known here"}
-    assert "toy.make@broken is not measured: it has an operator that is not known here" in ended.output
-    assert ended.step("toy.make")["measurements"]["quality"]["value"] == 0.9, "which is measured all the same"
+    assert ended.report["unmeasured_engines"] == {
+        "toy.make@broken": "it has an operator that is not known here"
+    }
+    assert (
+        "toy.make@broken is not measured: it has an operator that is not known here" in ended.output
+    )
+    assert ended.step("toy.make")["measurements"]["quality"]["value"] == 0.9, (
+        "which is measured all the same"
+    )
 
 
 def test_a_step_that_changes_nothing_ends_the_run_with_the_remedy(held: Held) -> None:
@@ -405,44 +484,76 @@ def test_a_step_that_changes_nothing_ends_the_run_with_the_remedy(held: Held) ->
 
 def test_a_recipe_that_backs_off_does_so_for_quality_and_is_judged_at_the_end(held: Held) -> None:
     steps = "  - toy.cut: {share: 0.4}\n    name: a\n  - toy.set: {flips: 0.5, quality: 0.1}\n"
-    budget = "budget: {quality: '>= 95% of toy.make', size: '<= 0.5 kB', decide: worst, on_miss: %s}\n"
+    budget = (
+        "budget: {quality: '>= 95% of toy.make', size: '<= 0.5 kB', decide: worst, on_miss: %s}\n"
+    )
     ended = held(steps, budget.replace("%s", "back_off"), code=4)
     assert [share(t) for t in ended.step("a")["attempts"]] == [0.4, 0.2, 0.1]
     second = ended.step("a")["attempts"][1]["verdicts"][0]
-    assert not second["met"] and second["measured"] == "96.0 % of toy.make [94.0 %, 98.0 %], worst 94.5 %"
+    assert (
+        not second["met"]
+        and second["measured"] == "96.0 % of toy.make [94.0 %, 98.0 %], worst 94.5 %"
+    )
     outcome = ended.report["step_budgets"]["a"]
     assert outcome["met"] and outcome["of_recipe"] and outcome["limits"] == [">= 95% of toy.make"]
     whole = ended.report["budget"]
-    assert (whole["met"], whole["best"], whole["nearest"], whole["decide"]) == (False, None, "a", "worst")
+    assert (whole["met"], whole["best"], whole["nearest"], whole["decide"]) == (
+        False,
+        None,
+        "a",
+        "worst",
+    )
     assert "budget missed; nearest is a" in ended.output
     assert not (ended.folder / "best").exists()
 
     failed = held(steps, budget.replace("%s", "fail"), code=4)
     assert failed.report["state"] == "failed" and len(failed.report["steps"]) == 3
-    assert "error: no step meets the budget; nearest is a: quality >= 95% of toy.make: 84.0 %" in failed.output
+    assert (
+        "error: no step meets the budget; nearest is a: quality >= 95% of toy.make: 84.0 %"
+        in failed.output
+    )
 
     met = held(steps, "budget: {size: '<= 0.7 kB'}\n")
     assert Artifact.open(met.folder / "best").digest == met.step("a")["digest"]
-    (met.place / "test.csv").write_text((met.place / "test.csv").read_text().replace("good", "bad", 1), encoding="utf-8")
+    (met.place / "test.csv").write_text(
+        (met.place / "test.csv").read_text().replace("good", "bad", 1), encoding="utf-8"
+    )
     held("  - toy.cut: {share: 0.4}\n    name: a\n  - toy.nothing\n", code=2)
     assert (met.folder / "best").exists(), "another recipe's mistake leaves it alone"
 
 
-def test_what_was_best_is_so_no_more_when_the_run_is_made_again(held: Held, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_best_is_so_no_more_when_the_run_is_made_again(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
     steps, budget = "  - toy.cut: {share: 0.4}\n    name: a\n", "budget: {size: '<= 0.7 kB'}\n"
     best = held(steps, budget).folder / "best"
     assert best.exists()
-    monkeypatch.setattr("compress.report.build.verdict_on_run", lambda *a: {
-        "limits": [], "on_miss": "keep_best", "decide": "point", "met": False, "best": None, "nearest": "a", "verdicts": {}})
+    monkeypatch.setattr(
+        "compress.report.build.verdict_on_run",
+        lambda *a: {
+            "limits": [],
+            "on_miss": "keep_best",
+            "decide": "point",
+            "met": False,
+            "best": None,
+            "nearest": "a",
+            "verdicts": {},
+        },
+    )
     held(steps, budget, code=4)
     assert not best.exists() and not best.is_symlink()
 
 
 def test_what_comes_before_the_reference_is_compared_with_it_too(held: Held) -> None:
-    ended = held("  - toy.cut: {share: 0.4}\n    name: a\n  - toy.set: {flips: 0.5}\n    name: b\n", "reference: a\n")
+    ended = held(
+        "  - toy.cut: {share: 0.4}\n    name: a\n  - toy.set: {flips: 0.5}\n    name: b\n",
+        "reference: a\n",
+    )
     for name, size in (("toy.make", 1000 / 600), ("b", 1.0)):
         against = ended.step(name)["against_reference"]
-        assert against["name"] == "a" and against["changes"]["size"]["quotient"] == pytest.approx(size)
+        assert against["name"] == "a" and against["changes"]["size"]["quotient"] == pytest.approx(
+            size
+        )
         assert against["comparisons"]["quality_kept"]["value"] > 0
 
 
@@ -460,11 +571,21 @@ def test_gains_that_are_none_are_said_in_the_terminal_and_in_the_report(held: He
     name: good
     from: toy.make
 """)
-    found = {f["step"]: f for f in ended.report["findings"] if f["kind"] != "slower_than_reference_engine"}
+    found = {
+        f["step"]: f
+        for f in ended.report["findings"]
+        if f["kind"] != "slower_than_reference_engine"
+    }
     assert {name: f["kind"] for name, f in found.items()} == {
-        "slow": "smaller_but_slower", "sparse": "sparse_not_smaller", "same": "changed_nothing"}
+        "slow": "smaller_but_slower",
+        "sparse": "sparse_not_smaller",
+        "same": "changed_nothing",
+    }
     for finding in found.values():
         assert f"finding: {finding['text']}" in ended.output
     page = (ended.folder / "report.md").read_text(encoding="utf-8")
     assert "is 4.0x smaller than toy.make and 2.0x slower" in page.replace("\\", "")
-    assert "prune whole heads, neurons or layers instead" in page and "all 100 cases as toy.make does" in page
+    assert (
+        "prune whole heads, neurons or layers instead" in page
+        and "all 100 cases as toy.make does" in page
+    )

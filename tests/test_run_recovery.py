@@ -1,4 +1,5 @@
-"""Runs that are killed, fail or meet in one store: what is finished stays, and the same command goes on."""
+"""Runs that are killed, fail or meet in one store: what is finished stays, and the same command
+goes on."""
 
 from __future__ import annotations
 
@@ -40,11 +41,15 @@ TRAINED = ("pretrain", "teacher", "distill", "slim")
 
 @pytest.fixture
 def nudges(tmp_path: Path, fake_model: Callable[..., Path], csv_data: Path) -> Nudges:
-    """``nudges({"by": 1.0}, {"by": 2.0})``: a place with a recipe of these steps, named a, b, ..., and an environment."""
+    """``nudges({"by": 1.0}, {"by": 2.0})``: a place with a recipe of these steps, named a, b, ...,
+    and an environment."""
 
     def make(*steps: Mapping[str, object]) -> tuple[Path, Mapping[str, str]]:
         fake_model()
-        stages = [f"  - toy.nudge: {dict(options)}\n    name: {name}" for name, options in zip("abcde", steps, strict=False)]
+        stages = [
+            f"  - toy.nudge: {dict(options)}\n    name: {name}"
+            for name, options in zip("abcde", steps, strict=False)
+        ]
         head = "task: text-classification\nmodel: ./model\ndata: {train: train.csv, test: test.csv}\nstages:\n"
         (tmp_path / "toy.yaml").write_text(head + "\n".join(stages) + "\n", encoding="utf-8")
         (tmp_path / "site").mkdir()
@@ -70,14 +75,26 @@ def started_anew(found: Run, before: Mapping[str, int]) -> set[str]:
     return {name for name, at in found.jobs().items() if before.get(name) != at}
 
 
-@pytest.mark.parametrize(("how", "words"), [
-    ("error", "error: the switch is on"), ("killed", "the worker was ended by SIGKILL (out of memory?)"),
-    pytest.param("bug", "ZeroDivisionError: the switch is on (traceback in", marks=pytest.mark.slow),
-    pytest.param("left", "the worker ended with code 7 and no result", marks=pytest.mark.slow)])
-def test_a_stage_that_fails_keeps_what_was_finished_and_goes_on_when_it_is_mended(how: str, words: str,
-                                                                                 nudges: Nudges) -> None:
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("error", "error: the switch is on"),
+        ("killed", "the worker was ended by SIGKILL (out of memory?)"),
+        pytest.param(
+            "bug", "ZeroDivisionError: the switch is on (traceback in", marks=pytest.mark.slow
+        ),
+        pytest.param("left", "the worker ended with code 7 and no result", marks=pytest.mark.slow),
+    ],
+)
+def test_a_stage_that_fails_keeps_what_was_finished_and_goes_on_when_it_is_mended(
+    how: str, words: str, nudges: Nudges
+) -> None:
     place, environ = nudges({"by": 1.0}, {"by": 2.0, "switch": "switch"}, {"by": 4.0})
-    recipe = (place / "toy.yaml").read_text().replace("'switch': 'switch'", f"'switch': '{place}/switch'")
+    recipe = (
+        (place / "toy.yaml")
+        .read_text()
+        .replace("'switch': 'switch'", f"'switch': '{place}/switch'")
+    )
     (place / "toy.yaml").write_text(recipe)
     (place / "switch").write_text(how)
     broken = run(place, "toy.yaml", environ=environ, code=1)
@@ -85,7 +102,10 @@ def test_a_stage_that_fails_keeps_what_was_finished_and_goes_on_when_it_is_mende
     assert "Traceback" not in broken.output
     assert broken.report["state"] == "failed"
     assert [s["name"] for s in broken.report["steps"]] == ["model", "a"]
-    assert broken.events[-1]["event"] == "run_failed" and words.removeprefix("error: ") in broken.events[-1]["text"]
+    assert (
+        broken.events[-1]["event"] == "run_failed"
+        and words.removeprefix("error: ") in broken.events[-1]["text"]
+    )
     assert weight(broken, "a") == 1.0
     assert list((place / "store" / "staging").iterdir()) == [], "a failure is never stored"
     before = broken.jobs()
@@ -109,20 +129,27 @@ def test_a_changed_option_makes_anew_what_depends_on_it_and_nothing_else(nudges:
     assert [weight(second, name) for name in "abcd"] == [1.0, 4.0, 8.0, 9.0]
     assert set(second.jobs()) == {"b", "c"}, "no other worker was started"
     assert [s["cached"] for s in second.report["steps"]] == [True, True, False, False, True]
-    assert [weight(first, name) for name in "abcd"] == [1.0, 3.0, 7.0, 9.0], "the first run is as it was"
+    assert [weight(first, name) for name in "abcd"] == [1.0, 3.0, 7.0, 9.0], (
+        "the first run is as it was"
+    )
 
 
 def test_a_step_that_is_reused_tells_the_names_of_its_own_run(nudges: Nudges) -> None:
     place, environ = nudges({"by": 1.0}, {"by": 2.0}, {"by": 4.0, "beside": "a"})
     assert run(place, "toy.yaml", environ=environ).step("c")["options"]["beside"] == "a"
-    recipe = (place / "toy.yaml").read_text().replace("'a'", "'first'").replace("name: a", "name: first")
+    recipe = (
+        (place / "toy.yaml").read_text().replace("'a'", "'first'").replace("name: a", "name: first")
+    )
     (place / "toy.yaml").write_text(recipe)
     again = run(place, "toy.yaml", environ=environ)
     assert again.step("c")["cached"] and not set("abc") & set(again.jobs())
     assert (again.step("c")["options"]["beside"], again.step("c")["seed"]) == ("first", 0)
     shutil.copytree(place / "model", place / "copied")
     copied = run(place, "toy.yaml", "--set", "model=copied", environ=environ)
-    assert copied.step("c")["cached"] and copied.step("c")["base"] == copied.step("model")["base"] != again.step("c")["base"]
+    assert (
+        copied.step("c")["cached"]
+        and copied.step("c")["base"] == copied.step("model")["base"] != again.step("c")["base"]
+    )
 
 
 def test_two_runs_that_want_the_same_make_it_once(nudges: Nudges) -> None:
@@ -130,14 +157,26 @@ def test_two_runs_that_want_the_same_make_it_once(nudges: Nudges) -> None:
     processes = []
     for name in ("one", "two"):
         (place / name).mkdir()
-        processes.append(start_run(place / name, "../toy.yaml", "--store", str(place / "shared"), environ=environ))
-    runs = [finish(process, place / name) for process, name in zip(processes, ("one", "two"), strict=True)]
+        processes.append(
+            start_run(
+                place / name, "../toy.yaml", "--store", str(place / "shared"), environ=environ
+            )
+        )
+    runs = [
+        finish(process, place / name)
+        for process, name in zip(processes, ("one", "two"), strict=True)
+    ]
     assert all(found.report["state"] == "finished" for found in runs)
     assert sorted(found.step("a")["cached"] for found in runs) == [False, True]
     waited = next(found for found in runs if found.step("a")["cached"])
-    assert any(e["event"] == "note" and e["text"].startswith("a: waiting for process ") for e in waited.events)
+    assert any(
+        e["event"] == "note" and e["text"].startswith("a: waiting for process ")
+        for e in waited.events
+    )
     assert runs[0].digests() == runs[1].digests()
-    assert [name for name in ("a", "b", "input-0") for found in runs if name in found.jobs()].count("a") == 1
+    assert [name for name in ("a", "b", "input-0") for found in runs if name in found.jobs()].count(
+        "a"
+    ) == 1
 
 
 def test_the_same_run_started_twice_is_made_and_measured_once(nudges: Nudges) -> None:
@@ -145,7 +184,14 @@ def test_the_same_run_started_twice_is_made_and_measured_once(nudges: Nudges) ->
     first = start_run(place, "toy.yaml", environ=environ)
     wait_for(lambda: list((place / "runs").glob("*/jobs/a.json")))
     with (place / "second").open("w") as output:
-        second = Popen([*first.args, "--json"], cwd=place, env=environment(environ), text=True, stdout=output, stderr=output)
+        second = Popen(
+            [*first.args, "--json"],
+            cwd=place,
+            env=environment(environ),
+            text=True,
+            stdout=output,
+            stderr=output,
+        )
         assert (first.wait(60), second.wait(60)) == (0, 0)
     said = (place / "second").read_text()
     assert f"waiting for process {first.pid}, which makes the same run" in said
@@ -156,9 +202,13 @@ def test_who_waits_goes_on_when_the_one_waited_for_is_killed(nudges: Nudges) -> 
     place, environ = nudges({"by": 1.0, "seconds": 2.0})
     (place / "one").mkdir()
     (place / "two").mkdir()
-    first = start_run(place / "one", "../toy.yaml", "--store", str(place / "shared"), environ=environ)
+    first = start_run(
+        place / "one", "../toy.yaml", "--store", str(place / "shared"), environ=environ
+    )
     wait_for(lambda: list((place / "one" / "runs").glob("*/jobs/a.json")))
-    second = start_run(place / "two", "../toy.yaml", "--store", str(place / "shared"), environ=environ)
+    second = start_run(
+        place / "two", "../toy.yaml", "--store", str(place / "shared"), environ=environ
+    )
     wait_for(lambda: "waiting for process" in (place / "two" / "output").read_text())
     first.kill()
     assert finish(second, place / "two").step("a")["cached"] is False
@@ -176,10 +226,17 @@ def test_a_worker_whose_run_is_killed_ends_itself(nudges: Nudges) -> None:
     wait_for(lambda: is_gone(worker.pid), 10)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a worker has a thread that looks after its supervisor")
+@pytest.mark.skipif(
+    sys.platform != "linux",
+    reason="elsewhere a worker has a thread that looks after its supervisor",
+)
 def test_a_worker_that_lets_no_other_thread_run_ends_with_its_run(nudges: Nudges) -> None:
     place, environ = nudges({"by": 1.0, "switch": "switch"})
-    recipe = (place / "toy.yaml").read_text().replace("'switch': 'switch'", f"'switch': '{place}/switch'")
+    recipe = (
+        (place / "toy.yaml")
+        .read_text()
+        .replace("'switch': 'switch'", f"'switch': '{place}/switch'")
+    )
     (place / "toy.yaml").write_text(recipe)
     (place / "switch").write_text("deaf")
     process = start_run(place, "toy.yaml", environ=environ)
@@ -190,14 +247,20 @@ def test_a_worker_that_lets_no_other_thread_run_ends_with_its_run(nudges: Nudges
     wait_for(lambda: is_gone(worker.pid), 10)
 
 
-def test_a_worker_whose_supervisor_has_ended_before_it_could_call_does_nothing(tmp_path: Path,
-                                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_whose_supervisor_has_ended_before_it_could_call_does_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)  # the path of a socket is to be short
     with socket.socket(socket.AF_UNIX) as line:
         line.bind("line")  # a process that is killed leaves the address, and nobody listens
     Path("job.json").write_text(json.dumps({"kind": "none", "line": "line"}), encoding="utf-8")
-    ended = subprocess.run([sys.executable, "-m", "compress.worker", "job.json"], capture_output=True, text=True, timeout=60,
-                           check=False)
+    ended = subprocess.run(
+        [sys.executable, "-m", "compress.workers.worker", "job.json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert ended.returncode == 1
     assert "ConnectionRefusedError" in ended.stderr
 
@@ -217,12 +280,18 @@ def test_an_interrupted_run_ends_with_130_and_its_worker_too(nudges: Nudges) -> 
 
 # killed in the middle of real stages
 
+
 def place_before(step: str, whole: Run, folder: Path, recipe: str) -> Path:
-    """A working directory whose store has what stands before ``step`` in the whole run, and nothing of what follows."""
+    """A working directory whose store has what stands before ``step`` in the whole run, and nothing
+    of what follows."""
     place = write_place(folder, chain=recipe)
     shutil.copytree(whole.store, place / "store")
-    converted = ["teacher@onnxruntime", "teacher@onnxruntime-fused"] if step in ("pretrain", "teacher") else []
-    gone = STEPS[STEPS.index(step):] + converted
+    converted = (
+        ["teacher@onnxruntime", "teacher@onnxruntime-fused"]
+        if step in ("pretrain", "teacher")
+        else []
+    )
+    gone = STEPS[STEPS.index(step) :] + converted
     for name in whole.digests().keys() & set(gone):
         product = whole.artifact(name).resolve().parent
         shutil.rmtree(place / "store" / product.relative_to(whole.store.resolve()))
@@ -236,14 +305,28 @@ def up_to(step: str) -> str:
     return CHAIN.partition({"distill": "  - prune.structured: {feed"}.get(step, "\0"))[0]
 
 
-def kill_during(step: str, place: Path, *, worker_too: bool, environ: Mapping[str, str] = UNMEASURED) -> list[int]:
+def kill_during(
+    step: str, place: Path, *, worker_too: bool, environ: Mapping[str, str] = UNMEASURED
+) -> list[int]:
     """Start the run and kill it in the middle of ``step``; the process ids of its workers."""
     before = time.time_ns()
     process = start_run(place, "chain.yaml", environ=environ)
-    wait_for(lambda: [job for job in (place / "runs").glob(f"*/jobs/{step}.json") if job.stat().st_mtime_ns > before])
+    wait_for(
+        lambda: [
+            job
+            for job in (place / "runs").glob(f"*/jobs/{step}.json")
+            if job.stat().st_mtime_ns > before
+        ]
+    )
     if step in TRAINED:
-        wait_for(lambda: list((place / "store" / "work").glob("*/checkpoints/*/complete.json"))[1:]
-                 or list((place / "store" / "work").glob("*/checkpoints/checkpoint-10/complete.json")))
+        wait_for(
+            lambda: (
+                list((place / "store" / "work").glob("*/checkpoints/*/complete.json"))[1:]
+                or list(
+                    (place / "store" / "work").glob("*/checkpoints/checkpoint-10/complete.json")
+                )
+            )
+        )
     else:
         time.sleep(3)
     workers = [worker.pid for worker in workers_of(process)]
@@ -255,50 +338,74 @@ def kill_during(step: str, place: Path, *, worker_too: bool, environ: Mapping[st
     return workers
 
 
-def goes_on_to_the_same_end(step: str, place: Path, whole: Run, workers: list[int],
-                            environ: Mapping[str, str] = UNMEASURED) -> Run:
-    process = start_run(place, "chain.yaml", environ=environ)  # at once: the killed run's worker may not be gone yet
+def goes_on_to_the_same_end(
+    step: str, place: Path, whole: Run, workers: list[int], environ: Mapping[str, str] = UNMEASURED
+) -> Run:
+    process = start_run(
+        place, "chain.yaml", environ=environ
+    )  # at once: the killed run's worker may not be gone yet
     for pid in workers:
         wait_for(lambda pid=pid: is_gone(pid), 20)  # type: ignore[misc]
     ended = finish(process, place)
     made = {s["name"] for s in ended.report["steps"] if not s["cached"]}
-    assert STEPS[:STEPS.index(step)] == [s["name"] for s in ended.report["steps"] if s["cached"] and s["name"] in STEPS]
+    assert STEPS[: STEPS.index(step)] == [
+        s["name"] for s in ended.report["steps"] if s["cached"] and s["name"] in STEPS
+    ]
     assert step in made
     unbroken = whole.digests()
-    assert {name: digest for name, digest in ended.digests().items() if digest != unbroken[name]} == {}
+    assert {
+        name: digest for name, digest in ended.digests().items() if digest != unbroken[name]
+    } == {}
     return ended
 
 
-def test_a_run_killed_in_the_middle_of_distilling_goes_on_to_the_same_weights(chain: Run, tmp_path: Path) -> None:
-    """The run alone is killed: its worker must end with it, or it would write into the work folder of the next."""
+def test_a_run_killed_in_the_middle_of_distilling_goes_on_to_the_same_weights(
+    chain: Run, tmp_path: Path
+) -> None:
+    """The run alone is killed: its worker must end with it, or it would write into the work folder
+    of the next."""
     place = place_before("distill", chain, tmp_path / "place", up_to("distill"))
     workers = kill_during("distill", place, worker_too=False)
     ended = goes_on_to_the_same_end("distill", place, chain, workers)
-    assert any(e["event"] == "note" and e["text"].startswith("continuing from step ") for e in ended.events)
+    assert any(
+        e["event"] == "note" and e["text"].startswith("continuing from step ") for e in ended.events
+    )
     assert list((place / "store" / "work").iterdir()) == []
 
 
 @pytest.mark.slow
-def test_a_training_on_two_threads_that_was_killed_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+def test_a_training_on_two_threads_that_was_killed_goes_on_to_the_same_weights(
+    tmp_path: Path,
+) -> None:
     """Threads share each sum in the same way every time, as long as there are as many."""
     environ = {**UNMEASURED, "OMP_NUM_THREADS": "2"}
-    whole = run(write_place(tmp_path / "whole", chain=up_to("distill")), "chain.yaml", environ=environ)
+    whole = run(
+        write_place(tmp_path / "whole", chain=up_to("distill")), "chain.yaml", environ=environ
+    )
     place = place_before("distill", whole, tmp_path / "place", up_to("distill"))
     workers = kill_during("distill", place, worker_too=False, environ=environ)
     ended = goes_on_to_the_same_end("distill", place, whole, workers, environ)
-    assert any(e["event"] == "note" and e["text"].startswith("continuing from step ") for e in ended.events)
+    assert any(
+        e["event"] == "note" and e["text"].startswith("continuing from step ") for e in ended.events
+    )
 
 
 @pytest.mark.slow
-def test_a_run_killed_with_its_worker_in_each_step_in_turn_ends_in_the_same_weights(chain: Run, tmp_path: Path) -> None:
+def test_a_run_killed_with_its_worker_in_each_step_in_turn_ends_in_the_same_weights(
+    chain: Run, tmp_path: Path
+) -> None:
     place = write_place(tmp_path / "place", chain=CHAIN)
     started: dict[str, int] = {}
     workers: list[int] = []
     for step in STEPS:
         workers = kill_during(step, place, worker_too=True)
-        jobs = {path.stem: path.stat().st_mtime_ns for path in (place / "runs").glob("*/jobs/*.json")}
-        assert {name: jobs[name] for name in started} == started, f"what was finished before {step} is not made again"
-        started = {name: jobs[name] for name in STEPS[:STEPS.index(step)]}
+        jobs = {
+            path.stem: path.stat().st_mtime_ns for path in (place / "runs").glob("*/jobs/*.json")
+        }
+        assert {name: jobs[name] for name in started} == started, (
+            f"what was finished before {step} is not made again"
+        )
+        started = {name: jobs[name] for name in STEPS[: STEPS.index(step)]}
     goes_on_to_the_same_end(STEPS[-1], place, chain, workers)
 
 
@@ -315,4 +422,10 @@ def test_a_run_killed_while_it_measures_goes_on_measuring(given: Run, tmp_path: 
     ended = run(place, "given.yaml")
     assert ended.digests() == given.digests()
     measured = [e["step"] for e in ended.events if e["event"] == "measuring"]
-    assert measured == ["model", "model@onnxruntime", "model@onnxruntime-fused", "distill", "distill"]
+    assert measured == [
+        "model",
+        "model@onnxruntime",
+        "model@onnxruntime-fused",
+        "distill",
+        "distill",
+    ]

@@ -1,4 +1,5 @@
-"""What a measured run says: the report, the order of events, and each answer under its example's id."""
+"""What a measured run says: the report, the order of events, and each answer under its example's
+id."""
 
 from __future__ import annotations
 
@@ -17,12 +18,21 @@ from transformers import AutoModelForSequenceClassification
 
 from compress.artifact import Artifact
 from compress.processor import TextProcessor
-from compress.runfolder import RunFolder
+from compress.store.runfolder import RunFolder
 
 pytest_plugins = ["finished"]
 
-MEASURED = {"quality", "latency_p50", "latency_p95", "throughput", "memory", "memory_gpu", "size", "parameters",
-            "load_seconds"}
+MEASURED = {
+    "quality",
+    "latency_p50",
+    "latency_p95",
+    "throughput",
+    "memory",
+    "memory_gpu",
+    "size",
+    "parameters",
+    "load_seconds",
+}
 
 
 def measurements(step: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +46,11 @@ def test_the_given_model_is_the_reference_where_it_serves_the_task(given: Run) -
     roles = {step["name"]: step["role"] for step in report["steps"]}
     engines = {f"model@onnxruntime{suffix}": "reference-engine" for suffix in ("", "-fused")}
     assert roles == {"model": "reference", **engines, "distill": "step"}
-    assert report["fastest_float_engine"] in ("model", "model@onnxruntime", "model@onnxruntime-fused")
+    assert report["fastest_float_engine"] in (
+        "model",
+        "model@onnxruntime",
+        "model@onnxruntime-fused",
+    )
 
 
 def test_every_artifact_is_measured_in_every_way(given: Run) -> None:
@@ -63,16 +77,24 @@ def test_measurements_have_intervals_counts_and_conditions(given: Run) -> None:
             assert m["low"] <= m["value"] <= m["high"], f"{step['name']} {name}"
             assert m["conditions"]["examples"] == 16 and m["n"] > 1
         latency = measurements(step)["latency_p50"]
-        assert (latency["conditions"]["batch"], latency["conditions"]["threads"], latency["n"]) == (1, 1, 16 * 5)
+        assert (latency["conditions"]["batch"], latency["conditions"]["threads"], latency["n"]) == (
+            1,
+            1,
+            16 * 5,
+        )
 
 
 def test_sizes_and_parameters_are_those_of_the_artifact(given: Run) -> None:
     for step in given.report["steps"]:
         folder = given.folder / step["folder"]
-        files = [path for path in folder.rglob("*") if path.is_file() and path.name != "compress.json"]
+        files = [
+            path for path in folder.rglob("*") if path.is_file() and path.name != "compress.json"
+        ]
         assert measurements(step)["size"]["value"] == sum(path.stat().st_size for path in files)
     model = AutoModelForSequenceClassification.from_pretrained(given.artifact("distill"))
-    assert measurements(given.step("distill"))["parameters"]["value"] == sum(p.numel() for p in model.parameters())
+    assert measurements(given.step("distill"))["parameters"]["value"] == sum(
+        p.numel() for p in model.parameters()
+    )
 
 
 def test_a_step_is_compared_with_the_reference_its_engines_and_the_step_before(given: Run) -> None:
@@ -96,7 +118,9 @@ def test_a_step_is_compared_with_the_reference_its_engines_and_the_step_before(g
 def test_a_report_says_on_what_and_of_what_it_was_made(given: Run) -> None:
     report = given.report
     assert report["recipe"] == (given.place / "given.yaml").read_text()
-    assert {"torch", "transformers", "onnxruntime", "compress-toolkit"} <= report["environment"]["versions"].keys()
+    assert {"torch", "transformers", "onnxruntime", "compress-toolkit"} <= report["environment"][
+        "versions"
+    ].keys()
     assert report["environment"]["memory_bytes"] > 0
     for view in ("report.md", "recipe.yaml", "overrides.json"):
         assert (given.folder / view).is_file()
@@ -105,12 +129,18 @@ def test_a_report_says_on_what_and_of_what_it_was_made(given: Run) -> None:
 
 
 def test_events_come_in_the_order_of_the_work(given: Run) -> None:
-    events = given.events[:[e["event"] for e in given.events].index("run_finished") + 1]
+    events = given.events[: [e["event"] for e in given.events].index("run_finished") + 1]
     said = [(e["event"], e.get("step", "")) for e in events]
     assert said == [
-        ("run_started", ""), ("measuring", "model"), ("measuring", "model@onnxruntime"),
-        ("measuring", "model@onnxruntime-fused"), ("step_started", "distill"),
-        ("measuring", "distill"), ("step_finished", "distill"), ("run_finished", "")]
+        ("run_started", ""),
+        ("measuring", "model"),
+        ("measuring", "model@onnxruntime"),
+        ("measuring", "model@onnxruntime-fused"),
+        ("step_started", "distill"),
+        ("measuring", "distill"),
+        ("step_finished", "distill"),
+        ("run_finished", ""),
+    ]
     times = [e["time"] for e in events]
     assert times == sorted(times)
     told = next(e for e in events if e["event"] == "step_finished")["record"]
@@ -134,7 +164,10 @@ def test_each_answer_stands_under_the_id_of_its_example(given: Run) -> None:
         model = AutoModelForSequenceClassification.from_pretrained(given.artifact(name))
         features = task.features(rows, TextProcessor.load(given.artifact(name)))
         lengths = [len(f["input_ids"]) for f in features]
-        assert len(set(lengths)) > 5 and lengths not in (sorted(lengths), sorted(lengths, reverse=True))
+        assert len(set(lengths)) > 5 and lengths not in (
+            sorted(lengths),
+            sorted(lengths, reverse=True),
+        )
         for prediction, f in zip(saved, features, strict=True):
             with torch.no_grad():
                 shares = model(torch.tensor([f["input_ids"]])).logits[0].softmax(0)
@@ -145,7 +178,10 @@ def test_each_answer_stands_under_the_id_of_its_example(given: Run) -> None:
 
 
 def test_the_answers_of_all_engines_agree(given: Run) -> None:
-    one, *others = (answers_of(given, name) for name in ("model", "model@onnxruntime", "model@onnxruntime-fused"))
+    one, *others = (
+        answers_of(given, name)
+        for name in ("model", "model@onnxruntime", "model@onnxruntime-fused")
+    )
     for other in others:
         assert [p["id"] for p in one] == [p["id"] for p in other]
         for mine, theirs in zip(one, other, strict=True):
@@ -164,31 +200,45 @@ def test_the_same_command_again_measures_nothing_anew(given: Run) -> None:
 
 
 @pytest.mark.slow
-def test_an_engine_of_the_reference_that_is_measured_later_is_compared_as_in_one_sitting(given: Run) -> None:
+def test_an_engine_of_the_reference_that_is_measured_later_is_compared_as_in_one_sitting(
+    given: Run,
+) -> None:
     name = "model@onnxruntime"
     before = given.step(name)
     RunFolder(given.folder).measured(name).unlink()
     again = run(given.place, "given.yaml").step(name)
     assert again["measurements"].keys() == before["measurements"].keys()
-    assert again["against_reference"]["comparisons"].keys() == before["against_reference"]["comparisons"].keys() >= {"flips"}
+    assert (
+        again["against_reference"]["comparisons"].keys()
+        == before["against_reference"]["comparisons"].keys()
+        >= {"flips"}
+    )
 
 
 @pytest.mark.slow
-def test_every_kind_of_artifact_is_measured_against_the_reference(chain: Run, tmp_path: Path) -> None:
-    """The chain that was made without meters, now with them: nothing is made anew, all is measured."""
+def test_every_kind_of_artifact_is_measured_against_the_reference(
+    chain: Run, tmp_path: Path
+) -> None:
+    """The chain that was made without meters, now with them: nothing is made anew, all is
+    measured."""
     place = write_place(tmp_path / "place", chain=CHAIN)
     shutil.copytree(chain.store, place / "store")
     measured = run(place, "chain.yaml", "--set", "benchmark.effort=quick")
     report = measured.report
     assert report["reference"] == "teacher" and all(step["cached"] for step in report["steps"])
-    assert len(report["steps"]) == 9, "the recipe's seven, and the reference in two forms of another engine"
+    assert len(report["steps"]) == 9, (
+        "the recipe's seven, and the reference in two forms of another engine"
+    )
     for step in report["steps"]:
         assert measurements(step).keys() >= MEASURED, step["name"]
         if step["name"] in ("pretrain", "teacher"):
             assert step["against_reference"] is None, "quality is compared within one task"
             continue
         assert step["against_reference"]["name"] == "teacher"
-        assert step["against_parent"]["comparisons"].keys() == step["against_reference"]["comparisons"].keys()
+        assert (
+            step["against_parent"]["comparisons"].keys()
+            == step["against_reference"]["comparisons"].keys()
+        )
         assert step["against_reference"]["comparisons"]["speedup"]["value"] > 0
 
 
@@ -206,16 +256,23 @@ def test_the_command_report_shows_a_run_and_rebuilds_its_views(given: Run, tmp_p
 
 
 @pytest.mark.slow
-def test_a_stage_chooses_among_candidates_by_what_the_instrument_says_of_them(tmp_path: Path) -> None:
-    place = write_place(tmp_path / "place", choose=TASK + "model: ./model\ndata: {train: train.csv, test: test.csv}\n"
-                        "benchmark: {effort: quick}\nstages: [toy.choose]\n")
+def test_a_stage_chooses_among_candidates_by_what_the_instrument_says_of_them(
+    tmp_path: Path,
+) -> None:
+    place = write_place(
+        tmp_path / "place",
+        choose=TASK + "model: ./model\ndata: {train: train.csv, test: test.csv}\n"
+        "benchmark: {effort: quick}\nstages: [toy.choose]\n",
+    )
     (place / "model").mkdir()
     whole = save_bert(place / "model", task_named("text-classification"))
     (place / "model" / "compress.json").unlink()  # as any model folder from outside
     (place / "site").mkdir()
     made = run(place, "choose.yaml", environ=install_toy(place / "site", without="onnx"))
     notes = Artifact.open(made.artifact("toy.choose")).manifest.notes
-    assert notes["best"] == "float16" and notes["sizes"]["float16"] < 0.7 * notes["sizes"]["float32"]
+    assert (
+        notes["best"] == "float16" and notes["sizes"]["float16"] < 0.7 * notes["sizes"]["float32"]
+    )
     assert notes["rows"] == 16 and notes["speedup"] > 0
     weights = (made.artifact("toy.choose") / "model.safetensors").stat().st_size
     assert weights < 0.6 * (whole.folder / "model.safetensors").stat().st_size

@@ -1,4 +1,5 @@
-"""What a run says while it goes on: bars with a remaining time on a terminal, few plain lines elsewhere, JSON by itself."""
+"""What a run says while it goes on: bars with a remaining time on a terminal, few plain lines
+elsewhere, JSON by itself."""
 
 from __future__ import annotations
 
@@ -65,8 +66,17 @@ def stderr(monkeypatch: pytest.MonkeyPatch) -> Callable[..., io.StringIO]:
     return place
 
 
-def progress(done: int, total: int = 100, step: str = "teacher", text: str = "", **values: float) -> Mapping[str, Any]:
-    return {"event": "progress", "step": step, "text": text, "done": done, "total": total, "values": values}
+def progress(
+    done: int, total: int = 100, step: str = "teacher", text: str = "", **values: float
+) -> Mapping[str, Any]:
+    return {
+        "event": "progress",
+        "step": step,
+        "text": text,
+        "done": done,
+        "total": total,
+        "values": values,
+    }
 
 
 def last_frame(stream: io.StringIO) -> str:
@@ -74,8 +84,9 @@ def last_frame(stream: io.StringIO) -> str:
     return [line for line in CODE.sub("", stream.getvalue()).splitlines() if "%" in line][-1]
 
 
-def test_a_terminal_shows_how_far_a_step_is_and_how_long_it_still_takes(clock: Clock,
-                                                                        stderr: Callable[..., io.StringIO]) -> None:
+def test_a_terminal_shows_how_far_a_step_is_and_how_long_it_still_takes(
+    clock: Clock, stderr: Callable[..., io.StringIO]
+) -> None:
     stream = stderr(terminal=True)
     with Show() as shown:
         shown.event(STEP)
@@ -84,17 +95,23 @@ def test_a_terminal_shows_how_far_a_step_is_and_how_long_it_still_takes(clock: C
             clock.now += 20
     text = CODE.sub("", stream.getvalue())
     assert "[2/5] teacher (finetune)" in text
-    assert re.search(r"teacher ━.* 25 % 0:01:40 loss 0.1235 f1 0.5", last_frame(stream)), last_frame(stream)
+    assert re.search(r"teacher ━.* 25 % 0:01:40 loss 0.1235 f1 0.5", last_frame(stream)), (
+        last_frame(stream)
+    )
 
 
-def test_a_remaining_time_is_none_before_anything_is_done(clock: Clock, stderr: Callable[..., io.StringIO]) -> None:
+def test_a_remaining_time_is_none_before_anything_is_done(
+    clock: Clock, stderr: Callable[..., io.StringIO]
+) -> None:
     stream = stderr(terminal=True)
     with Show() as shown:
         shown.event(progress(0))
     assert "0 % -:--:--" in last_frame(stream)
 
 
-def test_each_step_has_a_bar_and_a_remaining_time_of_its_own(clock: Clock, stderr: Callable[..., io.StringIO]) -> None:
+def test_each_step_has_a_bar_and_a_remaining_time_of_its_own(
+    clock: Clock, stderr: Callable[..., io.StringIO]
+) -> None:
     stream = stderr(terminal=True)
     with Show() as shown:
         for done in (10, 50, 90):
@@ -102,12 +119,15 @@ def test_each_step_has_a_bar_and_a_remaining_time_of_its_own(clock: Clock, stder
             clock.now += 20
         shown.event({**STEP, "step": "distill"})
         shown.event(progress(25, step="distill"))
-    assert re.search("distill ━.* 25 % -:--:--", last_frame(stream)) and "teacher" not in last_frame(stream)
+    assert re.search(
+        "distill ━.* 25 % -:--:--", last_frame(stream)
+    ) and "teacher" not in last_frame(stream)
 
 
 @pytest.mark.parametrize(("environ", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
-def test_bars_have_colours_unless_the_user_wants_none(environ: dict[str, str], coloured: bool, clock: Clock,
-                                                      stderr: Callable[..., io.StringIO]) -> None:
+def test_bars_have_colours_unless_the_user_wants_none(
+    environ: dict[str, str], coloured: bool, clock: Clock, stderr: Callable[..., io.StringIO]
+) -> None:
     stream = stderr(terminal=True, **environ)
     with Show() as shown:
         shown.event(progress(50))
@@ -115,8 +135,9 @@ def test_bars_have_colours_unless_the_user_wants_none(environ: dict[str, str], c
     assert bool(COLOUR.search(stream.getvalue())) is coloured
 
 
-def test_elsewhere_progress_is_a_plain_line_at_most_every_15_seconds(clock: Clock,
-                                                                     stderr: Callable[..., io.StringIO]) -> None:
+def test_elsewhere_progress_is_a_plain_line_at_most_every_15_seconds(
+    clock: Clock, stderr: Callable[..., io.StringIO]
+) -> None:
     stream = stderr(terminal=False)
     with Show() as shown:
         shown.event(STEP)
@@ -124,24 +145,35 @@ def test_elsewhere_progress_is_a_plain_line_at_most_every_15_seconds(clock: Cloc
             shown.event(progress(second, 60, loss=1 / (1 + second)))
             clock.now += 1
     assert stream.getvalue().splitlines() == [
-        "[2/5] teacher (finetune)", "  teacher: 0 % loss 1", "  teacher: 27 % loss 0.05882", "  teacher: 53 % loss 0.0303",
-        "  teacher: 80 % loss 0.02041"]
+        "[2/5] teacher (finetune)",
+        "  teacher: 0 % loss 1",
+        "  teacher: 27 % loss 0.05882",
+        "  teacher: 53 % loss 0.0303",
+        "  teacher: 80 % loss 0.02041",
+    ]
 
 
-def test_plain_lines_are_whole_whatever_they_hold(clock: Clock, stderr: Callable[..., io.StringIO]) -> None:
+def test_plain_lines_are_whole_whatever_they_hold(
+    clock: Clock, stderr: Callable[..., io.StringIO]
+) -> None:
     stream = stderr(terminal=False, COLUMNS="20")
-    text = "model: [red]waiting[/red] for process 7, which makes the same, and for a disk that is full"
+    text = (
+        "model: [red]waiting[/red] for process 7, which makes the same, and for a disk that is full"
+    )
     with Show() as shown:
         shown.event({"event": "note", "text": text})
         shown.event(progress(3, 0, text="rows read"))
     assert stream.getvalue() == f"  {text}\n  teacher rows read: 0 %\n"
 
 
-def test_json_stands_by_itself_and_what_is_told_meanwhile_beside_it(command: Command, csv_data: Path, tmp_path: Path,
-                                                                    fake_model: Callable[..., Path]) -> None:
+def test_json_stands_by_itself_and_what_is_told_meanwhile_beside_it(
+    command: Command, csv_data: Path, tmp_path: Path, fake_model: Callable[..., Path]
+) -> None:
     fake_model()
     head = "task: text-classification\nmodel: ./model\ndata: {train: train.csv, test: test.csv}\n"
-    (tmp_path / "toy.yaml").write_text(head + "stages: [toy.nudge: {seconds: 0.3}]\n", encoding="utf-8")
+    (tmp_path / "toy.yaml").write_text(
+        head + "stages: [toy.nudge: {seconds: 0.3}]\n", encoding="utf-8"
+    )
     (tmp_path / "site").mkdir()
     environ = dict(install_toy(tmp_path / "site"))
     environ["PYTHONPATH"] += f"{os.pathsep}{tmp_path / 'guard'}"

@@ -1,4 +1,5 @@
-"""The store: a product is whole or absent, never changed unnoticed, and made once though two processes want it."""
+"""The store: a product is whole or absent, never changed unnoticed, and made once though two
+processes want it."""
 
 from __future__ import annotations
 
@@ -13,13 +14,15 @@ from pathlib import Path
 import pytest
 
 from compress.errors import IntegrityError
-from compress.store import Product, Store, file_name, product_key
+from compress.store.files import file_name
+from compress.store.store import Product, Store, product_key
 
-# Makes {"a": 1} slowly; says "making" when it holds the claim, and at the end whether it was there already.
+# Makes {"a": 1} slowly; says "making" when it holds the claim, and at the end whether it was there
+# already.
 MAKER = """
 import sys, time
 from pathlib import Path
-from compress.store import Store
+from compress.store.store import Store
 def fill(content, work):
     (work / "begun").write_text("yes")
     print("making", flush=True)
@@ -54,14 +57,22 @@ def left(store: Store) -> list[str]:
 
 def test_product_is_made_once_and_reused(store: Store) -> None:
     made, cached = store.make("thing", {"a": 1}, fill)
-    assert (cached, made.seconds, sorted(made.files)) == (False, 2.5, ["sub/config.json", "weights"])
+    assert (cached, made.seconds, sorted(made.files)) == (
+        False,
+        2.5,
+        ["sub/config.json", "weights"],
+    )
     again, cached = store.make("thing", {"a": 1}, must_not_run)
     assert cached and again == made
     assert left(store) == []
 
 
 def test_key_is_made_of_the_ingredients_and_the_digest_of_the_content(store: Store) -> None:
-    assert product_key({"a": 1, "b": 2}) == product_key({"b": 2, "a": 1}) != product_key({"a": 1, "b": 3})
+    assert (
+        product_key({"a": 1, "b": 2})
+        == product_key({"b": 2, "a": 1})
+        != product_key({"a": 1, "b": 3})
+    )
     one, two = (store.make("thing", {"a": i}, fill)[0] for i in (1, 2))
     assert one.key != two.key and one.digest == two.digest
 
@@ -76,13 +87,17 @@ def test_nothing_is_seen_of_a_product_before_it_is_whole(store: Store) -> None:
         return 0.0
 
     product, _ = store.make("thing", {"a": 1}, look)
-    assert product.folder.stat().st_ino == seen[0]  # the very folder was renamed: nothing was copied
+    assert (
+        product.folder.stat().st_ino == seen[0]
+    )  # the very folder was renamed: nothing was copied
     assert product.folder == store.place("thing", key) / "content"
     assert store.find("thing", key) == product
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_failure_is_not_stored_and_its_staging_folder_is_gone(error: type[BaseException], store: Store) -> None:
+def test_failure_is_not_stored_and_its_staging_folder_is_gone(
+    error: type[BaseException], store: Store
+) -> None:
     def fails(content: Path, work: Path) -> float:
         (content / "weights").write_bytes(b"123")
         (work / "checkpoint").write_text("12 steps", encoding="utf-8")
@@ -94,13 +109,17 @@ def test_failure_is_not_stored_and_its_staging_folder_is_gone(error: type[BaseEx
     assert list((store.root / "staging").iterdir()) == []
 
 
-def test_work_of_a_failure_is_kept_for_the_next_attempt_and_deleted_by_the_commit(store: Store) -> None:
+def test_work_of_a_failure_is_kept_for_the_next_attempt_and_deleted_by_the_commit(
+    store: Store,
+) -> None:
     def fails(content: Path, work: Path) -> float:
         (work / "checkpoint").write_text("12 steps", encoding="utf-8")
         raise ValueError
 
     def continues(content: Path, work: Path) -> float:
-        (content / "weights").write_text((work / "checkpoint").read_text(encoding="utf-8"), encoding="utf-8")
+        (content / "weights").write_text(
+            (work / "checkpoint").read_text(encoding="utf-8"), encoding="utf-8"
+        )
         return 0.0
 
     with pytest.raises(ValueError):
@@ -111,7 +130,9 @@ def test_work_of_a_failure_is_kept_for_the_next_attempt_and_deleted_by_the_commi
 
 
 @pytest.mark.parametrize("change", ["changed", "missing"])
-def test_product_that_was_tampered_with_is_an_error_with_a_remedy_that_works(change: str, store: Store) -> None:
+def test_product_that_was_tampered_with_is_an_error_with_a_remedy_that_works(
+    change: str, store: Store
+) -> None:
     product, _ = store.make("thing", {"a": 1}, fill)
     file = product.folder / "weights"
     if change == "changed":
@@ -130,7 +151,9 @@ def test_product_that_was_tampered_with_is_an_error_with_a_remedy_that_works(cha
 
 
 @pytest.mark.parametrize("record", ["", "{", "[]", '{"files": {}}', '{"files": 3, "seconds": 1.0}'])
-def test_product_whose_record_is_broken_is_an_error_with_a_remedy(record: str, store: Store) -> None:
+def test_product_whose_record_is_broken_is_an_error_with_a_remedy(
+    record: str, store: Store
+) -> None:
     product, _ = store.make("thing", {"a": 1}, fill)
     file = product.folder.parent / "record.json"
     file.write_text(record, encoding="utf-8")
@@ -146,8 +169,13 @@ def test_what_a_deletion_that_was_broken_off_has_left_is_made_again(store: Store
     assert (again.digest, cached) == (product.digest, False)
 
 
-@pytest.mark.parametrize("name", ["/data/models/teacher", "../teacher", "owner/name", "a b", ".hidden", "x" * 300, "é", ""])
-def test_the_name_of_any_artifact_is_that_of_one_file_in_a_folder(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["/data/models/teacher", "../teacher", "owner/name", "a b", ".hidden", "x" * 300, "é", ""],
+)
+def test_the_name_of_any_artifact_is_that_of_one_file_in_a_folder(
+    name: str, tmp_path: Path
+) -> None:
     file = tmp_path / f"{file_name(name)}.json"
     file.write_text("{}", encoding="utf-8")
     assert file.resolve().parent == tmp_path.resolve() and not file.name.startswith(".")
@@ -160,7 +188,9 @@ def test_files_of_another_kind_do_not_answer_for_this_one(store: Store) -> None:
     assert store.find("other", product_key({"a": 1})) is None
 
 
-def test_default_store_stands_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_default_store_stands_where_the_environment_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("COMPRESS_STORE", str(tmp_path / "named"))
     assert Store.default().root == tmp_path / "named"
     monkeypatch.delenv("COMPRESS_STORE")
@@ -169,7 +199,11 @@ def test_default_store_stands_where_the_environment_says(monkeypatch: pytest.Mon
 
 
 def start(store: Store, seconds: float) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-c", MAKER, str(store.root), str(seconds)], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", MAKER, str(store.root), str(seconds)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
 
 
 def line(process: subprocess.Popen[str]) -> str:
@@ -195,7 +229,9 @@ def test_claim_dies_with_its_owner_and_its_half_made_product_is_never_seen(store
 
     def continues(content: Path, work: Path) -> float:
         assert (work / "begun").read_text(encoding="utf-8") == "yes"
-        assert len(list((store.root / "staging").iterdir())) == 1  # only this one: the dead one's is gone
+        assert (
+            len(list((store.root / "staging").iterdir())) == 1
+        )  # only this one: the dead one's is gone
         return fill(content, work)
 
     begin = time.monotonic()

@@ -13,11 +13,11 @@ from toy import install_toy
 
 from compress.api import open_trackers
 from compress.errors import EnvironmentFailure, UsageError
-from compress.plugins import Registered, Registry
+from compress.registry.plugins import Registered, Registry
 from compress.tracker import Event, Tracker, Tracking
 
 # Writes what it is told into the run's folder; fails where the environment says so.
-SOURCE = '''
+SOURCE = """
 import json, os
 from compress import hookimpl
 from compress.tracker import Tracker
@@ -56,17 +56,20 @@ class Absent(Lines):
 @hookimpl
 def compress_trackers():
     return [Lines, Absent]
-'''
+"""
 
 Place = tuple[Path, Mapping[str, str]]
 
 
 @pytest.fixture
 def place(tmp_path: Path, fake_model: Callable[..., Path], csv_data: Path) -> Place:
-    """A place with a recipe of two steps of which the second can be made to fail, and an environment with the tracker."""
+    """A place with a recipe of two steps of which the second can be made to fail, and an
+    environment with the tracker."""
     fake_model()
-    stages = ("  - toy.nudge: {by: 1.0, seconds: 0.3}\n    name: a\n"
-              f"  - toy.nudge: {{switch: {tmp_path}/switch}}\n    name: b\n")
+    stages = (
+        "  - toy.nudge: {by: 1.0, seconds: 0.3}\n    name: a\n"
+        f"  - toy.nudge: {{switch: {tmp_path}/switch}}\n    name: b\n"
+    )
     head = "task: text-classification\nmodel: ./model\ndata: {train: train.csv, test: test.csv}\nstages:\n"
     (tmp_path / "toy.yaml").write_text(head + stages, encoding="utf-8")
     site = tmp_path / "site"
@@ -75,13 +78,19 @@ def place(tmp_path: Path, fake_model: Callable[..., Path], csv_data: Path) -> Pl
     (site / "compress_lines.py").write_text(SOURCE, encoding="utf-8")
     described = site / "compress_lines-1.0.dist-info"
     described.mkdir()
-    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: compress-lines\nVersion: 1.0\n", encoding="utf-8")
-    (described / "entry_points.txt").write_text("[compress]\nlines = compress_lines\n", encoding="utf-8")
+    (described / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: compress-lines\nVersion: 1.0\n", encoding="utf-8"
+    )
+    (described / "entry_points.txt").write_text(
+        "[compress]\nlines = compress_lines\n", encoding="utf-8"
+    )
     return tmp_path, environ
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "lines").read_text(encoding="utf-8").splitlines()]
+    return [
+        json.loads(line) for line in (folder / "lines").read_text(encoding="utf-8").splitlines()
+    ]
 
 
 def test_a_tracker_is_told_every_event_with_progress_and_gets_the_report(place: Place) -> None:
@@ -94,11 +103,19 @@ def test_a_tracker_is_told_every_event_with_progress_and_gets_the_report(place: 
     assert "lines: lines in runs/" in found.output
 
 
-@pytest.mark.parametrize("at", [pytest.param("start", marks=pytest.mark.slow), "step_started",
-                                pytest.param("finish", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "at",
+    [
+        pytest.param("start", marks=pytest.mark.slow),
+        "step_started",
+        pytest.param("finish", marks=pytest.mark.slow),
+    ],
+)
 def test_a_tracker_that_fails_is_one_line_and_the_run_goes_on(at: str, place: Place) -> None:
     found = run(place[0], "toy.yaml", "--track", "lines", environ={**place[1], "FAIL_AT": at})
-    assert found.output.count(f"tracker lines failed and is left out: ConnectionError: no {at}\n") == 1
+    assert (
+        found.output.count(f"tracker lines failed and is left out: ConnectionError: no {at}\n") == 1
+    )
     assert "and more" not in found.output and "Traceback" not in found.output
     assert found.report["state"] == "finished" and len(found.report["steps"]) == 3
 
@@ -115,12 +132,17 @@ def test_unknown_and_missing_trackers_are_refused_before_the_run_starts(place: P
     unknown = start_run(place[0], "toy.yaml", "--track", "line", environ=place[1])
     unknown.wait()
     assert unknown.returncode == 2
-    assert "error: there is no tracker 'line' (did you mean 'lines'?)" in (place[0] / "output").read_text()
+    assert (
+        "error: there is no tracker 'line' (did you mean 'lines'?)"
+        in (place[0] / "output").read_text()
+    )
     missing = start_run(place[0], "toy.yaml", "--track", "absent", environ=place[1])
     missing.wait()
     assert missing.returncode == 3
-    assert ("error: tracker absent needs the package 'a_package_that_is_not_there': install compress-toolkit[absent]"
-            in (place[0] / "output").read_text())
+    assert (
+        "error: tracker absent needs the package 'a_package_that_is_not_there': install "
+        "compress-toolkit[absent]" in (place[0] / "output").read_text()
+    )
     assert not (place[0] / "runs").exists()
 
 
@@ -164,10 +186,20 @@ def test_one_broken_tracker_does_not_disturb_the_others_or_the_listener(tmp_path
     tracking.event({"event": "one"})
     tracking.event({"event": "two"})
     tracking.finish({"state": "finished"})
-    assert good.told == [(tmp_path / "run", "r"), {"event": "one"}, {"event": "two"}, {"state": "finished"}]
+    assert good.told == [
+        (tmp_path / "run", "r"),
+        {"event": "one"},
+        {"event": "two"},
+        {"state": "finished"},
+    ]
     assert bad.told == [(tmp_path / "run", "r")]
     assert [e.get("text") or e["event"] for e in heard] == [
-        "broken: here", "fake: here", "one", "warning: tracker broken failed and is left out: ZeroDivisionError: ", "two"]
+        "broken: here",
+        "fake: here",
+        "one",
+        "warning: tracker broken failed and is left out: ZeroDivisionError: ",
+        "two",
+    ]
 
 
 def test_a_failure_of_the_listener_is_no_trackers() -> None:
@@ -186,7 +218,9 @@ def test_a_name_that_two_distributions_claim_is_told_with_both() -> None:
         open_trackers(["fake"], Registry(clashes={("trackers", "fake"): clash}))
 
 
-def test_a_folder_that_bears_the_packages_name_is_not_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_bears_the_packages_name_is_not_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Wants(Fake):
         packages, extra = ("logs_of_mine",), "more"
 

@@ -1,4 +1,5 @@
-"""Tiny BERTs, a tokenizer of twenty words and data for them, and a stage applied as a worker would."""
+"""Tiny BERTs, a tokenizer of twenty words and data for them, and a stage applied as a worker
+would."""
 
 from __future__ import annotations
 
@@ -15,20 +16,33 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedModel
 
 from compress.artifact import Artifact, Manifest, Traits, digest_files, sha256_file
-from compress.data import prepare
-from compress.jobs import importing, staging
 from compress.models import fresh_model
-from compress.plugins import Registry, load_plugins
 from compress.processor import TextProcessor
+from compress.registry.plugins import Registry, load_plugins
 from compress.source import Source, SourceOptions, Table
+from compress.store.prepared import prepare
 from compress.task import Row, Task
+from compress.workers.jobs import importing, staging
 
-SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+SPECIAL = {
+    "pad_token": "[PAD]",
+    "unk_token": "[UNK]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "mask_token": "[MASK]",
+}
 WORDS = [*SPECIAL.values(), "good", "bad", *(f"w{i}" for i in range(14))]
 LABELS = ("bad", "good")
 TAGS = ("O", "B-X", "I-X")
-SHAPE = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16,
-         "max_position_embeddings": 20, "initializer_range": 0.2, "hidden_dropout_prob": 0.2}
+SHAPE = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "max_position_embeddings": 20,
+    "initializer_range": 0.2,
+    "hidden_dropout_prob": 0.2,
+}
 
 Rows = list[dict[str, Any]]
 
@@ -42,7 +56,9 @@ def task_named(name: str, **options: Any) -> Task[Any]:
 
 def word_processor() -> TextProcessor:
     """A tokenizer whose tokens are ``WORDS``."""
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer = Tokenizer(
+        models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]")
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
     tokenizer.add_special_tokens(list(SPECIAL.values()))
@@ -70,7 +86,9 @@ def tagged(count: int, seed: int) -> Rows:
     return found
 
 
-def read(rows: Sequence[Row], task: Task[Any], labels: Sequence[str] = LABELS, split: str = "train") -> list[Row]:
+def read(
+    rows: Sequence[Row], task: Task[Any], labels: Sequence[str] = LABELS, split: str = "train"
+) -> list[Row]:
     """The rows as prepared data hold them: labels as numbers, with ids."""
     return [{**task.normalise(row, labels), "id": f"{split}-{i}"} for i, row in enumerate(rows)]
 
@@ -83,17 +101,23 @@ def write_csv(path: Path, rows: Rows) -> None:
         writer.writerows(rows)
 
 
-def tiny_bert(task: Task[Any], labels: Sequence[str] = LABELS, seed: int = 1, **shape: Any) -> PreTrainedModel:
+def tiny_bert(
+    task: Task[Any], labels: Sequence[str] = LABELS, seed: int = 1, **shape: Any
+) -> PreTrainedModel:
     """A BERT with random weights and a head for the task."""
     torch.manual_seed(seed)
     return fresh_model({"type": "bert", "vocab_size": len(WORDS), **SHAPE, **shape}, task, labels)
 
 
-def save_bert(folder: Path, task: Task[Any], labels: Sequence[str] = LABELS, seed: int = 1, **shape: Any) -> Artifact:
+def save_bert(
+    folder: Path, task: Task[Any], labels: Sequence[str] = LABELS, seed: int = 1, **shape: Any
+) -> Artifact:
     """An artifact of ``tiny_bert`` with ``word_processor``."""
     tiny_bert(task, labels, seed, **shape).save_pretrained(folder)
     word_processor().save(folder)
-    Manifest(Traits(task=task.name), digest_files(folder), "model", "import", labels=tuple(labels)).write(folder)
+    Manifest(
+        Traits(task=task.name), digest_files(folder), "model", "import", labels=tuple(labels)
+    ).write(folder)
     return Artifact.open(folder)
 
 
@@ -101,7 +125,11 @@ def taken_in(folder: Path, output: Path, registry: Registry) -> Artifact:
     """The artifact that the import job makes of a folder."""
     output.mkdir()
     line: Any = None
-    importing.run({"folder": str(folder), "output": str(output), "step": "model", "source": folder.name}, line, registry)
+    importing.run(
+        {"folder": str(folder), "output": str(output), "step": "model", "source": folder.name},
+        line,
+        registry,
+    )
     return Artifact.open(output)
 
 
@@ -121,15 +149,29 @@ class MemorySource(Source[SourceOptions]):
 
     def read(self) -> dict[str, Table]:
         """The tables of the splits."""
-        return {split: Table(rows, [f"{split}:{i}" for i in range(len(rows))]) for split, rows in self.splits.items()}
+        return {
+            split: Table(rows, [f"{split}:{i}" for i in range(len(rows))])
+            for split, rows in self.splits.items()
+        }
 
 
-def make_artifact(folder: Path, stage: str, task: Task[Any], splits: Mapping[str, Rows], *, input: Artifact | None = None,
-                  fresh: Mapping[str, Any] | None = None, references: Mapping[str, Artifact] | None = None, seed: int = 5,
-                  **options: Any) -> Artifact:
-    """The artifact that a worker makes of ``splits`` with a stage, made in this process below ``folder``.
+def make_artifact(
+    folder: Path,
+    stage: str,
+    task: Task[Any],
+    splits: Mapping[str, Rows],
+    *,
+    input: Artifact | None = None,
+    fresh: Mapping[str, Any] | None = None,
+    references: Mapping[str, Artifact] | None = None,
+    seed: int = 5,
+    **options: Any,
+) -> Artifact:
+    """The artifact that a worker makes of ``splits`` with a stage, made in this process below
+    ``folder``.
 
-    The store stands beside ``folder``, so that a second artifact finds the products of the first."""
+    The store stands beside ``folder``, so that a second artifact finds the products of the
+    first."""
     registry, data = load_plugins(), folder / "data"
     for part in (data, folder / "output", folder / "work"):
         part.mkdir(parents=True)
@@ -137,11 +179,22 @@ def make_artifact(folder: Path, stage: str, task: Task[Any], splits: Mapping[str
     entry = registry.stages[stage]
     chosen = entry.cls.Options(**options)
     traits = entry.cls.produces(input.traits if input else Traits(), chosen, task.name)
-    job = {"stage": stage, "step": stage, "options": chosen.model_dump(mode="json"), "seed": seed,
-           "task": {"name": task.name, "options": task.options.model_dump(mode="json")}, "traits": asdict(traits),
-           "input": str(input.folder) if input else None, "fresh": dict(fresh) if fresh else None,
-           "references": {option: str(artifact.folder) for option, artifact in (references or {}).items()},
-           "data": {"folder": str(data), "digest": sha256_file(data / "train.parquet")},
-           "output": str(folder / "output"), "work": str(folder / "work"), "store": str(folder.parent / "store")}
+    job = {
+        "stage": stage,
+        "step": stage,
+        "options": chosen.model_dump(mode="json"),
+        "seed": seed,
+        "task": {"name": task.name, "options": task.options.model_dump(mode="json")},
+        "traits": asdict(traits),
+        "input": str(input.folder) if input else None,
+        "fresh": dict(fresh) if fresh else None,
+        "references": {
+            option: str(artifact.folder) for option, artifact in (references or {}).items()
+        },
+        "data": {"folder": str(data), "digest": sha256_file(data / "train.parquet")},
+        "output": str(folder / "output"),
+        "work": str(folder / "work"),
+        "store": str(folder.parent / "store"),
+    }
     staging.run(job, SimpleNamespace(send=lambda message: None), registry)  # type: ignore[arg-type]
     return Artifact.open(folder / "output")

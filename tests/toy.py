@@ -1,11 +1,12 @@
-"""A plugin whose stage needs no torch, so that a run of it takes a second: for what happens around stages."""
+"""A plugin whose stage needs no torch, so that a run of it takes a second: for what happens around
+stages."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 
-SOURCE = '''
+SOURCE = """
 import ctypes, os, shutil, signal, time
 from pathlib import Path
 from pydantic import Field
@@ -78,14 +79,19 @@ class Choose(Stage):
 @hookimpl
 def compress_stages():
     return [Nudge, Choose]
-'''
+"""
 
 
 def install_toy(folder: Path, without: str = "meters,onnx") -> Mapping[str, str]:
-    """The environment in which the plugin is installed: a distribution in ``folder``. Plugins ``without`` are left out."""
+    """The environment in which the plugin is installed: a distribution in ``folder``. Plugins
+    ``without`` are left out."""
     (folder / "compress_toy.py").write_text(SOURCE, encoding="utf-8")
     described = folder / "compress_toy-1.0.dist-info"
     described.mkdir()
-    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: compress-toy\nVersion: 1.0\n", encoding="utf-8")
-    (described / "entry_points.txt").write_text("[compress]\ntoy = compress_toy\n", encoding="utf-8")
+    (described / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: compress-toy\nVersion: 1.0\n", encoding="utf-8"
+    )
+    (described / "entry_points.txt").write_text(
+        "[compress]\ntoy = compress_toy\n", encoding="utf-8"
+    )
     return {"PYTHONPATH": str(folder), "COMPRESS_DISABLE_PLUGINS": without}

@@ -1,4 +1,5 @@
-"""What a training is given by tests: rows, an end in the middle of it, and a judge of its epochs."""
+"""What a training is given by tests: rows, an end in the middle of it, and a judge of its
+epochs."""
 
 from __future__ import annotations
 
@@ -41,7 +42,12 @@ class Given:
     def rows(self, split: str) -> list[Row]:
         if split == "validation" and not self.validates:
             return []
-        return read(sentences(26 if split == "train" else 9, {"train": 0, "validation": 3}[split]), self.task, LABELS, split)
+        return read(
+            sentences(26 if split == "train" else 9, {"train": 0, "validation": 3}[split]),
+            self.task,
+            LABELS,
+            split,
+        )
 
     def progress(self, done: int, total: int, text: str, **values: float) -> None:
         self.steps.append(done)
@@ -53,7 +59,8 @@ class Given:
 
 
 class Judge:
-    """Scores a task's answers with given qualities, one for each evaluation; a resumed training goes on where it is."""
+    """Scores a task's answers with given qualities, one for each evaluation; a resumed training
+    goes on where it is."""
 
     def __init__(self, qualities: list[float]) -> None:
         self.qualities, self.count = qualities, 0
@@ -66,7 +73,9 @@ class Judge:
         def scored(*args: Any) -> Any:
             self.count += 1
             found = score(task, *args)
-            return type(found)({**found.metrics, "accuracy": self.qualities[self.count - 1]}, found.per_class)
+            return type(found)(
+                {**found.metrics, "accuracy": self.qualities[self.count - 1]}, found.per_class
+            )
 
         task.score = scored  # type: ignore[method-assign]
         return task

@@ -1,4 +1,5 @@
-"""The command line. Each command imports what it needs when it is called, so that ``--help`` answers at once."""
+"""The command line. Each command imports what it needs when it is called, so that ``--help``
+answers at once."""
 
 from __future__ import annotations
 
@@ -7,7 +8,6 @@ import sys
 
 import click
 
-from compress import __version__
 from compress.cli.commands import (
     bench_command,
     diff_command,
@@ -24,6 +24,7 @@ from compress.cli.commands import (
 )
 from compress.cli.trouble import file_trouble
 from compress.errors import EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, CompressError
+from compress.version import __version__
 
 _EPILOG = """\b
 Exit codes:
@@ -43,16 +44,30 @@ _FULL = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EMFILE)
 @click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="compress")
 def cli() -> None:
-    """Make transformer models small and fast by recipes; every number is measured on what was saved."""
+    """Make transformer models small and fast by recipes; every number is measured on what was
+    saved."""
 
 
-for _command in (run_command, plan_command, bench_command, report_command, diff_command, predict_command, verify_command,
-                 stages_command, tasks_command, recipes_command, plugins_command, doctor_command):
+for _command in (
+    run_command,
+    plan_command,
+    bench_command,
+    report_command,
+    diff_command,
+    predict_command,
+    verify_command,
+    stages_command,
+    tasks_command,
+    recipes_command,
+    plugins_command,
+    doctor_command,
+):
     cli.add_command(_command)
 
 
 def main() -> None:
-    """Run the command line and leave the process with its exit code; a user's mistake is told without a traceback."""
+    """Run the command line and leave the process with its exit code; a user's mistake is told
+    without a traceback."""
     sys.exit(_exit_code())
 
 
@@ -77,7 +92,7 @@ def _exit_code() -> int:
 
 
 def _complain(text: str) -> None:
-    from compress.report.table import visible
+    from compress.report.text import visible
 
     for line in visible(text).splitlines():
         click.echo(f"error: {line}", err=True)

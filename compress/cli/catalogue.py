@@ -16,24 +16,41 @@ from rich.table import Table
 
 from compress.errors import UsageError, suggestion
 from compress.options import ArtifactReferenceMark, PathMark, nested
-from compress.plugins import Registry
-from compress.report.plain import plain
+from compress.registry.plugins import Registry
+from compress.report.views.plain import plain
 
-_TYPES = {"str": "text", "float": "number", "int": "integer", "bool": "true | false", "dict": "mapping"}
+_TYPES = {
+    "str": "text",
+    "float": "number",
+    "int": "integer",
+    "bool": "true | false",
+    "dict": "mapping",
+}
 _MARKS = {PathMark: "path", ArtifactReferenceMark: "step, folder or hub id"}
 _LIMITS = (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
 
 
 def list_stages(registry: Registry) -> list[dict[str, Any]]:
     """Name, summary and origin of each stage."""
-    return [{"name": e.name, "summary": e.cls.summary, "plugin": e.origin} for _, e in sorted(registry.stages.items())]
+    return [
+        {"name": e.name, "summary": e.cls.summary, "plugin": e.origin}
+        for _, e in sorted(registry.stages.items())
+    ]
 
 
 def list_tasks(registry: Registry) -> list[dict[str, Any]]:
-    """Name, synonyms, columns and headline metric of each task; a column that may be left out ends in ``?``."""
-    return [{"name": e.name, "summary": e.cls.summary, "synonyms": list(e.cls.synonyms),
-             "columns": [c.name if c.required else f"{c.name}?" for c in e.cls.columns], "headline": e.cls.headline}
-            for _, e in sorted(registry.tasks.items())]
+    """Name, synonyms, columns and headline metric of each task; a column that may be left out ends
+    in ``?``."""
+    return [
+        {
+            "name": e.name,
+            "summary": e.cls.summary,
+            "synonyms": list(e.cls.synonyms),
+            "columns": [c.name if c.required else f"{c.name}?" for c in e.cls.columns],
+            "headline": e.cls.headline,
+        }
+        for _, e in sorted(registry.tasks.items())
+    ]
 
 
 def describe_stage(registry: Registry, name: str) -> dict[str, Any]:
@@ -44,25 +61,43 @@ def describe_stage(registry: Registry, name: str) -> dict[str, Any]:
         hint = f"{name!r} is a family: {family}" if family else suggestion(name, registry.stages)
         raise UsageError(f"there is no stage {name!r}" + (f" ({hint})" if hint else ""))
     accepts = entry.cls.accepts
-    return {"name": name, "summary": entry.cls.summary, "paper": entry.cls.paper, "plugin": entry.origin,
-            "accepts": {"formats": list(accepts.formats), "precisions": list(accepts.precisions),
-                        "shapes": list(accepts.shapes), "trainable": accepts.trainable, "task": accepts.task,
-                        "nothing": accepts.nothing},
-            "needs_data": list(entry.cls.needs_data), "serves": list(entry.cls.serves),
-            "options": describe_options(entry.cls.Options)}
+    return {
+        "name": name,
+        "summary": entry.cls.summary,
+        "paper": entry.cls.paper,
+        "plugin": entry.origin,
+        "accepts": {
+            "formats": list(accepts.formats),
+            "precisions": list(accepts.precisions),
+            "shapes": list(accepts.shapes),
+            "trainable": accepts.trainable,
+            "task": accepts.task,
+            "nothing": accepts.nothing,
+        },
+        "needs_data": list(entry.cls.needs_data),
+        "serves": list(entry.cls.serves),
+        "options": describe_options(entry.cls.Options),
+    }
 
 
 def describe_options(model: type[BaseModel], prefix: str = "") -> list[dict[str, Any]]:
-    """Name, type with limits, default and description of each option, nested ones with dotted names."""
+    """Name, type with limits, default and description of each option, nested ones with dotted
+    names."""
     found: list[dict[str, Any]] = []
     for name, field in model.model_fields.items():
         inner = nested(field.annotation)
         default = field.get_default(call_default_factory=True)
         if isinstance(default, BaseModel):
             default = default.model_dump(mode="json")
-        found.append({"name": prefix + name, "type": "options" if inner else _type_name(field.annotation) + _limits(field),
-                      "required": field.is_required(), "default": None if default is PydanticUndefined else default,
-                      "description": field.description or ""})
+        found.append(
+            {
+                "name": prefix + name,
+                "type": "options" if inner else _type_name(field.annotation) + _limits(field),
+                "required": field.is_required(),
+                "default": None if default is PydanticUndefined else default,
+                "description": field.description or "",
+            }
+        )
         if inner:
             found += describe_options(inner, f"{prefix}{name}.")
     return found
@@ -98,7 +133,10 @@ def recipe_text(value: Any) -> str:
 def _type_name(annotation: Any) -> str:
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return next((word for mark, word in _MARKS.items() if isinstance(inner[1], mark)), _type_name(inner[0]))
+        return next(
+            (word for mark, word in _MARKS.items() if isinstance(inner[1], mark)),
+            _type_name(inner[0]),
+        )
     if origin is Literal:
         return " | ".join(map(recipe_text, inner))
     if origin in (Union, UnionType):
@@ -110,7 +148,12 @@ def _type_name(annotation: Any) -> str:
 
 def _limits(field: FieldInfo) -> str:
     """The bounds of a number, such as `` > 0, <= 1``; empty where there are none."""
-    found = [f"{sign} {getattr(m, name):g}" for m in field.metadata for name, sign in _LIMITS if hasattr(m, name)]
+    found = [
+        f"{sign} {getattr(m, name):g}"
+        for m in field.metadata
+        for name, sign in _LIMITS
+        if hasattr(m, name)
+    ]
     return " " + ", ".join(found) if found else ""
 
 
@@ -125,8 +168,15 @@ def print_stage(described: Mapping[str, Any], console: Console) -> None:
         lines.append(f"after: {described['paper']}")
     for line in lines:
         console.print(plain(line), highlight=False)
-    rows = [{"option": o["name"], "type": o["type"], "default": default_text(o), "meaning": o["description"]}
-            for o in described["options"]]
+    rows = [
+        {
+            "option": o["name"],
+            "type": o["type"],
+            "default": default_text(o),
+            "meaning": o["description"],
+        }
+        for o in described["options"]
+    ]
     print_rows(rows, console)
 
 
@@ -138,5 +188,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
     for i, key in enumerate(rows[0]):
         table.add_column(plain(key), no_wrap=i == 0, overflow="fold")
     for row in rows:
-        table.add_row(*(plain(", ".join(v) if isinstance(v, list) else str(v)) for v in row.values()))
+        table.add_row(
+            *(plain(", ".join(v) if isinstance(v, list) else str(v)) for v in row.values())
+        )
     console.print(table)

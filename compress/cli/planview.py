@@ -10,37 +10,57 @@ from typing import Any
 from rich.console import Console
 
 from compress.artifact import Artifact
-from compress.budget import Budget
 from compress.cli.catalogue import print_rows, recipe_text
 from compress.errors import EnvironmentFailure, UsageError
-from compress.keys import data_ingredients, import_ingredients, step_ingredients
 from compress.planning import DataChoice, Input, Plan, Step, TaskChoice
+from compress.planning.budget import Budget
 from compress.planning.reference import conversion_steps
-from compress.plugins import Registry
-from compress.report.plain import plain
-from compress.store import Store, product_key
+from compress.registry.plugins import Registry
+from compress.report.views.plain import plain
+from compress.store.keys import data_ingredients, import_ingredients, step_ingredients
+from compress.store.store import Store, product_key
 
 
 def describe_plan(plan: Plan, registry: Registry, store: Store) -> dict[str, Any]:
-    """The plan as JSON-ready values; ``state`` of a step is ``there``, ``to do``, ``after its input``, or ``not known`` with
-    the reason in ``why``."""
+    """The plan as JSON-ready values; ``state`` of a step is ``there``, ``to do``, ``after its
+    input``, or ``not known`` with the reason in ``why``."""
     found = _Found(plan, registry, store)
     steps = []
     for step in plan.steps:
         state, why = found.state(step)
-        steps.append({"name": step.name, "stage": step.entry.name, "plugin": step.entry.origin, "from": step.parent,
-                      "references": dict(step.references), "task": step.task.as_dict(), "traits": asdict(step.traits),
-                      "options": step.options.model_dump(mode="json"), "seed": step.seed, "state": state, "why": why,
-                      "budget": _budget(step.budget),
-                      "given": step.options.model_dump(mode="json", exclude_unset=True)})
+        steps.append(
+            {
+                "name": step.name,
+                "stage": step.entry.name,
+                "plugin": step.entry.origin,
+                "from": step.parent,
+                "references": dict(step.references),
+                "task": step.task.as_dict(),
+                "traits": asdict(step.traits),
+                "options": step.options.model_dump(mode="json"),
+                "seed": step.seed,
+                "state": state,
+                "why": why,
+                "budget": _budget(step.budget),
+                "given": step.options.model_dump(mode="json", exclude_unset=True),
+            }
+        )
     engines = [step.name for step in conversion_steps(plan, registry)]
-    return {"name": plan.name, "task": plan.task.as_dict(), "model": plan.fresh or [m.source for m in plan.inputs],
-            "data": plan.data.as_dict() if plan.data else None, "reference": plan.reference, "also_measured": engines,
-            "budget": _budget(plan.budget), "steps": steps}
+    return {
+        "name": plan.name,
+        "task": plan.task.as_dict(),
+        "model": plan.fresh or [m.source for m in plan.inputs],
+        "data": plan.data.as_dict() if plan.data else None,
+        "reference": plan.reference,
+        "also_measured": engines,
+        "budget": _budget(plan.budget),
+        "steps": steps,
+    }
 
 
 class _Found:
-    """What the store has of a plan. Where it has nothing, no model's files are read and no source is asked."""
+    """What the store has of a plan. Where it has nothing, no model's files are read and no source
+    is asked."""
 
     def __init__(self, plan: Plan, registry: Registry, store: Store) -> None:
         self._plan, self._registry, self._store = plan, registry, store
@@ -61,7 +81,9 @@ class _Found:
             return "to do", None
         parent = self._digests[step.parent] if step.parent else None
         references = {option: self._digests[name] or "" for option, name in step.references.items()}
-        ingredients = step_ingredients(step, parent, references, data, self._plan.fresh, self._registry)
+        ingredients = step_ingredients(
+            step, parent, references, data, self._plan.fresh, self._registry
+        )
         self._digests[step.name] = self._digest(ingredients)
         return "there" if self._digests[step.name] else "to do", None
 
@@ -80,7 +102,11 @@ class _Found:
         return self._data[key]
 
     def _found(self, data: DataChoice, task: TaskChoice) -> str | None:
-        product = self._store.find("data", product_key(data_ingredients(data, task))) if self._store.holds("data") else None
+        product = (
+            self._store.find("data", product_key(data_ingredients(data, task)))
+            if self._store.holds("data")
+            else None
+        )
         return product.digest if product else None
 
     def _digest(self, ingredients: Mapping[str, Any]) -> str | None:
@@ -93,8 +119,13 @@ def _budget(budget: Budget | None) -> dict[str, Any] | None:
     if budget is None:
         return None
     tries = budget.tries if budget.on_miss == "back_off" else None
-    return {"limits": {limit.quantity: limit.text for limit in budget.limits}, "on_miss": budget.on_miss, "tries": tries,
-            "decide": budget.decide, "of_recipe": budget.of_recipe}
+    return {
+        "limits": {limit.quantity: limit.text for limit in budget.limits},
+        "on_miss": budget.on_miss,
+        "tries": tries,
+        "decide": budget.decide,
+        "of_recipe": budget.of_recipe,
+    }
 
 
 def print_plan(described: Mapping[str, Any], console: Console) -> None:
@@ -103,8 +134,12 @@ def print_plan(described: Mapping[str, Any], console: Console) -> None:
     data = described["data"]["name"] if described["data"] else "given by the steps"
     model = described["model"]
     shown = ", ".join(model) if isinstance(model, list) else recipe_text(model)
-    lines = [f"{described['name']}: {task}", f"model: {shown}", f"data: {data}",
-             f"reference: {described['reference'] or 'not known before the model is here'}"]
+    lines = [
+        f"{described['name']}: {task}",
+        f"model: {shown}",
+        f"data: {data}",
+        f"reference: {described['reference'] or 'not known before the model is here'}",
+    ]
     if described["also_measured"]:
         lines.append(f"also measured: {', '.join(described['also_measured'])}")
     for line in [*lines, *_budget_lines(described)]:
@@ -116,7 +151,10 @@ def print_plan(described: Mapping[str, Any], console: Console) -> None:
 
 def _budget_lines(described: Mapping[str, Any]) -> list[str]:
     """One line for the recipe's budget and for each step that is held to one."""
-    held = [("budget", described["budget"]), *((f"budget of {s['name']}", s["budget"]) for s in described["steps"])]
+    held = [
+        ("budget", described["budget"]),
+        *((f"budget of {s['name']}", s["budget"]) for s in described["steps"]),
+    ]
     return [f"{label}: {_budget_text(budget)}" for label, budget in held if budget]
 
 
@@ -137,5 +175,10 @@ def _row(step: Mapping[str, Any], task: str) -> dict[str, str]:
         makes.append(step["task"]["name"])
     name = step["name"] if step["name"] == step["stage"] else f"{step['name']} ({step['stage']})"
     options = ", ".join(f"{key}: {recipe_text(value)}" for key, value in step["given"].items())
-    return {"step": name, "from": step["from"] or "fresh model", "makes": ", ".join(makes), "options given": options,
-            "state": step["state"]}
+    return {
+        "step": name,
+        "from": step["from"] or "fresh model",
+        "makes": ", ".join(makes),
+        "options given": options,
+        "state": step["state"],
+    }

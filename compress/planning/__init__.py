@@ -1,4 +1,5 @@
-"""The plan: a recipe resolved against the installed plugins, every name, option, file and edge checked, no model touched."""
+"""The plan: a recipe resolved against the installed plugins, every name, option, file and edge
+checked, no model touched."""
 
 from __future__ import annotations
 

@@ -19,7 +19,12 @@ def read_effort(value: Any, resolver: Resolver) -> Effort:
         return "standard"
     for key in value:
         if key != "effort":
-            resolver.wrong((*path, key), f"benchmark has no {key!r}", suggestion(key, ("effort",)), of_value=False)
+            resolver.wrong(
+                (*path, key),
+                f"benchmark has no {key!r}",
+                suggestion(key, ("effort",)),
+                of_value=False,
+            )
     named = value.get("effort", "standard")
     found: Effort | None = next((e for e in EFFORTS if e == named), None)
     if found is None:

@@ -1,4 +1,5 @@
-"""Building a plan from a recipe: resolve every word, then check every edge of the graph; all mistakes in one pass."""
+"""Building a plan from a recipe: resolve every word, then check every edge of the graph; all
+mistakes in one pass."""
 
 from __future__ import annotations
 
@@ -7,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from compress.artifact import Traits
-from compress.budget import BASELINES
 from compress.errors import Mistake, UsageError, suggestion
 from compress.options import ArtifactReferenceMark, Options, fields_marked, splits_asked
 from compress.planning.benchmark import read_effort
-from compress.planning.budgets import check_step_budget, read_budget, with_recipe_limits
+from compress.planning.budget import BASELINES
+from compress.planning.budgetsection import check_step_budget, read_budget, with_recipe_limits
 from compress.planning.choices import Resolver
 from compress.planning.edges import edge_mistake
 from compress.planning.fresh import check_configured, check_fresh, check_of_fresh
@@ -19,15 +20,16 @@ from compress.planning.layers import layers_of, layers_of_input
 from compress.planning.reference import find_reference
 from compress.planning.types import MODEL, DataChoice, Input, Plan, Step, TaskChoice
 from compress.planning.validate import resolve_paths, validated
-from compress.plugins import Registry
-from compress.recipe import Recipe, StepText
+from compress.recipes.recipe import Recipe, StepText
+from compress.registry.plugins import Registry
 from compress.source import SPLITS, FileOptions
 
 _LATER = "it stands after this step; a step takes from one that stands before it"
 
 
 def make_plan(recipe: Recipe, registry: Registry) -> Plan:
-    """The plan of a recipe. Raises UsageError with every mistake that can be found without touching a model."""
+    """The plan of a recipe. Raises UsageError with every mistake that can be found without touching
+    a model."""
     builder = _Builder(Resolver(recipe, registry, list(recipe.mistakes)))
     plan = builder.build()
     if builder.resolver.mistakes:
@@ -65,19 +67,37 @@ class _Builder:
         reference = self._reference(top, task)
         budget = None
         if "budget" in top:
-            budget = read_budget(top["budget"], ("budget",), self._tasks(), task.name if task else None, self.resolver)
+            budget = read_budget(
+                top["budget"],
+                ("budget",),
+                self._tasks(),
+                task.name if task else None,
+                self.resolver,
+            )
         if budget and task:
             self.steps = with_recipe_limits(budget, self.steps, task.name, self.resolver)
         effort = read_effort(top["benchmark"], self.resolver) if "benchmark" in top else "standard"
         if task is None:
             return None
-        return Plan(self.resolver.recipe.name, task, data, list(self.inputs.values()), self.fresh,
-                    list(self.steps.values()), reference, seed, budget, effort,
-                    model_place=self.resolver.recipe.place("model", of_value=True))
+        return Plan(
+            self.resolver.recipe.name,
+            task,
+            data,
+            list(self.inputs.values()),
+            self.fresh,
+            list(self.steps.values()),
+            reference,
+            seed,
+            budget,
+            effort,
+            model_place=self.resolver.recipe.place("model", of_value=True),
+        )
 
     def _tasks(self) -> dict[str, str | None]:
         """The tasks of the models and steps so far, None where one is not known."""
-        inputs = {name: model.traits.task if model.traits else None for name, model in self.inputs.items()}
+        inputs = {
+            name: model.traits.task if model.traits else None for name, model in self.inputs.items()
+        }
         steps = {name: step.task.name for name, step in self.steps.items()}
         return {**dict.fromkeys(self.broken), **inputs, **steps}
 
@@ -89,7 +109,9 @@ class _Builder:
 
     def _seed(self, value: Any, path: tuple[str | int, ...]) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**32:
-            self.resolver.wrong(path, f"seed must be a whole number from 0 to 4294967295, got {value!r}")
+            self.resolver.wrong(
+                path, f"seed must be a whole number from 0 to 4294967295, got {value!r}"
+            )
             return 0
         return value
 
@@ -101,19 +123,30 @@ class _Builder:
             return
         found = None
         if isinstance(value, dict):
-            self.resolver.wrong(("model",), "a fresh model needs its type", "model: {type: bert, hidden_size: 256}")
+            self.resolver.wrong(
+                ("model",), "a fresh model needs its type", "model: {type: bert, hidden_size: 256}"
+            )
         elif isinstance(value, str):
             found = self.resolver.outside_model(value, MODEL, ("model",))
         else:
-            self.resolver.wrong(("model",), "the recipe has no model" if value is None else f"model: got {value!r}",
-                                "a hub id, a folder, or a fresh model: {type: bert, ...}")
+            self.resolver.wrong(
+                ("model",),
+                "the recipe has no model" if value is None else f"model: got {value!r}",
+                "a hub id, a folder, or a fresh model: {type: bert, ...}",
+            )
         if found:
             self.inputs[MODEL] = found
         else:
             self.broken.add(MODEL)
 
-    def _step(self, text: StepText, previous: str | None, task: TaskChoice | None, data: DataChoice | None,
-              seed: int) -> None:
+    def _step(
+        self,
+        text: StepText,
+        previous: str | None,
+        task: TaskChoice | None,
+        data: DataChoice | None,
+        seed: int,
+    ) -> None:
         resolver, keys, before = self.resolver, text.keys, len(self.resolver.mistakes)
         self._check_name(text)
         entry = resolver.registered("stages", text.stage, (*text.path, text.stage), of_value=False)
@@ -140,48 +173,86 @@ class _Builder:
         self._follow_layers(text, entry.cls, options, parent)
         if len(resolver.mistakes) > before:
             self.broken.add(text.name)
-        self.steps[text.name] = Step(text.name, entry, options, task, data, seed, parent, references, traits,
-                                     resolver.recipe.place(*text.path))
+        self.steps[text.name] = Step(
+            text.name,
+            entry,
+            options,
+            task,
+            data,
+            seed,
+            parent,
+            references,
+            traits,
+            resolver.recipe.place(*text.path),
+        )
         if "budget" in keys:
             others = {name: served for name, served in self._tasks().items() if name != text.name}
-            budget = read_budget(keys["budget"], (*text.path, "budget"), others, task.name, resolver)
+            budget = read_budget(
+                keys["budget"], (*text.path, "budget"), others, task.name, resolver
+            )
             self.steps[text.name] = replace(self.steps[text.name], budget=budget)
             if budget:
                 check_step_budget(budget, self.steps[text.name], (*text.path, "budget"), resolver)
 
-    def _check_references(self, text: StepText, stage: Any, references: Mapping[str, str], task: TaskChoice) -> None:
+    def _check_references(
+        self, text: StepText, stage: Any, references: Mapping[str, str], task: TaskChoice
+    ) -> None:
         for option, name in references.items():
             if name not in self.broken:
-                problem = edge_mistake(stage, self._traits_of(name), name, task.name, [], stage.references)
+                problem = edge_mistake(
+                    stage, self._traits_of(name), name, task.name, [], stage.references
+                )
                 if problem:
-                    self.resolver.wrong((*text.path, text.stage, option), f"{option}: {problem[0]}", problem[1])
+                    self.resolver.wrong(
+                        (*text.path, text.stage, option), f"{option}: {problem[0]}", problem[1]
+                    )
 
     def _check_name(self, text: StepText) -> None:
         path = (*text.path, "name") if "name" in text.keys else (*text.path, text.stage)
         if not isinstance(text.keys.get("name", ""), str):
             self.resolver.wrong(path, f"name must be text, got {text.keys['name']!r}")
         if not text.name.isprintable():
-            self.resolver.wrong(path, f"a step cannot be named {text.name!r}", "its characters must be seen")
+            self.resolver.wrong(
+                path, f"a step cannot be named {text.name!r}", "its characters must be seen"
+            )
         elif text.name in ("", MODEL, *BASELINES) or "@" in text.name or "/" in text.name:
-            self.resolver.wrong(path, f"a step cannot be named {text.name!r}",
-                                "'model' is the input, B0 and B1 are the reference in budgets; no @ or /")
+            self.resolver.wrong(
+                path,
+                f"a step cannot be named {text.name!r}",
+                "'model' is the input, B0 and B1 are the reference in budgets; no @ or /",
+            )
         if text.name in self.names:
-            self.resolver.wrong(path, f"two steps are named {text.name!r}", "give one of them a name:", of_value=False)
+            self.resolver.wrong(
+                path,
+                f"two steps are named {text.name!r}",
+                "give one of them a name:",
+                of_value=False,
+            )
         self.names.add(text.name)
 
     def _options(self, text: StepText, stage: Any) -> Options | None:
         path = (*text.path, text.stage)
-        options = validated(stage.Options, text.options, self.resolver.recipe.place, path, self.resolver.mistakes)
+        options = validated(
+            stage.Options, text.options, self.resolver.recipe.place, path, self.resolver.mistakes
+        )
         if options is None:
             return None
-        options = resolve_paths(options, self.resolver.recipe.place, path, self.resolver.recipe.folder,
-                                self.resolver.mistakes)
+        options = resolve_paths(
+            options,
+            self.resolver.recipe.place,
+            path,
+            self.resolver.recipe.folder,
+            self.resolver.mistakes,
+        )
         for name, message, hint in stage.check(options):
             self.resolver.wrong((*path, name), message, hint)
         return options
 
-    def _follow_layers(self, text: StepText, stage: Any, options: Options, parent: str | None) -> None:
-        """Check the options against the layers of the step's input and note those of its result, where they are known."""
+    def _follow_layers(
+        self, text: StepText, stage: Any, options: Options, parent: str | None
+    ) -> None:
+        """Check the options against the layers of the step's input and note those of its result,
+        where they are known."""
         before = self._layers_of(parent)
         if before is None:
             return
@@ -204,7 +275,9 @@ class _Builder:
         if "from" not in text.keys:
             return previous
         if text.keys["from"] is None:
-            self.resolver.wrong((*text.path, "from"), "from: names no step", "name an earlier one, or leave it out")
+            self.resolver.wrong(
+                (*text.path, "from"), "from: names no step", "name an earlier one, or leave it out"
+            )
             return previous
         name = str(text.keys["from"])
         if name in self.steps or name in self.inputs or name in self.broken:
@@ -242,31 +315,55 @@ class _Builder:
         return value
 
     def _misnamed(self, name: str) -> str | None:
-        """The hint for a word that is no folder and no earlier step, but a later one or nearly one; None for any other."""
+        """The hint for a word that is no folder and no earlier step, but a later one or nearly one;
+        None for any other."""
         if any(step.name == name for step in self.resolver.recipe.steps):
             return _LATER
         near = suggestion(name, self.steps)
         return near if near.startswith("did you mean") and "/" not in name else None
 
-    def _edges(self, text: StepText, stage: Any, options: Options, parent: str | None, task: TaskChoice,
-               data: DataChoice | None) -> Traits:
+    def _edges(
+        self,
+        text: StepText,
+        stage: Any,
+        options: Options,
+        parent: str | None,
+        task: TaskChoice,
+        data: DataChoice | None,
+    ) -> Traits:
         """The step's traits; mistakes are added where its input or its data cannot serve it."""
         resolver = self.resolver
         if parent not in self.broken:
-            problem = edge_mistake(stage, self._traits_of(parent), parent, task.name, self._serving(stage, task))
+            problem = edge_mistake(
+                stage, self._traits_of(parent), parent, task.name, self._serving(stage, task)
+            )
             if problem:
                 resolver.wrong((*text.path, text.stage), *problem, of_value=False)
         if stage.serves and task.name not in stage.serves:
-            resolver.wrong((*text.path, text.stage), f"{text.stage!r} does not work for {task.name}",
-                           f"give the step `task: {stage.serves[0]}`", of_value=False)
+            resolver.wrong(
+                (*text.path, text.stage),
+                f"{text.stage!r} does not work for {task.name}",
+                f"give the step `task: {stage.serves[0]}`",
+                of_value=False,
+            )
         missing = [s for s in stage.needs_data if s not in _splits(data)]
-        if missing and (data is not None or not ("data" in text.keys or "data" in resolver.recipe.top)):
-            resolver.wrong((*text.path, text.stage), f"{text.stage!r} needs {' and '.join(missing)} data",
-                                "add them under data:", of_value=False)
+        if missing and (
+            data is not None or not ("data" in text.keys or "data" in resolver.recipe.top)
+        ):
+            resolver.wrong(
+                (*text.path, text.stage),
+                f"{text.stage!r} needs {' and '.join(missing)} data",
+                "add them under data:",
+                of_value=False,
+            )
         for asked, split in splits_asked(options):
             if data is not None and split not in _splits(data):
-                resolver.wrong((*text.path, text.stage, *asked), f"{'.'.join(asked)} needs {split} data",
-                               f"add {split}: under data, or leave it out", of_value=False)
+                resolver.wrong(
+                    (*text.path, text.stage, *asked),
+                    f"{'.'.join(asked)} needs {split} data",
+                    f"add {split}: under data, or leave it out",
+                    of_value=False,
+                )
         made: Traits = stage.produces(self._traits_of(parent) or Traits(), options, task.name)
         return made
 
@@ -280,31 +377,49 @@ class _Builder:
 
     def _serving(self, stage: Any, task: TaskChoice) -> list[str]:
         names = [*self.inputs, *self.steps]
-        return [n for n in names if n not in self.broken
-                and edge_mistake(stage, self._traits_of(n), n, task.name, []) is None]
+        return [
+            n
+            for n in names
+            if n not in self.broken
+            and edge_mistake(stage, self._traits_of(n), n, task.name, []) is None
+        ]
 
     def _reference(self, top: Mapping[str, Any], task: TaskChoice | None) -> str | None:
         if "reference" in top:
             name = str(top["reference"])
             if top["reference"] is None:
-                self.resolver.wrong(("reference",), "reference: names no step", "name one, or leave it out")
+                self.resolver.wrong(
+                    ("reference",), "reference: names no step", "name one, or leave it out"
+                )
             elif name not in self.steps and name not in self.inputs and name not in self.broken:
-                self.resolver.wrong(("reference",), f"reference: there is no step {name!r}",
-                                    suggestion(name, [*self.steps, *self.inputs]))
+                self.resolver.wrong(
+                    ("reference",),
+                    f"reference: there is no step {name!r}",
+                    suggestion(name, [*self.steps, *self.inputs]),
+                )
             elif task:
                 self._check_reference(name, task.name)
             return name
-        return find_reference(self.inputs.get(MODEL), list(self.steps.values()), task.name if task else "")
+        return find_reference(
+            self.inputs.get(MODEL), list(self.steps.values()), task.name if task else ""
+        )
 
     def _check_reference(self, name: str, task: str) -> None:
         """Add the mistake of a reference that serves another task, for then nothing is compared."""
         traits = self._traits_of(name)
         if name in self.broken or traits is None or traits.task in (task, "?"):
             return
-        serving = [n for n in (*self.inputs, *self.steps) if (known := self._traits_of(n)) and known.task == task]
+        serving = [
+            n
+            for n in (*self.inputs, *self.steps)
+            if (known := self._traits_of(n)) and known.task == task
+        ]
         has = f"serves {traits.task}" if traits.task else "has no task head"
-        self.resolver.wrong(("reference",), f"reference: {name!r} {has}, and the recipe is for {task}",
-                            f"name one of {', '.join(serving)}" if serving else "leave it out")
+        self.resolver.wrong(
+            ("reference",),
+            f"reference: {name!r} {has}, and the recipe is for {task}",
+            f"name one of {', '.join(serving)}" if serving else "leave it out",
+        )
 
 
 def _splits(data: DataChoice | None) -> tuple[str, ...]:

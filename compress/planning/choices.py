@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import CompressError, Mistake, UsageError, suggestion
-from compress.modelfolder import folder_traits, is_hub_id
 from compress.planning.paths import path_from
 from compress.planning.types import DataChoice, Input, TaskChoice
 from compress.planning.validate import resolve_paths, validated
-from compress.plugins import Registered, Registry
-from compress.recipe import Recipe
+from compress.pretrained.modelfolder import folder_traits, is_hub_id
+from compress.recipes.recipe import Recipe
+from compress.registry.plugins import Registered, Registry
 from compress.source import FileOptions
 
 _Path = tuple[str | int, ...]
@@ -31,13 +31,21 @@ class Resolver:
         """Add a mistake at ``path``."""
         self.mistakes.append(Mistake(self.recipe.place(*path, of_value=of_value), message, hint))
 
-    def registered(self, kind: str, name: str, path: _Path, *, of_value: bool = True) -> Registered | None:
+    def registered(
+        self, kind: str, name: str, path: _Path, *, of_value: bool = True
+    ) -> Registered | None:
         """The registered thing, or None with the mistake added."""
-        entry = self.registry.task_named(name) if kind == "tasks" else self.registry.of(kind).get(name)
+        entry = (
+            self.registry.task_named(name) if kind == "tasks" else self.registry.of(kind).get(name)
+        )
         if entry is None:
             clash = self.registry.clashes.get((kind, name))
-            self.wrong(path, clash or f"there is no {kind[:-1]} {name!r}",
-                       "" if clash else self._known(kind, name), of_value=of_value)
+            self.wrong(
+                path,
+                clash or f"there is no {kind[:-1]} {name!r}",
+                "" if clash else self._known(kind, name),
+                of_value=of_value,
+            )
         return entry
 
     def _known(self, kind: str, name: str) -> str:
@@ -58,8 +66,11 @@ class Resolver:
             name, options = next(iter(value.items()))
             options, inner = options or {}, (*path, name)
         else:
-            self.wrong(path, "a task is a name, or a mapping from its name to its options",
-                       "task: text-classification, or task: {text-classification: {max_length: 64}}")
+            self.wrong(
+                path,
+                "a task is a name, or a mapping from its name to its options",
+                "task: text-classification, or task: {text-classification: {max_length: 64}}",
+            )
             return None
         entry = self.registered("tasks", name, path)
         if entry is None:
@@ -76,7 +87,11 @@ class Resolver:
             self.wrong(path, "data must be a mapping", "data: {train: train.csv, test: test.csv}")
             return None
         name = self._source_name(value, path)
-        entry = self.registered("sources", name, (*path, "source") if "source" in value else path) if name else None
+        entry = (
+            self.registered("sources", name, (*path, "source") if "source" in value else path)
+            if name
+            else None
+        )
         if entry is None:
             return None
         options = {k: v for k, v in value.items() if k != "source"}
@@ -96,18 +111,26 @@ class Resolver:
         if isinstance(value.get("source"), str):
             return str(value["source"])
         if "source" in value:
-            self.wrong((*path, "source"), f"source: got {value['source']!r}: expected a name",
-                       f"one of {', '.join(sorted(self.registry.sources))}")
+            self.wrong(
+                (*path, "source"),
+                f"source: got {value['source']!r}: expected a name",
+                f"one of {', '.join(sorted(self.registry.sources))}",
+            )
             return None
         for entry in self.registry.sources.values():
             if entry.cls.selects and entry.cls.selects in value:
                 return entry.name
-        files = [v for k, v in value.items() if k in FileOptions.model_fields and isinstance(v, str)]
+        files = [
+            v for k, v in value.items() if k in FileOptions.model_fields and isinstance(v, str)
+        ]
         for entry in self.registry.sources.values():
             if any(file.endswith(suffix) for file in files for suffix in entry.cls.suffixes):
                 return entry.name
-        self.wrong(path, "data does not say what kind of source it is",
-                   f"give `source:`, one of {', '.join(sorted(self.registry.sources))}")
+        self.wrong(
+            path,
+            "data does not say what kind of source it is",
+            f"give `source:`, one of {', '.join(sorted(self.registry.sources))}",
+        )
         return None
 
     def check_columns(self, choice: DataChoice, task: TaskChoice, path: _Path) -> None:
@@ -115,8 +138,12 @@ class Resolver:
         known = [column.name for column in task.entry.cls.columns]
         for name in mapping:
             if name not in known:
-                self.wrong((*path, "columns", name), f"the task {task.name!r} has no column {name!r}",
-                           suggestion(name, known), of_value=False)
+                self.wrong(
+                    (*path, "columns", name),
+                    f"the task {task.name!r} has no column {name!r}",
+                    suggestion(name, known),
+                    of_value=False,
+                )
         try:
             found = choice.make().columns()
         except UsageError as error:
@@ -129,9 +156,18 @@ class Resolver:
             for column in task.entry.cls.columns:
                 actual = mapping.get(column.name, column.name)
                 if actual not in names and (column.required or column.name in mapping):
-                    where = (*path, "columns", column.name) if column.name in mapping else (*path, split)
-                    self.wrong(where, f"the {split} split has no column {actual!r} for the task's {column.name!r}",
-                               suggestion(actual, names) or "map it with columns: {" + column.name + ": ...}")
+                    where = (
+                        (*path, "columns", column.name)
+                        if column.name in mapping
+                        else (*path, split)
+                    )
+                    self.wrong(
+                        where,
+                        f"the {split} split has no column {actual!r} for the task's "
+                        f"{column.name!r}",
+                        suggestion(actual, names)
+                        or "map it with columns: {" + column.name + ": ...}",
+                    )
 
     def is_folder(self, value: str, path: _Path) -> bool:
         """Whether the word at ``path`` names a folder."""
@@ -141,7 +177,8 @@ class Resolver:
             return False
 
     def _path(self, value: str, path: _Path) -> Path:
-        """The word at ``path`` as one: relative to the recipe's folder, what ``--set`` gives to the working directory."""
+        """The word at ``path`` as one: relative to the recipe's folder, what ``--set`` gives to the
+        working directory."""
         where = self.recipe.place(*path, of_value=True)
         return path_from(value, Path.cwd() if where.startswith("--set") else self.recipe.folder)
 
@@ -155,7 +192,9 @@ class Resolver:
         if folder.is_dir():
             return self._folder_model(folder.resolve(), name, path)
         if not is_hub_id(value):
-            self.wrong(path, f"there is no model folder {value!r}", f"looked in {folder.parent.resolve()}")
+            self.wrong(
+                path, f"there is no model folder {value!r}", f"looked in {folder.parent.resolve()}"
+            )
             return None
         return Input(name, value, True, None, self.recipe.place(*path, of_value=True))
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import UsageError
-from compress.families import family_of
-from compress.modelfolder import read_config
 from compress.planning.types import Input
-from compress.plugins import Registry
+from compress.pretrained.families import family_of
+from compress.pretrained.modelfolder import read_config
+from compress.registry.plugins import Registry
 from compress.sizes import architecture_of
 
 
@@ -23,10 +23,13 @@ def layers_of_input(model: Input, registry: Registry) -> int | None:
 
 
 def layers_of(config: Mapping[str, Any], registry: Registry) -> int | None:
-    """Those that the entries of a config state, or leave to its family; None for a family that no architecture describes."""
+    """Those that the entries of a config state, or leave to its family; None for a family that no
+    architecture describes."""
     kind = config.get("model_type")
     try:
-        architecture = architecture_of(str(kind), [entry.cls for entry in registry.architectures.values()])
+        architecture = architecture_of(
+            str(kind), [entry.cls for entry in registry.architectures.values()]
+        )
     except UsageError:  # two describe it: whoever cuts the model says so
         return None
     if architecture is None or architecture.layout is None:

@@ -9,7 +9,8 @@ _SHOWN = 40
 
 
 def path_from(value: str, base: Path) -> Path:
-    """The path that ``value`` stands for, below ``base`` where it is relative. Raises ValueError for what can be none."""
+    """The path that ``value`` stands for, below ``base`` where it is relative. Raises ValueError
+    for what can be none."""
     try:
         path = base / Path(value).expanduser()
         path.lstat()
@@ -19,5 +20,7 @@ def path_from(value: str, base: Path) -> Path:
         raise ValueError(f"{value!r} holds a character that no file's name can hold") from error
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            raise ValueError(f"'{value[:_SHOWN]}...' ({len(value)} characters) is longer than a path can be") from error
+            raise ValueError(
+                f"'{value[:_SHOWN]}...' ({len(value)} characters) is longer than a path can be"
+            ) from error
     return path

@@ -1,4 +1,5 @@
-"""What the others of a plan are compared with: which artifact it is, and how other engines come to run it."""
+"""What the others of a plan are compared with: which artifact it is, and how other engines come to
+run it."""
 
 from __future__ import annotations
 
@@ -8,12 +9,12 @@ from dataclasses import replace
 from compress.artifact import Traits
 from compress.planning.edges import edge_mistake
 from compress.planning.types import MODEL, Input, Plan, Step
-from compress.plugins import Registry
+from compress.registry.plugins import Registry
 
 
 def find_reference(model: Input | None, steps: list[Step], task: str) -> str | None:
-    """Name of the first artifact of the recipe's task, the input model included; None while a hub model's head is
-    not known."""
+    """Name of the first artifact of the recipe's task, the input model included; None while a hub
+    model's head is not known."""
     if model is not None and model.traits is None:
         return None
     if model is not None and model.traits is not None and model.traits.task == task:
@@ -22,16 +23,19 @@ def find_reference(model: Input | None, steps: list[Step], task: str) -> str | N
 
 
 def with_model_traits(plan: Plan, traits: Mapping[str, Traits]) -> Plan:
-    """The plan with the traits of its inputs as they were found, and the reference that follows from them."""
+    """The plan with the traits of its inputs as they were found, and the reference that follows
+    from them."""
     inputs = [replace(i, traits=traits.get(i.name, i.traits)) for i in plan.inputs]
     known = replace(plan, inputs=inputs)
-    reference = plan.reference or find_reference(known.input(MODEL), list(plan.steps), plan.task.name)
+    reference = plan.reference or find_reference(
+        known.input(MODEL), list(plan.steps), plan.task.name
+    )
     return replace(known, reference=reference)
 
 
 def conversion_steps(plan: Plan, registry: Registry) -> list[Step]:
-    """Steps that turn the reference into each engine's float format, named ``reference@engine``, in every way that the
-    engine knows; none while the reference is not known."""
+    """Steps that turn the reference into each engine's float format, named ``reference@engine``, in
+    every way that the engine knows; none while the reference is not known."""
     owner, model = plan.step(plan.reference or ""), plan.input(plan.reference or "")
     traits = owner.traits if owner else model.traits if model else None
     if plan.reference is None or traits is None:
@@ -45,5 +49,7 @@ def conversion_steps(plan: Plan, registry: Registry) -> list[Step]:
         options = stage.cls.Options.model_validate(conversion.options)
         made = stage.cls.produces(traits, options, plan.task.name)
         name = f"{plan.reference}@{entry.name}{conversion.suffix}"
-        found.append(Step(name, stage, options, task, data, plan.seed, plan.reference, {}, made, ""))
+        found.append(
+            Step(name, stage, options, task, data, plan.seed, plan.reference, {}, made, "")
+        )
     return found

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from compress.artifact import Traits
-from compress.budget import Budget
 from compress.meter import Effort
 from compress.options import Options
-from compress.plugins import Registered
+from compress.planning.budget import Budget
+from compress.registry.plugins import Registered
 from compress.source import Source, SourceOptions
 from compress.task import Task, TaskOptions
 
@@ -42,7 +42,8 @@ class TaskChoice:
 
 @dataclass(frozen=True)
 class DataChoice:
-    """A source with its validated options; paths in them are absolute. ``place`` is where the recipe says so."""
+    """A source with its validated options; paths in them are absolute. ``place`` is where the
+    recipe says so."""
 
     entry: Registered
     options: SourceOptions
@@ -60,8 +61,8 @@ class DataChoice:
 
 @dataclass(frozen=True)
 class Input:
-    """A model that the recipe takes from outside: the input model or a teacher. ``traits`` is None for a hub model, whose
-    head is not known before it is downloaded."""
+    """A model that the recipe takes from outside: the input model or a teacher. ``traits`` is None
+    for a hub model, whose head is not known before it is downloaded."""
 
     name: str
     source: str
@@ -72,8 +73,9 @@ class Input:
 
 @dataclass(frozen=True)
 class Step:
-    """A stage with its options at its place. ``parent`` names a step or an input (None for a fresh model); ``references``
-    maps each option that names an artifact to the name of that step or input."""
+    """A stage with its options at its place. ``parent`` names a step or an input (None for a fresh
+    model); ``references`` maps each option that names an artifact to the name of that step or
+    input."""
 
     name: str
     entry: Registered
@@ -90,8 +92,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in order. ``fresh`` is the configuration of a model that is not there yet, and ``model_place`` where it stands;
-    ``reference`` is None while it hangs on a hub model that is not downloaded yet."""
+    """Steps in order. ``fresh`` is the configuration of a model that is not there yet, and
+    ``model_place`` where it stands; ``reference`` is None while it hangs on a hub model that is not
+    downloaded yet."""
 
     name: str
     task: TaskChoice

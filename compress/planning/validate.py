@@ -1,4 +1,5 @@
-"""Options against their pydantic model: each error becomes a mistake at the place of the value it is about."""
+"""Options against their pydantic model: each error becomes a mistake at the place of the value it
+is about."""
 
 from __future__ import annotations
 
@@ -13,18 +14,32 @@ from compress.errors import Mistake, suggestion
 from compress.options import PathMark, fields_marked, nested
 from compress.planning.paths import path_from
 
-_EXPECTED = {"int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number",
-             "finite_number": "a finite number", "bool_type": "true or false", "string_type": "text", "list_type": "a list",
-             "dict_type": "a mapping", "model_type": "a mapping"}
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+}
 """What was expected, by pydantic's type of error, in the words of a recipe."""
 
 M = TypeVar("M", bound=BaseModel)
 Place = Callable[..., str]
 
 
-def validated(model: type[M], values: Mapping[str, Any], place: Place, path: tuple[str | int, ...],
-              mistakes: list[Mistake]) -> M | None:
-    """The options object, or None with mistakes added. ``place(*path, of_value=...)`` gives ``file:line:column``."""
+def validated(
+    model: type[M],
+    values: Mapping[str, Any],
+    place: Place,
+    path: tuple[str | int, ...],
+    mistakes: list[Mistake],
+) -> M | None:
+    """The options object, or None with mistakes added. ``place(*path, of_value=...)`` gives
+    ``file:line:column``."""
     try:
         return model.model_validate_json(json.dumps(dict(values)))
     except ValidationError as error:
@@ -33,9 +48,11 @@ def validated(model: type[M], values: Mapping[str, Any], place: Place, path: tup
         return None
 
 
-def resolve_paths(options: M, place: Place, path: tuple[str | int, ...], folder: Path, mistakes: list[Mistake]) -> M:
-    """The options with path fields absolute (relative to the recipe's file; what ``--set`` gives, to the working
-    directory); one that does not exist is a mistake."""
+def resolve_paths(
+    options: M, place: Place, path: tuple[str | int, ...], folder: Path, mistakes: list[Mistake]
+) -> M:
+    """The options with path fields absolute (relative to the recipe's file; what ``--set`` gives,
+    to the working directory); one that does not exist is a mistake."""
     found: dict[str, str] = {}
     for name in fields_marked(type(options), PathMark):
         value = getattr(options, name)
@@ -48,14 +65,27 @@ def resolve_paths(options: M, place: Place, path: tuple[str | int, ...], folder:
             mistakes.append(Mistake(where, f"{name}: {error}"))
             continue
         if not target.exists():
-            near = suggestion(target.name, [p.name for p in target.parent.iterdir()]) if target.parent.is_dir() else ""
-            mistakes.append(Mistake(where, f"{name}: there is no file {value!r}", near or f"looked in {target.parent}"))
+            near = (
+                suggestion(target.name, [p.name for p in target.parent.iterdir()])
+                if target.parent.is_dir()
+                else ""
+            )
+            mistakes.append(
+                Mistake(
+                    where,
+                    f"{name}: there is no file {value!r}",
+                    near or f"looked in {target.parent}",
+                )
+            )
         found[name] = str(target)
     return options.model_copy(update=found)
 
 
-def _by_location(error: ValidationError, values: Mapping[str, Any]) -> dict[tuple[str | int, ...], list[Any]]:
-    """Errors by the path that exists in the values: a union's alternatives end in a tag that is no key."""
+def _by_location(
+    error: ValidationError, values: Mapping[str, Any]
+) -> dict[tuple[str | int, ...], list[Any]]:
+    """Errors by the path that exists in the values: a union's alternatives end in a tag that is no
+    key."""
     grouped: dict[tuple[str | int, ...], list[Any]] = {}
     for item in error.errors(include_url=False):
         loc = tuple(item["loc"])
@@ -75,15 +105,25 @@ def _existing(loc: tuple[str | int, ...], values: Any) -> tuple[str | int, ...]:
     return out
 
 
-def _mistake(model: type[BaseModel], loc: tuple[str | int, ...], items: list[Any], values: Mapping[str, Any], place: Place,
-             path: tuple[str | int, ...]) -> Mistake:
+def _mistake(
+    model: type[BaseModel],
+    loc: tuple[str | int, ...],
+    items: list[Any],
+    values: Mapping[str, Any],
+    place: Place,
+    path: tuple[str | int, ...],
+) -> Mistake:
     name = ".".join(map(str, loc))
     first = items[0]
     if first["type"] == "extra_forbidden":
         where = place(*path, *loc)
-        return Mistake(where, f"unknown option {name!r}", suggestion(str(loc[-1]), _siblings(model, loc)))
+        return Mistake(
+            where, f"unknown option {name!r}", suggestion(str(loc[-1]), _siblings(model, loc))
+        )
     if first["type"] == "missing":
-        return Mistake(place(*path, *loc[:-1]), f"the option {name!r} is missing", _description(model, loc))
+        return Mistake(
+            place(*path, *loc[:-1]), f"the option {name!r} is missing", _description(model, loc)
+        )
     message = " or ".join(dict.fromkeys(map(_message, items)))
     about = f"{name}: got {first['input']!r}: " if name else ""
     return Mistake(place(*path, *loc, of_value=True), about + message, _description(model, loc))

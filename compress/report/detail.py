@@ -1,12 +1,14 @@
-"""What a report holds beyond its two main tables, as text cells: every measurement and comparison, the tables and curves
-that any of them may carry, the conditions, and what measuring cost. No measurement is known by its name here."""
+"""What a report holds beyond its two main tables, as text cells: every measurement and comparison,
+the tables and curves that any of them may carry, the conditions, and what measuring cost. No
+measurement is known by its name here."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from compress.report.table import facts, number, quantity, show, spread
+from compress.measurement import quantity
+from compress.report.text import facts, number, show, spread
 
 Cells = tuple[list[str], list[list[str]]]
 """Headers and rows."""
@@ -24,19 +26,23 @@ def every_measurement(report: Mapping[str, Any]) -> Cells:
 
 def every_comparison(report: Mapping[str, Any]) -> Cells:
     """Every comparison that has a value or a reason, a row each."""
-    rows = [[step, other, name, show(m), spread(m).strip(" []"), m["absent"] or facts(m)]
-            for step, other, name, m in compared(report)]
+    rows = [
+        [step, other, name, show(m), spread(m).strip(" []"), m["absent"] or facts(m)]
+        for step, other, name, m in compared(report)
+    ]
     return ["step", "against", "comparison", "value", "95 % interval", "more"], rows
 
 
 def tables(report: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, Cells]]]]:
-    """(heading, [(whose, table)]) of all tables that measurements and comparisons carry: changes first, for they say what a
-    step did."""
+    """(heading, [(whose, table)]) of all tables that measurements and comparisons carry: changes
+    first, for they say what a step did."""
     found: dict[str, list[tuple[str, Cells]]] = {}
     for whose, name, m in [*_comparisons(report), *_measurements(report)]:
         for title, table in (m["detail"].get("tables") or {}).items():
             if table:
-                found.setdefault(f"{name.replace('_', ' ')}, {title}", []).append((whose, _numbers(table)))
+                found.setdefault(f"{name.replace('_', ' ')}, {title}", []).append(
+                    (whose, _numbers(table))
+                )
     return list(found.items())
 
 
@@ -49,7 +55,8 @@ def curves(report: Mapping[str, Any]) -> dict[str, list[tuple[str, Mapping[str, 
 
 
 def compared_curves(report: Mapping[str, Any]) -> dict[str, list[tuple[str, Mapping[str, Any]]]]:
-    """(step, comparison) of each comparison that carries a curve, by its name and what it is against."""
+    """(step, comparison) of each comparison that carries a curve, by its name and what it is
+    against."""
     found: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
     for step, other, name, m in compared(report):
         _collect(found, f"{name} against {other}", step, m)
@@ -57,7 +64,8 @@ def compared_curves(report: Mapping[str, Any]) -> dict[str, list[tuple[str, Mapp
 
 
 def curve_tables(report: Mapping[str, Any]) -> list[tuple[str, Cells]]:
-    """(heading, table) of the curves of each name: a row for each place on the axis, a column for each step."""
+    """(heading, table) of the curves of each name: a row for each place on the axis, a column for
+    each step."""
     found = {**curves(report), **compared_curves(report)}
     return [(name.replace("_", " "), curve_table(lines)) for name, lines in found.items()]
 
@@ -66,14 +74,22 @@ def curve_table(lines: list[tuple[str, Mapping[str, Any]]]) -> Cells:
     """The curves of one measurement as one table."""
     by_place = [{point[0]: point for point in m["detail"]["curve"]["points"]} for _, m in lines]
     places = sorted({x for points in by_place for x in points})
-    rows = [[number(x), *(_point(points.get(x), m["unit"]) for points, (_, m) in zip(by_place, lines, strict=True))]
-            for x in places]
+    rows = [
+        [
+            number(x),
+            *(
+                _point(points.get(x), m["unit"])
+                for points, (_, m) in zip(by_place, lines, strict=True)
+            ),
+        ]
+        for x in places
+    ]
     return [lines[0][1]["detail"]["curve"]["axis"], *(whose for whose, _ in lines)], rows
 
 
 def conditions(report: Mapping[str, Any]) -> list[str]:
-    """A line for each set of conditions of a step, and of a step against another, with the numbers taken under it: how each
-    was measured."""
+    """A line for each set of conditions of a step, and of a step against another, with the numbers
+    taken under it: how each was measured."""
     lines = []
     for step in report["steps"]:
         shared: dict[str, list[str]] = {}
@@ -88,11 +104,16 @@ def conditions(report: Mapping[str, Any]) -> list[str]:
 
 def _share_out(shared: dict[str, list[str]], name: str, m: Mapping[str, Any]) -> None:
     if m["value"] is not None:
-        shared.setdefault(stated(m["conditions"]), []).append(f"{name} {show(m)}{spread(m)}{_count(m)}")
+        shared.setdefault(stated(m["conditions"]), []).append(
+            f"{name} {show(m)}{spread(m)}{_count(m)}"
+        )
 
 
 def _told(whose: str, shared: Mapping[str, list[str]]) -> list[str]:
-    return [f"{whose}: {'; '.join(numbers)}: {under or 'no conditions apply'}" for under, numbers in shared.items()]
+    return [
+        f"{whose}: {'; '.join(numbers)}: {under or 'no conditions apply'}"
+        for under, numbers in shared.items()
+    ]
 
 
 def stated(values: Mapping[str, Any]) -> str:
@@ -116,29 +137,45 @@ def cost(report: Mapping[str, Any]) -> str:
 
 
 def compared(report: Mapping[str, Any]) -> Iterator[tuple[str, str, str, Mapping[str, Any]]]:
-    """(step, other, comparison name, comparison) of each, once where the other has several parts."""
+    """(step, other, comparison name, comparison) of each, once where the other has several
+    parts."""
     for step in report["steps"]:
         against = [*(step[side] for side in _SIDES if step[side]), *step["against_named"]]
         others = {of["name"]: of["comparisons"] for of in against}
-        yield from ((step["name"], other, name, m) for other, found in others.items() for name, m in found.items())
+        yield from (
+            (step["name"], other, name, m)
+            for other, found in others.items()
+            for name, m in found.items()
+        )
 
 
 def _measurements(report: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:
-    return [(step["name"], name, m) for step in report["steps"] for name, m in step["measurements"].items()]
+    return [
+        (step["name"], name, m)
+        for step in report["steps"]
+        for name, m in step["measurements"].items()
+    ]
 
 
 def _comparisons(report: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, Any]]]:
     return [(f"{step} against {other}", name, m) for step, other, name, m in compared(report)]
 
 
-def _collect(found: dict[str, list[tuple[str, Mapping[str, Any]]]], name: str, step: str, m: Mapping[str, Any]) -> None:
+def _collect(
+    found: dict[str, list[tuple[str, Mapping[str, Any]]]],
+    name: str,
+    step: str,
+    m: Mapping[str, Any],
+) -> None:
     if (m["detail"].get("curve") or {}).get("points"):
         found.setdefault(name, []).append((step, m))
 
 
 def _numbers(table: Mapping[str, Mapping[str, Any]]) -> Cells:
     columns = dict.fromkeys(column for row in table.values() for column in row)
-    return ["", *columns], [[label, *(number(row.get(column)) for column in columns)] for label, row in table.items()]
+    return ["", *columns], [
+        [label, *(number(row.get(column)) for column in columns)] for label, row in table.items()
+    ]
 
 
 def _cell(m: Mapping[str, Any] | None) -> str:
@@ -157,4 +194,10 @@ def _count(m: Mapping[str, Any]) -> str:
 
 
 def _time(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+    return (
+        f"{seconds:.1f} s"
+        if seconds < 60
+        else f"{seconds / 60:.1f} min"
+        if seconds < 3600
+        else f"{seconds / 3600:.1f} h"
+    )

@@ -9,15 +9,15 @@ from typing import Any
 
 from compress.errors import IntegrityError, UsageError
 from compress.report.build import REPORT_VERSION
-from compress.report.views import schema_text
-from compress.runfolder import RunFolder
+from compress.report.views.writing import schema_text
+from compress.store.runfolder import RunFolder
 
 
 def read_report(folder: Path) -> dict[str, Any]:
     """The report of the run in ``folder``.
 
-    Raises UsageError where the folder is no run's or its report is of another version, IntegrityError where
-    ``report.json`` is no report."""
+    Raises UsageError where the folder is no run's or its report is of another version,
+    IntegrityError where ``report.json`` is no report."""
     file = RunFolder(folder).report
     if not file.is_file():
         raise UsageError(f"{folder} is not a run's folder: it has no report.json")
@@ -26,11 +26,17 @@ def read_report(folder: Path) -> dict[str, Any]:
     if version is None:
         raise IntegrityError(f"{file} is not a report: it has no report_version")
     if version != REPORT_VERSION:
-        raise UsageError(f"{file} is a report of version {version}, and this reads {REPORT_VERSION}; run the recipe again "
-                         "with this version")
+        raise UsageError(
+            f"{file} is a report of version {version}, and this reads {REPORT_VERSION}; run the "
+            "recipe again "
+            "with this version"
+        )
     missing = _missing(report)
     if missing:
-        raise IntegrityError(f"{file} is not a whole report: it lacks {missing}; the run's own command writes it again")
+        raise IntegrityError(
+            f"{file} is not a whole report: it lacks {missing}; the run's own command writes it "
+            "again"
+        )
     return report
 
 
@@ -46,7 +52,8 @@ def read_mapping(file: Path) -> dict[str, Any]:
 
 
 def _missing(report: dict[str, Any]) -> str:
-    """The first key that the report or a step of it must have and has not; empty where it has all."""
+    """The first key that the report or a step of it must have and has not; empty where it has
+    all."""
     top, of_step = _required()
     if not isinstance(report.get("steps"), list):
         return "a list of steps"

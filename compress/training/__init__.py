@@ -1,62 +1,38 @@
 """Training, for every stage that trains: transformers' Trainer wrapped once.
 
-What the wrapper adds: batches bucketed by length, bf16 where the hardware is faster in it, checkpoints that count only
-when they are complete, an exact resume, a stop at the first loss that is not finite, evaluation in the order of the rows.
-This module is light; torch is imported when ``fit`` is called.
+What the wrapper adds: batches bucketed by length, bf16 where the hardware is faster in it,
+checkpoints that count only when they are complete, an exact resume, a stop at the first loss that
+is not finite, evaluation in the order of the rows. This module is light; torch is imported when
+``fit`` is called.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import Field
-
-from compress.machine import gpus, processor
-from compress.options import Options, SplitMark
-
-LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers")
-"""Distributions that shape what a training makes: ``Stage.libraries`` of a stage that trains."""
+from compress.training.options import LIBRARIES, Loss, TrainingOptions
 
 
-class TrainingOptions(Options):
-    """Options of one training; a stage that trains extends it or nests it."""
+def fit(
+    model: Any,
+    context: Any,
+    options: TrainingOptions,
+    *,
+    loss: Loss | None = None,
+    processor: Any = None,
+) -> dict[str, Any]:
+    """Facts of training ``model`` in place on the train split of ``context``: steps, seconds, the
+    best quality.
 
-    epochs: float = Field(default=3.0, gt=0, description="Passes over the training rows.")
-    learning_rate: float = Field(default=5e-5, gt=0, le=1, description="Peak learning rate of AdamW; it then falls to 0.")
-    batch_size: int = Field(default=32, ge=1, description="Examples in a batch on each device.")
-    gradient_accumulation: int = Field(default=1, ge=1, description="Batches whose gradients are averaged for one step.")
-    gradient_checkpointing: bool = Field(
-        default=False, description="Compute activations again in the backward pass: less memory, slower.")
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        default="auto",
-        description="Arithmetic of the forward pass; auto takes bf16 where the processor or GPU is faster in it.")
-    weight_decay: float = Field(default=0.01, ge=0, le=1, description="Decoupled weight decay of AdamW.")
-    warmup: float = Field(default=0.06, ge=0, lt=1, description="Share of the steps in which the learning rate rises.")
-    patience: Annotated[int | None, SplitMark("validation")] = Field(
-        default=None, ge=1, description="Stop after this many epochs without a better validation quality; none: never.")
-
-    def left_to_machine(self) -> Mapping[str, Any]:
-        """The precision, where it is ``auto``: by the GPU that trains, else by the processor."""
-        return {"precision": [*gpus()[:1], processor().fast_in_bf16]} if self.precision == "auto" else {}
-
-
-Loss = Callable[..., Any]
-"""``loss(model, batch, indices) -> scalar tensor``: ``batch`` holds tensors with ``labels``, ``indices`` (int64 [batch])
-the rows' positions in the training split."""
-
-
-def fit(model: Any, context: Any, options: TrainingOptions, *, loss: Loss | None = None,
-        processor: Any = None) -> dict[str, Any]:
-    """Facts of training ``model`` in place on the train split of ``context``: steps, seconds, the best quality.
-
-    The loss is the model's own where none is given, and the processor that of the input. With a validation split the
-    weights of the epoch with the best quality are kept.
-    Continues from the newest complete checkpoint in ``context.work``. Raises CompressError at the first loss
-    that is not finite."""
+    The loss is the model's own where none is given, and the processor that of the input. With a
+    validation split the weights of the epoch with the best quality are kept. Continues from the
+    newest complete checkpoint in ``context.work``. Raises CompressError at the first loss that is
+    not finite."""
     from compress.training.loop import train
 
-    return train(model, context, options, loss, processor or context.task.processor(context.input.folder))
+    return train(
+        model, context, options, loss, processor or context.task.processor(context.input.folder)
+    )
 
 
 __all__ = ["LIBRARIES", "Loss", "TrainingOptions", "fit"]

@@ -1,4 +1,5 @@
-"""Batches of rows of about the same length, drawn so that an epoch depends on the seed and its number alone."""
+"""Batches of rows of about the same length, drawn so that an epoch depends on the seed and its
+number alone."""
 
 from __future__ import annotations
 
@@ -13,8 +14,9 @@ from compress.processor import TextProcessor
 from compress.task import Features, Task
 
 _POOL = 50
-"""Batches' worth of rows that are drawn together and sorted: enough to fill batches evenly, few enough to stay random
-(transformers' LengthGroupedSampler uses the same number). Smaller pools were slower and no better."""
+"""Batches' worth of rows that are drawn together and sorted: enough to fill batches evenly, few
+enough to stay random (transformers' LengthGroupedSampler uses the same number). Smaller pools were
+slower and no better."""
 
 
 class FeatureDataset(Dataset[Any]):
@@ -31,9 +33,11 @@ class FeatureDataset(Dataset[Any]):
 
 
 class BucketedBatches(Sampler[list[int]]):
-    """Batches of positions, bucketed by length and in random order; the same for the same seed and epoch.
+    """Batches of positions, bucketed by length and in random order; the same for the same seed and
+    epoch.
 
-    ``epoch`` is set before each pass. No global generator is drawn from, so a resumed run sees the same batches."""
+    ``epoch`` is set before each pass. No global generator is drawn from, so a resumed run sees the
+    same batches."""
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
         self.lengths = np.asarray(lengths)
@@ -60,8 +64,8 @@ class BucketedBatches(Sampler[list[int]]):
 
 
 class Collator:
-    """Features to tensors. What a task draws (masks) depends on seed, epoch and the batch's first row, not on what was
-    drawn before."""
+    """Features to tensors. What a task draws (masks) depends on seed, epoch and the batch's first
+    row, not on what was drawn before."""
 
     def __init__(self, task: Task[Any], processor: TextProcessor, batches: BucketedBatches) -> None:
         self.task, self.processor, self.batches = task, processor, batches

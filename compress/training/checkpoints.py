@@ -1,4 +1,5 @@
-"""Checkpoints that count only when they are complete: a marker with digests is written last, old ones go after it."""
+"""Checkpoints that count only when they are complete: a marker with digests is written last, old
+ones go after it."""
 
 from __future__ import annotations
 
@@ -16,13 +17,15 @@ STATE = "trainer_state.json"
 def mark_complete(checkpoint: Path) -> None:
     """Write the marker of a checkpoint whose files are all there."""
     draft = checkpoint / (MARKER + ".draft")
-    draft.write_text(json.dumps(digest_files(checkpoint, without=(MARKER, draft.name))), encoding="utf-8")
+    draft.write_text(
+        json.dumps(digest_files(checkpoint, without=(MARKER, draft.name))), encoding="utf-8"
+    )
     draft.replace(checkpoint / MARKER)
 
 
 def newest_complete(folder: Path) -> Path | None:
-    """The checkpoint with the highest step whose files are as marked, and those of the best checkpoint that it names;
-    all others that do not count are deleted."""
+    """The checkpoint with the highest step whose files are as marked, and those of the best
+    checkpoint that it names; all others that do not count are deleted."""
     found = sorted(folder.glob("checkpoint-*"), key=_step)
     whole = {checkpoint.name for checkpoint in found if _is_complete(checkpoint)}
     newest: Path | None = None
@@ -35,7 +38,8 @@ def newest_complete(folder: Path) -> Path | None:
 
 
 def best_of(checkpoint: Path) -> str | None:
-    """Name of the checkpoint with the best weights at the time of ``checkpoint``; None without validation."""
+    """Name of the checkpoint with the best weights at the time of ``checkpoint``; None without
+    validation."""
     best = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))["best_model_checkpoint"]
     return Path(best).name if best else None
 

@@ -12,11 +12,14 @@ from transformers import EarlyStoppingCallback, TrainerState, TrainingArguments,
 
 from compress.errors import UsageError
 from compress.machine import processor
-from compress.training import Loss, TrainingOptions, checkpoints
+from compress.training import checkpoints
+from compress.training.options import Loss, TrainingOptions
 from compress.training.trainer import OrderedTrainer, Reporter, TrainingParts
 
 
-def train(model: Any, context: Any, options: TrainingOptions, loss: Loss | None, text_processor: Any) -> dict[str, Any]:
+def train(
+    model: Any, context: Any, options: TrainingOptions, loss: Loss | None, text_processor: Any
+) -> dict[str, Any]:
     """Facts of training ``model`` in place; see ``compress.training.fit``."""
     set_seed(context.seed)
     parts = TrainingParts(context, options.batch_size, loss, text_processor)
@@ -30,7 +33,9 @@ def train(model: Any, context: Any, options: TrainingOptions, loss: Loss | None,
     start = time.monotonic()
     if newest and _is_over(newest, options.patience):
         trainer.state = TrainerState.load_from_json(str(newest / checkpoints.STATE))
-        load_model(model, folder / (checkpoints.best_of(newest) or newest.name) / "model.safetensors")
+        load_model(
+            model, folder / (checkpoints.best_of(newest) or newest.name) / "model.safetensors"
+        )
     else:
         trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     model.eval()
@@ -46,34 +51,54 @@ def uses_bf16(precision: str) -> bool:
     return processor().fast_in_bf16
 
 
-def _trainer(model: Any, context: Any, options: TrainingOptions, parts: TrainingParts, folder: Path) -> OrderedTrainer:
+def _trainer(
+    model: Any, context: Any, options: TrainingOptions, parts: TrainingParts, folder: Path
+) -> OrderedTrainer:
     validates = bool(parts.validation_rows)
     rhythm = "epoch" if validates else "no"
     arguments = TrainingArguments(
-        output_dir=str(folder), num_train_epochs=options.epochs, learning_rate=options.learning_rate,
-        per_device_train_batch_size=options.batch_size, gradient_accumulation_steps=options.gradient_accumulation,
-        activation_checkpointing=options.gradient_checkpointing, bf16=uses_bf16(options.precision),
-        weight_decay=options.weight_decay, warmup_steps=options.warmup, optim="adamw_torch_fused", seed=context.seed,
-        eval_strategy=rhythm, save_strategy="epoch", load_best_model_at_end=validates,
+        output_dir=str(folder),
+        num_train_epochs=options.epochs,
+        learning_rate=options.learning_rate,
+        per_device_train_batch_size=options.batch_size,
+        gradient_accumulation_steps=options.gradient_accumulation,
+        activation_checkpointing=options.gradient_checkpointing,
+        bf16=uses_bf16(options.precision),
+        weight_decay=options.weight_decay,
+        warmup_steps=options.warmup,
+        optim="adamw_torch_fused",
+        seed=context.seed,
+        eval_strategy=rhythm,
+        save_strategy="epoch",
+        load_best_model_at_end=validates,
         metric_for_best_model=f"eval_{parts.task.headline}" if validates else None,
         greater_is_better=parts.task.higher_is_better if validates else None,
         restore_callback_states_from_checkpoint=True,  # the patience that is used up already
-        logging_steps=10, logging_nan_inf_filter=False, report_to=[], disable_tqdm=True, remove_unused_columns=False,
-        use_cpu=not torch.cuda.is_available(), dataloader_pin_memory=torch.cuda.is_available())
-    # With several GPUs and no distributed launcher, Trainer would wrap the model in DataParallel, which hides its config,
-    # computes outside of autocast and takes a batch for each GPU: one is used.
+        logging_steps=10,
+        logging_nan_inf_filter=False,
+        report_to=[],
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        use_cpu=not torch.cuda.is_available(),
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
+    # With several GPUs and no distributed launcher, Trainer would wrap the model in DataParallel,
+    # which hides its config, computes outside of autocast and takes a batch for each GPU: one is
+    # used.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     callbacks: list[Any] = [Reporter(context, parts.task.headline)]
     if options.patience is not None:
         if not validates:
-            raise UsageError("patience needs validation data to judge by; add a validation split or leave it out")
+            raise UsageError(
+                "patience needs validation data to judge by; add a validation split or leave it out"
+            )
         callbacks.append(EarlyStoppingCallback(options.patience))
     return OrderedTrainer(parts, model=model, args=arguments, callbacks=callbacks)
 
 
 def _is_over(checkpoint: Path, patience: int | None) -> bool:
-    """Whether training had ended when the checkpoint was written, by its steps or for lack of progress: Trainer would
-    go on from the latter."""
+    """Whether training had ended when the checkpoint was written, by its steps or for lack of
+    progress: Trainer would go on from the latter."""
     state = TrainerState.load_from_json(str(checkpoint / checkpoints.STATE))
     if state.global_step >= state.max_steps or patience is None:
         return state.global_step >= state.max_steps
@@ -81,10 +106,15 @@ def _is_over(checkpoint: Path, patience: int | None) -> bool:
     return int(saved["early_stopping_patience_counter"]) >= patience
 
 
-def _facts(trainer: OrderedTrainer, options: TrainingOptions, seconds: float, resumed: Path | None) -> dict[str, Any]:
+def _facts(
+    trainer: OrderedTrainer, options: TrainingOptions, seconds: float, resumed: Path | None
+) -> dict[str, Any]:
     state = trainer.state
     steps = state.global_step
-    facts: dict[str, Any] = {"steps": steps, "precision": "bf16" if uses_bf16(options.precision) else "fp32"}
+    facts: dict[str, Any] = {
+        "steps": steps,
+        "precision": "bf16" if uses_bf16(options.precision) else "fp32",
+    }
     if resumed is None:
         facts |= {"training_seconds": round(seconds, 2)}
     if state.best_metric is not None:

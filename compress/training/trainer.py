@@ -8,15 +8,23 @@ from typing import Any, cast
 
 import torch
 from torch.utils.data import DataLoader
-from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PreTrainedModel,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from compress.errors import CompressError
 from compress.predict import predict
 from compress.processor import TextProcessor
 from compress.sessions import TorchSession
 from compress.task import IGNORED
-from compress.training import Loss, checkpoints
+from compress.training import checkpoints
 from compress.training.batches import BucketedBatches, Collator, FeatureDataset
+from compress.training.options import Loss
 
 _CHECKPOINT_SECONDS = 600
 
@@ -24,30 +32,51 @@ _CHECKPOINT_SECONDS = 600
 class OrderedTrainer(Trainer):
     """The one trainer. ``parts`` holds what it reads besides Trainer's own arguments."""
 
-    # A batch's loss is its own mean, a stage's and a model's alike: Trainer divides by the number of batches of a step.
+    # A batch's loss is its own mean, a stage's and a model's alike: Trainer divides by the number
+    # of batches of a step.
     loss_is_scaled_for_ga = False
 
     def __init__(self, parts: TrainingParts, **arguments: Any) -> None:
         self.parts = parts
-        super().__init__(train_dataset=parts.dataset, eval_dataset=FeatureDataset(parts.validation_features),
-                         data_collator=parts.collator, **arguments)
-        # Many heads take the number of items in a step and do not divide by it; Trainer goes by their signature alone.
+        super().__init__(
+            train_dataset=parts.dataset,
+            eval_dataset=FeatureDataset(parts.validation_features),
+            data_collator=parts.collator,
+            **arguments,
+        )
+        # Many heads take the number of items in a step and do not divide by it; Trainer goes by
+        # their signature alone.
         self.model_accepts_loss_kwargs = False
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """Our batches in our order; Trainer names each epoch to them. The loader has a generator of its own: creating an
-        iterator draws from one."""
-        loader = DataLoader(self.parts.dataset, batch_sampler=self.parts.batches, collate_fn=self.parts.collator,
-                            generator=torch.Generator().manual_seed(0), pin_memory=self.args.dataloader_pin_memory)
+        """Our batches in our order; Trainer names each epoch to them. The loader has a generator of
+        its own: creating an iterator draws from one."""
+        loader = DataLoader(
+            self.parts.dataset,
+            batch_sampler=self.parts.batches,
+            collate_fn=self.parts.collator,
+            generator=torch.Generator().manual_seed(0),
+            pin_memory=self.args.dataloader_pin_memory,
+        )
         return self.accelerator.prepare(loader)  # type: ignore[no-any-return]
 
-    def compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool = False,
-                     num_items_in_batch: Any = None) -> Any:
-        """The stage's loss where it has one, else the model's own; 0 for a batch in which nothing is scored (a text of
-        unknown characters alone has no token to mask), of which either would be the mean of nothing."""
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """The stage's loss where it has one, else the model's own; 0 for a batch in which nothing
+        is scored (a text of unknown characters alone has no token to mask), of which either would
+        be the mean of nothing."""
         indices = inputs.pop("indices")
         labels = inputs.get("labels")
-        if labels is not None and not labels.is_floating_point() and not bool((labels != IGNORED).any()):
+        if (
+            labels is not None
+            and not labels.is_floating_point()
+            and not bool((labels != IGNORED).any())
+        ):
             return 0.0 * model(**inputs).logits.sum()
         if self.parts.loss is not None:
             return self.parts.loss(model, inputs, indices)
@@ -57,21 +86,33 @@ class OrderedTrainer(Trainer):
         """Trainer's step. Raises CompressError where its loss is not finite, naming the step."""
         loss = super().training_step(*args, **kwargs)
         if not torch.isfinite(loss):
-            raise CompressError(f"the loss is {loss.item()} at step {self.state.global_step + 1} of {self.state.max_steps} "
-                                f"(epoch {self.state.epoch or 0:.2f}): lower learning_rate, or set precision: fp32")
+            raise CompressError(
+                f"the loss is {loss.item()} at step {self.state.global_step + 1} of "
+                f"{self.state.max_steps} "
+                f"(epoch {self.state.epoch or 0:.2f}): lower learning_rate, or set precision: fp32"
+            )
         return loss
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Quality on the validation split, predicted in the rows' order (Trainer's own bucketing reorders rows)."""
+        """Quality on the validation split, predicted in the rows' order (Trainer's own bucketing
+        reorders rows)."""
         parts, model = self.parts, cast(PreTrainedModel, self.model)
         model.eval()
         session = TorchSession(model, str(self.args.device))
         with self.accelerator.autocast():
-            answers = predict(session, parts.task, parts.processor, parts.validation_features, parts.evaluation_batch)
+            answers = predict(
+                session,
+                parts.task,
+                parts.processor,
+                parts.validation_features,
+                parts.evaluation_batch,
+            )
         quality = parts.task.score(answers, parts.validation_rows, parts.labels)
         metrics = {f"eval_{name}": float(value) for name, value in quality.metrics.items()}
         self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control = self.callback_handler.on_evaluate(
+            self.args, self.state, self.control, metrics
+        )
         return metrics
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
@@ -88,7 +129,9 @@ class OrderedTrainer(Trainer):
 class TrainingParts:
     """The data and the task that one training reads."""
 
-    def __init__(self, context: Any, batch_size: int, loss: Loss | None, processor: TextProcessor) -> None:
+    def __init__(
+        self, context: Any, batch_size: int, loss: Loss | None, processor: TextProcessor
+    ) -> None:
         self.task, self.loss = context.task, loss
         self.labels = context.data.labels
         self.processor = processor
@@ -97,7 +140,9 @@ class TrainingParts:
         self.validation_features = self.task.features(self.validation_rows, self.processor)
         self.evaluation_batch = max(32, batch_size)
         self.dataset = FeatureDataset(features)
-        self.batches = BucketedBatches([self.task.length(f) for f in features], batch_size, context.seed)
+        self.batches = BucketedBatches(
+            [self.task.length(f) for f in features], batch_size, context.seed
+        )
         self.collator = Collator(self.task, self.processor, self.batches)
 
 
@@ -109,19 +154,31 @@ class Reporter(TrainerCallback):
         self._values: dict[str, float] = {}
         self._saved = time.monotonic()
 
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         """Progress, and a checkpoint when the last is ten minutes old."""
         self._context.progress(state.global_step, state.max_steps, "", **self._values)
-        ends_epoch = float(state.epoch or 0).is_integer()  # then Trainer saves by itself, after the evaluation
+        ends_epoch = float(
+            state.epoch or 0
+        ).is_integer()  # then Trainer saves by itself, after the evaluation
         if time.monotonic() - self._saved > _CHECKPOINT_SECONDS and not ends_epoch:
             control.should_save = True
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         """Count from here to the next."""
         self._saved = time.monotonic()
 
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None,
-               **kwargs: Any) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: Any = None,
+        **kwargs: Any,
+    ) -> None:
         """Keep the latest loss and quality to show."""
         for key, shown in (("loss", "loss"), (f"eval_{self._headline}", self._headline)):
             if logs and key in logs:

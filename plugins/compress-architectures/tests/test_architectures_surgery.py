@@ -29,8 +29,14 @@ HEAD = 8
 
 
 def config(model_type: str, **extra):
-    values = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "vocab_size": 60, "pad_token_id": 0,
-              "max_position_embeddings": 40}
+    values = {
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "vocab_size": 60,
+        "pad_token_id": 0,
+        "max_position_embeddings": 40,
+    }
     values["hidden_dim" if model_type == "distilbert" else "intermediate_size"] = 48
     if model_type in LlamaLike.model_types:
         values |= {"num_key_value_heads": 2, "head_dim": HEAD}
@@ -55,11 +61,14 @@ def run(model):
 def silence(model, architecture, block, columns, part):
     layout = getattr(architecture.layout, part)
     with torch.no_grad():
-        surgery.blocks_of(model, architecture.layout)[block].get_submodule(layout.output).weight[:, columns] = 0
+        surgery.blocks_of(model, architecture.layout)[block].get_submodule(layout.output).weight[
+            :, columns
+        ] = 0
 
 
 def reload(model, tmp_path, edits):
-    """The model as an empty one of its saved config, shaped by the edits and filled strictly from the saved weights."""
+    """The model as an empty one of its saved config, shaped by the edits and filled strictly from
+    the saved weights."""
     model.save_pretrained(tmp_path)
     edits = json.loads(json.dumps(edits))
     with torch.device("meta"):
@@ -79,7 +88,9 @@ def test_a_cut_of_silent_units_keeps_the_outputs_of_every_model_type(architectur
     kept = [0, *range(2, 40)]
     cut = sorted(set(range(48)) - set(kept))
     silence(model, architecture, 1, cut, "feed_forward")
-    silence(model, architecture, 2, range(16, 32), "attention")  # heads 2 and 3: one group of llama's
+    silence(
+        model, architecture, 2, range(16, 32), "attention"
+    )  # heads 2 and 3: one group of llama's
     before = run(model)
     surgery.keep_feed_forward(model, architecture.layout, 1, kept)
     surgery.keep_heads(model, architecture.layout, 2, [0, 1], HEAD)
@@ -120,45 +131,65 @@ def test_kept_layers_are_those_asked_for_and_are_renumbered():
 
 @pytest.mark.parametrize("model_type", ["bert", "distilbert", "llama"])
 def test_a_free_shape_is_replayed_so_that_a_strict_load_fits(model_type, tmp_path):
-    model, architecture = build(model_type, AutoModelForSequenceClassification), architecture_of(model_type, ALL)
-    edits = [surgery.keep_heads(model, architecture.layout, 0, [2, 3], HEAD),
-             surgery.keep_feed_forward(model, architecture.layout, 1, range(3, 19))]
+    model, architecture = (
+        build(model_type, AutoModelForSequenceClassification),
+        architecture_of(model_type, ALL),
+    )
+    edits = [
+        surgery.keep_heads(model, architecture.layout, 0, [2, 3], HEAD),
+        surgery.keep_feed_forward(model, architecture.layout, 1, range(3, 19)),
+    ]
     settled = surgery.settle(model, architecture)
     assert sorted(map(str, settled)) == sorted(map(str, edits))
     torch.testing.assert_close(run(reload(model, tmp_path, settled)), run(model), atol=0, rtol=0)
 
 
-FREE = [("bert", AutoModelForMaskedLM, "fill-mask"), ("llama", AutoModelForCausalLM, "text-generation")]
+FREE = [
+    ("bert", AutoModelForMaskedLM, "fill-mask"),
+    ("llama", AutoModelForCausalLM, "text-generation"),
+]
 
 
 def free_artifact(folder, model_type, cls):
-    """A model with tied embeddings, buffers that are not saved and one block of other heads; its artifact."""
+    """A model with tied embeddings, buffers that are not saved and one block of other heads; its
+    artifact."""
     model = build(model_type, cls, tie_word_embeddings=True)
     surgery.keep_heads(model, architecture_of(model_type, ALL).layout, 0, [2, 3], HEAD)
     edits = surgery.settle(model, architecture_of(model_type, ALL))
     model.save_pretrained(folder)
-    Manifest(Traits(shape="free"), digest_files(folder), "step", "stage", edits=tuple(edits)).write(folder)
+    Manifest(Traits(shape="free"), digest_files(folder), "step", "stage", edits=tuple(edits)).write(
+        folder
+    )
     return model, Artifact.open(folder)
 
 
 @pytest.mark.parametrize(("model_type", "cls", "task"), FREE)
-def test_a_free_artifact_opens_with_its_tied_weights_and_unsaved_buffers(model_type, cls, task, tmp_path):
+def test_a_free_artifact_opens_with_its_tied_weights_and_unsaved_buffers(
+    model_type, cls, task, tmp_path
+):
     model, artifact = free_artifact(tmp_path, model_type, cls)
     state = torch.random.get_rng_state()
     again = open_model(artifact, SimpleNamespace(optimum_name=task))
     assert torch.equal(torch.random.get_rng_state(), state)
     torch.testing.assert_close(run(again), run(model), atol=0, rtol=0)
     assert again.get_input_embeddings().weight is again.get_output_embeddings().weight
-    assert not again.training and all(p.requires_grad and p.dtype == torch.float32 for p in again.parameters())
+    assert not again.training and all(
+        p.requires_grad and p.dtype == torch.float32 for p in again.parameters()
+    )
 
 
 def test_a_free_artifact_whose_weights_do_not_fit_is_refused(tmp_path):
     _, artifact = free_artifact(tmp_path, "bert", AutoModelForMaskedLM)
-    task, weights = SimpleNamespace(optimum_name="fill-mask"), load_file(tmp_path / "model.safetensors")
+    task, weights = (
+        SimpleNamespace(optimum_name="fill-mask"),
+        load_file(tmp_path / "model.safetensors"),
+    )
     name = "bert.encoder.layer.0.attention.self.query.bias"
-    for changed, message in (({k: v for k, v in weights.items() if k != name}, f"missing: {name}"),
-                             ({**weights, "stray": torch.ones(1)}, "unexpected: stray"),
-                             ({**weights, name: torch.ones(32)}, "do not have the shapes")):
+    for changed, message in (
+        ({k: v for k, v in weights.items() if k != name}, f"missing: {name}"),
+        ({**weights, "stray": torch.ones(1)}, "unexpected: stray"),
+        ({**weights, name: torch.ones(32)}, "do not have the shapes"),
+    ):
         save_file(changed, tmp_path / "model.safetensors")
         with pytest.raises(IntegrityError, match=message):
             open_model(artifact, task)
@@ -170,7 +201,9 @@ def test_a_model_that_was_cut_before_is_cut_again_and_its_edits_follow_its_layer
     assert surgery.settle(model, BertLike)[0]["block"] == "bert.encoder.layer.2"
     surgery.keep_layers(model, BertLike.layout, [1, 2])
     edits = surgery.settle(model, BertLike)
-    assert [(e["op"], e["block"], e["keep"]) for e in edits] == [("heads", "bert.encoder.layer.1", 1)]
+    assert [(e["op"], e["block"], e["keep"]) for e in edits] == [
+        ("heads", "bert.encoder.layer.1", 1)
+    ]
     torch.testing.assert_close(run(reload(model, tmp_path, edits)), run(model), atol=0, rtol=0)
 
 
@@ -190,11 +223,15 @@ def test_a_head_count_that_the_config_refuses_becomes_edits(tmp_path):
     models = {kind: build(kind, num_key_value_heads=4) for kind in ("llama", "mistral")}
     for model in models.values():
         for block in range(3):
-            surgery.keep_heads(model, LlamaLike.layout, block, [0, 2, 3], HEAD)  # 3 heads do not divide 32
+            surgery.keep_heads(
+                model, LlamaLike.layout, block, [0, 2, 3], HEAD
+            )  # 3 heads do not divide 32
     assert surgery.settle(models["mistral"], LlamaLike) == []
     edits = surgery.settle(models["llama"], LlamaLike)
     assert len(edits) == 3 and models["llama"].config.num_attention_heads == 4
-    torch.testing.assert_close(run(reload(models["llama"], tmp_path, edits)), run(models["llama"]), atol=0, rtol=0)
+    torch.testing.assert_close(
+        run(reload(models["llama"], tmp_path, edits)), run(models["llama"]), atol=0, rtol=0
+    )
 
 
 def test_settling_an_uncut_model_changes_nothing():
@@ -218,17 +255,25 @@ def test_cuts_that_make_no_sense_are_refused():
 
 def test_edits_that_do_not_fit_the_model_are_refused():
     edit = surgery.keep_feed_forward(build("bert"), BertLike.layout, 1, range(40))
-    for change, message in (({"block": "encoder.layer.7"}, "does not have"), ({"op": "embed"}, "unknown edit 'embed'"),
-                            ({"keep": 100}, "from 0 to 47")):
+    for change, message in (
+        ({"block": "encoder.layer.7"}, "does not have"),
+        ({"op": "embed"}, "unknown edit 'embed'"),
+        ({"keep": 100}, "from 0 to 47"),
+    ):
         with pytest.raises(CompressError, match=message):
             surgery.replay(build("bert"), [{**edit, **change}])
 
 
 def test_sizes_without_an_architecture_come_from_optimum_and_are_none_where_unknown():
-    t5 = sizes(AutoConfig.for_model("t5", d_model=32, d_kv=16, num_heads=4, num_layers=2, vocab_size=60), ALL)
+    t5 = sizes(
+        AutoConfig.for_model("t5", d_model=32, d_kv=16, num_heads=4, num_layers=2, vocab_size=60),
+        ALL,
+    )
     assert (t5.hidden, t5.heads, t5.head_size, t5.layers) == (32, 4, 16, 2)
     assert sizes(AutoConfig.for_model("gpt2", n_embd=32, n_head=4), ALL).feed_forward is None
-    assert sizes(SimpleNamespace(model_type="lstm", vocab_size=60), ALL) == Sizes(None, None, None, None, None, 60)
+    assert sizes(SimpleNamespace(model_type="lstm", vocab_size=60), ALL) == Sizes(
+        None, None, None, None, None, 60
+    )
 
 
 def test_two_architectures_for_one_model_type_are_a_usage_error():

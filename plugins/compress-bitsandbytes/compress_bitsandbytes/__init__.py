@@ -18,21 +18,31 @@ class BitsAndBytesOptions(Options):
     """Options of ``quantize.bitsandbytes``."""
 
     threshold: float = Field(
-        default=6.0, ge=0.0, description="Features of the activations whose magnitude exceeds this are multiplied in 16 "
-                                         "bits instead of 8; 0 multiplies everything in 8.")
+        default=6.0,
+        ge=0.0,
+        description="Features of the activations whose magnitude exceeds this are multiplied in 16 "
+        "bits instead of 8; 0 multiplies everything in 8.",
+    )
     skip_modules: list[str] = Field(
-        default=[], description="Linear layers to leave as they are beside the model's head: the beginning or the end of "
-                                "their names, such as `bert.encoder.layer.0` or `attention.output.dense`.")
+        default=[],
+        description="Linear layers to leave as they are beside the model's head: the beginning or the end of "
+        "their names, such as `bert.encoder.layer.0` or `attention.output.dense`.",
+    )
 
 
 class QuantizeBitsAndBytes(Stage[BitsAndBytesOptions]):
-    """A PyTorch model whose linear layers hold int8 weights, which plain ``from_pretrained`` opens."""
+    """A PyTorch model whose linear layers hold int8 weights, which plain ``from_pretrained``
+    opens."""
 
     name: ClassVar[str] = "quantize.bitsandbytes"
-    summary: ClassVar[str] = "Quantize linear layers to int8 with bitsandbytes (LLM.int8): smaller files, no less time"
+    summary: ClassVar[str] = (
+        "Quantize linear layers to int8 with bitsandbytes (LLM.int8): smaller files, no less time"
+    )
     Options: ClassVar[type[Options]] = BitsAndBytesOptions
     accepts: ClassVar[Accepts] = Accepts(shapes=("stock",), task=True)
-    paper: ClassVar[str] = "Dettmers et al. 2022, LLM.int8(): 8-bit Matrix Multiplication, arXiv:2208.07339"
+    paper: ClassVar[str] = (
+        "Dettmers et al. 2022, LLM.int8(): 8-bit Matrix Multiplication, arXiv:2208.07339"
+    )
     libraries: ClassVar[tuple[str, ...]] = ("torch", "transformers", "bitsandbytes")
 
     @classmethod
@@ -41,8 +51,8 @@ class QuantizeBitsAndBytes(Stage[BitsAndBytesOptions]):
         return replace(traits, precision="int8", trainable=False, task=task)
 
     def apply(self, context: Context[BitsAndBytesOptions]) -> Made:
-        """Write the quantized model. Raises UsageError for a ``skip_modules`` entry that names no linear layer, and
-        CompressError where no layer was quantized."""
+        """Write the quantized model. Raises UsageError for a ``skip_modules`` entry that names no
+        linear layer, and CompressError where no layer was quantized."""
         from compress_bitsandbytes.int8 import quantize
 
         if context.input is None:

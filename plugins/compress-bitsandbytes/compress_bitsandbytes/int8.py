@@ -1,8 +1,9 @@
-"""LLM.int8 (Dettmers et al. 2022, arXiv:2208.07339): int8 weights with a scale for each row, and activations quantized
-for each token, except the few features of large magnitude (section 3.2), which are multiplied in 16 bits.
+"""LLM.int8 (Dettmers et al. 2022, arXiv:2208.07339): int8 weights with a scale for each row, and
+activations quantized for each token, except the few features of large magnitude (section 3.2),
+which are multiplied in 16 bits.
 
-transformers swaps the layers while it reads the weights. The head stays float: it is small, and its error is the
-answer's. Embeddings stay float too, which in a small encoder are half of the file.
+transformers swaps the layers while it reads the weights. The head stays float: it is small, and its
+error is the answer's. Embeddings stay float too, which in a small encoder are half of the file.
 """
 
 from __future__ import annotations
@@ -26,13 +27,17 @@ if TYPE_CHECKING:
 
 
 def quantize(context: Context[BitsAndBytesOptions], artifact: Artifact) -> Mapping[str, Any]:
-    """Facts for the report; the quantized model, config and processor are written to the context's output."""
+    """Facts for the report; the quantized model, config and processor are written to the context's
+    output."""
     kept = _kept(open_model(artifact, context.task), context.options.skip_modules)
     model = _quantized(artifact, context.task, context.options.threshold, kept)
     layers = [n for n, m in model.named_modules() if isinstance(m, Linear8bitLt)]
     if not layers:
-        raise CompressError(f"{artifact.folder}: quantize.bitsandbytes quantized nothing: the model has no linear layer "
-                            "outside of its head and of skip_modules")
+        raise CompressError(
+            f"{artifact.folder}: quantize.bitsandbytes quantized nothing: the model has no linear "
+            "layer "
+            "outside of its head and of skip_modules"
+        )
     save_model(model, context.output)
     context.task.processor(artifact.folder).save(context.output)
     return {"int8_layers": len(layers), "float_layers": kept}
@@ -43,18 +48,30 @@ def _kept(model: PreTrainedModel, skip: Sequence[str]) -> list[str]:
     names = [n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)]
     idle = [s for s in skip if all(should_convert_module(n, [s]) for n in names)]
     if idle:
-        raise UsageError(f"skip_modules: {', '.join(map(repr, idle))} names no linear layer; there are, among others: "
-                         f"{', '.join(names[:3])}")
+        raise UsageError(
+            f"skip_modules: {', '.join(map(repr, idle))} names no linear layer; there are, among "
+            "others: "
+            f"{', '.join(names[:3])}"
+        )
     body = model.base_model_prefix + "."
     return [n for n in names if not n.startswith(body) or not should_convert_module(n, list(skip))]
 
 
-def _quantized(artifact: Artifact, task: Task[Any], threshold: float, kept: list[str]) -> PreTrainedModel:
+def _quantized(
+    artifact: Artifact, task: Task[Any], threshold: float, kept: list[str]
+) -> PreTrainedModel:
     """The model with int8 layers, made on the GPU where there is one."""
     load_config(artifact.folder)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    config = BitsAndBytesConfig(load_in_8bit=True, llm_int8_threshold=threshold, llm_int8_skip_modules=kept)
+    config = BitsAndBytesConfig(
+        load_in_8bit=True, llm_int8_threshold=threshold, llm_int8_skip_modules=kept
+    )
     model: PreTrainedModel = auto_class(task).from_pretrained(
-        artifact.folder, quantization_config=config, device_map=device, dtype=torch.float32, local_files_only=True,
-        use_safetensors=True)
+        artifact.folder,
+        quantization_config=config,
+        device_map=device,
+        dtype=torch.float32,
+        local_files_only=True,
+        use_safetensors=True,
+    )
     return model.eval()

@@ -16,30 +16,51 @@ class StudentOptions(Options):
     """How the student is cut from the model that the step takes."""
 
     layers: KeptLayers = Field(
-        description="Layers of the student: a number, taken evenly spaced from first to last, or the list of layers kept.")
+        description="Layers of the student: a number, taken evenly spaced from first to last, or the list of layers kept."
+    )
 
 
 class DistillOptions(TrainingOptions):
-    """Options of ``distill``: those of training, the student's shape, and the weights of the loss's terms."""
+    """Options of ``distill``: those of training, the student's shape, and the weights of the loss's
+    terms."""
 
     teacher: ArtifactReference | None = Field(
-        default=None, description="Step, folder or hub id whose answers are learned; the default is the step's own input.")
+        default=None,
+        description="Step, folder or hub id whose answers are learned; the default is the step's own input.",
+    )
     student: StudentOptions | None = Field(
-        default=None, description="How the student is cut from the input; none: the input is trained as it is.")
-    temperature: float = Field(default=2.0, gt=0, description="Softens both sides' answers before they are compared.")
-    logits: float = Field(default=1.0, ge=0, description="Weight of the divergence from the teacher's answers.")
+        default=None,
+        description="How the student is cut from the input; none: the input is trained as it is.",
+    )
+    temperature: float = Field(
+        default=2.0, gt=0, description="Softens both sides' answers before they are compared."
+    )
+    logits: float = Field(
+        default=1.0, ge=0, description="Weight of the divergence from the teacher's answers."
+    )
     hidden: float = Field(
-        default=1.0, ge=0, description="Weight of the distance between last hidden states; must be 0 where widths differ.")
-    labels: float = Field(default=0.0, ge=0, description="Weight of the task's own loss on the true labels.")
+        default=1.0,
+        ge=0,
+        description="Weight of the distance between last hidden states; must be 0 where widths differ.",
+    )
+    labels: float = Field(
+        default=0.0, ge=0, description="Weight of the task's own loss on the true labels."
+    )
 
 
 class Distill(Stage[DistillOptions]):
-    """A student learns a teacher's answers and last hidden states, which are computed once and kept in the store."""
+    """A student learns a teacher's answers and last hidden states, which are computed once and kept
+    in the store."""
 
     name = "distill"
-    summary = "Train a smaller student, cut from the input, on a teacher's answers and hidden states."
-    paper = ("Hinton et al. 2015, Distilling the Knowledge in a Neural Network, section 2 (arXiv:1503.02531); "
-             "Sanh et al. 2019, DistilBERT, section 3 (arXiv:1910.01108)")
+    summary = (
+        "Train a smaller student, cut from the input, on a teacher's answers and hidden states."
+    )
+    paper = (
+        "Hinton et al. 2015, Distilling the Knowledge in a Neural Network, section 2 "
+        "(arXiv:1503.02531); "
+        "Sanh et al. 2019, DistilBERT, section 3 (arXiv:1910.01108)"
+    )
     Options = DistillOptions
     accepts = Accepts(trainable=True, task=True)
     libraries = LIBRARIES
@@ -52,9 +73,21 @@ class Distill(Stage[DistillOptions]):
         """Combinations that would teach nothing."""
         found = []
         if options.student is None and options.teacher is None:
-            found.append(("student", "the student would be its own teacher", "give student: {layers: ...} or a teacher"))
+            found.append(
+                (
+                    "student",
+                    "the student would be its own teacher",
+                    "give student: {layers: ...} or a teacher",
+                )
+            )
         if options.logits == options.hidden == 0:
-            found.append(("logits", "nothing of the teacher is learned", "give logits or hidden a weight above 0"))
+            found.append(
+                (
+                    "logits",
+                    "nothing of the teacher is learned",
+                    "give logits or hidden a weight above 0",
+                )
+            )
         return found
 
     @classmethod
@@ -66,8 +99,13 @@ class Distill(Stage[DistillOptions]):
         if misfit := layers_misfit(kept, layers):
             return [("student.layers", f"student.layers: {misfit}", "")]
         if layers_left(kept) == layers:
-            return [("student.layers", f"student.layers: {kept} cuts nothing from a model of {layers} layers",
-                     "take fewer, or leave student out and name a teacher")]
+            return [
+                (
+                    "student.layers",
+                    f"student.layers: {kept} cuts nothing from a model of {layers} layers",
+                    "take fewer, or leave student out and name a teacher",
+                )
+            ]
         return []
 
     @classmethod
@@ -80,7 +118,9 @@ class Distill(Stage[DistillOptions]):
         """One layer more of the student; None where its layers are listed, or none are cut."""
         if options.student is None or not isinstance(options.student.layers, int):
             return None
-        return options.model_copy(update={"student": StudentOptions(layers=options.student.layers + 1)})
+        return options.model_copy(
+            update={"student": StudentOptions(layers=options.student.layers + 1)}
+        )
 
     def apply(self, context: Context[Any]) -> Made:
         """Write the trained student with its tokenizer."""

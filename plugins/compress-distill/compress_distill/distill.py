@@ -31,7 +31,9 @@ def distill(context: Context[DistillOptions]) -> Made:
     student = adapt_model(context.input, context.task, context.data.labels)
     _refuse_other_width(student, teacher, context)
     edits = _cut(student, context) if context.options.student else None
-    features = context.task.features(context.data.rows("train"), context.task.processor(context.input.folder))
+    features = context.task.features(
+        context.data.rows("train"), context.task.processor(context.input.folder)
+    )
     outputs = teacher_outputs(context, teacher, features, hidden=context.options.hidden > 0)
     facts = fit(student, context, context.options, loss=DistillationLoss(outputs, context.options))
     parameters = save_model(student, context.output)
@@ -40,7 +42,8 @@ def distill(context: Context[DistillOptions]) -> Made:
 
 
 def evenly_spaced(count: int, layers: int) -> list[int]:
-    """``count`` of ``layers`` indices, evenly spaced from the first to the last; the last one alone for a count of 1."""
+    """``count`` of ``layers`` indices, evenly spaced from the first to the last; the last one alone
+    for a count of 1."""
     if count == 1:
         return [layers - 1]
     return [round(i * (layers - 1) / (count - 1)) for i in range(count)]
@@ -52,36 +55,58 @@ def _cut(student: Any, context: Context[DistillOptions]) -> Sequence[Any]:
     wanted = context.options.student.layers
     architecture = architecture_of(student.config.model_type, context.architectures)
     if architecture is None or architecture.layout is None:
-        raise UsageError(f"how {student.config.model_type} models are built is not known, so no student can be cut from one")
+        raise UsageError(
+            f"how {student.config.model_type} models are built is not known, so no student can be "
+            "cut from one"
+        )
     layers = len(surgery.blocks_of(student, architecture.layout))
     kept = evenly_spaced(wanted, layers) if isinstance(wanted, int) else wanted
     if len(kept) > layers or kept[-1] >= layers:
-        raise UsageError(f"student.layers: {wanted} does not fit a model of {layers} layers (numbered from 0)")
+        raise UsageError(
+            f"student.layers: {wanted} does not fit a model of {layers} layers (numbered from 0)"
+        )
     if len(kept) == layers:
-        raise NothingChanged(f"student.layers: {wanted} cuts nothing from a model of {layers} layers: take fewer, or leave "
-                             "student out and name a teacher")
+        raise NothingChanged(
+            f"student.layers: {wanted} cuts nothing from a model of {layers} layers: take fewer, "
+            "or leave "
+            "student out and name a teacher"
+        )
     surgery.keep_layers(student, architecture.layout, kept)
     return surgery.settle(student, architecture)
 
 
-def _refuse_strangers(teacher: Artifact, student: Artifact, context: Context[DistillOptions]) -> None:
+def _refuse_strangers(
+    teacher: Artifact, student: Artifact, context: Context[DistillOptions]
+) -> None:
     """A teacher must answer the same question in the same words."""
     if teacher.traits.task != context.task.name:
-        raise UsageError(f"the teacher serves {teacher.traits.task or 'no task'}, and the step is for {context.task.name}")
+        raise UsageError(
+            f"the teacher serves {teacher.traits.task or 'no task'}, and the step is for "
+            f"{context.task.name}"
+        )
     if meant_labels(teacher.manifest.labels, context.data.labels) != tuple(context.data.labels):
         raise UsageError("the teacher's labels are not the data's labels in the same order")
     # As the library writes it now: files of its older versions say the same in other words.
-    theirs, own = (context.task.processor(side.folder).tokenizer.to_str() for side in (teacher, student))
+    theirs, own = (
+        context.task.processor(side.folder).tokenizer.to_str() for side in (teacher, student)
+    )
     if theirs != own:
-        raise UsageError("teacher and student have different tokenizers, so that their tokens cannot be compared")
+        raise UsageError(
+            "teacher and student have different tokenizers, so that their tokens cannot be compared"
+        )
 
 
 def _refuse_other_width(student: Any, teacher: Artifact, context: Context[DistillOptions]) -> None:
     if context.options.hidden == 0:
         return
-    theirs, own = (sizes(c, context.architectures).hidden for c in (load_config(teacher.folder), student.config))
+    theirs, own = (
+        sizes(c, context.architectures).hidden
+        for c in (load_config(teacher.folder), student.config)
+    )
     if theirs != own:
-        raise UsageError(f"the teacher's hidden width is {theirs} and the student's {own}: set hidden: 0")
+        raise UsageError(
+            f"the teacher's hidden width is {theirs} and the student's {own}: set hidden: 0"
+        )
 
 
 class DistillationLoss:
@@ -99,9 +124,13 @@ class DistillationLoss:
         loss = answer.logits.new_zeros((), dtype=torch.float32)
         if options.logits > 0:
             teacher = self._outputs.logits_of(rows, length).to(answer.logits.device)
-            loss = loss + options.logits * self._answers(model.config, answer.logits, teacher, labels)
+            loss = loss + options.logits * self._answers(
+                model.config, answer.logits, teacher, labels
+            )
         if options.hidden > 0:
-            loss = loss + options.hidden * self._states(answer.hidden_states[-1], rows, batch["attention_mask"])
+            loss = loss + options.hidden * self._states(
+                answer.hidden_states[-1], rows, batch["attention_mask"]
+            )
         if options.labels > 0:
             loss = loss + options.labels * answer.loss.float()
         return loss

@@ -1,7 +1,9 @@
-"""A teacher's answers on the training rows, computed once, kept in the store, and read batch by batch.
+"""A teacher's answers on the training rows, computed once, kept in the store, and read batch by
+batch.
 
-They are stored flat: the logits and the last hidden states of all rows one after the other, with the rows' ids and where
-each begins, so that no padding is stored and an answer cannot be given to another row.
+They are stored flat: the logits and the last hidden states of all rows one after the other, with
+the rows' ids and where each begins, so that no padding is stored and an answer cannot be given to
+another row.
 """
 
 from __future__ import annotations
@@ -35,8 +37,9 @@ _BATCH = 32
 
 @dataclass(frozen=True)
 class TeacherOutputs:
-    """Answers by row position. ``logits`` [rows or tokens, classes] float32; ``hidden`` [tokens, width] float16 or None;
-    ``starts`` [rows + 1] int64 are the first token of each row; ``per_token`` says whether logits are by token."""
+    """Answers by row position. ``logits`` [rows or tokens, classes] float32; ``hidden`` [tokens,
+    width] float16 or None; ``starts`` [rows + 1] int64 are the first token of each row;
+    ``per_token`` says whether logits are by token."""
 
     logits: Tensor
     hidden: Tensor | None
@@ -44,8 +47,13 @@ class TeacherOutputs:
     per_token: bool
 
     def logits_of(self, indices: Sequence[int], length: int) -> Tensor:
-        """Logits [batch, classes], or [batch, length, classes] padded with 0 where they are by token."""
-        return self._padded(self.logits, indices, length) if self.per_token else self.logits[list(indices)]
+        """Logits [batch, classes], or [batch, length, classes] padded with 0 where they are by
+        token."""
+        return (
+            self._padded(self.logits, indices, length)
+            if self.per_token
+            else self.logits[list(indices)]
+        )
 
     def hidden_of(self, indices: Sequence[int], length: int) -> Tensor:
         """Last hidden states [batch, length, width] in float32, padded with 0."""
@@ -55,37 +63,61 @@ class TeacherOutputs:
     def _padded(self, flat: Tensor, indices: Sequence[int], length: int) -> Tensor:
         out = torch.zeros(len(indices), length, flat.shape[-1], dtype=torch.float32)
         for i, index in enumerate(indices):
-            rows = flat[self.starts[index]:self.starts[index + 1]]
-            out[i, :len(rows)] = rows
+            rows = flat[self.starts[index] : self.starts[index + 1]]
+            out[i, : len(rows)] = rows
         return out
 
 
-def teacher_outputs(context: Context[Any], teacher: Artifact, features: Sequence[Features], *,
-                    hidden: bool) -> TeacherOutputs:
-    """The teacher's answers on the training rows, from the store where it has them; ``features`` are the student's.
+def teacher_outputs(
+    context: Context[Any], teacher: Artifact, features: Sequence[Features], *, hidden: bool
+) -> TeacherOutputs:
+    """The teacher's answers on the training rows, from the store where it has them; ``features``
+    are the student's.
 
-    Raises UsageError where the teacher's tokens are others, CompressError where the stored rows are not these rows."""
+    Raises UsageError where the teacher's tokens are others, CompressError where the stored rows are
+    not these rows."""
     tokens = hashlib.sha256(json.dumps([f["input_ids"] for f in features]).encode()).hexdigest()
-    ingredients = {"teacher": teacher.digest, "data": context.data.digest, "task": context.task.name,
-                   "task_options": context.task.options.model_dump(mode="json"), "hidden": hidden, "tokens": tokens,
-                   "libraries": versions(("compress-toolkit", "torch", "transformers"))}
-    folder = context.product(KIND, ingredients, lambda out: _compute(context, teacher, features, hidden, out))
+    ingredients = {
+        "teacher": teacher.digest,
+        "data": context.data.digest,
+        "task": context.task.name,
+        "task_options": context.task.options.model_dump(mode="json"),
+        "hidden": hidden,
+        "tokens": tokens,
+        "libraries": versions(("compress-toolkit", "torch", "transformers")),
+    }
+    folder = context.product(
+        KIND, ingredients, lambda out: _compute(context, teacher, features, hidden, out)
+    )
     with safe_open(folder / _FILE, framework="pt") as stored:
         said = stored.metadata()
         if said["ids"].split("\n") != [f["id"] for f in features]:
             raise CompressError("the stored answers of the teacher belong to other rows")
         states = stored.get_tensor("hidden") if hidden else None
-        return TeacherOutputs(stored.get_tensor("logits"), states, stored.get_tensor("starts"), said["per_token"] == "yes")
+        return TeacherOutputs(
+            stored.get_tensor("logits"),
+            states,
+            stored.get_tensor("starts"),
+            said["per_token"] == "yes",
+        )
 
 
-def _compute(context: Context[Any], teacher: Artifact, features: Sequence[Features], hidden: bool, out: Path) -> None:
+def _compute(
+    context: Context[Any], teacher: Artifact, features: Sequence[Features], hidden: bool, out: Path
+) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     session = TorchSession(open_model(teacher, context.task, device), device)
     processor = context.task.processor(teacher.folder)
-    # The teacher's own features: of two families with one vocabulary, one may take token types and the other not.
+    # The teacher's own features: of two families with one vocabulary, one may take token types and
+    # the other not.
     asked = context.task.features(context.data.rows("train"), processor)
-    if any(theirs["input_ids"] != mine["input_ids"] for theirs, mine in zip(asked, features, strict=True)):
-        raise UsageError("the teacher's tokenizer makes other tokens of these texts than the student's")
+    if any(
+        theirs["input_ids"] != mine["input_ids"]
+        for theirs, mine in zip(asked, features, strict=True)
+    ):
+        raise UsageError(
+            "the teacher's tokenizer makes other tokens of these texts than the student's"
+        )
     starts = [0, *np.cumsum([len(f["input_ids"]) for f in asked]).tolist()]
     flat: dict[str, Tensor] = {}
     done, per_token = 0, False
@@ -99,18 +131,28 @@ def _compute(context: Context[Any], teacher: Artifact, features: Sequence[Featur
         done += len(places)
         context.progress(done, len(asked), "asking the teacher")
     ids = "\n".join(f["id"] for f in asked)
-    save_file({**flat, "starts": torch.tensor(starts)}, out / _FILE,
-              metadata={"ids": ids, "per_token": "yes" if per_token else "no"})
+    save_file(
+        {**flat, "starts": torch.tensor(starts)},
+        out / _FILE,
+        metadata={"ids": ids, "per_token": "yes" if per_token else "no"},
+    )
 
 
-def _fill(flat: dict[str, Tensor], name: str, values: Tensor, places: Sequence[int], starts: Sequence[int]) -> None:
-    """Write a batch's ``values`` [batch, width] or [batch, length, width] to where their rows, or tokens, stand in
-    ``flat[name]``. It is made for all rows with the first batch, so that the answers of a split are in memory once."""
+def _fill(
+    flat: dict[str, Tensor], name: str, values: Tensor, places: Sequence[int], starts: Sequence[int]
+) -> None:
+    """Write a batch's ``values`` [batch, width] or [batch, length, width] to where their rows, or
+    tokens, stand in ``flat[name]``. It is made for all rows with the first batch, so that the
+    answers of a split are in memory once."""
     per_token = values.dim() == 3
     if name not in flat:
-        flat[name] = torch.empty(starts[-1] if per_token else len(starts) - 1, values.shape[-1], dtype=values.dtype)
+        flat[name] = torch.empty(
+            starts[-1] if per_token else len(starts) - 1, values.shape[-1], dtype=values.dtype
+        )
     for value, place in zip(values, places, strict=True):
         if per_token:
-            flat[name][starts[place]:starts[place + 1]] = value[:starts[place + 1] - starts[place]]  # less the padding
+            flat[name][starts[place] : starts[place + 1]] = value[
+                : starts[place + 1] - starts[place]
+            ]  # less the padding
         else:
             flat[name][place] = value

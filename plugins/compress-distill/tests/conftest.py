@@ -20,7 +20,8 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def imports_are_no_garbage() -> Iterator[None]:
-    """Trainer collects garbage whenever it starts; walking all that torch imported would take most of these tests' time."""
+    """Trainer collects garbage whenever it starts; walking all that torch imported would take most
+    of these tests' time."""
     gc.freeze()
     yield
     gc.unfreeze()

@@ -40,14 +40,23 @@ def test_divergence_of_two_classes_is_the_hand_value() -> None:
 @pytest.mark.parametrize("temperature", TEMPERATURES)
 def test_divergence_agrees_with_torch_in_double_precision(temperature: float) -> None:
     student, teacher = logits(1, 9, 6), logits(2, 9, 6)
-    reference = temperature**2 * functional.kl_div(
-        functional.log_softmax(student.double() / temperature, -1), functional.softmax(teacher.double() / temperature, -1),
-        reduction="sum") / 9
-    assert divergence(student, teacher, temperature).item() == pytest.approx(reference.item(), rel=1e-5)  # measured: 4e-7
+    reference = (
+        temperature**2
+        * functional.kl_div(
+            functional.log_softmax(student.double() / temperature, -1),
+            functional.softmax(teacher.double() / temperature, -1),
+            reduction="sum",
+        )
+        / 9
+    )
+    assert divergence(student, teacher, temperature).item() == pytest.approx(
+        reference.item(), rel=1e-5
+    )  # measured: 4e-7
 
 
 def test_divergence_asks_how_far_the_student_is_from_the_teacher_and_not_the_reverse() -> None:
-    """A student that gives nothing to a class that the teacher is sure of is punished without a bound."""
+    """A student that gives nothing to a class that the teacher is sure of is punished without a
+    bound."""
     sure, blind = torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, -50.0]])
     assert divergence(blind, sure, 1.0).item() == pytest.approx(25 - math.log(2), rel=1e-3)
     assert divergence(sure, blind, 1.0).item() == pytest.approx(math.log(2), rel=1e-3)
@@ -67,11 +76,14 @@ def gradient_size(temperature: float) -> float:
 
 
 def test_the_temperature_does_not_change_the_size_of_gradients() -> None:
-    """In the limit of high temperatures the gradient is (z - v) / N, whatever the temperature (Hinton et al. 2015, 2.1)."""
+    """In the limit of high temperatures the gradient is (z - v) / N, whatever the temperature
+    (Hinton et al. 2015, 2.1)."""
     sizes = [gradient_size(t) for t in (4.0, 8.0, 16.0, 64.0)]
     assert max(sizes) / min(sizes) < 1.05  # measured: 1.004; without the factor it would be 256
     student, teacher = logits(3, 64, 5, scale=1.0), logits(4, 64, 5, scale=1.0)
-    difference = (student - student.mean(-1, keepdim=True)) - (teacher - teacher.mean(-1, keepdim=True))
+    difference = (student - student.mean(-1, keepdim=True)) - (
+        teacher - teacher.mean(-1, keepdim=True)
+    )
     assert sizes[-1] == pytest.approx(float((difference / 5 / 64).norm()), rel=0.02)
 
 
@@ -84,11 +96,17 @@ def test_a_gradient_step_brings_the_student_nearer() -> None:
 
 
 @pytest.mark.parametrize("temperature", TEMPERATURES)
-def test_binary_divergence_is_the_sum_over_labels_of_bernoulli_divergences(temperature: float) -> None:
+def test_binary_divergence_is_the_sum_over_labels_of_bernoulli_divergences(
+    temperature: float,
+) -> None:
     student, teacher = logits(7, 6, 4), logits(8, 6, 4)
-    s, t = (torch.distributions.Bernoulli(logits=x.double() / temperature) for x in (student, teacher))
+    s, t = (
+        torch.distributions.Bernoulli(logits=x.double() / temperature) for x in (student, teacher)
+    )
     reference = torch.distributions.kl_divergence(t, s).sum(-1).mean() * temperature**2
-    assert binary_divergence(student, teacher, temperature).item() == pytest.approx(reference.item(), rel=1e-5)
+    assert binary_divergence(student, teacher, temperature).item() == pytest.approx(
+        reference.item(), rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])

@@ -23,5 +23,18 @@ from compress_meters.speed import FromText, Latency, Throughput, ThroughputFromT
 @hookimpl
 def compress_meters() -> list[type[Meter]]:
     """The meters of this plugin."""
-    return [Loading, Size, Memory, Latency, FromText, LatencyByLength, LatencyByLengthFromText, Throughput,
-            ThroughputFromText, ThroughputByBatch, ThroughputByBatchFromText, Quality, Anatomy]
+    return [
+        Loading,
+        Size,
+        Memory,
+        Latency,
+        FromText,
+        LatencyByLength,
+        LatencyByLengthFromText,
+        Throughput,
+        ThroughputFromText,
+        ThroughputByBatch,
+        ThroughputByBatchFromText,
+        Quality,
+        Anatomy,
+    ]

@@ -1,5 +1,5 @@
-"""``anatomy``: what a model is made of, which no machine changes: parameters by part, multiply-accumulates, what is
-stored, and how much of that is not zero."""
+"""``anatomy``: what a model is made of, which no machine changes: parameters by part,
+multiply-accumulates, what is stored, and how much of that is not zero."""
 
 from __future__ import annotations
 
@@ -21,43 +21,62 @@ INHERITED = "inherited from"
 
 
 class Anatomy(Meter):
-    """What a model is made of. Comes last: it runs the model in another way and reads all its weights."""
+    """What a model is made of. Comes last: it runs the model in another way and reads all its
+    weights."""
 
     name: ClassVar[str] = "anatomy"
-    summary: ClassVar[str] = "Parameters by part, multiply-accumulates, stored elements and the share that is not zero"
+    summary: ClassVar[str] = (
+        "Parameters by part, multiply-accumulates, stored elements and the share that is not zero"
+    )
     efforts: ClassVar[tuple[Effort, ...]] = ("standard", "thorough")
     order: ClassVar[int] = 90
 
     def sample(self, probe: Probe) -> Sample:
-        """``counts`` (None where the engine cannot tell), and ``stored``: elements and bytes by dtype, and the ``share`` of
-        weights that are not zero."""
+        """``counts`` (None where the engine cannot tell), and ``stored``: elements and bytes by
+        dtype, and the ``share`` of weights that are not zero."""
         if probe.runtime is None:
             return {"absent": "no engine opened this model"}
         counts = probe.runtime.counts(probe.session, probe.task, LENGTH)
-        return {"counts": asdict(counts) if counts else None, "stored": _stored(probe.runtime, probe),
-                "engine": probe.engine}
+        return {
+            "counts": asdict(counts) if counts else None,
+            "stored": _stored(probe.runtime, probe),
+            "engine": probe.engine,
+        }
 
     def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
-        """``parameters_embeddings``, ``parameters_layers``, ``parameters_head``, ``macs``, ``nonzero`` and
-        ``stored_elements``."""
+        """``parameters_embeddings``, ``parameters_layers``, ``parameters_head``, ``macs``,
+        ``nonzero`` and ``stored_elements``."""
         sample = samples[0]
         if "absent" in sample:
-            return [*_uncounted(sample["absent"]), absent("nonzero", "share", "neither", sample["absent"]),
-                    absent("stored_elements", "elements", "neither", sample["absent"])]
+            return [
+                *_uncounted(sample["absent"]),
+                absent("nonzero", "share", "neither", sample["absent"]),
+                absent("stored_elements", "elements", "neither", sample["absent"]),
+            ]
         if sample["counts"] is None:
             counted = _uncounted(f"the {sample['engine']} engine does not count this model's")
         else:
             counted = _counted(sample["counts"])
         return [*counted, *_of_stored(sample["stored"])]
 
-    def inherit(self, own: Sequence[Measurement], parent: Mapping[str, Measurement], name: str) -> list[Measurement]:
-        """``own`` with the parent's parameters by part and multiply-accumulates where the artifact's engine cannot count
-        them and both have equally many parameters: an export and int8 weights change neither."""
+    def inherit(
+        self, own: Sequence[Measurement], parent: Mapping[str, Measurement], name: str
+    ) -> list[Measurement]:
+        """``own`` with the parent's parameters by part and multiply-accumulates where the
+        artifact's engine cannot count them and both have equally many parameters: an export and
+        int8 weights change neither."""
         mine = next((m.value for m in own if m.name == "parameters"), None)
         if mine is None or "parameters" not in parent or parent["parameters"].value != mine:
             return list(own)
-        return [_from(parent[m.name], name) if m.value is None and m.name in _COUNTED and m.name in parent
-                and parent[m.name].value is not None else m for m in own]
+        return [
+            _from(parent[m.name], name)
+            if m.value is None
+            and m.name in _COUNTED
+            and m.name in parent
+            and parent[m.name].value is not None
+            else m
+            for m in own
+        ]
 
 
 _COUNTED = (*(f"parameters_{part}" for part in PARTS), "macs")
@@ -76,24 +95,63 @@ def _stored(engine: Engine, probe: Probe) -> dict[str, Any]:
 
 
 def _counted(counts: Mapping[str, Any]) -> list[Measurement]:
-    parts = [Measurement(f"parameters_{part}", counts["parameters"][part], "parameters", "lower", n=1,
-                         conditions={"counted": "in the float model, shared ones once"}) for part in PARTS]
-    return [*parts, Measurement("macs", counts["macs"], "MACs", "lower", n=1, conditions={
-        "length": counts["length"], "batch": 1, "counted": "eager attention"})]
+    parts = [
+        Measurement(
+            f"parameters_{part}",
+            counts["parameters"][part],
+            "parameters",
+            "lower",
+            n=1,
+            conditions={"counted": "in the float model, shared ones once"},
+        )
+        for part in PARTS
+    ]
+    return [
+        *parts,
+        Measurement(
+            "macs",
+            counts["macs"],
+            "MACs",
+            "lower",
+            n=1,
+            conditions={"length": counts["length"], "batch": 1, "counted": "eager attention"},
+        ),
+    ]
 
 
 def _uncounted(why: str) -> list[Measurement]:
-    return [*(absent(f"parameters_{part}", "parameters", "lower", why) for part in PARTS),
-            absent("macs", "MACs", "lower", why)]
+    return [
+        *(absent(f"parameters_{part}", "parameters", "lower", why) for part in PARTS),
+        absent("macs", "MACs", "lower", why),
+    ]
 
 
 def _of_stored(stored: Mapping[str, Any]) -> list[Measurement]:
     elements = sum(row["elements"] for row in stored["dtypes"].values())
-    everything = Measurement("stored_elements", elements, "elements", "neither", n=1,
-                             detail={"tables": {BY_DTYPE: stored["dtypes"]}})
+    everything = Measurement(
+        "stored_elements",
+        elements,
+        "elements",
+        "neither",
+        n=1,
+        detail={"tables": {BY_DTYPE: stored["dtypes"]}},
+    )
     if stored["share"] is None:
-        return [absent("nonzero", "share", "neither", "the artifact stores no weights that its engine can read"), everything]
+        return [
+            absent(
+                "nonzero",
+                "share",
+                "neither",
+                "the artifact stores no weights that its engine can read",
+            ),
+            everything,
+        ]
     zero = {"tensors": "float and 8-bit integer", "zero of 8-bit integers": "their zero point"}
     if stored["unresolved"]:
-        zero["zero of 8-bit integers"] += f"; 0 in {stored['unresolved']} tensors with several zero points"
-    return [Measurement("nonzero", stored["share"], "share", "neither", n=1, conditions=zero), everything]
+        zero["zero of 8-bit integers"] += (
+            f"; 0 in {stored['unresolved']} tensors with several zero points"
+        )
+    return [
+        Measurement("nonzero", stored["share"], "share", "neither", n=1, conditions=zero),
+        everything,
+    ]

@@ -14,23 +14,35 @@ NO_TEST_ROWS = "there is no test split for this task"
 
 
 def conditions(probe: Probe, features: Sequence[Features], batch: int) -> dict[str, Any]:
-    """Engine, device, threads, batch size (as large as there are examples), how many examples and their mean length in
-    tokens."""
+    """Engine, device, threads, batch size (as large as there are examples), how many examples and
+    their mean length in tokens."""
     lengths = [probe.task.length(f) for f in features]
-    return {**run_by(probe), "batch": min(batch, len(lengths)), "examples": len(lengths),
-            "mean_length": round(float(np.mean(lengths)), 1)}
+    return {
+        **run_by(probe),
+        "batch": min(batch, len(lengths)),
+        "examples": len(lengths),
+        "mean_length": round(float(np.mean(lengths)), 1),
+    }
 
 
 def run_by(probe: Probe) -> dict[str, Any]:
     """What answers: engine, device and threads."""
-    return {"engine": probe.engine, "device": probe.placement.device, "threads": probe.placement.threads}
+    return {
+        "engine": probe.engine,
+        "device": probe.placement.device,
+        "threads": probe.placement.threads,
+    }
 
 
 def places(probe: Probe, count: int) -> list[int]:
-    """Places of at most ``count`` test examples drawn by the probe's seed alone, so that every artifact is timed on the
-    same."""
+    """Places of at most ``count`` test examples drawn by the probe's seed alone, so that every
+    artifact is timed on the same."""
     total = len(probe.features)
-    return sorted(np.random.default_rng(probe.seed).choice(total, size=min(count, total), replace=False).tolist())
+    return sorted(
+        np.random.default_rng(probe.seed)
+        .choice(total, size=min(count, total), replace=False)
+        .tolist()
+    )
 
 
 def chosen(probe: Probe, count: int) -> list[Features]:

@@ -1,4 +1,5 @@
-"""Curves over fixed lengths and over batch sizes, of the model alone and from text to answer, of a thorough run."""
+"""Curves over fixed lengths and over batch sizes, of the model alone and from text to answer, of a
+thorough run."""
 
 from __future__ import annotations
 
@@ -30,15 +31,17 @@ BATCHES = (1, 8, 32, 128)
 
 
 class _Curve(Timing):
-    """A meter whose calls belong to points of a curve: ``at`` in the conditions holds the point of each call."""
+    """A meter whose calls belong to points of a curve: ``at`` in the conditions holds the point of
+    each call."""
 
     efforts: ClassVar[tuple[Effort, ...]] = ("thorough",)
     axis: ClassVar[str]
     design: ClassVar[Rounds] = Rounds(8, 24, 0.02, 25.0, 1)
 
     def rounds(self, effort: Effort) -> Rounds:
-        """Eight rounds, each of another load, for an interval is as good as the loads are many; then on until the ratio at
-        every point is known to 2 % (from text to answer five, and 3 %)."""
+        """Eight rounds, each of another load, for an interval is as good as the loads are many;
+        then on until the ratio at every point is known to 2 % (from text to answer five, and 3
+        %)."""
         return self.design
 
     def stated(self, probe: Probe) -> Mapping[str, str]:
@@ -50,14 +53,23 @@ class _Curve(Timing):
         if "absent" in samples[0] or "absent" in others[0]:
             return 0.0
         ats = (samples[0]["conditions"]["at"], others[0]["conditions"]["at"])
-        return max((s.half_width for s in _ratios(timings_of(samples), timings_of(others), ats).values()), default=0.0)
+        return max(
+            (s.half_width for s in _ratios(timings_of(samples), timings_of(others), ats).values()),
+            default=0.0,
+        )
 
-    def compared(self, own: Timings, other: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
+    def compared(
+        self, own: Timings, other: Timings, stated: Mapping[str, Any]
+    ) -> list[Measurement]:
         """The ratio at each point as a curve; the value is that over all of them."""
         ats = (stated["at"], stated["other"]["at"])
         by_point = _ratios(own, other, ats)
         if not by_point:
-            return [absent(self.ratio, "x", "higher", f"the two have no point in common over {self.axis}")]
+            return [
+                absent(
+                    self.ratio, "x", "higher", f"the two have no point in common over {self.axis}"
+                )
+            ]
         whole = rounds.ratio(_at(other, ats[1], list(by_point)), _at(own, ats[0], list(by_point)))
         said = {**_over_all(stated), "other": _over_all(stated["other"])}
         curve = self._curve([_point(x, spread) for x, spread in by_point.items()])
@@ -78,7 +90,8 @@ class _FromText(_Curve):
 
 
 class LatencyByLength(_Curve):
-    """Milliseconds for one example of a fixed length at batch 1; the value is that of the longest."""
+    """Milliseconds for one example of a fixed length at batch 1; the value is that of the
+    longest."""
 
     name: ClassVar[str] = "latency_by_length"
     summary: ClassVar[str] = "Milliseconds at batch 1 over lengths of 16 to 512 tokens"
@@ -96,38 +109,60 @@ class LatencyByLength(_Curve):
     def sample(self, probe: Probe) -> Sample:
         """As of any timing; absent for a model that has no positions for the shortest length."""
         if probe.features and most_tokens(probe) < LENGTHS[0]:
-            return {"absent": f"the model has {most_tokens(probe)} positions, and the shortest length is {LENGTHS[0]}"}
+            return {
+                "absent": f"the model has {most_tokens(probe)} positions, and the shortest length is {LENGTHS[0]}"
+            }
         return super().sample(probe)
 
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
         """One test example, repeated or cut to each length that the model has positions for."""
         found = dict(self.call(probe, length) for length in LENGTHS if length <= most_tokens(probe))
         lengths = list(found)
-        stated = {**run_by(probe), "batch": 1, "example": "the first, repeated or cut", "lengths": lengths,
-                  **self.stated(probe), "at": [length for length in lengths for _ in range(self.repeats)]}
+        stated = {
+            **run_by(probe),
+            "batch": 1,
+            "example": "the first, repeated or cut",
+            "lengths": lengths,
+            **self.stated(probe),
+            "at": [length for length in lengths for _ in range(self.repeats)],
+        }
         if len(lengths) < len(LENGTHS):
             stated["left_out"] = f"lengths above the model's {most_tokens(probe)} positions"
         return [call for call in found.values() for _ in range(self.repeats)], stated
 
     def call(self, probe: Probe, length: int) -> tuple[int, Call]:
         """The length, and a call of the model alone on an example of it."""
-        return length, of_model(probe, probe.task.collate([stretched(probe, length)], probe.processor))
+        return length, of_model(
+            probe, probe.task.collate([stretched(probe, length)], probe.processor)
+        )
 
     def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
         """Milliseconds, under the meter's name."""
-        spreads = {x: rounds.total(Timings(t.times / 1e6 / self.repeats, t.blocks))
-                   for x, t in _by_point(timings, stated["at"]).items()}
+        spreads = {
+            x: rounds.total(Timings(t.times / 1e6 / self.repeats, t.blocks))
+            for x, t in _by_point(timings, stated["at"]).items()
+        }
         longest = max(spreads)
-        return [measurement(self.name, spreads[longest], "ms", "lower", len(timings.times),
-                            {**_told(stated), "length": longest},
-                            detail=self._curve([_point(x, s) for x, s in spreads.items()]))]
+        return [
+            measurement(
+                self.name,
+                spreads[longest],
+                "ms",
+                "lower",
+                len(timings.times),
+                {**_told(stated), "length": longest},
+                detail=self._curve([_point(x, s) for x, s in spreads.items()]),
+            )
+        ]
 
 
 class LatencyByLengthFromText(_FromText, LatencyByLength):
     """The same from text to answer: a text that is cut to each length, tokenization included."""
 
     name: ClassVar[str] = "latency_by_length_from_text"
-    summary: ClassVar[str] = "Milliseconds from one text to its answer over lengths of 16 to 512 tokens"
+    summary: ClassVar[str] = (
+        "Milliseconds from one text to its answer over lengths of 16 to 512 tokens"
+    )
     order: ClassVar[int] = 36
     ratio: ClassVar[str] = "speedup_by_length_from_text"
     absences: ClassVar[Any] = [("latency_by_length_from_text", "ms", "lower", "")]
@@ -139,7 +174,8 @@ class LatencyByLengthFromText(_FromText, LatencyByLength):
 
 
 class ThroughputByBatch(_Curve):
-    """Examples in a second over batch sizes, at true lengths, batches made by length; the value is that of the largest."""
+    """Examples in a second over batch sizes, at true lengths, batches made by length; the value is
+    that of the largest."""
 
     name: ClassVar[str] = "throughput_by_batch"
     summary: ClassVar[str] = "Examples in a second over batches of 1 to 128"
@@ -154,24 +190,44 @@ class ThroughputByBatch(_Curve):
         some = places(probe, self.examples)
         features = [probe.features[i] for i in some]
         sizes = [size for size in BATCHES if size <= len(some)]
-        batches = [(size, [some[i] for i in batch]) for size in sizes
-                   for batch in length_batches(probe.task, features, size)]
-        stated = {**conditions(probe, features, max(sizes)), "batches": sizes, **self.stated(probe),
-                  "at": [size for size, _ in batches]}
+        batches = [
+            (size, [some[i] for i in batch])
+            for size in sizes
+            for batch in length_batches(probe.task, features, size)
+        ]
+        stated = {
+            **conditions(probe, features, max(sizes)),
+            "batches": sizes,
+            **self.stated(probe),
+            "at": [size for size, _ in batches],
+        }
         if len(sizes) < len(BATCHES):
             stated["left_out"] = f"batches above the {len(some)} test examples"
         return [self.call(probe, batch) for _, batch in batches], stated
 
     def call(self, probe: Probe, batch: Sequence[int]) -> Call:
         """A call of the model alone on the test examples at these places."""
-        return of_model(probe, probe.task.collate([probe.features[i] for i in batch], probe.processor))
+        return of_model(
+            probe, probe.task.collate([probe.features[i] for i in batch], probe.processor)
+        )
 
     def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
         """Examples in a second, under the meter's name."""
-        spreads = {x: rounds.per_second(rounds.total(t), stated["examples"] * 1e9)
-                   for x, t in _by_point(timings, stated["at"]).items()}
-        return [measurement(self.name, spreads[max(spreads)], "examples/s", "higher", len(timings.times), _told(stated),
-                            detail=self._curve([_point(x, s) for x, s in spreads.items()]))]
+        spreads = {
+            x: rounds.per_second(rounds.total(t), stated["examples"] * 1e9)
+            for x, t in _by_point(timings, stated["at"]).items()
+        }
+        return [
+            measurement(
+                self.name,
+                spreads[max(spreads)],
+                "examples/s",
+                "higher",
+                len(timings.times),
+                _told(stated),
+                detail=self._curve([_point(x, s) for x, s in spreads.items()]),
+            )
+        ]
 
 
 class ThroughputByBatchFromText(_FromText, ThroughputByBatch):
@@ -188,8 +244,11 @@ class ThroughputByBatchFromText(_FromText, ThroughputByBatch):
         return from_text(probe, [probe.rows[i] for i in batch])
 
 
-def _ratios(own: Timings, other: Timings, ats: tuple[Sequence[int], Sequence[int]]) -> dict[int, Spread]:
-    """How many times faster than the other at each point that both have; ``ats`` hold the point of each call."""
+def _ratios(
+    own: Timings, other: Timings, ats: tuple[Sequence[int], Sequence[int]]
+) -> dict[int, Spread]:
+    """How many times faster than the other at each point that both have; ``ats`` hold the point of
+    each call."""
     mine, theirs = _by_point(own, ats[0]), _by_point(other, ats[1])
     return {x: rounds.ratio(theirs[x], mine[x]) for x in mine if x in theirs}
 
@@ -213,5 +272,10 @@ def _told(stated: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _over_all(stated: Mapping[str, Any]) -> dict[str, Any]:
-    """The conditions of what is of all points, and so of no single batch where there are several."""
-    return {key: value for key, value in _told(stated).items() if key != "batch" or "batches" not in stated}
+    """The conditions of what is of all points, and so of no single batch where there are
+    several."""
+    return {
+        key: value
+        for key, value in _told(stated).items()
+        if key != "batch" or "batches" not in stated
+    }

@@ -16,8 +16,9 @@ Kept = dict[str, Any]
 
 @dataclass(frozen=True)
 class Decisions:
-    """Decisions in the order of the examples: ``per_example`` int64 [examples] says how many each has; ``answers`` and
-    ``classes`` (objects), ``right`` (bool) and ``confidence`` (float64, nan where there is none) are [decisions]."""
+    """Decisions in the order of the examples: ``per_example`` int64 [examples] says how many each
+    has; ``answers`` and ``classes`` (objects), ``right`` (bool) and ``confidence`` (float64, nan
+    where there is none) are [decisions]."""
 
     per_example: np.ndarray
     answers: np.ndarray
@@ -38,15 +39,24 @@ def keep(decisions: Iterable[Sequence[Decision]]) -> Kept | None:
     if not flat:
         return None
     shares = [math.nan if d.confidence is None else round(float(d.confidence), 5) for d in flat]
-    return {"per_example": written(map(len, some)), "answers": _named([d.answer for d in flat]),
-            "right": written(int(d.right) for d in flat), "classes": _named([d.cls for d in flat]),
-            "confidence": written(shares)}
+    return {
+        "per_example": written(map(len, some)),
+        "answers": _named([d.answer for d in flat]),
+        "right": written(int(d.right) for d in flat),
+        "classes": _named([d.cls for d in flat]),
+        "confidence": written(shares),
+    }
 
 
 def opened(kept: Mapping[str, Any]) -> Decisions:
     """What ``keep`` wrote."""
-    return Decisions(read(kept["per_example"], np.int64), _names(kept["answers"]),
-                     read(kept["right"], np.int64).astype(bool), _names(kept["classes"]), read(kept["confidence"]))
+    return Decisions(
+        read(kept["per_example"], np.int64),
+        _names(kept["answers"]),
+        read(kept["right"], np.int64).astype(bool),
+        _names(kept["classes"]),
+        read(kept["confidence"]),
+    )
 
 
 def written(numbers: Iterable[float]) -> str:

@@ -1,7 +1,9 @@
-"""What a process takes of a GPU: the peaks that torch's allocator kept, and the bytes that the driver counts.
+"""What a process takes of a GPU: the peaks that torch's allocator kept, and the bytes that the
+driver counts.
 
-torch says what tensors took (allocated) and what its allocator held for them (reserved); the driver (NVML) also counts
-the CUDA context and libraries, which are hundreds of megabytes that no allocator knows of."""
+torch says what tensors took (allocated) and what its allocator held for them (reserved); the driver
+(NVML) also counts the CUDA context and libraries, which are hundreds of megabytes that no allocator
+knows of."""
 
 from __future__ import annotations
 
@@ -18,8 +20,8 @@ _LOAD = "gpu load"
 
 
 def note_load(probe: Probe) -> None:
-    """Keep the peaks of loading in the probe's state and start new ones; only the first call counts, before the model
-    ran."""
+    """Keep the peaks of loading in the probe's state and start new ones; only the first call
+    counts, before the model ran."""
     if _LOAD not in probe.state and why_not(probe) is None:
         probe.state[_LOAD] = peaks()
         sys.modules["torch"].cuda.reset_peak_memory_stats()
@@ -47,8 +49,8 @@ def why_not(probe: Probe) -> str | None:
 
 
 def process_bytes(probe: Probe) -> dict[str, Any]:
-    """``process``: the bytes of all GPUs that the driver counts for this process now, or ``process_absent``: why it does
-    not."""
+    """``process``: the bytes of all GPUs that the driver counts for this process now, or
+    ``process_absent``: why it does not."""
     if probe.placement.device != "cuda":
         return {"process_absent": f"the model ran on the {probe.placement.device}"}
     try:
@@ -66,11 +68,15 @@ def _asked(nvml: Any) -> dict[str, Any]:
     nvml.nvmlInit()
     try:
         handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
-        listed = [p for handle in handles for p in nvml.nvmlDeviceGetComputeRunningProcesses(handle)]
+        listed = [
+            p for handle in handles for p in nvml.nvmlDeviceGetComputeRunningProcesses(handle)
+        ]
     finally:
         nvml.nvmlShutdown()
     own = [p.usedGpuMemory for p in listed if p.pid == os.getpid()]
     if not own or None in own:
         # A container has process numbers of its own, and the driver lists the host's.
-        return {"process_absent": "the driver does not list this process's memory, as in a container"}
+        return {
+            "process_absent": "the driver does not list this process's memory, as in a container"
+        }
     return {"process": sum(own)}

@@ -13,8 +13,8 @@ from compress_meters.conditions import NO_TEST_ROWS, chosen, conditions, run_by
 
 
 class Loading(Meter):
-    """Seconds to open the artifact in its engine, the engine's import excluded, and milliseconds of the first call. Comes
-    before everything that runs the model."""
+    """Seconds to open the artifact in its engine, the engine's import excluded, and milliseconds of
+    the first call. Comes before everything that runs the model."""
 
     name: ClassVar[str] = "loading"
     summary: ClassVar[str] = "Seconds to load, and milliseconds of the first call"
@@ -22,8 +22,10 @@ class Loading(Meter):
 
     def sample(self, probe: Probe) -> Sample:
         """``load_seconds``, and ``first_call`` in ms, or ``absent`` where there is no example."""
-        loaded = {"load_seconds": probe.load_seconds,
-                  "engine": {**run_by(probe), "files": "read just before, to be verified"}}
+        loaded = {
+            "load_seconds": probe.load_seconds,
+            "engine": {**run_by(probe), "files": "read just before, to be verified"},
+        }
         gpu.note_load(probe)
         if not probe.features:
             return {**loaded, "absent": NO_TEST_ROWS}
@@ -38,7 +40,19 @@ class Loading(Meter):
     def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
         """``load_seconds`` and ``first_call``."""
         sample = samples[0]
-        load = Measurement("load_seconds", sample["load_seconds"], "s", "lower", n=1, conditions=sample["engine"])
+        load = Measurement(
+            "load_seconds", sample["load_seconds"], "s", "lower", n=1, conditions=sample["engine"]
+        )
         if "absent" in sample:
             return [load, absent("first_call", "ms", "lower", sample["absent"])]
-        return [load, Measurement("first_call", sample["first_call"], "ms", "lower", n=1, conditions=sample["conditions"])]
+        return [
+            load,
+            Measurement(
+                "first_call",
+                sample["first_call"],
+                "ms",
+                "lower",
+                n=1,
+                conditions=sample["conditions"],
+            ),
+        ]

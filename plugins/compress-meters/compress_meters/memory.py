@@ -19,55 +19,86 @@ BY_PHASE = "GPU bytes by phase"
 
 
 class Memory(Meter):
-    """Peak resident bytes of the process above what it held before the model was loaded; on a GPU the peaks of the bytes
-    that torch allocated and reserved, in loading and in inference apart, and the process's bytes by the driver's count.
-    Comes before the meters that keep answers and timings."""
+    """Peak resident bytes of the process above what it held before the model was loaded; on a GPU
+    the peaks of the bytes that torch allocated and reserved, in loading and in inference apart, and
+    the process's bytes by the driver's count. Comes before the meters that keep answers and
+    timings."""
 
     name: ClassVar[str] = "memory"
-    summary: ClassVar[str] = "Peak memory of loading the model and running a batch of the longest examples"
+    summary: ClassVar[str] = (
+        "Peak memory of loading the model and running a batch of the longest examples"
+    )
     order: ClassVar[int] = 20
 
     def sample(self, probe: Probe) -> Sample:
-        """``host`` and ``process`` bytes and the ``gpu``'s by phase, each or ``..._absent`` with the reason."""
+        """``host`` and ``process`` bytes and the ``gpu``'s by phase, each or ``..._absent`` with
+        the reason."""
         if not probe.features:
             return {f"{key}_absent": NO_TEST_ROWS for key in ("host", "gpu", "process")}
         gpu.note_load(probe)
         longest = [probe.features[i] for i in length_batches(probe.task, probe.features, BATCH)[0]]
         probe.session.run(probe.task.collate(longest, probe.processor))
-        return {**_host(probe), **_gpu(probe), **gpu.process_bytes(probe),
-                "conditions": conditions(probe, longest, len(longest))}
+        return {
+            **_host(probe),
+            **_gpu(probe),
+            **gpu.process_bytes(probe),
+            "conditions": conditions(probe, longest, len(longest)),
+        }
 
     def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
-        """``memory``, ``memory_gpu`` (the highest of the phases) and ``memory_gpu_process``, each with its reason where it
-        is absent."""
-        return [_measurement(samples[0], "memory", "host", "memory"), _phases(samples[0]),
-                _measurement(samples[0], "memory_gpu_process", "process", "")]
+        """``memory``, ``memory_gpu`` (the highest of the phases) and ``memory_gpu_process``, each
+        with its reason where it is absent."""
+        return [
+            _measurement(samples[0], "memory", "host", "memory"),
+            _phases(samples[0]),
+            _measurement(samples[0], "memory_gpu_process", "process", ""),
+        ]
 
 
 def _host(probe: Probe) -> dict[str, Any]:
-    """``host``, or ``host_absent`` where the system does not say, or has only an earlier peak that is higher."""
-    peak, earlier, held = peak_memory(), probe.host_memory["peak_before_load"], probe.host_memory["before_load"]
+    """``host``, or ``host_absent`` where the system does not say, or has only an earlier peak that
+    is higher."""
+    peak, earlier, held = (
+        peak_memory(),
+        probe.host_memory["peak_before_load"],
+        probe.host_memory["before_load"],
+    )
     if peak is None or earlier is None or held is None:
         return {"host_absent": "this system does not say what a process held at its peak"}
     if peak <= earlier and earlier > held + _FREED:
-        return {"host_absent": "the peak of resident memory cannot be started anew here, and that of the start is higher"}
+        return {
+            "host_absent": "the peak of resident memory cannot be started anew here, and that of the start is higher"
+        }
     return {"host": peak - held}
 
 
 def _gpu(probe: Probe) -> dict[str, Any]:
     why = gpu.why_not(probe)
-    return {"gpu_absent": why} if why else {"gpu": {"load": gpu.load_peaks(probe), "inference": gpu.peaks()}}
+    return (
+        {"gpu_absent": why}
+        if why
+        else {"gpu": {"load": gpu.load_peaks(probe), "inference": gpu.peaks()}}
+    )
 
 
 def _phases(sample: Sample) -> Measurement:
     if "gpu" not in sample:
         return absent("memory_gpu", "bytes", "lower", sample["gpu_absent"])
-    return Measurement("memory_gpu", max(p["allocated"] for p in sample["gpu"].values()), "bytes", "lower", n=1,
-                       conditions={**sample["conditions"], "counted": "allocated by torch"},
-                       title="GPU memory", detail={"tables": {BY_PHASE: sample["gpu"]}})
+    return Measurement(
+        "memory_gpu",
+        max(p["allocated"] for p in sample["gpu"].values()),
+        "bytes",
+        "lower",
+        n=1,
+        conditions={**sample["conditions"], "counted": "allocated by torch"},
+        title="GPU memory",
+        detail={"tables": {BY_PHASE: sample["gpu"]}},
+    )
 
 
 def _measurement(sample: Sample, name: str, key: str, title: str) -> Measurement:
     if key not in sample:
         return absent(name, "bytes", "lower", sample[f"{key}_absent"], title)
-    return Measurement(name, sample[key], "bytes", "lower", n=1, conditions=sample["conditions"], title=title)
+    return Measurement(
+        name, sample[key], "bytes", "lower", n=1, conditions=sample["conditions"], title=title
+    )

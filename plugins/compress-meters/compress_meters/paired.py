@@ -1,7 +1,8 @@
-"""An artifact's answers against another's to the same examples: how much quality differs, and which answers changed.
+"""An artifact's answers against another's to the same examples: how much quality differs, and which
+answers changed.
 
-Both artifacts answer one test split, so most of what makes an interval wide, which examples the split happens to hold, is
-common to both and cancels where each example is compared with itself.
+Both artifacts answer one test split, so most of what makes an interval wide, which examples the
+split happens to hold, is common to both and cancels where each example is compared with itself.
 """
 
 from __future__ import annotations
@@ -25,13 +26,16 @@ NO_DECISIONS = "the task's answers are no decisions that could change"
 
 
 def compare(own: Sample, other: Sample) -> list[Measurement]:
-    """``quality_difference``, ``quality_kept`` and ``flips`` of one kept sample against another; absent, with the reason,
-    where the two do not answer the same."""
+    """``quality_difference``, ``quality_kept`` and ``flips`` of one kept sample against another;
+    absent, with the reason, where the two do not answer the same."""
     why = _incomparable(own, other)
     if why:
         direction = own.get("direction", "neither")
-        return [absent("quality_difference", "", direction, why), absent("quality_kept", "share", "higher", why),
-                absent("flips", "share", "lower", why)]
+        return [
+            absent("quality_difference", "", direction, why),
+            absent("quality_kept", "share", "higher", why),
+            absent("flips", "share", "lower", why),
+        ]
     return [_difference(own, other), _kept(own, other), _flips(own, other)]
 
 
@@ -44,33 +48,48 @@ def _incomparable(own: Sample, other: Sample) -> str:
         return "the two were scored by other metrics or resampled with other seeds"
     if [p["id"] for p in own["predictions"]] != [p["id"] for p in other["predictions"]]:
         return "the two answered other test examples"
-    return "" if _asked(own) == _asked(other) else "the two were asked for other decisions about the same examples"
+    return (
+        ""
+        if _asked(own) == _asked(other)
+        else "the two were asked for other decisions about the same examples"
+    )
 
 
 def _asked(sample: Sample) -> Any:
-    """How many decisions each example has, and the class of each, as kept: equal classes are written alike."""
+    """How many decisions each example has, and the class of each, as kept: equal classes are
+    written alike."""
     kept = sample["decisions"]
     return None if kept is None else (kept["per_example"], kept["classes"])
 
 
 def _difference(own: Sample, other: Sample) -> Measurement:
-    """Own minus other, with the paired bootstrap's interval and a p-value for there being no difference."""
+    """Own minus other, with the paired bootstrap's interval and a p-value for there being no
+    difference."""
     mine, theirs = _resampled(own), _resampled(other)
     differences = mine - theirs if mine is not None and theirs is not None else None
     table = change(own["per_class"], other["per_class"])
-    detail = {**_tested(own, other, differences), **({"tables": {"change by class": table}} if table else {})}
-    return _measurement("quality_difference", _value(own) - _value(other), "", own, other, differences, detail)
+    detail = {
+        **_tested(own, other, differences),
+        **({"tables": {"change by class": table}} if table else {}),
+    }
+    return _measurement(
+        "quality_difference", _value(own) - _value(other), "", own, other, differences, detail
+    )
 
 
 def _kept(own: Sample, other: Sample) -> Measurement:
-    """Own over other, or other over own where a lower score is the better one; there is no share of what is not above 0, and
-    no interval where a resample's is not."""
+    """Own over other, or other over own where a lower score is the better one; there is no share of
+    what is not above 0, and no interval where a resample's is not."""
     over, under = (other, own) if own["direction"] == "lower" else (own, other)
     if _value(under) <= 0:
         whose = "own" if under is own else "other's"
-        return absent("quality_kept", "share", "higher", f"the {whose} {under['headline']} is not above 0")
+        return absent(
+            "quality_kept", "share", "higher", f"the {whose} {under['headline']} is not above 0"
+        )
     above, below = _resampled(over), _resampled(under)
-    shares = above / below if above is not None and below is not None and (below > 0).all() else None
+    shares = (
+        above / below if above is not None and below is not None and (below > 0).all() else None
+    )
     kept = _measurement("quality_kept", _value(over) / _value(under), "share", own, other, None, {})
     if shares is None:
         return replace(kept, direction="higher")
@@ -89,16 +108,29 @@ def _flips(own: Sample, other: Sample) -> Measurement:
     hits, n = mine.of_examples(changed), len(changed)
     share, count = float(changed.mean()), effective_count(hits, mine.per_example)
     low, high = wilson(share, count)
-    detail = {"changed": int(changed.sum()), "right_before": int((changed & theirs.right).sum()),
-              "wrong_before": int((changed & mine.right).sum()),
-              "both_wrong": int((changed & ~mine.right & ~theirs.right).sum())}
-    return Measurement("flips", share, "share", "lower", low, high, n, _conditions(own, other), detail=detail,
-                       worst=wilson(share, count, ONE_SIDED)[1])
+    detail = {
+        "changed": int(changed.sum()),
+        "right_before": int((changed & theirs.right).sum()),
+        "wrong_before": int((changed & mine.right).sum()),
+        "both_wrong": int((changed & ~mine.right & ~theirs.right).sum()),
+    }
+    return Measurement(
+        "flips",
+        share,
+        "share",
+        "lower",
+        low,
+        high,
+        n,
+        _conditions(own, other),
+        detail=detail,
+        worst=wilson(share, count, ONE_SIDED)[1],
+    )
 
 
 def _tested(own: Sample, other: Sample, differences: np.ndarray | None) -> dict[str, Any]:
-    """The test's name and p-value. McNemar's is of shares of right decisions that are independent: any other score, and an
-    example that has several decisions, is resampled instead."""
+    """The test's name and p-value. McNemar's is of shares of right decisions that are independent:
+    any other score, and an example that has several decisions, is resampled instead."""
     if own["decisions"] is not None:
         mine, theirs = opened(own["decisions"]), opened(other["decisions"])
         if mine.per_example.max() == 1 and _is_share(own, mine) and _is_share(other, theirs):
@@ -119,14 +151,31 @@ def _discordant(mine: Decisions, theirs: Decisions) -> Sequence[int]:
     return int((mine.right & ~theirs.right).sum()), int((theirs.right & ~mine.right).sum())
 
 
-def _measurement(name: str, value: float, unit: str, own: Sample, other: Sample, values: np.ndarray | None,
-                 detail: Mapping[str, Any]) -> Measurement:
+def _measurement(
+    name: str,
+    value: float,
+    unit: str,
+    own: Sample,
+    other: Sample,
+    values: np.ndarray | None,
+    detail: Mapping[str, Any],
+) -> Measurement:
     direction: Direction = own["direction"]
     examples = len(own["predictions"])
     low, high = bootstrap.interval(values, examples) if values is not None else (None, None)
     worst = bootstrap.worst(values, direction, examples) if values is not None else None
-    return Measurement(name, value, unit, direction, low, high, examples, _conditions(own, other), detail=detail,
-                       worst=worst)
+    return Measurement(
+        name,
+        value,
+        unit,
+        direction,
+        low,
+        high,
+        examples,
+        _conditions(own, other),
+        detail=detail,
+        worst=worst,
+    )
 
 
 def _value(sample: Sample) -> float:
@@ -134,7 +183,8 @@ def _value(sample: Sample) -> float:
 
 
 def _resampled(sample: Sample) -> np.ndarray | None:
-    """The headline of each resample; the i-th resample of every artifact holds the same examples."""
+    """The headline of each resample; the i-th resample of every artifact holds the same
+    examples."""
     return None if sample["resampled"] is None else read(sample["resampled"])
 
 

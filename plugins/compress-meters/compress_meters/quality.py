@@ -1,4 +1,5 @@
-"""``quality``: the whole test split predicted in the artifact's own engine and scored by the task."""
+"""``quality``: the whole test split predicted in the artifact's own engine and scored by the
+task."""
 
 from __future__ import annotations
 
@@ -21,11 +22,12 @@ BATCH = 32
 
 
 class Quality(Meter):
-    """The task's headline as ``quality`` with a 95 % bootstrap interval where the task's score can be resampled, its
-    other metrics under their names, ``calibration_error``, and what changed against another artifact (``paired``).
+    """The task's headline as ``quality`` with a 95 % bootstrap interval where the task's score can
+    be resampled, its other metrics under their names, ``calibration_error``, and what changed
+    against another artifact (``paired``).
 
-    The sample holds each example's answer under its row's id, in row order, and what comparisons need without the task:
-    the headline of each resample and the decisions."""
+    The sample holds each example's answer under its row's id, in row order, and what comparisons
+    need without the task: the headline of each resample and the decisions."""
 
     name: ClassVar[str] = "quality"
     summary: ClassVar[str] = "The task's score of the whole test split"
@@ -33,33 +35,49 @@ class Quality(Meter):
     order: ClassVar[int] = 50
 
     def sample(self, probe: Probe) -> Sample:
-        """``predictions``, ``metrics``, ``per_class``, ``by_length``, ``counts`` of each example, the headline of each
-        resample (``resampled``) and ``decisions``."""
+        """``predictions``, ``metrics``, ``per_class``, ``by_length``, ``counts`` of each example,
+        the headline of each resample (``resampled``) and ``decisions``."""
         if not probe.rows:
             return {"absent": NO_TEST_ROWS}
         task, rows, labels = probe.task, probe.rows, probe.labels
         answers = predict(probe.session, task, probe.processor, probe.features, BATCH)
         scored, counts = task.score(answers, rows, labels), task.resample(answers, rows, labels)
         return {
-            "predictions": [{**answer, "id": row["id"]} for answer, row in zip(answers, rows, strict=True)],
+            "predictions": [
+                {**answer, "id": row["id"]} for answer, row in zip(answers, rows, strict=True)
+            ],
             "metrics": {n: float(v) for n, v in scored.metrics.items()},
             "per_class": {label: dict(values) for label, values in scored.per_class.items()},
             "by_length": _by_length(probe, answers, counts),
-            "counts": None if counts is None else counts.tolist(), "resampled": _resampled(probe, counts),
-            "decisions": decisions.keep(task.decisions(a, r, labels) for a, r in zip(answers, rows, strict=True)),
-            "headline": task.headline, "direction": "higher" if task.higher_is_better else "lower",
-            "directions": dict(task.directions), "seed": probe.seed,
-            "conditions": {**conditions(probe, probe.features, BATCH), "split": "test", "metric": task.headline},
+            "counts": None if counts is None else counts.tolist(),
+            "resampled": _resampled(probe, counts),
+            "decisions": decisions.keep(
+                task.decisions(a, r, labels) for a, r in zip(answers, rows, strict=True)
+            ),
+            "headline": task.headline,
+            "direction": "higher" if task.higher_is_better else "lower",
+            "directions": dict(task.directions),
+            "seed": probe.seed,
+            "conditions": {
+                **conditions(probe, probe.features, BATCH),
+                "split": "test",
+                "metric": task.headline,
+            },
         }
 
     def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
         """``quality``, each other metric of the score, and ``calibration_error``."""
         sample = samples[0]
         if "absent" in sample:
-            return [absent("quality", "", "neither", sample["absent"], "quality"),
-                    absent(CALIBRATION, "", "lower", sample["absent"])]
-        others = [_measurement(sample, n, n, sample["directions"].get(n, "neither")) for n in sample["metrics"]
-                  if n != sample["headline"]]
+            return [
+                absent("quality", "", "neither", sample["absent"], "quality"),
+                absent(CALIBRATION, "", "lower", sample["absent"]),
+            ]
+        others = [
+            _measurement(sample, n, n, sample["directions"].get(n, "neither"))
+            for n in sample["metrics"]
+            if n != sample["headline"]
+        ]
         return [_headline(sample), *others, calibration(sample["decisions"], sample["conditions"])]
 
     def compare(self, samples: Sequence[Sample], others: Sequence[Sample]) -> list[Measurement]:
@@ -74,10 +92,23 @@ def _headline(sample: Sample) -> Measurement:
     if sample["resampled"] is not None:
         values, examples = decisions.read(sample["resampled"]), sample["conditions"]["examples"]
         ends = (*bootstrap.interval(values, examples), bootstrap.worst(values, direction, examples))
-        low, high, worst = ends if bootstrap.varies(values) else (_within(end, float(values[0]), direction) for end in ends)
+        low, high, worst = (
+            ends
+            if bootstrap.varies(values)
+            else (_within(end, float(values[0]), direction) for end in ends)
+        )
     tables = {"by class": sample["per_class"], "by length in tokens": sample["by_length"]}
-    return _measurement(sample, sample["headline"], "quality", direction, low=low, high=high, worst=worst,
-                        title=sample["headline"], detail={"tables": {title: t for title, t in tables.items() if t}})
+    return _measurement(
+        sample,
+        sample["headline"],
+        "quality",
+        direction,
+        low=low,
+        high=high,
+        worst=worst,
+        title=sample["headline"],
+        detail={"tables": {title: t for title, t in tables.items() if t}},
+    )
 
 
 def _within(end: float, value: float, direction: Direction) -> float:
@@ -91,7 +122,9 @@ def _by_length(probe: Probe, answers: Sequence[Prediction], counts: np.ndarray |
     def score(places: np.ndarray) -> float:
         if counts is not None:
             return float(task.headline_of(counts[places].sum(axis=0)))
-        part = task.score([answers[i] for i in places], [probe.rows[i] for i in places], probe.labels)
+        part = task.score(
+            [answers[i] for i in places], [probe.rows[i] for i in places], probe.labels
+        )
         return float(part.metrics[task.headline])
 
     return by_length([task.length(f) for f in probe.features], score, task.headline)
@@ -104,6 +137,15 @@ def _resampled(probe: Probe, counts: np.ndarray | None) -> str | None:
     return decisions.written(values.round(9).tolist())
 
 
-def _measurement(sample: Sample, metric: str, name: str, direction: Direction, **more: Any) -> Measurement:
-    return Measurement(name, sample["metrics"][metric], "", direction, n=sample["conditions"]["examples"],
-                       conditions=sample["conditions"], **more)
+def _measurement(
+    sample: Sample, metric: str, name: str, direction: Direction, **more: Any
+) -> Measurement:
+    return Measurement(
+        name,
+        sample["metrics"][metric],
+        "",
+        direction,
+        n=sample["conditions"]["examples"],
+        conditions=sample["conditions"],
+        **more,
+    )

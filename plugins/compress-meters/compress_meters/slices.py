@@ -13,8 +13,8 @@ Table = dict[str, dict[str, float]]
 
 
 def by_length(lengths: Sequence[int], score: Callable[[np.ndarray], float], headline: str) -> Table:
-    """``score`` of the places of each bucket of examples by their ``lengths`` in tokens, under the name ``headline``, and
-    how many they are; buckets without an example are left out."""
+    """``score`` of the places of each bucket of examples by their ``lengths`` in tokens, under the
+    name ``headline``, and how many they are; buckets without an example are left out."""
     bucket = np.searchsorted(EDGES, lengths)
     table = {}
     for i in np.unique(bucket).tolist():
@@ -23,10 +23,20 @@ def by_length(lengths: Sequence[int], score: Callable[[np.ndarray], float], head
     return table
 
 
-def change(own: Mapping[str, Mapping[str, float]], other: Mapping[str, Mapping[str, float]]) -> Table:
-    """``own`` table minus ``other``, cell by cell of the rows that both have; ``support`` is own."""
-    return {row: {name: value if name == "support" else value - other[row][name] for name, value in cells.items()
-                  if name in other[row]} for row, cells in own.items() if row in other}
+def change(
+    own: Mapping[str, Mapping[str, float]], other: Mapping[str, Mapping[str, float]]
+) -> Table:
+    """``own`` table minus ``other``, cell by cell of the rows that both have; ``support`` is
+    own."""
+    return {
+        row: {
+            name: value if name == "support" else value - other[row][name]
+            for name, value in cells.items()
+            if name in other[row]
+        }
+        for row, cells in own.items()
+        if row in other
+    }
 
 
 def _label(bucket: int) -> str:

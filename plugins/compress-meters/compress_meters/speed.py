@@ -1,4 +1,5 @@
-"""How fast an artifact answers real examples: ``latency`` and ``throughput``, of the model alone and from text to answer."""
+"""How fast an artifact answers real examples: ``latency`` and ``throughput``, of the model alone
+and from text to answer."""
 
 from __future__ import annotations
 
@@ -26,39 +27,69 @@ _PERCENTILES = (50, 95, 99)
 
 
 class Latency(Timing):
-    """Milliseconds for one example at batch 1: percentiles of all timings of 64 test examples, of 32 at ``standard``: what a
-    load of the model and some seconds of the machine do to a ratio is more than what further examples do."""
+    """Milliseconds for one example at batch 1: percentiles of all timings of 64 test examples, of
+    32 at ``standard``: what a load of the model and some seconds of the machine do to a ratio is
+    more than what further examples do."""
 
     name: ClassVar[str] = "latency"
     summary: ClassVar[str] = "Milliseconds for one example at batch 1, tokenization excluded"
     order: ClassVar[int] = 30
     ratio: ClassVar[str] = "speedup"
     ratio_p50: ClassVar[str] = "speedup_p50"
-    absences: ClassVar[Any] = [(f"latency_p{p}", "ms", "lower", "latency" if p == 50 else "") for p in _PERCENTILES]
+    absences: ClassVar[Any] = [
+        (f"latency_p{p}", "ms", "lower", "latency" if p == 50 else "") for p in _PERCENTILES
+    ]
     examples: ClassVar[Mapping[Effort, int]] = {"quick": 64, "standard": 32, "thorough": 64}
 
     def rounds(self, effort: Effort) -> Rounds:
         """Until the ratios are known to 1 % (0.5 % where thorough), or the time is over."""
-        by_effort: dict[Effort, Rounds] = {"quick": Rounds(5, 5), "standard": Rounds(12, 60, 0.01, 8.0, 2),
-                                           "thorough": Rounds(40, 200, 0.005, 45.0, 8, fresh=True)}
+        by_effort: dict[Effort, Rounds] = {
+            "quick": Rounds(5, 5),
+            "standard": Rounds(12, 60, 0.01, 8.0, 2),
+            "thorough": Rounds(40, 200, 0.005, 45.0, 8, fresh=True),
+        }
         return by_effort[effort]
 
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
         """The model alone, on one example at a time."""
         features = chosen(probe, self.examples[probe.effort])
         batches = [probe.task.collate([f], probe.processor) for f in features]
-        return [of_model(probe, b) for b in batches], {**conditions(probe, features, 1), **of_model_stated(probe)}
+        return [of_model(probe, b) for b in batches], {
+            **conditions(probe, features, 1),
+            **of_model_stated(probe),
+        }
 
     def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
         """``latency_p50``, ``latency_p95`` and ``latency_p99`` in ms."""
         milliseconds, count = Timings(timings.times / 1e6, timings.blocks), timings.times.size
-        return [measurement(name, rounds.quantile(milliseconds, level / 100), unit, direction, count, stated, title)
-                for level, (name, unit, direction, title) in zip(_PERCENTILES, self.absences, strict=True)]
+        return [
+            measurement(
+                name,
+                rounds.quantile(milliseconds, level / 100),
+                unit,
+                direction,
+                count,
+                stated,
+                title,
+            )
+            for level, (name, unit, direction, title) in zip(
+                _PERCENTILES, self.absences, strict=True
+            )
+        ]
 
-    def compared(self, own: Timings, other: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
-        """The ratio of the time of all examples, and that of the medians (``..._p50``), by which budgets limit latency."""
-        medians = measurement(self.ratio_p50, rounds.quantile_ratio(other, own, 0.5), "x", "higher", len(own.times),
-                              {**stated, "ratio_of": "the medians (p50) of all timings"})
+    def compared(
+        self, own: Timings, other: Timings, stated: Mapping[str, Any]
+    ) -> list[Measurement]:
+        """The ratio of the time of all examples, and that of the medians (``..._p50``), by which
+        budgets limit latency."""
+        medians = measurement(
+            self.ratio_p50,
+            rounds.quantile_ratio(other, own, 0.5),
+            "x",
+            "higher",
+            len(own.times),
+            {**stated, "ratio_of": "the medians (p50) of all timings"},
+        )
         return [*super().compared(own, other, stated), medians]
 
     def half_width(self, samples: Sequence[Sample], others: Sequence[Sample]) -> float:
@@ -66,7 +97,9 @@ class Latency(Timing):
         whole = super().half_width(samples, others)
         if not whole:
             return whole
-        return max(whole, rounds.quantile_ratio(timings_of(others), timings_of(samples), 0.5).half_width)
+        return max(
+            whole, rounds.quantile_ratio(timings_of(others), timings_of(samples), 0.5).half_width
+        )
 
 
 class FromText(Latency):
@@ -92,7 +125,8 @@ class FromText(Latency):
 
 
 class Throughput(Timing):
-    """Examples in a second at batch 32, batches made by length: of 256 test examples, of 128 at ``standard``."""
+    """Examples in a second at batch 32, batches made by length: of 256 test examples, of 128 at
+    ``standard``."""
 
     name: ClassVar[str] = "throughput"
     summary: ClassVar[str] = "Examples in a second at batch 32, tokenization excluded"
@@ -104,16 +138,24 @@ class Throughput(Timing):
 
     def rounds(self, effort: Effort) -> Rounds:
         """Until the ratios are known to 2 % (1 % where thorough), or the time is over."""
-        by_effort: dict[Effort, Rounds] = {"quick": Rounds(3, 3), "standard": Rounds(4, 20, 0.02, 6.0, 1),
-                                           "thorough": Rounds(12, 60, 0.01, 30.0, 3, fresh=True)}
+        by_effort: dict[Effort, Rounds] = {
+            "quick": Rounds(3, 3),
+            "standard": Rounds(4, 20, 0.02, 6.0, 1),
+            "thorough": Rounds(12, 60, 0.01, 30.0, 3, fresh=True),
+        }
         return by_effort[effort]
 
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
         """The model alone, on batches of near-equal length."""
         features = chosen(probe, self.examples[probe.effort])
-        batches = [probe.task.collate([features[i] for i in some], probe.processor)
-                   for some in length_batches(probe.task, features, self.batch)]
-        return [of_model(probe, b) for b in batches], {**conditions(probe, features, self.batch), **of_model_stated(probe)}
+        batches = [
+            probe.task.collate([features[i] for i in some], probe.processor)
+            for some in length_batches(probe.task, features, self.batch)
+        ]
+        return [of_model(probe, b) for b in batches], {
+            **conditions(probe, features, self.batch),
+            **of_model_stated(probe),
+        }
 
     def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
         """Examples in a second."""
@@ -126,7 +168,9 @@ class ThroughputFromText(Throughput):
     """The same from texts to answers: tokenization, batching, the model and reading its outputs."""
 
     name: ClassVar[str] = "throughput_from_text"
-    summary: ClassVar[str] = "Examples in a second from texts to answers at batch 32, tokenization included"
+    summary: ClassVar[str] = (
+        "Examples in a second from texts to answers at batch 32, tokenization included"
+    )
     efforts: ClassVar[tuple[Effort, ...]] = ("thorough",)
     order: ClassVar[int] = 41
     ratio: ClassVar[str] = "throughput_speedup_from_text"
@@ -137,8 +181,15 @@ class ThroughputFromText(Throughput):
         return Rounds(6, 20, 0.02, 10.0, 2)
 
     def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
-        """The rows of a batch at a time, through the task; batches are made by length, as without tokenization."""
+        """The rows of a batch at a time, through the task; batches are made by length, as without
+        tokenization."""
         some = places(probe, self.examples[probe.effort])
         features = [probe.features[i] for i in some]
-        rows = [[probe.rows[some[i]] for i in batch] for batch in length_batches(probe.task, features, self.batch)]
-        return [from_text(probe, batch) for batch in rows], {**conditions(probe, features, self.batch), **FROM_TEXT_STATED}
+        rows = [
+            [probe.rows[some[i]] for i in batch]
+            for batch in length_batches(probe.task, features, self.batch)
+        ]
+        return [from_text(probe, batch) for batch in rows], {
+            **conditions(probe, features, self.batch),
+            **FROM_TEXT_STATED,
+        }

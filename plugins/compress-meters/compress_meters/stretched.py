@@ -1,4 +1,5 @@
-"""An example of any length: what a token is does not matter to the time, so one test example is repeated or cut."""
+"""An example of any length: what a token is does not matter to the time, so one test example is
+repeated or cut."""
 
 from __future__ import annotations
 
@@ -32,8 +33,12 @@ def stretched(probe: Probe, length: int) -> Features:
 
 
 def stretched_row(probe: Probe, length: int) -> tuple[Row, Task[Any]]:
-    """The first test row, its texts repeated or cut until they have ``length`` tokens, and the task that keeps as many."""
-    row, task = probe.rows[0], type(probe.task)(probe.task.options.model_copy(update={"max_length": length}))
+    """The first test row, its texts repeated or cut until they have ``length`` tokens, and the task
+    that keeps as many."""
+    row, task = (
+        probe.rows[0],
+        type(probe.task)(probe.task.options.model_copy(update={"max_length": length})),
+    )
     texts = _texts(row, probe.task)
     times = length // max(1, probe.task.length(probe.features[0]) - _SPECIAL) + 1
 
@@ -51,9 +56,15 @@ def stretched_row(probe: Probe, length: int) -> tuple[Row, Task[Any]]:
 def _texts(row: Row, task: Task[Any]) -> dict[str, Any]:
     """The row's columns that are texts, words, or have one value for each word."""
     columns = {column.name for column in task.columns}
-    words = next((len(v) for v in row.values() if isinstance(v, list) and v and isinstance(v[0], str)), None)
-    return {name: value for name, value in row.items() if name in columns and (
-        isinstance(value, str) or isinstance(value, list) and len(value) == words)}
+    words = next(
+        (len(v) for v in row.values() if isinstance(v, list) and v and isinstance(v[0], str)), None
+    )
+    return {
+        name: value
+        for name, value in row.items()
+        if name in columns
+        and (isinstance(value, str) or isinstance(value, list) and len(value) == words)
+    }
 
 
 def _repeated(text: Any, times: int) -> Any:

@@ -42,21 +42,30 @@ class Task:
     def length(self, features: Mapping[str, Any]) -> int:
         return len(features["input_ids"])
 
-    def collate(self, features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, np.ndarray]:
+    def collate(
+        self, features: Sequence[Mapping[str, Any]], processor: Any
+    ) -> dict[str, np.ndarray]:
         ids = np.zeros((len(features), max(map(self.length, features))), dtype=np.int64)
         for i, f in enumerate(features):
-            ids[i, :self.length(f)] = f["input_ids"]
+            ids[i, : self.length(f)] = f["input_ids"]
         return {"input_ids": ids}
 
-    def predictions(self, outputs: Mapping[str, np.ndarray], batch: Sequence[Any]) -> list[dict[str, Any]]:
+    def predictions(
+        self, outputs: Mapping[str, np.ndarray], batch: Sequence[Any]
+    ) -> list[dict[str, Any]]:
         return [{"label": int(v)} for v in outputs["logits"]]
 
     def score(self, answers: Sequence[Any], rows: Sequence[Any], labels: Sequence[str]) -> Score:
         correct = np.mean([a["label"] == r["label"] for a, r in zip(answers, rows, strict=True)])
         return Score({"accuracy": correct, "loss": 0.5}, {"zero": {"f1": 1.0, "support": 20}})
 
-    def resample(self, answers: Sequence[Any], rows: Sequence[Any], labels: Sequence[str]) -> np.ndarray | None:
-        return np.array([[a["label"] == r["label"], 1] for a, r in zip(answers, rows, strict=True)], dtype=np.int64)
+    def resample(
+        self, answers: Sequence[Any], rows: Sequence[Any], labels: Sequence[str]
+    ) -> np.ndarray | None:
+        return np.array(
+            [[a["label"] == r["label"], 1] for a, r in zip(answers, rows, strict=True)],
+            dtype=np.int64,
+        )
 
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         return counts[..., 0] / counts[..., 1]
@@ -80,34 +89,60 @@ class Session:
         return {"logits": batch["input_ids"][:, 0].astype(np.float32)}
 
 
-def probe(tmp_path: Path, *, session: Session | None = None, rows: Sequence[Any] = ROWS, task: Any = None) -> Probe:
+def probe(
+    tmp_path: Path, *, session: Session | None = None, rows: Sequence[Any] = ROWS, task: Any = None
+) -> Probe:
     (tmp_path / "model.safetensors").write_bytes(b"x" * 1000)
     (tmp_path / "config.json").write_bytes(b"{}".ljust(24))
     manifest = Manifest(Traits(), digest_files(tmp_path), "step", "stage", parameters=250)
     manifest.write(tmp_path)
     answers = [row["label"] if i % 3 else (row["label"] + 1) % 3 for i, row in enumerate(rows)]
-    features = [{"input_ids": [answer] * int(n)} for answer, n in zip(answers, LENGTHS, strict=False)]
-    return Probe(Artifact(tmp_path, manifest), "torch", session or Session(), Placement("cpu", 2), task or Task(), None,
-                 rows, ["zero", "one", "two"], features, {"before_load": 1000, "peak_before_load": 2000}, 0.25)
+    features = [
+        {"input_ids": [answer] * int(n)} for answer, n in zip(answers, LENGTHS, strict=False)
+    ]
+    return Probe(
+        Artifact(tmp_path, manifest),
+        "torch",
+        session or Session(),
+        Placement("cpu", 2),
+        task or Task(),
+        None,
+        rows,
+        ["zero", "one", "two"],
+        features,
+        {"before_load": 1000, "peak_before_load": 2000},
+        0.25,
+    )
 
 
 def taken(meter: Any, on: Probe) -> list[dict[str, Any]]:
     """What the instrument takes: a preparation, then JSON-ready samples."""
     meter.prepare(on)
     count = meter.rounds("standard").least
-    return [json.loads(json.dumps({**meter.sample(on), "block": 0}, allow_nan=False)) for _ in range(count)]
+    return [
+        json.loads(json.dumps({**meter.sample(on), "block": 0}, allow_nan=False))
+        for _ in range(count)
+    ]
 
 
 def test_quality_is_the_headline_with_its_interval_and_answers_in_row_order(tmp_path: Path) -> None:
     samples = taken(Quality(), probe(tmp_path))
     quality, loss, _ = Quality().summarise(samples)
-    assert (quality.name, quality.title, quality.direction, quality.n) == ("quality", "accuracy", "higher", 60)
+    assert (quality.name, quality.title, quality.direction, quality.n) == (
+        "quality",
+        "accuracy",
+        "higher",
+        60,
+    )
     assert quality.value == pytest.approx(2 / 3)
     # The normal interval is 2/3 +- 1.96 * sqrt(2/9/60) = 0.547 to 0.786; resampled: 0.55 to 0.783.
     assert (quality.low, quality.high) == pytest.approx((0.547, 0.786), abs=0.02)
     assert quality.detail["tables"]["by class"]["zero"]["support"] == 20
     assert (loss.name, loss.value, loss.direction, loss.title) == ("loss", 0.5, "lower", "")
-    expected = [{"id": r["id"], "label": r["label"] if i % 3 else (r["label"] + 1) % 3} for i, r in enumerate(ROWS)]
+    expected = [
+        {"id": r["id"], "label": r["label"] if i % 3 else (r["label"] + 1) % 3}
+        for i, r in enumerate(ROWS)
+    ]
     assert samples[0]["predictions"] == expected
     assert samples[0]["counts"][:2] == [[0, 1], [1, 1]]
 
@@ -115,8 +150,16 @@ def test_quality_is_the_headline_with_its_interval_and_answers_in_row_order(tmp_
 def test_quality_says_how_it_was_measured(tmp_path: Path) -> None:
     session = Session()
     measured = Quality().summarise(taken(Quality(), probe(tmp_path, session=session)))[0]
-    assert measured.conditions == {"engine": "torch", "device": "cpu", "threads": 2, "batch": 32, "examples": 60,
-                                   "mean_length": round(float(LENGTHS.mean()), 1), "split": "test", "metric": "accuracy"}
+    assert measured.conditions == {
+        "engine": "torch",
+        "device": "cpu",
+        "threads": 2,
+        "batch": 32,
+        "examples": 60,
+        "mean_length": round(float(LENGTHS.mean()), 1),
+        "split": "test",
+        "metric": "accuracy",
+    }
     assert session.shapes[0] == (32, LENGTHS.max())
 
 
@@ -144,10 +187,20 @@ def test_without_a_test_split_what_needs_one_is_absent_with_the_reason(tmp_path:
     for meter in (Quality(), Memory()):
         samples = taken(meter, on)
         found = [*meter.summarise(samples), *meter.compare(samples, samples)]
-        assert {(m.value, m.absent) for m in found} == {(None, "there is no test split for this task")}
+        assert {(m.value, m.absent) for m in found} == {
+            (None, "there is no test split for this task")
+        }
         names |= {m.name for m in found}
-    assert names == {"quality", "calibration_error", "quality_difference", "quality_kept", "flips", "memory", "memory_gpu",
-                     "memory_gpu_process"}
+    assert names == {
+        "quality",
+        "calibration_error",
+        "quality_difference",
+        "quality_kept",
+        "flips",
+        "memory",
+        "memory_gpu",
+        "memory_gpu_process",
+    }
 
 
 def test_names_are_unique_and_the_meters_that_time_say_so(tmp_path: Path) -> None:
@@ -155,7 +208,12 @@ def test_names_are_unique_and_the_meters_that_time_say_so(tmp_path: Path) -> Non
     measured = [m.name for meter in meters for m in meter.summarise(taken(meter, probe(tmp_path)))]
     assert len(measured) == len(set(measured))
     timed = ("latency", "latency_by_length", "throughput", "throughput_by_batch")
-    assert {m.name for m in meters if m.takes_turns} == {*timed, *(f"{name}_from_text" for name in timed)}
-    assert [m.name for m in sorted(meters, key=lambda m: m.order)][:3] == ["loading", "size", "memory"]
-
-
+    assert {m.name for m in meters if m.takes_turns} == {
+        *timed,
+        *(f"{name}_from_text" for name in timed),
+    }
+    assert [m.name for m in sorted(meters, key=lambda m: m.order)][:3] == [
+        "loading",
+        "size",
+        "memory",
+    ]

@@ -28,13 +28,25 @@ def probe(folder: Path, **config: Any) -> Any:
     (folder / "config.json").write_text(json.dumps(config))
     lengths: list[int] = []
     session = SimpleNamespace(run=lambda batch: lengths.append(len(batch["input_ids"][0])))
-    return SimpleNamespace(artifact=Artifact(folder, Manifest(Traits(), {}, "step", "stage")), session=session, task=Task(),
-                           processor=None, features=[{"input_ids": [1, 2, 3]}], state={}, lengths=lengths, engine="toy",
-                           placement=SimpleNamespace(device="cpu", threads=1), effort="thorough", seed=0)
+    return SimpleNamespace(
+        artifact=Artifact(folder, Manifest(Traits(), {}, "step", "stage")),
+        session=session,
+        task=Task(),
+        processor=None,
+        features=[{"input_ids": [1, 2, 3]}],
+        state={},
+        lengths=lengths,
+        engine="toy",
+        placement=SimpleNamespace(device="cpu", threads=1),
+        effort="thorough",
+        seed=0,
+    )
 
 
 @pytest.mark.parametrize(("family", "longest"), [("bert", 128), ("roberta", 64)])
-def test_the_curve_has_no_length_that_the_model_has_no_positions_for(family: str, longest: int, tmp_path: Path) -> None:
+def test_the_curve_has_no_length_that_the_model_has_no_positions_for(
+    family: str, longest: int, tmp_path: Path
+) -> None:
     on = probe(tmp_path, model_type=family, max_position_embeddings=128, pad_token_id=1)
     LatencyByLength().prepare(on)
     assert max(on.lengths) == longest
@@ -51,17 +63,24 @@ def test_an_example_whose_masks_are_drawn_can_be_of_any_length(length: int) -> N
     assert (batch["labels"] >= 0).any()
 
 
-@pytest.mark.parametrize(("name", "row"), [
-    ("text-classification", {"text": "w1 w2 w3", "label": 1}),
-    ("text-classification", {"text": "w1 w2", "text_pair": "w3", "label": 0}),
-    ("token-classification", {"tokens": ["w1", "w2"], "tags": [0, 1]}),
-    ("fill-mask", {"text": "w1 w2 w3 w4"}), ("text-classification", {"text": "w1 w2 " * 300, "label": 1}),
-    ("token-classification", {"tokens": ["w1", "w2"] * 300, "tags": [0, 1] * 300})])
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("text-classification", {"text": "w1 w2 w3", "label": 1}),
+        ("text-classification", {"text": "w1 w2", "text_pair": "w3", "label": 0}),
+        ("token-classification", {"tokens": ["w1", "w2"], "tags": [0, 1]}),
+        ("fill-mask", {"text": "w1 w2 w3 w4"}),
+        ("text-classification", {"text": "w1 w2 " * 300, "label": 1}),
+        ("token-classification", {"tokens": ["w1", "w2"] * 300, "tags": [0, 1] * 300}),
+    ],
+)
 @pytest.mark.parametrize("length", [16, 64])
 def test_a_text_can_be_of_any_length_in_tokens(name: str, row: dict[str, Any], length: int) -> None:
     task, processor = task_named(name), word_processor()
     features = task.features([{**row, "id": "test-0"}], processor)
-    on: Any = SimpleNamespace(task=task, rows=[{**row, "id": "test-0"}], features=features, processor=processor)
+    on: Any = SimpleNamespace(
+        task=task, rows=[{**row, "id": "test-0"}], features=features, processor=processor
+    )
     long, fitting = stretched_row(on, length)
     assert task.length(fitting.features([long], processor)[0]) == length and long["id"] == "test-0"
     assert (fitting.options.max_length, task.options.max_length) == (length, 16)

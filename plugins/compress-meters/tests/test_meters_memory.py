@@ -1,4 +1,5 @@
-"""Memory of the process and of a GPU; the GPU is a stand-in with the functions of torch.cuda and NVML."""
+"""Memory of the process and of a GPU; the GPU is a stand-in with the functions of torch.cuda and
+NVML."""
 
 from __future__ import annotations
 
@@ -22,8 +23,12 @@ from compress.engine import Placement
 from compress.measurement import Measurement
 from compress.meter import Probe
 
-TASK = SimpleNamespace(length=lambda f: len(f["input_ids"]), collate=lambda fs, processor: {
-    "input_ids": np.zeros((len(fs), max(len(f["input_ids"]) for f in fs)))})
+TASK = SimpleNamespace(
+    length=lambda f: len(f["input_ids"]),
+    collate=lambda fs, processor: {
+        "input_ids": np.zeros((len(fs), max(len(f["input_ids"]) for f in fs)))
+    },
+)
 
 
 class Cuda:
@@ -68,20 +73,35 @@ class Nvml:
     def nvmlDeviceGetHandleByIndex(self, index: int) -> Sequence[tuple[int, int | None]]:
         return self.listed[index]
 
-    def nvmlDeviceGetComputeRunningProcesses(self, handle: Sequence[tuple[int, int | None]]) -> list[Any]:
+    def nvmlDeviceGetComputeRunningProcesses(
+        self, handle: Sequence[tuple[int, int | None]]
+    ) -> list[Any]:
         return [SimpleNamespace(pid=pid, usedGpuMemory=used) for pid, used in handle]
 
 
 def probe(folder: Path, device: str = "cpu", cuda: Cuda | None = None) -> Probe:
     session = cuda or SimpleNamespace(run=lambda batch: {})
-    return Probe(Artifact(folder, Manifest(Traits(), {}, "step", "stage")), "torch", session, Placement(device, 2), TASK,
-                 None, [], [], [{"input_ids": [1] * n} for n in range(1, 41)],
-                 {"before_load": 1000, "peak_before_load": 2000}, 0.25)
+    return Probe(
+        Artifact(folder, Manifest(Traits(), {}, "step", "stage")),
+        "torch",
+        session,
+        Placement(device, 2),
+        TASK,
+        None,
+        [],
+        [],
+        [{"input_ids": [1] * n} for n in range(1, 41)],
+        {"before_load": 1000, "peak_before_load": 2000},
+        0.25,
+    )
 
 
 def measured(on: Probe) -> dict[str, Measurement]:
     meter = Memory()
-    return {m.name: m for m in meter.summarise([json.loads(json.dumps(meter.sample(on), allow_nan=False))])}
+    return {
+        m.name: m
+        for m in meter.summarise([json.loads(json.dumps(meter.sample(on), allow_nan=False))])
+    }
 
 
 @pytest.fixture
@@ -92,7 +112,9 @@ def on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Probe:
     return probe(tmp_path, "cuda", cuda)
 
 
-def test_memory_is_the_peak_above_what_was_there_before_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_is_the_peak_above_what_was_there_before_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     status = tmp_path / "status"
     status.write_text("VmPeak:\t99 kB\nVmHWM:\t     50 kB\n")
     monkeypatch.setattr(machine, "_STATUS", status)
@@ -106,16 +128,22 @@ def test_memory_on_this_system_is_a_number_or_says_why_not(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("content", [None, "VmPeak:\t99 kB\n"])
-def test_a_system_that_does_not_say_the_peak_has_no_memory(content: str | None, tmp_path: Path,
-                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_system_that_does_not_say_the_peak_has_no_memory(
+    content: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     status = tmp_path / "status"
     if content is not None:
         status.write_text(content)
     monkeypatch.setattr(machine, "_STATUS", status)
-    assert measured(probe(tmp_path))["memory"].absent == "this system does not say what a process held at its peak"
+    assert (
+        measured(probe(tmp_path))["memory"].absent
+        == "this system does not say what a process held at its peak"
+    )
 
 
-def test_a_peak_from_before_the_model_is_not_taken_for_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_peak_from_before_the_model_is_not_taken_for_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     status = tmp_path / "status"
     status.write_text("VmHWM:\t  5000 kB\n")
     monkeypatch.setattr(machine, "_STATUS", status)
@@ -126,7 +154,9 @@ def test_a_peak_from_before_the_model_is_not_taken_for_its_own(tmp_path: Path, m
     assert measured(kept)["memory"].value == 6000 * 1024 - 1000
 
 
-def test_a_peak_that_cannot_be_started_anew_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_peak_that_cannot_be_started_anew_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(machine, "_PEAK_SWITCH", tmp_path / "no" / "such")
     machine.forget_peak_memory()
 
@@ -134,33 +164,45 @@ def test_a_peak_that_cannot_be_started_anew_ends_nothing(tmp_path: Path, monkeyp
 def test_peaks_of_loading_and_of_inference_are_kept_apart(on: Probe) -> None:
     found = measured(on)["memory_gpu"]
     # 4096 bytes are held; loading took 9000 at its peak, and a batch of 32 x 40 adds 1280.
-    assert found.detail["tables"]["GPU bytes by phase"] == {"load": {"allocated": 9000, "reserved": 18000},
-                                                            "inference": {"allocated": 5376, "reserved": 10752}}
+    assert found.detail["tables"]["GPU bytes by phase"] == {
+        "load": {"allocated": 9000, "reserved": 18000},
+        "inference": {"allocated": 5376, "reserved": 10752},
+    }
     assert (found.value, found.conditions["counted"]) == (9000, "allocated by torch")
 
 
 def test_the_first_call_is_not_taken_for_loading(on: Probe) -> None:
     on.session.held = 9500  # type: ignore[attr-defined]
     Loading().sample(on)
-    assert measured(on)["memory_gpu"].detail["tables"]["GPU bytes by phase"]["load"]["allocated"] == 9000
+    assert (
+        measured(on)["memory_gpu"].detail["tables"]["GPU bytes by phase"]["load"]["allocated"]
+        == 9000
+    )
 
 
-def test_an_engine_without_torch_does_not_say_what_it_allocated(on: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_without_torch_does_not_say_what_it_allocated(
+    on: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delitem(sys.modules, "torch")
-    assert measured(replace(on, engine="onnxruntime"))["memory_gpu"].absent == \
-        "the onnxruntime engine does not say what it allocated"
+    assert (
+        measured(replace(on, engine="onnxruntime"))["memory_gpu"].absent
+        == "the onnxruntime engine does not say what it allocated"
+    )
 
 
 def test_an_engine_beside_torch_has_no_peaks_in_torch_s_allocator(on: Probe) -> None:
     on.session.peak = 0  # type: ignore[attr-defined]
-    other = replace(on, engine="onnxruntime", session=SimpleNamespace(inputs=(), run=lambda batch: {}))
+    other = replace(
+        on, engine="onnxruntime", session=SimpleNamespace(inputs=(), run=lambda batch: {})
+    )
     assert "does not say what it allocated" in measured(other)["memory_gpu"].absent
 
 
 def test_off_a_gpu_its_memory_is_absent_with_the_reason(tmp_path: Path) -> None:
     found = measured(probe(tmp_path))
-    assert {(found[n].value, found[n].absent) for n in ("memory_gpu", "memory_gpu_process")} == \
-        {(None, "the model ran on the cpu")}
+    assert {(found[n].value, found[n].absent) for n in ("memory_gpu", "memory_gpu_process")} == {
+        (None, "the model ran on the cpu")
+    }
 
 
 def test_without_the_drivers_library_the_extra_that_brings_it_is_named(on: Probe) -> None:
@@ -168,7 +210,9 @@ def test_without_the_drivers_library_the_extra_that_brings_it_is_named(on: Probe
     assert found.value is None and "install compress-toolkit[gpu]" in found.absent
 
 
-def test_the_drivers_count_is_of_this_process_alone_on_all_gpus(on: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_drivers_count_is_of_this_process_alone_on_all_gpus(
+    on: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
     nvml = Nvml([(1, 99), (os.getpid(), 700)], [(os.getpid(), 30)])
     monkeypatch.setitem(sys.modules, "pynvml", nvml)
     assert measured(on)["memory_gpu_process"].value == 730
@@ -176,8 +220,9 @@ def test_the_drivers_count_is_of_this_process_alone_on_all_gpus(on: Probe, monke
 
 
 @pytest.mark.parametrize("listed", [[(1, 99)], [(os.getpid(), None)]])
-def test_a_process_that_the_driver_does_not_list_has_no_count(on: Probe, monkeypatch: pytest.MonkeyPatch,
-                                                               listed: list[Any]) -> None:
+def test_a_process_that_the_driver_does_not_list_has_no_count(
+    on: Probe, monkeypatch: pytest.MonkeyPatch, listed: list[Any]
+) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", Nvml(listed))
     found = measured(on)["memory_gpu_process"]
     assert found.value is None and "does not list" in found.absent
@@ -196,4 +241,6 @@ def test_a_driver_that_refuses_is_quoted(on: Probe, monkeypatch: pytest.MonkeyPa
 
 def test_without_examples_there_is_no_memory_of_inference(tmp_path: Path) -> None:
     found = measured(replace(probe(tmp_path), features=[]))
-    assert {m.absent for m in found.values()} == {"there is no test split for this task"} and len(found) == 3
+    assert {m.absent for m in found.values()} == {"there is no test split for this task"} and len(
+        found
+    ) == 3

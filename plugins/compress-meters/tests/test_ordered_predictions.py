@@ -30,13 +30,15 @@ class Echo:
 def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, np.ndarray]:
     ids = np.zeros((len(features), max(len(f["input_ids"]) for f in features)), dtype=np.int64)
     for i, f in enumerate(features):
-        ids[i, :len(f["input_ids"])] = f["input_ids"]
+        ids[i, : len(f["input_ids"])] = f["input_ids"]
     return {"input_ids": ids}
 
 
 TASK = SimpleNamespace(
-    length=lambda features: len(features["input_ids"]), collate=collate,
-    predictions=lambda outputs, batch: [{"seen": int(v)} for v in outputs["logits"]])
+    length=lambda features: len(features["input_ids"]),
+    collate=collate,
+    predictions=lambda outputs, batch: [{"seen": int(v)} for v in outputs["logits"]],
+)
 
 
 def features(order: Sequence[int]) -> list[dict[str, Any]]:
@@ -45,7 +47,9 @@ def features(order: Sequence[int]) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 4, 11, 32])
 @pytest.mark.parametrize("seed", range(5))
-def test_every_answer_stands_beside_the_example_it_was_computed_from(batch_size: int, seed: int) -> None:
+def test_every_answer_stands_beside_the_example_it_was_computed_from(
+    batch_size: int, seed: int
+) -> None:
     order = np.random.default_rng(seed).permutation(len(LENGTHS)).tolist()
     answers = predict(Echo(), TASK, None, features(order), batch_size)
     assert answers == [{"id": f"row-{i}", "seen": 100 + i} for i in order]

@@ -1,4 +1,5 @@
-"""Talking to MLflow through its client; nothing global is set but what mlflow reads when it is imported."""
+"""Talking to MLflow through its client; nothing global is set but what mlflow reads when it is
+imported."""
 
 from __future__ import annotations
 
@@ -68,7 +69,9 @@ class Log:
         now = int(1000 * time.time())
         self._gathered += [Metric(allowed(n), value, now, 0) for n, value in measured(report)]
         self.send()
-        for part in _parts([Param(allowed(key), str(value)[:_LONGEST]) for key, value in options(report)]):
+        for part in _parts(
+            [Param(allowed(key), str(value)[:_LONGEST]) for key, value in options(report)]
+        ):
             self._client.log_batch(self.run, params=part)
         for file in (self._folder / name for name in _FILES):
             if file.is_file():
@@ -77,20 +80,31 @@ class Log:
 
 
 def measured(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """(``STEP/NAME``, value) of every measurement that has a value, and (``STEP/vs_reference/NAME``, value) of every
-    comparison with the reference, likewise ``vs_fastest`` with it in its fastest float engine; ``.low`` and ``.high`` after
-    a name are the ends of its 95 % interval."""
+    """(``STEP/NAME``, value) of every measurement that has a value, and
+    (``STEP/vs_reference/NAME``, value) of every comparison with the reference, likewise
+    ``vs_fastest`` with it in its fastest float engine; ``.low`` and ``.high`` after a name are the
+    ends of its 95 % interval."""
     for step in report["steps"]:
-        against = {f"vs_{which}/": of["comparisons"] for which, of in against_references(step).items()}
+        against = {
+            f"vs_{which}/": of["comparisons"] for which, of in against_references(step).items()
+        }
         for under, found in {"": step["measurements"], **against}.items():
             for name, m in found.items():
                 ends = {"": m["value"], ".low": m["low"], ".high": m["high"]}
-                yield from ((f"{step['name']}/{under}{name}{end}", v) for end, v in ends.items() if v is not None)
+                yield from (
+                    (f"{step['name']}/{under}{name}{end}", v)
+                    for end, v in ends.items()
+                    if v is not None
+                )
 
 
 def options(report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """(name, value) of what the run was told: of the run, then ``STEP.OPTION`` with nested options flattened."""
-    yield from {"task": report["task"]["name"], **{key: report[key] for key in ("seed", "effort", "reference")}}.items()
+    """(name, value) of what the run was told: of the run, then ``STEP.OPTION`` with nested options
+    flattened."""
+    yield from {
+        "task": report["task"]["name"],
+        **{key: report[key] for key in ("seed", "effort", "reference")},
+    }.items()
     for step in report["steps"]:
         yield from flat({step["name"]: step["options"]}).items()
 
@@ -101,11 +115,12 @@ def allowed(name: str) -> str:
 
 
 def _parts(items: list[Any]) -> list[list[Any]]:
-    return [items[i:i + _AT_ONCE] for i in range(0, len(items), _AT_ONCE)]
+    return [items[i : i + _AT_ONCE] for i in range(0, len(items), _AT_ONCE)]
 
 
 def _uri(folder: Path) -> str:
-    """Where the user says, else mlflow's own default, which only the full mlflow can open, else the run's folder."""
+    """Where the user says, else mlflow's own default, which only the full mlflow can open, else the
+    run's folder."""
     if mlflow.is_tracking_uri_set() or _full():
         return str(mlflow.get_tracking_uri())
     return (folder / "mlruns").resolve().as_uri()

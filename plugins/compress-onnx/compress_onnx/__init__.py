@@ -1,4 +1,5 @@
-"""ONNX: the stages ``export.onnx`` and ``quantize.onnx``, and the engine ``onnxruntime`` that runs what they make."""
+"""ONNX: the stages ``export.onnx`` and ``quantize.onnx``, and the engine ``onnxruntime`` that runs
+what they make."""
 
 from __future__ import annotations
 
@@ -31,21 +32,29 @@ class ExportOptions(Options):
     """Options of ``export.onnx``."""
 
     fusions: bool = Field(
-        default=False, description="Fuse attention, normalisation and activation into ONNX Runtime's own operators: "
-                                   "faster for some models, but the file then runs in ONNX Runtime alone.")
+        default=False,
+        description="Fuse attention, normalisation and activation into ONNX Runtime's own operators: "
+        "faster for some models, but the file then runs in ONNX Runtime alone.",
+    )
 
 
 class QuantizeOptions(ExportOptions):
     """Options of ``quantize.onnx``."""
 
     mode: Literal["dynamic"] = Field(
-        default="dynamic", description="dynamic: int8 weights and embeddings; activations are quantized as they come, "
-                                       "so no calibration data are needed.")
+        default="dynamic",
+        description="dynamic: int8 weights and embeddings; activations are quantized as they come, "
+        "so no calibration data are needed.",
+    )
     per_channel: bool = Field(
-        default=False, description="One scale for each output channel of a weight instead of one for the whole weight.")
+        default=False,
+        description="One scale for each output channel of a weight instead of one for the whole weight.",
+    )
     reduce_range: bool | Literal["auto"] = Field(
-        default="auto", description="Use 7 of 8 bits in weights, because sums overflow on processors without VNNI; "
-                                    "auto: only where the processor that quantizes is an x86 one without VNNI.")
+        default="auto",
+        description="Use 7 of 8 bits in weights, because sums overflow on processors without VNNI; "
+        "auto: only where the processor that quantizes is an x86 one without VNNI.",
+    )
 
     def left_to_machine(self) -> Mapping[str, Any]:
         """The range, where it is ``auto``."""
@@ -57,13 +66,15 @@ class QuantizeOptions(ExportOptions):
 
 
 def lacks_vnni() -> bool:
-    """Whether this is an x86 processor without 8-bit dot products (VNNI), or one that does not say."""
+    """Whether this is an x86 processor without 8-bit dot products (VNNI), or one that does not
+    say."""
     is_x86 = platform.machine().lower() in {"x86_64", "amd64"}
     return is_x86 and not {"avx512_vnni", "avx_vnni"} & set(processor().features)
 
 
 class ExportOnnx(Stage[ExportOptions]):
-    """A float ONNX model of a float PyTorch model of any shape, checked on other batches than the traced one."""
+    """A float ONNX model of a float PyTorch model of any shape, checked on other batches than the
+    traced one."""
 
     name: ClassVar[str] = "export.onnx"
     summary: ClassVar[str] = "Export to ONNX in float32"
@@ -73,11 +84,13 @@ class ExportOnnx(Stage[ExportOptions]):
 
     @classmethod
     def produces(cls, traits: Traits, options: ExportOptions, task: str) -> Traits:
-        """ONNX, float, no longer trainable. An ONNX file holds any shape, so nothing is replayed at load."""
+        """ONNX, float, no longer trainable. An ONNX file holds any shape, so nothing is replayed at
+        load."""
         return Traits(format="onnx", precision="float", shape="stock", trainable=False, task=task)
 
     def apply(self, context: Context[ExportOptions]) -> Made:
-        """Write ``onnx/model.onnx``. Raises CompressError where it differs from the PyTorch model."""
+        """Write ``onnx/model.onnx``. Raises CompressError where it differs from the PyTorch
+        model."""
         from compress_onnx.make import export
 
         source = _source(context)
@@ -93,7 +106,9 @@ class QuantizeOnnx(Stage[QuantizeOptions]):
     Options: ClassVar[type[Options]] = QuantizeOptions
     accepts: ClassVar[Accepts] = Accepts(formats=("pytorch", "onnx"), task=True)
     libraries: ClassVar[tuple[str, ...]] = _LIBRARIES
-    paper: ClassVar[str] = "Jacob et al. 2018, Quantization and Training of Neural Nets, arXiv:1712.05877, section 2"
+    paper: ClassVar[str] = (
+        "Jacob et al. 2018, Quantization and Training of Neural Nets, arXiv:1712.05877, section 2"
+    )
 
     @classmethod
     def produces(cls, traits: Traits, options: QuantizeOptions, task: str) -> Traits:
@@ -102,12 +117,13 @@ class QuantizeOnnx(Stage[QuantizeOptions]):
 
     @classmethod
     def back_off(cls, options: QuantizeOptions) -> QuantizeOptions | None:
-        """One scale for each output channel, which rounds weights less; None where it is so already."""
+        """One scale for each output channel, which rounds weights less; None where it is so
+        already."""
         return None if options.per_channel else options.model_copy(update={"per_channel": True})
 
     def apply(self, context: Context[QuantizeOptions]) -> Made:
-        """Write ``onnx/model_quantized.onnx``. Raises CompressError where nothing is quantized or an output is not
-        finite."""
+        """Write ``onnx/model_quantized.onnx``. Raises CompressError where nothing is quantized or
+        an output is not finite."""
         from compress_onnx.make import quantize
 
         source = _source(context)
@@ -123,7 +139,9 @@ class OnnxRuntimeEngine(Engine):
     formats: ClassVar[tuple[str, ...]] = ("onnx",)
     packages: ClassVar[tuple[str, ...]] = ("onnxruntime",)
     conversions: ClassVar[tuple[Conversion, ...]] = (
-        Conversion("export.onnx"), Conversion("export.onnx", {"fusions": True}, "-fused"))
+        Conversion("export.onnx"),
+        Conversion("export.onnx", {"fusions": True}, "-fused"),
+    )
     library: ClassVar[str | None] = "onnxruntime"
 
     def open(self, artifact: Artifact, placement: Placement, task: Task[Any]) -> Session:
@@ -139,13 +157,15 @@ class OnnxRuntimeEngine(Engine):
         import compress_onnx.session  # noqa: F401
 
     def weights(self, artifact: Artifact) -> Iterator[tuple[str, np.ndarray]]:
-        """Name and values of every initializer of the artifact's ONNX file, those beside it included. No torch."""
+        """Name and values of every initializer of the artifact's ONNX file, those beside it
+        included. No torch."""
         from compress_onnx.weights import initializers
 
         return initializers(_model_file(artifact))
 
     def devices(self) -> tuple[str, ...]:
-        """``cuda`` first where ONNX Runtime was built for it, then ``cpu``. Imports ONNX Runtime."""
+        """``cuda`` first where ONNX Runtime was built for it, then ``cpu``. Imports ONNX
+        Runtime."""
         from compress_onnx.session import devices
 
         return devices()

@@ -1,9 +1,10 @@
 """ONNX graphs: made from a PyTorch model, quantized, cleaned, written. No recipes, no artifacts.
 
-``transformers.exporters`` does the work. It is told the dynamic axes explicitly: left to find them, it is slower and
-does not know that the inputs share them. Opset 20 is the first in which GELU is one operator: a 6-layer int8 encoder of
-hidden size 384 took 3.0 to 3.1 ms in 17 and 18, 2.5 to 2.9 ms in 20 and 21, which did not differ beyond the noise (batch
-1, two threads, mean length 22, medians of five processes).
+``transformers.exporters`` does the work. It is told the dynamic axes explicitly: left to find them,
+it is slower and does not know that the inputs share them. Opset 20 is the first in which GELU is
+one operator: a 6-layer int8 encoder of hidden size 384 took 3.0 to 3.1 ms in 17 and 18, 2.5 to 2.9
+ms in 20 and 21, which did not differ beyond the noise (batch 1, two threads, mean length 22,
+medians of five processes).
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ ONE_FILE_BYTES = 2_000_000_000
 
 
 def export_graph(model: PreTrainedModel, batch: Mapping[str, np.ndarray]) -> onnx_ir.Model:
-    """The float graph of ``model``, its inputs the entries of ``batch`` [batch, sequence, ...], both axes dynamic.
+    """The float graph of ``model``, its inputs the entries of ``batch`` [batch, sequence, ...],
+    both axes dynamic.
 
     ``batch`` is only traced, so its values do not matter; both its axes must be longer than 1."""
     longest = getattr(model.config, "max_position_embeddings", None)
@@ -57,7 +59,8 @@ def fuse(graph: onnx_ir.Model) -> None:
 
 
 def quantize_graph(graph: onnx_ir.Model, *, per_channel: bool, reduce_range: bool) -> onnx_ir.Model:
-    """``graph`` with int8 weights (matrix products and embeddings) and activations quantized as they come."""
+    """``graph`` with int8 weights (matrix products and embeddings) and activations quantized as
+    they come."""
     config = OnnxRuntimeDynamicConfig(per_channel=per_channel, reduce_range=reduce_range)
     with _quiet():
         return OnnxRuntimeQuantizer(config).quantize(graph, {}, ExportFormat.ONNX)
@@ -69,12 +72,16 @@ def count_int8(graph: onnx_ir.Model) -> int:
 
 
 def write_graph(graph: onnx_ir.Model, file: Path) -> None:
-    """Write ``graph``, with weights outside of the file only where they exceed 2 GB, and nothing of where and how it
-    was made: each node carries stack traces with the paths of this machine."""
+    """Write ``graph``, with weights outside of the file only where they exceed 2 GB, and nothing of
+    where and how it was made: each node carries stack traces with the paths of this machine."""
     _strip(graph)
     file.parent.mkdir(parents=True, exist_ok=True)
-    weights = sum(v.const_value.nbytes for v in graph.graph.initializers.values() if v.const_value is not None)
-    onnx_ir.save(graph, file, external_data=f"{file.name}.data" if weights > ONE_FILE_BYTES else None)
+    weights = sum(
+        v.const_value.nbytes for v in graph.graph.initializers.values() if v.const_value is not None
+    )
+    onnx_ir.save(
+        graph, file, external_data=f"{file.name}.data" if weights > ONE_FILE_BYTES else None
+    )
 
 
 def _strip(graph: onnx_ir.Model) -> None:
@@ -100,9 +107,14 @@ def _name_axes(graph: onnx_ir.Model) -> None:
     symbol = re.compile(rf"\b({'|'.join(names)})\b")
     for value in _values(graph):
         if value.shape is not None:
-            value.shape = onnx_ir.Shape([symbol.sub(lambda m: names[m[0]], str(size.value))
-                                         if isinstance(size, onnx_ir.SymbolicDim) and size.value else size
-                                         for size in value.shape])
+            value.shape = onnx_ir.Shape(
+                [
+                    symbol.sub(lambda m: names[m[0]], str(size.value))
+                    if isinstance(size, onnx_ir.SymbolicDim) and size.value
+                    else size
+                    for size in value.shape
+                ]
+            )
 
 
 def _values(graph: onnx_ir.Model) -> Iterator[onnx_ir.Value]:

@@ -1,17 +1,21 @@
-"""How an ONNX artifact is opened with ONNX Runtime and tokenizers alone, as text for model cards."""
+"""How an ONNX artifact is opened with ONNX Runtime and tokenizers alone, as text for model
+cards."""
 
 from __future__ import annotations
 
 from compress.engine import Loading
 
-LOADING = Loading(packages=("onnxruntime", "tokenizers"), imports='''\
+LOADING = Loading(
+    packages=("onnxruntime", "tokenizers"),
+    imports="""\
 import json
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
-''', code='''\
+""",
+    code="""\
 tokenizer = Tokenizer.from_file(str(Path(folder, "tokenizer.json")))
 tokenizer.enable_truncation(max_length)
 session = onnxruntime.InferenceSession(next(Path(folder).rglob("*.onnx")), providers=["CPUExecutionProvider"])
@@ -21,4 +25,5 @@ inputs = {i.name: np.array([known[i.name]], dtype=np.int64) for i in session.get
 logits = session.run(["logits"], inputs)[0]
 config = json.loads(Path(folder, "config.json").read_text(encoding="utf-8"))
 labels = {int(i): name for i, name in config.get("id2label", {}).items()}
-''')
+""",
+)

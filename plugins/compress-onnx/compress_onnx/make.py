@@ -1,4 +1,5 @@
-"""What the stages do: from an artifact to the files of an ONNX artifact, checked against what it was made from."""
+"""What the stages do: from an artifact to the files of an ONNX artifact, checked against what it
+was made from."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from compress.sessions import TorchSession
 from compress.stage import Context
 from compress.task import Batch
 
-# The session module comes first: it switches ONNX Runtime's telemetry off before anything else imports it.
+# The session module comes first: it switches ONNX Runtime's telemetry off before anything else
+# imports it.
 from compress_onnx.session import OnnxSession  # isort: skip
 import onnx_ir
 
@@ -31,9 +33,14 @@ TOLERANCE = 1e-3
 """Largest difference of an output that a float export may have; 4e-6 is what a BERT has."""
 
 SAMPLES = 8
-TEXTS = ("The first of three short sentences is this [MASK].", "A second [MASK], with some more words than the first had, "
-         "so that the two are of different lengths.", "[MASK].")
-"""What the graph is traced with where there are no rows; the masks are for a task that fills them."""
+TEXTS = (
+    "The first of three short sentences is this [MASK].",
+    "A second [MASK], with some more words than the first had, "
+    "so that the two are of different lengths.",
+    "[MASK].",
+)
+"""What the graph is traced with where there are no rows; the masks are for a task that fills
+them."""
 
 
 def export(context: Context[ExportOptions], artifact: Artifact, file: Path) -> None:
@@ -50,8 +57,11 @@ def export(context: Context[ExportOptions], artifact: Artifact, file: Path) -> N
     _write_companions(context, artifact)
 
 
-def quantize(context: Context[QuantizeOptions], artifact: Artifact, file: Path) -> Mapping[str, Any]:
-    """Facts for the report; the int8 graph of ``artifact`` is written to ``file``, config and processor beside it.
+def quantize(
+    context: Context[QuantizeOptions], artifact: Artifact, file: Path
+) -> Mapping[str, Any]:
+    """Facts for the report; the int8 graph of ``artifact`` is written to ``file``, config and
+    processor beside it.
 
     Raises CompressError where nothing can be quantized or an output is not finite."""
     batches = _batches(context, artifact)
@@ -74,14 +84,18 @@ def quantize(context: Context[QuantizeOptions], artifact: Artifact, file: Path) 
 
 
 def _batches(context: Context[Any], artifact: Artifact) -> list[Batch]:
-    """Batches of real rows where there are some: the two longest, which are traced, then the shortest alone and all but
-    the longest, by which the result is checked at other sizes."""
+    """Batches of real rows where there are some: the two longest, which are traced, then the
+    shortest alone and all but the longest, by which the result is checked at other sizes."""
     data = context.data
-    splits = [data.rows(split) for split in ("validation", "test", "train")] if data is not None else []
+    splits = (
+        [data.rows(split) for split in ("validation", "test", "train")] if data is not None else []
+    )
     rows = next((r[:SAMPLES] for r in splits if len(r) > 2), None) or context.task.request(TEXTS)
     processor = context.task.processor(artifact.folder)
     features = sorted(context.task.features(rows, processor), key=context.task.length)
-    return [context.task.collate(f, processor) for f in (features[-2:], features[:1], features[:-1])]
+    return [
+        context.task.collate(f, processor) for f in (features[-2:], features[:1], features[:-1])
+    ]
 
 
 def _float_graph(session: TorchSession, batch: Batch) -> onnx_ir.Model:
@@ -95,14 +109,19 @@ def _check_equal(expected: Session, made: Session, batches: list[Batch]) -> None
             worst = float(np.abs(value - got[name]).max())
             if not worst < TOLERANCE:
                 size = "x".join(map(str, next(iter(batch.values())).shape))
-                raise CompressError(f"export.onnx: output {name!r} of a batch of {size} differs from PyTorch's by "
-                                    f"{worst:.3g}, more than {TOLERANCE:g}; the model does not export faithfully")
+                raise CompressError(
+                    f"export.onnx: output {name!r} of a batch of {size} differs from PyTorch's by "
+                    f"{worst:.3g}, more than {TOLERANCE:g}; the model does not export faithfully"
+                )
 
 
 def _check_finite(made: Session, batches: list[Batch]) -> None:
     bad = {n for batch in batches for n, v in made.run(batch).items() if not np.isfinite(v).all()}
     if bad:
-        raise CompressError(f"quantize.onnx: outputs are not finite: {', '.join(sorted(bad))}; try per_channel: true")
+        raise CompressError(
+            f"quantize.onnx: outputs are not finite: {', '.join(sorted(bad))}; try per_channel: "
+            "true"
+        )
 
 
 def _write_companions(context: Context[Any], artifact: Artifact) -> None:

@@ -1,5 +1,5 @@
-"""A session of ONNX Runtime. Importing this file imports ONNX Runtime, with its telemetry off, and neither torch nor
-transformers."""
+"""A session of ONNX Runtime. Importing this file imports ONNX Runtime, with its telemetry off, and
+neither torch nor transformers."""
 
 from __future__ import annotations
 
@@ -18,16 +18,22 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime  # noqa: E402
 
 _PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
-_TYPES = {"tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(float)": np.float32, "tensor(bool)": np.bool_}
+_TYPES = {
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(float)": np.float32,
+    "tensor(bool)": np.bool_,
+}
 
 
 class OnnxSession:
     """A loaded ONNX file: arrays in, named float32 arrays out.
 
-    The pool gets exactly ``placement.threads`` threads: by default ONNX Runtime counts the machine's cores, not the
-    ones that the process may use. Its threads spin for a moment between operators; that is kept, because a 6-layer
-    int8 encoder at batch 1 took 2.4 to 2.9 ms with it and 3.4 to 4.4 ms without (two threads, three processes each), and
-    an engine has its process alone.
+    The pool gets exactly ``placement.threads`` threads: by default ONNX Runtime counts the
+    machine's cores, not the ones that the process may use. Its threads spin for a moment between
+    operators; that is kept, because a 6-layer int8 encoder at batch 1 took 2.4 to 2.9 ms with it
+    and 3.4 to 4.4 ms without (two threads, three processes each), and an engine has its process
+    alone.
     """
 
     def __init__(self, file: Path, placement: Placement) -> None:
@@ -40,17 +46,23 @@ class OnnxSession:
         self._session = onnxruntime.InferenceSession(str(file), options, providers=providers)
         if wanted not in self._session.get_providers():
             # ONNX Runtime goes on with the processor when a GPU does not start.
-            raise EnvironmentFailure(f"onnxruntime {onnxruntime.__version__} could not start {wanted}; are the CUDA "
-                                     "and cuDNN that it was built for installed?")
+            raise EnvironmentFailure(
+                f"onnxruntime {onnxruntime.__version__} could not start {wanted}; are the CUDA "
+                "and cuDNN that it was built for installed?"
+            )
         self._types = {i.name: _TYPES[i.type] for i in self._session.get_inputs()}
         self._outputs = [o.name for o in self._session.get_outputs()]
         self.inputs = tuple(self._types)
 
     def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The model's outputs by name, float32."""
-        taken: dict[str, np.ndarray] = {n: np.asarray(batch[n], dtype=t) for n, t in self._types.items()}
+        taken: dict[str, np.ndarray] = {
+            n: np.asarray(batch[n], dtype=t) for n, t in self._types.items()
+        }
         outputs = self._session.run(self._outputs, taken)
-        return {n: np.asarray(v, dtype=np.float32) for n, v in zip(self._outputs, outputs, strict=True)}
+        return {
+            n: np.asarray(v, dtype=np.float32) for n, v in zip(self._outputs, outputs, strict=True)
+        }
 
 
 def devices() -> tuple[str, ...]:
@@ -61,6 +73,8 @@ def devices() -> tuple[str, ...]:
 
 def _provider(device: str) -> str:
     if device not in devices():
-        raise EnvironmentFailure(f"onnxruntime {onnxruntime.__version__} is not built for {device}, it has: "
-                                 f"{', '.join(devices())}; for a GPU, install onnxruntime-gpu in its place")
+        raise EnvironmentFailure(
+            f"onnxruntime {onnxruntime.__version__} is not built for {device}, it has: "
+            f"{', '.join(devices())}; for a GPU, install onnxruntime-gpu in its place"
+        )
     return _PROVIDERS[device]

@@ -19,7 +19,15 @@ import onnx
 import onnx_ir
 import pytest
 import torch
-from compress_onnx import FLOAT_FILE, INT8_FILE, ExportOnnx, OnnxRuntimeEngine, QuantizeOnnx, QuantizeOptions, make
+from compress_onnx import (
+    FLOAT_FILE,
+    INT8_FILE,
+    ExportOnnx,
+    OnnxRuntimeEngine,
+    QuantizeOnnx,
+    QuantizeOptions,
+    make,
+)
 from compress_onnx.graph import fuse, write_graph
 from tiny import task_named, word_processor
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -45,14 +53,18 @@ class Sentences(Task[TaskOptions]):
     optimum_name = "text-classification"
 
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
-        encodings = processor.encode([row["text"] for row in rows], max_length=self.options.max_length)
+        encodings = processor.encode(
+            [row["text"] for row in rows], max_length=self.options.max_length
+        )
         return [{"input_ids": e.ids} for e in encodings]
 
-    def collate(self, features: Sequence[Features], processor: TextProcessor, generator: Any = None) -> Batch:
+    def collate(
+        self, features: Sequence[Features], processor: TextProcessor, generator: Any = None
+    ) -> Batch:
         ids = np.zeros((len(features), max(map(self.length, features))), dtype=np.int64)
         mask = np.zeros_like(ids)
         for i, f in enumerate(features):
-            ids[i, :self.length(f)], mask[i, :self.length(f)] = f["input_ids"], 1
+            ids[i, : self.length(f)], mask[i, : self.length(f)] = f["input_ids"], 1
         return {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
 
     def request(self, texts: Sequence[str]) -> list[Row]:
@@ -63,9 +75,23 @@ class Sentences(Task[TaskOptions]):
 
 def tiny_model(**config: Any) -> BertForSequenceClassification:
     torch.manual_seed(0)
-    return BertForSequenceClassification(BertConfig(**{**dict(
-        vocab_size=len(WORDS), hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48,
-        max_position_embeddings=40, num_labels=3, initializer_range=0.3), **config})).eval()
+    return BertForSequenceClassification(
+        BertConfig(
+            **{
+                **dict(
+                    vocab_size=len(WORDS),
+                    hidden_size=32,
+                    num_hidden_layers=2,
+                    num_attention_heads=4,
+                    intermediate_size=48,
+                    max_position_embeddings=40,
+                    num_labels=3,
+                    initializer_range=0.3,
+                ),
+                **config,
+            }
+        )
+    ).eval()
 
 
 def tokenizer() -> TextProcessor:
@@ -90,14 +116,20 @@ def manifested(folder: Path, traits: Traits) -> Artifact:
     return Artifact(folder, Manifest(traits, digest_files(folder), "step", "stage", parameters=123))
 
 
-def apply(stage: type, source: Artifact, output: Path, rows: Sequence[Row] = ROWS,
-          **options: Any) -> tuple[Artifact, Any]:
+def apply(
+    stage: type, source: Artifact, output: Path, rows: Sequence[Row] = ROWS, **options: Any
+) -> tuple[Artifact, Any]:
     """The artifact that the stage makes, and what it says of it."""
     chosen = stage.Options(**options)
     output.mkdir(parents=True, exist_ok=True)
-    data = SimpleNamespace(rows=lambda split: list(rows) if split == "test" else []) if rows else None
-    made = stage().apply(SimpleNamespace(options=chosen, input=source, task=Sentences(TaskOptions()), data=data,
-                                         output=output))
+    data = (
+        SimpleNamespace(rows=lambda split: list(rows) if split == "test" else []) if rows else None
+    )
+    made = stage().apply(
+        SimpleNamespace(
+            options=chosen, input=source, task=Sentences(TaskOptions()), data=data, output=output
+        )
+    )
     return manifested(output, stage.produces(source.traits, chosen, "text-classification")), made
 
 
@@ -119,7 +151,9 @@ def outputs(artifact: Artifact) -> Mapping[str, np.ndarray]:
 
 def expected(model: BertForSequenceClassification) -> np.ndarray:
     task, processor = Sentences(TaskOptions()), tokenizer()
-    return TorchSession(model, "cpu").run(task.collate(task.features(ROWS, processor), processor))["logits"]
+    return TorchSession(model, "cpu").run(task.collate(task.features(ROWS, processor), processor))[
+        "logits"
+    ]
 
 
 def test_an_exported_model_gives_the_logits_of_the_pytorch_model(exported: Artifact) -> None:
@@ -128,8 +162,15 @@ def test_an_exported_model_gives_the_logits_of_the_pytorch_model(exported: Artif
     assert np.abs(logits - expected(tiny_model())).max() < 1e-5  # 1.3e-6 measured
 
 
-def test_an_exported_folder_has_one_model_file_with_its_config_and_tokenizer(exported: Artifact) -> None:
-    assert sorted(exported.manifest.files) == ["config.json", FLOAT_FILE, "tokenizer.json", "tokenizer_config.json"]
+def test_an_exported_folder_has_one_model_file_with_its_config_and_tokenizer(
+    exported: Artifact,
+) -> None:
+    assert sorted(exported.manifest.files) == [
+        "config.json",
+        FLOAT_FILE,
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
     assert exported.traits == Traits("onnx", "float", "stock", False, "text-classification")
     assert json.loads((exported.folder / "config.json").read_text())["hidden_size"] == 32
 
@@ -137,12 +178,18 @@ def test_an_exported_folder_has_one_model_file_with_its_config_and_tokenizer(exp
 def test_both_axes_of_an_exported_model_are_dynamic_and_named(exported: Artifact) -> None:
     graph = onnx.load(exported.folder / FLOAT_FILE).graph
     sizes = {i.name: [d.dim_param for d in i.type.tensor_type.shape.dim] for i in graph.input}
-    assert sizes == dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), ["batch", "sequence"])
+    assert sizes == dict.fromkeys(
+        ("input_ids", "attention_mask", "token_type_ids"), ["batch", "sequence"]
+    )
 
 
-def test_an_int8_model_answers_nearly_as_the_float_one_with_int8_weights_and_embeddings(quantized: Artifact) -> None:
+def test_an_int8_model_answers_nearly_as_the_float_one_with_int8_weights_and_embeddings(
+    quantized: Artifact,
+) -> None:
     reference = expected(tiny_model())
-    assert np.abs(outputs(quantized)["logits"] - reference).max() < 0.1 * np.abs(reference).max()  # 0.046 measured
+    assert (
+        np.abs(outputs(quantized)["logits"] - reference).max() < 0.1 * np.abs(reference).max()
+    )  # 0.046 measured
     stored = {t.name: t for t in onnx.load(quantized.folder / INT8_FILE).graph.initializer}
     big = [t for t in stored.values() if np.prod(t.dims) >= 32 * 32]
     embeddings = [t for t in big if "embeddings" in t.name]
@@ -151,28 +198,48 @@ def test_an_int8_model_answers_nearly_as_the_float_one_with_int8_weights_and_emb
     assert quantized.traits.precision == "int8" and not quantized.traits.trainable
 
 
-def test_backing_off_takes_a_scale_for_each_channel_which_keeps_a_model_with_an_outlier(tmp_path: Path) -> None:
+def test_backing_off_takes_a_scale_for_each_channel_which_keeps_a_model_with_an_outlier(
+    tmp_path: Path,
+) -> None:
     model = tiny_model()
     with torch.no_grad():
-        model.classifier.weight[0] *= 50  # one scale for all would round the other classes' weights away
+        model.classifier.weight[0] *= (
+            50  # one scale for all would round the other classes' weights away
+        )
     source = saved(model, tmp_path / "model")
     first = QuantizeOnnx.Options()
     second = QuantizeOnnx.back_off(first)
     assert second is not None and second.model_dump() == {**first.model_dump(), "per_channel": True}
     assert QuantizeOnnx.back_off(second) is None
-    errors = [np.abs(outputs(apply(QuantizeOnnx, source, tmp_path / f"try-{o.per_channel}", rows=(), **o.model_dump())[0])
-                     ["logits"] - expected(model))[:, 1:].mean() for o in (first, second)]
+    errors = [
+        np.abs(
+            outputs(
+                apply(
+                    QuantizeOnnx,
+                    source,
+                    tmp_path / f"try-{o.per_channel}",
+                    rows=(),
+                    **o.model_dump(),
+                )[0]
+            )["logits"]
+            - expected(model)
+        )[:, 1:].mean()
+        for o in (first, second)
+    ]
     assert errors[1] < errors[0] / 2
 
 
-def test_the_parameter_count_is_inherited_and_what_was_quantized_is_noted(exported: Artifact, tmp_path: Path) -> None:
+def test_the_parameter_count_is_inherited_and_what_was_quantized_is_noted(
+    exported: Artifact, tmp_path: Path
+) -> None:
     _, made = apply(QuantizeOnnx, exported, tmp_path, reduce_range=True)
     assert made.parameters == 123
     assert made.notes == {"int8_operators": 2 * 6 + 2, "reduce_range": True}
 
 
 def test_quantizing_gives_the_same_file_from_an_export_with_data_and_from_pytorch_without(
-        exported: Artifact, quantized: Artifact, tmp_path: Path) -> None:
+    exported: Artifact, quantized: Artifact, tmp_path: Path
+) -> None:
     again, _ = apply(QuantizeOnnx, exported, tmp_path)
     assert again.manifest.files == quantized.manifest.files
 
@@ -187,34 +254,51 @@ def test_fusing_keeps_the_logits_and_needs_onnx_runtime(exported: Artifact, tmp_
     assert "com.microsoft" in domains(tmp_path / FLOAT_FILE) - domains(exported.folder / FLOAT_FILE)
 
 
-def test_int8_operators_of_a_fused_graph_are_asked_for_by_an_option(exported: Artifact, quantized: Artifact,
-                                                                   tmp_path: Path) -> None:
+def test_int8_operators_of_a_fused_graph_are_asked_for_by_an_option(
+    exported: Artifact, quantized: Artifact, tmp_path: Path
+) -> None:
     fused, _ = apply(QuantizeOnnx, exported, tmp_path, fusions=True)
     kinds = {node.op_type for node in onnx.load(fused.folder / INT8_FILE).graph.node}
     assert "SkipLayerNormalization" in kinds
-    assert np.abs(outputs(fused)["logits"] - outputs(quantized)["logits"]).max() < 0.2  # 0.068 measured
+    assert (
+        np.abs(outputs(fused)["logits"] - outputs(quantized)["logits"]).max() < 0.2
+    )  # 0.068 measured
 
 
 def domains(file: Path) -> set[str]:
     return {node.domain for node in onnx.load(file).graph.node}
 
 
-def test_a_file_says_nothing_of_the_machine_it_was_made_on(exported: Artifact, quantized: Artifact) -> None:
-    for content in ((exported.folder / FLOAT_FILE).read_bytes(), (quantized.folder / INT8_FILE).read_bytes()):
-        assert b".py" not in content and os.sep.encode() + b"tmp" not in content and b"stack_trace" not in content
+def test_a_file_says_nothing_of_the_machine_it_was_made_on(
+    exported: Artifact, quantized: Artifact
+) -> None:
+    for content in (
+        (exported.folder / FLOAT_FILE).read_bytes(),
+        (quantized.folder / INT8_FILE).read_bytes(),
+    ):
+        assert (
+            b".py" not in content
+            and os.sep.encode() + b"tmp" not in content
+            and b"stack_trace" not in content
+        )
 
 
 def test_an_export_that_differs_from_the_model_is_an_error_that_says_by_how_much(
-        exported: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exported: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     graph = onnx_ir.load(exported.folder / FLOAT_FILE)
     monkeypatch.setattr(make, "export_graph", lambda model, batch: graph)
     other = saved(tiny_model(initializer_range=0.2), tmp_path / "other")
-    with pytest.raises(CompressError, match=r"'logits' of a batch of 1x4 differs from PyTorch's by .*more than 0\.001"):
+    with pytest.raises(
+        CompressError,
+        match=r"'logits' of a batch of 1x4 differs from PyTorch's by .*more than 0\.001",
+    ):
         apply(ExportOnnx, other, tmp_path / "out")
 
 
-def test_quantizing_what_has_no_weights_to_quantize_is_an_error(exported: Artifact, tmp_path: Path,
-                                                               monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quantizing_what_has_no_weights_to_quantize_is_an_error(
+    exported: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(make, "quantize_graph", lambda graph, **_: graph)
     with pytest.raises(CompressError, match="found nothing to quantize"):
         apply(QuantizeOnnx, exported, tmp_path)
@@ -230,10 +314,15 @@ def test_outputs_that_are_not_finite_are_an_error(exported: Artifact, tmp_path: 
         apply(QuantizeOnnx, replace(exported, folder=tmp_path / "broken"), tmp_path / "out")
 
 
-@pytest.mark.parametrize(("flags", "lacks"), [("avx512f avx512_vnni", False), ("avx_vnni avx2", False), ("avx2", True)])
-def test_the_range_is_reduced_only_on_processors_without_vnni(flags: str, lacks: bool,
-                                                             monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compress_onnx, "processor", lambda: Processor("a processor", "", tuple(flags.split())))
+@pytest.mark.parametrize(
+    ("flags", "lacks"), [("avx512f avx512_vnni", False), ("avx_vnni avx2", False), ("avx2", True)]
+)
+def test_the_range_is_reduced_only_on_processors_without_vnni(
+    flags: str, lacks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        compress_onnx, "processor", lambda: Processor("a processor", "", tuple(flags.split()))
+    )
     monkeypatch.setattr(compress_onnx.platform, "machine", lambda: "x86_64")
     assert compress_onnx.lacks_vnni() is lacks
     assert QuantizeOptions().left_to_machine() == {"reduce_range": lacks}
@@ -256,7 +345,9 @@ def test_a_gpu_that_onnx_runtime_was_not_built_for_is_an_error(exported: Artifac
         OnnxRuntimeEngine().open(exported, replace(ONE, device="cuda"), Sentences(TaskOptions()))
 
 
-def test_running_a_model_imports_neither_torch_nor_transformers_and_sends_no_telemetry(exported: Artifact) -> None:
+def test_running_a_model_imports_neither_torch_nor_transformers_and_sends_no_telemetry(
+    exported: Artifact,
+) -> None:
     code = f"""
 import os, sys
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""The stage ``prune.structured``: whole layers, attention heads and feed-forward neurons are removed."""
+"""The stage ``prune.structured``: whole layers, attention heads and feed-forward neurons are
+removed."""
 
 from __future__ import annotations
 
@@ -19,18 +20,30 @@ class StructuredOptions(Options):
 
     layers: KeptLayers | None = Field(
         default=None,
-        description="Layers to keep: how many (those without which the loss is highest), or which ([0, 2, 4]).")
+        description="Layers to keep: how many (those without which the loss is highest), or which ([0, 2, 4]).",
+    )
     feed_forward: float | None = Field(
-        default=None, gt=0, lt=1,
-        description="Share of each layer's feed-forward neurons to remove; what stays is rounded to a multiple of 8.")
+        default=None,
+        gt=0,
+        lt=1,
+        description="Share of each layer's feed-forward neurons to remove; what stays is rounded to a multiple of 8.",
+    )
     heads: float | None = Field(
-        default=None, gt=0, lt=1,
+        default=None,
+        gt=0,
+        lt=1,
         description="Share of each layer's attention heads to remove, rounded to whole heads (whole groups where heads "
-                    "share keys and values); one stays at least.")
+        "share keys and values); one stays at least.",
+    )
     importance_examples: int = Field(
-        default=512, ge=1, description="Training examples, drawn at random, on which importance is measured.")
+        default=512,
+        ge=1,
+        description="Training examples, drawn at random, on which importance is measured.",
+    )
     recover: TrainingOptions | None = Field(
-        default=None, description="Training after the cut, with the options of a fine-tuning; none: no training.")
+        default=None,
+        description="Training after the cut, with the options of a fine-tuning; none: no training.",
+    )
 
 
 _LEAST = 0.01
@@ -46,24 +59,35 @@ class StructuredPruning(Stage[StructuredOptions]):
     accepts = Accepts(formats=("pytorch",), precisions=("float",), trainable=True, task=True)
     libraries = LIBRARIES
     reads_architectures = True
-    paper = ("Michel et al. 2019, 'Are Sixteen Heads Really Better than One?', section 4.1 (heads); "
-             "Molchanov et al. 2017, 'Pruning Convolutional Neural Networks for Resource Efficient Inference', "
-             "section 2.2 (neurons); "
-             "Kim et al. 2024, 'Shortened LLaMA' (layers)")
+    paper = (
+        "Michel et al. 2019, 'Are Sixteen Heads Really Better than One?', section 4.1 (heads); "
+        "Molchanov et al. 2017, 'Pruning Convolutional Neural Networks for Resource Efficient "
+        "Inference', "
+        "section 2.2 (neurons); "
+        "Kim et al. 2024, 'Shortened LLaMA' (layers)"
+    )
     needs_data = ("train",)
 
     @classmethod
     def produces(cls, traits: Traits, options: StructuredOptions, task: str) -> Traits:
-        """The input's traits, with a free shape where heads are cut: the plan does not know the architecture, and few
-        stock configs can express a head count. The manifest says what came of it."""
-        return replace(traits, task=task, shape="free" if options.heads is not None else traits.shape)
+        """The input's traits, with a free shape where heads are cut: the plan does not know the
+        architecture, and few stock configs can express a head count. The manifest says what came of
+        it."""
+        return replace(
+            traits, task=task, shape="free" if options.heads is not None else traits.shape
+        )
 
     @classmethod
     def check(cls, options: StructuredOptions) -> list[tuple[str, str, str]]:
         """Options that remove nothing."""
         if options.layers is None and options.feed_forward is None and options.heads is None:
-            return [("feed_forward", "nothing is removed: layers, feed_forward and heads are all left out",
-                     "give at least one, such as feed_forward: 0.5")]
+            return [
+                (
+                    "feed_forward",
+                    "nothing is removed: layers, feed_forward and heads are all left out",
+                    "give at least one, such as feed_forward: 0.5",
+                )
+            ]
         return []
 
     @classmethod
@@ -73,8 +97,18 @@ class StructuredPruning(Stage[StructuredOptions]):
             return []
         if misfit := layers_misfit(options.layers, layers):
             return [("layers", f"layers: {misfit}", "")]
-        if layers_left(options.layers) == layers and options.feed_forward is None and options.heads is None:
-            return [("layers", f"layers: {options.layers} removes nothing from a model of {layers} layers", "keep fewer")]
+        if (
+            layers_left(options.layers) == layers
+            and options.feed_forward is None
+            and options.heads is None
+        ):
+            return [
+                (
+                    "layers",
+                    f"layers: {options.layers} removes nothing from a model of {layers} layers",
+                    "keep fewer",
+                )
+            ]
         return []
 
     @classmethod
@@ -84,9 +118,13 @@ class StructuredPruning(Stage[StructuredOptions]):
 
     @classmethod
     def back_off(cls, options: StructuredOptions) -> StructuredOptions | None:
-        """Half of the feed-forward and head shares, none of what is nearly nothing; where a number of layers is all that is
-        given, one more stays. None where neither is left."""
-        less = {name: _half(share) for name in ("feed_forward", "heads") if (share := getattr(options, name)) is not None}
+        """Half of the feed-forward and head shares, none of what is nearly nothing; where a number
+        of layers is all that is given, one more stays. None where neither is left."""
+        less = {
+            name: _half(share)
+            for name in ("feed_forward", "heads")
+            if (share := getattr(options, name)) is not None
+        }
         if not less and isinstance(options.layers, int):
             return options.model_copy(update={"layers": options.layers + 1})
         still_cuts = options.layers is not None or any(less.values())

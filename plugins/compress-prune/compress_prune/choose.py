@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 MULTIPLE = 8
-"""Feed-forward widths are multiples of this: matrix kernels of processors and GPUs waste what is left over."""
+"""Feed-forward widths are multiples of this: matrix kernels of processors and GPUs waste what is
+left over."""
 
 
 def kept_width(width: int, share: float) -> int:
@@ -19,7 +20,8 @@ def kept_width(width: int, share: float) -> int:
 
 
 def kept_units(units: int, share: float) -> int:
-    """Units (heads, or groups of heads) that stay of ``units`` when ``share`` (0 to 1) is removed: one at least."""
+    """Units (heads, or groups of heads) that stay of ``units`` when ``share`` (0 to 1) is removed:
+    one at least."""
     return max(1, round(units * (1 - share)))
 
 
@@ -30,5 +32,6 @@ def most_important(importance: Sequence[float] | np.ndarray, keep: int) -> list[
 
 
 def heads_of(groups: Sequence[int], group_size: int) -> list[int]:
-    """Indices of the query heads in ``groups``, each of which holds ``group_size`` heads that stand side by side."""
+    """Indices of the query heads in ``groups``, each of which holds ``group_size`` heads that stand
+    side by side."""
     return [group * group_size + i for group in groups for i in range(group_size)]

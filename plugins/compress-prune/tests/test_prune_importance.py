@@ -12,27 +12,38 @@ from compress.errors import CompressError
 
 def build(cls=BertForSequenceClassification, labels=3):
     torch.manual_seed(0)
-    config = BertConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=24, vocab_size=50,
-                        num_labels=labels, initializer_range=0.3)
+    config = BertConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=24,
+        vocab_size=50,
+        num_labels=labels,
+        initializer_range=0.3,
+    )
     return cls(config).eval()
 
 
 def gated_of(model):
     layers = model.bert.encoder.layer
-    return [Gated(x.output.dense, 1) for x in layers] + [Gated(x.attention.output.dense, 8) for x in layers]
+    return [Gated(x.output.dense, 1) for x in layers] + [
+        Gated(x.attention.output.dense, 8) for x in layers
+    ]
 
 
 def examples(count=6, length=7, tokens=False):
     generator = torch.Generator().manual_seed(1)
     shape = (count, length) if tokens else (count,)
-    return {"input_ids": torch.randint(5, 50, (count, length), generator=generator),
-            "attention_mask": torch.ones(count, length, dtype=torch.long),
-            "labels": torch.randint(0, 3, shape, generator=generator)}
+    return {
+        "input_ids": torch.randint(5, 50, (count, length), generator=generator),
+        "attention_mask": torch.ones(count, length, dtype=torch.long),
+        "labels": torch.randint(0, 3, shape, generator=generator),
+    }
 
 
 def split(batch, size):
     count = len(batch["input_ids"])
-    return [{k: v[i:i + size] for k, v in batch.items()} for i in range(0, count, size)]
+    return [{k: v[i : i + size] for k, v in batch.items()} for i in range(0, count, size)]
 
 
 def test_importance_agrees_with_the_slope_of_the_loss_in_each_gate():
@@ -51,12 +62,22 @@ def test_importance_agrees_with_the_slope_of_the_loss_in_each_gate():
 
     for score, gated, unit in zip(scores, gated_of(model), (3, 20, 1, 2), strict=True):
         columns = slice(unit * gated.unit_size, (unit + 1) * gated.unit_size)
-        slopes = [(loss_with(gated.projection.weight, columns, 1 + eps, i)
-                   - loss_with(gated.projection.weight, columns, 1 - eps, i)) / (2 * eps) for i in range(2)]
-        assert score[unit].item() == pytest.approx(np.mean(np.abs(slopes)), rel=1e-5)  # measured: 1.4e-7 at most
+        slopes = [
+            (
+                loss_with(gated.projection.weight, columns, 1 + eps, i)
+                - loss_with(gated.projection.weight, columns, 1 - eps, i)
+            )
+            / (2 * eps)
+            for i in range(2)
+        ]
+        assert score[unit].item() == pytest.approx(
+            np.mean(np.abs(slopes)), rel=1e-5
+        )  # measured: 1.4e-7 at most
 
 
-@pytest.mark.parametrize(("cls", "tokens"), [(BertForSequenceClassification, False), (BertForTokenClassification, True)])
+@pytest.mark.parametrize(
+    ("cls", "tokens"), [(BertForSequenceClassification, False), (BertForTokenClassification, True)]
+)
 def test_importance_does_not_depend_on_the_batches(cls, tokens):
     model, data = build(cls), examples(tokens=tokens)
     if tokens:

@@ -21,7 +21,10 @@ from compress.processor import TextProcessor
 from compress.task import Quality, Task
 
 WORDS = ["good", "bad", "fine", "poor", "film", "plot", "cast", "scene"]
-IDS = {"input_ids": torch.tensor([[1, 2, 3, 4, 5], [5, 4, 3, 2, 1]]), "attention_mask": torch.ones(2, 5, dtype=torch.long)}
+IDS = {
+    "input_ids": torch.tensor([[1, 2, 3, 4, 5], [5, 4, 3, 2, 1]]),
+    "attention_mask": torch.ones(2, 5, dtype=torch.long),
+}
 
 
 class BertFamily(Architecture):
@@ -30,20 +33,37 @@ class BertFamily(Architecture):
     sizes = {"heads": "num_attention_heads", "feed_forward": "intermediate_size"}
     layout = Layout(
         "encoder.layer",
-        AttentionLayout("attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense",
-                        (("attention.self", "num_attention_heads", "heads"), ("attention.self", "all_head_size", "width"))),
-        FeedForwardLayout(("intermediate.dense",), "output.dense"))
+        AttentionLayout(
+            "attention.self.query",
+            "attention.self.key",
+            "attention.self.value",
+            "attention.output.dense",
+            (
+                ("attention.self", "num_attention_heads", "heads"),
+                ("attention.self", "all_head_size", "width"),
+            ),
+        ),
+        FeedForwardLayout(("intermediate.dense",), "output.dense"),
+    )
 
 
 class QwenFamily(Architecture):
     name = "qwen3"
     model_types = ("qwen3",)
-    sizes = {"heads": "num_attention_heads", "key_value_heads": "num_key_value_heads", "head_size": "head_dim",
-             "feed_forward": "intermediate_size"}
+    sizes = {
+        "heads": "num_attention_heads",
+        "key_value_heads": "num_key_value_heads",
+        "head_size": "head_dim",
+        "feed_forward": "intermediate_size",
+    }
     states_head_size = True
     layout = Layout(
-        "layers", AttentionLayout("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", ()),
-        FeedForwardLayout(("mlp.gate_proj", "mlp.up_proj"), "mlp.down_proj"))
+        "layers",
+        AttentionLayout(
+            "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", ()
+        ),
+        FeedForwardLayout(("mlp.gate_proj", "mlp.up_proj"), "mlp.down_proj"),
+    )
 
 
 class Sentiment(Task):
@@ -64,14 +84,19 @@ class Sentiment(Task):
 
     def features(self, rows, processor):
         encodings = processor.encode([r["text"] for r in rows], max_length=self.options.max_length)
-        return [{"input_ids": e.ids, "labels": r["label"]} for e, r in zip(encodings, rows, strict=True)]
+        return [
+            {"input_ids": e.ids, "labels": r["label"]} for e, r in zip(encodings, rows, strict=True)
+        ]
 
     def collate(self, features, processor, generator=None):
         ids = np.full((len(features), max(len(f["input_ids"]) for f in features)), processor.pad_id)
         for row, f in zip(ids, features, strict=True):
-            row[:len(f["input_ids"])] = f["input_ids"]
-        return {"input_ids": ids, "attention_mask": (ids != processor.pad_id).astype(np.int64),
-                "labels": np.array([f["labels"] for f in features])}
+            row[: len(f["input_ids"])] = f["input_ids"]
+        return {
+            "input_ids": ids,
+            "attention_mask": (ids != processor.pad_id).astype(np.int64),
+            "labels": np.array([f["labels"] for f in features]),
+        }
 
     def predictions(self, outputs, batch):
         return [{"label": int(row.argmax())} for row in outputs["logits"]]
@@ -97,7 +122,9 @@ class FakeData:
         if split != "train":
             return []
         draws = np.random.default_rng(3)
-        texts = [" ".join(draws.choice(WORDS, size=draws.integers(3, 7))) for _ in range(self.count)]
+        texts = [
+            " ".join(draws.choice(WORDS, size=draws.integers(3, 7))) for _ in range(self.count)
+        ]
         return [{"id": str(i), "text": t, "label": int("good" in t)} for i, t in enumerate(texts)]
 
 
@@ -124,17 +151,33 @@ class FakeContext:
 
 def model_of(kind="bert", **extra):
     torch.manual_seed(0)
-    keys = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 48, "vocab_size": 12,
-            "num_labels": 2, "pad_token_id": 0, "initializer_range": 0.3}
+    keys = {
+        "hidden_size": 32,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 48,
+        "vocab_size": 12,
+        "num_labels": 2,
+        "pad_token_id": 0,
+        "initializer_range": 0.3,
+    }
     keys |= {"num_key_value_heads": 2, "head_dim": 8} if kind == "qwen3" else {}
-    return AutoModelForSequenceClassification.from_config(AutoConfig.for_model(kind, **{**keys, **extra})).eval()
+    return AutoModelForSequenceClassification.from_config(
+        AutoConfig.for_model(kind, **{**keys, **extra})
+    ).eval()
 
 
 def artifact_of(model, folder):
     model.save_pretrained(folder)
-    tokenizer = Tokenizer(models.WordLevel({"[PAD]": 0, "[UNK]": 1, **{w: i + 2 for i, w in enumerate(WORDS)}}, "[UNK]"))
+    tokenizer = Tokenizer(
+        models.WordLevel(
+            {"[PAD]": 0, "[UNK]": 1, **{w: i + 2 for i, w in enumerate(WORDS)}}, "[UNK]"
+        )
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    TextProcessor(tokenizer, {"pad_token": "[PAD]", "model_input_names": ["input_ids", "attention_mask"]}).save(folder)
+    TextProcessor(
+        tokenizer, {"pad_token": "[PAD]", "model_input_names": ["input_ids", "attention_mask"]}
+    ).save(folder)
     return sealed(folder)
 
 
@@ -145,7 +188,8 @@ def sealed(folder, edits=()):
 
 
 def prune(source, tmp_path, name="pruned", **options):
-    """(artifact, what the stage said) of pruning ``source``; the manifest is read back from disk."""
+    """(artifact, what the stage said) of pruning ``source``; the manifest is read back from
+    disk."""
     output = tmp_path / name
     output.mkdir()
     (tmp_path / f"{name}-work").mkdir()
@@ -174,10 +218,18 @@ def silence(model, path, columns):
         model.get_submodule(path).weight[:, columns] = 0
 
 
-def test_half_the_feed_forward_leaves_a_stock_model_that_transformers_opens_to_the_same_logits(bert, tmp_path):
+def test_half_the_feed_forward_leaves_a_stock_model_that_transformers_opens_to_the_same_logits(
+    bert, tmp_path
+):
     pruned, made = prune(bert, tmp_path, feed_forward=0.5)
-    assert made.edits == [] and made.notes == {"layers": [0, 1, 2], "feed_forward": [24] * 3, "heads": [4] * 3}
-    plain, info = AutoModelForSequenceClassification.from_pretrained(pruned.folder, output_loading_info=True)
+    assert made.edits == [] and made.notes == {
+        "layers": [0, 1, 2],
+        "feed_forward": [24] * 3,
+        "heads": [4] * 3,
+    }
+    plain, info = AutoModelForSequenceClassification.from_pretrained(
+        pruned.folder, output_loading_info=True
+    )
     assert not any(info[k] for k in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     assert torch.equal(logits(plain.eval()), logits(opened(pruned)))
     assert plain.config.intermediate_size == 24
@@ -191,7 +243,10 @@ def test_cut_heads_leave_a_free_shape_that_opens_to_the_same_logits(bert, tmp_pa
     model = opened(pruned)
     with safe_open(pruned.folder / "model.safetensors", "pt") as saved:
         assert set(saved.keys()) == set(model.state_dict())
-        assert all(torch.equal(saved.get_tensor(name), tensor) for name, tensor in model.state_dict().items())
+        assert all(
+            torch.equal(saved.get_tensor(name), tensor)
+            for name, tensor in model.state_dict().items()
+        )
     assert model.bert.encoder.layer[0].attention.self.all_head_size == 16
     # The masked model, whose lost units are silent, is the reference for the cut one.
     masked, before = opened(bert), opened(bert)
@@ -200,31 +255,53 @@ def test_cut_heads_leave_a_free_shape_that_opens_to_the_same_logits(bert, tmp_pa
             path = f"bert.encoder.layer.{i}.{name}"
             kept = model.get_submodule(path).weight
             columns = before.get_submodule(path).weight.split(size, dim=1)
-            alive = [j for j, c in enumerate(columns) if any(torch.equal(c, k) for k in kept.split(size, dim=1))]
+            alive = [
+                j
+                for j, c in enumerate(columns)
+                if any(torch.equal(c, k) for k in kept.split(size, dim=1))
+            ]
             assert len(alive) * size == kept.shape[1]
-            silence(masked, path, [j * size + k for j in range(len(columns)) if j not in alive for k in range(size)])
+            silence(
+                masked,
+                path,
+                [j * size + k for j in range(len(columns)) if j not in alive for k in range(size)],
+            )
     torch.testing.assert_close(logits(model), logits(masked), atol=1e-6, rtol=0)  # measured: 0
     assert (logits(masked) - logits(before)).abs().max() > 1e-2
 
 
 def test_the_output_holds_a_model_and_its_tokenizer_and_nothing_else(bert, tmp_path):
     pruned, _ = prune(bert, tmp_path, heads=0.5)
-    assert sorted(pruned.manifest.files) == ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+    assert sorted(pruned.manifest.files) == [
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
 
 
 def test_silent_units_are_cut_first_and_cutting_only_them_keeps_the_logits(tmp_path):
     model = model_of()
     for i in range(3):
         silence(model, f"bert.encoder.layer.{i}.output.dense", range(i, 48, 3))  # 16 of 48
-        silence(model, f"bert.encoder.layer.{i}.attention.output.dense", range(8 * i, 8 * i + 8))  # head i
-    pruned, made = prune(artifact_of(model, tmp_path / "model"), tmp_path, feed_forward=1 / 3, heads=0.25)
+        silence(
+            model, f"bert.encoder.layer.{i}.attention.output.dense", range(8 * i, 8 * i + 8)
+        )  # head i
+    pruned, made = prune(
+        artifact_of(model, tmp_path / "model"), tmp_path, feed_forward=1 / 3, heads=0.25
+    )
     assert made.notes["feed_forward"] == [32] * 3 and made.notes["heads"] == [3] * 3
-    torch.testing.assert_close(logits(opened(pruned)), logits(model), atol=1e-6, rtol=0)  # measured: 0
+    torch.testing.assert_close(
+        logits(opened(pruned)), logits(model), atol=1e-6, rtol=0
+    )  # measured: 0
 
 
 @pytest.mark.parametrize("recover", [None, {"epochs": 1}])
 def test_a_share_near_zero_changes_nothing_and_training_does_not_hide_it(recover, bert, tmp_path):
-    with pytest.raises(NothingChanged, match="feed_forward: 0.01, heads: 0.01 removes nothing from a model of 3 layers"):
+    with pytest.raises(
+        NothingChanged,
+        match="feed_forward: 0.01, heads: 0.01 removes nothing from a model of 3 layers",
+    ):
         prune(bert, tmp_path, feed_forward=0.01, heads=0.01, recover=recover)
 
 
@@ -242,7 +319,10 @@ def test_a_number_of_layers_keeps_those_without_which_the_loss_is_highest(bert, 
     pruned, made = prune(bert, tmp_path, layers=number, importance_examples=40)
     data = FakeData().rows("train")
     task, processor = Sentiment(Sentiment.Options()), TextProcessor.load(bert.folder)
-    batch = {k: torch.from_numpy(v) for k, v in task.collate(task.features(data, processor), processor).items()}
+    batch = {
+        k: torch.from_numpy(v)
+        for k, v in task.collate(task.features(data, processor), processor).items()
+    }
     losses = []
     for i in range(3):
         model = opened(bert)
@@ -257,7 +337,11 @@ def test_heads_of_a_family_that_states_its_head_size_go_in_groups_and_leave_a_st
     pruned, made = prune(source, tmp_path, heads=0.5)
     assert made.edits == [] and made.notes["heads"] == [2] * 3
     plain = AutoModelForSequenceClassification.from_pretrained(pruned.folder).eval()
-    assert (plain.config.num_attention_heads, plain.config.num_key_value_heads, plain.config.head_dim) == (2, 1, 8)
+    assert (
+        plain.config.num_attention_heads,
+        plain.config.num_key_value_heads,
+        plain.config.head_dim,
+    ) == (2, 1, 8)
     assert torch.equal(logits(plain), logits(opened(pruned)))
 
 
@@ -265,36 +349,63 @@ def test_a_pruned_model_is_pruned_again_and_opens(bert, tmp_path):
     once, _ = prune(bert, tmp_path, "once", heads=0.5)
     twice, made = prune(once, tmp_path, "twice", layers=[1, 2], heads=0.5, feed_forward=0.5)
     assert made.notes == {"layers": [1, 2], "feed_forward": [24, 24], "heads": [1, 1]}
-    assert {e["block"] for e in twice.manifest.edits} == {"bert.encoder.layer.0", "bert.encoder.layer.1"}
+    assert {e["block"] for e in twice.manifest.edits} == {
+        "bert.encoder.layer.0",
+        "bert.encoder.layer.1",
+    }
     assert logits(opened(twice)).isfinite().all()
 
 
 def test_recovery_trains_the_pruned_model_and_keeps_its_shape(bert, tmp_path):
     cut, _ = prune(bert, tmp_path, "cut", heads=0.5, feed_forward=0.5)
-    recovered, made = prune(bert, tmp_path, "recovered", heads=0.5, feed_forward=0.5,
-                            recover={"epochs": 2.0, "learning_rate": 1e-3, "precision": "fp32"})
+    recovered, made = prune(
+        bert,
+        tmp_path,
+        "recovered",
+        heads=0.5,
+        feed_forward=0.5,
+        recover={"epochs": 2.0, "learning_rate": 1e-3, "precision": "fp32"},
+    )
     assert made.notes["recover"]["steps"] == 4
     assert recovered.manifest.edits == cut.manifest.edits
-    rows, task, processor = FakeData().rows("train"), Sentiment(Sentiment.Options()), TextProcessor.load(bert.folder)
-    batch = {k: torch.from_numpy(v) for k, v in task.collate(task.features(rows, processor), processor).items()}
+    rows, task, processor = (
+        FakeData().rows("train"),
+        Sentiment(Sentiment.Options()),
+        TextProcessor.load(bert.folder),
+    )
+    batch = {
+        k: torch.from_numpy(v)
+        for k, v in task.collate(task.features(rows, processor), processor).items()
+    }
     assert opened(recovered)(**batch).loss < opened(cut)(**batch).loss
 
 
 def test_the_same_seed_prunes_the_same_and_measures_as_many_examples_as_asked(bert, tmp_path):
-    first, second = (prune(bert, tmp_path, n, heads=0.5, importance_examples=20)[0] for n in ("first", "second"))
+    first, second = (
+        prune(bert, tmp_path, n, heads=0.5, importance_examples=20)[0] for n in ("first", "second")
+    )
     assert first.digest == second.digest
     output = tmp_path / "told"
     output.mkdir()
-    context = FakeContext(StructuredOptions(heads=0.5, importance_examples=20), bert, output, tmp_path)
+    context = FakeContext(
+        StructuredOptions(heads=0.5, importance_examples=20), bert, output, tmp_path
+    )
     StructuredPruning().apply(context)
     assert context.told == [(1, 2), (2, 2)]  # 20 examples in batches of 16
 
 
-def test_a_model_without_an_architecture_and_layers_it_does_not_have_are_usage_errors(bert, tmp_path):
-    for options, message in (({"layers": 4}, "the model has 3"), ({"layers": [0, 3]}, "the model has 3")):
+def test_a_model_without_an_architecture_and_layers_it_does_not_have_are_usage_errors(
+    bert, tmp_path
+):
+    for options, message in (
+        ({"layers": 4}, "the model has 3"),
+        ({"layers": [0, 3]}, "the model has 3"),
+    ):
         with pytest.raises(UsageError, match=message):
             prune(bert, tmp_path, str(options), **options)
-    context = FakeContext(StructuredOptions(heads=0.5), bert, tmp_path, tmp_path, architectures=(QwenFamily,))
+    context = FakeContext(
+        StructuredOptions(heads=0.5), bert, tmp_path, tmp_path, architectures=(QwenFamily,)
+    )
     with pytest.raises(UsageError, match="a bert model cannot be pruned.*can: qwen3"):
         StructuredPruning().apply(context)
 
@@ -313,9 +424,22 @@ def test_to_keep_every_layer_is_to_remove_nothing(layers, bert, tmp_path):
     assert made.notes["layers"] == [0, 1, 2]
 
 
-@pytest.mark.parametrize("options", [{"feed_forward": 0.0}, {"heads": 1.0}, {"importance_examples": 0}, {"head": 0.5},
-                                     {"recover": {"epoch": 1}}, {"layers": "3"}, {"layers": []}, {"layers": 0},
-                                     {"layers": [1, 1]}, {"layers": [2, 0]}, {"layers": [-1]}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"feed_forward": 0.0},
+        {"heads": 1.0},
+        {"importance_examples": 0},
+        {"head": 0.5},
+        {"recover": {"epoch": 1}},
+        {"layers": "3"},
+        {"layers": []},
+        {"layers": 0},
+        {"layers": [1, 1]},
+        {"layers": [2, 0]},
+        {"layers": [-1]},
+    ],
+)
 def test_options_out_of_range_or_unknown_are_refused(options):
     with pytest.raises(ValidationError):
         StructuredOptions.model_validate(options)
@@ -324,7 +448,10 @@ def test_options_out_of_range_or_unknown_are_refused(options):
 def test_the_plan_takes_the_shape_for_free_when_heads_are_cut():
     traits = Traits(task="sentiment")
     assert StructuredPruning.produces(traits, StructuredOptions(heads=0.5), "t").shape == "free"
-    assert StructuredPruning.produces(traits, StructuredOptions(feed_forward=0.5, layers=3), "t").shape == "stock"
+    assert (
+        StructuredPruning.produces(traits, StructuredOptions(feed_forward=0.5, layers=3), "t").shape
+        == "stock"
+    )
     assert [stage.name for stage in compress_stages()] == ["prune.structured"]
     assert all(f.description for f in StructuredOptions.model_fields.values())
 
@@ -339,16 +466,27 @@ def tried(**options: Any) -> list[dict[str, Any]]:
 
 
 def test_each_further_try_removes_half_until_next_to_nothing_is_removed() -> None:
-    assert [t["feed_forward"] for t in tried(feed_forward=0.5)] == [0.25, 0.125, 0.0625, 0.03125, 0.015625]
+    assert [t["feed_forward"] for t in tried(feed_forward=0.5)] == [
+        0.25,
+        0.125,
+        0.0625,
+        0.03125,
+        0.015625,
+    ]
     assert [(t["feed_forward"], t["heads"]) for t in tried(feed_forward=0.08, heads=0.02)] == [
-        (0.04, 0.01), (0.02, None), (0.01, None)]
+        (0.04, 0.01),
+        (0.02, None),
+        (0.01, None),
+    ]
 
 
 def test_a_further_try_keeps_the_other_options_and_is_one_that_a_recipe_could_hold() -> None:
     options = StructuredOptions(layers=[0, 2], heads=0.03, importance_examples=7)
     half = StructuredPruning.back_off(options)
     assert half == StructuredOptions(layers=[0, 2], heads=0.015, importance_examples=7)
-    assert StructuredOptions.model_validate(half.model_dump(mode="json")) == half and not StructuredPruning.check(half)
+    assert StructuredOptions.model_validate(
+        half.model_dump(mode="json")
+    ) == half and not StructuredPruning.check(half)
     layers_alone = StructuredPruning.back_off(half)
     assert (layers_alone.layers, layers_alone.heads) == ([0, 2], None)
 

@@ -11,8 +11,9 @@ SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
 def deal(counts: Mapping[str, int]) -> dict[str, str]:
     """The split of each file, from the number of rows that each has (at least 1).
 
-    The largest file first (the sha256 of its name where two are equal), each goes to the split that lacks most of its
-    share of the rows, the last ones to splits that are still empty: with three files or more, none is."""
+    The largest file first (the sha256 of its name where two are equal), each goes to the split that
+    lacks most of its share of the rows, the last ones to splits that are still empty: with three
+    files or more, none is."""
     total = sum(counts.values())
     lacking = {split: share * total for split, share in SHARES.items()}
     empty = list(SHARES)

@@ -26,10 +26,13 @@ class DelimitedOptions(TextFiles):
     """Options of csv and tsv files."""
 
     header: bool = Field(
-        default=True, description="Whether the first line names the columns; without it they are named 0, 1, 2, ...")
+        default=True,
+        description="Whether the first line names the columns; without it they are named 0, 1, 2, ...",
+    )
     quoting: Literal["minimal", "none"] = Field(
         default="minimal",
-        description="minimal: a field that starts with a quote ends at the next one; none: a quote is plain text.")
+        description="minimal: a field that starts with a quote ends at the next one; none: a quote is plain text.",
+    )
 
 
 class Csv(FileSource[DelimitedOptions]):
@@ -48,12 +51,17 @@ class Csv(FileSource[DelimitedOptions]):
             records = list(self._records(path, text))
         names = self._names(path, records)
         body = records[1:] if self.options.header else records
-        ragged = [Mistake(f"{path}:{line}", f"{len(fields)} fields where {len(names)} are expected")
-                  for line, fields in body if len(fields) != len(names)]
+        ragged = [
+            Mistake(f"{path}:{line}", f"{len(fields)} fields where {len(names)} are expected")
+            for line, fields in body
+            if len(fields) != len(names)
+        ]
         if ragged:
             raise UsageError(ragged)
-        return Table([dict(zip(names, fields, strict=True)) for _, fields in body],
-                     [f"{path.name}:{line}" for line, _ in body])
+        return Table(
+            [dict(zip(names, fields, strict=True)) for _, fields in body],
+            [f"{path.name}:{line}" for line, _ in body],
+        )
 
     def header(self, path: Path) -> Sequence[str]:
         """The first record's fields, or their numbers where the file has no header."""
@@ -75,12 +83,21 @@ class Csv(FileSource[DelimitedOptions]):
         names = self._columns(first)
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise UsageError([Mistake(f"{path}:{line}", f"the header names {name!r} more than once") for name in twice])
+            raise UsageError(
+                [
+                    Mistake(f"{path}:{line}", f"the header names {name!r} more than once")
+                    for name in twice
+                ]
+            )
         return names
 
     def _records(self, path: Path, text: str) -> Iterator[Record]:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=self.delimiter,
-                            quoting=_QUOTING[self.options.quoting], strict=True)
+        reader = csv.reader(
+            io.StringIO(text, newline=""),
+            delimiter=self.delimiter,
+            quoting=_QUOTING[self.options.quoting],
+            strict=True,
+        )
         line = 1
         try:
             for fields in reader:
@@ -88,8 +105,14 @@ class Csv(FileSource[DelimitedOptions]):
                     yield line, fields
                 line = reader.line_num + 1
         except csv.Error as error:
-            hint = "with quoting: none a quote is plain text" if self.options.quoting == "minimal" else ""
-            raise UsageError([Mistake(f"{path}:{line}", f"cannot be read as {self.name}: {error}", hint)]) from error
+            hint = (
+                "with quoting: none a quote is plain text"
+                if self.options.quoting == "minimal"
+                else ""
+            )
+            raise UsageError(
+                [Mistake(f"{path}:{line}", f"cannot be read as {self.name}: {error}", hint)]
+            ) from error
 
 
 class Tsv(Csv):
@@ -102,7 +125,8 @@ class Tsv(Csv):
 
 
 def _is_cut(rest: Iterator[Record], path: Path) -> bool:
-    """Whether the record before ``rest``, those of the file's head, may go on beyond the head: none follows in it."""
+    """Whether the record before ``rest``, those of the file's head, may go on beyond the head: none
+    follows in it."""
     try:
         return next(rest, None) is None and path.stat().st_size > HEAD
     except UsageError:  # one follows

@@ -1,4 +1,5 @@
-"""What every source of files has in common: which files there are, how bytes become text, and how mistakes are told."""
+"""What every source of files has in common: which files there are, how bytes become text, and how
+mistakes are told."""
 
 from __future__ import annotations
 
@@ -19,7 +20,10 @@ LISTED = 20
 """Mistakes named one by one; of the others the number is told."""
 HEAD = 1 << 16
 """Bytes of a file by which its columns are told."""
-_MARKS = {"utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)}
+_MARKS = {
+    "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
+    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
+}
 
 
 class SplitFiles(FileOptions):
@@ -35,7 +39,9 @@ class SplitFiles(FileOptions):
     @model_validator(mode="after")
     def _names_a_file(self) -> SplitFiles:
         if isinstance(self.validation, float) and self.train is None:
-            raise ValueError("validation is a share of the training rows, and no train file is named")
+            raise ValueError(
+                "validation is a share of the training rows, and no train file is named"
+            )
         if not (self.train or self.validation or self.test):
             raise ValueError("no file is named: give train, validation or test")
         return self
@@ -45,7 +51,9 @@ class TextFiles(SplitFiles):
     """Options of files that hold text."""
 
     encoding: str = Field(
-        default="utf-8", description="Character encoding: utf-8, latin-1, cp1252, ...; a byte order mark is dropped.")
+        default="utf-8",
+        description="Character encoding: utf-8, latin-1, cp1252, ...; a byte order mark is dropped.",
+    )
 
     @field_validator("encoding")
     @classmethod
@@ -53,7 +61,9 @@ class TextFiles(SplitFiles):
         try:
             "".encode(value)
         except LookupError as error:
-            raise ValueError(f"expected a text encoding that Python knows, not {value!r}") from error
+            raise ValueError(
+                f"expected a text encoding that Python knows, not {value!r}"
+            ) from error
         return value
 
 
@@ -61,11 +71,13 @@ O = TypeVar("O", bound=SplitFiles)
 
 
 class FileSource(Source[O]):
-    """One file for each split. A subclass reads one file (``table``) and its column names (``header``)."""
+    """One file for each split. A subclass reads one file (``table``) and its column names
+    (``header``)."""
 
     @abstractmethod
     def table(self, path: Path) -> Table:
-        """The rows of one file. Raises UsageError with a Mistake for each place that cannot be read."""
+        """The rows of one file. Raises UsageError with a Mistake for each place that cannot be
+        read."""
 
     @abstractmethod
     def header(self, path: Path) -> Sequence[str]:
@@ -80,7 +92,8 @@ class FileSource(Source[O]):
         return {"source": self.name, "files": files, "options": options}
 
     def read(self) -> Mapping[str, Table]:
-        """The tables of all files, with the validation share set aside; UsageError with the mistakes of all files."""
+        """The tables of all files, with the validation share set aside; UsageError with the
+        mistakes of all files."""
         tables: dict[str, Table] = {}
         mistakes: list[Mistake] = []
         for split, path in self._files().items():
@@ -91,12 +104,16 @@ class FileSource(Source[O]):
         if mistakes:
             raise UsageError(_capped(mistakes))
         if isinstance(self.options.validation, float):
-            tables["train"], tables["validation"] = set_aside(tables["train"], self.options.validation)
+            tables["train"], tables["validation"] = set_aside(
+                tables["train"], self.options.validation
+            )
         return {split: tables[split] for split in SPLITS if split in tables}
 
     def columns(self) -> Mapping[str, Sequence[str]]:
         """The columns of each file that is there and says so at its beginning."""
-        found = {split: self.header(path) for split, path in self._named().items() if path.is_file()}
+        found = {
+            split: self.header(path) for split, path in self._named().items() if path.is_file()
+        }
         if isinstance(self.options.validation, float) and "train" in found:
             found["validation"] = found["train"]
         return {split: found[split] for split in SPLITS if found.get(split)}
@@ -107,8 +124,11 @@ class FileSource(Source[O]):
 
     def _files(self) -> dict[str, Path]:
         files = self._named()
-        missing = [Mistake(str(path), "there is no such file", f"it is the data's {split} file")
-                   for split, path in files.items() if not path.is_file()]
+        missing = [
+            Mistake(str(path), "there is no such file", f"it is the data's {split} file")
+            for split, path in files.items()
+            if not path.is_file()
+        ]
         if missing:
             raise UsageError(missing)
         return files
@@ -121,7 +141,8 @@ class FileSource(Source[O]):
 
 
 def decoded(path: Path, encoding: str) -> str:
-    """The file's text without a byte order mark. Raises UsageError that names each line that is not in ``encoding``."""
+    """The file's text without a byte order mark. Raises UsageError that names each line that is not
+    in ``encoding``."""
     data = path.read_bytes()
     _refuse_unmarked(path, data, encoding)
     if _marked_otherwise(data, encoding):
@@ -134,7 +155,8 @@ def decoded(path: Path, encoding: str) -> str:
 
 
 def head(path: Path, encoding: str) -> str:
-    """The first 64 KiB of the file as text; empty where they do not decode (``decoded`` then says why).
+    """The first 64 KiB of the file as text; empty where they do not decode (``decoded`` then says
+    why).
 
     Raises UsageError where the encoding needs a byte order mark that is not there."""
     with path.open("rb") as stream:
@@ -155,18 +177,31 @@ def lines_of(text: str) -> list[str]:
 
 def _marked_otherwise(data: bytes, encoding: str) -> bool:
     """latin-1 and its like decode any bytes, and would do so silently."""
-    return data.startswith(codecs.BOM_UTF8) and codecs.lookup(encoding).name not in ("utf-8", "utf-8-sig")
+    return data.startswith(codecs.BOM_UTF8) and codecs.lookup(encoding).name not in (
+        "utf-8",
+        "utf-8-sig",
+    )
 
 
 def _refuse_unmarked(path: Path, data: bytes, encoding: str) -> None:
-    """utf-16 and utf-32 leave the order of bytes to a mark at the beginning; without it any text may be read as another."""
+    """utf-16 and utf-32 leave the order of bytes to a mark at the beginning; without it any text
+    may be read as another."""
     name = codecs.lookup(encoding).name
     if data and name in _MARKS and not data.startswith(_MARKS[name]):
-        raise UsageError([Mistake(f"{path}:1", f"the file has no byte order mark, without which {encoding} cannot be read",
-                                  f"encoding: {name}-le or {name}-be, or leave it out for UTF-8")])
+        raise UsageError(
+            [
+                Mistake(
+                    f"{path}:1",
+                    f"the file has no byte order mark, without which {encoding} cannot be read",
+                    f"encoding: {name}-le or {name}-be, or leave it out for UTF-8",
+                )
+            ]
+        )
 
 
-def _undecodable(path: Path, data: bytes, encoding: str, first: UnicodeDecodeError) -> list[Mistake]:
+def _undecodable(
+    path: Path, data: bytes, encoding: str, first: UnicodeDecodeError
+) -> list[Mistake]:
     if "\n".encode(encoding) != b"\n":  # lines cannot be told apart without decoding
         return [_bad_byte(path, 1, data, first.start, encoding)]
     mistakes, start = [], 0
@@ -180,8 +215,11 @@ def _undecodable(path: Path, data: bytes, encoding: str, first: UnicodeDecodeErr
 
 
 def _bad_byte(path: Path, line: int, data: bytes, offset: int, encoding: str) -> Mistake:
-    return Mistake(f"{path}:{line}", f"byte 0x{data[offset]:02x} at offset {offset} is not {encoding}",
-                   "save the file as UTF-8 or set encoding, for example latin-1")
+    return Mistake(
+        f"{path}:{line}",
+        f"byte 0x{data[offset]:02x} at offset {offset} is not {encoding}",
+        "save the file as UTF-8 or set encoding, for example latin-1",
+    )
 
 
 def _capped(mistakes: list[Mistake]) -> list[Mistake]:

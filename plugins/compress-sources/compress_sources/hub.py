@@ -23,15 +23,25 @@ class HubOptions(SourceOptions):
     """Options of a hub data set."""
 
     hub: str = Field(description="Id of the data set on the hub: owner/name.")
-    name: str | None = Field(default=None, description="Its configuration; needed where it has several and no default.")
+    name: str | None = Field(
+        default=None, description="Its configuration; needed where it has several and no default."
+    )
     revision: str | None = Field(
-        default=None, description="Branch, tag or commit; the default is the main branch. With a full commit, cached "
-                                  "data need no network.")
+        default=None,
+        description="Branch, tag or commit; the default is the main branch. With a full commit, cached "
+        "data need no network.",
+    )
     splits: dict[str, str] = Field(
-        default_factory=dict, description="Our split to the data set's: {train: train, validation: dev}; the default "
-                                          "takes those named train, validation and test.")
+        default_factory=dict,
+        description="Our split to the data set's: {train: train, validation: dev}; the default "
+        "takes those named train, validation and test.",
+    )
     validation: float | None = Field(
-        default=None, gt=0, lt=1, description="Share of the training rows to set aside where there is no such split.")
+        default=None,
+        gt=0,
+        lt=1,
+        description="Share of the training rows to set aside where there is no such split.",
+    )
 
     @field_validator("splits")
     @classmethod
@@ -43,7 +53,8 @@ class HubOptions(SourceOptions):
 
 
 class Hub(Source[HubOptions]):
-    """Rows of a hub data set at one commit; a data set that needs code of its own is refused by ``datasets``."""
+    """Rows of a hub data set at one commit; a data set that needs code of its own is refused by
+    ``datasets``."""
 
     name = "hub"
     summary = "a data set of the Hugging Face hub"
@@ -51,8 +62,13 @@ class Hub(Source[HubOptions]):
     selects = "hub"
 
     def identity(self) -> Mapping[str, Any]:
-        """The options with the revision as a commit. Raises EnvironmentFailure where the hub does not answer."""
-        return {"source": self.name, **self.options.model_dump(mode="json"), "revision": self._commit}
+        """The options with the revision as a commit. Raises EnvironmentFailure where the hub does
+        not answer."""
+        return {
+            "source": self.name,
+            **self.options.model_dump(mode="json"),
+            "revision": self._commit,
+        }
 
     def read(self) -> Mapping[str, Table]:
         """The splits as tables, with the names of class labels."""
@@ -61,8 +77,10 @@ class Hub(Source[HubOptions]):
         if share is None:
             return tables
         if "validation" in tables or "train" not in tables:
-            raise UsageError(f"{self.options.hub}: a validation share needs a train and no validation split; "
-                             f"there are {', '.join(tables)}")
+            raise UsageError(
+                f"{self.options.hub}: a validation share needs a train and no validation split; "
+                f"there are {', '.join(tables)}"
+            )
         tables["train"], tables["validation"] = set_aside(tables["train"], share)
         return {split: tables[split] for split in SPLITS if split in tables}
 
@@ -83,7 +101,9 @@ class Hub(Source[HubOptions]):
         try:
             info = HfApi().dataset_info(options.hub, revision=options.revision, timeout=_SECONDS)
         except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError) as error:
-            raise UsageError(f"the hub has no data set {self._wanted}: {_one_line(error)}") from error
+            raise UsageError(
+                f"the hub has no data set {self._wanted}: {_one_line(error)}"
+            ) from error
         except (HTTPError, OSError) as error:  # every failure of the network is one of the two
             raise self._unreachable(error) from error
         return str(info.sha)
@@ -96,14 +116,22 @@ class Hub(Source[HubOptions]):
     def _load(self) -> dict[str, Any]:
         """Our split names to ``datasets.Dataset``."""
         if Path(self.options.hub).exists():  # load_dataset would read that instead
-            raise UsageError(f"hub: {self.options.hub} is a path in the working directory too; run from another one")
+            raise UsageError(
+                f"hub: {self.options.hub} is a path in the working directory too; run from another "
+                "one"
+            )
         if self.options.splits:
-            return {split: self._loaded(split=theirs) for split, theirs in self.options.splits.items()}
+            return {
+                split: self._loaded(split=theirs) for split, theirs in self.options.splits.items()
+            }
         found = self._loaded()
         ours = {split: found[split] for split in SPLITS if split in found}
         if not ours:
-            raise UsageError(f"{self.options.hub} has none of the splits {', '.join(SPLITS)} but {', '.join(found)}; "
-                             "name them with splits: {train: ...}")
+            raise UsageError(
+                f"{self.options.hub} has none of the splits {', '.join(SPLITS)} but "
+                f"{', '.join(found)}; "
+                "name them with splits: {train: ...}"
+            )
         return ours
 
     def _loaded(self, **split: str) -> Any:
@@ -114,12 +142,18 @@ class Hub(Source[HubOptions]):
             return load_dataset(self.options.hub, self.options.name, revision=self._commit, **split)
         except ConnectionError as error:
             raise self._unreachable(error) from error
-        except (DatasetsError, ValueError, RuntimeError) as error:  # what datasets raises for names and for scripts
+        except (
+            DatasetsError,
+            ValueError,
+            RuntimeError,
+        ) as error:  # what datasets raises for names and for scripts
             raise UsageError(f"{self._wanted} cannot be loaded: {_one_line(error)}") from error
 
     def _unreachable(self, error: Exception) -> EnvironmentFailure:
-        return EnvironmentFailure(f"the hub cannot be asked for {self._wanted}: {_one_line(error)}; "
-                                  "cached data need no network where revision is a full commit")
+        return EnvironmentFailure(
+            f"the hub cannot be asked for {self._wanted}: {_one_line(error)}; "
+            "cached data need no network where revision is a full commit"
+        )
 
     def _table(self, split: str, dataset: Any) -> Table:
         places = [f"{self.options.hub}:{split}[{i}]" for i in range(len(dataset))]

@@ -21,7 +21,8 @@ Found = tuple[int, Any]
 
 
 class Json(FileSource[TextFiles]):
-    """Rows of JSON files: whether a file is a list or lines of objects is told by its first character."""
+    """Rows of JSON files: whether a file is a list or lines of objects is told by its first
+    character."""
 
     name = "json"
     summary = "a JSON list of objects, or JSON lines"
@@ -31,8 +32,14 @@ class Json(FileSource[TextFiles]):
     def table(self, path: Path) -> Table:
         """One row for each object, with the values' own types."""
         text = decoded(path, self.options.encoding)
-        found = list(_items(text, str(path)) if text.lstrip().startswith("[") else _line_values(text, str(path)))
-        mistakes = [_complaint(path, line, value) for line, value in found if not isinstance(value, dict)]
+        found = list(
+            _items(text, str(path))
+            if text.lstrip().startswith("[")
+            else _line_values(text, str(path))
+        )
+        mistakes = [
+            _complaint(path, line, value) for line, value in found if not isinstance(value, dict)
+        ]
         if mistakes:
             raise UsageError(mistakes)
         return Table([value for _, value in found], [f"{path.name}:{line}" for line, _ in found])
@@ -63,7 +70,8 @@ def _line_values(text: str, where: str) -> Iterator[Found]:
 
 
 def _items(text: str, where: str) -> Iterator[Found]:
-    """The list's items with their lines, decoded one by one, for ``json.loads`` keeps no positions."""
+    """The list's items with their lines, decoded one by one, for ``json.loads`` keeps no
+    positions."""
     position, line, seen = _after_space(text, text.index("[") + 1), 1, 0
     while not text.startswith("]", position):
         line, seen = line + text.count("\n", seen, position), position

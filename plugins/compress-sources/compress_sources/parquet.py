@@ -14,7 +14,8 @@ from compress_sources.labels import class_labels
 
 
 class Parquet(FileSource[SplitFiles]):
-    """Rows of parquet files; label names that ``datasets`` wrote into the schema are found there."""
+    """Rows of parquet files; label names that ``datasets`` wrote into the schema are found
+    there."""
 
     name = "parquet"
     summary = "parquet files"
@@ -30,7 +31,9 @@ class Parquet(FileSource[SplitFiles]):
             found = pq.read_table(path)
         except (pa.ArrowException, OSError) as error:  # Arrow reports a damaged page as an OSError
             message = str(error).splitlines()[0]
-            raise UsageError([Mistake(str(path), f"cannot be read as parquet: {message}")]) from error
+            raise UsageError(
+                [Mistake(str(path), f"cannot be read as parquet: {message}")]
+            ) from error
         places = [f"{path.name}:{i}" for i in range(1, found.num_rows + 1)]
         return Table(found.to_pylist(), places, _label_names(found.schema.metadata or {}))
 

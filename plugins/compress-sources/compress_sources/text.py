@@ -17,7 +17,9 @@ class TextOptions(TextFiles):
     """Options of plain text."""
 
     unit: Literal["line", "paragraph"] = Field(
-        default="line", description="An example: each line that is not blank, or the lines between blank lines.")
+        default="line",
+        description="An example: each line that is not blank, or the lines between blank lines.",
+    )
 
 
 class Text(FileSource[TextOptions]):
@@ -32,9 +34,16 @@ class Text(FileSource[TextOptions]):
         """One row for each line or paragraph, whose lines stay lines."""
         lines = enumerate(lines_of(decoded(path, self.options.encoding)), start=1)
         paragraphs = _paragraphs(lines)
-        units = paragraphs if self.options.unit == "paragraph" else ([line] for group in paragraphs for line in group)
+        units = (
+            paragraphs
+            if self.options.unit == "paragraph"
+            else ([line] for group in paragraphs for line in group)
+        )
         examples = [(group[0][0], "\n".join(line for _, line in group)) for group in units]
-        return Table([{"text": text} for _, text in examples], [f"{path.name}:{number}" for number, _ in examples])
+        return Table(
+            [{"text": text} for _, text in examples],
+            [f"{path.name}:{number}" for number, _ in examples],
+        )
 
     def header(self, path: Path) -> Sequence[str]:
         """Always ``text``."""

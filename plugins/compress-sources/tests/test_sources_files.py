@@ -15,8 +15,11 @@ from pydantic import ValidationError
 from compress.errors import UsageError
 
 EACH = {
-    Csv: b"text,label\nhello,a\n", Tsv: b"text\tlabel\nhello\ta\n", Json: b'[{"text": "hello"}]',
-    Conll: b"hello O\n", Text: b"hello\n",
+    Csv: b"text,label\nhello,a\n",
+    Tsv: b"text\tlabel\nhello\ta\n",
+    Json: b'[{"text": "hello"}]',
+    Conll: b"hello O\n",
+    Text: b"hello\n",
 }
 
 
@@ -39,7 +42,10 @@ def test_missing_files_are_all_named_in_one_error(tmp_path):
     for act in (data.identity, data.read):
         with pytest.raises(UsageError) as caught:
             act()
-        assert [m.where for m in caught.value.mistakes] == [str(tmp_path / "no.csv"), str(tmp_path / "nor.csv")]
+        assert [m.where for m in caught.value.mistakes] == [
+            str(tmp_path / "no.csv"),
+            str(tmp_path / "nor.csv"),
+        ]
         assert "train" in str(caught.value) and "test file" in str(caught.value)
     assert data.columns() == {"validation": ["a"]}
 
@@ -47,16 +53,25 @@ def test_missing_files_are_all_named_in_one_error(tmp_path):
 @pytest.mark.parametrize("cls", EACH)
 def test_a_file_without_rows_is_a_mistake(cls, tmp_path):
     for content in (b"", b"\n\n", b"\xef\xbb\xbf"):
-        assert mistakes_of(source(cls, tmp_path, content))[0].startswith(f"{tmp_path}/train{cls.suffixes[0]}")
+        assert mistakes_of(source(cls, tmp_path, content))[0].startswith(
+            f"{tmp_path}/train{cls.suffixes[0]}"
+        )
 
 
-@pytest.mark.parametrize(("header", "quoting", "content", "names"), [
-    (False, "minimal", f"{'x ' * 40_000},a\ny,b\n", None), (False, "none", f"{'x ' * 40_000},a\ny,b\n", None),
-    (False, "minimal", f"y,b\n{'x ' * 40_000},a\n", ["0", "1"]), (True, "minimal", f"text,label\n\"{'x ' * 40_000}\",a\n",
-                                                                 ["text", "label"]),
-    (True, "minimal", f"{'t' * 70_000},label\nx,a\n", None), (False, "minimal", "y,b", ["0", "1"])])
+@pytest.mark.parametrize(
+    ("header", "quoting", "content", "names"),
+    [
+        (False, "minimal", f"{'x ' * 40_000},a\ny,b\n", None),
+        (False, "none", f"{'x ' * 40_000},a\ny,b\n", None),
+        (False, "minimal", f"y,b\n{'x ' * 40_000},a\n", ["0", "1"]),
+        (True, "minimal", f'text,label\n"{"x " * 40_000}",a\n', ["text", "label"]),
+        (True, "minimal", f"{'t' * 70_000},label\nx,a\n", None),
+        (False, "minimal", "y,b", ["0", "1"]),
+    ],
+)
 def test_columns_are_told_by_the_beginning_of_a_file_only_where_it_holds_the_whole_first_record(
-        header, quoting, content, names, tmp_path):
+    header, quoting, content, names, tmp_path
+):
     data = source(Csv, tmp_path, content.encode(), header=header, quoting=quoting)
     assert data.columns() == ({} if names is None else {"train": names})
     assert all(len(row) == 2 for row in data.read()["train"].rows)
@@ -77,7 +92,9 @@ def test_text_that_is_not_utf8_is_named_by_line_and_byte_offset(cls, tmp_path):
     offset = len(EACH[cls]) + 3
     line = content.count(b"\n", 0, offset) + 1
     first, second = mistakes_of(source(cls, tmp_path, content))
-    assert first.startswith(f"{tmp_path}/train{cls.suffixes[0]}:{line}: byte 0xe9 at offset {offset} is not utf-8")
+    assert first.startswith(
+        f"{tmp_path}/train{cls.suffixes[0]}:{line}: byte 0xe9 at offset {offset} is not utf-8"
+    )
     assert f":{line + 2}: byte 0xff at offset {len(content) - 2} " in second
     assert "latin-1" in first
 
@@ -122,19 +139,29 @@ def test_identity_follows_bytes_and_options_but_not_paths(tmp_path):
         return source(Csv, tmp_path / folder, content, **options).identity()
 
     assert identity() == identity(folder="two")
-    others = [identity(b"a\n2\n"), identity(quoting="none"), identity(encoding="latin-1"), identity(validation=0.5),
-              identity(validation=0.4), identity(columns={"text": "a"}), identity()]
+    others = [
+        identity(b"a\n2\n"),
+        identity(quoting="none"),
+        identity(encoding="latin-1"),
+        identity(validation=0.5),
+        identity(validation=0.4),
+        identity(columns={"text": "a"}),
+        identity(),
+    ]
     assert all(one != other for one, other in combinations(others, 2))
     assert str(tmp_path) not in str(identity())
 
 
 def test_options_that_cannot_be_meant_are_refused():
-    for options, words in [({}, "no file is named"), ({"validation": 0.1}, "no train file"),
-                           ({"train": "a.csv", "validation": 1.5}, "between 0 and 1, not 1.5"),
-                           ({"train": "a.csv", "validation": 0.0}, "between 0 and 1"),
-                           ({"train": "a.csv", "encoding": "utf-9"}, "utf-9"),
-                           ({"train": "a.csv", "encoding": "hex"}, "hex"),
-                           ({"train": "a.csv", "delimeter": ";"}, "delimeter")]:
+    for options, words in [
+        ({}, "no file is named"),
+        ({"validation": 0.1}, "no train file"),
+        ({"train": "a.csv", "validation": 1.5}, "between 0 and 1, not 1.5"),
+        ({"train": "a.csv", "validation": 0.0}, "between 0 and 1"),
+        ({"train": "a.csv", "encoding": "utf-9"}, "utf-9"),
+        ({"train": "a.csv", "encoding": "hex"}, "hex"),
+        ({"train": "a.csv", "delimeter": ";"}, "delimeter"),
+    ]:
         with pytest.raises(ValidationError, match=words):
             Csv.Options(**options)
 
@@ -142,7 +169,9 @@ def test_options_that_cannot_be_meant_are_refused():
 def test_a_share_of_the_training_rows_is_set_aside_for_validation(tmp_path):
     lines = [f"text {i % 40}" for i in range(100)]
     tables = source(Text, tmp_path, "\n".join(lines).encode(), validation=0.25).read()
-    train, aside = ([row["text"] for row in tables[split].rows] for split in ("train", "validation"))
+    train, aside = (
+        [row["text"] for row in tables[split].rows] for split in ("train", "validation")
+    )
     assert sorted(train + aside) == sorted(lines)
     assert not set(train) & set(aside) and len(set(aside)) == 10
     assert [lines[int(place.split(":")[1]) - 1] for place in tables["validation"].places] == aside

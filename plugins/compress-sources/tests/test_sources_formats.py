@@ -35,15 +35,19 @@ def mistakes(cls: type[FileSource], folder: Path, text: str, **options: object) 
 
 # csv and tsv
 
+
 def test_a_quoted_field_holds_commas_quotes_and_lines_and_places_are_first_lines(tmp_path):
     found = table(Csv, tmp_path, 'text,label\n"one, ""two""\nthree",a\n\nfour,b\r\n')
-    assert found.rows == [{"text": 'one, "two"\nthree', "label": "a"}, {"text": "four", "label": "b"}]
+    assert found.rows == [
+        {"text": 'one, "two"\nthree', "label": "a"},
+        {"text": "four", "label": "b"},
+    ]
     assert found.places == ["train.data:2", "train.data:5"]
 
 
 def test_csv_reads_back_what_the_standard_writer_wrote(tmp_path):
     draw = random.Random(0)
-    rows = [{"a": "".join(draw.choices('x",\n\r é\'', k=6)), "b": str(i)} for i in range(200)]
+    rows = [{"a": "".join(draw.choices("x\",\n\r é'", k=6)), "b": str(i)} for i in range(200)]
     with (tmp_path / "written.csv").open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, ["a", "b"])
         writer.writeheader()
@@ -61,7 +65,7 @@ def test_without_quoting_a_quote_is_plain_text(tmp_path):
 
 
 def test_an_open_quote_is_named_by_the_line_on_which_its_record_starts(tmp_path):
-    first, = mistakes(Csv, tmp_path, 'a,b\n"1\n1",2\n3,"4\n5,6\n')
+    (first,) = mistakes(Csv, tmp_path, 'a,b\n"1\n1",2\n3,"4\n5,6\n')
     assert first.startswith("train.data:4: cannot be read as csv: unexpected end of data")
 
 
@@ -73,7 +77,9 @@ def test_without_a_header_columns_are_numbers(tmp_path):
 
 
 def test_a_header_that_names_a_column_twice_is_a_mistake(tmp_path):
-    assert mistakes(Csv, tmp_path, "a,b,a\n1,2,3\n") == ["train.data:1: the header names 'a' more than once"]
+    assert mistakes(Csv, tmp_path, "a,b,a\n1,2,3\n") == [
+        "train.data:1: the header names 'a' more than once"
+    ]
 
 
 def test_a_field_may_be_longer_than_the_csv_module_allows_by_default(tmp_path):
@@ -84,30 +90,47 @@ def test_a_field_may_be_longer_than_the_csv_module_allows_by_default(tmp_path):
 
 # json
 
+
 def test_a_list_and_lines_of_the_same_objects_give_the_same_rows(tmp_path):
-    rows = [{"text": "a [b] {c}", "n": 1, "tags": ["x", None]}, {"text": 'quote " and \n line', "n": 2.5, "tags": []}]
-    for text in (json.dumps(rows), json.dumps(rows, indent=2), "\n".join(map(json.dumps, rows)) + "\n\n"):
+    rows = [
+        {"text": "a [b] {c}", "n": 1, "tags": ["x", None]},
+        {"text": 'quote " and \n line', "n": 2.5, "tags": []},
+    ]
+    for text in (
+        json.dumps(rows),
+        json.dumps(rows, indent=2),
+        "\n".join(map(json.dumps, rows)) + "\n\n",
+    ):
         assert table(Json, tmp_path, text).rows == rows
         assert source(Json, tmp_path, text).columns() == {"train": ["text", "n", "tags"]}
 
 
 def test_places_of_json_rows_are_the_lines_on_which_they_start(tmp_path):
     assert table(Json, tmp_path, '[\n  {"a": 1},\n\n  {"a":\n 2}, {"a": 3}\n]\n').places == [
-        "train.data:2", "train.data:4", "train.data:5"]
-    assert table(Json, tmp_path, '\n{"a": 1}\n\n{"a": 2}').places == ["train.data:2", "train.data:4"]
+        "train.data:2",
+        "train.data:4",
+        "train.data:5",
+    ]
+    assert table(Json, tmp_path, '\n{"a": 1}\n\n{"a": 2}').places == [
+        "train.data:2",
+        "train.data:4",
+    ]
 
 
-@pytest.mark.parametrize(("text", "start"), [
-    ('{"a": 1}\n{"a": }\n3\n', "train.data:2:7: Expecting value"),
-    ('[{"a": 1},\n {"a" 2}]', "train.data:2:7: Expecting ':' delimiter"),
-    ('[{"a": 1}\n {"a": 2}]', "train.data:2:2: Expecting ',' delimiter"),
-    ('[{"a": 1},\n]', "train.data:2:1: Expecting a value after ','"),
-    ('[{"a": 1}, 7]', "train.data:1: a row is an object, not int"),
-    ('[{"a": 1}]\n]', "train.data:2: text after the list's end"),
-    ('[{"a": 1}', "train.data:1:10: Expecting ',' delimiter"),
-    ("[", "train.data:1:2: Expecting value"),
-    ('{\n"data": []}', "train.data:1:2: Expecting property name"),
-])
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ('{"a": 1}\n{"a": }\n3\n', "train.data:2:7: Expecting value"),
+        ('[{"a": 1},\n {"a" 2}]', "train.data:2:7: Expecting ':' delimiter"),
+        ('[{"a": 1}\n {"a": 2}]', "train.data:2:2: Expecting ',' delimiter"),
+        ('[{"a": 1},\n]', "train.data:2:1: Expecting a value after ','"),
+        ('[{"a": 1}, 7]', "train.data:1: a row is an object, not int"),
+        ('[{"a": 1}]\n]', "train.data:2: text after the list's end"),
+        ('[{"a": 1}', "train.data:1:10: Expecting ',' delimiter"),
+        ("[", "train.data:1:2: Expecting value"),
+        ('{\n"data": []}', "train.data:1:2: Expecting property name"),
+    ],
+)
 def test_json_that_is_no_rows_is_named_by_line(text, start, tmp_path):
     found = mistakes(Json, tmp_path, text)
     assert found[0].startswith(start)
@@ -115,7 +138,10 @@ def test_json_that_is_no_rows_is_named_by_line(text, start, tmp_path):
 
 
 def test_every_bad_line_of_json_lines_is_told(tmp_path):
-    assert [m.split(":")[1] for m in mistakes(Json, tmp_path, '{"a": 1}\nno\n{"a": 2}\n[1]\n')] == ["2", "4"]
+    assert [m.split(":")[1] for m in mistakes(Json, tmp_path, '{"a": 1}\nno\n{"a": 2}\n[1]\n')] == [
+        "2",
+        "4",
+    ]
 
 
 def test_columns_of_json_are_unknown_where_the_first_object_is_long(tmp_path):
@@ -124,10 +150,16 @@ def test_columns_of_json_are_unknown_where_the_first_object_is_long(tmp_path):
 
 # parquet
 
+
 def test_parquet_rows_come_with_the_label_names_of_their_schema(tmp_path):
     datasets = pytest.importorskip("datasets")
-    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["no", "yes"]),
-                                  "tags": datasets.List(datasets.ClassLabel(names=["O", "B-X"]))})
+    features = datasets.Features(
+        {
+            "text": datasets.Value("string"),
+            "label": datasets.ClassLabel(names=["no", "yes"]),
+            "tags": datasets.List(datasets.ClassLabel(names=["O", "B-X"])),
+        }
+    )
     rows = [{"text": "a", "label": 1, "tags": [0, 1]}, {"text": "b", "label": 0, "tags": []}]
     datasets.Dataset.from_list(rows, features=features).to_parquet(str(tmp_path / "a.parquet"))
     data = Parquet(Parquet.Options(test=str(tmp_path / "a.parquet")))
@@ -161,23 +193,29 @@ Peter\u00a0Blackburn NNP I-NP\tI-PER
 
 def test_conll_sentences_are_tokens_and_raw_tags_without_document_lines(tmp_path):
     found = table(Conll, tmp_path, SENTENCES)
-    assert found.rows == [{"tokens": ["EU", "rejects"], "tags": ["I-ORG", "O"]},
-                          {"tokens": ["Peter\u00a0Blackburn"], "tags": ["I-PER"]}]
+    assert found.rows == [
+        {"tokens": ["EU", "rejects"], "tags": ["I-ORG", "O"]},
+        {"tokens": ["Peter\u00a0Blackburn"], "tags": ["I-PER"]},
+    ]
     assert found.places == ["train.data:3", "train.data:8"]
 
 
 def test_conll_columns_are_chosen_by_number(tmp_path):
     found = table(Conll, tmp_path, "1 EU NNP I-ORG\n", token_column=1, tag_column=-2)
     assert found.rows == [{"tokens": ["EU"], "tags": ["NNP"]}]
-    for options, words in [({"tag_column": 4}, "tag_column is 4, and the file has 4 columns"),
-                           ({"token_column": -5}, "token_column is -5"),
-                           ({"tag_column": 0}, "token and tag are the same")]:
+    for options, words in [
+        ({"tag_column": 4}, "tag_column is 4, and the file has 4 columns"),
+        ({"token_column": -5}, "token_column is -5"),
+        ({"tag_column": 0}, "token and tag are the same"),
+    ]:
         assert words in mistakes(Conll, tmp_path, "1 EU NNP I-ORG\n", **options)[0]
 
 
 def test_a_token_line_with_another_number_of_columns_is_a_mistake(tmp_path):
     assert mistakes(Conll, tmp_path, "a X O\n\nb O\nc X O\nd X X O\n") == [
-        "train.data:3: 2 columns where the first line has 3", "train.data:5: 4 columns where the first line has 3"]
+        "train.data:3: 2 columns where the first line has 3",
+        "train.data:5: 4 columns where the first line has 3",
+    ]
 
 
 def test_tokens_without_tags_are_a_mistake_and_not_their_own_tags(tmp_path):
@@ -186,9 +224,14 @@ def test_tokens_without_tags_are_a_mistake_and_not_their_own_tags(tmp_path):
 
 # text
 
+
 def test_text_is_lines_or_paragraphs(tmp_path):
     text = " one\ntwo\n \t\n\nthree\n"
-    assert table(Text, tmp_path, text).rows == [{"text": " one"}, {"text": "two"}, {"text": "three"}]
+    assert table(Text, tmp_path, text).rows == [
+        {"text": " one"},
+        {"text": "two"},
+        {"text": "three"},
+    ]
     assert table(Text, tmp_path, text).places == ["train.data:1", "train.data:2", "train.data:5"]
     paragraphs = table(Text, tmp_path, text, unit="paragraph")
     assert paragraphs.rows == [{"text": " one\ntwo"}, {"text": "three"}]

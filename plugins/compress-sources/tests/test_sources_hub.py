@@ -13,8 +13,12 @@ from pydantic import ValidationError
 from compress.errors import EnvironmentFailure, UsageError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-FEATURES = datasets.Features({"tokens": datasets.List(datasets.Value("string")),
-                              "ner_tags": datasets.Sequence(datasets.ClassLabel(names=["O", "B-PER"]))})
+FEATURES = datasets.Features(
+    {
+        "tokens": datasets.List(datasets.Value("string")),
+        "ner_tags": datasets.Sequence(datasets.ClassLabel(names=["O", "B-PER"])),
+    }
+)
 
 
 def rows(count: int) -> datasets.Dataset:
@@ -29,11 +33,18 @@ def hub(monkeypatch):
 
     def load(path, name=None, **options):
         state.asked.append({"path": path, "name": name, **options})
-        return state.splits[options["split"]] if "split" in options else datasets.DatasetDict(state.splits)
+        return (
+            state.splits[options["split"]]
+            if "split" in options
+            else datasets.DatasetDict(state.splits)
+        )
 
     monkeypatch.setattr(datasets, "load_dataset", load)
-    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info",
-                        lambda self, repo_id, revision=None, timeout=None: SimpleNamespace(sha=COMMIT))
+    monkeypatch.setattr(
+        huggingface_hub.HfApi,
+        "dataset_info",
+        lambda self, repo_id, revision=None, timeout=None: SimpleNamespace(sha=COMMIT),
+    )
     return state
 
 
@@ -44,6 +55,7 @@ def source(**options: object) -> Hub:
 def failing(error: Exception):
     def fail(*arguments: object, **options: object) -> None:
         raise error
+
     return fail
 
 
@@ -60,7 +72,9 @@ def test_the_commit_is_resolved_once_and_loaded_exactly(hub):
 
 
 def test_a_full_commit_asks_nobody(hub, monkeypatch):
-    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", failing(AssertionError("asked the hub")))
+    monkeypatch.setattr(
+        huggingface_hub.HfApi, "dataset_info", failing(AssertionError("asked the hub"))
+    )
     assert source(revision="f" * 40).identity()["revision"] == "f" * 40
 
 
@@ -87,8 +101,14 @@ def test_a_data_set_without_our_splits_is_told_which_it_has(hub):
         source().read()
 
 
-@pytest.mark.parametrize("error", [HTTPError("[Errno -2] Name or service not known"),
-                                   OfflineModeIsEnabled("offline\nmode"), TimeoutError("timed out")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        HTTPError("[Errno -2] Name or service not known"),
+        OfflineModeIsEnabled("offline\nmode"),
+        TimeoutError("timed out"),
+    ],
+)
 def test_a_hub_that_does_not_answer_is_an_environment_failure_of_one_line(error, hub, monkeypatch):
     monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", failing(error))
     with pytest.raises(EnvironmentFailure, match="owner/ner") as caught:
@@ -101,12 +121,15 @@ def test_an_id_that_is_none_is_a_usage_error():
         Hub(Hub.Options(hub="bad id!!")).identity()
 
 
-@pytest.mark.parametrize(("error", "expected"), [
-    (ConnectionError("Couldn't reach"), EnvironmentFailure),
-    (datasets.exceptions.DatasetNotFoundError("doesn't exist"), UsageError),
-    (ValueError("Config name is missing.\nPlease pick one"), UsageError),
-    (RuntimeError("Dataset scripts are no longer supported"), UsageError),
-])
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ConnectionError("Couldn't reach"), EnvironmentFailure),
+        (datasets.exceptions.DatasetNotFoundError("doesn't exist"), UsageError),
+        (ValueError("Config name is missing.\nPlease pick one"), UsageError),
+        (RuntimeError("Dataset scripts are no longer supported"), UsageError),
+    ],
+)
 def test_what_load_dataset_refuses_is_told_in_one_line(error, expected, hub, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", failing(error))
     with pytest.raises(expected) as caught:
@@ -124,8 +147,15 @@ def test_a_folder_of_the_same_name_is_not_read_instead(hub, tmp_path, monkeypatc
 
 def test_label_names_are_found_in_every_way_that_features_were_written():
     label = {"_type": "ClassLabel", "names": ["a", "b"]}
-    found = class_labels({"one": label, "list": {"_type": "List", "feature": label},
-                          "sequence": {"_type": "Sequence", "feature": label}, "old": [label],
-                          "text": {"_type": "Value", "dtype": "string"}, "nested": {"feature": label},
-                          "bare": {"_type": "ClassLabel"}})
+    found = class_labels(
+        {
+            "one": label,
+            "list": {"_type": "List", "feature": label},
+            "sequence": {"_type": "Sequence", "feature": label},
+            "old": [label],
+            "text": {"_type": "Value", "dtype": "string"},
+            "nested": {"feature": label},
+            "bare": {"_type": "ClassLabel"},
+        }
+    )
     assert found == dict.fromkeys(("one", "list", "sequence", "old"), ["a", "b"])

@@ -12,7 +12,16 @@ SOURCES = {source.name: source for source in compress_sources.compress_sources()
 
 
 def test_the_plugin_registers_every_source_and_no_suffix_is_claimed_twice():
-    assert sorted(SOURCES) == ["conll", "csv", "hub", "json", "parquet", "python-stdlib", "text", "tsv"]
+    assert sorted(SOURCES) == [
+        "conll",
+        "csv",
+        "hub",
+        "json",
+        "parquet",
+        "python-stdlib",
+        "text",
+        "tsv",
+    ]
     suffixes = [suffix for source in SOURCES.values() for suffix in source.suffixes]
     assert sorted(suffixes) == [".conll", ".csv", ".json", ".jsonl", ".parquet", ".tsv", ".txt"]
     assert [name for name, source in SOURCES.items() if source.selects] == ["hub"]
@@ -28,7 +37,9 @@ def test_every_option_is_described_and_every_file_is_marked_as_a_path(name):
 
 
 def test_importing_the_plugin_imports_nothing_heavy():
-    heavy = "{'torch', 'transformers', 'datasets', 'pyarrow', 'pandas', 'sklearn', 'huggingface_hub'}"
+    heavy = (
+        "{'torch', 'transformers', 'datasets', 'pyarrow', 'pandas', 'sklearn', 'huggingface_hub'}"
+    )
     code = f"import sys, compress_sources; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

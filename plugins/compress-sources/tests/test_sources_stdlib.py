@@ -41,7 +41,9 @@ def normalised(table: Table) -> list[str]:
 
 
 def test_every_label_is_in_every_split(labelled):
-    counts = {split: Counter(row["label"] for row in table.rows) for split, table in labelled.items()}
+    counts = {
+        split: Counter(row["label"] for row in table.rows) for split, table in labelled.items()
+    }
     assert set(counts) == set(SPLITS)
     for split, found in counts.items():
         assert sorted(found) == sorted(PACKAGES)
@@ -86,7 +88,9 @@ def test_a_row_is_the_dedented_source_at_its_place(labelled):
 
 def test_columns_say_whether_there_are_labels(labelled, everything):
     for scope, tables in (("labelled", labelled), ("all", everything)):
-        assert source(scope).columns() == {split: tuple(table.rows[0]) for split, table in tables.items()}
+        assert source(scope).columns() == {
+            split: tuple(table.rows[0]) for split, table in tables.items()
+        }
 
 
 # on a library made for the test
@@ -109,28 +113,52 @@ def write(root: Path, file: str, text: str) -> None:
 
 
 def test_tests_and_installed_packages_and_odd_names_are_no_part_of_the_library(tmp_path):
-    for file in ("a.py", "test/b.py", "p/tests/c.py", "site-packages/d.py", "p/e.py", "f-g.py", "h.txt"):
+    for file in (
+        "a.py",
+        "test/b.py",
+        "p/tests/c.py",
+        "site-packages/d.py",
+        "p/e.py",
+        "f-g.py",
+        "h.txt",
+    ):
         write(tmp_path, file, "")
     assert python_files(tmp_path) == ["a.py", "p/e.py"]
 
 
 def test_files_that_do_not_decode_or_parse_are_skipped(tmp_path):
-    root = library(tmp_path, bad="def broken(:", bytes="\n\n\nx = '\xe9'", nul="\0", cookie="# coding: no-such\n",
-                   latin=f"# coding: latin-1\ndef good():\n{LONG}    return '\xe9'\n")
+    root = library(
+        tmp_path,
+        bad="def broken(:",
+        bytes="\n\n\nx = '\xe9'",
+        nul="\0",
+        cookie="# coding: no-such\n",
+        latin=f"# coding: latin-1\ndef good():\n{LONG}    return '\xe9'\n",
+    )
     found = source("all", root).read()
     assert sum(len(table.rows) for table in found.values()) == 3 * len(PACKAGES) + 1
     assert any("return 'é'" in row["text"] for table in found.values() for row in table.rows)
 
 
-def test_functions_are_taken_with_decorators_from_classes_and_branches_but_not_from_functions(tmp_path):
-    write(tmp_path, "a.py", (
-        "class C:\n    @property\n    def method(self):\n"
-        "        '''One line,\n\x0c        another.'''\n        def inner(): return 'this one is a part of method'\n\n"
-        "try:\n    import x\nexcept ImportError:\n"
-        "    async def fallback():\n        return 'long enough to be kept, surely'\n"))
+def test_functions_are_taken_with_decorators_from_classes_and_branches_but_not_from_functions(
+    tmp_path,
+):
+    write(
+        tmp_path,
+        "a.py",
+        (
+            "class C:\n    @property\n    def method(self):\n"
+            "        '''One line,\n\x0c        another.'''\n        def inner(): return 'this one "
+            "is a part of method'\n\n"
+            "try:\n    import x\nexcept ImportError:\n"
+            "    async def fallback():\n        return 'long enough to be kept, surely'\n"
+        ),
+    )
     found = list(functions(tmp_path, ["a.py"]))
     assert [function.line for function in found] == [2, 11]
-    method = "@property\ndef method(self):\n    '''One line,\n\x0c        another.'''\n    def inner()"
+    method = (
+        "@property\ndef method(self):\n    '''One line,\n\x0c        another.'''\n    def inner()"
+    )
     assert found[0].text.startswith(method)
     assert found[1].text == "async def fallback():\n    return 'long enough to be kept, surely'"
 
@@ -140,7 +168,11 @@ def test_a_text_met_again_is_dropped_whatever_its_white_space_and_the_labelled_o
     root = library(tmp_path, aaa=text, email__four=text.replace("    ", "\t"), http__four=text)
     for scope in ("labelled", "all"):
         places = [place for table in source(scope, root).read().values() for place in table.places]
-        assert "email/four.py:1" in places and "http/four.py:1" not in places and "aaa.py:1" not in places
+        assert (
+            "email/four.py:1" in places
+            and "http/four.py:1" not in places
+            and "aaa.py:1" not in places
+        )
 
 
 def test_identity_follows_the_files_that_are_read(tmp_path):
@@ -162,7 +194,10 @@ def test_an_interpreter_without_its_source_is_told_in_one_line(tmp_path):
 
 # dealing
 
-@pytest.mark.parametrize("counts", [[1, 1, 1], [10, 10, 10], [100, 1, 1], [5, 4, 3, 2, 1], [7] * 9, [300, 200, 1, 1]])
+
+@pytest.mark.parametrize(
+    "counts", [[1, 1, 1], [10, 10, 10], [100, 1, 1], [5, 4, 3, 2, 1], [7] * 9, [300, 200, 1, 1]]
+)
 def test_with_three_files_or_more_no_split_is_empty(counts):
     dealt = deal({f"f{i}": count for i, count in enumerate(counts)})
     assert len(dealt) == len(counts) and set(dealt.values()) == set(SHARES)
@@ -173,5 +208,7 @@ def test_many_files_are_dealt_in_proportion_and_independently_of_their_order():
     dealt = deal(counts)
     assert deal(dict(reversed(counts.items()))) == dealt
     for split, share in SHARES.items():
-        found = sum(count for file, count in counts.items() if dealt[file] == split) / sum(counts.values())
+        found = sum(count for file, count in counts.items() if dealt[file] == split) / sum(
+            counts.values()
+        )
         assert found == pytest.approx(share, abs=0.01)

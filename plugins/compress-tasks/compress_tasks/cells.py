@@ -22,14 +22,16 @@ def read_text(row: Row, column: str) -> str:
 
 
 def whole(text: str, column: str) -> str:
-    """``text`` as it is. Raises RowError where it holds half of a character, as of an emoji that was cut in two."""
+    """``text`` as it is. Raises RowError where it holds half of a character, as of an emoji that
+    was cut in two."""
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise RowError(f"{column} {ascii(text)} is not valid Unicode text")
     return text
 
 
 def label_name(value: Any, column: str = "label") -> str:
-    """A label cell as a name, surrounding spaces removed; numbers become their digits (1 and 1.0 are ``1``).
+    """A label cell as a name, surrounding spaces removed; numbers become their digits (1 and 1.0
+    are ``1``).
 
     Raises RowError where it is missing or no label."""
     if isinstance(value, float) and value.is_integer():
@@ -47,7 +49,8 @@ def is_number(name: str) -> bool:
 
 
 def sorted_names(names: Iterable[str]) -> list[str]:
-    """Distinct names in alphabetical order, or in numerical order where all of them are whole numbers."""
+    """Distinct names in alphabetical order, or in numerical order where all of them are whole
+    numbers."""
     distinct = set(names)
     return sorted(distinct, key=int) if all(map(is_number, distinct)) else sorted(distinct)
 
@@ -61,41 +64,60 @@ def distinct_names(declared: Sequence[str]) -> list[str]:
 
 
 def names_by_split(cells: Mapping[str, Iterable[Any]]) -> list[str]:
-    """Label names that occur in the training split (in any split where there is no training split), sorted.
+    """Label names that occur in the training split (in any split where there is no training split),
+    sorted.
 
-    Raises RowError where the training split has names and another has numbers, which could only be guessed to be
-    indices."""
-    found = {split: {name for cell in values for name in _readable(cell)} for split, values in cells.items()}
+    Raises RowError where the training split has names and another has numbers, which could only be
+    guessed to be indices."""
+    found = {
+        split: {name for cell in values for name in _readable(cell)}
+        for split, values in cells.items()
+    }
     names = found.get("train") or set().union(*found.values())
-    strangers = sorted(name for other in found.values() for name in other if is_number(name) and name not in names)
+    strangers = sorted(
+        name for other in found.values() for name in other if is_number(name) and name not in names
+    )
     if strangers and not any(map(is_number, names)):
-        raise RowError(f"label {strangers[0]!r} is a number where the training split has names; state the order of the "
-                       "labels with data.labels")
+        raise RowError(
+            f"label {strangers[0]!r} is a number where the training split has names; state the "
+            "order of the "
+            "labels with data.labels"
+        )
     return sorted_names(names)
 
 
 def label_index(value: Any, labels: Sequence[str], column: str = "label") -> int:
-    """Index of a label cell. A number is an index where no label's name is itself a number. Raises RowError."""
+    """Index of a label cell. A number is an index where no label's name is itself a number. Raises
+    RowError."""
     name = label_name(value, column)
     if name in labels:
         return labels.index(name)
     if is_number(name) and not any(map(is_number, labels)) and 0 <= int(name) < len(labels):
         return int(name)
     hint = suggestion(name, labels)
-    raise RowError(f"{column} {name!r} is not one of the {len(labels)} labels" + (f", {hint}" if hint else ""))
+    raise RowError(
+        f"{column} {name!r} is not one of the {len(labels)} labels" + (f", {hint}" if hint else "")
+    )
 
 
 def requested(texts: Sequence[str]) -> Sequence[str]:
     """``texts`` as they are. Raises UsageError naming each one that is empty."""
-    empty = [Mistake(f"text {i + 1}", "it is empty") for i, text in enumerate(texts) if not text.strip()]
+    empty = [
+        Mistake(f"text {i + 1}", "it is empty") for i, text in enumerate(texts) if not text.strip()
+    ]
     if empty:
         raise UsageError(empty)
     return texts
 
 
 def _readable(cell: Any) -> Iterable[str]:
-    """The names in a cell; none where it cannot be read, for the row is refused by its place later."""
+    """The names in a cell; none where it cannot be read, for the row is refused by its place
+    later."""
     try:
-        return [label_name(value) for value in cell] if isinstance(cell, list | tuple) else [label_name(cell)]
+        return (
+            [label_name(value) for value in cell]
+            if isinstance(cell, list | tuple)
+            else [label_name(cell)]
+        )
     except RowError:
         return []

@@ -1,8 +1,9 @@
 """``fill-mask``: masked language modelling, by which encoders are pretrained.
 
-15 % of the positions are chosen; of these 80 % become the mask token, 10 % a random token and 10 % stay (Devlin et al.
-2019, section 3.1). Training draws anew each time. An evaluation draws from a generator seeded with the example's own
-ids, so the same masks come back in any batch, order and process, and models with one tokenizer are asked the same.
+15 % of the positions are chosen; of these 80 % become the mask token, 10 % a random token and 10 %
+stay (Devlin et al. 2019, section 3.1). Training draws anew each time. An evaluation draws from a
+generator seeded with the example's own ids, so the same masks come back in any batch, order and
+process, and models with one tokenizer are asked the same.
 """
 
 from __future__ import annotations
@@ -16,7 +17,18 @@ from tokenizers import Encoding
 
 from compress.errors import UsageError
 from compress.processor import TextProcessor
-from compress.task import IGNORED, Batch, Column, Decision, Features, Prediction, Quality, Row, Task, TaskOptions
+from compress.task import (
+    IGNORED,
+    Batch,
+    Column,
+    Decision,
+    Features,
+    Prediction,
+    Quality,
+    Row,
+    Task,
+    TaskOptions,
+)
 from compress_tasks import statistics
 from compress_tasks.cells import read_text, requested
 from compress_tasks.confidence import likeliest
@@ -33,7 +45,11 @@ class FillMaskOptions(TaskOptions):
     """Options of ``fill-mask``."""
 
     mask_probability: float = Field(
-        default=0.15, gt=0, lt=1, description="Share of an example's tokens that the model is asked for; at least one.")
+        default=0.15,
+        gt=0,
+        lt=1,
+        description="Share of an example's tokens that the model is asked for; at least one.",
+    )
 
 
 class FillMask(Task[FillMaskOptions]):
@@ -51,10 +67,15 @@ class FillMask(Task[FillMaskOptions]):
     pipeline_tag = "fill-mask"
     auto_class = "AutoModelForMaskedLM"
     example = f"A text to {MASK} it on."
-    reading = ("# logits: [1, tokens, vocabulary], before softmax\n"
-               "print(tokenizer.decode([int(i) for i in logits[0].argmax(-1)]))  # the likeliest token at each place\n")
+    reading = (
+        "# logits: [1, tokens, vocabulary], before softmax\n"
+        "print(tokenizer.decode([int(i) for i in logits[0].argmax(-1)]))  # the likeliest token at "
+        "each place\n"
+    )
 
-    def labels(self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None) -> list[str]:
+    def labels(
+        self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
+    ) -> list[str]:
         """None: the vocabulary is the tokenizer's."""
         return []
 
@@ -63,19 +84,32 @@ class FillMask(Task[FillMaskOptions]):
         return {"text": read_text(row, "text")}
 
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
-        """``input_ids`` and ``maskable``, the positions of ordinary tokens. Raises UsageError without a mask token.
+        """``input_ids`` and ``maskable``, the positions of ordinary tokens. Raises UsageError
+        without a mask token.
 
-        A request has ``masks`` instead, the positions to fill, and ``decode``, which turns ids into text."""
+        A request has ``masks`` instead, the positions to fill, and ``decode``, which turns ids into
+        text."""
         mask = str(processor.tokenizer.id_to_token(_mask_id(processor)))
-        texts = [row["text"].replace(MASK, mask) if row.get("request") else row["text"] for row in rows]
+        texts = [
+            row["text"].replace(MASK, mask) if row.get("request") else row["text"] for row in rows
+        ]
         encodings = processor.encode(texts, max_length=self.options.max_length)
-        return [_request_features(row, encoding, processor) if row.get("request") else
-                model_inputs(row, encoding, processor) | {"maskable": _maskable(encoding, processor)}
-                for row, encoding in zip(rows, encodings, strict=True)]
+        return [
+            _request_features(row, encoding, processor)
+            if row.get("request")
+            else model_inputs(row, encoding, processor)
+            | {"maskable": _maskable(encoding, processor)}
+            for row, encoding in zip(rows, encodings, strict=True)
+        ]
 
-    def collate(self, features: Sequence[Features], processor: TextProcessor,
-                generator: np.random.Generator | None = None) -> Batch:
-        """Padded arrays with masks drawn; ``labels`` int64 [batch, length]: the ids that were there, IGNORED elsewhere.
+    def collate(
+        self,
+        features: Sequence[Features],
+        processor: TextProcessor,
+        generator: np.random.Generator | None = None,
+    ) -> Batch:
+        """Padded arrays with masks drawn; ``labels`` int64 [batch, length]: the ids that were
+        there, IGNORED elsewhere.
 
         Requests are left as they are and have no ``labels``."""
         batch = pad(features, processor)
@@ -86,25 +120,38 @@ class FillMask(Task[FillMaskOptions]):
             draws = generator or _own_generator(f)
             positions = self._choose(f, draws)
             labels[positions] = ids[positions]
-            _corrupt(ids, positions, _mask_id(processor), processor.tokenizer.get_vocab_size(), draws)
+            _corrupt(
+                ids, positions, _mask_id(processor), processor.tokenizer.get_vocab_size(), draws
+            )
         return batch
 
-    def predictions(self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]) -> list[Prediction]:
-        """``correct``, ``masked`` and ``nll`` (summed over the masked tokens, nats) of each example, and for each masked
-        token its id, the id answered and the probability of that: ``wanted``, ``answers``, ``confidence``.
+    def predictions(
+        self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
+    ) -> list[Prediction]:
+        """``correct``, ``masked`` and ``nll`` (summed over the masked tokens, nats) of each
+        example, and for each masked token its id, the id answered and the probability of that:
+        ``wanted``, ``answers``, ``confidence``.
 
         For a request ``top``: the five likeliest ``{token, id, score}`` at each mask."""
         logits = outputs["logits"]  # [batch, length, vocabulary]
-        return [_top(row[f["masks"]], f) if "masks" in f else self._counted(row, f)
-                for row, f in zip(logits, batch, strict=True)]
+        return [
+            _top(row[f["masks"]], f) if "masks" in f else self._counted(row, f)
+            for row, f in zip(logits, batch, strict=True)
+        ]
 
-    def score(self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]) -> Quality:
+    def score(
+        self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
+    ) -> Quality:
         """``accuracy`` over all masked tokens, their mean ``loss`` in nats and ``perplexity``."""
         from compress_tasks.metrics import MaskedTokenMetric, quality
 
-        return quality(MaskedTokenMetric, [[p["correct"], p["masked"], p["nll"]] for p in predictions])
+        return quality(
+            MaskedTokenMetric, [[p["correct"], p["masked"], p["nll"]] for p in predictions]
+        )
 
-    def resample(self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]) -> np.ndarray:
+    def resample(
+        self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
+    ) -> np.ndarray:
         """(correct, masked) of each example, [n, 2]."""
         return np.array([[p["correct"], p["masked"]] for p in predictions], dtype=np.float64)
 
@@ -114,46 +161,66 @@ class FillMask(Task[FillMaskOptions]):
 
     def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
         """One for each masked token, in the order of the draw; a token's id is its class."""
-        asked = zip(prediction["answers"], prediction["wanted"], prediction["confidence"], strict=True)
-        return [Decision(answer, answer == wanted, str(wanted), share) for answer, wanted, share in asked]
+        asked = zip(
+            prediction["answers"], prediction["wanted"], prediction["confidence"], strict=True
+        )
+        return [
+            Decision(answer, answer == wanted, str(wanted), share)
+            for answer, wanted, share in asked
+        ]
 
     @classmethod
     def stated_labels(cls, config: Mapping[str, Any]) -> tuple[str, ...]:
-        """None: every config of transformers may hold an ``id2label``, which this head has no use for."""
+        """None: every config of transformers may hold an ``id2label``, which this head has no use
+        for."""
         return ()
 
     def request(self, texts: Sequence[str]) -> list[Row]:
-        """Rows whose masks are to be filled; the texts hold the tokenizer's mask token or ``[MASK]``."""
+        """Rows whose masks are to be filled; the texts hold the tokenizer's mask token or
+        ``[MASK]``."""
         return [{"text": text, "request": True} for text in requested(texts)]
 
     def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> dict[str, Any]:
         """The text and, for each of its masks, the likeliest tokens with their probabilities."""
-        masks = [[{"token": t["token"], "score": t["score"]} for t in top] for top in prediction["top"]]
+        masks = [
+            [{"token": t["token"], "score": t["score"]} for t in top] for top in prediction["top"]
+        ]
         return {"text": row["text"], "masks": masks}
 
     def _choose(self, features: Features, draws: np.random.Generator) -> np.ndarray:
-        """Positions to ask for, int64: the share of the maskable ones, rounded, at least one where there is any."""
+        """Positions to ask for, int64: the share of the maskable ones, rounded, at least one where
+        there is any."""
         maskable = np.array(features["maskable"], dtype=np.int64)
         count = max(1, round(self.options.mask_probability * len(maskable)))
         return maskable[draws.random(len(maskable)).argsort(kind="stable")[:count]]
 
     def _counted(self, logits: np.ndarray, features: Features) -> Prediction:
-        """The counts of an example whose masks were drawn by its own generator; ``logits`` are [length, vocabulary]."""
+        """The counts of an example whose masks were drawn by its own generator; ``logits`` are
+        [length, vocabulary]."""
         positions = self._choose(features, _own_generator(features))
         wanted = np.array(features["input_ids"], dtype=np.int64)[positions]
         asked = logits[positions]  # [masked, vocabulary]
         nll = -_log_softmax(asked)[np.arange(len(wanted)), wanted]
         answers, confidence = likeliest(asked)
-        return {"correct": int((answers == wanted).sum()), "masked": len(wanted), "nll": float(nll.sum()),
-                "answers": answers.tolist(), "wanted": wanted.tolist(), "confidence": confidence.tolist()}
+        return {
+            "correct": int((answers == wanted).sum()),
+            "masked": len(wanted),
+            "nll": float(nll.sum()),
+            "answers": answers.tolist(),
+            "wanted": wanted.tolist(),
+            "confidence": confidence.tolist(),
+        }
 
 
 def _own_generator(features: Features) -> np.random.Generator:
     return np.random.default_rng(features["input_ids"])
 
 
-def _corrupt(ids: np.ndarray, positions: np.ndarray, mask: int, vocabulary: int, draws: np.random.Generator) -> None:
-    """Change ``ids`` in place: 80 % of the positions to ``mask``, 10 % to any id of the vocabulary, 10 % stay."""
+def _corrupt(
+    ids: np.ndarray, positions: np.ndarray, mask: int, vocabulary: int, draws: np.random.Generator
+) -> None:
+    """Change ``ids`` in place: 80 % of the positions to ``mask``, 10 % to any id of the vocabulary,
+    10 % stay."""
     lot = draws.random(len(positions))
     anything = (draws.random(len(positions)) * vocabulary).astype(np.int64)
     ids[positions] = np.where(lot < 0.8, mask, np.where(lot < 0.9, anything, ids[positions]))
@@ -162,29 +229,50 @@ def _corrupt(ids: np.ndarray, positions: np.ndarray, mask: int, vocabulary: int,
 def _mask_id(processor: TextProcessor) -> int:
     mask = processor.token_id("mask")
     if mask is None:
-        raise UsageError("the model's tokenizer has no mask token, without which there is no fill-mask")
+        raise UsageError(
+            "the model's tokenizer has no mask token, without which there is no fill-mask"
+        )
     return mask
 
 
 def _maskable(encoding: Encoding, processor: TextProcessor) -> list[int]:
     special = {processor.token_id(kind) for kind in _SPECIAL}
     marks = zip(encoding.ids, encoding.special_tokens_mask, strict=True)
-    return [position for position, (token, mark) in enumerate(marks) if not mark and token not in special]
+    return [
+        position
+        for position, (token, mark) in enumerate(marks)
+        if not mark and token not in special
+    ]
 
 
 def _request_features(row: Row, encoding: Encoding, processor: TextProcessor) -> Features:
-    masks = [position for position, token in enumerate(encoding.ids) if token == _mask_id(processor)]
+    masks = [
+        position for position, token in enumerate(encoding.ids) if token == _mask_id(processor)
+    ]
     if not masks:
-        raise UsageError(f"{row['text']!r} has no {MASK} among the tokens that are kept; write it where one is missing")
-    return model_inputs(row, encoding, processor) | {"masks": masks, "decode": processor.tokenizer.decode}
+        raise UsageError(
+            f"{row['text']!r} has no {MASK} among the tokens that are kept; write it where one is "
+            "missing"
+        )
+    return model_inputs(row, encoding, processor) | {
+        "masks": masks,
+        "decode": processor.tokenizer.decode,
+    }
 
 
 def _top(logits: np.ndarray, features: Features) -> Prediction:
     """The likeliest tokens for ``logits`` [masks, vocabulary], best first."""
     shares = np.exp(_log_softmax(logits))
     best = np.argsort(-shares, axis=-1, kind="stable")[:, :_TOP]
-    return {"top": [[{"token": features["decode"]([i]).strip(), "id": i, "score": float(row[i])} for i in ids.tolist()]
-                    for row, ids in zip(shares, best, strict=True)]}
+    return {
+        "top": [
+            [
+                {"token": features["decode"]([i]).strip(), "id": i, "score": float(row[i])}
+                for i in ids.tolist()
+            ]
+            for row, ids in zip(shares, best, strict=True)
+        ]
+    }
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

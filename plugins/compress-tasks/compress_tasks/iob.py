@@ -1,8 +1,8 @@
 """Entity tags: ``O``, ``B-TYPE`` and ``I-TYPE``, in the schemes IOB1 and IOB2.
 
-IOB2 opens each entity with ``B-``; IOB1 uses ``B-`` only between two touching entities of one type (Tjong Kim Sang and
-Veenstra 1999, "Representing Text Chunks", section 2). ``to_iob2`` leaves IOB2 as it is and is exact for IOB1; data that
-are neither are found by ``check_scheme``.
+IOB2 opens each entity with ``B-``; IOB1 uses ``B-`` only between two touching entities of one type
+(Tjong Kim Sang and Veenstra 1999, "Representing Text Chunks", section 2). ``to_iob2`` leaves IOB2
+as it is and is exact for IOB1; data that are neither are found by ``check_scheme``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ def is_tag(name: str) -> bool:
 
 
 def entity_type(tag: str) -> str | None:
-    """The type of a tag (``PER`` of ``B-PER``), None for ``O``. Raises RowError for what is not IOB."""
+    """The type of a tag (``PER`` of ``B-PER``), None for ``O``. Raises RowError for what is not
+    IOB."""
     if tag == OUTSIDE:
         return None
     if not is_tag(tag):
@@ -30,9 +31,13 @@ def entity_type(tag: str) -> str | None:
 
 
 def openings(tags: Sequence[str]) -> list[str]:
-    """The tags that open an entity at the start, after ``O`` or after another type (not ``B-`` after its own type)."""
-    return [tag for before, tag in zip([OUTSIDE, *tags], tags, strict=False)
-            if tag != OUTSIDE and entity_type(before) != entity_type(tag)]
+    """The tags that open an entity at the start, after ``O`` or after another type (not ``B-``
+    after its own type)."""
+    return [
+        tag
+        for before, tag in zip([OUTSIDE, *tags], tags, strict=False)
+        if tag != OUTSIDE and entity_type(before) != entity_type(tag)
+    ]
 
 
 def check_scheme(sentences: Mapping[str, Iterable[Sequence[str]]]) -> None:
@@ -45,14 +50,19 @@ def check_scheme(sentences: Mapping[str, Iterable[Sequence[str]]]) -> None:
             for tag in openings(tags):
                 first.setdefault(tag[0], f"{tag!r} opens an entity in row {i} of {split}")
     if len(first) == 2:
-        raise RowError(f"the tags are neither IOB1 nor IOB2: {first['I']}, {first['B']}; "
-                       "write the first tag of every entity as B-TYPE")
+        raise RowError(
+            f"the tags are neither IOB1 nor IOB2: {first['I']}, {first['B']}; "
+            "write the first tag of every entity as B-TYPE"
+        )
 
 
 def to_iob2(tags: Sequence[str]) -> list[str]:
-    """The tags with ``B-`` at the start of each entity; what is IOB2 already comes back unchanged."""
-    return ["B-" + tag[2:] if tag != OUTSIDE and entity_type(before) != entity_type(tag) else tag
-            for before, tag in zip([OUTSIDE, *tags], tags, strict=False)]
+    """The tags with ``B-`` at the start of each entity; what is IOB2 already comes back
+    unchanged."""
+    return [
+        "B-" + tag[2:] if tag != OUTSIDE and entity_type(before) != entity_type(tag) else tag
+        for before, tag in zip([OUTSIDE, *tags], tags, strict=False)
+    ]
 
 
 def tag_names(types: Iterable[str]) -> list[str]:
@@ -61,7 +71,8 @@ def tag_names(types: Iterable[str]) -> list[str]:
 
 
 def entities(tags: Sequence[str]) -> list[Span]:
-    """The (start, end, type) of each entity of IOB2 tags, ``end`` exclusive; an ``I-`` that continues nothing is none.
+    """The (start, end, type) of each entity of IOB2 tags, ``end`` exclusive; an ``I-`` that
+    continues nothing is none.
 
     It is how seqeval reads them in strict mode."""
     found: list[Span] = []

@@ -1,7 +1,8 @@
-"""``evaluate.Metric`` classes over scikit-learn, scipy and seqeval. Importing this takes seconds and loads torch: only
-``score`` does.
+"""``evaluate.Metric`` classes over scikit-learn, scipy and seqeval. Importing this takes seconds
+and loads torch: only ``score`` does.
 
-evaluate's own metrics are never loaded by name, since that would run a script of the working directory or the hub.
+evaluate's own metrics are never loaded by name, since that would run a script of the working
+directory or the hub.
 """
 
 from __future__ import annotations
@@ -36,15 +37,24 @@ Scores = dict[str, Any]
 _PER_CLASS = "per_class"
 
 
-def quality(metric: type[evaluate.Metric], predictions: Sequence[Any], references: Sequence[Any] | None = None,
-            **settings: Any) -> Quality:
-    """What ``metric`` computes, its ``per_class`` table apart. Raises UsageError where there is nothing to score.
+def quality(
+    metric: type[evaluate.Metric],
+    predictions: Sequence[Any],
+    references: Sequence[Any] | None = None,
+    **settings: Any,
+) -> Quality:
+    """What ``metric`` computes, its ``per_class`` table apart. Raises UsageError where there is
+    nothing to score.
 
-    Kept in memory, in a folder that is deleted: evaluate would leave folders and locks in the user's cache."""
+    Kept in memory, in a folder that is deleted: evaluate would leave folders and locks in the
+    user's cache."""
     if not predictions:
         raise UsageError("there are no examples to score")
-    inputs = {"predictions": predictions} if references is None else {"predictions": predictions,
-                                                                      "references": list(references)}
+    inputs = (
+        {"predictions": predictions}
+        if references is None
+        else {"predictions": predictions, "references": list(references)}
+    )
     with TemporaryDirectory(prefix="compress-metric-") as folder:
         scores: Scores = metric(keep_in_memory=True, cache_dir=folder).compute(**inputs, **settings)
     per_class = scores.pop(_PER_CLASS, {})
@@ -52,39 +62,63 @@ def quality(metric: type[evaluate.Metric], predictions: Sequence[Any], reference
 
 
 class SingleLabelMetric(evaluate.Metric):
-    """Indices of labels: accuracy, macro averages, Matthews' correlation, and the table by label."""
+    """Indices of labels: accuracy, macro averages, Matthews' correlation, and the table by
+    label."""
 
     def _info(self) -> evaluate.MetricInfo:
         return _described(self, Value("int64"))
 
-    def _compute(self, predictions: Sequence[int], references: Sequence[int], labels: Sequence[str]) -> Scores:
-        precision, recall, f1, _ = precision_recall_fscore_support(references, predictions, average="macro",
-                                                                   zero_division=0)
-        table = precision_recall_fscore_support(references, predictions, labels=range(len(labels)), zero_division=0)
+    def _compute(
+        self, predictions: Sequence[int], references: Sequence[int], labels: Sequence[str]
+    ) -> Scores:
+        precision, recall, f1, _ = precision_recall_fscore_support(
+            references, predictions, average="macro", zero_division=0
+        )
+        table = precision_recall_fscore_support(
+            references, predictions, labels=range(len(labels)), zero_division=0
+        )
         # Undefined where only one label occurs; scikit-learn gives 0 too, with a warning.
-        matthews = matthews_corrcoef(references, predictions) if len({*references, *predictions}) > 1 else 0.0
-        return {"accuracy": accuracy_score(references, predictions), "f1_macro": f1, "precision_macro": precision,
-                "recall_macro": recall, "matthews_correlation": matthews, _PER_CLASS: _by_label(labels, table)}
+        matthews = (
+            matthews_corrcoef(references, predictions)
+            if len({*references, *predictions}) > 1
+            else 0.0
+        )
+        return {
+            "accuracy": accuracy_score(references, predictions),
+            "f1_macro": f1,
+            "precision_macro": precision,
+            "recall_macro": recall,
+            "matthews_correlation": matthews,
+            _PER_CLASS: _by_label(labels, table),
+        }
 
 
 class MultiLabelMetric(evaluate.Metric):
-    """A 0 or 1 for each label: micro and macro F1, the share of examples that are right in every label, the table."""
+    """A 0 or 1 for each label: micro and macro F1, the share of examples that are right in every
+    label, the table."""
 
     def _info(self) -> evaluate.MetricInfo:
         return _described(self, ListOf(Value("int64")))
 
-    def _compute(self, predictions: Sequence[Sequence[int]], references: Sequence[Sequence[int]],
-                 labels: Sequence[str]) -> Scores:
+    def _compute(
+        self,
+        predictions: Sequence[Sequence[int]],
+        references: Sequence[Sequence[int]],
+        labels: Sequence[str],
+    ) -> Scores:
         guess, truth = np.asarray(predictions), np.asarray(references)
         table = precision_recall_fscore_support(truth, guess, average=None, zero_division=0)
-        return {"f1_micro": f1_score(truth, guess, average="micro", zero_division=0),
-                "f1_macro": f1_score(truth, guess, average="macro", zero_division=0),
-                "exact_match": accuracy_score(truth, guess), _PER_CLASS: _by_label(labels, table)}
+        return {
+            "f1_micro": f1_score(truth, guess, average="micro", zero_division=0),
+            "f1_macro": f1_score(truth, guess, average="macro", zero_division=0),
+            "exact_match": accuracy_score(truth, guess),
+            _PER_CLASS: _by_label(labels, table),
+        }
 
 
 class RegressionMetric(evaluate.Metric):
-    """Numbers: Pearson's and Spearman's correlations (0 where a side is constant), mean absolute and root mean squared
-    error in the label's unit."""
+    """Numbers: Pearson's and Spearman's correlations (0 where a side is constant), mean absolute
+    and root mean squared error in the label's unit."""
 
     def _info(self) -> evaluate.MetricInfo:
         return _described(self, Value("float64"))
@@ -92,14 +126,17 @@ class RegressionMetric(evaluate.Metric):
     def _compute(self, predictions: Sequence[float], references: Sequence[float]) -> Scores:
         guess, truth = np.asarray(predictions), np.asarray(references)
         constant = not np.ptp(guess) or not np.ptp(truth)
-        return {"pearson": statistics.pearson(statistics.moments(guess, truth).sum(axis=0)),
-                "spearman": 0.0 if constant else spearmanr(guess, truth).statistic,
-                "mean_absolute_error": mean_absolute_error(truth, guess),
-                "root_mean_squared_error": root_mean_squared_error(truth, guess)}
+        return {
+            "pearson": statistics.pearson(statistics.moments(guess, truth).sum(axis=0)),
+            "spearman": 0.0 if constant else spearmanr(guess, truth).statistic,
+            "mean_absolute_error": mean_absolute_error(truth, guess),
+            "root_mean_squared_error": root_mean_squared_error(truth, guess),
+        }
 
 
 class EntityMetric(evaluate.Metric):
-    """IOB2 tags by name: seqeval's strict mode, in which an entity counts where its type and both ends are right."""
+    """IOB2 tags by name: seqeval's strict mode, in which an entity counts where its type and both
+    ends are right."""
 
     def _info(self) -> evaluate.MetricInfo:
         return _described(self, ListOf(Value("string")))
@@ -109,19 +146,30 @@ class EntityMetric(evaluate.Metric):
         accuracy = tag_accuracy(truth, guess)
         if not any(tag.startswith("B-") for tags in (*guess, *truth) for tag in tags):
             return {"f1": 0.0, "precision": 0.0, "recall": 0.0, "accuracy": accuracy}
-        report = classification_report(truth, guess, mode="strict", scheme=IOB2, output_dict=True, zero_division=0)
+        report = classification_report(
+            truth, guess, mode="strict", scheme=IOB2, output_dict=True, zero_division=0
+        )
         total = _plain(report.pop("micro avg"))
         types = {kind: _plain(row) for kind, row in report.items() if not kind.endswith(" avg")}
-        return {"f1": total["f1"], "precision": total["precision"], "recall": total["recall"], "accuracy": accuracy,
-                _PER_CLASS: types}
+        return {
+            "f1": total["f1"],
+            "precision": total["precision"],
+            "recall": total["recall"],
+            "accuracy": accuracy,
+            _PER_CLASS: types,
+        }
 
 
 class MaskedTokenMetric(evaluate.Metric):
-    """(correct, masked, summed negative log-likelihood) of each example: accuracy, loss and perplexity of a token."""
+    """(correct, masked, summed negative log-likelihood) of each example: accuracy, loss and
+    perplexity of a token."""
 
     def _info(self) -> evaluate.MetricInfo:
-        return evaluate.MetricInfo(description=type(self).__doc__ or "", citation="",
-                                   features=Features({"predictions": ListOf(Value("float64"))}))
+        return evaluate.MetricInfo(
+            description=type(self).__doc__ or "",
+            citation="",
+            features=Features({"predictions": ListOf(Value("float64"))}),
+        )
 
     def _compute(self, predictions: Sequence[Sequence[float]]) -> Scores:
         correct, masked, nll = np.asarray(predictions, dtype=np.float64).sum(axis=0)
@@ -132,18 +180,27 @@ class MaskedTokenMetric(evaluate.Metric):
 
 
 def _described(metric: evaluate.Metric, kind: Any) -> evaluate.MetricInfo:
-    return evaluate.MetricInfo(description=type(metric).__doc__ or "", citation="",
-                               features=Features({"predictions": kind, "references": kind}))
+    return evaluate.MetricInfo(
+        description=type(metric).__doc__ or "",
+        citation="",
+        features=Features({"predictions": kind, "references": kind}),
+    )
 
 
 def _by_label(labels: Sequence[str], table: Sequence[Any]) -> dict[str, dict[str, float]]:
     """scikit-learn's four arrays by label name."""
     keys = ("precision", "recall", "f1", "support")
-    return {name: {key: float(values[i]) for key, values in zip(keys, table, strict=True)}
-            for i, name in enumerate(labels)}
+    return {
+        name: {key: float(values[i]) for key, values in zip(keys, table, strict=True)}
+        for i, name in enumerate(labels)
+    }
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, float]:
     """A line of seqeval's report under our names."""
-    return {"precision": float(row["precision"]), "recall": float(row["recall"]), "f1": float(row["f1-score"]),
-            "support": float(row["support"])}
+    return {
+        "precision": float(row["precision"]),
+        "recall": float(row["recall"]),
+        "f1": float(row["f1-score"]),
+        "support": float(row["support"]),
+    }

@@ -12,7 +12,8 @@ from compress.task import Batch, Features, Row
 
 
 def model_inputs(row: Row, encoding: Encoding, processor: TextProcessor) -> Features:
-    """``input_ids``, ``token_type_ids`` where the model takes them, and the row's ``id`` where it has one."""
+    """``input_ids``, ``token_type_ids`` where the model takes them, and the row's ``id`` where it
+    has one."""
     features: Features = {"input_ids": encoding.ids}
     if processor.uses_token_types:
         features["token_type_ids"] = encoding.type_ids
@@ -30,9 +31,13 @@ def padded(lists: Sequence[Sequence[int]], fill: int) -> np.ndarray:
 
 
 def pad(features: Sequence[Features], processor: TextProcessor) -> Batch:
-    """``input_ids``, ``attention_mask`` (0 where padded), ``token_type_ids`` (where taken), int64 [batch, longest]."""
+    """``input_ids``, ``attention_mask`` (0 where padded), ``token_type_ids`` (where taken), int64
+    [batch, longest]."""
     ids = [f["input_ids"] for f in features]
-    batch = {"input_ids": padded(ids, processor.pad_id), "attention_mask": padded([[1] * len(i) for i in ids], 0)}
+    batch = {
+        "input_ids": padded(ids, processor.pad_id),
+        "attention_mask": padded([[1] * len(i) for i in ids], 0),
+    }
     if processor.uses_token_types:
         batch["token_type_ids"] = padded([f["token_type_ids"] for f in features], 0)
     return batch

@@ -1,10 +1,12 @@
-"""Headline metrics as functions of counts that sum over examples, so that a bootstrap need not score every resample."""
+"""Headline metrics as functions of counts that sum over examples, so that a bootstrap need not
+score every resample."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# A variance below this share of the mean square is rounding noise of its own computation (float64), not spread.
+# A variance below this share of the mean square is rounding noise of its own computation (float64),
+# not spread.
 _NOISE = 1e-12
 
 
@@ -14,26 +16,32 @@ def ratio(counts: np.ndarray) -> np.ndarray:
 
 
 def f1_of_labels(counts: np.ndarray) -> np.ndarray:
-    """F1 from (true positives, false positives, false negatives) [..., 3] -> [...]; 0 where there are none at all.
+    """F1 from (true positives, false positives, false negatives) [..., 3] -> [...]; 0 where there
+    are none at all.
 
-    2 tp / (2 tp + fp + fn), the order of operations of scikit-learn's ``f1_score``, so that both round alike."""
+    2 tp / (2 tp + fp + fn), the order of operations of scikit-learn's ``f1_score``, so that both
+    round alike."""
     tp, fp, fn = np.moveaxis(counts, -1, 0)
     return _divide(2.0 * tp, (tp + fn) + (tp + fp))
 
 
 def f1_of_entities(counts: np.ndarray) -> np.ndarray:
-    """F1 from (true positives, false positives, false negatives) [..., 3] -> [...]; 0 where nothing is right.
+    """F1 from (true positives, false positives, false negatives) [..., 3] -> [...]; 0 where nothing
+    is right.
 
-    The harmonic mean of precision and recall, the order of operations of seqeval, so that both round alike."""
+    The harmonic mean of precision and recall, the order of operations of seqeval, so that both
+    round alike."""
     tp, fp, fn = np.moveaxis(counts, -1, 0)
     precision, recall = _divide(tp, tp + fp), _divide(tp, tp + fn)
     return _divide(2.0 * precision * recall, precision + recall)
 
 
 def moments(predicted: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Per-example (1, x, y, xx, yy, xy) [n, 6] in float64, x and y centred: a correlation follows from their sums.
+    """Per-example (1, x, y, xx, yy, xy) [n, 6] in float64, x and y centred: a correlation follows
+    from their sums.
 
-    Centring changes no correlation and keeps the digits that differences of large squares would lose."""
+    Centring changes no correlation and keeps the digits that differences of large squares would
+    lose."""
     x, y = _centred(predicted), _centred(reference)
     return np.stack([np.ones_like(x), x, y, x * x, y * y, x * y], axis=-1)
 
@@ -55,6 +63,11 @@ def _centred(values: np.ndarray) -> np.ndarray:
 
 
 def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    numerator, denominator = np.asarray(numerator, dtype=np.float64), np.asarray(denominator, dtype=np.float64)
-    quotient: np.ndarray = np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator != 0)
+    numerator, denominator = (
+        np.asarray(numerator, dtype=np.float64),
+        np.asarray(denominator, dtype=np.float64),
+    )
+    quotient: np.ndarray = np.divide(
+        numerator, denominator, out=np.zeros_like(numerator), where=denominator != 0
+    )
     return quotient

@@ -1,4 +1,5 @@
-"""What a text classifier is taught: one label, several labels, or a number; each with its head, answers and score."""
+"""What a text classifier is taught: one label, several labels, or a number; each with its head,
+answers and score."""
 
 from __future__ import annotations
 
@@ -15,15 +16,17 @@ from compress_tasks.confidence import DIGITS
 
 
 class Target(ABC):
-    """A kind of label. ``problem_type`` is transformers' name for it, by which a model chooses its loss; ``dtype`` is
-    what that loss takes."""
+    """A kind of label. ``problem_type`` is transformers' name for it, by which a model chooses its
+    loss; ``dtype`` is what that loss takes."""
 
     headline: ClassVar[str]
     problem_type: ClassVar[str]
     dtype: ClassVar[type[np.generic]]
 
     @abstractmethod
-    def labels(self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None) -> list[str]:
+    def labels(
+        self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
+    ) -> list[str]:
         """Label names in order: as declared, else those of the training split, sorted."""
 
     @abstractmethod
@@ -32,14 +35,19 @@ class Target(ABC):
 
     @abstractmethod
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
-        """Answers for logits [batch, labels]; the keys ``score``, ``scores`` and ``probabilities`` hold probabilities."""
+        """Answers for logits [batch, labels]; the keys ``score``, ``scores`` and ``probabilities``
+        hold probabilities."""
 
     @abstractmethod
-    def score(self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]) -> Quality:
+    def score(
+        self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]
+    ) -> Quality:
         """Quality of the answers against what ``read`` gave."""
 
     @abstractmethod
-    def counts(self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]) -> np.ndarray:
+    def counts(
+        self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]
+    ) -> np.ndarray:
         """Per-example counts [n, k] whose sums give ``headline_of``."""
 
     @abstractmethod
@@ -47,7 +55,9 @@ class Target(ABC):
         """The headline metric for summed counts [..., k] -> [...]."""
 
     @abstractmethod
-    def decisions(self, prediction: Prediction, reference: Any, labels: Sequence[str]) -> list[Decision]:
+    def decisions(
+        self, prediction: Prediction, reference: Any, labels: Sequence[str]
+    ) -> list[Decision]:
         """What one answer decides."""
 
     @abstractmethod
@@ -62,7 +72,9 @@ class SingleLabel(Target):
     problem_type = "single_label_classification"
     dtype = np.int64
 
-    def labels(self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None) -> list[str]:
+    def labels(
+        self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
+    ) -> list[str]:
         return _names(rows, declared)
 
     def read(self, cell: Any, labels: Sequence[str]) -> int:
@@ -73,38 +85,61 @@ class SingleLabel(Target):
         shares /= shares.sum(axis=-1, keepdims=True)
         return [{"label": int(row.argmax()), "score": float(row.max())} for row in shares]
 
-    def score(self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]) -> Quality:
+    def score(
+        self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]
+    ) -> Quality:
         from compress_tasks.metrics import SingleLabelMetric, quality
 
-        return quality(SingleLabelMetric, [p["label"] for p in predictions], references, labels=labels)
+        return quality(
+            SingleLabelMetric, [p["label"] for p in predictions], references, labels=labels
+        )
 
-    def counts(self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]) -> np.ndarray:
-        return np.array([[p["label"] == r, 1] for p, r in zip(predictions, references, strict=True)], dtype=np.float64)
+    def counts(
+        self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]
+    ) -> np.ndarray:
+        return np.array(
+            [[p["label"] == r, 1] for p, r in zip(predictions, references, strict=True)],
+            dtype=np.float64,
+        )
 
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         return statistics.ratio(counts)
 
-    def decisions(self, prediction: Prediction, reference: Any, labels: Sequence[str]) -> list[Decision]:
+    def decisions(
+        self, prediction: Prediction, reference: Any, labels: Sequence[str]
+    ) -> list[Decision]:
         """One: the label, by name."""
         answer = prediction["label"]
-        return [Decision(labels[answer], answer == reference, labels[reference], prediction["score"])]
+        return [
+            Decision(labels[answer], answer == reference, labels[reference], prediction["score"])
+        ]
 
     def present(self, prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
         return {"label": labels[prediction["label"]], "score": prediction["score"]}
 
 
 class MultiLabel(Target):
-    """Any number of labels; a 0 or 1 for each label is learnt, and those above a probability of 0.5 are answered."""
+    """Any number of labels; a 0 or 1 for each label is learnt, and those above a probability of 0.5
+    are answered."""
 
     headline = "f1_micro"
     problem_type = "multi_label_classification"
     dtype = np.float32
 
-    def labels(self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None) -> list[str]:
-        lists = {s: [{"label": _readable(row.get("label"))} for row in some] for s, some in rows.items()}
+    def labels(
+        self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
+    ) -> list[str]:
+        lists = {
+            s: [{"label": _readable(row.get("label"))} for row in some] for s, some in rows.items()
+        }
         cells = [row["label"] for some in lists.values() for row in some]
-        if cells and all(len(cell) == 2 and all(value in (0, 1) for value in cell) for cell in cells):
-            raise RowError("each list has a 0 or 1 for each of two labels: a list names the labels that are right")
+        if cells and all(
+            len(cell) == 2 and all(value in (0, 1) for value in cell) for cell in cells
+        ):
+            raise RowError(
+                "each list has a 0 or 1 for each of two labels: a list names the labels that are "
+                "right"
+            )
         return _names(lists, declared)
 
     def read(self, cell: Any, labels: Sequence[str]) -> list[int]:
@@ -113,36 +148,61 @@ class MultiLabel(Target):
         chosen = [label_index(value, labels) for value in _several(cell)]
         twice = next((labels[i] for i in chosen if chosen.count(i) > 1), None)
         if twice is not None:
-            raise RowError(f"label {twice!r} is there more than once: a list names the labels that are right, and is "
-                           "no 0 or 1 for each")
+            raise RowError(
+                f"label {twice!r} is there more than once: a list names the labels that are right, "
+                "and is "
+                "no 0 or 1 for each"
+            )
         return [int(i in chosen) for i in range(len(labels))]
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         # In float64 exp stays finite up to 709; float32 would overflow at 89 and warn.
         shares = 1.0 / (1.0 + np.exp(-np.clip(logits.astype(np.float64), -500, 500)))
         chosen = [np.flatnonzero(row > 0).tolist() for row in logits]
-        return [{"labels": some, "scores": row[some].tolist(), "probabilities": row.round(DIGITS).tolist()}
-                for some, row in zip(chosen, shares, strict=True)]
+        return [
+            {
+                "labels": some,
+                "scores": row[some].tolist(),
+                "probabilities": row.round(DIGITS).tolist(),
+            }
+            for some, row in zip(chosen, shares, strict=True)
+        ]
 
-    def score(self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]) -> Quality:
+    def score(
+        self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]
+    ) -> Quality:
         from compress_tasks.metrics import MultiLabelMetric, quality
 
-        return quality(MultiLabelMetric, _indicators(predictions, labels).tolist(), references, labels=labels)
+        return quality(
+            MultiLabelMetric, _indicators(predictions, labels).tolist(), references, labels=labels
+        )
 
-    def counts(self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]) -> np.ndarray:
+    def counts(
+        self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]
+    ) -> np.ndarray:
         guess, truth = _indicators(predictions, labels), np.asarray(references, dtype=np.int64)
         both = (guess & truth).sum(axis=1)
-        return np.stack([both, guess.sum(axis=1) - both, truth.sum(axis=1) - both], axis=-1).astype(np.float64)
+        return np.stack([both, guess.sum(axis=1) - both, truth.sum(axis=1) - both], axis=-1).astype(
+            np.float64
+        )
 
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         return statistics.f1_of_labels(counts)
 
-    def decisions(self, prediction: Prediction, reference: Any, labels: Sequence[str]) -> list[Decision]:
-        """One for each label: 1 where it is answered, with the probability of that or, of a 0, of its absence."""
+    def decisions(
+        self, prediction: Prediction, reference: Any, labels: Sequence[str]
+    ) -> list[Decision]:
+        """One for each label: 1 where it is answered, with the probability of that or, of a 0, of
+        its absence."""
         answers = [int(i in prediction["labels"]) for i in range(len(labels))]
-        shares = [p if answer else 1.0 - p for answer, p in zip(answers, prediction["probabilities"], strict=True)]
-        return [Decision(answer, answer == truth, name, share)
-                for answer, truth, name, share in zip(answers, reference, labels, shares, strict=True)]
+        shares = [
+            p if answer else 1.0 - p
+            for answer, p in zip(answers, prediction["probabilities"], strict=True)
+        ]
+        return [
+            Decision(answer, answer == truth, name, share)
+            for answer, truth, name, share in zip(answers, reference, labels, shares, strict=True)
+        ]
 
     def present(self, prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
         pairs = zip(prediction["labels"], prediction["scores"], strict=True)
@@ -150,14 +210,16 @@ class MultiLabel(Target):
 
 
 class Regression(Target):
-    """A number. It is learnt as it stands; Pearson's and Spearman's correlations score it, as STS-B does (Cer et al.
-    2017, section 6)."""
+    """A number. It is learnt as it stands; Pearson's and Spearman's correlations score it, as STS-B
+    does (Cer et al. 2017, section 6)."""
 
     headline = "pearson"
     problem_type = "regression"
     dtype = np.float32
 
-    def labels(self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None) -> list[str]:
+    def labels(
+        self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
+    ) -> list[str]:
         if declared:
             raise RowError(f"labels {', '.join(declared)} are declared, but a regression has none")
         return []
@@ -176,18 +238,26 @@ class Regression(Target):
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         return [{"value": float(row[0])} for row in logits]
 
-    def score(self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]) -> Quality:
+    def score(
+        self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]
+    ) -> Quality:
         from compress_tasks.metrics import RegressionMetric, quality
 
         return quality(RegressionMetric, [p["value"] for p in predictions], references)
 
-    def counts(self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]) -> np.ndarray:
-        return statistics.moments(np.array([p["value"] for p in predictions]), np.asarray(references))
+    def counts(
+        self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]
+    ) -> np.ndarray:
+        return statistics.moments(
+            np.array([p["value"] for p in predictions]), np.asarray(references)
+        )
 
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         return statistics.pearson(counts)
 
-    def decisions(self, prediction: Prediction, reference: Any, labels: Sequence[str]) -> list[Decision]:
+    def decisions(
+        self, prediction: Prediction, reference: Any, labels: Sequence[str]
+    ) -> list[Decision]:
         """None: a number is never the same twice."""
         return []
 
@@ -195,19 +265,27 @@ class Regression(Target):
         return {"value": prediction["value"]}
 
 
-TARGETS: Mapping[str, type[Target]] = {"single": SingleLabel, "multi": MultiLabel, "regression": Regression}
+TARGETS: Mapping[str, type[Target]] = {
+    "single": SingleLabel,
+    "multi": MultiLabel,
+    "regression": Regression,
+}
 
 
 def _names(rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None) -> list[str]:
     cells = {split: [row.get("label") for row in some] for split, some in rows.items()}
     names = distinct_names(declared) if declared else names_by_split(cells)
     if len(names) < 2:
-        raise RowError(f"a classifier needs two labels or more, and there are {len(names)} ({', '.join(names)})")
+        raise RowError(
+            f"a classifier needs two labels or more, and there are {len(names)} "
+            f"({', '.join(names)})"
+        )
     return names
 
 
 def _several(cell: Any) -> list[Any]:
-    """The labels of a cell: a list as it is, text cut at semicolons (``sports;politics``), empty text as none."""
+    """The labels of a cell: a list as it is, text cut at semicolons (``sports;politics``), empty
+    text as none."""
     if isinstance(cell, list | tuple):
         return list(cell)
     text = label_name(cell) if cell != "" else ""
@@ -215,7 +293,8 @@ def _several(cell: Any) -> list[Any]:
 
 
 def _readable(cell: Any) -> list[Any]:
-    """The labels of a cell; none where it cannot be read, for the row is refused by its place later."""
+    """The labels of a cell; none where it cannot be read, for the row is refused by its place
+    later."""
     try:
         return [] if cell is None else _several(cell)
     except RowError:

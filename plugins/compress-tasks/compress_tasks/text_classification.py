@@ -9,7 +9,17 @@ import numpy as np
 from pydantic import Field
 
 from compress.processor import TextProcessor
-from compress.task import Batch, Column, Decision, Features, Prediction, Quality, Row, Task, TaskOptions
+from compress.task import (
+    Batch,
+    Column,
+    Decision,
+    Features,
+    Prediction,
+    Quality,
+    Row,
+    Task,
+    TaskOptions,
+)
 from compress_tasks.cells import read_text, requested
 from compress_tasks.padding import model_inputs, pad
 from compress_tasks.targets import TARGETS
@@ -22,12 +32,15 @@ class TextClassificationOptions(TaskOptions):
     """Options of ``text-classification``."""
 
     kind: Literal["single", "multi", "regression"] = Field(
-        default="single", description="What the label column holds: `single`, one label; `multi`, a list of labels or "
-        "text with semicolons between them; `regression`, a number.")
+        default="single",
+        description="What the label column holds: `single`, one label; `multi`, a list of labels or "
+        "text with semicolons between them; `regression`, a number.",
+    )
 
 
 class TextClassification(Task[TextClassificationOptions]):
-    """One or two texts to a label. The headline depends on ``kind``: accuracy, micro F1 or Pearson's correlation."""
+    """One or two texts to a label. The headline depends on ``kind``: accuracy, micro F1 or
+    Pearson's correlation."""
 
     name = "text-classification"
     summary = "A label, several labels or a number for a text or a pair of texts."
@@ -37,25 +50,39 @@ class TextClassification(Task[TextClassificationOptions]):
     columns = (
         Column("text", "The text to classify."),
         Column("text_pair", "The second text, where a pair is classified.", required=False),
-        Column("label", "The label's name or index; several of them or a number, according to `kind`."),
+        Column(
+            "label", "The label's name or index; several of them or a number, according to `kind`."
+        ),
     )
     headline = "accuracy"
-    directions = {"f1_macro": "higher", "precision_macro": "higher", "recall_macro": "higher",
-                  "matthews_correlation": "higher", "exact_match": "higher", "spearman": "higher",
-                  "mean_absolute_error": "lower", "root_mean_squared_error": "lower"}
+    directions = {
+        "f1_macro": "higher",
+        "precision_macro": "higher",
+        "recall_macro": "higher",
+        "matthews_correlation": "higher",
+        "exact_match": "higher",
+        "spearman": "higher",
+        "mean_absolute_error": "lower",
+        "root_mean_squared_error": "lower",
+    }
     Options = TextClassificationOptions
     pipeline_tag = "text-classification"
     auto_class = "AutoModelForSequenceClassification"
-    reading = ("# logits: [1, labels], before softmax\n"
-               "print({labels.get(i, i): float(score) for i, score in enumerate(logits[0])})\n")
+    reading = (
+        "# logits: [1, labels], before softmax\n"
+        "print({labels.get(i, i): float(score) for i, score in enumerate(logits[0])})\n"
+    )
 
     def __init__(self, options: TextClassificationOptions) -> None:
         super().__init__(options)
         self.target = TARGETS[options.kind]()
         self.headline = self.target.headline
 
-    def labels(self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None) -> list[str]:
-        """Label names as declared, else those of the training split, sorted (numbers by value); none for a regression.
+    def labels(
+        self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
+    ) -> list[str]:
+        """Label names as declared, else those of the training split, sorted (numbers by value);
+        none for a regression.
 
         A label that only validation or test has is therefore refused with its row."""
         return self.target.labels(rows, declared)
@@ -65,56 +92,89 @@ class TextClassification(Task[TextClassificationOptions]):
 
         The label is an index, a 0 or 1 for each label, or a float, according to ``kind``."""
         pair = None if row.get("text_pair") is None else read_text(row, "text_pair")
-        return {"text": read_text(row, "text"), "text_pair": pair, "label": self.target.read(row.get("label"), labels)}
+        return {
+            "text": read_text(row, "text"),
+            "text_pair": pair,
+            "label": self.target.read(row.get("label"), labels),
+        }
 
     def head_config(self, labels: Sequence[str]) -> dict[str, Any]:
-        """Label maps (one output for a regression) and the ``problem_type`` that selects the model's loss."""
-        return {**(super().head_config(labels) or {"num_labels": 1}), "problem_type": self.target.problem_type}
+        """Label maps (one output for a regression) and the ``problem_type`` that selects the
+        model's loss."""
+        return {
+            **(super().head_config(labels) or {"num_labels": 1}),
+            "problem_type": self.target.problem_type,
+        }
 
     @classmethod
     def stated_labels(cls, config: Mapping[str, Any]) -> tuple[str, ...]:
-        """Those of ``id2label``; none for a regression, which transformers takes a head with one output for too."""
+        """Those of ``id2label``; none for a regression, which transformers takes a head with one
+        output for too."""
         names = super().stated_labels(config)
         return () if len(names) == 1 or config.get("problem_type") == "regression" else names
 
     def head_mistake(self, config: Mapping[str, Any], labels: Sequence[str]) -> str | None:
-        """A ``problem_type`` that is not that of ``kind``, else a number of outputs that ``kind`` has no use for: one for a
-        regression, several for labels. Two outputs and no type may be one label of two, or any of two."""
-        kind, learnt, wanted = self.options.kind, config.get("problem_type"), self.target.problem_type
+        """A ``problem_type`` that is not that of ``kind``, else a number of outputs that ``kind``
+        has no use for: one for a regression, several for labels. Two outputs and no type may be one
+        label of two, or any of two."""
+        kind, learnt, wanted = (
+            self.options.kind,
+            config.get("problem_type"),
+            self.target.problem_type,
+        )
         if learnt is not None and learnt != wanted:
             return f"was trained for {learnt}, and kind: {kind} takes {wanted}"
         outputs = len(config.get("id2label") or ()) or config.get("num_labels", _DEFAULT_OUTPUTS)
         if kind == "regression":
             return f"has {outputs} outputs, and kind: regression takes 1" if outputs != 1 else None
         if outputs < 2 or (labels and outputs != len(labels)):
-            return f"has {outputs} output{'s'[outputs == 1:]}, and kind: {kind} takes {len(labels) or '2 or more'}"
+            return f"has {outputs} output{'s'[outputs == 1 :]}, and kind: {kind} takes {len(labels) or '2 or more'}"
         return None
 
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
-        """``input_ids`` with special tokens, ``token_type_ids`` where the model takes them, ``labels``, ``id``."""
-        encodings = processor.encode([_texts(row) for row in rows], max_length=self.options.max_length)
-        return [model_inputs(row, encoding, processor) | ({"labels": row["label"]} if "label" in row else {})
-                for row, encoding in zip(rows, encodings, strict=True)]
+        """``input_ids`` with special tokens, ``token_type_ids`` where the model takes them,
+        ``labels``, ``id``."""
+        encodings = processor.encode(
+            [_texts(row) for row in rows], max_length=self.options.max_length
+        )
+        return [
+            model_inputs(row, encoding, processor)
+            | ({"labels": row["label"]} if "label" in row else {})
+            for row, encoding in zip(rows, encodings, strict=True)
+        ]
 
-    def collate(self, features: Sequence[Features], processor: TextProcessor,
-                generator: np.random.Generator | None = None) -> Batch:
-        """Padded arrays; ``labels`` int64 [batch] for one label, float32 [batch, labels] or [batch] otherwise."""
+    def collate(
+        self,
+        features: Sequence[Features],
+        processor: TextProcessor,
+        generator: np.random.Generator | None = None,
+    ) -> Batch:
+        """Padded arrays; ``labels`` int64 [batch] for one label, float32 [batch, labels] or [batch]
+        otherwise."""
         batch = pad(features, processor)
         if all("labels" in f for f in features):
             batch["labels"] = np.array([f["labels"] for f in features], dtype=self.target.dtype)
         return batch
 
-    def predictions(self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]) -> list[Prediction]:
-        """``label`` and ``score``; ``labels``, their ``scores`` and the ``probabilities`` of all; or ``value``: according
-        to ``kind``."""
+    def predictions(
+        self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
+    ) -> list[Prediction]:
+        """``label`` and ``score``; ``labels``, their ``scores`` and the ``probabilities`` of all;
+        or ``value``: according to ``kind``."""
         return self.target.predictions(outputs["logits"])
 
-    def score(self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]) -> Quality:
-        """Accuracy, macro scores and Matthews' correlation; F1 and exact match; or correlations and errors."""
+    def score(
+        self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
+    ) -> Quality:
+        """Accuracy, macro scores and Matthews' correlation; F1 and exact match; or correlations and
+        errors."""
         return self.target.score(predictions, [row["label"] for row in rows], labels)
 
-    def resample(self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]) -> np.ndarray:
-        """(correct, 1); (true positives, false positives, false negatives); or ``statistics.moments``."""
+    def resample(
+        self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
+    ) -> np.ndarray:
+        """(correct, 1); (true positives, false positives, false negatives); or
+        ``statistics.moments``."""
         return self.target.counts(predictions, [row["label"] for row in rows], labels)
 
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
@@ -131,7 +191,8 @@ class TextClassification(Task[TextClassificationOptions]):
         return [{"text": p[0], "text_pair": p[1] if len(p) == 2 else None} for p in parts]
 
     def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> dict[str, Any]:
-        """The row's texts with the label's name and probability, those of each label, or the number."""
+        """The row's texts with the label's name and probability, those of each label, or the
+        number."""
         texts = {key: row[key] for key in ("text", "text_pair") if row.get(key) is not None}
         return {**texts, **self.target.present(prediction, labels)}
 

@@ -10,10 +10,50 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 
 from compress.processor import TextProcessor
 
-WORDS = ["the", "a", "cat", "dog", "sat", "on", "mat", "in", "paris", "berlin", "john", "smith", "likes", "good", "bad",
-         "film", "very", "not", "is", "was", "and", "went", "to", ".", ",", "!", "un", "##afford", "##able", "##s",
-         "##ing", "play", "o", "'", "brien"]
-SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
+WORDS = [
+    "the",
+    "a",
+    "cat",
+    "dog",
+    "sat",
+    "on",
+    "mat",
+    "in",
+    "paris",
+    "berlin",
+    "john",
+    "smith",
+    "likes",
+    "good",
+    "bad",
+    "film",
+    "very",
+    "not",
+    "is",
+    "was",
+    "and",
+    "went",
+    "to",
+    ".",
+    ",",
+    "!",
+    "un",
+    "##afford",
+    "##able",
+    "##s",
+    "##ing",
+    "play",
+    "o",
+    "'",
+    "brien",
+]
+SPECIAL = {
+    "pad_token": "[PAD]",
+    "unk_token": "[UNK]",
+    "cls_token": "[CLS]",
+    "sep_token": "[SEP]",
+    "mask_token": "[MASK]",
+}
 
 
 def wordpiece() -> Tokenizer:
@@ -24,8 +64,10 @@ def wordpiece() -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.decoder = decoders.WordPiece()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS]:0 $A:0 [SEP]:0", pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])])
+        single="[CLS]:0 $A:0 [SEP]:0",
+        pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
+    )
     tokenizer.add_special_tokens(list(SPECIAL.values()))
     return tokenizer
 

@@ -23,12 +23,17 @@ def task(**options: Any) -> FillMask:
 
 def features_of(processor: TextProcessor, *texts: str) -> list[dict[str, Any]]:
     """Features of texts as rows of the data."""
-    return task().features([{"text": text, "id": f"train-{i}"} for i, text in enumerate(texts)], processor)
+    return task().features(
+        [{"text": text, "id": f"train-{i}"} for i, text in enumerate(texts)], processor
+    )
 
 
 def knowing(batch: dict[str, np.ndarray], size: int) -> np.ndarray:
     """Logits of a model that knows every hidden token."""
-    return 20 * np.eye(size, dtype=np.float32)[np.where(batch["labels"] == IGNORED, 0, batch["labels"])]
+    return (
+        20
+        * np.eye(size, dtype=np.float32)[np.where(batch["labels"] == IGNORED, 0, batch["labels"])]
+    )
 
 
 def test_rows_are_texts_without_labels() -> None:
@@ -44,7 +49,9 @@ def test_special_and_unknown_tokens_are_never_hidden(processor: TextProcessor) -
     assert features["maskable"] == [1, 3]
     assert features["id"] == "train-0"
     for seed in range(20):
-        labels = task(mask_probability=0.9).collate([features], processor, np.random.default_rng(seed))["labels"][0]
+        labels = task(mask_probability=0.9).collate(
+            [features], processor, np.random.default_rng(seed)
+        )["labels"][0]
         assert np.flatnonzero(labels != IGNORED).tolist() == [1, 3]
 
 
@@ -76,11 +83,15 @@ def test_training_draws_anew_and_repeats_with_the_same_generator(processor: Text
     draws = np.random.default_rng(3)
     first, second = (task().collate(features * 8, processor, draws)["labels"] for _ in range(2))
     assert (first != second).any()
-    np.testing.assert_array_equal(task().collate(features * 8, processor, np.random.default_rng(3))["labels"], first)
+    np.testing.assert_array_equal(
+        task().collate(features * 8, processor, np.random.default_rng(3))["labels"], first
+    )
 
 
 def test_evaluation_masks_depend_on_the_example_alone(processor: TextProcessor) -> None:
-    features = features_of(processor, TEXT, "john likes the film .", "the dog and the cat went to the play .")
+    features = features_of(
+        processor, TEXT, "john likes the film .", "the dog and the cat went to the play ."
+    )
     batch = task().collate(features, processor)
     alone = [task().collate([f], processor) for f in features]
     for i, single in enumerate(alone):
@@ -109,38 +120,52 @@ def test_a_model_that_knows_all_is_right_everywhere(processor: TextProcessor) ->
     assert quality.metrics["perplexity"] == pytest.approx(1.0, abs=1e-6)  # 49 other tokens at e^-20
 
 
-def test_loss_is_the_cross_entropy_that_torch_computes_from_the_batch(processor: TextProcessor) -> None:
+def test_loss_is_the_cross_entropy_that_torch_computes_from_the_batch(
+    processor: TextProcessor,
+) -> None:
     import torch
 
     features = features_of(processor, TEXT, "john likes the film .")
     batch = task().collate(features, processor)
     logits = np.random.default_rng(0).normal(size=(*batch["labels"].shape, 60)).astype(np.float32)
     metrics = task().score(task().predictions({"logits": logits}, features), [], []).metrics
-    loss = torch.nn.functional.cross_entropy(torch.from_numpy(logits).double().flatten(0, 1),
-                                             torch.from_numpy(batch["labels"]).flatten())
+    loss = torch.nn.functional.cross_entropy(
+        torch.from_numpy(logits).double().flatten(0, 1), torch.from_numpy(batch["labels"]).flatten()
+    )
     assert metrics["loss"] == pytest.approx(loss.item(), abs=1e-12)
     assert metrics["perplexity"] == pytest.approx(math.exp(loss.item()), rel=1e-12)
 
 
 def test_the_headline_follows_exactly_from_summed_counts() -> None:
     draws = np.random.default_rng(0)
-    predictions = [{"correct": int(draws.integers(0, m + 1)), "masked": int(m), "nll": 1.5}
-                   for m in draws.integers(0, 9, 100)]
+    predictions = [
+        {"correct": int(draws.integers(0, m + 1)), "masked": int(m), "nll": 1.5}
+        for m in draws.integers(0, 9, 100)
+    ]
     counts = task().resample(predictions, [], [])
-    assert float(task().headline_of(counts.sum(axis=0))) == task().score(predictions, [], []).metrics["accuracy"]
+    assert (
+        float(task().headline_of(counts.sum(axis=0)))
+        == task().score(predictions, [], []).metrics["accuracy"]
+    )
 
 
 def test_texts_without_any_ordinary_token_cannot_be_scored(processor: TextProcessor) -> None:
     features = features_of(processor, "xyzzy")
     batch = task().collate(features, processor)
     assert (batch["labels"] == IGNORED).all()
-    predictions = task().predictions({"logits": np.zeros((*batch["labels"].shape, 9), np.float32)}, features)
-    assert predictions == [{"correct": 0, "masked": 0, "nll": 0.0, "answers": [], "wanted": [], "confidence": []}]
+    predictions = task().predictions(
+        {"logits": np.zeros((*batch["labels"].shape, 9), np.float32)}, features
+    )
+    assert predictions == [
+        {"correct": 0, "masked": 0, "nll": 0.0, "answers": [], "wanted": [], "confidence": []}
+    ]
     with pytest.raises(UsageError, match="no text has a token that can be masked"):
         task().score(predictions, [], [])
 
 
-def test_a_request_is_answered_with_the_likeliest_tokens_at_each_mask(processor: TextProcessor) -> None:
+def test_a_request_is_answered_with_the_likeliest_tokens_at_each_mask(
+    processor: TextProcessor,
+) -> None:
     rows = task().request(["the [MASK] sat on the [MASK] .", "good [MASK]"])
     features = task().features(rows, processor)
     batch = task().collate(features, processor)
@@ -154,18 +179,28 @@ def test_a_request_is_answered_with_the_likeliest_tokens_at_each_mask(processor:
     assert shown["text"] == "the [MASK] sat on the [MASK] ."
     assert [mask[0]["token"] for mask in shown["masks"]] == ["cat", "mat"]
     assert [len(mask) for mask in shown["masks"]] == [5, 5]
-    assert shown["masks"][0][0]["score"] == pytest.approx(math.exp(9) / (math.exp(9) + logits.shape[-1] - 1), rel=1e-9)
+    assert shown["masks"][0][0]["score"] == pytest.approx(
+        math.exp(9) / (math.exp(9) + logits.shape[-1] - 1), rel=1e-9
+    )
 
 
 def test_a_request_may_use_the_tokenizers_own_mask_token(processor: TextProcessor) -> None:
     processor.tokenizer.add_special_tokens(["<mask>"])
-    other = TextProcessor(processor.tokenizer, {**processor.config, "mask_token": "<mask>"}, "roberta")
-    typed = [f["input_ids"] for f in task().features(task().request(["a <mask> .", "a [MASK] ."]), other)]
+    other = TextProcessor(
+        processor.tokenizer, {**processor.config, "mask_token": "<mask>"}, "roberta"
+    )
+    typed = [
+        f["input_ids"] for f in task().features(task().request(["a <mask> .", "a [MASK] ."]), other)
+    ]
     assert typed[0] == typed[1]
 
 
-def test_a_request_without_a_mask_and_a_tokenizer_without_one_are_usage_errors(processor: TextProcessor) -> None:
-    with pytest.raises(UsageError, match=r"'the cat' has no \[MASK\] among the tokens that are kept"):
+def test_a_request_without_a_mask_and_a_tokenizer_without_one_are_usage_errors(
+    processor: TextProcessor,
+) -> None:
+    with pytest.raises(
+        UsageError, match=r"'the cat' has no \[MASK\] among the tokens that are kept"
+    ):
         task().features(task().request(["the cat"]), processor)
     without = TextProcessor(processor.tokenizer, {}, "gpt2")
     with pytest.raises(UsageError, match="has no mask token"):

@@ -1,4 +1,5 @@
-"""The distribution as a whole: light to import, in agreement with optimum, leaving nothing behind."""
+"""The distribution as a whole: light to import, in agreement with optimum, leaving nothing
+behind."""
 
 from __future__ import annotations
 
@@ -15,22 +16,40 @@ from compress.errors import UsageError
 from compress.task import Task
 
 TASKS = compress_tasks.compress_tasks()
-# Models that transformers lists for masked language modelling though their head is made for something else as well.
-OTHER_HEADS = {"BartForConditionalGeneration", "MBartForConditionalGeneration", "MvpForConditionalGeneration",
-               "FlaubertWithLMHeadModel", "XLMWithLMHeadModel"}
+# Models that transformers lists for masked language modelling though their head is made for
+# something else as well.
+OTHER_HEADS = {
+    "BartForConditionalGeneration",
+    "MBartForConditionalGeneration",
+    "MvpForConditionalGeneration",
+    "FlaubertWithLMHeadModel",
+    "XLMWithLMHeadModel",
+}
 
 
 def test_names_and_synonyms_are_distinct() -> None:
     names = [name for task in TASKS for name in (task.name, *task.synonyms)]
-    assert sorted(names) == ["fill-mask", "masked-lm", "mlm", "ner", "sentiment-analysis", "text-classification",
-                             "token-classification"]
+    assert sorted(names) == [
+        "fill-mask",
+        "masked-lm",
+        "mlm",
+        "ner",
+        "sentiment-analysis",
+        "text-classification",
+        "token-classification",
+    ]
 
 
 def test_importing_the_plugin_loads_nothing_heavy() -> None:
-    code = ("import sys, compress_tasks; compress_tasks.compress_tasks(); "
-            "print(sorted({'torch', 'transformers', 'sklearn', 'scipy', 'evaluate', 'seqeval', 'datasets', 'pandas'} "
-            "& set(sys.modules)))")
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    code = (
+        "import sys, compress_tasks; compress_tasks.compress_tasks(); "
+        "print(sorted({'torch', 'transformers', 'sklearn', 'scipy', 'evaluate', 'seqeval', "
+        "'datasets', 'pandas'} "
+        "& set(sys.modules)))"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
     assert out.strip() == "[]"
 
 
@@ -39,7 +58,9 @@ def test_optimum_resolves_the_task_to_classes_with_its_head(task: type[Task]) ->
     assert TasksManager.map_from_synonym(task.optimum_name) == task.optimum_name
     auto = TasksManager.get_model_class_for_task(task.optimum_name)
     mapped = auto._model_mapping._model_mapping.values()
-    classes = {name for names in mapped for name in ([names] if isinstance(names, str) else names)} - OTHER_HEADS
+    classes = {
+        name for names in mapped for name in ([names] if isinstance(names, str) else names)
+    } - OTHER_HEADS
     assert len(classes) > 40
     assert [name for name in classes if not name.endswith(task.heads)] == []
 
@@ -78,4 +99,13 @@ def test_the_distribution_declares_what_it_imports() -> None:
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
     assert project["entry-points"]["compress"] == {"tasks": "compress_tasks"}
     needs = {line.split(">")[0] for line in project["dependencies"]}
-    assert needs >= {"compress-toolkit", "evaluate", "seqeval", "scikit-learn", "scipy", "datasets", "numpy", "pydantic"}
+    assert needs >= {
+        "compress-toolkit",
+        "evaluate",
+        "seqeval",
+        "scikit-learn",
+        "scipy",
+        "datasets",
+        "numpy",
+        "pydantic",
+    }

@@ -10,14 +10,18 @@ from scipy.stats import pearsonr
 
 def test_pearson_from_moments_agrees_with_scipy_on_every_resample() -> None:
     draws = np.random.default_rng(0)
-    x = draws.normal(2000.0, 1.0, 300)  # far from zero: uncentred moments would lose half of the digits
+    x = draws.normal(
+        2000.0, 1.0, 300
+    )  # far from zero: uncentred moments would lose half of the digits
     y = 0.3 * x + draws.normal(0.0, 1.0, 300)
     moments = statistics.moments(x, y)
     picks = draws.integers(0, 300, size=(20, 300))
     ours = statistics.pearson(moments[picks].sum(axis=1))
     theirs = [pearsonr(x[pick], y[pick]).statistic for pick in picks]
     np.testing.assert_allclose(ours, theirs, atol=1e-12)  # measured: 2e-15
-    assert statistics.pearson(moments.sum(axis=0)) == pytest.approx(pearsonr(x, y).statistic, abs=1e-14)
+    assert statistics.pearson(moments.sum(axis=0)) == pytest.approx(
+        pearsonr(x, y).statistic, abs=1e-14
+    )
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e6 / 3])
@@ -35,7 +39,9 @@ def test_a_resample_of_one_example_only_correlates_with_nothing() -> None:
 def test_equal_and_opposite_numbers_correlate_fully() -> None:
     x = np.array([1.0, 2.0, 4.0])
     assert statistics.pearson(statistics.moments(x, x).sum(axis=0)) == pytest.approx(1.0, abs=1e-15)
-    assert statistics.pearson(statistics.moments(x, -x).sum(axis=0)) == pytest.approx(-1.0, abs=1e-15)
+    assert statistics.pearson(statistics.moments(x, -x).sum(axis=0)) == pytest.approx(
+        -1.0, abs=1e-15
+    )
 
 
 @pytest.mark.parametrize("f1", [statistics.f1_of_labels, statistics.f1_of_entities])

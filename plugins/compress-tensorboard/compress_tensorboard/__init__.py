@@ -11,7 +11,8 @@ from compress.tracker import Event, Tracker
 
 
 class TensorBoard(Tracker):
-    """Training values by optimizer step while they come, measurements by step of the recipe at the end."""
+    """Training values by optimizer step while they come, measurements by step of the recipe at the
+    end."""
 
     name: ClassVar[str] = "tensorboard"
     summary: ClassVar[str] = "Event files for TensorBoard in the run's folder"
@@ -28,7 +29,8 @@ class TensorBoard(Tracker):
         return f"tensorboard --logdir {place}"
 
     def event(self, event: Event) -> None:
-        """A point for each value of training that is new; it is repeated in events until there is another."""
+        """A point for each value of training that is new; it is repeated in events until there is
+        another."""
         for key, value in event["values"].items() if event["event"] == "progress" else ():
             tag = f"{event['step']}/{key}"
             if self._last.get(tag) != value:

@@ -1,4 +1,5 @@
-"""An event file, by TensorBoard's own writer and messages: neither torch nor TensorFlow is needed."""
+"""An event file, by TensorBoard's own writer and messages: neither torch nor TensorFlow is
+needed."""
 
 from __future__ import annotations
 
@@ -16,15 +17,22 @@ _FLUSH_SECONDS = 5
 
 
 class EventFile:
-    """A new event file in ``folder``, open until ``close``. Scalars are float32, as TensorBoard has them."""
+    """A new event file in ``folder``, open until ``close``. Scalars are float32, as TensorBoard has
+    them."""
 
     def __init__(self, folder: Path) -> None:
         self._writer = EventFileWriter(str(folder), flush_secs=_FLUSH_SECONDS)
 
-    def scalar(self, tag: str, value: float, step: int, at: float | None = None, description: str = "") -> None:
-        """Add a point at ``step``; ``at`` is when it was taken, in seconds since 1970. The first description of a tag
-        stands."""
-        self._add(Summary.Value(tag=tag, simple_value=value, metadata=_metadata("scalars", description)), step, at)
+    def scalar(
+        self, tag: str, value: float, step: int, at: float | None = None, description: str = ""
+    ) -> None:
+        """Add a point at ``step``; ``at`` is when it was taken, in seconds since 1970. The first
+        description of a tag stands."""
+        self._add(
+            Summary.Value(tag=tag, simple_value=value, metadata=_metadata("scalars", description)),
+            step,
+            at,
+        )
 
     def text(self, tag: str, markdown: str) -> None:
         """Add a text, which TensorBoard shows as Markdown."""
@@ -36,9 +44,13 @@ class EventFile:
         self._writer.close()
 
     def _add(self, value: Summary.Value, step: int, at: float | None) -> None:
-        self._writer.add_event(Event(wall_time=at or time.time(), step=step, summary=Summary(value=[value])))
+        self._writer.add_event(
+            Event(wall_time=at or time.time(), step=step, summary=Summary(value=[value]))
+        )
 
 
 def _metadata(plugin: str, description: str = "") -> SummaryMetadata:
     """What says which of TensorBoard's plugins shows a tag."""
-    return SummaryMetadata(summary_description=description, plugin_data=SummaryMetadata.PluginData(plugin_name=plugin))
+    return SummaryMetadata(
+        summary_description=description, plugin_data=SummaryMetadata.PluginData(plugin_name=plugin)
+    )

@@ -1,4 +1,5 @@
-"""How a PyTorch artifact of a stock shape is opened with transformers alone, as text for model cards."""
+"""How a PyTorch artifact of a stock shape is opened with transformers alone, as text for model
+cards."""
 
 from __future__ import annotations
 
@@ -7,15 +8,18 @@ from compress.engine import Loading
 
 
 def loading(traits: Traits, auto_class: str) -> Loading:
-    """The packages and the code; int8 weights are those of bitsandbytes, which transformers then imports together with
-    accelerate, and puts on a GPU where there is one."""
+    """The packages and the code; int8 weights are those of bitsandbytes, which transformers then
+    imports together with accelerate, and puts on a GPU where there is one."""
     more = ("accelerate", "bitsandbytes") if traits.precision == "int8" else ()
-    return Loading(("torch", "transformers", *more), f"import torch\nfrom transformers import {auto_class}, AutoTokenizer\n",
-                   f'''\
+    return Loading(
+        ("torch", "transformers", *more),
+        f"import torch\nfrom transformers import {auto_class}, AutoTokenizer\n",
+        f"""\
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = {auto_class}.from_pretrained(folder).eval()
 batch = tokenizer(text, return_tensors="pt", truncation=True, max_length=max_length).to(model.device)
 with torch.no_grad():
     logits = model(**batch).logits.float().cpu().numpy()
 labels = model.config.id2label
-''')
+""",
+    )

@@ -20,20 +20,34 @@ from compress.errors import EnvironmentFailure
 from compress.sessions import TorchSession
 
 TASK = SimpleNamespace(name="text-classification", optimum_name="text-classification")
-BATCH = {"input_ids": np.array([[2, 7, 9, 3], [2, 5, 3, 0]]), "attention_mask": np.array([[1, 1, 1, 1], [1, 1, 1, 0]]),
-         "labels": np.array([0, 1])}
+BATCH = {
+    "input_ids": np.array([[2, 7, 9, 3], [2, 5, 3, 0]]),
+    "attention_mask": np.array([[1, 1, 1, 1], [1, 1, 1, 0]]),
+    "labels": np.array([0, 1]),
+}
 
 
 def bert() -> BertForSequenceClassification:
     torch.manual_seed(0)
-    return BertForSequenceClassification(BertConfig(
-        vocab_size=30, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
-        max_position_embeddings=16, num_labels=3, initializer_range=0.5)).eval()
+    return BertForSequenceClassification(
+        BertConfig(
+            vocab_size=30,
+            hidden_size=16,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=24,
+            max_position_embeddings=16,
+            num_labels=3,
+            initializer_range=0.5,
+        )
+    ).eval()
 
 
 def saved(model: BertForSequenceClassification, folder: Path) -> Artifact:
     model.save_pretrained(folder)
-    manifest = Manifest(Traits(task="text-classification"), digest_files(folder), "teacher", "finetune")
+    manifest = Manifest(
+        Traits(task="text-classification"), digest_files(folder), "teacher", "finetune"
+    )
     return Artifact(folder, manifest)
 
 
@@ -56,10 +70,16 @@ def test_labels_and_unknown_entries_do_not_reach_the_model() -> None:
     session = TorchSession(bert(), "cpu")
     outputs = session.run({**BATCH, "words": np.array([[1], [2]])})
     assert "loss" not in outputs
-    assert "labels" not in session.inputs and "kwargs" not in session.inputs and "input_ids" in session.inputs
+    assert (
+        "labels" not in session.inputs
+        and "kwargs" not in session.inputs
+        and "input_ids" in session.inputs
+    )
 
 
-def test_a_live_model_in_training_mode_is_evaluated_without_dropout_and_stays_in_training_mode() -> None:
+def test_a_live_model_in_training_mode_is_evaluated_without_dropout_and_stays_in_training_mode() -> (
+    None
+):
     model = bert()
     expected = reference(model)
     outputs = TorchSession(model.train(), "cpu").run(BATCH)
@@ -74,8 +94,16 @@ def test_outputs_of_a_bfloat16_model_are_float32() -> None:
 
 
 def test_a_decoder_returns_its_logits_and_no_cache() -> None:
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=30, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
-                                         intermediate_size=24, max_position_embeddings=16))
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=30,
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=24,
+            max_position_embeddings=16,
+        )
+    )
     assert list(TorchSession(model, "cpu").run(BATCH)) == ["logits"]
 
 

@@ -13,7 +13,9 @@ from compress.options import FreshMark
 from compress.stage import Accepts, Context, Made, Stage
 from compress.training import LIBRARIES, TrainingOptions
 
-SPECIAL_TOKENS: Mapping[str, str] = MappingProxyType({"pad_token_id": "pad", "bos_token_id": "cls", "eos_token_id": "sep"})
+SPECIAL_TOKENS: Mapping[str, str] = MappingProxyType(
+    {"pad_token_id": "pad", "bos_token_id": "cls", "eos_token_id": "sep"}
+)
 """Keys of a model's config, and the kinds of the special tokens whose ids they hold."""
 
 
@@ -21,9 +23,13 @@ class PretrainOptions(TrainingOptions):
     """Options of ``pretrain``: those of training, and the tokenizer's."""
 
     vocabulary: Annotated[int, FreshMark()] = Field(
-        default=8000, ge=300, description="Tokens of the tokenizer that is trained for a fresh model.")
+        default=8000,
+        ge=300,
+        description="Tokens of the tokenizer that is trained for a fresh model.",
+    )
     lowercase: Annotated[bool, FreshMark()] = Field(
-        default=False, description="Whether that tokenizer lowercases text first.")
+        default=False, description="Whether that tokenizer lowercases text first."
+    )
 
 
 class Pretrain(Stage[PretrainOptions]):
@@ -36,7 +42,11 @@ class Pretrain(Stage[PretrainOptions]):
     accepts = Accepts(trainable=True, nothing=True)
     serves = ("fill-mask",)
     configures = MappingProxyType(
-        {"vocab_size": "its option vocabulary", **dict.fromkeys(SPECIAL_TOKENS, "the tokenizer that it trains")})
+        {
+            "vocab_size": "its option vocabulary",
+            **dict.fromkeys(SPECIAL_TOKENS, "the tokenizer that it trains"),
+        }
+    )
     needs_data = ("train", "test")
     libraries = LIBRARIES
 

@@ -16,5 +16,7 @@ def finetune(context: Context[TrainingOptions]) -> Made:
     model = adapt_model(context.input, context.task, context.data.labels)
     facts = fit(model, context, context.options)
     parameters = save_model(model, context.output)
-    context.task.processor(context.input.folder).save(context.output, context.task.options.max_length)
+    context.task.processor(context.input.folder).save(
+        context.output, context.task.options.max_length
+    )
     return Made(parameters=parameters, notes=facts)

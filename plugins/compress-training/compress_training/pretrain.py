@@ -1,4 +1,5 @@
-"""Pre-training: a tokenizer and a model from a fresh configuration, or a given model continued on other text."""
+"""Pre-training: a tokenizer and a model from a fresh configuration, or a given model continued on
+other text."""
 
 from __future__ import annotations
 
@@ -22,7 +23,9 @@ def pretrain(context: Context[PretrainOptions]) -> Made:
     facts = fit(model, context, context.options, processor=processor)
     parameters = save_model(model, context.output)
     processor.save(context.output, context.task.options.max_length)
-    return Made(parameters=parameters, notes={**facts, "vocabulary": processor.tokenizer.get_vocab_size()})
+    return Made(
+        parameters=parameters, notes={**facts, "vocabulary": processor.tokenizer.get_vocab_size()}
+    )
 
 
 def _processor(context: Context[PretrainOptions]) -> TextProcessor:
@@ -31,8 +34,13 @@ def _processor(context: Context[PretrainOptions]) -> TextProcessor:
     assert context.fresh is not None  # without an input there is a fresh configuration
     texts = (row["text"] for row in context.data.rows("train"))
     context.progress(0, 1, "training the tokenizer")
-    return train_tokenizer(texts, context.options.vocabulary, context.options.lowercase, context.task.options.max_length,
-                           str(context.fresh["type"]))
+    return train_tokenizer(
+        texts,
+        context.options.vocabulary,
+        context.options.lowercase,
+        context.task.options.max_length,
+        str(context.fresh["type"]),
+    )
 
 
 def _model(context: Context[PretrainOptions], processor: TextProcessor) -> Any:

@@ -56,7 +56,7 @@ def test_drawing_batches_leaves_the_global_generators_alone() -> None:
 
 def test_batches_of_near_equal_length_pad_little() -> None:
     order = np.random.default_rng(1).permutation(len(LENGTHS)).tolist()
-    at_random = padding([order[i:i + 16] for i in range(0, len(order), 16)])
+    at_random = padding([order[i : i + 16] for i in range(0, len(order), 16)])
     assert at_random > 0.4  # measured: 0.45
     assert padding(drawn()) < 0.05  # measured: 0.027
 
@@ -77,13 +77,17 @@ def test_what_a_task_draws_does_not_depend_on_what_was_drawn_before() -> None:
     backwards = [collate(batch)["input_ids"] for batch in reversed(items)]
     assert all(torch.equal(a, b) for a, b in zip(forwards, reversed(backwards), strict=True))
     batches.set_epoch(1)
-    assert any(not torch.equal(a, collate(b)["input_ids"]) for a, b in zip(forwards, items, strict=True))
+    assert any(
+        not torch.equal(a, collate(b)["input_ids"]) for a, b in zip(forwards, items, strict=True)
+    )
 
 
 def test_a_batch_names_its_rows() -> None:
     task, processor = task_named("text-classification"), word_processor()
     features = task.features(read(sentences(10, 0), task), processor)
-    batch = Collator(task, processor, BucketedBatches([1] * 10, 8, seed=1))([(i, features[i]) for i in (7, 2, 5)])
+    batch = Collator(task, processor, BucketedBatches([1] * 10, 8, seed=1))(
+        [(i, features[i]) for i in (7, 2, 5)]
+    )
     assert batch["indices"].tolist() == [7, 2, 5]
     assert batch["labels"].tolist() == [features[i]["labels"] for i in (7, 2, 5)]
 
@@ -103,7 +107,11 @@ def test_the_newest_checkpoint_that_is_whole_counts(tmp_path: Path) -> None:
     (tmp_path / "checkpoint-12" / checkpoints.MARKER).unlink()
     (tmp_path / "checkpoint-11" / "model.safetensors").write_bytes(bytes(99) + b"1")
     assert checkpoints.newest_complete(tmp_path) == tmp_path / "checkpoint-10"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-2", "checkpoint-9"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "checkpoint-10",
+        "checkpoint-2",
+        "checkpoint-9",
+    ]
 
 
 def test_a_checkpoint_with_a_missing_file_or_a_torn_marker_is_none(tmp_path: Path) -> None:
@@ -126,15 +134,19 @@ def test_there_is_no_checkpoint_where_there_is_no_folder(tmp_path: Path) -> None
     assert checkpoints.newest_complete(tmp_path / "none") is None
 
 
-@pytest.mark.parametrize(("vendor", "features", "fast"), [
-    ("AuthenticAMD", ("avx2", "avx512f", "avx512_bf16", "avx512_vnni"), True),
-    ("GenuineIntel", ("avx2", "avx512f", "avx512_bf16", "avx512_vnni"), False),
-    ("GenuineIntel", ("avx512f", "avx512_bf16", "amx_bf16", "amx_int8"), True),
-    ("AuthenticAMD", ("avx2",), False),
-    ("", (), False),
-])
-def test_bf16_is_taken_where_the_processor_is_faster_in_it(vendor: str, features: tuple[str, ...], fast: bool,
-                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("vendor", "features", "fast"),
+    [
+        ("AuthenticAMD", ("avx2", "avx512f", "avx512_bf16", "avx512_vnni"), True),
+        ("GenuineIntel", ("avx2", "avx512f", "avx512_bf16", "avx512_vnni"), False),
+        ("GenuineIntel", ("avx512f", "avx512_bf16", "amx_bf16", "amx_int8"), True),
+        ("AuthenticAMD", ("avx2",), False),
+        ("", (), False),
+    ],
+)
+def test_bf16_is_taken_where_the_processor_is_faster_in_it(
+    vendor: str, features: tuple[str, ...], fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(loop, "processor", lambda: Processor("a processor", vendor, features))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert loop.uses_bf16("auto") is fast
@@ -145,5 +157,7 @@ def test_bf16_is_taken_where_the_processor_is_faster_in_it(vendor: str, features
 @pytest.mark.parametrize("native", [True, False])
 def test_bf16_is_taken_on_a_gpu_that_has_it(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native or including_emulation)
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation: native or including_emulation
+    )
     assert loop.uses_bf16("auto") is native

@@ -1,4 +1,5 @@
-"""A model whose file names its weights as in 2018 (``LayerNorm.gamma``) trains as the same one under today's names."""
+"""A model whose file names its weights as in 2018 (``LayerNorm.gamma``) trains as the same one
+under today's names."""
 
 from __future__ import annotations
 
@@ -24,7 +25,9 @@ def both(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Artifact, Arti
     """The same model twice, under names of today and of 2018."""
     task = task_named("text-classification" if request.param == "for the task" else "fill-mask")
     labels = LABELS if task.name == "text-classification" else ()
-    return save_bert(tmp_path / "new", task, labels), renamed(save_bert(tmp_path / "old", task, labels))
+    return save_bert(tmp_path / "new", task, labels), renamed(
+        save_bert(tmp_path / "old", task, labels)
+    )
 
 
 def renamed(artifact: Artifact) -> Artifact:
@@ -39,11 +42,18 @@ def renamed(artifact: Artifact) -> Artifact:
     return Artifact.open(artifact.folder)
 
 
-def trained(artifact: Artifact, work: Path, stop_at: int | None = None, first: int = 0) -> dict[str, Tensor]:
+def trained(
+    artifact: Artifact, work: Path, stop_at: int | None = None, first: int = 0
+) -> dict[str, Tensor]:
     given = Given(work, task=Judge(QUALITIES).task(first), stop_at=stop_at)
     torch.manual_seed(3)  # of a head that is drawn
     model = adapt_model(artifact, given.task, LABELS)
-    fit(model, given, TrainingOptions(**{**OPTIONS, "epochs": 3}), processor=given.task.processor(artifact.folder))
+    fit(
+        model,
+        given,
+        TrainingOptions(**{**OPTIONS, "epochs": 3}),
+        processor=given.task.processor(artifact.folder),
+    )
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
@@ -52,16 +62,24 @@ def test_the_best_epoch_is_taken_whole(both: tuple[Artifact, Artifact], tmp_path
     assert equal(new, old)
     best = load_file(tmp_path / "work-1" / "checkpoints" / "checkpoint-14" / "model.safetensors")
     assert best.keys() == old.keys() and equal(best, old)
-    assert equal(old, trained(both[1], tmp_path / "work-1", first=3)), "nor is it another when training was over"
+    assert equal(old, trained(both[1], tmp_path / "work-1", first=3)), (
+        "nor is it another when training was over"
+    )
 
 
-def test_an_interrupted_training_goes_on_with_all_of_its_weights(both: tuple[Artifact, Artifact], tmp_path: Path) -> None:
+def test_an_interrupted_training_goes_on_with_all_of_its_weights(
+    both: tuple[Artifact, Artifact], tmp_path: Path
+) -> None:
     with pytest.raises(Interrupted):
         trained(both[1], tmp_path / "broken", stop_at=9)
-    assert equal(trained(both[1], tmp_path / "broken", first=1), trained(both[0], tmp_path / "unbroken"))
+    assert equal(
+        trained(both[1], tmp_path / "broken", first=1), trained(both[0], tmp_path / "unbroken")
+    )
 
 
-def test_what_is_saved_has_the_names_of_its_modules(both: tuple[Artifact, Artifact], tmp_path: Path) -> None:
+def test_what_is_saved_has_the_names_of_its_modules(
+    both: tuple[Artifact, Artifact], tmp_path: Path
+) -> None:
     model = adapt_model(both[1], task_named("text-classification"), LABELS)
     save_model(model, tmp_path / "saved")
     assert load_file(tmp_path / "saved" / "model.safetensors").keys() == model.state_dict().keys()
@@ -71,7 +89,15 @@ def test_heads_are_cut_from_it_and_the_rest_opens_again(tmp_path: Path) -> None:
     task = task_named("text-classification")
     old = renamed(save_bert(tmp_path / "old", task))
     splits = {"train": sentences(16, 0), "test": sentences(4, 1)}
-    cut = make_artifact(tmp_path / "made", "prune.structured", task, splits, input=old, heads=0.5, importance_examples=8)
+    cut = make_artifact(
+        tmp_path / "made",
+        "prune.structured",
+        task,
+        splits,
+        input=old,
+        heads=0.5,
+        importance_examples=8,
+    )
     assert cut.traits.shape == "free"
     whole, left = (open_model(artifact, task).state_dict() for artifact in (old, cut))
     norms = [name for name in whole if "LayerNorm" in name]

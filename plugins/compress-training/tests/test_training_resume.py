@@ -1,4 +1,5 @@
-"""An interrupted training continues to the weights of an unbroken one, bit for bit, and nothing else counts."""
+"""An interrupted training continues to the weights of an unbroken one, bit for bit, and nothing
+else counts."""
 
 from __future__ import annotations
 
@@ -19,10 +20,18 @@ from compress.errors import CompressError, UsageError
 from compress.training import TrainingOptions, checkpoints, fit, trainer
 
 
-def trained(given: Given, loss: Any = None, **options: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def trained(
+    given: Given, loss: Any = None, **options: Any
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Weights after training a fresh model with the options, and the facts."""
     model = tiny_bert(given.task).train()
-    facts = fit(model, given, TrainingOptions(**{**OPTIONS, **options}), loss=loss, processor=word_processor())
+    facts = fit(
+        model,
+        given,
+        TrainingOptions(**{**OPTIONS, **options}),
+        loss=loss,
+        processor=word_processor(),
+    )
     assert not model.training
     return {name: value.clone() for name, value in model.state_dict().items()}, facts
 
@@ -40,9 +49,12 @@ def interrupted(given: Given, at: int, **options: Any) -> None:
 
 
 def own_loss(model: Any, batch: dict[str, Tensor], indices: Tensor) -> Tensor:
-    """Cross-entropy in which each row has a weight of its own, so that rows given for others would show."""
+    """Cross-entropy in which each row has a weight of its own, so that rows given for others would
+    show."""
     logits = model(**{name: value for name, value in batch.items() if name != "labels"}).logits
-    return (torch.nn.functional.cross_entropy(logits, batch["labels"], reduction="none") * (1 + indices)).mean()
+    return (
+        torch.nn.functional.cross_entropy(logits, batch["labels"], reduction="none") * (1 + indices)
+    ).mean()
 
 
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -57,14 +69,18 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("at", [5, 8])
-def test_an_interrupted_training_ends_in_the_weights_of_an_unbroken_one(case: str, at: int, tmp_path: Path) -> None:
+def test_an_interrupted_training_ends_in_the_weights_of_an_unbroken_one(
+    case: str, at: int, tmp_path: Path
+) -> None:
     given, options = CASES[case]
     unbroken, facts = trained(Given(tmp_path / "unbroken", **given), **options)
     interrupted(Given(tmp_path / "work", **given), min(at, facts["steps"]), **options)
     again = Given(tmp_path / "work", **given)
     resumed, resumed_facts = trained(again, **options)
     assert again.notes == [f"continuing from step {again.steps[0] - 1}"]
-    assert again.steps[0] == min(at, facts["steps"]), "no step before the interrupted one is repeated"
+    assert again.steps[0] == min(at, facts["steps"]), (
+        "no step before the interrupted one is repeated"
+    )
     assert equal(unbroken, resumed)
     assert untimed(facts) == untimed(resumed_facts)
 
@@ -97,8 +113,12 @@ def test_patience_is_counted_over_an_interruption(epochs_before: int, tmp_path: 
     unbroken, facts = trained(Given(tmp_path / "unbroken", task=judge.task()), **options)
     assert (facts["steps"], facts["best_step"], facts["best_validation"]) == (28, 14, 0.6)
     with pytest.raises(Interrupted):
-        trained(Given(tmp_path / "work", task=judge.task(), stop_at=7 * epochs_before + 2), **options)
-    resumed, resumed_facts = trained(Given(tmp_path / "work", task=judge.task(first=epochs_before)), **options)
+        trained(
+            Given(tmp_path / "work", task=judge.task(), stop_at=7 * epochs_before + 2), **options
+        )
+    resumed, resumed_facts = trained(
+        Given(tmp_path / "work", task=judge.task(first=epochs_before)), **options
+    )
     assert resumed_facts["steps"] == 28
     assert equal(unbroken, resumed)
 
@@ -130,7 +150,9 @@ def unmarked(checkpoint: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [damaged, unmarked])
-def test_a_checkpoint_that_is_not_whole_is_not_continued_from(spoil: Callable[[Path], None], tmp_path: Path) -> None:
+def test_a_checkpoint_that_is_not_whole_is_not_continued_from(
+    spoil: Callable[[Path], None], tmp_path: Path
+) -> None:
     unbroken, _ = trained(Given(tmp_path / "unbroken", validates=False))
     with pytest.raises(Interrupted):
         trained(Given(tmp_path / "work", validates=False, stop_at=9))
@@ -143,13 +165,18 @@ def test_a_checkpoint_that_is_not_whole_is_not_continued_from(spoil: Callable[[P
 def test_the_newest_checkpoint_and_the_best_are_kept_and_no_other(tmp_path: Path) -> None:
     trained(Given(tmp_path, task=Judge([0.7, 0.5, 0.6]).task()), epochs=3)
     folder = tmp_path / "checkpoints"
-    assert sorted(path.name for path in folder.glob("checkpoint-*")) == ["checkpoint-21", "checkpoint-7"]
+    assert sorted(path.name for path in folder.glob("checkpoint-*")) == [
+        "checkpoint-21",
+        "checkpoint-7",
+    ]
     state = json.loads((folder / "checkpoint-21" / "trainer_state.json").read_text())
     assert Path(state["best_model_checkpoint"]).name == "checkpoint-7"
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_stops_the_training_at_its_step(bad: float, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_stops_the_training_at_its_step(
+    bad: float, tmp_path: Path
+) -> None:
     calls: list[int] = []
 
     def loss(model: Any, batch: dict[str, Tensor], indices: Tensor) -> Tensor:
@@ -157,7 +184,9 @@ def test_a_loss_that_is_not_finite_stops_the_training_at_its_step(bad: float, tm
         factor = bad if len(calls) == 10 else 1.0
         return own_loss(model, batch, indices) * factor
 
-    with pytest.raises(CompressError, match=rf"the loss is {bad} at step 10 of 14 .*lower learning_rate"):
+    with pytest.raises(
+        CompressError, match=rf"the loss is {bad} at step 10 of 14 .*lower learning_rate"
+    ):
         trained(Given(tmp_path), loss)
     assert not list((tmp_path / "checkpoints").glob("checkpoint-1[0-9]"))
 
@@ -188,19 +217,35 @@ def test_validation_is_scored_in_the_order_of_its_rows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("loss", [lambda *args: own_loss(*args) / 1000, None])
-def test_accumulated_gradients_are_those_of_the_larger_batch(loss: Any, tmp_path: Path,
-                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accumulated_gradients_are_those_of_the_larger_batch(
+    loss: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the optimizer is given; it and the clipping of gradients would hide a factor."""
-    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", lambda *args, **kwargs: torch.tensor(0.0))
+    monkeypatch.setattr(
+        torch.nn.utils, "clip_grad_norm_", lambda *args, **kwargs: torch.tensor(0.0)
+    )
     found: list[Tensor] = []
-    hook = register_optimizer_step_pre_hook(lambda optimizer, *_: found.append(torch.cat(
-        [p.grad.flatten().clone() for group in optimizer.param_groups for p in group["params"]])))
+    hook = register_optimizer_step_pre_hook(
+        lambda optimizer, *_: found.append(
+            torch.cat(
+                [
+                    p.grad.flatten().clone()
+                    for group in optimizer.param_groups
+                    for p in group["params"]
+                ]
+            )
+        )
+    )
     for size, accumulated in ((8, 1), (4, 2)):
         given = Given(tmp_path / str(size), validates=False)
         rows = read(sentences(8, 0), given.task)
         given.rows = lambda split, rows=rows: rows if split == "train" else []  # type: ignore[method-assign]
-        model = tiny_bert(given.task, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0).train()
-        options = TrainingOptions(**{**OPTIONS, "epochs": 1, "batch_size": size, "gradient_accumulation": accumulated})
+        model = tiny_bert(
+            given.task, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+        ).train()
+        options = TrainingOptions(
+            **{**OPTIONS, "epochs": 1, "batch_size": size, "gradient_accumulation": accumulated}
+        )
         fit(model, given, options, loss=loss, processor=word_processor())
     hook.remove()
     assert len(found) == 2
@@ -214,7 +259,9 @@ def test_activations_that_are_computed_again_lead_to_the_same_weights(tmp_path: 
         given = Given(tmp_path / str(again), validates=False)
         model = tiny_bert(given.task, num_hidden_layers=2).train()
         seen: list[int] = []
-        model.bert.encoder.layer[1].attention.register_forward_hook(lambda *_, seen=seen: seen.append(1))
+        model.bert.encoder.layer[1].attention.register_forward_hook(
+            lambda *_, seen=seen: seen.append(1)
+        )
         options = TrainingOptions(**{**OPTIONS, "epochs": 1, "gradient_checkpointing": again})
         fit(model, given, options, processor=word_processor())
         passes[again], weights[again] = len(seen), model.state_dict()

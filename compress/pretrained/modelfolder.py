@@ -1,0 +1,175 @@
+"""Model folders from outside: what their files say of them, and which of these files an artifact
+takes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from compress.artifact import MANIFEST, Artifact, Manifest, Traits
+from compress.errors import UsageError
+from compress.processor import TOKENIZER_FILES
+from compress.registry.plugins import Registry
+
+_WEIGHTS = "model.safetensors"
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl")
+# Names of the files in which transformers' tokenizers keep their vocabularies;
+# tokenizer_config.json holds none.
+_VOCABULARIES = (
+    "tokenizer.json",
+    "*vocab*",
+    "*.model",
+    "*.spm",
+    "*.tokenizer",
+    "*.tiktoken",
+    "bpe.codes",
+    "tekken.json",
+)
+TOKENIZER_PATTERNS = (*_VOCABULARIES, "merges.txt", "added_tokens.json")
+"""Names of the files from which transformers makes a tokenizer."""
+
+
+def folder_traits(folder: Path, registry: Registry) -> Traits:
+    """Traits of a model folder, from its manifest where it has one, else from its ``config.json``.
+
+    Raises UsageError for a folder that is no model's, that has no readable safetensors weights or
+    no tokenizer, or whose config asks to run code (``auto_map``)."""
+    if (folder / MANIFEST).is_file():
+        return Manifest.read(folder).traits
+    config = read_config(folder)
+    if "auto_map" in config:
+        raise UsageError(
+            f"{folder}: its config has an auto_map, which runs code from the model folder; that is "
+            "refused"
+        )
+    if not isinstance(config.get("model_type"), str):
+        raise UsageError(
+            f"{folder / 'config.json'} has no model_type, by which a model's family is known"
+        )
+    tensor_headers(folder)
+    if not any(path.is_file() for pattern in _VOCABULARIES for path in folder.glob(pattern)):
+        raise UsageError(
+            f"{folder} has no tokenizer files; save the model's tokenizer there with "
+            "save_pretrained"
+        )
+    precision = "int8" if config.get("quantization_config") else "float"
+    task = _task_of_classes(config.get("architectures") or [], registry)
+    return Traits(precision=precision, trainable=precision == "float", task=task)
+
+
+def folder_labels(folder: Path, registry: Registry) -> tuple[str, ...]:
+    """Labels of a model folder without a manifest, as its ``config.json`` states them; empty where
+    it serves no task or its head has none."""
+    config = read_config(folder)
+    task = _task_of_classes(config.get("architectures") or [], registry)
+    return registry.tasks[task].cls.stated_labels(config) if task else ()
+
+
+def is_hub_id(word: str) -> bool:
+    """Whether a word that is no folder may name a model on the hub; a word that looks like a path
+    may not."""
+    return not word.startswith((".", "/", "~")) and _HUB_ID.fullmatch(word) is not None
+
+
+def source_files(folder: Path) -> list[Path]:
+    """The files of a model folder that an artifact takes: those of its manifest, else config,
+    weights and tokenizer.
+
+    Raises UsageError where there are no safetensors weights."""
+    if (folder / MANIFEST).is_file():
+        return [folder / name for name in Artifact.open(folder).manifest.files]
+    names = ("config.json", "generation_config.json", *TOKENIZER_FILES)
+    return _weights(folder) + [folder / name for name in names if (folder / name).is_file()]
+
+
+def vocabulary_files(folder: Path) -> list[Path]:
+    """The files from which transformers makes the tokenizer of a folder that has no
+    ``tokenizer.json``."""
+    return sorted(
+        {path for pattern in TOKENIZER_PATTERNS for path in folder.glob(pattern) if path.is_file()}
+    )
+
+
+def tensor_headers(folder: Path) -> dict[str, tuple[str, list[int]]]:
+    """Dtype (in safetensors' words, ``F32``) and shape of each tensor by name, from the headers of
+    the folder's weights.
+
+    Raises UsageError where there are no safetensors weights, or naming a file that is damaged or
+    cut off."""
+    from safetensors import SafetensorError, safe_open
+
+    found = {}
+    for path in (path for path in _weights(folder) if path.suffix == ".safetensors"):
+        try:
+            with safe_open(path, framework="numpy") as tensors:
+                for name in tensors.keys():  # noqa: SIM118 (it is not a dict)
+                    tensor = tensors.get_slice(name)
+                    found[name] = (str(tensor.get_dtype()), list(tensor.get_shape()))
+        except (SafetensorError, OSError) as error:
+            raise UsageError(f"{path} cannot be read: {error}") from error
+    return found
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """What stands in the folder's ``config.json``. Raises UsageError where it is missing or no JSON
+    object."""
+    file = folder / "config.json"
+    if not file.is_file():
+        raise UsageError(f"{folder} is not a model folder: it has no config.json")
+    try:
+        values: Any = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{file} cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"{file} is not a config: it holds no JSON object")
+    return values
+
+
+def _weights(folder: Path) -> list[Path]:
+    """The files that transformers reads: ``model.safetensors``, else what its index names, and the
+    index. What lies beside, such as Mistral's ``consolidated.safetensors``, holds the same weights
+    once more. Without these names all there are."""
+    single, index = folder / _WEIGHTS, folder / f"{_WEIGHTS}.index.json"
+    if single.is_file():
+        return [single]
+    weights = [*_indexed(index), index] if index.is_file() else sorted(folder.glob("*.safetensors"))
+    if not weights:
+        pickles = [path.name for pattern in PICKLES for path in folder.glob(pattern)]
+        raise UsageError(
+            f"{folder} has no safetensors weights"
+            + (
+                f"; {pickles[0]} is a pickle, which can run code and is not read: convert it with "
+                "transformers first"
+                if pickles
+                else ""
+            )
+        )
+    return weights
+
+
+def _indexed(index: Path) -> list[Path]:
+    """The files that an index of weights names. Raises UsageError where it cannot be read or one is
+    not there."""
+    try:
+        names = sorted(
+            set(map(str, json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{index} cannot be read as an index of weights: {error}") from error
+    lost = next((n for n in names if Path(n).name != n or not (index.parent / n).is_file()), None)
+    if lost is not None:
+        raise UsageError(f"{index} names {lost}, which is not in the folder")
+    return [index.parent / name for name in names]
+
+
+def _task_of_classes(classes: Sequence[str], registry: Registry) -> str | None:
+    """The registered task whose head ends one of the transformers class names; None for a bare
+    encoder."""
+    for entry in registry.tasks.values():
+        if any(name.endswith(tuple(entry.cls.heads)) for name in classes):
+            return entry.name
+    return None

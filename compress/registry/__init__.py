@@ -1,0 +1,1 @@
+"""What the installed plugins register: the hooks, and the registry that plans and workers ask."""

@@ -1,0 +1,61 @@
+"""The hooks. A plugin implements them with ``compress.hookimpl``; registration hooks return
+classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pluggy
+
+from compress.architecture import Architecture
+from compress.engine import Engine
+from compress.meter import Meter
+from compress.source import Source
+from compress.stage import Stage
+from compress.task import Task
+from compress.tracker import Tracker
+
+PROJECT = "compress"
+hookspec = pluggy.HookspecMarker(PROJECT)
+
+
+@hookspec
+def compress_stages() -> Sequence[type[Stage]]:
+    """Stages to register. Called once, when plugins are loaded."""
+    raise NotImplementedError
+
+
+@hookspec
+def compress_tasks() -> Sequence[type[Task]]:
+    """Tasks to register. Called once, when plugins are loaded."""
+    raise NotImplementedError
+
+
+@hookspec
+def compress_sources() -> Sequence[type[Source]]:
+    """Sources to register. Called once, when plugins are loaded."""
+    raise NotImplementedError
+
+
+@hookspec
+def compress_architectures() -> Sequence[type[Architecture]]:
+    """Architectures to register. Called once, when plugins are loaded."""
+    raise NotImplementedError
+
+
+@hookspec
+def compress_engines() -> Sequence[type[Engine]]:
+    """Engines to register. Called once, when plugins are loaded."""
+    raise NotImplementedError
+
+
+@hookspec
+def compress_meters() -> Sequence[type[Meter]]:
+    """Meters to register. Called once, when plugins are loaded."""
+    raise NotImplementedError
+
+
+@hookspec
+def compress_trackers() -> Sequence[type[Tracker]]:
+    """Trackers to register. Called once, when plugins are loaded."""
+    raise NotImplementedError

@@ -1,0 +1,54 @@
+"""One side of a comparison of runs: a run's report, and what its measurement files keep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from compress.errors import IntegrityError
+from compress.report.reading import read_mapping, read_report
+from compress.store.runfolder import RunFolder
+
+Samples = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a step's measurement file says: each meter's origin, and the samples that meters
+    kept."""
+
+    origins: Mapping[str, str] = field(default_factory=dict)
+    samples: Mapping[str, Samples] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Side:
+    """A run: its folder as it was given, its report, and what was kept of its steps by name."""
+
+    folder: str
+    report: Mapping[str, Any]
+    kept: Mapping[str, Kept] = field(default_factory=dict)
+
+
+def read_side(folder: Path) -> Side:
+    """The run in ``folder``. Raises as ``read_report`` does, and IntegrityError for a broken file
+    of measurements."""
+    report, place = read_report(folder), RunFolder(folder)
+    files = {step["name"]: place.measured(step["name"]) for step in report["steps"]}
+    return Side(
+        str(folder), report, {name: _kept(file) for name, file in files.items() if file.is_file()}
+    )
+
+
+def _kept(file: Path) -> Kept:
+    values = read_mapping(file)
+    try:
+        return Kept(dict(values["of"]["meters"]), dict(values["kept"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise IntegrityError(
+            f"{file} is not a run's file of measurements; the run's own command writes it again "
+            "once it "
+            "is deleted"
+        ) from error

@@ -1,0 +1,1 @@
+"""The views of a report: pages, tables in a terminal, model cards."""

@@ -1,0 +1,1 @@
+"""What a run found out, and what it decides by: records, comparisons, verdicts, findings."""

@@ -1,0 +1,39 @@
+"""Locks of the operating system: who holds one is known, and it ends with its owner."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+@contextmanager
+def held(folder: Path, name: str, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
+    """The lock ``name`` in ``folder``, held. Where another process holds it, ``on_wait`` is told
+    who, and the call waits.
+
+    The lock is the operating system's: it ends with its owner, however that ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, holder = FileLock(folder / f"{name}.lock"), folder / f"{name}.holder"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if on_wait:
+            on_wait(_holder_text(holder))
+        lock.acquire()
+    try:
+        holder.write_text(f"process {os.getpid()}", encoding="utf-8")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _holder_text(holder: Path) -> str:
+    try:
+        return holder.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return "another process"

@@ -1,0 +1,1 @@
+"""Processes that do one job each: starting them, talking to them, and the jobs."""
