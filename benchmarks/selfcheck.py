@@ -26,7 +26,7 @@ from compress.api import open_store
 from compress.measure import Subject, compare
 from compress.meter import Effort, Meter, Rounds
 from compress.registry.plugins import Registry, load_plugins
-from compress.running.making import Maker
+from compress.running.making import Products
 from compress.selfcheck import SLOWDOWN, WITHIN, model_to_check
 from compress.store.runfolder import RunFolder
 
@@ -72,7 +72,9 @@ def _repeats(engine: str, repeats: int, rounds: int, work: Path) -> list[dict[st
     model = folder.parent / STEPS[engine]
     run = RunFolder(work / "run")
     assert plan.data is not None
-    data = Maker(registry, open_store(None), run, lambda *a, **k: None).data(plan.data, plan.task)
+    data = Products(registry, open_store(None), run, lambda *a, **k: None).data(
+        plan.data, plan.task
+    )
     described = {"folder": str(data.folder), "digest": data.digest}
     subjects = [
         Subject(name, model, plan.task.as_dict(), described, share) for name, share in SIDES.items()

@@ -15,7 +15,7 @@ from compress.measure import Subject, compare
 from compress.measurement import Measured
 from compress.planning import Plan
 from compress.registry.plugins import Registry
-from compress.running.making import Maker
+from compress.running.making import Products
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
 
@@ -52,12 +52,12 @@ def self_check(
     ``plan`` gives the task and the test split. Three processes hold the same model and take turns,
     as many as at effort ``standard``, whatever the recipe says."""
     run = RunFolder.of(plan, runs)
-    maker = Maker(
+    products = Products(
         registry, store, run, lambda event, **values: listener({"event": event, **values})
     )
     if plan.data is None:
         raise UsageError(f"{plan.name} has no data to measure on; give it data:")
-    data = maker.data(plan.data, plan.task)
+    data = products.data(plan.data, plan.task)
     described = {"folder": str(data.folder), "digest": data.digest}
     Artifact.open(folder)
     subjects = [

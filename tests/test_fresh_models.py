@@ -19,7 +19,7 @@ from compress.planning import Plan, make_plan
 from compress.pretrained.families import family_of, model_types, models_read
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
-from compress.running.making import Maker
+from compress.running.making import Products
 from compress.running.preflight import refuse_wrong_configuration
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
@@ -248,12 +248,12 @@ def test_a_fresh_model_is_tried_once_before_the_steps_and_refused_at_its_place(
         return {}
 
     monkeypatch.setattr("compress.running.making.run_job", run_job)
-    maker = Maker(
+    products = Products(
         registry, Store(tmp_path / "store"), RunFolder(tmp_path / "run"), lambda *_, **__: None
     )
     for _ in range(2):
-        refuse_wrong_configuration(planned(), maker)
+        refuse_wrong_configuration(planned(), products)
     assert asked == ["prepare", "configure"]
     with pytest.raises(UsageError) as caught:
-        refuse_wrong_configuration(planned("model.hidden_size=-64"), maker)
+        refuse_wrong_configuration(planned("model.hidden_size=-64"), products)
     assert str(caught.value) == f"{tmp_path / 'recipe.yaml'}:2:8: no such model"

@@ -21,7 +21,7 @@ from compress.planning import Input, make_plan
 from compress.pretrained.modelfolder import folder_traits
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
-from compress.running.making import Maker
+from compress.running.making import Products
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
 from compress.workers.jobs import download
@@ -109,9 +109,9 @@ def test_what_cannot_be_an_id_of_the_hub_is_a_user_s_mistake(hub_id: str) -> Non
 def test_a_folder_that_changes_while_it_is_imported_is_not_kept(
     tmp_path: Path, registry: Registry, fake_model: FakeModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, maker = (
+    folder, products = (
         fake_model(),
-        Maker(registry, Store(tmp_path / "store"), RunFolder(tmp_path), lambda *_, **__: None),
+        Products(registry, Store(tmp_path / "store"), RunFolder(tmp_path), lambda *_, **__: None),
     )
     monkeypatch.setattr(
         "compress.running.making.run_job",
@@ -122,7 +122,7 @@ def test_a_folder_that_changes_while_it_is_imported_is_not_kept(
     with pytest.raises(
         CompressError, match=r"^input-0: files changed while they were read; run again [^\n]*$"
     ):
-        maker.imported(
+        products.imported(
             Input("model", str(folder), False, folder_traits(folder, registry), "recipe.yaml:2:8"),
             "input-0",
         )
@@ -147,7 +147,7 @@ def test_data_that_change_while_they_are_read_are_not_kept(
         ),
         registry,
     )
-    maker = Maker(
+    products = Products(
         registry, Store(tmp_path / "store"), RunFolder(tmp_path / "run"), lambda *_, **__: None
     )
     monkeypatch.setattr(
@@ -156,7 +156,7 @@ def test_data_that_change_while_they_are_read_are_not_kept(
     )
     assert plan.data is not None
     with pytest.raises(CompressError, match="data-0: files changed while they were read"):
-        maker.data(plan.data, plan.task)
+        products.data(plan.data, plan.task)
     assert not list((tmp_path / "store").rglob("record.json"))
 
 

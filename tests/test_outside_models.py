@@ -25,7 +25,7 @@ from compress.pretrained.modelfolder import folder_traits
 from compress.processor import TextProcessor
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
-from compress.running.making import Maker
+from compress.running.making import Products
 from compress.running.preflight import (
     can_be_measured,
     refuse_long_examples,
@@ -76,12 +76,14 @@ def test_another_vocabulary_is_another_model(
         assert unchanged()
         keys.append(product_key(ingredients))
 
-    maker = Maker(registry, Store(tmp_path), RunFolder(tmp_path), lambda *args, **values: None)
-    maker.make = make  # type: ignore[assignment,method-assign]
+    products = Products(
+        registry, Store(tmp_path), RunFolder(tmp_path), lambda *args, **values: None
+    )
+    products.make = make  # type: ignore[assignment,method-assign]
     source = Input("model", str(folder), False, Traits(), "recipe.yaml:2:8")
     for text in ("a b", "a b", "a c"):
         (folder / name).write_text(text, encoding="utf-8")
-        maker.imported(source, "input-0")
+        products.imported(source, "input-0")
     assert keys[0] == keys[1] != keys[2]
 
 
@@ -213,14 +215,14 @@ def test_weights_are_counted_and_buffers_are_not(
 def test_an_import_depends_on_the_manifest_and_on_the_source_s_name(
     tmp_path: Path, registry: Registry, fake_model: FakeModel
 ) -> None:
-    maker = Maker(
+    products = Products(
         registry, Store(tmp_path / "store"), RunFolder(tmp_path / "run"), lambda *_, **__: None
     )
     folder = fake_model()
 
     def taken(path: Path) -> Manifest:
         model = Input("model", str(path), False, folder_traits(path, registry), "recipe.yaml:2:8")
-        return Artifact.open(maker.imported(model, "input-0")[0].folder).manifest
+        return Artifact.open(products.imported(model, "input-0")[0].folder).manifest
 
     plain = taken(folder)
     assert (plain.base, plain.task_options) == ("model", {})
@@ -244,14 +246,14 @@ def test_an_import_depends_on_the_manifest_and_on_the_source_s_name(
 def test_a_stored_file_that_changed_is_an_integrity_error_still(
     tmp_path: Path, registry: Registry, fake_model: FakeModel
 ) -> None:
-    maker = Maker(
+    products = Products(
         registry, Store(tmp_path / "store"), RunFolder(tmp_path / "run"), lambda *_, **__: None
     )
     folder = fake_model()
     Manifest(Traits(), digest_files(folder), "model", "import").write(folder)
     broken(folder, "cut weights")
     with pytest.raises(IntegrityError, match=r"model\.safetensors has changed"):
-        maker.imported(Input("model", str(folder), False, None, "recipe.yaml:2:8"), "input-0")
+        products.imported(Input("model", str(folder), False, None, "recipe.yaml:2:8"), "input-0")
 
 
 # heads
@@ -355,15 +357,15 @@ def test_a_step_that_keeps_a_head_has_data_with_the_labels_that_it_has_learned(
     steps = f"  - finetune: {{}}\n    name: first\n  - {stage}\n    name: second\n"
     other = "    data: {train: test.csv, test: test.csv}\n"
     plan = planned(CLASSIFY + "reference: first\nstages:\n" + steps + other)
-    maker: Any = SimpleNamespace(
+    products: Any = SimpleNamespace(
         prepared=lambda data, task: SimpleNamespace(
             labels=("bad", "good") if data is plan.data else tuple(labels)
         )
     )
     if hint is None:
-        return refuse_wrong_labels(plan, {"model": artifact}, maker)
+        return refuse_wrong_labels(plan, {"model": artifact}, products)
     with pytest.raises(UsageError) as caught:
-        refuse_wrong_labels(plan, {"model": artifact}, maker)
+        refuse_wrong_labels(plan, {"model": artifact}, products)
     (mistake,) = caught.value.mistakes
     assert mistake.where == f"{tmp_path / 'recipe.yaml'}:8:5" and mistake.hint == hint
     assert (

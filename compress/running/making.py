@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from compress.artifact import Artifact
 from compress.errors import CompressError, UsageError
 from compress.machine import versions
 from compress.measure import Subject, compare
 from compress.planning import DataChoice, Input, Step, TaskChoice
 from compress.registry.plugins import Registry
-from compress.store.keys import data_ingredients, import_ingredients, source_name
+from compress.store.keys import (
+    data_ingredients,
+    import_ingredients,
+    source_name,
+    step_ingredients,
+)
 from compress.store.prepared import Prepared
 from compress.store.runfolder import RunFolder
 from compress.store.store import Product, Store
@@ -21,7 +27,7 @@ from compress.workers.supervisor import run_job
 
 
 @dataclass
-class Maker:
+class Products:
     """Makes the products of one run; ``tell(event, **values)`` reports what happens."""
 
     registry: Registry
@@ -143,6 +149,43 @@ class Maker:
             label,
             lambda: import_ingredients(model, Path(folder), self.registry) == ingredients,
         )
+
+    def step(
+        self,
+        step: Step,
+        parent: Artifact | None,
+        references: Mapping[str, Artifact],
+        fresh: Mapping[str, Any] | None,
+        label: str,
+    ) -> tuple[Product, bool]:
+        """The artifact of a step, and whether the store had it. ``references`` holds the artifact
+        of each option that names one; ``fresh`` is the configuration of a step without a parent.
+
+        The worker's job file and log are named by ``label``."""
+        data = self.data(step.data, step.task) if step.data else None
+        ingredients = step_ingredients(
+            step,
+            parent.digest if parent else None,
+            {option: artifact.digest for option, artifact in references.items()},
+            data.digest if data else None,
+            fresh,
+            self.registry,
+        )
+        job = {
+            "kind": "stage",
+            "stage": step.entry.name,
+            "step": step.name,
+            "seed": step.seed,
+            "options": step.options.model_dump(mode="json"),
+            "task": step.task.as_dict(),
+            "traits": asdict(step.traits),
+            "store": str(self.store.root),
+            "input": str(parent.folder) if parent else None,
+            "fresh": fresh,
+            "references": {option: str(artifact.folder) for option, artifact in references.items()},
+            "data": {"folder": str(data.folder), "digest": data.digest} if data else None,
+        }
+        return self.make("artifact", ingredients, job, label)
 
     def _compare(
         self, folders: Mapping[str, str], job: Mapping[str, Any], name: str

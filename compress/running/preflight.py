@@ -12,7 +12,7 @@ from compress.planning import DataChoice, Input, Plan, Step, TaskChoice
 from compress.planning.edges import edge_mistake
 from compress.pretrained.families import model_types
 from compress.pretrained.modelfolder import read_config
-from compress.running.making import Maker
+from compress.running.making import Products
 from compress.sizes import positions
 from compress.task import is_numbered, meant_labels
 
@@ -58,7 +58,7 @@ def refuse_long_examples(plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
         raise UsageError(mistakes.values())
 
 
-def refuse_wrong_labels(plan: Plan, artifacts: Mapping[str, Artifact], maker: Maker) -> None:
+def refuse_wrong_labels(plan: Plan, artifacts: Mapping[str, Artifact], products: Products) -> None:
     """The head of a model from outside must fit what it is used for: its kind, and the data's
     labels in the data's order.
 
@@ -66,18 +66,18 @@ def refuse_wrong_labels(plan: Plan, artifacts: Mapping[str, Artifact], maker: Ma
     mistakes = []
     for model in plan.inputs:
         for task, data in _uses_of_head(plan, model):
-            problem = _head_mistake(model.source, artifacts[model.name], task, data, maker)
+            problem = _head_mistake(model.source, artifacts[model.name], task, data, products)
             if problem:
                 message, remedy = problem
                 mistakes.append(
                     Mistake(model.place, message, remedy or _other_reference(plan, model))
                 )
-    mistakes += _relabelled_heads(plan, maker)
+    mistakes += _relabelled_heads(plan, products)
     if mistakes:
         raise UsageError(dict.fromkeys(mistakes))
 
 
-def _relabelled_heads(plan: Plan, maker: Maker) -> Iterator[Mistake]:
+def _relabelled_heads(plan: Plan, products: Products) -> Iterator[Mistake]:
     """Steps that take or ask the head of an earlier step, and have data of their own with other
     labels."""
     for step in plan.steps:
@@ -89,7 +89,7 @@ def _relabelled_heads(plan: Plan, maker: Maker) -> Iterator[Mistake]:
                 or not _needs_head(step, other.name)
             ):
                 continue
-            own, labels = _labels(other, plan, maker), _labels(step, plan, maker)
+            own, labels = _labels(other, plan, products), _labels(step, plan, products)
             if own and labels and own != labels:
                 message = f"the labels of {other.name!r} are {_short(own)}, and those of the data {_short(labels)}"
                 yield Mistake(
@@ -101,15 +101,17 @@ def _relabelled_heads(plan: Plan, maker: Maker) -> Iterator[Mistake]:
                 )
 
 
-def _labels(step: Step, plan: Plan, maker: Maker) -> Sequence[str]:
+def _labels(step: Step, plan: Plan, products: Products) -> Sequence[str]:
     """The labels of a step's model: those of its data, else of the step before."""
     if step.data is not None:
-        return maker.prepared(step.data, step.task).labels
+        return products.prepared(step.data, step.task).labels
     before = plan.step(step.parent or "")
-    return _labels(before, plan, maker) if before and before.task.name == step.task.name else ()
+    return _labels(before, plan, products) if before and before.task.name == step.task.name else ()
 
 
-def numbered_heads(plan: Plan, artifacts: Mapping[str, Artifact], maker: Maker) -> Iterator[str]:
+def numbered_heads(
+    plan: Plan, artifacts: Mapping[str, Artifact], products: Products
+) -> Iterator[str]:
     """A line for each model from outside whose head numbers its labels and is given the names of
     the data's."""
     for model in plan.inputs:
@@ -118,7 +120,7 @@ def numbered_heads(plan: Plan, artifacts: Mapping[str, Artifact], maker: Maker) 
             (s.task, s.data) for s in plan.steps if model.name in (s.parent, *s.references.values())
         ]
         found = {
-            maker.prepared(data, task).labels
+            products.prepared(data, task).labels
             for task, data in uses
             if data is not None and task.name == artifacts[model.name].traits.task
         }
@@ -131,7 +133,7 @@ def numbered_heads(plan: Plan, artifacts: Mapping[str, Artifact], maker: Maker) 
                 )
 
 
-def refuse_wrong_configuration(plan: Plan, maker: Maker) -> None:
+def refuse_wrong_configuration(plan: Plan, products: Products) -> None:
     """A fresh model must be one that its family can build, for each task that it is made for.
     Raises UsageError.
 
@@ -140,18 +142,18 @@ def refuse_wrong_configuration(plan: Plan, maker: Maker) -> None:
     for step in plan.steps if known else ():
         if plan.fresh and step.parent is None:
             try:
-                maker.configured(plan.fresh, step)
+                products.configured(plan.fresh, step)
             except UsageError as error:
                 raise UsageError([Mistake(plan.model_place, str(error))]) from error
 
 
-def can_be_measured(plan: Plan, artifact: Artifact, maker: Maker) -> bool:
+def can_be_measured(plan: Plan, artifact: Artifact, products: Products) -> bool:
     """Whether a model from outside answers the plan's task about the plan's data as it is; a step
     may give it another head."""
     return (
         plan.data is not None
         and artifact.traits.task == plan.task.name
-        and _head_mistake("", artifact, plan.task, plan.data, maker) is None
+        and _head_mistake("", artifact, plan.task, plan.data, products) is None
     )
 
 
@@ -184,13 +186,13 @@ def _needs_head(step: Step, name: str) -> bool:
 
 
 def _head_mistake(
-    source: str, artifact: Artifact, task: TaskChoice, data: DataChoice | None, maker: Maker
+    source: str, artifact: Artifact, task: TaskChoice, data: DataChoice | None, products: Products
 ) -> tuple[str, str] | None:
     """(message, hint) where the model of ``source`` serves ``task``, but not in the kind or the
     labels asked for."""
     if artifact.traits.task != task.name:
         return None
-    labels = list(maker.prepared(data, task).labels) if data else []
+    labels = list(products.prepared(data, task).labels) if data else []
     own = list(meant_labels(artifact.manifest.labels, labels))
     is_named = own and not is_numbered(artifact.manifest.labels)
     unfit = task.make().head_mistake(read_config(artifact.folder), [] if is_named else labels)

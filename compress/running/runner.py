@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from compress.artifact import Artifact
@@ -24,7 +24,7 @@ from compress.report.views.writing import write_report
 from compress.results.record import Record, fastest_float_engine
 from compress.results.verdicts import verdict_text
 from compress.running.backing_off import Attempt, changed, chosen, worth_another
-from compress.running.making import Maker
+from compress.running.making import Products
 from compress.running.preflight import (
     can_be_measured,
     numbered_heads,
@@ -34,7 +34,6 @@ from compress.running.preflight import (
     refuse_wrong_labels,
 )
 from compress.store.files import write_json
-from compress.store.keys import step_ingredients
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
 
@@ -58,7 +57,7 @@ class Runner:
     would have."""
 
     def __post_init__(self) -> None:
-        self.maker = Maker(self.registry, self.store, self.folder, self.tell)
+        self.products = Products(self.registry, self.store, self.folder, self.tell)
 
     def run(self) -> dict[str, Any]:
         """Make and measure every step; the report as written to ``report.json``. What is finished
@@ -140,9 +139,9 @@ class Runner:
             *((s.data, s.task) for s in self.plan.steps),
         ]:
             if data is not None:
-                self.maker.data(data, task)
+                self.products.data(data, task)
         for i, model in enumerate(self.plan.inputs):
-            product, cached = self.maker.imported(model, f"input-{i}")
+            product, cached = self.products.imported(model, f"input-{i}")
             place = self.folder.link(0, f"input-{i}", product.folder)
             self.records[model.name] = Record(
                 model.name,
@@ -157,13 +156,13 @@ class Runner:
         self.plan = with_model_traits(self.plan, {name: a.traits for name, a in artifacts.items()})
         refuse_wrong_edges(self.plan)
         refuse_long_examples(self.plan, artifacts)
-        refuse_wrong_labels(self.plan, artifacts, self.maker)
-        refuse_wrong_configuration(self.plan, self.maker)
-        for line in numbered_heads(self.plan, artifacts, self.maker):
+        refuse_wrong_labels(self.plan, artifacts, self.products)
+        refuse_wrong_configuration(self.plan, self.products)
+        for line in numbered_heads(self.plan, artifacts, self.products):
             self.tell("note", text=line)
         for name in sorted(artifacts, key=lambda n: n != self.plan.reference):
             if self.plan.data is not None and can_be_measured(
-                self.plan, artifacts[name], self.maker
+                self.plan, artifacts[name], self.products
             ):
                 self._measure([name, *self._engines_of(name)], self.plan.task, self.plan.data)
 
@@ -262,30 +261,8 @@ class Runner:
         references = {
             option: self.records[name].artifact for option, name in step.references.items()
         }
-        data = self.maker.data(step.data, step.task) if step.data else None
-        ingredients = step_ingredients(
-            step,
-            parent.digest if parent else None,
-            {option: artifact.digest for option, artifact in references.items()},
-            data.digest if data else None,
-            self.plan.fresh,
-            self.registry,
-        )
-        job = {
-            "kind": "stage",
-            "stage": step.entry.name,
-            "step": step.name,
-            "seed": step.seed,
-            "options": step.options.model_dump(mode="json"),
-            "task": step.task.as_dict(),
-            "traits": asdict(step.traits),
-            "store": str(self.store.root),
-            "input": str(parent.folder) if parent else None,
-            "fresh": None if parent else self.plan.fresh,
-            "references": {option: str(artifact.folder) for option, artifact in references.items()},
-            "data": {"folder": str(data.folder), "digest": data.digest} if data else None,
-        }
-        product, cached = self.maker.make("artifact", ingredients, job, label)
+        fresh = self.plan.fresh if parent is None else None
+        product, cached = self.products.step(step, parent, references, fresh, label)
         place = self.folder.link(index, label, product.folder)
         self.records[step.name] = Record(
             step.name,
@@ -329,15 +306,15 @@ class Runner:
     def _measure_again(self, earlier: Sequence[str]) -> None:
         """What was measured before the reference was there is measured again, beside it."""
         for name in earlier:
-            maker = self.plan.step(name) or self.plan
-            self._measure([name], maker.task, maker.data)
+            made_by = self.plan.step(name) or self.plan
+            self._measure([name], made_by.task, made_by.data)
 
     def _measure(
         self, names: Sequence[str], task: TaskChoice, data: DataChoice | None, label: str = ""
     ) -> None:
         """Measure artifacts in one sitting, those that were not in an earlier go of this run; one
         alone may have a ``label``."""
-        product = self.maker.data(data, task) if data else None
+        product = self.products.data(data, task) if data else None
         test = product.files.get("test.parquet") if product else None
         for name in names:
             self.records[name] = replace(self.records[name], task=task.name, test=test)
@@ -440,7 +417,7 @@ class Runner:
 
     def _subject(self, name: str, task: TaskChoice, data: DataChoice | None) -> Subject:
         artifact = self.records[name].artifact
-        product = self.maker.data(data, task) if data else None
+        product = self.products.data(data, task) if data else None
         described = {"folder": str(product.folder), "digest": product.digest} if product else None
         return Subject(name, artifact.folder, task.as_dict(), described)
 
