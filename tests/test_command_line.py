@@ -18,7 +18,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
-from conftest import Command
+from commands import Command
 from reports import rich_report
 
 from compress import __version__

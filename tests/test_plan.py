@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from commands import Command
 
 from compress.api import load_plan
 from compress.artifact import Artifact, Manifest, Traits, digest_files

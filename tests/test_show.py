@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import rich.console
-from conftest import Command
+from commands import Command
 from toy import install_toy
 
 from compress.cli import show

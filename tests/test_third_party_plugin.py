@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from commands import Command
 
 ROOT = Path(__file__).parent.parent
 NAMES = {
