@@ -386,7 +386,13 @@ def test_a_missed_limit_that_a_step_has_from_the_recipe_is_the_recipes_matter(
 
 # what the plan refuses
 
-HEAD = "task: text-classification\nmodel: owner/encoder\ndata: {train: train.csv, test: test.csv}\nstages:\n  - finetune\n"
+HEAD = """\
+task: text-classification
+model: owner/encoder
+data: {train: train.csv, test: test.csv}
+stages:
+  - finetune
+"""
 PRUNE = "  - prune.structured: {feed_forward: 0.5}\n    name: slim\n"
 
 
@@ -404,7 +410,8 @@ def planned(
         (
             "  - finetune: {}\n    name: anew\n    budget: {quality: '>= 99%', on_miss: "
             "back_off}\n",
-            r"8:\d+: on_miss: 'finetune' has no rule to back off by \(stages that can: .*prune.structured",
+            r"8:\d+: on_miss: 'finetune' has no rule to back off by "
+            r"\(stages that can: .*prune.structured",
         ),
         (
             "  - distill: {student: {layers: [1]}}\n    budget: {quality: '>= 99%', on_miss: "

@@ -26,7 +26,8 @@ from compress.workers.jobs import configuring
 
 RECIPE = """\
 task: {text-classification: {max_length: 16}}
-model: {type: bert, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 32}
+model: {type: bert, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, \
+intermediate_size: 32}
 data: {train: train.csv, test: test.csv}
 stages:
   - pretrain: {}

@@ -385,7 +385,8 @@ MORE: Mistakes = {
     ),
     "patience of a recovery": (
         STEPS
-        + "  - finetune\n  - prune.structured:\n      feed_forward: 0.5\n      recover: {patience: 1}\n",
+        + "  - finetune\n  - prune.structured:\n"
+        + "      feed_forward: 0.5\n      recover: {patience: 1}\n",
         "8:17",
         ("recover.patience needs validation data",),
     ),
@@ -544,7 +545,8 @@ def test_a_teacher_from_outside_may_be_named_as_a_step_nearly_is(
         fake_model(Path(teacher).name)
     text = (
         STEPS
-        + f"  - finetune: {{}}\n    name: teacher\n  - distill: {{teacher: {teacher}, student: {{layers: 1}}}}\n"
+        + "  - finetune: {}\n    name: teacher\n"
+        + f"  - distill: {{teacher: {teacher}, student: {{layers: 1}}}}\n"
     )
     plan = make_plan(read_recipe(write_recipe(text)), registry)
     assert [(i.name, i.from_hub) for i in plan.inputs] == [("model", True), (teacher, from_hub)]

@@ -115,7 +115,7 @@ def share(step: Mapping[str, Any]) -> float:
     return float(step["options"]["share"])
 
 
-def test_a_step_that_backs_off_is_tried_until_it_meets_its_budget_and_a_run_that_goes_on_reuses_each_try(
+def test_a_step_backs_off_until_it_meets_its_budget_and_a_run_that_goes_on_reuses_each_try(
     held: Held,
 ) -> None:
     steps = """\
@@ -267,7 +267,12 @@ def test_a_try_that_takes_nothing_by_rounding_is_the_last(held: Held) -> None:
 
 
 def test_a_miss_warns_or_keeps_the_best_or_fails_as_it_is_asked(held: Held) -> None:
-    step = "  - toy.cut: {share: 0.5}\n    name: a\n    budget: {quality: '>= 99%', on_miss: %s}\n  - toy.set: {flips: 1}\n"
+    step = """\
+  - toy.cut: {share: 0.5}
+    name: a
+    budget: {quality: '>= 99%', on_miss: %s}
+  - toy.set: {flips: 1}
+"""
     warned = held(step.replace("%s", "warn"))
     assert warned.report["state"] == "finished" and "a misses its budget" in warned.output
     kept = held(step.replace("%s", "keep_best"), code=4)
@@ -301,7 +306,10 @@ def test_an_engine_that_cannot_run_the_reference_ends_nothing(held: Held, tmp_pa
 
 
 def test_a_step_that_changes_nothing_ends_the_run_with_the_remedy(held: Held) -> None:
-    text = "toy.cut changed nothing: the weights it wrote are those it was given; give it options that do more, or leave the"
+    text = (
+        "toy.cut changed nothing: the weights it wrote are those it was given; "
+        "give it options that do more, or leave the"
+    )
     ended = held("  - toy.cut: {share: 0.1, coarse: true}\n", code=1)
     assert text in ended.output and ended.report["failure"].startswith(text)
     assert text in (ended.folder / "report.md").read_text(encoding="utf-8")
