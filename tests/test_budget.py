@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from barereports import against, measured, report, step
 
 from compress.errors import UsageError
 from compress.planning import Plan, make_plan
@@ -17,52 +18,6 @@ from compress.registry.plugins import Registry
 from compress.report.build import budget_missed
 from compress.results.examples import comparable, elsewhere
 from compress.results.verdicts import judge, verdict_on_run
-
-
-def measured(value: float, unit: str, direction: str = "lower") -> dict[str, Any]:
-    return {"value": value, "unit": unit, "direction": direction, "absent": "", "title": "t"}
-
-
-def against(name: str, speedup: float, size: float, spread: float = 0.02) -> dict[str, Any]:
-    ratio = {"value": speedup, "low": speedup * (1 - spread), "high": speedup * (1 + spread)}
-    return {
-        "name": name,
-        "changes": {"size": {"difference": 0.0, "quotient": size}},
-        "comparisons": {"speedup": ratio, "speedup_p50": ratio},
-    }
-
-
-def step(name: str, quality: float, latency: float, size: float, **others: Any) -> dict[str, Any]:
-    return {
-        "name": name,
-        "role": "step",
-        "task": "text-classification",
-        "test": "examples",
-        "parent": None,
-        "traits": {"format": "pytorch", "precision": "float"},
-        "against_reference": None,
-        "against_fastest": None,
-        "against_parent": None,
-        "against_named": [],
-        "measurements": {
-            "quality": measured(quality, "", "higher"),
-            "latency_p50": measured(latency, "ms"),
-            "size": measured(size, "bytes"),
-            "memory": measured(2 * size, "bytes"),
-        },
-        **others,
-    }
-
-
-def report(*steps: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "task": {"name": "text-classification"},
-        "reference": "teacher",
-        "fastest_float_engine": "teacher@onnxruntime",
-        "steps": list(steps),
-        "step_budgets": {},
-        "budget": None,
-    }
 
 
 @pytest.fixture
@@ -431,7 +386,13 @@ def test_a_missed_limit_that_a_step_has_from_the_recipe_is_the_recipes_matter(
 
 # what the plan refuses
 
-HEAD = "task: text-classification\nmodel: owner/encoder\ndata: {train: train.csv, test: test.csv}\nstages:\n  - finetune\n"
+HEAD = """\
+task: text-classification
+model: owner/encoder
+data: {train: train.csv, test: test.csv}
+stages:
+  - finetune
+"""
 PRUNE = "  - prune.structured: {feed_forward: 0.5}\n    name: slim\n"
 
 
@@ -449,7 +410,8 @@ def planned(
         (
             "  - finetune: {}\n    name: anew\n    budget: {quality: '>= 99%', on_miss: "
             "back_off}\n",
-            r"8:\d+: on_miss: 'finetune' has no rule to back off by \(stages that can: .*prune.structured",
+            r"8:\d+: on_miss: 'finetune' has no rule to back off by "
+            r"\(stages that can: .*prune.structured",
         ),
         (
             "  - distill: {student: {layers: [1]}}\n    budget: {quality: '>= 99%', on_miss: "

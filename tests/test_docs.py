@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from installing import describe_project, first_on_path
 
 from compress.cli import cli
 from compress.engine import Engine as EngineClass
@@ -398,26 +399,23 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in files:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
-    installed = folder / "compress_average-0.1.0.dist-info"
-    installed.mkdir()
-    (installed / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: compress-average\nVersion: 0.1.0\n"
-    )
-    (installed / "entry_points.txt").write_text("[compress]\naverage = compress_average\n")
+    describe_project(folder, folder)
     return folder
 
 
 def test_the_guides_plugin_is_found_and_its_recipe_makes_a_plan(example: Path) -> None:
     (example / "recipe.yaml").write_text(blocks(PLUGINS, "yaml")[0])
     start = ("-c", "from compress.cli import main; main()")
-    stage = run(*start, "stages", "merge.average", folder=example, PYTHONPATH=str(example))
+    stage = run(
+        *start, "stages", "merge.average", folder=example, PYTHONPATH=first_on_path(example)
+    )
     assert "share" in stage.stdout and stage.returncode == 0, stage.stderr
     plan = run(
         *start,
         "plan",
         "recipe.yaml",
         folder=example,
-        PYTHONPATH=str(example),
+        PYTHONPATH=first_on_path(example),
         COMPRESS_STORE=str(example),
     )
     assert "merge.average" in plan.stdout and plan.returncode == 0, plan.stderr
@@ -432,7 +430,7 @@ def test_the_guides_tests_pass(example: Path) -> None:
         "no:cacheprovider",
         "tests",
         folder=example,
-        PYTHONPATH=str(example),
+        PYTHONPATH=first_on_path(example),
     )
     assert answer.returncode == 0 and "3 passed" in answer.stdout, answer.stdout
 

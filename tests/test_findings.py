@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from test_budget import against, report, step
+from barereports import against, report, step
 
 from compress.results.findings import findings
 

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Command
-from test_recipe_mistakes import assert_told
+from commands import Command, assert_mistakes
 from transformers import CONFIG_MAPPING
 
 from compress.errors import UsageError
@@ -27,7 +26,8 @@ from compress.workers.jobs import configuring
 
 RECIPE = """\
 task: {text-classification: {max_length: 16}}
-model: {type: bert, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 32}
+model: {type: bert, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, \
+intermediate_size: 32}
 data: {train: train.csv, test: test.csv}
 stages:
   - pretrain: {}
@@ -88,7 +88,7 @@ def test_an_unknown_key_or_type_is_told_at_its_place_without_importing_anything_
     command: Command, csv_data: Path, write_recipe: Callable[..., Path]
 ) -> None:
     recipe = write_recipe(RECIPE.replace("hidden_size: 16", "hiden_size: 16, dim: 3"))
-    assert_told(
+    assert_mistakes(
         command("plan", recipe),
         recipe,
         [
@@ -97,7 +97,7 @@ def test_an_unknown_key_or_type_is_told_at_its_place_without_importing_anything_
         ],
     )
     recipe = write_recipe(RECIPE.replace("type: bert", "type: bertt"))
-    assert_told(
+    assert_mistakes(
         command("plan", recipe),
         recipe,
         [("2:15", ["no model type 'bertt'", "did you mean 'bert'?"])],
@@ -113,7 +113,7 @@ def test_a_key_that_the_stage_sets_itself_is_told_at_its_place(
     command: Command, csv_data: Path, write_recipe: Callable[..., Path]
 ) -> None:
     recipe = write_recipe(RECIPE.replace("hidden_size: 16", "vocab_size: 500, pad_token_id: 3"))
-    assert_told(
+    assert_mistakes(
         command("plan", recipe),
         recipe,
         [
@@ -135,7 +135,7 @@ def test_options_of_a_fresh_model_s_tokenizer_are_refused_where_the_model_has_on
     recipe = write_recipe(
         given.replace("pretrain: {}", "pretrain: {vocabulary: 9000, lowercase: true}")
     )
-    assert_told(
+    assert_mistakes(
         command("plan", recipe),
         recipe,
         [
@@ -160,7 +160,7 @@ def test_a_number_that_is_not_finite_is_told(
     command: Command, csv_data: Path, write_recipe: Callable[..., Path]
 ) -> None:
     recipe = write_recipe(RECIPE.replace("hidden_size: 16", "layer_norm_eps: .nan"))
-    assert_told(
+    assert_mistakes(
         command("plan", recipe),
         recipe,
         [("2:37", ["layer_norm_eps: got nan: expected numbers that are finite"])],

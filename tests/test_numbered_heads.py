@@ -36,7 +36,11 @@ from compress.task import meant_labels
 from compress.workers.jobs.probing import open_probe
 
 NUMBERS = ("LABEL_0", "LABEL_1")
-RECIPE = "task: {text-classification: {max_length: 16}}\nmodel: ./model\ndata: {train: train.csv, test: test.csv}\n"
+RECIPE = """\
+task: {text-classification: {max_length: 16}}
+model: ./model
+data: {train: train.csv, test: test.csv}
+"""
 
 
 def without_names(

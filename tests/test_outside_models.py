@@ -37,7 +37,11 @@ from compress.store.runfolder import RunFolder
 from compress.store.store import Store, product_key
 
 FakeModel = Callable[..., Path]
-CLASSIFY = "task: {text-classification: {max_length: 16}}\nmodel: ./model\ndata: {train: train.csv, test: test.csv}\n"
+CLASSIFY = """\
+task: {text-classification: {max_length: 16}}
+model: ./model
+data: {train: train.csv, test: test.csv}
+"""
 QUANTIZE, FINETUNE = "stages: [quantize.onnx]\n", "stages: [finetune]\n"
 
 

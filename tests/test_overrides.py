@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from commands import Command
 
 from compress.errors import UsageError
 from compress.planning import Plan, make_plan

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from commands import Command
 
 from compress.api import load_plan
 from compress.artifact import Artifact, Manifest, Traits, digest_files
@@ -201,8 +201,8 @@ def test_teacher_from_outside_becomes_an_input(
 def test_one_teacher_named_twice_is_one_input(planned: Planned) -> None:
     distill = "{teacher: owner/teacher, student: {layers: 1}}"
     plan = planned(
-        HEAD
-        + f"stages:\n  - finetune\n  - distill: {distill}\n  - distill: {distill}\n    name: again\n"
+        HEAD + "stages:\n  - finetune\n"
+        f"  - distill: {distill}\n  - distill: {distill}\n    name: again\n"
     )
     assert len(plan.inputs) == 2
 

@@ -4,11 +4,11 @@ the answer takes."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Answer, Command
+from commands import Command, assert_mistakes
 
 from compress.errors import UsageError
 from compress.planning import make_plan
@@ -385,7 +385,8 @@ MORE: Mistakes = {
     ),
     "patience of a recovery": (
         STEPS
-        + "  - finetune\n  - prune.structured:\n      feed_forward: 0.5\n      recover: {patience: 1}\n",
+        + "  - finetune\n  - prune.structured:\n"
+        + "      feed_forward: 0.5\n      recover: {patience: 1}\n",
         "8:17",
         ("recover.patience needs validation data",),
     ),
@@ -438,28 +439,13 @@ MORE: Mistakes = {
 }
 
 
-def assert_told(answer: Answer, recipe: Path, places: Sequence[tuple[str, Sequence[str]]]) -> None:
-    """Exactly these mistakes, each on its own line at its place, in no time, without a traceback or
-    a heavy import."""
-    assert answer.code == 2, answer.err
-    lines = answer.err.splitlines()
-    assert len(lines) == len(places), answer.err
-    for line, (place, words) in zip(lines, places, strict=True):
-        assert line.startswith(f"error: {recipe}:{place}: ")
-        for word in words:
-            assert word in line
-    assert answer.out == "" and "Traceback" not in answer.err
-    assert answer.heavy == ""
-    assert answer.cpu < 1.5  # about 0.5 on an idle machine
-
-
 @pytest.mark.parametrize("kind", FIRST)
 def test_command_tells_a_mistake_with_its_place_and_a_remedy(
     kind: str, command: Command, csv_data: Path, write_recipe: Callable[..., Path]
 ) -> None:
     text, place, words = FIRST[kind]
     recipe = write_recipe(text)
-    assert_told(command("plan", recipe), recipe, [(place, words)])
+    assert_mistakes(command("plan", recipe), recipe, [(place, words)])
 
 
 @pytest.mark.parametrize("kind", MORE)
@@ -559,7 +545,8 @@ def test_a_teacher_from_outside_may_be_named_as_a_step_nearly_is(
         fake_model(Path(teacher).name)
     text = (
         STEPS
-        + f"  - finetune: {{}}\n    name: teacher\n  - distill: {{teacher: {teacher}, student: {{layers: 1}}}}\n"
+        + "  - finetune: {}\n    name: teacher\n"
+        + f"  - distill: {{teacher: {teacher}, student: {{layers: 1}}}}\n"
     )
     plan = make_plan(read_recipe(write_recipe(text)), registry)
     assert [(i.name, i.from_hub) for i in plan.inputs] == [("model", True), (teacher, from_hub)]
@@ -569,7 +556,7 @@ def test_all_mistakes_are_told_in_one_pass_in_the_order_of_the_file(
     command: Command, csv_data: Path, write_recipe: Callable[..., Path]
 ) -> None:
     recipe = write_recipe(STEPS + "  - finetune: {epochs: -1, warmup: 2}\n  - distil\nsede: 4\n")
-    assert_told(
+    assert_mistakes(
         command("plan", recipe),
         recipe,
         [
@@ -587,7 +574,9 @@ def test_csv_without_the_tasks_columns_is_refused_before_it_is_read(
     (tmp_path / "train.csv").write_text("sentence,category\ngood day,good\n", encoding="utf-8")
     recipe = write_recipe(STEPS + "  - finetune\n")
     answer = command("plan", recipe)
-    assert_told(answer, recipe, [("3:15", ["no column 'text'"]), ("3:15", ["no column 'label'"])])
+    assert_mistakes(
+        answer, recipe, [("3:15", ["no column 'text'"]), ("3:15", ["no column 'label'"])]
+    )
 
 
 @pytest.mark.parametrize(
@@ -647,7 +636,7 @@ def test_run_refuses_what_plan_refuses_before_it_makes_anything(
     command: Command, tmp_path: Path, csv_data: Path, write_recipe: Callable[..., Path]
 ) -> None:
     recipe = write_recipe(STEPS + "  - finetun\n")
-    assert_told(
+    assert_mistakes(
         command("run", recipe, "--runs", "runs"), recipe, [("5:5", ["did you mean 'finetune'?"])]
     )
     assert not (tmp_path / "runs").exists() and not (tmp_path / "store").exists()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Command
+from commands import Command
 from jsonschema import Draft202012Validator
 from reports import rich_report
 from running import Run
