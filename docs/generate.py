@@ -1,12 +1,13 @@
 """Fills the generated parts of the docs: ``python docs/generate.py`` writes them, ``--check`` names
-those that are stale.
+the pages that are stale.
 
-The tables of recipes.md come from what the plugins of the toolkit register, cli.md from the
-commands' own help.
+The tables of recipes.md come from the options of the toolkit's plugins. The help and the exit codes
+of cli.md come from the commands.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from pydantic import BaseModel
 
 from compress.cli import cli
 from compress.cli.catalogue import default_text, describe_options, describe_stage, takes
+from compress.meter import EFFORTS, Effort, Rounds
 from compress.options import nested
-from compress.registry.plugins import Registered, load_plugins
+from compress.registry.plugins import Registered, Registry, load_plugins
 from compress.source import FileOptions, SourceOptions
 from compress.task import TaskOptions
 from compress.training import TrainingOptions
@@ -33,9 +35,12 @@ toolkit."""
 
 def main(check: bool) -> None:
     """Write or check every generated page."""
-    recipes = DOCS / "recipes.md"
-    text = filled(recipes.read_text(encoding="utf-8"), recipe_parts(), "docs/recipes.md")
-    settle({recipes: text, DOCS / "cli.md": cli_page()}, check=check)
+    pages = {DOCS / "recipes.md": recipe_parts(), DOCS / "cli.md": cli_parts()}
+    settle({page: _filled(page, parts) for page, parts in pages.items()}, check=check)
+
+
+def _filled(page: Path, parts: dict[str, str]) -> str:
+    return filled(page.read_text(encoding="utf-8"), parts, f"docs/{page.name}")
 
 
 def recipe_parts() -> dict[str, str]:
@@ -45,7 +50,9 @@ def recipe_parts() -> dict[str, str]:
         kind: [e for _, e in sorted(registry.of(kind).items()) if e.distribution == _OWN]
         for kind in ("sources", "tasks", "stages")
     }
+    efforts = {f"generated:effort-{effort}": effort_table(registry, effort) for effort in EFFORTS}
     return {
+        **efforts,
         "generated:source-options": options_table(SourceOptions),
         "generated:file-options": options_table(FileOptions, without=SourceOptions),
         "generated:sources": "\n\n".join(map(_source, own["sources"])),
@@ -59,9 +66,9 @@ def recipe_parts() -> dict[str, str]:
 
 
 def options_table(model: type[BaseModel], without: type[BaseModel] | None = None) -> str:
-    """A table of a model's options, less those that ``without`` has; a sentence where none is left.
+    """A table of a model's options, without those of ``without``; a sentence where none is left.
 
-    A nested training is one row that points to the training options."""
+    Nested training options are one row that links to their own table."""
     skipped = set(without.model_fields) if without else set()
     trainings = [
         n for n, f in model.model_fields.items() if nested(f.annotation) is TrainingOptions
@@ -78,17 +85,40 @@ def options_table(model: type[BaseModel], without: type[BaseModel] | None = None
     return table(_HEADERS, rows) if rows else "No options of its own."
 
 
-def cli_page() -> str:
-    """cli.md: the help of every command."""
+def effort_table(registry: Registry, effort: Effort) -> str:
+    """When each meter that takes timings stops, at this effort; in the order of measuring."""
+    entries = [entry for entry in registry.meters.values() if entry.distribution == _OWN]
+    meters = sorted((entry.cls() for entry in entries), key=lambda meter: meter.order)
+    rows = []
+    for meter in meters:
+        if meter.takes_turns and effort in meter.efforts:
+            rows.append([f"`{meter.name}`", *_limits(meter.rounds(effort))])
+    return table(["meter", "precision", "seconds", "rounds"], rows)
+
+
+def _limits(rounds: Rounds) -> list[str]:
+    """Precision, seconds and rounds at which measuring stops."""
+    if rounds.least == rounds.most:
+        return ["–", "–", str(rounds.most)]
+    return [f"{100 * rounds.width:g} %", f"{rounds.seconds:g}", f"{rounds.least} to {rounds.most}"]
+
+
+def cli_parts() -> dict[str, str]:
+    """The parts of cli.md by marker name."""
+    codes = re.findall(r"^  (\d+) +(.*)$", cli.epilog or "", re.MULTILINE)
+    return {
+        "generated:exit-codes": table(["exit code", "meaning"], [list(code) for code in codes]),
+        "generated:help": _every_help(),
+    }
+
+
+def _every_help() -> str:
+    """The help of ``compress`` and of every command, each under a heading."""
     top = click.Context(cli, info_name="compress", terminal_width=_WIDTH, **cli.context_settings)
-    parts = [
-        "# The command line",
-        "Generated from the commands' own help by `make docs`.",
-        _help(top),
-    ]
+    parts = [_help(top)]
     for name, command in sorted(cli.commands.items()):
-        parts += [f"## compress {name}", _help(click.Context(command, parent=top, info_name=name))]
-    return "\n\n".join(parts) + "\n"
+        parts += [f"### compress {name}", _help(click.Context(command, parent=top, info_name=name))]
+    return "\n\n".join(parts)
 
 
 def _help(context: click.Context) -> str:
