@@ -183,30 +183,31 @@ def training(values: Mapping[str, Any]) -> str:
     settings = ", ".join(
         f"{key.replace('_', ' ')} {value}" for key, value in values["settings"].items()
     )
-    scored = sorted(
-        {f"{row['name']} on {score['processor']}" for row in values["rows"] for score in row["f1"]}
-    )
+    scored = set()
+    for row in values["rows"]:
+        scored |= {f"{row['name']} on {score['processor']}" for score in row["f1"]}
     parts = [
         _table(["training", "sentences/s", "validation F1"], rows),
         "\n".join(ratios),
         f"{_measured_on(values['environment'])} Settings: {settings}."
-        + (f" F1 of whole trainings: {', '.join(scored)}." if scored else ""),
+        + (f" F1 of whole trainings: {', '.join(sorted(scored))}." if scored else ""),
     ]
     return "\n\n".join(text for text in parts if text)
 
 
 def _scores(scores: Sequence[Mapping[str, Any]]) -> str:
-    """The mean of whole trainings' scores, and each of them, by their number of epochs."""
+    """For each number of epochs: the mean score of the whole trainings, and each score."""
     by_epochs = []
     for epochs in sorted({s["epochs"] for s in scores}):
         same = [s["f1"] for s in scores if s["epochs"] == epochs]
-        each = f" ({', '.join(f'{value:.4f}' for value in same)})" if len(same) > 1 else ""
-        by_epochs.append(f"{sum(same) / len(same):.4f} after {epochs} epochs{each}")
+        each = ", ".join(f"{value:.4f}" for value in same)
+        mean = f"{sum(same) / len(same):.4f} after {epochs} epochs"
+        by_epochs.append(f"{mean} ({each})" if len(same) > 1 else mean)
     return "; ".join(by_epochs) or "–"
 
 
 def self_check(values: Mapping[str, Any]) -> str:
-    """What the repeats of the instrument's own check read, by engine."""
+    """The readings of the instrument's own check, over all repeats, by engine."""
     headers = [
         "engine",
         "repeats",
@@ -255,7 +256,7 @@ def agreement(values: Mapping[str, Any]) -> str:
 
 
 def _difference(row: Mapping[str, Any]) -> str:
-    """Of compress from the other tool, in percent, with its interval where there is one."""
+    """How far compress is from the other tool, in percent, with the interval if there is one."""
     if "ratio" not in row:
         return f"{100 * row['difference']:+.2f} %"
     value, low, high = (100 * (row["ratio"][key] - 1) for key in ("value", "low", "high"))
@@ -275,7 +276,8 @@ def _measured_on(environment: Mapping[str, Any]) -> str:
         f"{n} {environment['versions'][n]}" for n in _LIBRARIES if n in environment["versions"]
     )
     memory = quantity(environment["memory_bytes"], "bytes")
-    return f"Measured on {environment['processor']}, {environment['threads']} threads, {memory} of memory; {versions}."
+    machine = f"{environment['processor']}, {environment['threads']} threads, {memory} of memory"
+    return f"Measured on {machine}; {versions}."
 
 
 def _table(headers: list[str], rows: list[list[str]]) -> str:
