@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from kept_families import give_families, kept_families
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from compress.pretrained.families import Families
 from compress.registry.plugins import Registry, load_plugins
 
 # Runs in the command's process before anything else, and says at its end which heavy packages were
@@ -51,6 +53,8 @@ class Answer:
 
 
 Command = Callable[..., Answer]
+_PLANNING = ("plan", "run", "bench")
+"""Commands that may have to know the families of models."""
 
 
 @pytest.fixture
@@ -73,6 +77,8 @@ def command(tmp_path: Path) -> Command:
             "COLUMNS": "200",
             "COMPRESS_STORE": str(tmp_path / "store"),
         }
+        if words[0] in _PLANNING:
+            give_families(tmp_path / "store")
         return _run(
             [sys.executable, "-m", "compress", *map(str, words)],
             tmp_path,
@@ -106,6 +112,12 @@ def _run(words: list[str], folder: Path, environ: Mapping[str, str]) -> Answer:
 def registry() -> Registry:
     """Everything that the installed plugins register."""
     return load_plugins()
+
+
+@pytest.fixture(scope="session")
+def families() -> Families:
+    """Families of the installed transformers, which is asked once in a session."""
+    return kept_families()
 
 
 @pytest.fixture

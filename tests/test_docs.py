@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kept_families import give_families
 
 from compress.cli import cli
 from compress.engine import Engine as EngineClass
 from compress.errors import CompressError, UsageError
 from compress.planning import make_plan
+from compress.pretrained.families import Families
 from compress.recipes.recipe import STEP_KEYS, TOP_KEYS, read_recipe
 from compress.registry import hookspecs
 from compress.registry.plugins import load_plugins
@@ -244,6 +246,7 @@ def test_every_command_of_the_pages_is_run() -> None:
 
 @pytest.mark.parametrize("command", [c for c in commands() if c.startswith("compress ")])
 def test_commands_of_the_pages_work(command: str, tmp_path: Path) -> None:
+    give_families(tmp_path)
     answer = run(
         "-c",
         "from compress.cli import main; main()",
@@ -319,7 +322,7 @@ FILES = {".csv": "text,label\nx,a\n", ".conll": "EU B-ORG\n", ".txt": "x\n"}
 
 @pytest.mark.parametrize("text", recipes_of_pages())
 def test_recipes_of_the_pages_make_a_plan(
-    text: str, tmp_path: Path, fake_model: Callable[..., Path]
+    text: str, tmp_path: Path, fake_model: Callable[..., Path], families: Families
 ) -> None:
     """With the files that they name; the one stage that is not installed is the guide's own."""
     for name in re.findall(r"[\w./-]+\.(?:csv|conll|txt)", text):
@@ -329,7 +332,7 @@ def test_recipes_of_the_pages_make_a_plan(
         fake_model(name)
     (tmp_path / "recipe.yaml").write_text(text)
     try:
-        make_plan(read_recipe(tmp_path / "recipe.yaml"), load_plugins())
+        make_plan(read_recipe(tmp_path / "recipe.yaml"), load_plugins(), families)
     except UsageError as error:
         assert [m.message for m in error.mistakes] == ["there is no stage 'merge.average'"]
 
@@ -409,6 +412,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_guides_plugin_is_found_and_its_recipe_makes_a_plan(example: Path) -> None:
     (example / "recipe.yaml").write_text(blocks(PLUGINS, "yaml")[0])
+    give_families(example)
     start = ("-c", "from compress.cli import main; main()")
     stage = run(*start, "stages", "merge.average", folder=example, PYTHONPATH=str(example))
     assert "share" in stage.stdout and stage.returncode == 0, stage.stderr

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from kept_families import give_families
 from running import Run
 
 import compress
@@ -248,6 +249,7 @@ def held(
     (described / "entry_points.txt").write_text(
         "[compress]\ntoy = compress_toy\n", encoding="utf-8"
     )
+    give_families(tmp_path / "store")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("COMPRESS_DISABLE_PLUGINS", OTHERS)
