@@ -262,10 +262,11 @@ def test_the_pages_show_commands() -> None:
     assert len(commands()) >= 10
 
 
-def test_python_of_the_readme_runs() -> None:
+def test_python_of_the_readme_runs(tmp_path: Path) -> None:
     code = blocks(README, "python")
     assert len(code) == 1
-    answer = run("-c", code[0])
+    give_families(tmp_path)
+    answer = run("-c", code[0], COMPRESS_STORE=str(tmp_path))
     assert answer.returncode == 0, answer.stderr
     assert "quantize.onnx quantize.onnx onnx int8" in answer.stdout
 

@@ -17,7 +17,7 @@ from transformers import CONFIG_MAPPING
 
 from compress.errors import CompressError, UsageError
 from compress.planning import Plan, make_plan
-from compress.pretrained.families import ByType, Families, Family, write_families
+from compress.pretrained.families import ByType, Families, Family, read_families, write_families
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
 from compress.running.families import known_families
@@ -26,6 +26,7 @@ from compress.running.preflight import refuse_wrong_configuration
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
 from compress.workers.jobs import configuring
+from compress.workers.jobs import families as asking_job
 
 RECIPE = """\
 task: {text-classification: {max_length: 16}}
@@ -139,6 +140,19 @@ def asking(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     monkeypatch.setattr("compress.running.families.run_job", run_job)
     return asked
+
+
+def test_a_family_that_lacks_a_package_of_its_own_is_a_type_without_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: Registry
+) -> None:
+    class Lacking(dict[str, Any]):
+        def __getitem__(self, kind: str) -> Any:
+            raise ImportError(f"{kind} needs a package that is missing")
+
+    monkeypatch.setattr("transformers.CONFIG_MAPPING", Lacking(odd=None))
+    asking_job.run({"output": str(tmp_path)}, None, registry)  # type: ignore[arg-type]
+    families = Families(lambda: read_families(tmp_path))
+    assert families.model_types() == {"odd"} and families.family_of("odd") is None
 
 
 def test_a_layer_count_that_a_config_states_asks_nobody(
