@@ -1,4 +1,4 @@
-"""The families of models that transformers knows, asked once in a session and kept for all tests."""
+"""The families of models that transformers knows, asked once in a session for all tests."""
 
 from __future__ import annotations
 

@@ -82,6 +82,21 @@ def test_every_entry_of_a_config_is_a_key_of_its_family(families: Families) -> N
         assert "hiden_size" not in family.keys and "trust_remote_code" not in family.keys
 
 
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [
+        ("bert", "layer_norm_eps"),  # a field
+        ("distilbert", "num_hidden_layers"),  # another name of one
+        ("funnel", "num_blocks"),  # a property that can be set
+        ("llama", "rope_theta"),  # taken out of kwargs
+    ],
+)
+def test_a_key_is_known_from_wherever_a_config_class_takes_it(
+    kind: str, key: str, families: Families
+) -> None:
+    assert key in family_named(kind, families).keys
+
+
 def test_a_key_has_the_value_that_stands_under_any_of_its_names_else_its_default(
     families: Families,
 ) -> None:
