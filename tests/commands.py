@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kept_families import give_families
+
 # Python imports it as ``sitecustomize`` before all else in the command's process. When the process
 # ends it writes down which heavy packages were imported.
 GUARD = """
@@ -48,6 +50,8 @@ class Answer:
 
 
 Command = Callable[..., Answer]
+_PLANNING = ("plan", "run", "bench")
+"""Commands that may have to know the families of models."""
 
 
 def command_in(folder: Path) -> Command:
@@ -67,6 +71,8 @@ def command_in(folder: Path) -> Command:
     }
 
     def run(*words: str | Path, environ: Mapping[str, str] | None = None) -> Answer:
+        if words[0] in _PLANNING:
+            give_families(folder / "store")
         whole = {**os.environ, **own, **(environ or {})}
         path = [str(guard), *filter(None, [whole.get("PYTHONPATH")])]
         whole["PYTHONPATH"] = os.pathsep.join(path)

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import Command, command_in
+from kept_families import kept_families
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from compress.pretrained.families import Families
 from compress.registry.plugins import Registry, load_plugins
 
 
@@ -28,6 +30,12 @@ def command(tmp_path: Path) -> Command:
 def registry() -> Registry:
     """All that the installed plugins register."""
     return load_plugins()
+
+
+@pytest.fixture(scope="session")
+def families() -> Families:
+    """Families of the installed transformers, which is asked once in a session."""
+    return kept_families()
 
 
 @pytest.fixture

@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import psutil
+from kept_families import give_families
 from tiny import sentences, write_csv
 
 TASK = "task: {text-classification: {max_length: 16}}\n"
@@ -128,8 +130,11 @@ def _heed_interrupts() -> None:
 def start(
     place: Path, *words: str, environ: Mapping[str, str] | None = None
 ) -> subprocess.Popen[str]:
-    """Start ``compress`` with ``words`` in the working directory ``place``. Its output goes to
-    ``place/output``."""
+    """``compress`` with ``words`` in the working directory ``place``; its output is in
+    ``place/output``. A store that is named need not ask for the families of models."""
+    for option, value in pairwise(words):
+        if option == "--store":
+            give_families(place / value)
     with (place / "output").open("w") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "compress", *words],

@@ -13,6 +13,7 @@ from barereports import against, measured, report, step
 from compress.errors import UsageError
 from compress.planning import Plan, make_plan
 from compress.planning.budget import Budget, Limit, parse_limit
+from compress.pretrained.families import Families
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
 from compress.report.build import budget_missed
@@ -111,6 +112,7 @@ def test_a_recipe_s_limit_points_the_way_of_its_task_s_score(
     fake_model: Callable[..., Path],
     write_recipe: Callable[..., Path],
     registry: Registry,
+    families: Families,
 ) -> None:
     fake_model()
     entry = registry.tasks["text-classification"]
@@ -124,9 +126,9 @@ def test_a_recipe_s_limit_points_the_way_of_its_task_s_score(
     scored = replace(registry, tasks={**registry.tasks, entry.name: task})
     if words:
         with pytest.raises(UsageError, match=words):
-            make_plan(recipe, scored)
+            make_plan(recipe, scored, families)
     else:
-        assert make_plan(recipe, scored).budget == Budget(
+        assert make_plan(recipe, scored, families).budget == Budget(
             (parse_limit("quality", limit, higher_is_better=False),)
         )
 
@@ -398,10 +400,10 @@ PRUNE = "  - prune.structured: {feed_forward: 0.5}\n    name: slim\n"
 
 @pytest.fixture
 def planned(
-    csv_data: Path, write_recipe: Callable[..., Path], registry: Registry
+    csv_data: Path, write_recipe: Callable[..., Path], registry: Registry, families: Families
 ) -> Callable[[str], Plan]:
     """``planned(text)`` is the plan of a recipe with this text."""
-    return lambda text: make_plan(read_recipe(write_recipe(HEAD + text)), registry)
+    return lambda text: make_plan(read_recipe(write_recipe(HEAD + text)), registry, families)
 
 
 @pytest.mark.parametrize(

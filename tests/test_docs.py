@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from installing import describe_project, first_on_path
+from kept_families import give_families
 from ruamel.yaml import YAML
 
 import compress
@@ -23,6 +24,7 @@ from compress.cli import cli
 from compress.engine import Engine as EngineClass
 from compress.errors import CompressError, UsageError
 from compress.planning import make_plan
+from compress.pretrained.families import Families
 from compress.recipes.recipe import STEP_KEYS, TOP_KEYS, read_recipe
 from compress.registry import hookspecs
 from compress.registry.plugins import load_plugins
@@ -282,6 +284,7 @@ def test_every_command_of_the_pages_is_run() -> None:
 
 @pytest.mark.parametrize("command", [c for c in commands() if c.startswith("compress ")])
 def test_commands_of_the_pages_work(command: str, tmp_path: Path) -> None:
+    give_families(tmp_path)
     answer = run(
         "-c",
         "from compress.cli import main; main()",
@@ -306,10 +309,11 @@ def test_the_readme_is_short_and_leads_to_every_page_of_the_docs() -> None:
     assert [name for name in pages if f"(docs/{name})" not in README] == []
 
 
-def test_python_of_the_docs_runs() -> None:
+def test_python_of_the_docs_runs(tmp_path: Path) -> None:
     code = blocks(PYTHON, "python")
     assert len(code) == 1
-    answer = run("-c", code[0])
+    give_families(tmp_path)
+    answer = run("-c", code[0], COMPRESS_STORE=str(tmp_path))
     assert answer.returncode == 0, answer.stderr
     assert "quantize.onnx quantize.onnx onnx int8" in answer.stdout
 
@@ -423,7 +427,7 @@ FILES = {".csv": "text,label\nx,a\n", ".conll": "EU B-ORG\n", ".txt": "x\n"}
 
 @pytest.mark.parametrize("text", recipes_of_pages())
 def test_recipes_of_the_pages_make_a_plan(
-    text: str, tmp_path: Path, fake_model: Callable[..., Path]
+    text: str, tmp_path: Path, fake_model: Callable[..., Path], families: Families
 ) -> None:
     """With the files that they name; the one stage that is not installed is the guide's own."""
     for name in re.findall(r"[\w./-]+\.(?:csv|conll|txt)", text):
@@ -433,7 +437,7 @@ def test_recipes_of_the_pages_make_a_plan(
         fake_model(name)
     (tmp_path / "recipe.yaml").write_text(text)
     try:
-        make_plan(read_recipe(tmp_path / "recipe.yaml"), load_plugins())
+        make_plan(read_recipe(tmp_path / "recipe.yaml"), load_plugins(), families)
     except UsageError as error:
         assert [m.message for m in error.mistakes] == ["there is no stage 'merge.average'"]
 
@@ -518,6 +522,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_guides_plugin_is_found_and_its_recipe_makes_a_plan(example: Path) -> None:
     (example / "recipe.yaml").write_text(blocks(PLUGINS, "yaml")[0])
+    give_families(example)
     start = ("-c", "from compress.cli import main; main()")
     stage = run(
         *start, "stages", "merge.average", folder=example, PYTHONPATH=first_on_path(example)

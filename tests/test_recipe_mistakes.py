@@ -12,6 +12,7 @@ from commands import Command, assert_mistakes
 
 from compress.errors import UsageError
 from compress.planning import make_plan
+from compress.pretrained.families import Families
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
 
@@ -450,12 +451,16 @@ def test_command_tells_a_mistake_with_its_place_and_a_remedy(
 
 @pytest.mark.parametrize("kind", MORE)
 def test_plan_tells_a_mistake_with_its_place_and_a_remedy(
-    kind: str, registry: Registry, csv_data: Path, write_recipe: Callable[..., Path]
+    kind: str,
+    registry: Registry,
+    families: Families,
+    csv_data: Path,
+    write_recipe: Callable[..., Path],
 ) -> None:
     text, place, words = MORE[kind]
     recipe = write_recipe(text)
     with pytest.raises(UsageError) as caught:
-        make_plan(read_recipe(recipe), registry)
+        make_plan(read_recipe(recipe), registry, families)
     (mistake,) = caught.value.mistakes
     assert mistake.where == f"{recipe}:{place}"
     for word in words:
@@ -464,6 +469,7 @@ def test_plan_tells_a_mistake_with_its_place_and_a_remedy(
 
 def test_layers_of_a_model_folder_are_those_of_its_config(
     registry: Registry,
+    families: Families,
     csv_data: Path,
     fake_model: Callable[..., Path],
     write_recipe: Callable[..., Path],
@@ -473,7 +479,9 @@ def test_layers_of_a_model_folder_are_those_of_its_config(
 
     def plan(steps: str) -> None:
         make_plan(
-            read_recipe(write_recipe(STEPS.replace("owner/encoder", "./model") + steps)), registry
+            read_recipe(write_recipe(STEPS.replace("owner/encoder", "./model") + steps)),
+            registry,
+            families,
         )
 
     for more in ("", "  - finetune\n"):
@@ -485,6 +493,7 @@ def test_layers_of_a_model_folder_are_those_of_its_config(
 
 def test_layers_are_not_judged_where_their_number_is_not_known(
     registry: Registry,
+    families: Families,
     csv_data: Path,
     fake_model: Callable[..., Path],
     write_recipe: Callable[..., Path],
@@ -495,18 +504,18 @@ def test_layers_are_not_judged_where_their_number_is_not_known(
             STEPS.replace("owner/encoder", model)
             + "  - finetune\n  - distill: {student: {layers: 99}}\n"
         )
-        make_plan(read_recipe(write_recipe(text)), registry)
+        make_plan(read_recipe(write_recipe(text)), registry, families)
 
 
 def test_patience_is_right_with_validation_data(
-    registry: Registry, csv_data: Path, write_recipe: Callable[..., Path]
+    registry: Registry, families: Families, csv_data: Path, write_recipe: Callable[..., Path]
 ) -> None:
     for given in ("0.2", "test.csv"):
         text = (
             HEAD.replace("test:", f"validation: {given}, test:")
             + "stages:\n  - finetune: {patience: 2}\n"
         )
-        make_plan(read_recipe(write_recipe(text)), registry)
+        make_plan(read_recipe(write_recipe(text)), registry, families)
 
 
 def test_a_recipe_that_is_not_utf8_is_told_with_the_place_of_the_byte(tmp_path: Path) -> None:
@@ -516,12 +525,13 @@ def test_a_recipe_that_is_not_utf8_is_told_with_the_place_of_the_byte(tmp_path: 
 
 
 def test_a_file_without_the_byte_order_mark_that_its_encoding_needs_is_one_line(
-    registry: Registry, csv_data: Path, write_recipe: Callable[..., Path]
+    registry: Registry, families: Families, csv_data: Path, write_recipe: Callable[..., Path]
 ) -> None:
     with pytest.raises(UsageError) as caught:
         make_plan(
             read_recipe(write_recipe(HEAD.replace("test:", "encoding: utf-16, test:") + FINETUNE)),
             registry,
+            families,
         )
     assert (
         str(caught.value)
@@ -537,6 +547,7 @@ def test_a_teacher_from_outside_may_be_named_as_a_step_nearly_is(
     teacher: str,
     from_hub: bool,
     registry: Registry,
+    families: Families,
     csv_data: Path,
     write_recipe: Callable[..., Path],
     fake_model: Callable[..., Path],
@@ -548,7 +559,7 @@ def test_a_teacher_from_outside_may_be_named_as_a_step_nearly_is(
         + "  - finetune: {}\n    name: teacher\n"
         + f"  - distill: {{teacher: {teacher}, student: {{layers: 1}}}}\n"
     )
-    plan = make_plan(read_recipe(write_recipe(text)), registry)
+    plan = make_plan(read_recipe(write_recipe(text)), registry, families)
     assert [(i.name, i.from_hub) for i in plan.inputs] == [("model", True), (teacher, from_hub)]
 
 
@@ -599,6 +610,7 @@ def test_model_folder_that_would_not_open_is_refused_by_the_plan(
     files: dict[str, object],
     words: str,
     registry: Registry,
+    families: Families,
     tmp_path: Path,
     csv_data: Path,
     write_recipe: Callable[..., Path],
@@ -608,19 +620,23 @@ def test_model_folder_that_would_not_open_is_refused_by_the_plan(
         (tmp_path / "encoder" / name).write_text(json.dumps(content), encoding="utf-8")
     recipe = write_recipe(HEAD.replace("owner/encoder", "./encoder") + FINETUNE)
     with pytest.raises(UsageError) as caught:
-        make_plan(read_recipe(recipe), registry)
+        make_plan(read_recipe(recipe), registry, families)
     (mistake,) = caught.value.mistakes
     assert mistake.where == f"{recipe}:2:8" and words in mistake.message
 
 
 def test_config_that_is_no_json_is_told(
-    registry: Registry, tmp_path: Path, csv_data: Path, write_recipe: Callable[..., Path]
+    registry: Registry,
+    families: Families,
+    tmp_path: Path,
+    csv_data: Path,
+    write_recipe: Callable[..., Path],
 ) -> None:
     (tmp_path / "encoder").mkdir()
     (tmp_path / "encoder" / "config.json").write_text("{", encoding="utf-8")
     recipe = write_recipe(HEAD.replace("owner/encoder", "./encoder") + FINETUNE)
     with pytest.raises(UsageError, match="config.json cannot be read"):
-        make_plan(read_recipe(recipe), registry)
+        make_plan(read_recipe(recipe), registry, families)
 
 
 def test_anchors_that_multiply_are_refused_without_being_expanded(
@@ -637,9 +653,11 @@ def test_run_refuses_what_plan_refuses_before_it_makes_anything(
 ) -> None:
     recipe = write_recipe(STEPS + "  - finetun\n")
     assert_mistakes(
-        command("run", recipe, "--runs", "runs"), recipe, [("5:5", ["did you mean 'finetune'?"])]
+        command("run", recipe, "--runs", "runs", "--store", "untouched"),
+        recipe,
+        [("5:5", ["did you mean 'finetune'?"])],
     )
-    assert not (tmp_path / "runs").exists() and not (tmp_path / "store").exists()
+    assert not (tmp_path / "runs").exists() and not (tmp_path / "untouched").exists()
 
 
 def test_a_wrong_recipe_is_answered_within_a_second(

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from installing import install
 from jsonschema import Draft202012Validator
+from kept_families import give_families
 from running import Run
 
 import compress
@@ -76,6 +77,7 @@ def held(
     in this one."""
     site = tmp_path / "site"
     install(site, "compress-stated")
+    give_families(tmp_path / "store")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("COMPRESS_DISABLE_PLUGINS", OTHERS)

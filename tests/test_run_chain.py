@@ -146,6 +146,7 @@ def test_a_run_leaves_nothing_unfinished_in_the_store(chain: Run) -> None:
         "artifact",
         "config",
         "data",
+        "families",
         "teacher-outputs",
     ]
     assert all((path / "record.json").is_file() for path in products.glob("*/*"))
