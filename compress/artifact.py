@@ -12,6 +12,9 @@ from typing import Any
 
 from compress.errors import IntegrityError, UsageError
 
+JsonObject = Mapping[str, Any]
+"""An object of JSON, as ``json.loads`` gives it."""
+
 MANIFEST = "compress.json"
 MANIFEST_VERSION = 1
 _CHUNK = 1 << 20

@@ -25,7 +25,7 @@ from compress.results.record import Record
 from compress.running.runner import Runner
 from compress.store.keys import step_ingredients
 from compress.store.runfolder import RunFolder
-from compress.store.store import Store, product_key
+from compress.store.store import Store
 
 TWO = (("NVIDIA H100 80GB HBM3", "GPU-11aa"), ("NVIDIA L4", "GPU-22bb"))
 HEAD = "task: text-classification\nmodel: ./model\ndata: {train: train.csv, test: test.csv}\n"
@@ -102,7 +102,7 @@ def steps(
 
 
 def key(step: Step, registry: Registry) -> str:
-    return product_key(step_ingredients(step, "a", {}, "b", None, registry))
+    return step_ingredients(step, "a", {}, "b", None, registry).key
 
 
 def changed(steps: Mapping[str, Step], registry: Registry, change: Callable[[], Any]) -> set[str]:
