@@ -18,8 +18,8 @@ EXIT_INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class Mistake:
-    """One mistake of a user: where it is (``file:line:column`` or a row), what is wrong, and what to
-    do about it."""
+    """One mistake of a user: where it is (``file:line:column`` or a row), what is wrong, and what
+    to do about it."""
 
     where: str
     message: str

@@ -71,8 +71,8 @@ def _hints(cls: Any) -> Mapping[str, Any]:
 
 
 def _read(value: Any, hint: Any) -> Any:
-    """``value`` as a field of type ``hint`` holds it. What is none of the types below is as JSON
-    gives it."""
+    """The value of a field of type ``hint``, from JSON. A type that is not below needs no
+    change."""
     if value is None:
         return None
     origin, inner = get_origin(hint), get_args(hint)
@@ -80,10 +80,10 @@ def _read(value: Any, hint: Any) -> Any:
         return _read(value, inner[0])
     if origin is tuple:
         return tuple(_read(item, inner[0]) for item in value)
-    if origin is Mapping and inner[1] is not Any:
+    if origin is Mapping:
         return {key: _read(item, inner[1]) for key, item in value.items()}
+    if hint is Path:
+        return Path(value)
     if hint is Measured:
         return Measured.from_dict(value)
-    if is_dataclass(hint):
-        return _built(hint, value)
-    return Path(value) if hint is Path else value
+    return _built(hint, value) if is_dataclass(hint) else value

@@ -1,4 +1,5 @@
-"""Errors between a worker and its supervisor: described in one process, raised again in the other."""
+"""Errors between a worker and its supervisor: described in one process, raised again in the
+other."""
 
 from __future__ import annotations
 
