@@ -15,7 +15,13 @@ from reports import rich_report
 from compress import machine
 from compress.artifact import Traits
 from compress.errors import CompressError
-from compress.machine import Processor, environment, gpus, timing_environment
+from compress.machine import (
+    Processor,
+    ask_nvidia_driver,
+    environment,
+    gpus,
+    timing_environment,
+)
 from compress.measurement import Measured
 from compress.planning import Step, make_plan
 from compress.recipes.recipe import read_recipe
@@ -74,6 +80,31 @@ def test_without_the_driver_s_tool_its_files_tell_the_gpus(tmp_path: Path) -> No
         "Model: \t\t NVIDIA L4\nIRQ:   \t\t 24\nGPU UUID: \t GPU-22bb\n", encoding="utf-8"
     )
     assert machine._described_gpu(file) == ("NVIDIA L4", "GPU-22bb")
+
+
+@pytest.mark.parametrize(
+    ("script", "listed"),
+    [
+        (
+            "echo 'GPU, large, GPU-1, 535.1'; echo 'NVIDIA L4, GPU-2, 535.1'",
+            [("GPU, large", "GPU-1", "535.1"), ("NVIDIA L4", "GPU-2", "535.1")],
+        ),
+        ("exit 9", []),
+        (None, None),
+    ],
+)
+def test_the_driver_s_tool_is_asked_for_each_gpu(
+    script: str | None,
+    listed: list[tuple[str, ...]] | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if script is not None:
+        tool = tmp_path / "nvidia-smi"
+        tool.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert ask_nvidia_driver("name", "uuid", "driver_version") == listed
 
 
 def test_the_report_and_the_card_name_the_gpus(with_gpus: Callable[..., None]) -> None:

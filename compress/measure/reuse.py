@@ -78,21 +78,26 @@ class MeasurementFile:
         """Write it whole or not at all."""
         write_json(file, {"of": asdict(self.conditions), **self.measured.as_dict()})
 
+    @classmethod
+    def read(cls, file: Path) -> MeasurementFile | None:
+        """The content of ``file``; None for a file that is missing or broken, which is written
+        anew."""
+        try:
+            values = json.loads(file.read_text(encoding="utf-8"))
+            return cls(Conditions(**values["of"]), Measured.from_dict(values))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
 
 def reusable(file: Path, conditions: Conditions) -> Measured | None:
     """The measurements in ``file`` if they were taken under these conditions, else None.
 
     More others may have taken turns than are asked for. A step that was measured before the
-    reference existed is measured again beside it, and its file then has both.
-
-    A broken file counts as none: it is written anew."""
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-        then = Conditions(**values["of"])
-        is_same = then.only_with(conditions.others) == conditions
-        return Measured.from_dict(values) if is_same else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    reference existed is measured again beside it, and its file then has both."""
+    found = MeasurementFile.read(file)
+    if found is None or found.conditions.only_with(conditions.others) != conditions:
         return None
+    return found.measured
 
 
 def copy_unless_equal(source: Path, target: Path) -> None:
@@ -105,9 +110,6 @@ def copy_unless_equal(source: Path, target: Path) -> None:
 
 
 def _conditions_alone(file: Path) -> Conditions | None:
-    """A file's conditions without the others; None for a file that is missing or broken."""
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-        return Conditions(**values["of"]).only_with({})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
+    """A file's conditions without the others that took turns."""
+    found = MeasurementFile.read(file)
+    return found.conditions.only_with({}) if found else None
