@@ -31,18 +31,22 @@ import numpy as np
 from compress.api import load_plan
 from compress.artifact import Artifact
 from compress.errors import CompressError, UsageError
+from compress.measure import Subject
+from compress.measure.sides import Sides
 from compress.measurement import Measurement
 from compress.planning import Plan
 from compress.registry.plugins import Registry, load_plugins
 from compress.running.families import known_families
 from compress.store.prepared import Prepared, prepare
 from compress.store.store import Store
-from compress.workers.supervisor import Worker, started, worker_environment
+from compress.workers.protocol import Chosen
+from compress.workers.supervisor import worker_environment
 
 _REST_SECONDS = 0.1
 """What the threads of the bare loop are given to stop spinning; the instrument's worker waits for
 its own."""
 
+OURS = "ours"
 METERS = ("size", "quality", "latency", "anatomy")
 OTHERS = {
     "f1": ("quality", "seqeval"),
@@ -162,23 +166,23 @@ def _measured(
 
     meters = {name: registry.meters[name].cls() for name in METERS}
     samples: dict[str, list[Any]] = {name: [] for name in METERS}
-    with _both(artifact, plan, data) as (worker, bare):
+    with _both(artifact, plan, data) as (side, bare):
         for name in ("size", "quality", "anatomy"):
-            samples[name] = [_sample(worker, name, 0)]
+            samples[name] = [_sample(side, name, 0)]
         theirs = _ask(bare, {"do": "score"})
-        worker.ask({"do": "end"})
+        side.end()
     times = []
     for load in range(given.loads):
-        with _both(artifact, plan, data) as (worker, bare):
-            worker.ask({"meter": "latency", "do": "prepare"})
+        with _both(artifact, plan, data) as (side, bare):
+            side.prepare(OURS, "latency")
             _ask(
                 bare,
                 {"do": "prepare", "places": _places(meters["latency"], len(data.rows("test")))},
             )
-            ours, bares = _turns(worker, bare, given.rounds, load)
+            ours, bares = _turns(side, bare, given.rounds, load)
             samples["latency"] += ours
             times.append(np.array(bares))
-            worker.ask({"do": "end"})
+            side.end()
     found = {m.name: m for name, meter in meters.items() for m in meter.summarise(samples[name])}
     own = np.array([s["nanoseconds"] for s in samples["latency"]]).reshape(
         given.loads, given.rounds, -1
@@ -192,29 +196,20 @@ def _measured(
 @contextmanager
 def _both(
     artifact: Artifact, plan: Plan, data: Prepared
-) -> Iterator[tuple[Worker, subprocess.Popen[str]]]:
+) -> Iterator[tuple[Sides, subprocess.Popen[str]]]:
     """The instrument's worker and the bare script, each with the artifact loaded in a fresh
     process."""
-    job = {
-        "kind": "probe",
-        "artifact": str(artifact.folder),
-        "task": plan.task.as_dict(),
-        "effort": "standard",
-        "data": {"folder": str(data.folder), "digest": ""},
-        "slowdown": 0.0,
-    }
+    subject = Subject(OURS, artifact.folder, Chosen.of(plan.task), data)
     work = data.folder.parent
     with (
-        started(job, work / "probe.json", work / "probe.log") as worker,
+        Sides([subject], work, "standard") as side,
         _bare(artifact, plan, work) as bare,
     ):
-        worker.answer()
-        worker.ask({"do": "open"})
-        yield worker, bare
+        yield side, bare
 
 
 def _turns(
-    worker: Worker, bare: subprocess.Popen[str], rounds: int, load: int
+    side: Sides, bare: subprocess.Popen[str], rounds: int, load: int
 ) -> tuple[list[Any], list[Any]]:
     """The instrument's samples and the bare loop's nanoseconds of each round: A B A B ..., in every
     second load B A B A."""
@@ -225,15 +220,15 @@ def _turns(
         theirs.append(_ask(bare, {"do": "round"}))
         time.sleep(_REST_SECONDS)
 
-    turns = (lambda: ours.append(_sample(worker, "latency", load)), theirs_next)
+    turns = (lambda: ours.append(_sample(side, "latency", load)), theirs_next)
     for _ in range(rounds):
         for turn in turns if load % 2 == 0 else reversed(turns):
             turn()
     return ours, theirs
 
 
-def _sample(worker: Worker, meter: str, load: int) -> Any:
-    return {**worker.ask({"meter": meter, "do": "sample"})["sample"], "block": load}
+def _sample(side: Sides, meter: str, load: int) -> Any:
+    return {**side.sample(OURS, meter), "block": load}
 
 
 def _places(latency: Any, total: int) -> list[int]:

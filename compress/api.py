@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from compress.errors import EnvironmentFailure, UsageError, suggestion
+from compress.errors import EnvironmentFailure, UsageError, suggestion, with_hint
 from compress.planning import Plan, make_plan
 from compress.pretrained.families import Families
 from compress.recipes.recipe import read_recipe
@@ -127,7 +127,7 @@ def _open_tracker(name: str, registry: Registry) -> Tracker:
     entry = registry.trackers.get(name)
     if entry is None:
         hint = registry.clashes.get(("trackers", name)) or suggestion(name, registry.trackers)
-        raise UsageError(f"there is no tracker {name!r}" + (f" ({hint})" if hint else ""))
+        raise UsageError(with_hint(f"there is no tracker {name!r}", hint))
     missing = next((package for package in entry.cls.packages if not _installed(package)), None)
     if missing:
         extra = f": install compress-toolkit[{entry.cls.extra}]" if entry.cls.extra else ""

@@ -1,5 +1,5 @@
-"""Artifacts: model folders whose manifest (``compress.json``) says what they are and holds the
-digest of every file."""
+"""Artifacts: model folders with a manifest (``compress.json``), which describes the model and holds
+the digest of every file."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from typing import Any
 
 from compress.errors import IntegrityError, UsageError
 
+JsonObject = Mapping[str, Any]
+"""An object of JSON, as ``json.loads`` gives it."""
+
 MANIFEST = "compress.json"
 MANIFEST_VERSION = 1
 _CHUNK = 1 << 20
@@ -19,12 +22,12 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Traits:
-    """What other stages need to know of an artifact, known from the plan alone.
+    """What other stages need to know of an artifact. A plan knows it before any model is made.
 
-    ``format`` is ``pytorch`` or an engine's format such as ``onnx``; ``precision`` is ``float``,
-    ``fake-quantized`` or ``int8``; ``shape`` is ``stock`` where plain transformers can open the
-    folder and ``free`` where edits are replayed; ``task`` is the task of the model's head, or None
-    where it has none (or it is not known yet).
+    ``format`` is ``pytorch`` or an engine's format such as ``onnx``. ``precision`` is ``float``,
+    ``fake-quantized`` or ``int8``. ``shape`` is ``stock`` if plain transformers can open the
+    folder, and ``free`` if edits are replayed. ``task`` is the task of the model's head; None if it
+    has no head, or if the task is not known yet.
     """
 
     format: str = "pytorch"
@@ -38,45 +41,46 @@ class Traits:
 class Manifest:
     """The content of ``compress.json``.
 
-    ``files`` maps each file's relative name to its sha256; ``edits`` are the cuts replayed on the
-    empty model at load (empty for a stock shape); ``parameters`` counts the float model's
-    parameters, and is inherited by what is exported or quantized from it; ``needs`` names the
-    distributions without which the folder does not load (empty for stock); ``lineage`` lists the
-    ancestors, oldest first, as ``{"step", "stage", "digest"}``; ``notes`` are facts the stage told
-    (steps trained, heads kept).
+    - ``files``: the sha256 of each file by its relative name.
+    - ``edits``: the cuts that are replayed on the empty model at load; none for a stock shape.
+    - ``parameters``: the number of parameters of the float model. Exported and quantized models
+      inherit it.
+    - ``lineage``: the ancestors, oldest first, as ``{"step", "stage", "digest"}``.
+    - ``needs``: the distributions without which the folder does not load; none for a stock shape.
+    - ``notes``: facts from the stage, such as steps trained and heads kept.
     """
 
     traits: Traits
     files: Mapping[str, str]
     step: str
     stage: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: JsonObject = field(default_factory=dict)
     seed: int = 0
     labels: tuple[str, ...] = ()
-    task_options: Mapping[str, Any] = field(default_factory=dict)
-    edits: tuple[Mapping[str, Any], ...] = ()
+    task_options: JsonObject = field(default_factory=dict)
+    edits: tuple[JsonObject, ...] = ()
     parameters: int | None = None
     base: str | None = None
     lineage: tuple[Mapping[str, str], ...] = ()
     needs: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
-    notes: Mapping[str, Any] = field(default_factory=dict)
+    notes: JsonObject = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
-        """sha256 over what the artifact is: its files, traits, labels and edits; not over when or
-        how it was made."""
-        what = {
+        """sha256 over what the artifact is: its files, traits, labels, task options and edits. When
+        and how it was made is not part of it."""
+        content = {
             "files": dict(self.files),
             "traits": asdict(self.traits),
             "labels": list(self.labels),
             "task_options": dict(self.task_options),
             "edits": [dict(e) for e in self.edits],
         }
-        return hashlib.sha256(canonical(what).encode()).hexdigest()
+        return hashlib.sha256(canonical(content).encode()).hexdigest()
 
     def write(self, folder: Path) -> None:
-        """Write the manifest into ``folder``; it is the last file to be written."""
+        """Write the manifest into ``folder``, as the last of its files."""
         text = json.dumps(
             {"manifest_version": MANIFEST_VERSION, **asdict(self)}, indent=2, sort_keys=True
         )
@@ -84,8 +88,8 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
-        """The manifest of ``folder``. Raises UsageError where there is none, IntegrityError where
-        it is unreadable."""
+        """The manifest of ``folder``. Raises UsageError if there is none, and IntegrityError if it
+        cannot be read."""
         path = folder / MANIFEST
         if not path.is_file():
             raise UsageError(f"{folder} is not an artifact: it has no {MANIFEST}")
@@ -98,42 +102,43 @@ class Manifest:
                     "it was written by another release of compress"
                 )
             _refuse_outside(path, values["files"])
-            return cls(
-                **{
-                    **values,
-                    "traits": Traits(**values["traits"]),
-                    "labels": tuple(values["labels"]),
-                    "edits": tuple(values["edits"]),
-                    "lineage": tuple(values["lineage"]),
-                    "needs": tuple(values["needs"]),
-                }
-            )
+            values["traits"] = Traits(**values["traits"])
+            for name in ("labels", "edits", "lineage", "needs"):  # JSON has lists
+                values[name] = tuple(values[name])
+            return cls(**values)
         except (ValueError, KeyError, TypeError) as error:
             raise IntegrityError(f"{path} cannot be read: {error}") from error
 
 
 def _refuse_outside(manifest: Path, names: Iterable[str]) -> None:
-    """A stranger's manifest must not have files read or copied that are not its folder's."""
+    """Raise IntegrityError for a file outside of the folder. A manifest may be a stranger's: it
+    must not make this program read or copy other files."""
     for name in map(PurePosixPath, names):
         if name.is_absolute() or ".." in name.parts:
             raise IntegrityError(f"{manifest} names a file outside of the folder: {name}")
 
 
 def _refuse_added(folder: Path, files: Iterable[str]) -> None:
-    """A loader would read a config or weights that were put beside those of the manifest."""
+    """Raise IntegrityError for files that the manifest does not name: a loader would read a config
+    or weights among them."""
     known = {MANIFEST, "README.md", *files}
-    found = sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
     added = [
-        n
-        for n in found
-        if n.as_posix() not in known and not any(part.startswith(".") for part in n.parts)
+        f"{folder / name} was added after the model was saved: move it out"
+        for name in _file_names(folder)
+        if name not in known and not _is_hidden(name)
     ]
     if added:
-        raise IntegrityError(
-            "\n".join(
-                f"{folder / n} was added after the model was saved: move it out" for n in added
-            )
-        )
+        raise IntegrityError("\n".join(added))
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether the file, or a folder that it is in, has a name with a dot in front."""
+    return any(part.startswith(".") for part in PurePosixPath(name).parts)
+
+
+def _file_names(folder: Path) -> list[str]:
+    """Relative names of all files below ``folder``, sorted, with forward slashes."""
+    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
 @dataclass(frozen=True)
@@ -147,8 +152,8 @@ class Artifact:
     def open(cls, folder: str | Path) -> Artifact:
         """The artifact in ``folder``, every file checked against its sha256.
 
-        Raises IntegrityError where one differs, is missing, or was added: loaders go by the names
-        that they find. A ``README.md`` and hidden files may be added."""
+        Raises IntegrityError if a file differs, is missing or was added: loaders open what they
+        find. A ``README.md`` and hidden files may be added."""
         path = Path(folder)
         manifest = Manifest.read(path)
         verify_files(path, manifest.files)
@@ -167,7 +172,8 @@ class Artifact:
 
 
 def canonical(value: Any) -> str:
-    """JSON text of ``value`` that is equal for equal values: sorted keys, no spaces, no NaN."""
+    """JSON text of ``value``, equal for equal values: sorted keys, no spaces. Raises ValueError for
+    NaN."""
     return json.dumps(
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
@@ -183,16 +189,15 @@ def sha256_file(path: Path) -> str:
 
 
 def digest_files(folder: Path, *, without: Iterable[str] = (MANIFEST,)) -> dict[str, str]:
-    """sha256 of every file below ``folder`` by relative name with forward slashes, except the names
+    """sha256 of every file below ``folder`` by its relative name with forward slashes, except those
     in ``without``."""
     skipped = set(without)
-    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    return {name: sha256_file(folder / name) for name in names if name not in skipped}
+    return {name: sha256_file(folder / name) for name in _file_names(folder) if name not in skipped}
 
 
 def verify_files(folder: Path, files: Mapping[str, str]) -> None:
-    """Raise IntegrityError naming each file of ``folder`` that is missing or differs from its
-    digest in ``files``."""
+    """Raise IntegrityError with each file of ``folder`` that is missing or differs from its digest
+    in ``files``."""
     problems = []
     for name, expected in files.items():
         path = folder / name
@@ -205,5 +210,5 @@ def verify_files(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def with_files(manifest: Manifest, folder: Path) -> Manifest:
-    """``manifest`` with the digests of what is in ``folder`` now."""
+    """``manifest`` with the digests of the files that are in ``folder`` now."""
     return replace(manifest, files=digest_files(folder))

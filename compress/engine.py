@@ -1,4 +1,5 @@
-"""What runs an artifact of a format. An engine's module imports nothing heavy at the top."""
+"""Engines: each runs artifacts of some formats. An engine's module imports nothing heavy at the
+top."""
 
 from __future__ import annotations
 
@@ -10,35 +11,36 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from compress.artifact import Artifact, Traits
+from compress.artifact import Artifact, JsonObject, Traits
 from compress.task import Task
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where and how wide a session runs: ``device`` is ``cpu`` or ``cuda``; ``threads`` are the
-    intra-op threads."""
+    """Where a session runs: ``device`` is ``cpu`` or ``cuda``; ``threads`` is the number of threads
+    within an operation."""
 
     device: str
     threads: int
 
 
 class Session(Protocol):
-    """A loaded model: arrays in, named arrays out. ``inputs`` are the names that the model
-    takes."""
+    """A loaded model: arrays in, named arrays out. ``inputs`` are the names of the arrays that it
+    reads."""
 
     inputs: tuple[str, ...]
 
     def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Outputs by name (``logits``), float32; entries of ``batch`` that the model does not take
+        """Outputs by name (``logits``), float32. Entries of ``batch`` that the model does not read
         are ignored."""
         ...
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What a loaded model is made of: parameters by part (``embeddings``, ``layers``, ``head``;
-    shared ones once) and multiply-accumulate operations of one example of ``length`` tokens."""
+    """Sizes of a loaded model: parameters by part (``embeddings``, ``layers``, ``head``), where
+    shared ones count once, and multiply-accumulate operations of one example of ``length``
+    tokens."""
 
     parameters: Mapping[str, int]
     macs: int
@@ -47,22 +49,22 @@ class Counts:
 
 @dataclass(frozen=True)
 class Conversion:
-    """How a float PyTorch artifact becomes one of an engine's float format: a ``stage`` with
-    ``options``. ``suffix`` tells several ones of an engine apart."""
+    """How a float PyTorch artifact becomes one of an engine's float format: by a ``stage`` with
+    ``options``. An engine with several conversions gives each its ``suffix``."""
 
     stage: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: JsonObject = field(default_factory=dict)
     suffix: str = ""
 
 
 @dataclass(frozen=True)
 class Loading:
-    """How a folder is opened without the toolkit, as text for a model card: ``packages`` are
-    distributions to install, ``imports`` and ``code`` Python.
+    """How to open a folder without the toolkit, as text for a model card. ``packages`` are
+    distributions to install; ``imports`` and ``code`` are Python.
 
-    Before ``code``, ``folder``, ``text`` (the example to answer) and ``max_length`` (tokens kept)
-    are bound; after it, ``tokenizer`` (with ``decode``), ``logits`` (the answer, a numpy array [1,
-    ...]) and ``labels`` (index to name)."""
+    ``code`` reads the variables ``folder``, ``text`` (the example to answer) and ``max_length``
+    (tokens to keep). It sets ``tokenizer`` (with ``decode``), ``logits`` (the answer, a numpy array
+    [1, ...]) and ``labels`` (names by index)."""
 
     packages: tuple[str, ...]
     imports: str
@@ -70,9 +72,11 @@ class Loading:
 
 
 class Engine(ABC):
-    """One runtime. ``formats`` are the artifact formats it opens; by each of its ``conversions``
-    the reference is measured in it too, and the fastest is what compression is held against (none:
-    it runs PyTorch artifacts as they are)."""
+    """One runtime. ``formats`` are the artifact formats that it opens.
+
+    The reference is also measured in this engine, once for each of its ``conversions``, so that a
+    report can compare with the fastest float engine. An engine without conversions runs PyTorch
+    artifacts as they are."""
 
     name: ClassVar[str]
     summary: ClassVar[str]
@@ -80,49 +84,49 @@ class Engine(ABC):
     packages: ClassVar[tuple[str, ...]]
     """Distributions whose versions ``doctor`` shows."""
     extra: ClassVar[str | None] = None
-    """The extra of the toolkit that installs it, named in the error where it is missing."""
+    """The extra of the toolkit that installs it, for the error message if it is missing."""
     conversions: ClassVar[tuple[Conversion, ...]] = ()
 
     @abstractmethod
     def open(self, artifact: Artifact, placement: Placement, task: Task[Any]) -> Session:
-        """A session on a verified artifact; ``task`` says which head its model has.
+        """A session on a verified artifact, whose model has the head of ``task``.
 
-        Raises EnvironmentFailure where the runtime or the device is missing. A process opens one
-        engine only: it sets the process's threads, and the pools of two runtimes disturb each
-        other."""
+        Raises EnvironmentFailure if the runtime or the device is missing. A process opens one
+        engine only: it sets the process's threads, and the thread pools of two runtimes would
+        disturb each other."""
 
     def start(self) -> None:
-        """Import the runtime, so that its memory and its seconds are not taken for the model's.
-        ``open`` may follow without it."""
+        """Import the runtime, so that its memory and its seconds are not counted as the model's.
+        ``open`` also works without this call."""
 
     def counts(self, session: Session, task: Task[Any], length: int) -> Counts | None:
-        """What the session's model is made of; None where this engine cannot tell, as of a graph or
-        of int8 weights."""
+        """Sizes of the session's model; None if this engine cannot count them, as in a graph or
+        with int8 weights."""
         return None
 
     def weights(self, artifact: Artifact) -> Iterator[tuple[str, np.ndarray]]:
-        """Name and values of every stored tensor of an artifact, one after the other; bfloat16 as
-        ``ml_dtypes`` has it. By default those of its safetensors files."""
+        """Name and values of every stored tensor of an artifact, one after the other; bfloat16 with
+        the dtype of ``ml_dtypes``. By default those of its safetensors files."""
         return stored_tensors(artifact.folder)
 
     def devices(self) -> tuple[str, ...]:
-        """The devices it can use on this machine, best first. May import the runtime."""
+        """The devices that it can use on this machine, the best first. May import the runtime."""
         return ("cpu",)
 
     library: ClassVar[str | None] = None
-    """What the model hub calls the library that opens its formats (``library_name``); None: the
+    """The model hub's name for the library that opens its formats (``library_name``); None for the
     format's own name."""
 
     @classmethod
     def loading(cls, traits: Traits, task: type[Task[Any]]) -> Loading | None:
-        """How a stock artifact is opened without the toolkit; None where that is not known, as by
-        default: a model card then loads it with the toolkit."""
+        """How to open a stock artifact without the toolkit. None, the default, if that is not
+        known: the model card then loads it with the toolkit."""
         return None
 
 
 def stored_tensors(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
     """Name and values of every tensor in the safetensors files of ``folder``, one after the other;
-    bfloat16 and float8 as ``ml_dtypes`` has them."""
+    bfloat16 and float8 with the dtypes of ``ml_dtypes``."""
     import ml_dtypes  # noqa: F401 - teaches numpy the names bfloat16 and float8
     from safetensors import safe_open
 

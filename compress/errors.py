@@ -1,5 +1,5 @@
-"""The one family of errors that a user is meant to read; anything else that is raised is a bug and
-keeps its traceback."""
+"""The errors that a user is meant to read. Anything else that is raised is a bug and keeps its
+traceback."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ EXIT_INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class Mistake:
-    """One thing a user got wrong: where (``file:line:column`` or a row), what was got, and what to
-    do."""
+    """One mistake of a user: where it is (``file:line:column`` or a row), what is wrong, and what
+    to do about it."""
 
     where: str
     message: str
     hint: str = ""
 
     def __str__(self) -> str:
-        place = f"{self.where}: " if self.where else ""
-        return f"{place}{self.message}" + (f" ({self.hint})" if self.hint else "")
+        text = with_hint(self.message, self.hint)
+        return f"{self.where}: {text}" if self.where else text
 
 
 class CompressError(Exception):
-    """A failure that is explained in one line; ``exit_code`` is what the command line ends with."""
+    """A failure whose text alone explains it. The command line ends with ``exit_code``."""
 
     exit_code = EXIT_STAGE
 
 
 class UsageError(CompressError):
-    """One or more mistakes in a recipe, its data or a command; all that were found in one pass."""
+    """Mistakes in a recipe, its data or a command: all that one pass found."""
 
     exit_code = EXIT_USAGE
 
@@ -47,38 +47,54 @@ class UsageError(CompressError):
         self.mistakes = found
 
     def placed(self, where: str) -> UsageError:
-        """The same mistakes, those that tell no place at ``where``: who read a folder or data knew
-        nothing of the recipe."""
+        """The same mistakes; those without a place are now at ``where``.
+
+        Code that reads a folder or data does not know the recipe. Its caller adds the place."""
         return UsageError(
             [replace(mistake, where=mistake.where or where) for mistake in self.mistakes]
         )
 
 
 class EnvironmentFailure(CompressError):
-    """Something that must be installed or present is not: a package, an extra, a device."""
+    """Something that is needed is missing on this machine: a package, an extra, a device."""
 
     exit_code = EXIT_ENVIRONMENT
 
 
 class NothingChanged(CompressError):
-    """A stage gave back the weights that it was given."""
+    """A stage wrote the same weights as its input has."""
 
 
 class IntegrityError(CompressError):
-    """A stored file is not what its manifest says it is."""
+    """A stored file differs from what its manifest or record states."""
 
     exit_code = EXIT_INTEGRITY
 
 
 class BudgetMissed(CompressError):
-    """A step missed a budget whose policy is to stop; its model is kept."""
+    """A step missed a budget with ``on_miss: fail``. Its model is kept."""
 
     exit_code = EXIT_BUDGET
 
 
+def with_hint(message: str, hint: str | None) -> str:
+    """``message (hint)``, or the message alone where there is no hint."""
+    return f"{message} ({hint})" if hint else message
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's text; empty where it has no text."""
+    return next(iter(str(error).splitlines()), "")
+
+
+def name_and_first_line(error: BaseException) -> str:
+    """``ValueError: the first line``, for an error of a library whose text alone may say little."""
+    return f"{type(error).__name__}: {first_line(error)}"
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """The hint for an unknown ``word``: the nearest known one, else all of them when they are few,
-    else nothing."""
+    """The hint for an unknown ``word``: the nearest known word, else all known words if there are
+    at most 20, else nothing."""
     choices = sorted(known)
     near = get_close_matches(word, choices, n=1, cutoff=0.6)
     if near:

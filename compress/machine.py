@@ -1,4 +1,5 @@
-"""What the machine is: processor features, cores that this process may use, memory. No torch."""
+"""Properties of this machine: its processor, the cores and GPUs that a process may use, memory, and
+installed versions. No torch."""
 
 from __future__ import annotations
 
@@ -6,27 +7,42 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import psutil
 
+from compress.artifact import JsonObject
 from compress.errors import UsageError
 
 _STATUS, _PEAK_SWITCH = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 FEATURES = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8")
+REPORTED_VERSIONS = (
+    "compress-toolkit",
+    "torch",
+    "transformers",
+    "onnxruntime",
+    "onnx",
+    "bitsandbytes",
+    "optimum",
+    "accelerate",
+    "tokenizers",
+    "numpy",
+)
+"""Distributions whose versions a report names."""
 
 
 def threads(environ: Mapping[str, str] = os.environ) -> int:
-    """Threads that a process here computes with: what OMP_NUM_THREADS says (of a list the first,
-    which is the outermost level's), else the cores it may run on, not those of the machine. Raises
-    UsageError where the variable is no number."""
+    """Threads that a process computes with: OMP_NUM_THREADS if it is set, else one for each core
+    that the process may use, which may be fewer than the machine has.
+
+    Of a list in OMP_NUM_THREADS the first number counts, which is that of the outermost level.
+    Raises UsageError if it is not a number."""
     given = environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     if not given:
         return len(_cores())
@@ -39,8 +55,8 @@ def threads(environ: Mapping[str, str] = os.environ) -> int:
 
 
 def stay_on_cores(count: int) -> None:
-    """Keep this process on the first ``count`` of the cores it may run on, where the system can:
-    processes that take turns then meet the same caches and clocks."""
+    """Keep this process on the first ``count`` of the cores that it may use, if the system can do
+    that. Then processes that take turns have the same caches and clocks."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, _cores()[:count])
 
@@ -53,8 +69,8 @@ def _cores() -> list[int]:
 
 @dataclass(frozen=True)
 class Processor:
-    """A processor's name, vendor as it names itself, and which of ``FEATURES`` it has (empty where
-    the system does not say)."""
+    """A processor: its name, its vendor, and those of ``FEATURES`` that it has (none if the system
+    does not say)."""
 
     name: str
     vendor: str
@@ -64,9 +80,9 @@ class Processor:
     def fast_in_bf16(self) -> bool:
         """Whether bf16 matrix products are faster than fp32 ones.
 
-        AMX is; AVX512_BF16 is on AMD's (Zen 4: 2x in training), and not on Intel's without AMX
-        (oneDNN 3.12 on Sapphire Rapids with AMX masked: 80 GFLOP/s a core in bf16 and 145 in
-        fp32)."""
+        They are with AMX. With AVX512_BF16 they are on AMD (Zen 4: 2x in training), but not on
+        Intel without AMX (oneDNN 3.12 on Sapphire Rapids with AMX masked: 80 GFLOP/s a core in bf16
+        and 145 in fp32)."""
         return "amx_bf16" in self.features or (
             "avx512_bf16" in self.features and self.vendor == "AuthenticAMD"
         )
@@ -78,10 +94,7 @@ def processor() -> Processor:
     info = Path("/proc/cpuinfo")
     if not info.is_file():
         return Processor(platform.processor() or platform.machine(), "", ())
-    first: dict[str, str] = {}
-    for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-        key, _, value = line.partition(":")
-        first.setdefault(key.strip(), value.strip())
+    first = _values_by_name(info.read_text(encoding="utf-8", errors="replace"))
     flags = first.get("flags", "").split()
     return Processor(
         first.get("model name", platform.machine()),
@@ -90,96 +103,109 @@ def processor() -> Processor:
     )
 
 
+def _values_by_name(text: str) -> dict[str, str]:
+    """Lines ``name: value`` of a file of the kernel, the first of each name."""
+    values: dict[str, str] = {}
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        values.setdefault(name.strip(), value.strip())
+    return values
+
+
 def gpus(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Names of the NVIDIA GPUs that a process here may use: those that the driver lists, as far as
-    CUDA_VISIBLE_DEVICES names them by number or UUID. Empty where there is none."""
-    installed, chosen = _installed_gpus(), environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is None:
+    """Names of the NVIDIA GPUs that a process may use: all that the driver lists, or those that
+    CUDA_VISIBLE_DEVICES names by number or UUID."""
+    installed, visible = _installed_gpus(), environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
         return tuple(name for name, _ in installed)
-    found: list[str] = []
-    for word in map(str.strip, chosen.split(",")):
-        name = next(
-            (
-                name
-                for i, (name, uuid) in enumerate(installed)
-                if word == str(i) or (word and uuid.startswith(word))
-            ),
-            word if installed and word.startswith("MIG-") else None,
-        )
-        if name is None:  # CUDA takes none behind one that is not there
+    names: list[str] = []
+    for word in visible.split(","):
+        name = _gpu_called(word.strip(), installed)
+        if name is None:  # CUDA ignores it and all that follow
             break
-        found.append(name)
-    return tuple(found)
+        names.append(name)
+    return tuple(names)
+
+
+def _gpu_called(word: str, installed: Sequence[tuple[str, str]]) -> str | None:
+    """The name of the GPU whose number is ``word``, or whose UUID starts with it. A part of a GPU
+    (MIG) is called by the word itself."""
+    for number, (name, uuid) in enumerate(installed):
+        if word == str(number) or (word and uuid.startswith(word)):
+            return name
+    return word if installed and word.startswith("MIG-") else None
 
 
 @cache
 def _installed_gpus() -> tuple[tuple[str, str], ...]:
-    """(name, UUID) of each GPU, as the driver's own tool lists them, else as the driver's files
-    do."""
+    """(name, UUID) of each GPU: from the driver's tool, or from the driver's files where the tool
+    is not installed."""
+    listed = ask_nvidia_driver("name", "uuid")
+    if listed is not None:
+        return tuple((name, uuid) for name, uuid in listed)
+    files = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    return tuple(_described_gpu(file) for file in files)
+
+
+def ask_nvidia_driver(*fields: str) -> list[tuple[str, ...]] | None:
+    """The values of ``fields`` for each NVIDIA GPU, from ``nvidia-smi``: empty if it fails, None if
+    it is not installed. Names of fields are those of ``nvidia-smi --help-query-gpu``."""
     tool = shutil.which("nvidia-smi")
-    if tool is not None:
-        try:
-            answer = subprocess.run(
-                [tool, "--query-gpu=name,uuid", "--format=csv,noheader"],
-                capture_output=True,
-                text=True,
-                timeout=20,
-                check=True,
-            ).stdout
-        except (OSError, subprocess.SubprocessError):
-            return ()
-        return tuple(
-            (name.strip(), uuid.strip())
-            for name, _, uuid in (s.rpartition(",") for s in answer.splitlines())
-        )
-    return tuple(
-        map(_described_gpu, sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")))
-    )
+    if tool is None:
+        return None
+    command = [tool, f"--query-gpu={','.join(fields)}", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    # Only the first field, a name, may hold a comma itself.
+    lines = [line.rsplit(",", len(fields) - 1) for line in answer.stdout.splitlines()]
+    return [tuple(map(str.strip, values)) for values in lines]
 
 
 def _described_gpu(file: Path) -> tuple[str, str]:
-    lines = (line.partition(":") for line in file.read_text(encoding="utf-8").splitlines())
-    said = {key.strip(): value.strip() for key, _, value in lines}
-    return said.get("Model", "a GPU"), said.get("GPU UUID", "")
+    """(name, UUID) from a file of the driver."""
+    values = _values_by_name(file.read_text(encoding="utf-8"))
+    return values.get("Model", "a GPU"), values.get("GPU UUID", "")
 
 
 def forget_peak_memory() -> None:
-    """Start the process's peak resident memory (VmHWM) anew, where the system can: Linux, ``man 5
-    proc``. Whether it did, ``peak_memory`` shows."""
-    with suppress(OSError):  # there is no such file, or a container may not write it
+    """Reset the process's peak resident memory (VmHWM) to what it has now, if the system can do
+    that: Linux, ``man 5 proc``. ``peak_memory`` shows whether it did."""
+    with suppress(OSError):  # the file does not exist, or a container may not write it
         _PEAK_SWITCH.write_text("5", encoding="ascii")
 
 
 def peak_memory() -> int | None:
-    """Bytes of the process's peak resident memory since it was last started anew; None where the
-    system does not say."""
+    """Bytes of the process's peak resident memory since it was last reset; None if the system does
+    not say."""
     try:
         lines = _STATUS.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return None
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:
-    """Installed versions by distribution name; those that are not installed are left out."""
-    found = {}
+    """Installed versions by distribution name, without those that are not installed."""
+    installed = {}
     for name in distributions:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+        with suppress(PackageNotFoundError):
+            installed[name] = version(name)
+    return installed
 
 
-def timing_environment() -> dict[str, Any]:
-    """What timings depend on besides the model: they are not taken over from where any of it was
-    otherwise."""
+def timing_environment() -> JsonObject:
+    """What timings depend on besides the model. They are not used again where any of it differs."""
     known = environment()
     return {key: known[key] for key in ("processor", "gpus", "threads", "versions")}
 
 
-def environment() -> dict[str, Any]:
-    """What a report says of the machine."""
+def environment() -> JsonObject:
+    """The machine as a report describes it."""
     cpu = processor()
     return {
         "python": platform.python_version(),
@@ -189,18 +215,5 @@ def environment() -> dict[str, Any]:
         "gpus": list(gpus()),
         "threads": threads(),
         "memory_bytes": psutil.virtual_memory().total,
-        "versions": versions(
-            (
-                "compress-toolkit",
-                "torch",
-                "transformers",
-                "onnxruntime",
-                "onnx",
-                "bitsandbytes",
-                "optimum",
-                "accelerate",
-                "tokenizers",
-                "numpy",
-            )
-        ),
+        "versions": versions(REPORTED_VERSIONS),
     }

@@ -1,4 +1,4 @@
-"""Meters: each knows how to take one sample in a measuring process and how to turn samples into
+"""Meters: each takes samples of an artifact in a measuring process, and turns samples into
 measurements.
 
 The instrument alone decides when a sample is taken, so that several artifacts can take turns.
@@ -19,7 +19,7 @@ from compress.task import Features, Row, Task
 
 Sample = dict[str, Any]
 Effort = Literal["quick", "standard", "thorough"]
-"""How much a run spends on measuring: ``quick`` to try a recipe, ``standard``, ``thorough`` adds
+"""How much time a run spends on measuring: ``quick`` is for trying a recipe, ``thorough`` adds
 curves."""
 
 EFFORTS: tuple[Effort, ...] = ("quick", "standard", "thorough")
@@ -27,14 +27,16 @@ EFFORTS: tuple[Effort, ...] = ("quick", "standard", "thorough")
 
 @dataclass(frozen=True)
 class Rounds:
-    """How many samples are taken of a side: ``least``, then on until the relative half-width of
-    every comparison's 95 % interval is at most ``width``, ``most`` are taken, or ``seconds`` are
-    over.
+    """How many samples are taken of each side.
 
-    After each ``block`` of samples all sides load their artifacts anew (0: never): where weights
-    lie in memory, and what the machine does for seconds at a time, is part of what must be
-    averaged. A sample's ``block`` says in which it was taken. ``fresh``: a block's sides are
-    processes of its own, for some of what makes a side slow stays as long as its process."""
+    At least ``least``. Then on until the 95 % interval of every comparison has a relative
+    half-width of at most ``width``, or ``most`` samples are taken, or ``seconds`` are over.
+
+    After each ``block`` of samples all sides load their artifacts anew (0: never). Where weights
+    lie in memory changes a side's speed, and so does what the machine does for some seconds: only
+    an average over several loads is free of both. A sample's ``block`` is the number of its block.
+    With ``fresh`` each block also has new processes, because some causes of a slow side last as
+    long as its process."""
 
     least: int = 1
     most: int = 1
@@ -46,12 +48,14 @@ class Rounds:
 
 @dataclass
 class Probe:
-    """What a meter sees inside the measuring process, where one artifact is loaded in its engine.
+    """What a meter is given in the measuring process: one artifact, loaded in its engine.
 
-    ``rows`` and ``features`` are the test split in order (empty where the recipe has no data for
-    the task); ``host_memory`` holds resident bytes: ``before_load``, and ``peak_before_load`` where
-    the system says (else None); ``state`` is the meters' own, between samples; ``runtime`` is the
-    engine that opened the session, where one did.
+    - ``rows`` and ``features``: the test split in order; empty if the recipe has no data for the
+      task.
+    - ``host_memory``: resident bytes ``before_load`` and ``peak_before_load``; the peak is None if
+      the system does not say it.
+    - ``state``: values that meters keep between their samples.
+    - ``runtime``: the engine that opened the session; None if none did.
     """
 
     artifact: Artifact
@@ -74,10 +78,12 @@ class Probe:
 class Meter(ABC):
     """One kind of measurement.
 
-    ``efforts`` are those in which it works. ``takes_turns`` says that samples are timings, taken in
-    alternation with other artifacts'; ``keeps`` that the samples are kept, so that artifacts
-    measured later are compared with them. ``order`` sorts meters (a cold first call comes
-    first)."""
+    - ``efforts``: the efforts in which it measures.
+    - ``takes_turns``: whether samples are timings, which artifacts take in turns.
+    - ``keeps``: whether samples are kept, so that artifacts measured later are compared with them.
+    - ``order``: meters with a smaller one sample first. A cold first call must come before any
+      other call.
+    """
 
     name: ClassVar[str]
     summary: ClassVar[str]
@@ -87,35 +93,37 @@ class Meter(ABC):
     order: ClassVar[int] = 50
 
     def rounds(self, effort: Effort) -> Rounds:
-        """How many samples are taken of each side."""
+        """How many samples are taken of each side; by default one."""
         return Rounds()
 
     def half_width(self, samples: Sequence[Sample], others: Sequence[Sample]) -> float:
-        """Half the width of the comparison's 95 % interval, as a share of its value. Asked after
-        the least rounds, where ``takes_turns``."""
+        """Half the width of the comparison's 95 % interval, as a share of its value. Called after
+        each round from the least on, if the meter ``takes_turns``."""
         return 0.0
 
     def prepare(self, probe: Probe) -> None:
-        """Warm up; called once before the first sample."""
+        """Warm up. Called before the first sample of each block."""
 
     @abstractmethod
     def sample(self, probe: Probe) -> Sample:
-        """One sample, JSON-ready, taken in the measuring process."""
+        """One sample, as JSON values. Called in the measuring process."""
 
     @abstractmethod
     def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
-        """Measurements from one artifact's samples. Runs in the supervisor: no torch."""
+        """Measurements from one artifact's samples. Called in the supervisor: no torch."""
 
     def compare(self, samples: Sequence[Sample], others: Sequence[Sample]) -> list[Measurement]:
-        """An artifact against another: from samples taken in alternation (round i beside round i)
-        where ``takes_turns``, from the other's kept samples where ``keeps``. Runs in the
-        supervisor: no torch."""
+        """Comparisons of an artifact with another, whose samples are ``others``. By default none.
+
+        If the meter ``takes_turns``, samples i of both were taken in the same round. If it
+        ``keeps``, the others may be samples that were kept. Called in the supervisor: no torch."""
         return []
 
     def inherit(
         self, own: Sequence[Measurement], parent: Mapping[str, Measurement], name: str
     ) -> list[Measurement]:
-        """``own`` measurements, with those that cannot be taken of this artifact filled in from its
-        ``parent`` called ``name`` where they must be equal, and labelled so. By default nothing
-        is."""
+        """``own`` measurements, completed by those of the ``parent`` called ``name``.
+
+        For an artifact of which a quantity cannot be measured, but must equal the parent's. Such a
+        measurement is labelled as inherited. By default nothing is inherited."""
         return list(own)

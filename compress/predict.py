@@ -1,4 +1,5 @@
-"""Predictions in the order of their examples, whatever order they were computed in. No torch."""
+"""Predictions in the order of their examples, computed in batches of near-equal length. No
+torch."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ from compress.task import Features, Prediction, Task
 def length_batches(
     task: Task[Any], features: Sequence[Features], batch_size: int
 ) -> list[list[int]]:
-    """Indices of ``features`` in batches of near-equal length, the longest first, so that memory
-    that is too small shows at once; examples of equal length keep their order."""
+    """Indices of ``features`` in batches of near-equal length. The longest come first, so that a
+    lack of memory shows at once. Examples of equal length keep their order."""
     order = sorted(range(len(features)), key=lambda i: -task.length(features[i]))
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
@@ -26,11 +27,8 @@ def predict(
     features: Sequence[Features],
     batch_size: int,
 ) -> list[Prediction]:
-    """One answer for each of ``features``, in their order; an ``id`` among the features is carried
-    into the answer.
-
-    Batches are made by length and the answers put back into place, so that answers never depend on
-    the bucketing."""
+    """One answer for each of ``features``, in their order. An answer has the ``id`` of its
+    features, if they have one."""
     answers: dict[int, Prediction] = {}
     for places in length_batches(task, features, batch_size):
         batch = [features[i] for i in places]

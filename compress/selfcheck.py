@@ -19,6 +19,7 @@ from compress.running.families import known_families
 from compress.running.making import Products
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
+from compress.workers.protocol import Chosen
 
 RECIPE = "self-check"
 SLOWDOWN = 0.03
@@ -58,13 +59,9 @@ def self_check(
     )
     if plan.data is None:
         raise UsageError(f"{plan.name} has no data to measure on; give it data:")
-    data = products.data(plan.data, plan.task)
-    described = {"folder": str(data.folder), "digest": data.digest}
+    task, data = Chosen.of(plan.task), products.prepared(plan.data, plan.task)
     Artifact.open(folder)
-    subjects = [
-        Subject(name, folder, plan.task.as_dict(), described, share)
-        for name, share in _SIDES.items()
-    ]
+    subjects = [Subject(name, folder, task, data, share) for name, share in _SIDES.items()]
     found = compare(subjects, registry, run.measuring("self-check"), "standard", timings_only=True)
     _measured(found)
     same, slowed = _read(found["again"], _reads_equal), _read(found["slowed"], _reads_slower)

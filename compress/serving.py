@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from compress.artifact import MANIFEST, Artifact, Manifest
+from compress.artifact import MANIFEST, Artifact, JsonObject, Manifest
 from compress.engine import Placement, Session
 from compress.errors import Mistake, UsageError
 from compress.machine import threads
@@ -18,9 +18,10 @@ from compress.processor import TextProcessor
 from compress.registry.plugins import Registry, engine_for, naming_what_is_missing
 from compress.sizes import positions
 from compress.task import Task
+from compress.unicode import has_lone_surrogate
 
 _PAIR = "text_pair"
-"""The column of a task that takes pairs of texts; in what such a task is asked, a tab separates the
+"""The second column of a task on pairs of texts. In a request to such a task, a tab separates the
 two."""
 
 
@@ -36,10 +37,10 @@ class Predictor:
     def __call__(
         self, texts: str | Iterable[str | tuple[str, str]], batch_size: int = 32
     ) -> list[dict[str, Any]]:
-        """The answers with label names, as the task presents them: a list, with one answer where
-        ``texts`` is one text.
+        """The answers with label names, as the task presents them: a list, also for one text.
 
-        A pair of texts is a tuple among the texts. Raises UsageError for what is no text."""
+        A pair of texts is a tuple. Raises UsageError with each item that is not a text or a
+        pair."""
         rows = self.task.request(self._requests(texts))
         features = self.task.features(rows, self.processor)
         answers = predict(self.session, self.task, self.processor, features, batch_size)
@@ -50,44 +51,45 @@ class Predictor:
         ]
 
     def _requests(self, texts: object) -> list[str]:
-        """The texts as the task is asked, a pair with a tab between its two."""
+        """The texts as the task reads requests: the two of a pair are joined by a tab."""
         if not isinstance(texts, Iterable):
             raise UsageError(f"a list of texts is needed, got {texts!r:.80}")
         asked: list[Any] = [texts] if isinstance(texts, str) else list(texts)
-        pairs = any(column.name == _PAIR for column in self.task.columns)
-        said = [_wrong(item, pairs, self.task.name) for item in asked]
-        mistakes = [Mistake(f"text {i}", wrong) for i, wrong in enumerate(said, start=1) if wrong]
+        mistakes = []
+        for number, item in enumerate(asked, start=1):
+            wrong = self._mistake(item)
+            if wrong:
+                mistakes.append(Mistake(f"text {number}", wrong))
         if mistakes:
             raise UsageError(mistakes)
         return [item if isinstance(item, str) else "\t".join(item) for item in asked]
 
+    def _mistake(self, item: object) -> str:
+        """What is wrong with a text or a pair; empty if nothing is."""
+        is_pair = isinstance(item, tuple) and len(item) == 2
+        parts = item if is_pair else (item,)
+        assert isinstance(parts, tuple)
+        if not all(isinstance(part, str) for part in parts):
+            return f"got {item!r:.80}, which is neither a text nor a tuple of two texts"
+        if any(has_lone_surrogate(part) for part in parts):
+            return "it is not valid Unicode text"
+        return self._pair_mistake(*parts) if is_pair else ""
 
-def _wrong(item: object, pairs: bool, task: str) -> str:
-    """What is wrong with something to answer; empty where nothing is."""
-    parts = item if isinstance(item, tuple) and len(item) == 2 else (item,)
-    if not all(isinstance(part, str) for part in parts):
-        return f"got {item!r:.80}, which is neither a text nor a tuple of two texts"
-    if any("\ud800" <= letter <= "\udfff" for part in parts for letter in str(part)):
-        return "it is not valid Unicode text"
-    if len(parts) == 1:
+    def _pair_mistake(self, first: str, second: str) -> str:
+        if all(column.name != _PAIR for column in self.task.columns):
+            return f"it is a pair, and {self.task.name} takes single texts"
+        if not first.strip() or not second.strip():
+            return "a text of the pair is empty"
+        if "\t" in first:
+            return "the first text of the pair holds a tab, which separates the two"
         return ""
-    if not pairs:
-        return f"it is a pair, and {task} takes single texts"
-    if not all(part.strip() for part in parts):
-        return "a text of the pair is empty"
-    return (
-        "the first text of the pair holds a tab, which separates the two"
-        if "\t" in parts[0]
-        else ""
-    )
 
 
 def open_predictor(folder: Path, registry: Registry) -> Predictor:
-    """A predictor for a model folder, with a manifest or from outside. Raises UsageError for one
-    without a task."""
-    artifact = (
-        Artifact.open(folder) if (folder / MANIFEST).is_file() else _outside(folder, registry)
-    )
+    """A predictor for a model folder; a folder from outside has no manifest. Raises UsageError if
+    no installed task fits the model's head."""
+    has_manifest = (folder / MANIFEST).is_file()
+    artifact = Artifact.open(folder) if has_manifest else _outside(folder, registry)
     entry = registry.tasks.get(artifact.traits.task or "")
     if entry is None:
         raise UsageError(
@@ -101,24 +103,23 @@ def open_predictor(folder: Path, registry: Registry) -> Predictor:
     with naming_what_is_missing(engine.name, engine.extra):
         session = engine.open(artifact, Placement(engine.devices()[0], threads()), task)
     processor = task.processor(folder)
-    if not artifact.manifest.files:  # from outside; an import would have named them
+    if not has_manifest:  # an import would have named the special tokens
         processor.config |= default_tokens(folder, processor.config, processor.tokenizer)
     return Predictor(artifact, task, processor, session)
 
 
 def _outside(folder: Path, registry: Registry) -> Artifact:
-    """A model folder without a manifest as the artifact that an import would make of it; there are
-    no digests to verify."""
+    """A model folder without a manifest, as the artifact that an import would make of it. It has no
+    digests to verify."""
     traits, labels = folder_traits(folder, registry), folder_labels(folder, registry)
     return Artifact(folder, Manifest(traits, {}, step=folder.name, stage="import", labels=labels))
 
 
-def _task_options(artifact: Artifact, cls: type[Task[Any]]) -> Mapping[str, Any]:
-    """The options that the model was made with; of a model from outside the defaults, within the
-    positions it has.
+def _task_options(artifact: Artifact, cls: type[Task[Any]]) -> JsonObject:
+    """The task's options that the model was made with. For a model from outside they are the
+    defaults, with ``max_length`` limited to the model's positions.
 
-    Raises UsageError where its config says that its head is for something else than these
-    options."""
+    Raises UsageError if its config states another kind of head than the defaults."""
     if artifact.manifest.task_options:
         return artifact.manifest.task_options
     config, options = read_config(artifact.folder), cls.Options()
@@ -126,8 +127,8 @@ def _task_options(artifact: Artifact, cls: type[Task[Any]]) -> Mapping[str, Any]
     if unfit:
         raise UsageError(
             f"the head of {artifact.folder} {unfit}: a model that no recipe has made is answered "
-            "with its "
-            "task's default options; make a step of it in a recipe that states the task's options"
+            "with its task's default options; make a step of it in a recipe that states the task's "
+            "options"
         )
     limit = positions(config)
     return {} if limit is None else {"max_length": min(options.max_length, limit)}

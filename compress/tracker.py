@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from compress.errors import name_and_first_line
+
 Event = Mapping[str, Any]
 Listener = Callable[[dict[str, Any]], None]
 
@@ -90,10 +92,9 @@ class Tracking:
                 Exception
             ) as error:  # a stranger's code and a server far away: whatever it is, the run goes on
                 self._trackers.remove(tracker)
-                said = (str(error).splitlines() or [""])[0]
                 self._note(
                     f"warning: tracker {tracker.name} failed and is left out: "
-                    f"{type(error).__name__}: {said}"
+                    f"{name_and_first_line(error)}"
                 )
 
     def _note(self, text: str) -> None:

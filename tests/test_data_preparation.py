@@ -70,7 +70,7 @@ def test_rows_are_normalised_labels_ordered_and_ids_given(
     ]
     assert [row["id"] for row in data.rows("test")] == ["test-0", "test-1"]
     assert data.rows("validation") == []
-    assert data.meta["sizes"] == {"train": 2, "test": 2}
+    assert data.contents.sizes == {"train": 2, "test": 2}
 
 
 def test_columns_are_renamed_and_others_left_out(prepared: Callable[..., Prepared]) -> None:

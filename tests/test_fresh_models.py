@@ -3,6 +3,7 @@ tries at first."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -26,6 +27,7 @@ from compress.store.runfolder import RunFolder
 from compress.store.store import Store
 from compress.workers.jobs import configuring
 from compress.workers.jobs import families as asking_job
+from compress.workers.protocol import AskFamilies, Chosen, ConfigureModel, Finished, PrepareData
 
 RECIPE = """\
 task: {text-classification: {max_length: 16}}
@@ -165,7 +167,7 @@ def test_a_family_that_lacks_a_package_of_its_own_is_a_type_without_keys(
             raise ImportError(f"{kind} needs a package that is missing")
 
     monkeypatch.setattr("transformers.CONFIG_MAPPING", Lacking(odd=None))
-    asking_job.run({"output": str(tmp_path)}, None, registry)  # type: ignore[arg-type]
+    asking_job.run(AskFamilies(tmp_path), None, registry)  # type: ignore[arg-type]
     families = Families(lambda: read_families(tmp_path))
     assert families.model_types() == {"odd"} and families.family_of("odd") is None
 
@@ -348,22 +350,20 @@ def test_the_whole_config_of_a_model_that_can_be_built_is_kept(
 
 
 def test_the_head_is_the_tasks_to_configure(tmp_path: Path, registry: Registry) -> None:
-    task = {"name": "text-classification", "options": {}}
-    job = {**job_of({"id2label": {"0": "a"}}, tmp_path), "task": task, "labels": ["a", "b"]}
+    task = Chosen("text-classification", {})
+    job = dataclasses.replace(
+        job_of({"id2label": {"0": "a"}}, tmp_path), task=task, labels=("a", "b")
+    )
     with pytest.raises(
         UsageError, match="^id2label follows from the task and its labels: leave it out"
     ):
         configuring.run(job, None, registry)  # type: ignore[arg-type]
 
 
-def job_of(values: Mapping[str, Any], output: Path) -> dict[str, Any]:
-    task = {"name": "fill-mask", "options": {"max_length": 16}}
-    return {
-        "fresh": {"type": "bert", "num_attention_heads": 4, **values},
-        "task": task,
-        "labels": [],
-        "output": str(output),
-    }
+def job_of(values: Mapping[str, Any], output: Path) -> ConfigureModel:
+    task = Chosen("fill-mask", {"max_length": 16})
+    fresh = {"type": "bert", "num_attention_heads": 4, **values}
+    return ConfigureModel(fresh, task, (), output)
 
 
 def test_a_fresh_model_is_tried_once_before_the_steps_and_refused_at_its_place(
@@ -371,12 +371,13 @@ def test_a_fresh_model_is_tried_once_before_the_steps_and_refused_at_its_place(
 ) -> None:
     asked = []
 
-    def run_job(job: Mapping[str, Any], *_: Any) -> dict[str, Any]:
-        asked.append(job["kind"])
-        if job["kind"] == "configure" and job["fresh"]["hidden_size"] < 0:
+    def run_job(job: PrepareData | ConfigureModel, *_: Any) -> Finished:
+        asked.append(type(job))
+        if isinstance(job, ConfigureModel) and job.fresh["hidden_size"] < 0:
             raise UsageError("no such model")
-        (Path(job["output"]) / "data.json").write_text('{"labels": []}', encoding="utf-8")
-        return {}
+        contents = '{"labels": [], "sizes": {}}'
+        (job.output / "data.json").write_text(contents, encoding="utf-8")
+        return Finished()
 
     monkeypatch.setattr("compress.running.making.run_job", run_job)
     give_families(tmp_path / "store")
@@ -385,7 +386,7 @@ def test_a_fresh_model_is_tried_once_before_the_steps_and_refused_at_its_place(
     )
     for _ in range(2):
         refuse_wrong_configuration(planned(), products)
-    assert asked == ["prepare", "configure"]
+    assert asked == [PrepareData, ConfigureModel]
     with pytest.raises(UsageError) as caught:
         refuse_wrong_configuration(planned("model.hidden_size=-64"), products)
     assert str(caught.value) == f"{tmp_path / 'recipe.yaml'}:2:8: no such model"

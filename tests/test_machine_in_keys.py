@@ -15,7 +15,13 @@ from reports import rich_report
 from compress import machine
 from compress.artifact import Traits
 from compress.errors import CompressError
-from compress.machine import Processor, environment, gpus, timing_environment
+from compress.machine import (
+    Processor,
+    ask_nvidia_driver,
+    environment,
+    gpus,
+    timing_environment,
+)
 from compress.measurement import Measured
 from compress.planning import Step, make_plan
 from compress.pretrained.families import Families
@@ -26,7 +32,7 @@ from compress.results.record import Record
 from compress.running.runner import Runner
 from compress.store.keys import step_ingredients
 from compress.store.runfolder import RunFolder
-from compress.store.store import Store, product_key
+from compress.store.store import Store
 
 TWO = (("NVIDIA H100 80GB HBM3", "GPU-11aa"), ("NVIDIA L4", "GPU-22bb"))
 HEAD = "task: text-classification\nmodel: ./model\ndata: {train: train.csv, test: test.csv}\n"
@@ -77,6 +83,31 @@ def test_without_the_driver_s_tool_its_files_tell_the_gpus(tmp_path: Path) -> No
     assert machine._described_gpu(file) == ("NVIDIA L4", "GPU-22bb")
 
 
+@pytest.mark.parametrize(
+    ("script", "listed"),
+    [
+        (
+            "echo 'GPU, large, GPU-1, 535.1'; echo 'NVIDIA L4, GPU-2, 535.1'",
+            [("GPU, large", "GPU-1", "535.1"), ("NVIDIA L4", "GPU-2", "535.1")],
+        ),
+        ("exit 9", []),
+        (None, None),
+    ],
+)
+def test_the_driver_s_tool_is_asked_for_each_gpu(
+    script: str | None,
+    listed: list[tuple[str, ...]] | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if script is not None:
+        tool = tmp_path / "nvidia-smi"
+        tool.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert ask_nvidia_driver("name", "uuid", "driver_version") == listed
+
+
 def test_the_report_and_the_card_name_the_gpus(with_gpus: Callable[..., None]) -> None:
     with_gpus(*TWO)
     assert environment()["gpus"] == timing_environment()["gpus"] == [name for name, _ in TWO]
@@ -105,7 +136,7 @@ def steps(
 
 
 def key(step: Step, registry: Registry) -> str:
-    return product_key(step_ingredients(step, "a", {}, "b", None, registry))
+    return step_ingredients(step, "a", {}, "b", None, registry).key
 
 
 def changed(steps: Mapping[str, Step], registry: Registry, change: Callable[[], Any]) -> set[str]:

@@ -6,16 +6,30 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from compress.measure import Asked, Subject, measure
-from compress.measure.reuse import take_over
-from compress.measurement import Measurement, finite
+from compress.measure import Request, Subject, measure
+from compress.measure.reuse import Conditions, MeasurementFile, copy_unless_equal
+from compress.measurement import Measured, Measurement, finite
 from compress.meter import Effort, Meter, Probe, Rounds, Sample
+from compress.workers.protocol import (
+    Chosen,
+    Command,
+    End,
+    Message,
+    Open,
+    PrepareMeter,
+    ProbeArtifact,
+    Reopen,
+    Sampled,
+    Started,
+    TakeSample,
+)
 
 NAN, INFINITE = float("nan"), float("inf")
 
@@ -71,17 +85,16 @@ def test_a_finite_measurement_stays_as_it_is() -> None:
 def test_a_block_begins_with_the_model_loaded_anew_or_in_other_processes(
     fresh: bool, starts: int, reopened: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[str] = []
-    begun: list[str] = []
+    asked: list[type[Message]] = []
+    begun: list[Path] = []
 
     class Side:
-        def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-            asked.append(message["do"])
-            return {"sample": {"nanoseconds": [1.0]}}
+        def ask(self, command: Command, reply: type[Message]) -> Sampled:
+            asked.append(type(command))
+            return Sampled({"nanoseconds": [1.0]})
 
-        def answer(self) -> dict[str, Any]:
-            asked.append("started")
-            return {}
+        def reply(self, expected: type[Message]) -> None:
+            asked.append(expected)
 
     class Turns(Meter):
         name, summary, takes_turns = "turns", "Turns.", True
@@ -96,43 +109,49 @@ def test_a_block_begins_with_the_model_loaded_anew_or_in_other_processes(
             return [Measurement("blocks", samples[-1]["block"] + 1, "", "neither", n=len(samples))]
 
     @contextmanager
-    def started(job: Any, *files: Path) -> Iterator[Side]:
-        begun.append(job["artifact"])
+    def started(job: ProbeArtifact, *files: Path) -> Iterator[Side]:
+        begun.append(job.artifact)
         yield Side()
 
-    monkeypatch.setattr("compress.measure.instrument.started", started)
+    monkeypatch.setattr("compress.measure.sides.started", started)
     registry: Any = SimpleNamespace(meters={"turns": SimpleNamespace(cls=Turns)})
-    sides = [Subject(name, tmp_path / name, {"name": "t"}, None) for name in ("a", "b")]
-    found = measure([Asked(sides[0], ["b"])], sides[1:], registry, tmp_path)["a"].measurements[
+    sides = [Subject(name, tmp_path / name, Chosen("t", {}), None) for name in ("a", "b")]
+    found = measure([Request(sides[0], ["b"])], sides[1:], registry, tmp_path)["a"].measurements[
         "blocks"
     ]
     assert (found.value, found.n) == (3, 6)
-    assert (len(begun), asked.count("reopen")) == (starts, reopened)
+    assert (len(begun), asked.count(Reopen)) == (starts, reopened)
     assert (
-        asked.count("sample") == 12 and asked.count("prepare") == 6 and asked.count("end") == starts
+        asked.count(TakeSample) == 12
+        and asked.count(PrepareMeter) == 6
+        and asked.count(End) == starts
     )
-    assert asked[:4] == ["started", "started", "open", "open"], (
-        "all start together, then each loads alone"
-    )
-    assert asked.count("open") == starts
+    assert asked[:4] == [Started, Started, Open, Open], "all start together, then each loads alone"
+    assert asked.count(Open) == starts
+
+
+TRIED = Conditions("quick", "a", {}, None, {"threads": 2}, "tasks 1", {}, {})
 
 
 @pytest.mark.parametrize(
     ("held", "kept"),
     [
-        ('{"of": {"artifact": "a", "effort": "quick", "others": {"reference": "r"}}}', True),
+        (replace(TRIED, others={"reference": "r"}), True),
         ("{", False),
         (None, False),
-        ('{"of": {"artifact": "b", "effort": "quick"}}', False),
-        ('{"of": {"artifact": "a", "effort": "standard"}}', False),
+        (replace(TRIED, artifact="b"), False),
+        (replace(TRIED, effort="standard"), False),
     ],
 )
-def test_a_try_s_measurements_are_taken_over_unless_more_is_known_of_the_same(
-    held: str | None, kept: bool, tmp_path: Path
+def test_a_try_s_measurements_are_copied_unless_more_is_known_of_the_same(
+    held: Conditions | str | None, kept: bool, tmp_path: Path
 ) -> None:
     tried, step = tmp_path / "step@try-1.json", tmp_path / "step.json"
-    tried.write_text('{"of": {"artifact": "a", "effort": "quick", "others": {}}}', encoding="utf-8")
-    if held is not None:
+    MeasurementFile(TRIED, Measured({})).write(tried)
+    if isinstance(held, str):
         step.write_text(held, encoding="utf-8")
-    take_over(tried, step)
-    assert step.read_text(encoding="utf-8") == (held if kept else tried.read_text(encoding="utf-8"))
+    elif held is not None:
+        MeasurementFile(held, Measured({})).write(step)
+    before = step.read_bytes() if held is not None else b""
+    copy_unless_equal(tried, step)
+    assert step.read_bytes() == (before if kept else tried.read_bytes())

@@ -32,9 +32,10 @@ from compress.pretrained.families import Families
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
 from compress.running.preflight import can_be_measured, numbered_heads, refuse_wrong_labels
-from compress.store.prepared import prepare
+from compress.store.prepared import Prepared, prepare
 from compress.task import meant_labels
 from compress.workers.jobs.probing import open_probe
+from compress.workers.protocol import Chosen, ProbeArtifact
 
 NUMBERS = ("LABEL_0", "LABEL_1")
 RECIPE = """\
@@ -126,13 +127,12 @@ def test_its_quality_is_told_by_the_names_of_the_data(
     task, data = task_named("text-classification"), tmp_path / "data"
     data.mkdir()
     prepare(MemorySource({"train": sentences(8, 0), "test": sentences(4, 1)}), task, data)
-    job = {
-        "artifact": str(artifact.folder),
-        "task": {"name": task.name, "options": task.options.model_dump(mode="json")},
-        "data": {"folder": str(data), "digest": ""},
-        "slowdown": 0.0,
-        "effort": "quick",
-    }
+    job = ProbeArtifact(
+        artifact.folder,
+        Chosen(task.name, task.options.model_dump(mode="json")),
+        Prepared(data, ""),
+        "quick",
+    )
     assert open_probe(job, registry).labels == LABELS
 
 

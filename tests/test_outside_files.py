@@ -26,6 +26,7 @@ from compress.running.making import Products
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
 from compress.workers.jobs import download
+from compress.workers.protocol import DownloadModel
 
 FakeModel = Callable[..., Path]
 
@@ -91,20 +92,23 @@ def test_of_the_hub_what_an_import_takes_is_fetched(monkeypatch: pytest.MonkeyPa
         "vocab.pkl",
         "README.md",
     ]
-    monkeypatch.setattr(
-        huggingface_hub,
-        "snapshot_download",
-        lambda hub_id, **patterns: sorted(filter_repo_objects([*wanted, *left], **patterns)),
-    )
+    fetched: list[str] = []
+
+    def snapshot_download(hub_id: str, **patterns: Any) -> str:
+        fetched.extend(filter_repo_objects([*wanted, *left], **patterns))
+        return "cache/model"
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
     line: Any = None
-    assert download.run({"hub": "acme/model"}, line, Registry()) == {"folder": sorted(wanted)}
+    done = download.run(DownloadModel("acme/model"), line, Registry())
+    assert done.folder == Path("cache/model") and sorted(fetched) == sorted(wanted)
 
 
 @pytest.mark.parametrize("hub_id", ["a--b", "acme/model.", "a..b"])
 def test_what_cannot_be_an_id_of_the_hub_is_a_user_s_mistake(hub_id: str) -> None:
     line: Any = None
     with pytest.raises(UsageError, match=r"cannot be a model's id on the hub: [^\n]*$"):
-        download.run({"hub": hub_id}, line, Registry())
+        download.run(DownloadModel(hub_id), line, Registry())
 
 
 def test_a_folder_that_changes_while_it_is_imported_is_not_kept(

@@ -35,7 +35,7 @@ from compress.running.preflight import (
 )
 from compress.sizes import positions
 from compress.store.runfolder import RunFolder
-from compress.store.store import Store, product_key
+from compress.store.store import Ingredients, Store
 
 FakeModel = Callable[..., Path]
 CLASSIFY = """\
@@ -76,10 +76,10 @@ def test_another_vocabulary_is_another_model(
     folder, keys = fake_model(), []
 
     def make(
-        kind: str, ingredients: dict[str, Any], job: Any, label: str, unchanged: Callable[[], bool]
+        ingredients: Ingredients, job_in: Any, label: str, unchanged: Callable[[], bool]
     ) -> Any:
         assert unchanged()
-        keys.append(product_key(ingredients))
+        keys.append(ingredients.key)
 
     products = Products(
         registry, Store(tmp_path), RunFolder(tmp_path), lambda *args, **values: None

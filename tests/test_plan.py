@@ -334,11 +334,11 @@ def test_steps_behind_a_model_folder_are_there_once_they_are_made(
         return [step["state"] for step in describe_plan(plan, registry, store)["steps"]]
 
     assert states() == ["after its input"] * 2
-    model, _ = store.make("artifact", import_ingredients(plan.inputs[0], folder, registry), fill)
+    model, _ = store.make(import_ingredients(plan.inputs[0], folder, registry), fill)
     assert states() == ["to do", "after its input"]
-    data, _ = store.make("data", data_ingredients(plan.data, plan.task), fill)
+    data, _ = store.make(data_ingredients(plan.data, plan.task), fill)
     digest = Artifact.open(model.folder).digest
-    store.make("artifact", step_ingredients(first, digest, {}, data.digest, None, registry), fill)
+    store.make(step_ingredients(first, digest, {}, data.digest, None, registry), fill)
     assert states() == ["there", "to do"]
     (folder / "config.json").write_text(
         '{"model_type": "bert", "architectures": []}', encoding="utf-8"

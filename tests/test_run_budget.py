@@ -22,10 +22,10 @@ from compress.cli import main
 from compress.errors import NothingChanged
 from compress.registry.plugins import Registry, load_plugins
 from compress.report.tables import remarks
+from compress.workers.failures import describe, error_of
 from compress.workers.jobs import JOBS
 from compress.workers.jobs.probing import open_probe
-from compress.workers.supervisor import raise_error
-from compress.workers.worker import describe
+from compress.workers.protocol import Command, Message, ProbeArtifact, Sampled, TakeSample
 
 HEAD = """\
 task: text-classification
@@ -42,25 +42,23 @@ Held = Callable[..., Run]
 class Line:
     """Where a job says how far it is; nobody listens."""
 
-    def send(self, message: Mapping[str, Any]) -> None:
+    def send(self, message: Message) -> None:
         pass
 
 
 class Here:
     """A worker without a process, which answers as ``compress.workers.jobs.probing`` does."""
 
-    def __init__(self, job: dict[str, Any], registry: Registry) -> None:
+    def __init__(self, job: ProbeArtifact, registry: Registry) -> None:
         self.probe, self.registry = open_probe(job, registry), registry
 
-    def answer(self) -> dict[str, Any]:
-        return {}
+    def reply(self, expected: type[Message]) -> None:
+        pass
 
-    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        return (
-            {"sample": self.registry.meters[message["meter"]].cls().sample(self.probe)}
-            if "meter" in message
-            else {}
-        )
+    def ask(self, command: Command, reply: type[Message]) -> Sampled | None:
+        if not isinstance(command, TakeSample):
+            return None
+        return Sampled(self.registry.meters[command.meter].cls().sample(self.probe))
 
 
 @pytest.fixture
@@ -86,14 +84,14 @@ def held(
     def do(job: Any, file: Path, log: Path, *listeners: Any) -> Any:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("{}", encoding="utf-8")
-        return JOBS[job["kind"]]({**job}, Line(), load_plugins())
+        return JOBS[type(job)](job, Line(), load_plugins())  # type: ignore[arg-type]
 
     monkeypatch.setattr("compress.running.making.run_job", do)
     monkeypatch.setattr(
         "compress.workers.jobs.probing.stay_on_cores", lambda count: None
     )  # this process has other tests to run
     monkeypatch.setattr(
-        "compress.measure.instrument.started",
+        "compress.measure.sides.started",
         lambda job, file, log: nullcontext(Here(job, load_plugins())),
     )
 
@@ -264,8 +262,8 @@ def test_a_try_that_takes_nothing_by_rounding_is_the_last(held: Held) -> None:
         share(t) for t in ended.step("a")["attempts"]
     ] == [0.4]
     assert "a: nothing is taken with share 0.2" in ended.output
-    with pytest.raises(NothingChanged):  # as it comes from a worker
-        raise_error(describe(NothingChanged("toy.cut changed nothing")), Path("log"))
+    failed = describe(NothingChanged("toy.cut changed nothing"))
+    assert isinstance(error_of(failed, Path("log")), NothingChanged), "as it comes from a worker"
 
 
 def test_a_miss_warns_or_keeps_the_best_or_fails_as_it_is_asked(held: Held) -> None:

@@ -255,9 +255,9 @@ def test_a_worker_whose_supervisor_has_ended_before_it_could_call_does_nothing(
     monkeypatch.chdir(tmp_path)  # the path of a socket is to be short
     with socket.socket(socket.AF_UNIX) as line:
         line.bind("line")  # a process that is killed leaves the address, and nobody listens
-    Path("job.json").write_text(json.dumps({"kind": "none", "line": "line"}), encoding="utf-8")
+    Path("job.json").write_text(json.dumps({"kind": "none"}), encoding="utf-8")
     ended = subprocess.run(
-        [sys.executable, "-m", "compress.workers.worker", "job.json"],
+        [sys.executable, "-m", "compress.workers.worker", "job.json", "line"],
         capture_output=True,
         text=True,
         timeout=60,

@@ -16,6 +16,7 @@ from compress.errors import EnvironmentFailure, IntegrityError, UsageError
 from compress.registry.plugins import Registry
 from compress.serving import Predictor, open_predictor
 from compress.workers.jobs.probing import open_probe
+from compress.workers.protocol import Chosen, ProbeArtifact
 
 
 @pytest.fixture(scope="module")
@@ -152,10 +153,8 @@ def test_an_engine_whose_runtime_is_missing_is_one_line_that_names_the_extra(
         if where == "served":
             open_predictor(model, without)
         else:
-            task = {"name": "text-classification", "options": {}}
-            open_probe(
-                {"artifact": str(model), "task": task, "slowdown": 0.0, "effort": "quick"}, without
-            )
+            task = Chosen("text-classification", {})
+            open_probe(ProbeArtifact(model, task, None, "quick"), without)
 
 
 def test_a_file_that_was_changed_is_refused(

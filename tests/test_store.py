@@ -15,23 +15,25 @@ import pytest
 
 from compress.errors import IntegrityError
 from compress.store.files import file_name
-from compress.store.store import Product, Store, product_key
+from compress.store.store import Ingredients, Product, Store, key_of
 
-# Makes {"a": 1} slowly; says "making" when it holds the claim, and at the end whether it was there
+THING = Ingredients("thing", {"a": 1})
+
+# Makes THING slowly; says "making" when it holds the claim, and at the end whether it was there
 # already.
 MAKER = """
 import sys, time
 from pathlib import Path
-from compress.store.store import Store
+from compress.store.store import Ingredients, Store
 def fill(content, work):
     (work / "begun").write_text("yes")
     print("making", flush=True)
     time.sleep(float(sys.argv[2]))
     (content / "weights").write_text("made")
     return 1.0
-def waiting(who):
-    print("waiting for", who, flush=True)
-product, cached = Store(Path(sys.argv[1])).make("thing", {"a": 1}, fill, waiting)
+thing = Ingredients("thing", {"a": 1})
+wait = lambda who: print("waiting for", who, flush=True)
+product, cached = Store(Path(sys.argv[1])).make(thing, fill, wait)
 print("reused" if cached else "made", flush=True)
 """
 
@@ -58,42 +60,38 @@ def left(store: Store) -> list[str]:
 
 
 def test_product_is_made_once_and_reused(store: Store) -> None:
-    made, cached = store.make("thing", {"a": 1}, fill)
+    made, cached = store.make(THING, fill)
     assert (cached, made.seconds, sorted(made.files)) == (
         False,
         2.5,
         ["sub/config.json", "weights"],
     )
-    again, cached = store.make("thing", {"a": 1}, must_not_run)
+    again, cached = store.make(THING, must_not_run)
     assert cached and again == made
     assert left(store) == []
 
 
 def test_key_is_made_of_the_ingredients_and_the_digest_of_the_content(store: Store) -> None:
-    assert (
-        product_key({"a": 1, "b": 2})
-        == product_key({"b": 2, "a": 1})
-        != product_key({"a": 1, "b": 3})
-    )
-    one, two = (store.make("thing", {"a": i}, fill)[0] for i in (1, 2))
+    assert key_of({"a": 1, "b": 2}) == key_of({"b": 2, "a": 1}) != key_of({"a": 1, "b": 3})
+    one, two = (store.make(Ingredients("thing", {"a": i}), fill)[0] for i in (1, 2))
     assert one.key != two.key and one.digest == two.digest
 
 
 def test_nothing_is_seen_of_a_product_before_it_is_whole(store: Store) -> None:
-    key, seen = product_key({"a": 1}), []
+    seen = []
 
     def look(content: Path, work: Path) -> float:
         (content / "weights").write_bytes(b"12345")
-        assert not store.has("thing", key) and store.find("thing", key) is None
+        assert not store.has(THING) and store.find(THING) is None
         seen.append(content.stat().st_ino)
         return 0.0
 
-    product, _ = store.make("thing", {"a": 1}, look)
+    product, _ = store.make(THING, look)
     assert (
         product.folder.stat().st_ino == seen[0]
     )  # the very folder was renamed: nothing was copied
-    assert product.folder == store.place("thing", key) / "content"
-    assert store.find("thing", key) == product
+    assert product.folder == store.place(THING) / "content"
+    assert store.find(THING) == product
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
@@ -106,8 +104,8 @@ def test_failure_is_not_stored_and_its_staging_folder_is_gone(
         raise error
 
     with pytest.raises(error):
-        store.make("thing", {"a": 1}, fails)
-    assert store.find("thing", product_key({"a": 1})) is None
+        store.make(THING, fails)
+    assert store.find(THING) is None
     assert list((store.root / "staging").iterdir()) == []
 
 
@@ -125,8 +123,8 @@ def test_work_of_a_failure_is_kept_for_the_next_attempt_and_deleted_by_the_commi
         return 0.0
 
     with pytest.raises(ValueError):
-        store.make("thing", {"a": 1}, fails)
-    product, _ = store.make("thing", {"a": 1}, continues)
+        store.make(THING, fails)
+    product, _ = store.make(THING, continues)
     assert (product.folder / "weights").read_text(encoding="utf-8") == "12 steps"
     assert left(store) == []
 
@@ -135,39 +133,39 @@ def test_work_of_a_failure_is_kept_for_the_next_attempt_and_deleted_by_the_commi
 def test_product_that_was_tampered_with_is_an_error_with_a_remedy_that_works(
     change: str, store: Store
 ) -> None:
-    product, _ = store.make("thing", {"a": 1}, fill)
+    product, _ = store.make(THING, fill)
     file = product.folder / "weights"
     if change == "changed":
         file.write_bytes(b"12346")
     else:
         file.unlink()
     with pytest.raises(IntegrityError) as caught:
-        store.make("thing", {"a": 1}, must_not_run)
+        store.make(THING, must_not_run)
     folder = product.folder.parent
     assert str(file) in str(caught.value) and f"delete the folder {folder}" in str(caught.value)
     assert caught.value.exit_code == 5
     for path in sorted(folder.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     folder.rmdir()
-    assert store.make("thing", {"a": 1}, fill)[1] is False
+    assert store.make(THING, fill)[1] is False
 
 
 @pytest.mark.parametrize("record", ["", "{", "[]", '{"files": {}}', '{"files": 3, "seconds": 1.0}'])
 def test_product_whose_record_is_broken_is_an_error_with_a_remedy(
     record: str, store: Store
 ) -> None:
-    product, _ = store.make("thing", {"a": 1}, fill)
+    product, _ = store.make(THING, fill)
     file = product.folder.parent / "record.json"
     file.write_text(record, encoding="utf-8")
     with pytest.raises(IntegrityError, match=re.escape(str(file))) as caught:
-        store.make("thing", {"a": 1}, must_not_run)
+        store.make(THING, must_not_run)
     assert f"delete the folder {product.folder.parent}" in str(caught.value)
 
 
 def test_what_a_deletion_that_was_broken_off_has_left_is_made_again(store: Store) -> None:
-    product, _ = store.make("thing", {"a": 1}, fill)
+    product, _ = store.make(THING, fill)
     (product.folder.parent / "record.json").unlink()
-    again, cached = store.make("thing", {"a": 1}, fill)
+    again, cached = store.make(THING, fill)
     assert (again.digest, cached) == (product.digest, False)
 
 
@@ -186,8 +184,8 @@ def test_the_name_of_any_artifact_is_that_of_one_file_in_a_folder(
 
 
 def test_files_of_another_kind_do_not_answer_for_this_one(store: Store) -> None:
-    store.make("thing", {"a": 1}, fill)
-    assert store.find("other", product_key({"a": 1})) is None
+    store.make(THING, fill)
+    assert store.find(Ingredients("other", THING.values)) is None
 
 
 def test_default_store_stands_where_the_environment_says(
@@ -226,7 +224,7 @@ def test_claim_dies_with_its_owner_and_its_half_made_product_is_never_seen(store
     with start(store, 60) as killed:
         assert line(killed) == "making"
         os.kill(killed.pid, signal.SIGKILL)
-    assert store.find("thing", product_key({"a": 1})) is None
+    assert store.find(THING) is None
     assert len(list((store.root / "staging").iterdir())) == 1  # nobody was left to clear it away
 
     def continues(content: Path, work: Path) -> float:
@@ -237,7 +235,7 @@ def test_claim_dies_with_its_owner_and_its_half_made_product_is_never_seen(store
         return fill(content, work)
 
     begin = time.monotonic()
-    product, cached = store.make("thing", {"a": 1}, continues)
+    product, cached = store.make(THING, continues)
     assert isinstance(product, Product) and not cached
     assert time.monotonic() - begin < 5
     assert left(store) == []

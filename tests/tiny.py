@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,9 +18,10 @@ from compress.models import fresh_model
 from compress.processor import TextProcessor
 from compress.registry.plugins import Registry, load_plugins
 from compress.source import Source, SourceOptions, Table
-from compress.store.prepared import prepare
+from compress.store.prepared import Prepared, prepare
 from compress.task import Row, Task
 from compress.workers.jobs import importing, staging
+from compress.workers.protocol import ApplyStage, Chosen, ImportModel
 
 SPECIAL = {
     "pad_token": "[PAD]",
@@ -126,11 +126,7 @@ def taken_in(folder: Path, output: Path, registry: Registry) -> Artifact:
     """The artifact that the import job makes of a model folder, in ``output``."""
     output.mkdir()
     line: Any = None
-    importing.run(
-        {"folder": str(folder), "output": str(output), "step": "model", "source": folder.name},
-        line,
-        registry,
-    )
+    importing.run(ImportModel(folder, "model", folder.name, output), line, registry)
     return Artifact.open(output)
 
 
@@ -179,22 +175,20 @@ def make_artifact(
     entry = registry.stages[stage]
     chosen = entry.cls.Options(**options)
     traits = entry.cls.produces(input.traits if input else Traits(), chosen, task.name)
-    job = {
-        "stage": stage,
-        "step": stage,
-        "options": chosen.model_dump(mode="json"),
-        "seed": seed,
-        "task": {"name": task.name, "options": task.options.model_dump(mode="json")},
-        "traits": asdict(traits),
-        "input": str(input.folder) if input else None,
-        "fresh": dict(fresh) if fresh else None,
-        "references": {
-            option: str(artifact.folder) for option, artifact in (references or {}).items()
-        },
-        "data": {"folder": str(data), "digest": sha256_file(data / "train.parquet")},
-        "output": str(folder / "output"),
-        "work": str(folder / "work"),
-        "store": str(folder.parent / "store"),
-    }
+    job = ApplyStage(
+        stage=stage,
+        step=stage,
+        seed=seed,
+        options=chosen.model_dump(mode="json"),
+        task=Chosen(task.name, task.options.model_dump(mode="json")),
+        traits=traits,
+        store=folder.parent / "store",
+        input=input.folder if input else None,
+        fresh=dict(fresh) if fresh else None,
+        references={option: artifact.folder for option, artifact in (references or {}).items()},
+        data=Prepared(data, sha256_file(data / "train.parquet")),
+        output=folder / "output",
+        work=folder / "work",
+    )
     staging.run(job, SimpleNamespace(send=lambda message: None), registry)  # type: ignore[arg-type]
     return Artifact.open(folder / "output")

@@ -14,7 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from compress.errors import UsageError, suggestion
+from compress.errors import UsageError, suggestion, with_hint
 from compress.options import ArtifactReferenceMark, PathMark, nested
 from compress.registry.plugins import Registry
 from compress.report.views.plain import plain
@@ -59,7 +59,7 @@ def describe_stage(registry: Registry, name: str) -> dict[str, Any]:
     if entry is None:
         family = ", ".join(n for n in registry.stages if n.startswith(name + "."))
         hint = f"{name!r} is a family: {family}" if family else suggestion(name, registry.stages)
-        raise UsageError(f"there is no stage {name!r}" + (f" ({hint})" if hint else ""))
+        raise UsageError(with_hint(f"there is no stage {name!r}", hint))
     accepts = entry.cls.accepts
     return {
         "name": name,

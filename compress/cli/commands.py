@@ -403,11 +403,13 @@ def doctor_command(as_json: bool) -> None:
     """Show what this machine has.
 
     Versions, processor features, GPU, engines, and what is below the safe floors."""
+    from dataclasses import asdict
+
     from compress.cli.doctor import examine, print_examination
 
     found = examine()
     if as_json:
-        _emit(found)
+        _emit(asdict(found))
     else:
         print_examination(found)
 

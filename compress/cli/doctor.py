@@ -1,90 +1,104 @@
-"""``compress doctor``: what this machine has and what is below the floors that are safe."""
+"""``compress doctor``: this machine, its engines, and packages below the versions that are safe."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import click
 from packaging.version import Version
 
-from compress.machine import environment, versions
-from compress.registry.plugins import load_plugins
+from compress.artifact import JsonObject
+from compress.machine import ask_nvidia_driver, environment, versions
+from compress.registry.plugins import Registered, load_plugins
 
-# The first releases without known ways to run code from a model or data file, and the reason.
+
+@dataclass(frozen=True)
+class Floor:
+    """The first version without a known way to run code from a model or data file, and that way."""
+
+    version: str
+    danger: str
+
+
 FLOORS = {
-    "transformers": ("5.10", "code execution through config files"),
-    "torch": ("2.10", "unsafe weights_only loads"),
-    "onnx": ("1.21", "path traversal in external data"),
-    "datasets": ("4.0", "loading scripts"),
-    "jinja2": ("3.1.6", "sandbox escape in chat templates"),
+    "transformers": Floor("5.10", "code execution through config files"),
+    "torch": Floor("2.10", "unsafe weights_only loads"),
+    "onnx": Floor("1.21", "path traversal in external data"),
+    "datasets": Floor("4.0", "loading scripts"),
+    "jinja2": Floor("3.1.6", "sandbox escape in chat templates"),
 }
 
 
-def examine() -> dict[str, Any]:
-    """Environment, GPU, engines with their packages, plugin problems, and packages below a
+@dataclass(frozen=True)
+class EngineState:
+    """The formats of an engine, and its packages: versions of those that are installed, and those
+    that are missing."""
+
+    formats: Sequence[str]
+    packages: Mapping[str, str]
+    missing: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Examination:
+    """This machine, its GPUs, the engines by name, plugins that did not load, and packages below a
     floor."""
+
+    environment: JsonObject
+    gpus: Sequence[str]
+    engines: Mapping[str, EngineState]
+    problems: Sequence[str]
+    below_floor: Sequence[str]
+
+
+def examine() -> Examination:
+    """The state of this machine."""
     registry = load_plugins()
-    engines = {
-        name: {
-            "formats": list(e.cls.formats),
-            "packages": versions(e.cls.packages),
-            "missing": [p for p in e.cls.packages if not versions([p])],
-        }
-        for name, e in sorted(registry.engines.items())
-    }
-    return {
-        "environment": environment(),
-        "gpus": _gpus(),
-        "engines": engines,
-        "problems": registry.problems,
-        "below_floor": _below_floor(),
-    }
+    return Examination(
+        environment(),
+        _gpus(),
+        {name: _engine_state(entry) for name, entry in sorted(registry.engines.items())},
+        registry.problems,
+        _below_floor(),
+    )
 
 
 def _gpus() -> list[str]:
-    """Names of NVIDIA GPUs as the driver's own tool lists them; empty where there is no driver."""
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return []
-    answer = subprocess.run(
-        [tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-    return answer.stdout.strip().splitlines() if answer.returncode == 0 else []
+    """Name, memory and driver of each NVIDIA GPU; empty where there is no driver."""
+    listed = ask_nvidia_driver("name", "memory.total", "driver_version") or []
+    return [", ".join(values) for values in listed]
+
+
+def _engine_state(entry: Registered) -> EngineState:
+    installed = versions(entry.cls.packages)
+    missing = [package for package in entry.cls.packages if package not in installed]
+    return EngineState(list(entry.cls.formats), installed, missing)
 
 
 def _below_floor() -> list[str]:
-    found = versions(FLOORS)
     return [
-        f"{name} {found[name]} is below {floor}: {why}"
-        for name, (floor, why) in FLOORS.items()
-        if name in found and Version(found[name]) < Version(floor)
+        f"{name} {installed} is below {FLOORS[name].version}: {FLOORS[name].danger}"
+        for name, installed in versions(FLOORS).items()
+        if Version(installed) < Version(FLOORS[name].version)
     ]
 
 
-def print_examination(found: Mapping[str, Any]) -> None:
-    """Print what ``examine`` found."""
-    env = found["environment"]
-    click.echo(
-        f"{env['processor']}: {env['threads']} threads, "
-        f"{', '.join(env['features']) or 'no known features'}"
-    )
-    click.echo(
-        f"memory {env['memory_bytes'] / 1e9:.1f} GB; {env['system']}; Python {env['python']}"
-    )
-    click.echo("GPU: " + ("; ".join(found["gpus"]) or "none"))
+def print_examination(found: Examination) -> None:
+    """Print it for a reader."""
+    env = found.environment
+    features = ", ".join(env["features"]) or "no known features"
+    click.echo(f"{env['processor']}: {env['threads']} threads, {features}")
+    memory = f"{env['memory_bytes'] / 1e9:.1f} GB"
+    click.echo(f"memory {memory}; {env['system']}; Python {env['python']}")
+    click.echo("GPU: " + ("; ".join(found.gpus) or "none"))
     click.echo("versions:")
     for name, version in env["versions"].items():
         click.echo(f"  {name} {version}")
-    for name, engine in found["engines"].items():
-        state = f"missing {', '.join(engine['missing'])}" if engine["missing"] else "ready"
-        click.echo(f"engine {name}, for {' and '.join(engine['formats'])} models: {state}")
-    warnings = (*found["problems"], *found["below_floor"])
-    for line in warnings or ("no plugin failed to load and no package is below its safe floor",):
-        click.echo(f"warning: {line}" if warnings else line)
+    for name, engine in found.engines.items():
+        state = f"missing {', '.join(engine.missing)}" if engine.missing else "ready"
+        click.echo(f"engine {name}, for {' and '.join(engine.formats)} models: {state}")
+    for line in (*found.problems, *found.below_floor):
+        click.echo(f"warning: {line}")
+    if not found.problems and not found.below_floor:
+        click.echo("no plugin failed to load and no package is below its safe floor")

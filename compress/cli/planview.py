@@ -18,7 +18,7 @@ from compress.planning.reference import conversion_steps
 from compress.registry.plugins import Registry
 from compress.report.views.plain import plain
 from compress.store.keys import data_ingredients, import_ingredients, step_ingredients
-from compress.store.store import Store, product_key
+from compress.store.store import Ingredients, Store
 
 
 def describe_plan(plan: Plan, registry: Registry, store: Store) -> dict[str, Any]:
@@ -103,14 +103,12 @@ class _Found:
 
     def _found(self, data: DataChoice, task: TaskChoice) -> str | None:
         product = (
-            self._store.find("data", product_key(data_ingredients(data, task)))
-            if self._store.holds("data")
-            else None
+            self._store.find(data_ingredients(data, task)) if self._store.holds("data") else None
         )
         return product.digest if product else None
 
-    def _digest(self, ingredients: Mapping[str, Any]) -> str | None:
-        product = self._store.find("artifact", product_key(ingredients))
+    def _digest(self, ingredients: Ingredients) -> str | None:
+        product = self._store.find(ingredients)
         return Artifact.open(product.folder).digest if product else None
 
 

@@ -6,9 +6,11 @@ import re
 
 
 def file_trouble(error: OSError) -> str:
-    """``FILE: what the system says of it``, or the latter alone where it names no file."""
-    said = error.strerror or str(error)
-    # A file is written under another name first (``write_text``); the user knows the one that it
-    # was to have.
-    named = re.sub(r"\.\d+\.draft$", "", str(error.filename))
-    return f"{named}: {said}" if error.filename is not None else said
+    """``FILE: the reason that the system gives``, or the reason alone if the error names no
+    file."""
+    reason = error.strerror or str(error)
+    if error.filename is None:
+        return reason
+    # ``write_text`` writes a draft first. The user knows the file that the draft becomes.
+    name = re.sub(r"\.\d+\.draft$", "", str(error.filename))
+    return f"{name}: {reason}"

@@ -1,7 +1,8 @@
-"""Measuring artifacts as saved, each reloaded in a fresh process, timings taken in turns."""
+"""Measuring artifacts as saved, each in a fresh process, with timings taken in turns."""
 
 from __future__ import annotations
 
-from compress.measure.instrument import Asked, Earlier, Subject, compare, measure
+from compress.measure.instrument import compare, measure
+from compress.measure.subjects import Request, Subject
 
-__all__ = ["Asked", "Earlier", "Subject", "compare", "measure"]
+__all__ = ["Request", "Subject", "compare", "measure"]

@@ -1,75 +1,115 @@
-"""Taking over what was measured in an earlier go of a run: where all that it depends on is the
-same."""
+"""Measurement files of a run, and when one is good enough to be used again instead of measuring."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from compress.artifact import JsonObject
 from compress.machine import timing_environment, versions
 from compress.measurement import Measured
 from compress.meter import Effort
 from compress.registry.plugins import Registry
+from compress.store.files import write_json
+
+EngineVersions = Sequence[str | Mapping[str, str]]
+"""The origin of an engine's plugin, and the versions of its packages."""
 
 
-def measured_under(
+@dataclass(frozen=True)
+class Conditions:
+    """All that measurements depend on.
+
+    ``artifact``, ``data`` and ``others`` are digests: ``others`` those of the artifacts that took
+    turns, by name. ``task`` is the origin of the task's plugin, ``meters`` those of the meters'."""
+
+    effort: Effort
+    artifact: str
+    others: Mapping[str, str]
+    data: str | None
+    machine: JsonObject
+    task: str
+    meters: Mapping[str, str]
+    engines: Mapping[str, EngineVersions]
+
+    def only_with(self, names: Mapping[str, str]) -> Conditions:
+        """The same, of the others those that are among ``names``."""
+        others = {name: digest for name, digest in self.others.items() if name in names}
+        return replace(self, others=others)
+
+
+def conditions_of(
     artifact: str,
     others: Mapping[str, str],
     data: str | None,
     task: str,
     effort: Effort,
     registry: Registry,
-) -> dict[str, Any]:
-    """All that measurements depend on, JSON-ready: the digests of the artifact, of the ``others``
-    that take turns with it by their names, and of the data; the task's plugin; this machine; the
-    meters and engines."""
-    return {
-        "effort": effort,
-        "artifact": artifact,
-        "others": dict(others),
-        "data": data,
-        "machine": timing_environment(),
-        "task": task,
-        "meters": registry.origins("meters"),
-        "engines": {
-            n: [entry.origin, versions(entry.cls.packages)] for n, entry in registry.engines.items()
-        },
+) -> Conditions:
+    """The conditions of measuring an artifact now, on this machine, with the installed plugins."""
+    engines: dict[str, EngineVersions] = {
+        name: [entry.origin, versions(entry.cls.packages)]
+        for name, entry in registry.engines.items()
     }
+    return Conditions(
+        effort=effort,
+        artifact=artifact,
+        others=dict(others),
+        data=data,
+        machine=timing_environment(),
+        task=task,
+        meters=registry.origins("meters"),
+        engines=engines,
+    )
 
 
-def take_over(one: Path, other: Path) -> None:
-    """Make ``other`` say what the file ``one`` says, unless it was measured under the same but for
-    the others that took turns: then it may hold more comparisons, for it is written anew when a
-    reference comes later."""
-    if _alone(one) != _alone(other):
-        shutil.copyfile(one, other)
+@dataclass(frozen=True)
+class MeasurementFile:
+    """The content of a run's file of measurements: what was measured, and under which
+    conditions."""
+
+    conditions: Conditions
+    measured: Measured
+
+    def write(self, file: Path) -> None:
+        """Write it whole or not at all."""
+        write_json(file, {"of": asdict(self.conditions), **self.measured.as_dict()})
+
+    @classmethod
+    def read(cls, file: Path) -> MeasurementFile | None:
+        """The content of ``file``; None for a file that is missing or broken, which is written
+        anew."""
+        try:
+            values = json.loads(file.read_text(encoding="utf-8"))
+            return cls(Conditions(**values["of"]), Measured.from_dict(values))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
 
 
-def _alone(file: Path) -> dict[str, Any] | None:
-    """What a file's measurements depend on, the others aside; None where it is none or broken."""
-    try:
-        return {**json.loads(file.read_text(encoding="utf-8"))["of"], "others": {}}
-    except (OSError, ValueError, KeyError, TypeError):
+def reusable(file: Path, conditions: Conditions) -> Measured | None:
+    """The measurements in ``file`` if they were taken under these conditions, else None.
+
+    More others may have taken turns than are asked for. A step that was measured before the
+    reference existed is measured again beside it, and its file then has both."""
+    found = MeasurementFile.read(file)
+    if found is None or found.conditions.only_with(conditions.others) != conditions:
         return None
+    return found.measured
 
 
-def measured_before(file: Path, of: Mapping[str, Any]) -> Measured | None:
-    """What a file of an earlier go says, where it is ``of`` the same; of more others too, for what
-    is measured before the reference is there is measured again beside it.
+def copy_unless_equal(source: Path, target: Path) -> None:
+    """Copy ``source`` to ``target`` unless both were measured under equal conditions.
 
-    A file that is broken counts as none: measuring makes it anew."""
-    if not file.is_file():
-        return None
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-        before = values["of"]
-        same = {
-            **before,
-            "others": {n: digest for n, digest in before["others"].items() if n in of["others"]},
-        } == of
-        return Measured.from_dict(values) if same else None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
+    The others that took turns may differ. A target of equal conditions may hold more comparisons,
+    because it is written again when a reference comes later."""
+    if _conditions_alone(source) != _conditions_alone(target):
+        shutil.copyfile(source, target)
+
+
+def _conditions_alone(file: Path) -> Conditions | None:
+    """A file's conditions without the others that took turns."""
+    found = MeasurementFile.read(file)
+    return found.conditions.only_with({}) if found else None

@@ -13,7 +13,8 @@ from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEv
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
-from compress.errors import Mistake, UsageError
+from compress.errors import Mistake, UsageError, first_line
+from compress.unicode import has_lone_surrogate
 
 Path_ = tuple[str | int, ...]
 _DEEPEST = 100
@@ -78,9 +79,7 @@ def parse_document(text: str, file: str) -> Document:
             [Mistake(_place_after(text[: error.position], file), message, "take it out")]
         ) from None
     except YAMLError as error:
-        raise UsageError(
-            [Mistake(f"{file}:1:1", f"is not YAML: {str(error).splitlines()[0]}")]
-        ) from None
+        raise UsageError([Mistake(f"{file}:1:1", f"is not YAML: {first_line(error)}")]) from None
     if node is None:
         raise UsageError(
             [Mistake(f"{file}:1:1", "the recipe is empty", "it needs at least task and stages")]
@@ -215,7 +214,7 @@ class _Reader:
         return out
 
     def _check_text(self, node: ScalarNode) -> None:
-        if any("\ud800" <= character <= "\udfff" for character in str(node.value)):
+        if has_lone_surrogate(str(node.value)):
             self.mistakes.append(
                 Mistake(
                     self.at(node), "holds half of a character (a lone surrogate)", "write it whole"

@@ -14,7 +14,7 @@ from typing import Any
 import pluggy
 
 from compress.engine import Engine
-from compress.errors import EnvironmentFailure, suggestion
+from compress.errors import EnvironmentFailure, name_and_first_line, suggestion, with_hint
 from compress.registry import hookspecs
 
 GROUP = "compress"
@@ -164,9 +164,7 @@ def _known_hooks(
     ]
     for name in unknown:
         hint = suggestion(name, known)
-        registry.problems.append(
-            f"{where}: there is no hook {name!r}" + (f" ({hint})" if hint else "")
-        )
+        registry.problems.append(with_hint(f"{where}: there is no hook {name!r}", hint))
     return not unknown
 
 
@@ -176,8 +174,7 @@ def _guarded(call: Callable[[], Any], complaint: str, registry: Registry) -> Any
     try:
         return call()
     except Exception as error:
-        text = str(error).splitlines()[0] if str(error) else ""
-        registry.problems.append(f"{complaint}: {type(error).__name__}: {text}")
+        registry.problems.append(f"{complaint}: {name_and_first_line(error)}")
         return None
 
 

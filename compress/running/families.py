@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
 
 from compress.errors import CompressError
 from compress.machine import versions
 from compress.pretrained.families import ByType, Families, read_families
 from compress.report.text import visible
-from compress.store.store import Store
+from compress.store.store import Ingredients, Store
+from compress.workers.protocol import AskFamilies, CandidatesMeasured, ForUser, MeasureCandidates
 from compress.workers.supervisor import run_job
 
 Note = Callable[[str], None]
@@ -45,13 +45,12 @@ def _kept_or_asked(store: Store, note: Note) -> ByType:
             "this takes some seconds, once"
         )
         start = time.monotonic()
-        job = {"kind": "families", "output": str(content)}
-        run_job(job, work / "job.json", work / "log.txt", _ignore, _refuse)
+        run_job(AskFamilies(content), work / "job.json", work / "log.txt", _ignore, _refuse)
         return time.monotonic() - start
 
-    ingredients = {"kind": "families", "libraries": libraries}
+    ingredients = Ingredients("families", {"libraries": libraries})
     try:
-        product, _ = store.make("families", ingredients, ask, lambda who: note(_waiting(who)))
+        product, _ = store.make(ingredients, ask, lambda who: note(_waiting(who)))
     except (CompressError, OSError) as error:
         note(f"warning: the type and the keys of a fresh model are not checked: {error}")
         return {}
@@ -62,9 +61,9 @@ def _waiting(who: str) -> str:
     return f"waiting for {who}, which asks transformers which models it can build"
 
 
-def _ignore(message: Mapping[str, Any]) -> None:
+def _ignore(message: ForUser) -> None:
     """The job reports no progress."""
 
 
-def _refuse(question: Mapping[str, Any]) -> NoReturn:
-    raise CompressError(f"the job that asks transformers has a question: {dict(question)}")
+def _refuse(question: MeasureCandidates) -> CandidatesMeasured:
+    raise CompressError(f"the job that asks transformers has a question: {question}")

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
 
-from compress.artifact import Artifact
+from compress.artifact import Artifact, JsonObject
 from compress.errors import CompressError, UsageError
-from compress.machine import versions
 from compress.measure import Subject, compare
 from compress.planning import DataChoice, Input, Step, TaskChoice
 from compress.registry.plugins import Registry
 from compress.store.keys import (
+    config_ingredients,
     data_ingredients,
     import_ingredients,
     source_name,
@@ -22,8 +21,25 @@ from compress.store.keys import (
 )
 from compress.store.prepared import Prepared
 from compress.store.runfolder import RunFolder
-from compress.store.store import Product, Store
+from compress.store.store import Ingredients, Product, Store, key_of
+from compress.workers.protocol import (
+    ApplyStage,
+    CandidatesMeasured,
+    Chosen,
+    ConfigureModel,
+    DownloadModel,
+    Finished,
+    ForUser,
+    ImportModel,
+    Job,
+    MeasureCandidates,
+    PrepareData,
+    Progress,
+)
 from compress.workers.supervisor import run_job
+
+JobIn = Callable[[Path, Path], Job]
+"""The job that makes a product in a folder (the first), with a folder for its work."""
 
 
 @dataclass
@@ -38,27 +54,20 @@ class Products:
 
     def make(
         self,
-        kind: str,
-        ingredients: Mapping[str, Any],
-        job: Mapping[str, Any],
+        ingredients: Ingredients,
+        job_in: JobIn,
         name: str,
         unchanged: Callable[[], bool] = lambda: True,
     ) -> tuple[Product, bool]:
-        """The product of ``ingredients`` and whether it was there; ``job`` makes it, with logs
-        under ``name``.
+        """The product of ``ingredients``, and whether the store had it. Otherwise a worker makes
+        it, with a job file and a log under ``name``.
 
-        Raises CompressError where what the job has read is not ``unchanged`` since the ingredients
-        were told."""
+        Raises CompressError if what the job read is not ``unchanged`` since the ingredients were
+        computed."""
 
         def fill(content: Path, work: Path) -> float:
             start = time.monotonic()
-            run_job(
-                {**job, "output": str(content), "work": str(work)},
-                self.folder.job(name),
-                self.folder.log(name),
-                self._listener(name),
-                lambda question: self._compare(question, job, name),
-            )
+            self._run(job_in(content, work), name)
             if not unchanged():
                 raise CompressError(
                     f"{name}: files changed while they were read; run again when they stay as they "
@@ -67,87 +76,76 @@ class Products:
             return time.monotonic() - start
 
         return self.store.make(
-            kind,
             ingredients,
             fill,
             lambda who: self.tell("note", text=f"{name}: waiting for {who}, which makes the same"),
         )
 
     def data(self, data: DataChoice, task: TaskChoice) -> Product:
-        """The prepared data of a source for a task. Raises UsageError with every row that cannot be
-        used, and with the place of the recipe's data for what is wrong with the whole."""
-        name = str((data.as_dict(), task.as_dict()))
-        if name not in self._data:
+        """The prepared data of a source for a task.
+
+        Raises UsageError with every row that cannot be used. What is wrong with the data as a whole
+        has the place of the recipe's ``data``."""
+        key = key_of({"data": data.as_dict(), "task": task.as_dict()})
+        if key not in self._data:
             try:
-                self._data[name] = self._prepared(data, task)
+                self._data[key] = self._prepare(data, task)
             except UsageError as error:
                 raise error.placed(data.place) from error
-        return self._data[name]
+        return self._data[key]
 
-    def _prepared(self, data: DataChoice, task: TaskChoice) -> Product:
-        job = {"kind": "prepare", "source": data.as_dict(), "task": task.as_dict()}
-        told = data_ingredients(data, task)
-        return self.make(
-            "data",
-            told,
-            job,
+    def _prepare(self, data: DataChoice, task: TaskChoice) -> Product:
+        ingredients = data_ingredients(data, task)
+        product, _ = self.make(
+            ingredients,
+            lambda output, work: PrepareData(Chosen.of(data), Chosen.of(task), output),
             f"data-{len(self._data)}",
-            lambda: data_ingredients(data, task) == told,
-        )[0]
+            lambda: data_ingredients(data, task) == ingredients,
+        )
+        return product
 
     def prepared(self, data: DataChoice, task: TaskChoice) -> Prepared:
         """The prepared data, opened."""
         product = self.data(data, task)
         return Prepared(product.folder, product.digest)
 
-    def configured(self, fresh: Mapping[str, Any], step: Step) -> Product:
-        """The config of a step's fresh model, which was built without memory. Raises UsageError
-        where it cannot be built."""
-        labels = list(self.prepared(step.data, step.task).labels) if step.data else []
-        job = {
-            "kind": "configure",
-            "fresh": dict(fresh),
-            "task": step.task.as_dict(),
-            "labels": labels,
-        }
-        libraries = versions(("compress-toolkit", "torch", "transformers", "huggingface-hub"))
-        return self.make(
-            "config",
-            {**job, "task_plugin": step.task.entry.origin, "libraries": libraries},
-            job,
+    def configured(self, fresh: JsonObject, step: Step) -> Product:
+        """The whole config of a step's fresh model, from a model built without memory. Raises
+        UsageError if it cannot be built."""
+        labels = self.prepared(step.data, step.task).labels if step.data else ()
+        product, _ = self.make(
+            config_ingredients(fresh, step.task, labels),
+            lambda output, work: ConfigureModel(fresh, Chosen.of(step.task), labels, output),
             "model",
-        )[0]
+        )
+        return product
 
     def imported(self, model: Input, label: str) -> tuple[Product, bool]:
-        """The artifact of a model from outside and whether it was there; a hub model is fetched
-        first.
+        """The artifact of a model from outside, and whether the store had it; a hub model is
+        downloaded first.
 
-        Raises UsageError with the model's place in the recipe for a folder that is not a whole
-        model's."""
+        Raises UsageError with the model's place in the recipe for a folder that does not hold a
+        whole model."""
         try:
-            return self._imported(model, label)
+            return self._import(model, self._model_folder(model, label), label)
         except UsageError as error:
             raise error.placed(model.place) from error
 
-    def _imported(self, model: Input, label: str) -> tuple[Product, bool]:
-        folder = model.source
-        if model.from_hub:
-            self.tell("note", text=f"fetching {model.source} from the hub")
-            folder = run_job(
-                {"kind": "download", "hub": model.source},
-                self.folder.job(f"{label}-download"),
-                self.folder.log(label),
-                self._listener(label),
-                _no_answer,
-            )["folder"]
-        job = {"kind": "import", "folder": folder, "step": model.name, "source": source_name(model)}
-        ingredients = import_ingredients(model, Path(folder), self.registry)
+    def _model_folder(self, model: Input, label: str) -> Path:
+        if not model.from_hub:
+            return Path(model.source)
+        self.tell("note", text=f"fetching {model.source} from the hub")
+        done = self._run(DownloadModel(model.source), f"{label}-download", label)
+        assert done.folder is not None  # a download gives one
+        return done.folder
+
+    def _import(self, model: Input, folder: Path, label: str) -> tuple[Product, bool]:
+        ingredients = import_ingredients(model, folder, self.registry)
         return self.make(
-            "artifact",
             ingredients,
-            job,
+            lambda output, work: ImportModel(folder, model.name, source_name(model), output),
             label,
-            lambda: import_ingredients(model, Path(folder), self.registry) == ingredients,
+            lambda: import_ingredients(model, folder, self.registry) == ingredients,
         )
 
     def step(
@@ -155,14 +153,14 @@ class Products:
         step: Step,
         parent: Artifact | None,
         references: Mapping[str, Artifact],
-        fresh: Mapping[str, Any] | None,
+        fresh: JsonObject | None,
         label: str,
     ) -> tuple[Product, bool]:
         """The artifact of a step, and whether the store had it. ``references`` holds the artifact
         of each option that names one; ``fresh`` is the configuration of a step without a parent.
 
         The worker's job file and log are named by ``label``."""
-        data = self.data(step.data, step.task) if step.data else None
+        data = self.prepared(step.data, step.task) if step.data else None
         ingredients = step_ingredients(
             step,
             parent.digest if parent else None,
@@ -171,43 +169,60 @@ class Products:
             fresh,
             self.registry,
         )
-        job = {
-            "kind": "stage",
-            "stage": step.entry.name,
-            "step": step.name,
-            "seed": step.seed,
-            "options": step.options.model_dump(mode="json"),
-            "task": step.task.as_dict(),
-            "traits": asdict(step.traits),
-            "store": str(self.store.root),
-            "input": str(parent.folder) if parent else None,
-            "fresh": fresh,
-            "references": {option: str(artifact.folder) for option, artifact in references.items()},
-            "data": {"folder": str(data.folder), "digest": data.digest} if data else None,
-        }
-        return self.make("artifact", ingredients, job, label)
 
-    def _compare(
-        self, folders: Mapping[str, str], job: Mapping[str, Any], name: str
-    ) -> dict[str, Any]:
-        """Measurements of unfinished models that a stage asks for, taken in clean processes by the
-        one instrument."""
+        def job(output: Path, work: Path) -> Job:
+            return ApplyStage(
+                stage=step.entry.name,
+                step=step.name,
+                seed=step.seed,
+                options=step.options.model_dump(mode="json"),
+                task=Chosen.of(step.task),
+                traits=step.traits,
+                store=self.store.root,
+                input=parent.folder if parent else None,
+                fresh=fresh,
+                references={option: artifact.folder for option, artifact in references.items()},
+                data=data,
+                output=output,
+                work=work,
+            )
+
+        return self.make(ingredients, job, label)
+
+    def _run(self, job: Job, name: str, log_name: str = "") -> Finished:
+        """Have a worker do the job; ``name`` names its job file, and its log unless ``log_name``
+        does."""
+        shown_as = log_name or name
+        return run_job(
+            job,
+            self.folder.job(name),
+            self.folder.log(shown_as),
+            lambda message: self._show(message, shown_as),
+            lambda question: self._measure_candidates(question, job, name),
+        )
+
+    def _show(self, message: ForUser, name: str) -> None:
+        if isinstance(message, Progress):
+            self.tell(
+                "progress",
+                step=name,
+                done=message.done,
+                total=message.total,
+                text=message.text,
+                values=dict(message.values),
+            )
+        else:
+            self.tell("note", step=name, text=message.text)
+
+    def _measure_candidates(
+        self, question: MeasureCandidates, job: Job, name: str
+    ) -> CandidatesMeasured:
+        """Measurements of unfinished models that a stage asks for, taken as those of the steps
+        are."""
+        if not isinstance(job, ApplyStage):
+            raise CompressError(f"{type(job).__name__} asked for measurements: only a stage may")
         subjects = [
-            Subject(label, Path(folder), job["task"], job["data"])
-            for label, folder in folders.items()
+            Subject(label, folder, job.task, job.data) for label, folder in question.folders.items()
         ]
-        found = compare(subjects, self.registry, self.folder.measuring(f"{name}-candidates"))
-        return {label: measured.as_dict() for label, measured in found.items()}
-
-    def _listener(self, name: str) -> Callable[[Mapping[str, Any]], None]:
-        def on_message(message: Mapping[str, Any]) -> None:
-            if "progress" in message:
-                self.tell("progress", step=name, **message["progress"])
-            elif "note" in message:
-                self.tell("note", step=name, text=message["note"])
-
-        return on_message
-
-
-def _no_answer(question: Mapping[str, Any]) -> NoReturn:
-    raise CompressError(f"a download asked {dict(question)}, which nobody answers")
+        folder = self.folder.measuring(f"{name}-candidates")
+        return CandidatesMeasured(compare(subjects, self.registry, folder))

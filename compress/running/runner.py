@@ -10,8 +10,13 @@ from typing import Any
 
 from compress.artifact import Artifact
 from compress.errors import BudgetMissed, CompressError, IntegrityError, NothingChanged
-from compress.measure import Asked, Earlier, Subject, measure
-from compress.measure.reuse import measured_before, measured_under, take_over
+from compress.measure import Request, Subject, measure
+from compress.measure.reuse import (
+    MeasurementFile,
+    conditions_of,
+    copy_unless_equal,
+    reusable,
+)
 from compress.measurement import Measured
 from compress.options import Options
 from compress.planning import DataChoice, Plan, Step, TaskChoice
@@ -33,9 +38,9 @@ from compress.running.preflight import (
     refuse_wrong_edges,
     refuse_wrong_labels,
 )
-from compress.store.files import write_json
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
+from compress.workers.protocol import Chosen
 
 Event = dict[str, Any]
 Listener = Callable[[Event], None]
@@ -199,7 +204,7 @@ class Runner:
             attempts.append(another)
         counts = chosen(attempts)
         place = self.folder.link(index, step.name, counts.record.artifact.folder)
-        take_over(
+        copy_unless_equal(
             self.folder.measured(_try_name(step, attempts.index(counts) + 1)),
             self.folder.measured(step.name),
         )
@@ -320,7 +325,7 @@ class Runner:
             self.records[name] = replace(self.records[name], task=task.name, test=test)
         beside = {name: self._beside(self.records[name]) for name in names}
         of = {
-            name: measured_under(
+            name: conditions_of(
                 self.records[name].artifact.digest,
                 {n: self.records[n].artifact.digest for n in beside[name]},
                 product.digest if product else None,
@@ -330,9 +335,7 @@ class Runner:
             )
             for name in names
         }
-        found = {
-            name: measured_before(self.folder.measured(label or name), of[name]) for name in names
-        }
+        found = {name: reusable(self.folder.measured(label or name), of[name]) for name in names}
         for name in names:
             self.records[name] = replace(self.records[name], measured=found[name])
         left = [name for name in names if found[name] is None]
@@ -352,7 +355,7 @@ class Runner:
         elif failed is not None:
             self._without(left[0], failed)
         for name, measured in taken.items():
-            write_json(self.folder.measured(label or name), {"of": of[name], **measured.as_dict()})
+            MeasurementFile(of[name], measured).write(self.folder.measured(label or name))
             self.records[name] = replace(self.records[name], measured=measured)
 
     def _without(self, name: str, error: CompressError) -> None:
@@ -372,24 +375,22 @@ class Runner:
         """Measurements of the artifacts that are keys, each compared with those ``beside`` it."""
         for name in beside:
             self.tell("measuring", step=name)
-        asked = [
-            Asked(self._subject(name, task, data), some, self.records[name].parent)
+        requests = [
+            Request(self._subject(name, task, data), some, self.records[name].parent)
             for name, some in beside.items()
         ]
         others = dict.fromkeys(n for some in beside.values() for n in some if n not in beside)
         test = self.records[next(iter(beside))].test
-        earlier = [
-            Earlier(n, m)
-            for n in others
-            if (m := self.records[n].measured) and self.records[n].test == test
-        ]
+        known = {
+            n: m for n in others if (m := self.records[n].measured) and self.records[n].test == test
+        }
         return measure(
-            asked,
+            requests,
             [self._subject(n, task, data) for n in others],
             self.registry,
             self.folder.measuring(label),
             self.plan.effort,
-            earlier,
+            known,
         )
 
     def _beside(self, record: Record) -> list[str]:
@@ -417,9 +418,8 @@ class Runner:
 
     def _subject(self, name: str, task: TaskChoice, data: DataChoice | None) -> Subject:
         artifact = self.records[name].artifact
-        product = self.products.data(data, task) if data else None
-        described = {"folder": str(product.folder), "digest": product.digest} if product else None
-        return Subject(name, artifact.folder, task.as_dict(), described)
+        prepared = self.products.prepared(data, task) if data else None
+        return Subject(name, artifact.folder, Chosen.of(task), prepared)
 
 
 def _try_name(step: Step, number: int) -> str:

@@ -1,4 +1,4 @@
-"""Files and names of files: written whole or not at all, linked or copied."""
+"""Names of files; files that are written whole or not at all; folders that are linked or copied."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from compress.artifact import canonical
 
 
 def file_name(name: str) -> str:
-    """The name of an artifact as one of a file: that of a model from outside is a path or hub id,
-    and a report of anyone's may hold any. Equal for equal names, different for different ones."""
+    """A file name for the artifact ``name``: equal for equal names, different for different ones.
+
+    The name of a model from outside is a path or a hub id, and a report from elsewhere may hold
+    any text as a name."""
     plain = re.sub(r"[^\w.@+-]", "_", name)[-60:].lstrip(".")
-    return (
-        name
-        if name and plain == name
-        else f"{plain}-{sha256(canonical({'name': name}).encode()).hexdigest()[:8]}"
-    )
+    if name and plain == name:
+        return name
+    digest = sha256(canonical({"name": name}).encode()).hexdigest()
+    return f"{plain}-{digest[:8]}"
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all; two processes that write it at once do not mix."""
+    """Write a file whole or not at all. Two processes that write it at once do not mix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
     draft.write_text(text, encoding="utf-8")
@@ -38,8 +39,8 @@ def write_json(path: Path, values: Any) -> None:
 
 
 def link_or_copy(place: Path, content: Path) -> Path:
-    """``place`` as a link to the folder ``content``, or as a copy of it where the file system has
-    no links."""
+    """``place``, made a link to the folder ``content``, or a copy if the file system has no
+    links."""
     place.parent.mkdir(exist_ok=True)
     remove(place)
     try:
@@ -52,7 +53,7 @@ def link_or_copy(place: Path, content: Path) -> Path:
 
 
 def remove(place: Path) -> None:
-    """Remove a link, or a folder with all that is in it; what is not there is no error."""
+    """Remove a link, or a folder with its content. A place that does not exist is no error."""
     if place.is_symlink():
         place.unlink()
     elif place.is_dir():

@@ -1,4 +1,4 @@
-"""Locks of the operating system: who holds one is known, and it ends with its owner."""
+"""Locks of the operating system. A lock names its holder and ends with it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from filelock import FileLock, Timeout
 
 @contextmanager
 def held(folder: Path, name: str, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
-    """The lock ``name`` in ``folder``, held. Where another process holds it, ``on_wait`` is told
-    who, and the call waits.
+    """Hold the lock ``name`` in ``folder``. While another process holds it, the call waits, after
+    ``on_wait`` was given the name of that process.
 
-    The lock is the operating system's: it ends with its owner, however that ends."""
+    The operating system frees the lock when its holder ends, even if the holder is killed."""
     folder.mkdir(parents=True, exist_ok=True)
     lock, holder = FileLock(folder / f"{name}.lock"), folder / f"{name}.holder"
     try:

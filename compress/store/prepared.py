@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,21 @@ from compress.errors import Mistake, UsageError
 from compress.source import SPLITS, Source, Table
 from compress.task import Row, RowError, Task
 
-_SHOWN = 20
-_META = "data.json"
+Tables = Mapping[str, Table]
+"""Tables by split."""
+
+_MOST_SHOWN = 20
+"""Mistakes of rows that are shown; the others are counted."""
+_CONTENTS = "data.json"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The content of ``data.json``: label names in order (none for a task without labels), and rows
+    by split."""
+
+    labels: Sequence[str]
+    sizes: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -27,148 +40,184 @@ class Prepared:
 
     folder: Path
     digest: str
-    _cache: dict[str, list[Row]] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
-    def meta(self) -> Mapping[str, Any]:
-        """``labels`` in order and ``sizes`` by split."""
-        values: dict[str, Any] = json.loads((self.folder / _META).read_text(encoding="utf-8"))
-        return values
+    def contents(self) -> Contents:
+        """The labels and sizes."""
+        return Contents(**json.loads((self.folder / _CONTENTS).read_text(encoding="utf-8")))
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Label names in order; empty for a task without labels."""
-        return tuple(self.meta["labels"])
+        return tuple(self.contents.labels)
 
     def rows(self, split: str) -> list[Row]:
-        """Rows of a split with their ``id``; empty where there is no such split."""
-        if split not in self._cache:
+        """Rows of a split with their ``id``; empty if there is no such split."""
+        if split not in self._rows:
             file = self.folder / f"{split}.parquet"
-            self._cache[split] = pq.read_table(file).to_pylist() if file.is_file() else []
-        return self._cache[split]
+            self._rows[split] = pq.read_table(file).to_pylist() if file.is_file() else []
+        return self._rows[split]
+
+    @cached_property
+    def _rows(self) -> dict[str, list[Row]]:
+        """The splits that were read."""
+        return {}
 
 
 def prepare(source: Source[Any], task: Task[Any], folder: Path) -> None:
     """Write the prepared data of ``source`` for ``task`` into ``folder``.
 
-    Raises UsageError with a Mistake for each row that cannot be used, each split that is empty,
-    each column missing."""
-    options = source.options
-    tables = {
-        split: _named(_renamed(table, options.columns, task), options.labels)
-        for split, table in source.read().items()
-    }
-    mistakes = [m for split, table in tables.items() for m in _shape_mistakes(split, table, task)]
+    Raises UsageError with a Mistake for each row that cannot be used, each split that is empty, and
+    each column that is missing."""
+    tables = _tables(source, task)
+    labels = _labels(tables, source.options.labels, task)
+    sizes: dict[str, int] = {}
+    mistakes: list[Mistake] = []
+    for split, table in tables.items():  # one after the other: a split's rows may be large
+        rows, wrong = _normalised(split, table, task, labels)
+        sizes[split] = len(rows)
+        mistakes += wrong
+        if not mistakes:
+            file = folder / f"{split}.parquet"
+            pq.write_table(pa.Table.from_pylist(rows), file, compression="zstd")
+    if mistakes:
+        raise UsageError(_first(mistakes))
+    text = json.dumps(asdict(Contents(labels, sizes)), indent=2, ensure_ascii=False)
+    (folder / _CONTENTS).write_text(text + "\n", encoding="utf-8")
+
+
+def _tables(source: Source[Any], task: Task[Any]) -> Tables:
+    """The task's columns of each split, with names for label numbers. Raises UsageError for splits
+    that cannot be used."""
+    tables: dict[str, Table] = {}
+    for split, table in source.read().items():
+        renamed = _renamed(table, source.options.columns, task)
+        tables[split] = _with_label_names(renamed, source.options.labels)
+    mistakes: list[Mistake] = []
+    for split, table in tables.items():
+        mistakes += _split_mistakes(split, table, task)
     if mistakes:
         raise UsageError(mistakes)
-    try:
-        labels = task.labels(
-            {s: t.rows for s, t in tables.items()}, _declared(options.labels, tables, task)
-        )
-    except RowError as error:
-        raise UsageError(str(error)) from error
-    sizes = {}
-    for split, table in tables.items():
-        rows = _normalised(split, table, task, labels, mistakes)
-        sizes[split] = len(rows)
-        if not mistakes:
-            pq.write_table(
-                pa.Table.from_pylist(rows), folder / f"{split}.parquet", compression="zstd"
-            )
-    if mistakes:
-        more = (
-            [Mistake("data", f"{len(mistakes) - _SHOWN} more rows like these")]
-            if len(mistakes) > _SHOWN
-            else []
-        )
-        raise UsageError(mistakes[:_SHOWN] + more)
-    text = json.dumps({"labels": labels, "sizes": sizes}, indent=2, ensure_ascii=False)
-    (folder / _META).write_text(text + "\n", encoding="utf-8")
+    return tables
 
 
 def _renamed(table: Table, columns: Mapping[str, str], task: Task[Any]) -> Table:
-    """The task's columns of the table under their names; one that is mapped is taken from there
-    alone."""
-    theirs = {column.name: columns.get(column.name, column.name) for column in task.columns}
-    rows = [
-        {name: row[other] for name, other in theirs.items() if other in row} for row in table.rows
-    ]
+    """The task's columns of the table under the task's names. A column that ``columns`` maps is
+    read from the mapped one alone."""
+    names = {column.name: columns.get(column.name, column.name) for column in task.columns}
+    rows = [_picked(row, names) for row in table.rows]
     labels = {
-        name: [label.strip() for label in table.label_names[other]]
-        for name, other in theirs.items()
-        if other in table.label_names
+        name: [label.strip() for label in found]
+        for name, found in _picked(table.label_names, names).items()
     }
     return Table(rows, table.places, labels)
 
 
-def _named(table: Table, declared: Sequence[str] | None) -> Table:
-    """The table with names for the label numbers of columns that have names for them; a name may be
-    a number itself.
+def _picked(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The ``values`` that ``names`` maps its keys to, under these keys."""
+    return {name: values[other] for name, other in names.items() if other in values}
 
-    Declared labels hold those names in the order that is wanted, or are other names for the same
-    numbers. Raises UsageError where they hold some of the names only."""
+
+def _with_label_names(table: Table, declared: Sequence[str] | None) -> Table:
+    """The table with label names in place of label numbers, in columns whose source has names for
+    the numbers; a name may be a number itself."""
     rows = table.rows
     for column, names in table.label_names.items():
-        lacking = [name for name in names if name not in (declared or names)]
-        if lacking and len(lacking) < len(names):
-            raise UsageError(
-                f"labels: the data call their labels {', '.join(names)}, and {', '.join(lacking)} "
-                "is not "
-                "declared"
-            )
-        called = declared if lacking and declared else names
-        rows = [
-            {**row, column: _name_of(row[column], called)} if column in row else row for row in rows
-        ]
+        chosen = _names_to_use(names, declared)
+        rows = [_with_names(row, column, chosen) for row in rows]
     return Table(rows, table.places, table.label_names)
 
 
+def _names_to_use(names: Sequence[str], declared: Sequence[str] | None) -> Sequence[str]:
+    """Names for the label numbers: the source's, unless the recipe declares other names for the
+    same numbers.
+
+    Declared labels that hold all of the source's names only state their order. Raises UsageError if
+    they hold some of them."""
+    lacking = [name for name in names if name not in (declared or names)]
+    if not declared or not lacking:
+        return names
+    if len(lacking) < len(names):
+        raise UsageError(
+            f"labels: the data call their labels {', '.join(names)}, and {', '.join(lacking)} "
+            "is not declared"
+        )
+    return declared
+
+
+def _with_names(row: Row, column: str, names: Sequence[str]) -> Row:
+    return {**row, column: _name_of(row[column], names)} if column in row else row
+
+
 def _name_of(cell: Any, names: Sequence[str]) -> Any:
+    """The name of a label number, or of each number in a list; other cells as they are."""
     if isinstance(cell, list):
         return [_name_of(value, names) for value in cell]
     is_number = isinstance(cell, int) and not isinstance(cell, bool)
-    return names[cell] or cell if is_number and 0 <= cell < len(names) else cell
+    if is_number and 0 <= cell < len(names):
+        return names[cell] or cell
+    return cell
 
 
-def _shape_mistakes(split: str, table: Table, task: Task[Any]) -> list[Mistake]:
+def _split_mistakes(split: str, table: Table, task: Task[Any]) -> list[Mistake]:
+    """What is wrong with a split as a whole."""
     if split not in SPLITS:
         return [Mistake("", f"there is no split {split!r}", f"splits are {', '.join(SPLITS)}")]
     if not table.rows:
         return [Mistake("", f"the {split} split is empty", "it needs at least one row")]
-    missing = [
-        c.name for c in task.columns if c.required and not any(c.name in row for row in table.rows)
-    ]
     return [
         Mistake(
             table.places[0],
-            f"the {split} split has no column {name!r}",
-            f"map it with data.columns: {{{name}: ...}}",
+            f"the {split} split has no column {column.name!r}",
+            f"map it with data.columns: {{{column.name}: ...}}",
         )
-        for name in missing
+        for column in task.columns
+        if column.required and not _has_column(table, column.name)
     ]
 
 
-def _declared(
-    labels: Sequence[str] | None, tables: Mapping[str, Table], task: Task[Any]
-) -> Sequence[str] | None:
-    """Label names as the recipe states them, else as the source does."""
-    if labels is not None:
-        return labels
-    known = {column.name for column in task.columns}
+def _has_column(table: Table, name: str) -> bool:
+    return any(name in row for row in table.rows)
+
+
+def _labels(tables: Tables, declared: Sequence[str] | None, task: Task[Any]) -> Sequence[str]:
+    """The task's label names in order. Raises UsageError if the tables have none that it can
+    use."""
+    known = _source_labels(tables, task) if declared is None else declared
+    rows = {split: table.rows for split, table in tables.items()}
+    try:
+        return task.labels(rows, known)
+    except RowError as error:
+        raise UsageError(str(error)) from error
+
+
+def _source_labels(tables: Tables, task: Task[Any]) -> Sequence[str] | None:
+    """Label names in the source's order; None if the source has no names."""
+    columns = {column.name for column in task.columns}
     for table in tables.values():
         for column, names in table.label_names.items():
-            if column in known:
+            if column in columns:
                 return list(names)
     return None
 
 
 def _normalised(
-    split: str, table: Table, task: Task[Any], labels: Sequence[str], mistakes: list[Mistake]
-) -> list[Row]:
+    split: str, table: Table, task: Task[Any], labels: Sequence[str]
+) -> tuple[list[Row], list[Mistake]]:
+    """The rows that can be used, and a mistake for each that cannot."""
     rows: list[Row] = []
+    mistakes: list[Mistake] = []
     for i, (row, place) in enumerate(zip(table.rows, table.places, strict=True)):
         try:
             rows.append({**task.normalise(row, labels), "id": f"{split}-{i}"})
         except RowError as error:
             mistakes.append(Mistake(place, f"row {i} of {split}: {error}"))
-    return rows
+    return rows, mistakes
+
+
+def _first(mistakes: Sequence[Mistake]) -> list[Mistake]:
+    """The mistakes that are shown, and a line that counts the others."""
+    others = len(mistakes) - _MOST_SHOWN
+    if others <= 0:
+        return list(mistakes)
+    return [*mistakes[:_MOST_SHOWN], Mistake("data", f"{others} more rows like these")]

@@ -4,16 +4,16 @@ the report."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from compress.artifact import JsonObject
 from compress.planning import Plan
 from compress.store.files import file_name, link_or_copy, remove, write_json, write_text
 from compress.store.locks import held
-from compress.store.store import product_key
+from compress.store.store import key_of
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,17 @@ class RunFolder:
 
     @classmethod
     def of(cls, plan: Plan, runs: Path) -> RunFolder:
-        """The folder of a plan below ``runs``: the same recipe, options, data and models lead to
-        the same folder, others to another, so that a run is continued by its own command and no
-        report is written over.
+        """The folder of a plan below ``runs``.
 
-        Two recipes of one text name different files where these stand beside the recipe."""
-        data = [d.as_dict() for d in (plan.data, *(s.data for s in plan.steps)) if d]
-        key = product_key(
+        Equal recipes, options, data and models share a folder, so that the same command continues
+        its run. Others do not, so that no run overwrites the report of another. The recipe's text
+        alone would not do: two recipes in different folders may name files by the same words."""
+        data = [plan.data, *(step.data for step in plan.steps)]
+        key = key_of(
             {
                 "recipe": plan.recipe_text,
                 "overrides": list(plan.overrides),
-                "data": data,
+                "data": [choice.as_dict() for choice in data if choice],
                 "models": [model.source for model in plan.inputs],
                 "options": [step.options.model_dump(mode="json") for step in plan.steps],
             }
@@ -52,14 +52,14 @@ class RunFolder:
 
     @contextmanager
     def held(self, on_wait: Callable[[str], None]) -> Iterator[None]:
-        """The folder, which one process writes at a time; another is waited for after ``on_wait``
-        was told who it is."""
+        """Hold the folder: one process writes it at a time. While another holds it, the call waits,
+        after ``on_wait`` was given its name."""
         with held(self.root, "run", on_wait):
             yield
 
     def prepare(self, plan: Plan) -> None:
-        """Make the folder with the recipe as it is run; what was best in an earlier go may be so no
-        more."""
+        """Write the recipe as it is run, and remove ``best``: what was best when this run was
+        interrupted may not be so at its end."""
         self.root.mkdir(parents=True, exist_ok=True)
         write_text(self.root / "recipe.yaml", plan.recipe_text)
         write_json(self.root / "overrides.json", list(plan.overrides))
@@ -74,21 +74,20 @@ class RunFolder:
         return self.root / "jobs" / f"{file_name(name)}.json"
 
     def measuring(self, name: str) -> Path:
-        """Where the processes that measure a step keep their jobs and logs."""
+        """The folder for the jobs and logs of the processes that measure a step."""
         return self.root / "logs" / f"measure-{file_name(name)}"
 
-    def event(self, values: Mapping[str, Any]) -> None:
+    def event(self, values: JsonObject) -> None:
         """Append one event to ``events.jsonl``."""
         with (self.root / "events.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(dict(values)) + "\n")
 
     def link(self, index: int, name: str, content: Path) -> Path:
-        """``steps/03-prune`` as a link to the artifact, or a copy where the file system has no
-        links."""
+        """``steps/03-prune``: a link to the artifact, or a copy if the file system has no links."""
         return link_or_copy(self.root / "steps" / f"{index:02d}-{file_name(name)}", content)
 
     def link_best(self, place: Path) -> Path:
-        """``best``: the artifact that meets the budget best."""
+        """``best``: a link to the artifact that meets the budget best."""
         return link_or_copy(self.root / "best", place)
 
     def measured(self, name: str) -> Path:

@@ -1,6 +1,6 @@
 """The store: immutable products under keys made of content.
 
-A product is a folder ``products/<kind>/<key>`` holding ``record.json`` (what it was made of,
+A product is a folder ``products/<kind>/<key>`` holding ``record.json`` (what it was made of, and
 digests of its files) and ``content/``. It is filled in a staging folder on the same disk and
 appears by one rename, so it is whole or absent.
 """
@@ -14,11 +14,10 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from compress.artifact import canonical, digest_files, verify_files
+from compress.artifact import JsonObject, canonical, digest_files, verify_files
 from compress.errors import IntegrityError
 from compress.store.locks import held
 
@@ -26,9 +25,22 @@ RECORD = "record.json"
 KEY_LENGTH = 32
 
 
-def product_key(ingredients: Mapping[str, Any]) -> str:
-    """The key of what ``ingredients`` (JSON-ready) make: equal ingredients, equal key."""
-    return hashlib.sha256(canonical(ingredients).encode()).hexdigest()[:KEY_LENGTH]
+def key_of(values: JsonObject) -> str:
+    """The key of JSON values: equal for equal values, whatever the order of their names."""
+    return hashlib.sha256(canonical(values).encode()).hexdigest()[:KEY_LENGTH]
+
+
+@dataclass(frozen=True)
+class Ingredients:
+    """All that the content of a product of some ``kind`` depends on, as JSON values."""
+
+    kind: str
+    values: JsonObject
+
+    @property
+    def key(self) -> str:
+        """The product's key: equal ingredients give an equal key."""
+        return key_of(self.values)
 
 
 @dataclass(frozen=True)
@@ -48,36 +60,67 @@ class Product:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """The sole right to make a product, with the folders to make it in: ``staging`` starts empty;
-    ``work`` is kept when the making fails or is killed, so that it can be continued."""
+class ProductRecord:
+    """The content of ``record.json``: what a product was made of, the sha256 of its files by name,
+    and the seconds that the making took."""
 
-    store: Store
     kind: str
-    key: str
+    ingredients: JsonObject
+    files: Mapping[str, str]
+    seconds: float
+
+    def write(self, folder: Path) -> None:
+        """Write it into a product's folder."""
+        text = json.dumps(asdict(self), indent=2, sort_keys=True)
+        (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> ProductRecord:
+        """The record of a product's folder. Raises IntegrityError for a file that is not one."""
+        file = folder / RECORD
+        try:
+            values = json.loads(file.read_text(encoding="utf-8"))
+            return cls(
+                str(values["kind"]),
+                dict(values["ingredients"]),
+                dict(values["files"]),
+                float(values["seconds"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise IntegrityError(
+                f"{file} is not what was written: it is no record of a product"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The sole right to make a product, with the folders to make it in.
+
+    ``staging`` starts empty. ``work`` is kept when the making fails or is killed, so that it can be
+    continued."""
+
+    target: Path
+    ingredients: Ingredients
     staging: Path
     work: Path
 
-    def commit(self, ingredients: Mapping[str, Any], seconds: float) -> Product:
-        """Make the staging folder's content the product: digests, flush to disk, one rename;
+    @property
+    def content(self) -> Path:
+        """The folder to fill."""
+        return self.staging / "content"
+
+    def commit(self, seconds: float) -> Product:
+        """Make the staging folder's content the product: digests, flush to disk, one rename.
         ``work`` is deleted."""
-        files = digest_files(self.staging / "content", without=())
-        record = {
-            "kind": self.kind,
-            "ingredients": dict(ingredients),
-            "files": files,
-            "seconds": seconds,
-        }
-        (self.staging / RECORD).write_text(
-            json.dumps(record, indent=2, sort_keys=True) + "\n", encoding="utf-8"
-        )
+        of = self.ingredients
+        files = digest_files(self.content, without=())
+        ProductRecord(of.kind, of.values, files, seconds).write(self.staging)
         _flush(self.staging)
-        target = self.store.place(self.kind, self.key)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        self.staging.rename(target)
-        _flush_folder(target.parent)
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        self.staging.rename(self.target)
+        _flush_folder(self.target.parent)
         shutil.rmtree(self.work, ignore_errors=True)
-        return Product(self.kind, self.key, target / "content", files, seconds)
+        return Product(of.kind, of.key, self.target / "content", files, seconds)
 
 
 @dataclass(frozen=True)
@@ -93,94 +136,84 @@ class Store:
         cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
         return cls(Path(named) if named else Path(cache) / "compress")
 
-    def place(self, kind: str, key: str) -> Path:
-        """Where the product of that key stands once it is committed."""
-        return self.root / "products" / kind / key
+    def place(self, ingredients: Ingredients) -> Path:
+        """The folder of the product, whether it exists yet or not."""
+        return self.root / "products" / ingredients.kind / ingredients.key
 
-    def has(self, kind: str, key: str) -> bool:
-        """Whether it is there, without checking its content."""
-        return (self.place(kind, key) / RECORD).is_file()
+    def has(self, ingredients: Ingredients) -> bool:
+        """Whether the product exists, without a check of its content."""
+        return (self.place(ingredients) / RECORD).is_file()
 
     def holds(self, kind: str) -> bool:
-        """Whether there is any product of that kind."""
+        """Whether any product of that kind exists."""
         return (self.root / "products" / kind).is_dir()
 
-    def find(self, kind: str, key: str) -> Product | None:
-        """The product, every file checked; None where there is none. Raises IntegrityError where a
+    def find(self, ingredients: Ingredients) -> Product | None:
+        """The product, every file checked; None if it does not exist. Raises IntegrityError if a
         file has changed."""
-        folder = self.place(kind, key)
-        if not self.has(kind, key):
+        if not self.has(ingredients):
             return None
+        folder = self.place(ingredients)
         try:
-            files, seconds = _read_record(folder / RECORD)
-            verify_files(folder / "content", files)
+            record = ProductRecord.read(folder)
+            verify_files(folder / "content", record.files)
         except IntegrityError as error:
             raise IntegrityError(
                 f"{error}\ndelete the folder {folder} to have it made again"
             ) from None
-        return Product(kind, key, folder / "content", files, seconds)
-
-    @contextmanager
-    def claim(
-        self, kind: str, key: str, on_wait: Callable[[str], None] | None = None
-    ) -> Iterator[Claim]:
-        """The claim on a product. Where another process holds it, ``on_wait`` is told who, and the
-        call waits."""
-        with held(self.root / "locks", f"{kind}-{key}", on_wait):
-            yield self._claim(kind, key)
-
-    def _claim(self, kind: str, key: str) -> Claim:
-        staging_root, work = self.root / "staging", self.root / "work" / f"{kind}-{key}"
-        for left_over in staging_root.glob(f"{kind}-{key}-*"):
-            shutil.rmtree(left_over, ignore_errors=True)
-        staging = staging_root / f"{kind}-{key}-{uuid.uuid4().hex[:8]}"
-        (staging / "content").mkdir(parents=True)
-        work.mkdir(parents=True, exist_ok=True)
-        return Claim(self, kind, key, staging, work)
+        content = folder / "content"
+        return Product(ingredients.kind, ingredients.key, content, record.files, record.seconds)
 
     def make(
         self,
-        kind: str,
-        ingredients: Mapping[str, Any],
+        ingredients: Ingredients,
         fill: Callable[[Path, Path], float],
         on_wait: Callable[[str], None] | None = None,
     ) -> tuple[Product, bool]:
-        """The product of ``ingredients`` and whether it was there already.
+        """The product of ``ingredients``, and whether it was in the store already.
 
-        ``fill(content, work)`` makes it where it is not, and gives back the seconds that it took;
-        when it raises, nothing is stored."""
-        key = product_key(ingredients)
-        found = self.find(kind, key)
+        Otherwise ``fill(content, work)`` makes it and returns the seconds that it took; if it
+        raises, nothing is stored. While another process makes the product, the call waits, after
+        ``on_wait`` was given its name."""
+        found = self.find(ingredients)
         if found:
             return found, True
-        with self.claim(kind, key, on_wait) as claim:
-            found = self.find(kind, key)
+        with self.claim(ingredients, on_wait) as claim:
+            found = self.find(ingredients)
             if found:
                 return found, True
-            shutil.rmtree(
-                self.place(kind, key), ignore_errors=True
-            )  # what a deletion that was broken off has left
+            # What a deletion that was broken off has left.
+            shutil.rmtree(claim.target, ignore_errors=True)
             try:
-                seconds = fill(claim.staging / "content", claim.work)
-                return claim.commit(ingredients, seconds), False
+                seconds = fill(claim.content, claim.work)
+                return claim.commit(seconds), False
             finally:
                 shutil.rmtree(claim.staging, ignore_errors=True)
 
+    @contextmanager
+    def claim(
+        self, ingredients: Ingredients, on_wait: Callable[[str], None] | None = None
+    ) -> Iterator[Claim]:
+        """The claim on a product. While another process holds it, the call waits, after ``on_wait``
+        was given its name."""
+        with held(self.root / "locks", f"{ingredients.kind}-{ingredients.key}", on_wait):
+            yield self._claim(ingredients)
 
-def _read_record(file: Path) -> tuple[Mapping[str, str], float]:
-    """A product's digests and the seconds that it took. Raises IntegrityError for a file that says
-    neither."""
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-        return dict(record["files"]), float(record["seconds"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise IntegrityError(
-            f"{file} is not what was written: it is no record of a product"
-        ) from error
+    def _claim(self, ingredients: Ingredients) -> Claim:
+        name = f"{ingredients.kind}-{ingredients.key}"
+        staging_root = self.root / "staging"
+        for left_over in staging_root.glob(f"{name}-*"):
+            shutil.rmtree(left_over, ignore_errors=True)
+        staging = staging_root / f"{name}-{uuid.uuid4().hex[:8]}"
+        work = self.root / "work" / name
+        claim = Claim(self.place(ingredients), ingredients, staging, work)
+        claim.content.mkdir(parents=True)
+        work.mkdir(parents=True, exist_ok=True)
+        return claim
 
 
 def _flush(folder: Path) -> None:
-    """Ask the disk to keep what was written: a rename must not become durable before the files it
+    """Have the disk keep what was written. A rename must not become durable before the files it
     names."""
     for path in folder.rglob("*"):
         if path.is_file():

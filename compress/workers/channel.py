@@ -1,13 +1,12 @@
-"""The line between the supervisor and a worker: JSON messages over a local socket.
+"""The line between the supervisor and a worker: messages over a local socket.
 
-A worker never outlives the run that started it: on Linux the kernel ends it, elsewhere it ends
+A worker never outlives the run that started it. On Linux the kernel ends it; elsewhere it ends
 itself when it finds the line closed.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import queue
 import signal
@@ -17,36 +16,37 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-Message = dict[str, Any]
-_SHORT = 80
+from compress.workers.encoding import decode_message, encode
+from compress.workers.protocol import Message
+
+_LONGEST_FOLDER = 80
+"""Bytes of a temporary folder's path: a socket's path is limited to about 100 in all."""
 _PR_SET_PDEATHSIG = 1
 """``prctl``'s number for it, in Linux's <linux/prctl.h>."""
 
 
 def end_with_supervisor() -> None:
-    """Have this process killed when the thread that started it ends, however that ends; Linux only
-    (``man 2 prctl``). Who starts a worker waits for it in the same thread.
+    """Have the kernel kill this process when the thread that started it ends; Linux only
+    (``man 2 prctl``). The supervisor waits for a worker in the thread that started it.
 
-    The kernel does it whatever this process is at. The thread that reads the line is not as sure:
-    to end the process it needs the interpreter's lock, which a call into a library may keep for
-    minutes, writing files all the while, when the same command has been started again. It is what
-    other systems have.
+    The kernel kills it whatever it is doing. The thread that reads the line is less reliable: it
+    needs the interpreter's lock to end the process, and a call into a library may keep that lock
+    for minutes. The process would go on writing files, while the user may have started the same
+    command again. Other systems have only that thread.
 
-    To be called before the line is opened, so that a supervisor that has ended by now is not
-    missed: its end of the line closed before, and nobody answers."""
+    Call it before the line is opened. Then a supervisor that has ended already is noticed too: its
+    end of the line is closed, and opening it fails."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 class Listener:
-    """The supervisor's end before a worker has called. ``address`` goes into the worker's job."""
+    """The supervisor's end before a worker has opened the line at ``address``."""
 
     def __init__(self) -> None:
-        # A socket's path is limited to about 100 bytes, so it does not stand in the store, nor in a
-        # deep TMPDIR.
-        is_short = len(os.fsencode(tempfile.gettempdir())) <= _SHORT
+        # The socket stands neither in the store nor in a deep TMPDIR, whose paths may be too long.
+        is_short = len(os.fsencode(tempfile.gettempdir())) <= _LONGEST_FOLDER
         self._folder = tempfile.TemporaryDirectory(
             prefix="compress-", dir=None if is_short else "/tmp"
         )
@@ -56,7 +56,7 @@ class Listener:
         self._socket.listen(1)
 
     def accept(self, timeout: float) -> Line | None:
-        """The line to the worker that called, or None when nobody did in ``timeout`` seconds."""
+        """The line to the worker, or None if it did not open it within ``timeout`` seconds."""
         self._socket.settimeout(timeout)
         try:
             connection, _ = self._socket.accept()
@@ -80,8 +80,8 @@ class Line:
         self._sending = threading.Lock()
 
     def send(self, message: Message) -> None:
-        """Send one message. Raises ConnectionError where the other end is gone."""
-        data = (json.dumps(message) + "\n").encode()
+        """Send one message. Raises ConnectionError if the other end is gone."""
+        data = (encode(message) + "\n").encode()
         with self._sending:
             self._connection.sendall(data)
 
@@ -89,19 +89,18 @@ class Line:
         """Messages until the other end is gone."""
         try:
             for text in self._reader:
-                yield json.loads(text)
+                yield decode_message(text)
         except (ConnectionError, ValueError):
             return
 
     def close(self) -> None:
-        """Hang up."""
+        """Close this end."""
         self._reader.close()
         self._connection.close()
 
 
 class WorkerLine:
-    """The worker's end: a thread reads, and the process ends at once when the supervisor is
-    gone."""
+    """The worker's end. A thread reads it, and ends the process when the supervisor is gone."""
 
     def __init__(self, address: str) -> None:
         connection = socket.socket(socket.AF_UNIX)
@@ -116,9 +115,9 @@ class WorkerLine:
         os._exit(1)  # the supervisor is gone: nobody will commit what this process makes
 
     def send(self, message: Message) -> None:
-        """Tell the supervisor something."""
+        """Send a message to the supervisor."""
         self._line.send(message)
 
     def receive(self) -> Message:
-        """The next message from the supervisor; waits for it."""
+        """The next message from the supervisor. Waits for it."""
         return self._inbox.get()

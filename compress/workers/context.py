@@ -9,25 +9,29 @@ from pathlib import Path
 from typing import Any
 
 from compress.architecture import Architecture
-from compress.artifact import Artifact, Manifest
+from compress.artifact import Artifact, JsonObject
 from compress.measurement import Measured
 from compress.stage import Made
 from compress.store.prepared import Prepared
-from compress.store.store import Store
+from compress.store.store import Ingredients, Store
 from compress.task import Task
 from compress.workers.channel import WorkerLine
+from compress.workers.protocol import CandidatesMeasured, MeasureCandidates, Note, Progress
 
-_PROGRESS_SECONDS = 0.2
+_SECONDS_BETWEEN_PROGRESS = 0.2
+"""Faster than this nobody can read it."""
 
 
 @dataclass
 class WorkerContext:
-    """The context of a stage, as ``compress.stage.Context`` describes it."""
+    """The context of a stage, as ``compress.stage.Context`` describes it.
+
+    ``write_manifest(folder, made)`` makes an artifact of a model that the stage wrote."""
 
     options: Any
     seed: int
     input: Artifact | None
-    fresh: Mapping[str, Any] | None
+    fresh: JsonObject | None
     references: Mapping[str, Artifact]
     task: Task[Any]
     architectures: Sequence[type[Architecture]]
@@ -36,34 +40,33 @@ class WorkerContext:
     work: Path
     store: Store
     line: WorkerLine
-    describe: Callable[[Path, Made], Manifest]
-    _told: float = 0.0
+    write_manifest: Callable[[Path, Made], None]
+    _last_progress: float = 0.0
 
     def progress(self, done: float, total: float, text: str = "", **values: float) -> None:
-        """Tell the user how far it is; calls that come faster than the eye sees are dropped."""
+        """Show the user how far the stage is. Of calls in quick succession, only the first is
+        shown."""
         now = time.monotonic()
-        if now - self._told >= _PROGRESS_SECONDS or done >= total:
-            self._told = now
-            self.line.send(
-                {"progress": {"done": done, "total": total, "text": text, "values": values}}
-            )
+        if now - self._last_progress >= _SECONDS_BETWEEN_PROGRESS or done >= total:
+            self._last_progress = now
+            self.line.send(Progress(done, total, text, values))
 
     def note(self, text: str) -> None:
-        """Tell the user one line that stays visible."""
-        self.line.send({"note": text})
+        """Show the user one line that stays visible."""
+        self.line.send(Note(text))
 
-    def measure(self, folders: Mapping[str, Path], made: Made) -> dict[str, Measured]:
-        """Measurements of candidate models in ``folders``, each with its ratios to the first, timed
-        in turns."""
+    def measure(self, folders: Mapping[str, Path], made: Made) -> Mapping[str, Measured]:
+        """Measurements of the candidate models in ``folders`` by name, each with its ratios to the
+        first; timings are taken in turns."""
         for folder in folders.values():
-            self.describe(folder, made).write(folder)
-        self.line.send({"question": {name: str(folder) for name, folder in folders.items()}})
-        return {name: Measured.from_dict(values) for name, values in self.line.receive().items()}
+            self.write_manifest(folder, made)
+        self.line.send(MeasureCandidates(folders))
+        answer = self.line.receive()
+        assert isinstance(answer, CandidatesMeasured), answer
+        return answer.measured
 
-    def product(
-        self, kind: str, ingredients: Mapping[str, Any], make: Callable[[Path], None]
-    ) -> Path:
-        """The folder of a product of the store, made by ``make(folder)`` where it is not there
+    def product(self, kind: str, ingredients: JsonObject, make: Callable[[Path], None]) -> Path:
+        """The folder of a product of the store, which ``make(folder)`` fills if it is not there
         yet."""
 
         def fill(content: Path, work: Path) -> float:
@@ -72,9 +75,8 @@ class WorkerContext:
             return time.monotonic() - start
 
         product, _ = self.store.make(
-            kind,
-            {"kind": kind, **ingredients},
+            Ingredients(kind, {"kind": kind, **ingredients}),
             fill,
-            lambda who: self.note(f"waiting for {who}, which makes the same {kind}"),
+            lambda holder: self.note(f"waiting for {holder}, which makes the same {kind}"),
         )
         return product.folder

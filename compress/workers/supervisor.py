@@ -1,8 +1,7 @@
-"""Starting workers and listening to them. Nothing here imports torch."""
+"""Starting workers and talking to them. Nothing here imports torch."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -11,16 +10,32 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TypeVar
 
-from compress import errors
-from compress.errors import CompressError, Mistake, UsageError
+from compress.errors import CompressError
 from compress.machine import threads
-from compress.workers.channel import Line, Listener, Message
+from compress.workers.channel import Line, Listener
+from compress.workers.encoding import encode
+from compress.workers.failures import error_of
+from compress.workers.protocol import (
+    CandidatesMeasured,
+    Command,
+    Failed,
+    Finished,
+    ForUser,
+    Job,
+    MeasureCandidates,
+    Message,
+    Note,
+    Progress,
+    Reply,
+)
 
-OnMessage = Callable[[Message], None]
-OnQuestion = Callable[[Message], Message]
+ShowUser = Callable[[ForUser], None]
+AnswerQuestion = Callable[[MeasureCandidates], CandidatesMeasured]
+R = TypeVar("R", bound=Reply)
 _GRACE_SECONDS = 10
+"""Seconds a worker has to end after it was asked to, before it is killed."""
 
 
 def worker_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -42,37 +57,49 @@ def worker_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str
 
 @dataclass
 class Worker:
-    """A running worker; ``messages`` ends when it does."""
+    """A running worker; ``line`` is None if it ended before it opened its line."""
 
     process: subprocess.Popen[bytes]
     line: Line | None
     log: Path
 
     def messages(self) -> Iterator[Message]:
-        """What the worker says."""
+        """The worker's messages, until it ends."""
         return self.line.messages() if self.line else iter(())
 
-    def ask(self, message: Message) -> Message:
-        """Send a message and wait for the answer. Raises the worker's error, or CompressError where
-        it ended."""
-        assert self.line is not None
+    def ask(self, command: Command, reply: type[R]) -> R:
+        """Send a command and wait for its reply. Raises the worker's error, or CompressError if the
+        worker has ended."""
+        assert self.line is not None  # ``reply`` was called before, and raises without a line
         try:
-            self.line.send(message)
+            self.line.send(command)
         except ConnectionError:
-            raise_ended(self)
-        return self.answer()
+            raise self.ended() from None
+        return self.reply(reply)
 
-    def answer(self) -> Message:
+    def reply(self, expected: type[R]) -> R:
         """The next message that is neither progress nor a note. Raises as ``ask`` does."""
         for message in self.messages():
-            if "error" in message:
-                raise_error(message["error"], self.log)
-            if "progress" not in message and "note" not in message:
+            if isinstance(message, Failed):
+                raise error_of(message, self.log)
+            if not isinstance(message, Progress | Note):
+                assert isinstance(message, expected), message
                 return message
-        raise_ended(self)
+        raise self.ended()
+
+    def ended(self) -> CompressError:
+        """The error of a worker that ended without a result. Waits for its end."""
+        code = self.process.wait()
+        if code >= 0:
+            return CompressError(
+                f"the worker ended with code {code} and no result; its output is in {self.log}"
+            )
+        name = signal.Signals(-code).name
+        guess = " (out of memory?)" if -code == signal.SIGKILL else ""
+        return CompressError(f"the worker was ended by {name}{guess}; its output is in {self.log}")
 
     def stop(self) -> None:
-        """End the process and hang up."""
+        """End the process and close the line."""
         if self.line:
             self.line.close()
         if self.process.poll() is None:
@@ -85,27 +112,15 @@ class Worker:
 
 
 @contextmanager
-def started(job: Mapping[str, Any], job_file: Path, log: Path) -> Iterator[Worker]:
+def started(job: Job, job_file: Path, log: Path) -> Iterator[Worker]:
     """A worker on ``job``, stopped at the end of the block. Its output goes to ``log``."""
     listener = Listener()
     job_file.parent.mkdir(parents=True, exist_ok=True)
     log.parent.mkdir(parents=True, exist_ok=True)
-    job_file.write_text(json.dumps({**job, "line": listener.address}, indent=2), encoding="utf-8")
-    # -P: the working directory must not be a place to import from, or a file named evaluate.py
-    # there would run.
-    command = [sys.executable, "-P", "-m", "compress.workers.worker", str(job_file)]
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env=worker_environment(),
-            start_new_session=True,
-        )
-    worker = Worker(process, None, log)
+    job_file.write_text(encode(job, indent=2), encoding="utf-8")
+    worker = Worker(_process(job_file, listener.address, log), None, log)
     try:
-        while worker.line is None and process.poll() is None:
+        while worker.line is None and worker.process.poll() is None:
             worker.line = listener.accept(0.5)
         yield worker
     finally:
@@ -113,53 +128,47 @@ def started(job: Mapping[str, Any], job_file: Path, log: Path) -> Iterator[Worke
         worker.stop()
 
 
-def run_job(
-    job: Mapping[str, Any],
-    job_file: Path,
-    log: Path,
-    on_message: OnMessage,
-    on_question: OnQuestion,
-) -> Message:
-    """The result of a job done in a worker; ``on_question`` answers what the worker asks meanwhile.
+def _process(job_file: Path, address: str, log: Path) -> subprocess.Popen[bytes]:
+    """The worker's process."""
+    # -P: without it Python would import from the working directory, and run a file there that is
+    # named like a module, such as evaluate.py.
+    command = [sys.executable, "-P", "-m", "compress.workers.worker", str(job_file), address]
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=worker_environment(),
+            start_new_session=True,
+        )
 
-    Raises the worker's error; CompressError where it was killed."""
+
+def run_job(
+    job: Job, job_file: Path, log: Path, show_user: ShowUser, answer: AnswerQuestion
+) -> Finished:
+    """The result of a job done in a worker. ``show_user`` gets its progress and notes; ``answer``
+    answers its questions.
+
+    Raises the worker's error, or CompressError if it was killed."""
     with started(job, job_file, log) as worker:
         for message in worker.messages():
-            if "result" in message:
-                result: Message = message["result"]
-                worker.process.wait()
-                return result
-            if "error" in message:
-                raise_error(message["error"], log)
-            if "question" in message and worker.line:
-                answer = on_question(message["question"])
-                with suppress(ConnectionError):  # it has ended meanwhile, which is told below
-                    worker.line.send(answer)
-            else:
-                on_message(message)
-        raise_ended(worker)
+            match message:
+                case Finished():
+                    worker.process.wait()
+                    return message
+                case Failed():
+                    raise error_of(message, log)
+                case MeasureCandidates():
+                    _send(worker, answer(message))
+                case Progress() | Note():
+                    show_user(message)
+        raise worker.ended()
 
 
-def raise_error(described: Mapping[str, Any], log: Path) -> NoReturn:
-    """Raise the error that a worker described."""
-    kind = described["kind"]
-    if kind == "bug":
-        raise CompressError(f"{described['text']} (traceback in {log})")
-    if described.get("mistakes"):
-        raise UsageError([Mistake(**m) for m in described["mistakes"]])
-    cls = getattr(errors, kind, CompressError)
-    if isinstance(cls, type) and issubclass(cls, CompressError):
-        raise cls(described["text"])
-    raise CompressError(described["text"])
-
-
-def raise_ended(worker: Worker) -> NoReturn:
-    """Raise what the end of a worker that said nothing means."""
-    code = worker.process.wait()
-    if code < 0:
-        name = signal.Signals(-code).name
-        hint = " (out of memory?)" if -code == signal.SIGKILL else ""
-        raise CompressError(f"the worker was ended by {name}{hint}; its output is in {worker.log}")
-    raise CompressError(
-        f"the worker ended with code {code} and no result; its output is in {worker.log}"
-    )
+def _send(worker: Worker, message: CandidatesMeasured) -> None:
+    """Send an answer. If the worker has ended meanwhile, its messages end too, which is noticed
+    there."""
+    assert worker.line is not None  # the question came over it
+    with suppress(ConnectionError):
+        worker.line.send(message)

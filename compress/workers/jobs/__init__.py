@@ -1,9 +1,9 @@
-"""What a worker can be asked to do, by the job's ``kind``. Each takes (job, line, registry) and
-gives its result back."""
+"""What a worker can do: a function for each type of job. It is given the job, the line to the
+supervisor and the installed plugins."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from compress.registry.plugins import Registry
@@ -17,15 +17,24 @@ from compress.workers.jobs import (
     probing,
     staging,
 )
+from compress.workers.protocol import (
+    ApplyStage,
+    AskFamilies,
+    ConfigureModel,
+    DownloadModel,
+    Finished,
+    ImportModel,
+    Job,
+    PrepareData,
+    ProbeArtifact,
+)
 
-Job = dict[str, Any]
-
-JOBS: dict[str, Callable[[Job, WorkerLine, Registry], dict[str, Any]]] = {
-    "prepare": preparing.run,
-    "download": download.run,
-    "import": importing.run,
-    "families": families.run,
-    "configure": configuring.run,
-    "stage": staging.run,
-    "probe": probing.run,
+JOBS: Mapping[type[Job], Callable[[Any, WorkerLine, Registry], Finished]] = {
+    PrepareData: preparing.run,
+    DownloadModel: download.run,
+    ImportModel: importing.run,
+    AskFamilies: families.run,
+    ConfigureModel: configuring.run,
+    ApplyStage: staging.run,
+    ProbeArtifact: probing.run,
 }

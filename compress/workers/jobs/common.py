@@ -1,31 +1,24 @@
-"""What several jobs read from their job file."""
+"""The objects that a job names: its task and its source."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from compress.registry.plugins import Registry
 from compress.source import Source
-from compress.store.prepared import Prepared
 from compress.task import Task
+from compress.workers.protocol import Chosen
 
 
-def task_of(job: dict[str, Any], registry: Registry) -> Task[Any]:
-    """The job's task object."""
-    cls = registry.tasks[job["task"]["name"]].cls
-    task: Task[Any] = cls(cls.Options.model_validate(job["task"]["options"], strict=False))
+def task_of(chosen: Chosen, registry: Registry) -> Task[Any]:
+    """The task object."""
+    cls = registry.tasks[chosen.name].cls
+    task: Task[Any] = cls(cls.Options.model_validate(chosen.options, strict=False))
     return task
 
 
-def source_of(job: dict[str, Any], registry: Registry) -> Source[Any]:
-    """The job's source object."""
-    cls = registry.sources[job["source"]["name"]].cls
-    source: Source[Any] = cls(cls.Options.model_validate(job["source"]["options"], strict=False))
+def source_of(chosen: Chosen, registry: Registry) -> Source[Any]:
+    """The source object."""
+    cls = registry.sources[chosen.name].cls
+    source: Source[Any] = cls(cls.Options.model_validate(chosen.options, strict=False))
     return source
-
-
-def data_of(job: dict[str, Any]) -> Prepared | None:
-    """The job's prepared data; None where the step has none."""
-    data = job.get("data")
-    return Prepared(Path(data["folder"]), data["digest"]) if data else None

@@ -1,47 +1,46 @@
-"""The job that builds a fresh model without memory: whether its configuration is one, before hours
-are spent."""
+"""The job that builds a fresh model without memory, to find out before hours of work whether its
+configuration is valid."""
 
 from __future__ import annotations
 
 import traceback
-from pathlib import Path
-from typing import Any
 
-from compress.errors import CompressError, UsageError
+from compress.errors import CompressError, UsageError, first_line, name_and_first_line
 from compress.registry.plugins import Registry
 from compress.workers.channel import WorkerLine
 from compress.workers.jobs.common import task_of
+from compress.workers.protocol import ConfigureModel, Finished
 
 
-def run(job: dict[str, Any], line: WorkerLine, registry: Registry) -> dict[str, Any]:
-    """The whole config of the fresh model in ``job["output"]``.
+def run(job: ConfigureModel, line: WorkerLine, registry: Registry) -> Finished:
+    """Write the whole config of the fresh model into ``job.output``.
 
-    Raises UsageError where the family takes no such configuration, or builds no model of it."""
+    Raises UsageError if its family does not accept the configuration or cannot build a model of
+    it."""
     import torch
 
     from compress.models import fresh_model
 
-    fresh = job["fresh"]
     try:
         with torch.device("meta"):
-            model = fresh_model(fresh, task_of(job, registry), job["labels"])
+            model = fresh_model(job.fresh, task_of(job.task, registry), job.labels)
     except CompressError:
         raise
-    except Exception as error:  # a family's code raises what it happens to when it is given values that it cannot use
+    except Exception as error:  # a family's code may raise anything for values it cannot use
         traceback.print_exc()
         raise UsageError(
-            f"no {fresh['type']} model can be built of this configuration: {_said(error)}"
+            f"no {job.fresh['type']} model can be built of this configuration: {_reason(error)}"
         ) from error
-    model.config.to_json_file(Path(job["output"]) / "config.json", use_diff=False)
-    return {}
+    model.config.to_json_file(job.output / "config.json", use_diff=False)
+    return Finished()
 
 
-def _said(error: Exception) -> str:
-    """The line of an error that says what is wrong, with its type where the text alone may say
-    little (``'gelo'``)."""
+def _reason(error: Exception) -> str:
+    """The line of an error that explains it, with the error's type where the text alone may not
+    (``'gelo'``)."""
     from huggingface_hub.errors import StrictDataclassError
 
-    lines = str(error).splitlines() or [""]
-    if isinstance(error, StrictDataclassError):
-        return lines[-1].strip().removeprefix("TypeError: ")  # the first names the field alone
-    return lines[0] if isinstance(error, ValueError) else f"{type(error).__name__}: {lines[0]}"
+    if isinstance(error, StrictDataclassError):  # its first line names the field alone
+        *_, last = str(error).splitlines() or [""]
+        return last.strip().removeprefix("TypeError: ")
+    return first_line(error) if isinstance(error, ValueError) else name_and_first_line(error)

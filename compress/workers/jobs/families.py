@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from compress.pretrained.families import Family, write_families
 from compress.registry.plugins import Registry
 from compress.workers.channel import WorkerLine
+from compress.workers.protocol import AskFamilies, Finished
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -29,13 +30,13 @@ _OF_CONFIG = re.compile(r"""\bconfig(?:\.|, ["'])(\w+)""")
 """``config.head_dim`` and ``getattr(config, "head_dim")``."""
 
 
-def run(job: dict[str, Any], line: WorkerLine, registry: Registry) -> dict[str, Any]:
-    """All families that transformers knows, written into ``job["output"]``."""
+def run(job: AskFamilies, line: WorkerLine, registry: Registry) -> Finished:
+    """Write all families that transformers knows into ``job.output``."""
     from transformers import CONFIG_MAPPING
 
     families = {model_type: _family_of(model_type) for model_type in CONFIG_MAPPING}
-    write_families(Path(job["output"]), families)
-    return {}
+    write_families(job.output, families)
+    return Finished()
 
 
 def _family_of(model_type: str) -> Family | None:

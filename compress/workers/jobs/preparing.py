@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 from compress.registry.plugins import Registry
 from compress.store.prepared import prepare
 from compress.workers.channel import WorkerLine
 from compress.workers.jobs.common import source_of, task_of
+from compress.workers.protocol import Finished, PrepareData
 
 
-def run(job: dict[str, Any], line: WorkerLine, registry: Registry) -> dict[str, Any]:
-    """Prepared data in ``job["output"]``."""
-    prepare(source_of(job, registry), task_of(job, registry), Path(job["output"]))
-    return {}
+def run(job: PrepareData, line: WorkerLine, registry: Registry) -> Finished:
+    """Write the prepared data into ``job.output``."""
+    prepare(source_of(job.source, registry), task_of(job.task, registry), job.output)
+    return Finished()

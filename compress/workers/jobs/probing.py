@@ -1,4 +1,4 @@
-"""The job that opens an artifact in its engine and takes samples when it is told to."""
+"""The job that opens an artifact in its engine and takes samples on command."""
 
 from __future__ import annotations
 
@@ -17,63 +17,86 @@ from compress.meter import Probe
 from compress.registry.plugins import Registry, engine_for, naming_what_is_missing
 from compress.task import Task, meant_labels
 from compress.workers.channel import WorkerLine
-from compress.workers.jobs.common import data_of, task_of
+from compress.workers.jobs.common import task_of
+from compress.workers.protocol import (
+    End,
+    Finished,
+    Message,
+    MeterPrepared,
+    Open,
+    Opened,
+    PrepareMeter,
+    ProbeArtifact,
+    Reopen,
+    Reopened,
+    Sampled,
+    Started,
+    TakeSample,
+)
 
 _REST_SECONDS = 0.01
+"""Seconds between two looks at the process's CPU time."""
 _REST_STEPS = 50
-"""Steps waited for the threads at most: a plugin's own may never rest."""
+"""Looks at most: a thread of a plugin may never rest."""
+_AT_REST = 0.1
+"""The share of a core below which the process's threads count as resting."""
 
 
-def run(job: dict[str, Any], line: WorkerLine, registry: Registry) -> dict[str, Any]:
-    """Samples on demand: ``{"meter": name, "do": "prepare" | "sample"}`` in, the sample out, until
-    ``{"do": "end"}``.
+def run(job: ProbeArtifact, line: WorkerLine, registry: Registry) -> Finished:
+    """Load the artifact when ``Open`` comes, then obey commands until ``End``.
 
-    Everything but the artifact itself is loaded before it is asked for (``{"do": "open"}``), so
-    that sides can start together and still load one at a time: their seconds are measured."""
+    Everything but the artifact is loaded before ``Open``. So several workers can start together and
+    still load one at a time: the seconds of a load are measured."""
 
     def await_turn() -> None:
-        gc.freeze()  # else each reopening would search all that was imported for garbage: 0.2 of its 0.25 seconds
-        line.send({"started": True})
-        line.receive()
+        # Without this each reopening would search all imported modules for garbage: 0.2 of its
+        # 0.25 seconds.
+        gc.freeze()
+        line.send(Started())
+        command = line.receive()
+        assert isinstance(command, Open), command
 
     probe = open_probe(job, registry, await_turn)
-    line.send({"opened": True})
-    while True:
-        asked = line.receive()
-        if asked["do"] == "end":
-            return {}
-        if asked["do"] == "reopen":
-            reopen(probe, job["slowdown"])
-            line.send({"reopened": True})
-            continue
-        meter = registry.meters[asked["meter"]].cls()
-        if asked["do"] == "prepare":
-            meter.prepare(probe)
+    line.send(Opened())
+    while not isinstance(command := line.receive(), End):
+        line.send(_obey(command, probe, job.slowdown, registry))
+    return Finished()
+
+
+def _obey(command: Message, probe: Probe, slowdown: float, registry: Registry) -> Message:
+    """The reply to a command, which is carried out."""
+    match command:
+        case Reopen():
+            reopen(probe, slowdown)
+            return Reopened()
+        case PrepareMeter(name):
+            registry.meters[name].cls().prepare(probe)
             come_to_rest()
-            line.send({"prepared": asked["meter"]})
-        else:
-            sample = meter.sample(probe)
+            return MeterPrepared()
+        case TakeSample(name):
+            sample = registry.meters[name].cls().sample(probe)
             come_to_rest()
-            line.send({"sample": sample})
+            return Sampled(sample)
+    raise TypeError(f"{command} is not a command for a probe")
 
 
 def come_to_rest() -> None:
-    """Return when this process's threads do nothing any more, for the next turn is another's.
+    """Return when this process's threads rest, for the next turn is another process's.
 
     A pool's threads go on spinning after the work: those of ONNX Runtime 1.32 for about 35 ms,
-    libgomp's for 6."""
+    libgomp's for 6. They would slow the other side, and only when it follows this one."""
     before = time.process_time()
     for _ in range(_REST_STEPS):
         time.sleep(_REST_SECONDS)
         now = time.process_time()
-        if now - before < 0.1 * _REST_SECONDS:
+        if now - before < _AT_REST * _REST_SECONDS:
             return
         before = now
 
 
 class Slowed:
-    """A session each of whose calls takes ``share`` longer than the one it wraps, by waiting
-    busily: what an instrument must find."""
+    """A session whose calls take longer by a ``share`` than those of the session it wraps, for the
+    self-check: the instrument must find the difference. It waits busily, as work would."""
 
     def __init__(self, session: Session, share: float) -> None:
         self.session, self.share, self.inputs = session, share, session.inputs
@@ -81,7 +104,7 @@ class Slowed:
             self.elapsed = self._elapsed
 
     def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """What the wrapped session gives, later."""
+        """The outputs of the wrapped session, given later."""
         start = time.perf_counter()
         outputs = self.session.run(batch)
         end = time.perf_counter()
@@ -91,15 +114,15 @@ class Slowed:
         return outputs
 
     def _elapsed(self, batch: Mapping[str, np.ndarray]) -> float | None:
-        """Milliseconds by the device's own events, prolonged as if the device had waited: the
-        host's waiting is not in them."""
+        """Milliseconds by the device's own events, prolonged by the share: the events do not see
+        that the host waits."""
         milliseconds: float | None = self.session.elapsed(batch)  # type: ignore[attr-defined]
         return None if milliseconds is None else milliseconds * (1 + self.share)
 
 
 def reopen(probe: Probe, slowdown: float) -> None:
-    """Load the probe's artifact anew: its weights then lie elsewhere in memory, which makes up to a
-    percent of its speed."""
+    """Load the probe's artifact anew. Its weights then lie elsewhere in memory, which changes its
+    speed by up to a percent."""
     assert probe.runtime is not None  # open_probe set it
     probe.state.clear()
     del probe.session  # two at once might not fit
@@ -115,28 +138,28 @@ def _opened(
 
 
 def open_probe(
-    job: dict[str, Any], registry: Registry, await_turn: Callable[[], None] = lambda: None
+    job: ProbeArtifact, registry: Registry, await_turn: Callable[[], None] = lambda: None
 ) -> Probe:
-    """The job's artifact, verified and loaded in its engine, with the test split's features ready.
-    It is loaded last of all, when ``await_turn`` has returned."""
-    artifact, task, data = Artifact.open(job["artifact"]), task_of(job, registry), data_of(job)
+    """The job's artifact, verified and loaded in its engine, with the features of the test split.
+
+    The artifact is loaded last of all, after ``await_turn`` returned."""
+    artifact, task = Artifact.open(job.artifact), task_of(job.task, registry)
     engine = engine_for(registry, artifact.traits.format)
     processor = task.processor(artifact.folder)
-    rows = data.rows("test") if data else []
+    rows = job.data.rows("test") if job.data else []
     features = task.features(rows, processor)
     with naming_what_is_missing(engine.name, engine.extra):
         placement = Placement(engine.devices()[0], threads())
         engine.start()
-    stay_on_cores(
-        placement.threads
-    )  # the engine's threads, which opening a model starts, inherit it
+    # Before the model is opened: that starts the engine's threads, which inherit the cores.
+    stay_on_cores(placement.threads)
     await_turn()
     forget_peak_memory()
     memory = {"before_load": psutil.Process().memory_info().rss, "peak_before_load": peak_memory()}
     start = time.perf_counter()
-    session = _opened(engine, artifact, placement, task, job["slowdown"])
+    session = _opened(engine, artifact, placement, task, job.slowdown)
     seconds = time.perf_counter() - start
-    labels = meant_labels(artifact.manifest.labels, data.labels if data else ())
+    labels = meant_labels(artifact.manifest.labels, job.data.labels if job.data else ())
     return Probe(
         artifact,
         engine.name,
@@ -149,6 +172,6 @@ def open_probe(
         features,
         memory,
         seconds,
-        job["effort"],
+        job.effort,
         runtime=engine,
     )

@@ -1,9 +1,9 @@
-"""The job that applies a stage and writes the manifest of what it made."""
+"""The job that applies a stage and writes the manifest of the model it made."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,100 +15,121 @@ from compress.stage import Made
 from compress.store.store import Store
 from compress.workers.channel import WorkerLine
 from compress.workers.context import WorkerContext
-from compress.workers.jobs.common import data_of, task_of
+from compress.workers.jobs.common import task_of
+from compress.workers.protocol import ApplyStage, Finished
+
+_WEIGHTS = (".safetensors", ".onnx", ".onnx.data", ".bin", ".xml")
 
 
-def run(job: dict[str, Any], line: WorkerLine, registry: Registry) -> dict[str, Any]:
-    """An artifact with its manifest in ``job["output"]``."""
-    entry = registry.stages[job["stage"]]
-    context = _context(job, line, registry, entry)
+def run(job: ApplyStage, line: WorkerLine, registry: Registry) -> Finished:
+    """Write the stage's artifact into ``job.output``."""
+    entry = registry.stages[job.stage]
+    before = Artifact.open(job.input) if job.input else None
+    writer = ManifestWriter(job, entry, before.manifest if before else None)
+    context = _context(job, before, entry, writer, line, registry)
     with naming_what_is_missing(entry.name, entry.cls.extra):
         made = entry.cls().apply(context)
-    manifest = context.describe(context.output, made)
-    _refuse_no_op(manifest, context.input, entry.name)
-    manifest.write(context.output)
-    return {}
+    manifest = writer.manifest(job.output, made)
+    _refuse_unchanged(manifest, before, entry.name)
+    manifest.write(job.output)
+    return Finished()
 
 
 def _context(
-    job: dict[str, Any], line: WorkerLine, registry: Registry, entry: Registered
-) -> WorkerContext:
-    before, data = Artifact.open(job["input"]) if job["input"] else None, data_of(job)
-    return WorkerContext(
-        options=entry.cls.Options.model_validate(job["options"], strict=False),
-        seed=job["seed"],
-        input=before,
-        fresh=job["fresh"],
-        references={name: Artifact.open(folder) for name, folder in job["references"].items()},
-        task=task_of(job, registry),
-        architectures=tuple(entry.cls for entry in registry.architectures.values()),
-        data=data,
-        output=Path(job["output"]),
-        work=Path(job["work"]),
-        store=Store(Path(job["store"])),
-        line=line,
-        describe=partial(
-            _manifest,
-            job,
-            entry,
-            before.manifest if before else None,
-            data.labels if data else None,
-        ),
-    )
-
-
-def _manifest(
-    job: dict[str, Any],
+    job: ApplyStage,
+    before: Artifact | None,
     entry: Registered,
-    before: Manifest | None,
-    labels: tuple[str, ...] | None,
-    folder: Path,
-    made: Made,
-) -> Manifest:
-    """The manifest of the model in ``folder``, made from one with the manifest ``before``."""
-    # Another format holds any shape, so that nothing is replayed where it is loaded.
-    inherited = before.edits if before and before.traits.format == job["traits"]["format"] else ()
-    edits = tuple(made.edits) if made.edits is not None else inherited
-    # The plan is cautious about shapes; without edits to replay, stock transformers can open the
-    # folder.
-    traits = replace(Traits(**job["traits"]), shape="free" if edits else "stock")
-    lineage = before.lineage if before else ()
-    if before:
-        lineage = (*lineage, {"step": before.step, "stage": before.stage, "digest": before.digest})
-    parameters = (
-        made.parameters if made.parameters is not None else (before.parameters if before else None)
-    )
-    return Manifest(
-        traits=traits,
-        files=digest_files(folder),
-        step=job["step"],
-        stage=entry.name,
-        options=job["options"],
-        seed=job["seed"],
-        labels=labels if labels is not None else (before.labels if before else ()),
-        task_options=job["task"]["options"],
-        edits=edits,
-        parameters=parameters,
-        base=before.base if before else None,
-        lineage=lineage,
-        needs=("compress-toolkit",) if edits else (),
-        notes=dict(made.notes),
-        versions=versions(("compress-toolkit", entry.distribution, *entry.cls.libraries)),
+    writer: ManifestWriter,
+    line: WorkerLine,
+    registry: Registry,
+) -> WorkerContext:
+    return WorkerContext(
+        options=entry.cls.Options.model_validate(job.options, strict=False),
+        seed=job.seed,
+        input=before,
+        fresh=job.fresh,
+        references={name: Artifact.open(folder) for name, folder in job.references.items()},
+        task=task_of(job.task, registry),
+        architectures=tuple(entry.cls for entry in registry.architectures.values()),
+        data=job.data,
+        output=job.output,
+        work=job.work,
+        store=Store(job.store),
+        line=line,
+        write_manifest=writer.write,
     )
 
 
-def _refuse_no_op(made: Manifest, before: Artifact | None, stage: str) -> None:
+@dataclass(frozen=True)
+class ManifestWriter:
+    """Describes models that a stage makes of one input; ``before`` is the input's manifest."""
+
+    job: ApplyStage
+    entry: Registered
+    before: Manifest | None
+
+    def write(self, folder: Path, made: Made) -> None:
+        """Write the manifest of the model in ``folder``."""
+        self.manifest(folder, made).write(folder)
+
+    def manifest(self, folder: Path, made: Made) -> Manifest:
+        """The manifest of the model in ``folder``: what the stage states, and what a model inherits
+        from its input."""
+        job, entry = self.job, self.entry
+        parent = self.before or Manifest(Traits(), {}, step="", stage="")
+        edits = self._edits(parent, made)
+        # The plan cannot know which shape it will be. Stock transformers opens a folder without
+        # edits.
+        traits = replace(job.traits, shape="free" if edits else "stock")
+        return Manifest(
+            traits=traits,
+            files=digest_files(folder),
+            step=job.step,
+            stage=entry.name,
+            options=job.options,
+            seed=job.seed,
+            labels=job.data.labels if job.data else parent.labels,
+            task_options=job.task.options,
+            edits=edits,
+            parameters=parent.parameters if made.parameters is None else made.parameters,
+            base=parent.base,
+            lineage=self._lineage(),
+            needs=("compress-toolkit",) if edits else (),
+            notes=dict(made.notes),
+            versions=versions(("compress-toolkit", entry.distribution, *entry.cls.libraries)),
+        )
+
+    def _edits(self, parent: Manifest, made: Made) -> tuple[Mapping[str, Any], ...]:
+        """Cuts to replay when the model is loaded."""
+        if made.edits is not None:
+            return tuple(made.edits)
+        # Edits are replayed on a model that is built from its config. A file of another format
+        # holds any shape itself.
+        return parent.edits if parent.traits.format == self.job.traits.format else ()
+
+    def _lineage(self) -> tuple[Mapping[str, str], ...]:
+        """The ancestors, oldest first."""
+        if self.before is None:
+            return ()
+        parent = {
+            "step": self.before.step,
+            "stage": self.before.stage,
+            "digest": self.before.digest,
+        }
+        return (*self.before.lineage, parent)
+
+
+def _refuse_unchanged(made: Manifest, before: Artifact | None, stage: str) -> None:
+    """Raise CompressError for a stage that wrote nothing, or the weights of its input again."""
     if not any(name != MANIFEST for name in made.files):
         raise CompressError(f"{stage} wrote no files")
-    if before is None:
-        return
-    weights = (".safetensors", ".onnx", ".onnx.data", ".bin", ".xml")
-    new, old = (
-        {n: d for n, d in m.files.items() if n.endswith(weights)} for m in (made, before.manifest)
-    )
-    if new == old:
+    if before is not None and _weights(made) == _weights(before.manifest):
         raise NothingChanged(
-            f"{stage} changed nothing: the weights it wrote are those it was given; give it "
-            "options "
-            "that do more, or leave the step out"
+            f"{stage} changed nothing: the weights it wrote are those it was given; "
+            "give it options that do more, or leave the step out"
         )
+
+
+def _weights(manifest: Manifest) -> dict[str, str]:
+    """Digests of the files that hold weights, by name."""
+    return {name: digest for name, digest in manifest.files.items() if name.endswith(_WEIGHTS)}

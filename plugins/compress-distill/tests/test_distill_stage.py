@@ -39,7 +39,7 @@ from transformers import (
 from compress.artifact import Artifact, Manifest, Traits, digest_files, with_files
 from compress.errors import CompressError, NothingChanged, UsageError
 from compress.models import open_model
-from compress.store.store import Store
+from compress.store.store import Ingredients, Store
 from compress.task import IGNORED, Features, Task
 
 CLASSIFY = task_named("text-classification")
@@ -74,7 +74,9 @@ def asked(request: pytest.FixtureRequest, tmp_path: Path) -> Asked:
         hidden: bool = True, features: list[Features] = features, data: str = "digest"
     ) -> TeacherOutputs:
         def product(kind: str, ingredients: dict[str, Any], make: Callable[[Path], None]) -> Path:
-            return store.make(kind, ingredients, lambda out, work: make(out) or 0.0)[0].folder
+            return store.make(Ingredients(kind, ingredients), lambda out, work: make(out) or 0.0)[
+                0
+            ].folder
 
         prepared = SimpleNamespace(digest=data, rows=lambda split: rows)
         context = SimpleNamespace(

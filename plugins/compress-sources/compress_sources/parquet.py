@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from compress.errors import Mistake, UsageError
+from compress.errors import Mistake, UsageError, first_line
 from compress.source import Table
 from compress_sources.files import FileSource, SplitFiles
 from compress_sources.labels import class_labels
@@ -30,9 +30,8 @@ class Parquet(FileSource[SplitFiles]):
         try:
             found = pq.read_table(path)
         except (pa.ArrowException, OSError) as error:  # Arrow reports a damaged page as an OSError
-            message = str(error).splitlines()[0]
             raise UsageError(
-                [Mistake(str(path), f"cannot be read as parquet: {message}")]
+                [Mistake(str(path), f"cannot be read as parquet: {first_line(error)}")]
             ) from error
         places = [f"{path.name}:{i}" for i in range(1, found.num_rows + 1)]
         return Table(found.to_pylist(), places, _label_names(found.schema.metadata or {}))

@@ -7,6 +7,7 @@ from typing import Any
 
 from compress.errors import Mistake, UsageError, suggestion
 from compress.task import Row, RowError
+from compress.unicode import has_lone_surrogate
 
 
 def read_text(row: Row, column: str) -> str:
@@ -24,7 +25,7 @@ def read_text(row: Row, column: str) -> str:
 def whole(text: str, column: str) -> str:
     """``text`` as it is. Raises RowError where it holds half of a character, as of an emoji that
     was cut in two."""
-    if any("\ud800" <= letter <= "\udfff" for letter in text):
+    if has_lone_surrogate(text):
         raise RowError(f"{column} {ascii(text)} is not valid Unicode text")
     return text
 

@@ -1,0 +1,92 @@
+"""The processes that hold the subjects: one for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from compress.measure.subjects import Subject
+from compress.meter import Effort, Sample
+from compress.store.files import file_name
+from compress.workers.protocol import (
+    End,
+    Finished,
+    MeterPrepared,
+    Open,
+    Opened,
+    PrepareMeter,
+    ProbeArtifact,
+    Reopen,
+    Reopened,
+    Sampled,
+    Started,
+    TakeSample,
+)
+from compress.workers.supervisor import Worker, started
+
+
+class Sides:
+    """A process for each subject, started at the beginning of a ``with`` block and stopped at its
+    end. Job files and logs go into ``folder``."""
+
+    def __init__(self, subjects: Sequence[Subject], folder: Path, effort: Effort) -> None:
+        self._subjects, self._folder, self._effort = subjects, folder, effort
+        self._stack = ExitStack()
+        self._workers: dict[str, Worker] = {}
+
+    def __enter__(self) -> Sides:
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()  # Python calls no __exit__ for a block that did not begin
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def _start(self) -> None:
+        for subject in self._subjects:
+            name = file_name(subject.name)
+            self._workers[subject.name] = self._stack.enter_context(
+                started(
+                    _job(subject, self._effort),
+                    self._folder / f"{name}.job.json",
+                    self._folder / f"{name}.log",
+                )
+            )
+        # The processes import their libraries at the same time, which saves most of the waiting.
+        # They open their artifacts one after the other: the seconds of a load are measured, and two
+        # loads at once would share the disk and the cores.
+        for worker in self._workers.values():
+            worker.reply(Started)
+        for worker in self._workers.values():
+            worker.ask(Open(), Opened)
+
+    def prepare(self, name: str, meter: str) -> None:
+        """Have a side warm up for a meter."""
+        self._workers[name].ask(PrepareMeter(meter), MeterPrepared)
+
+    def sample(self, name: str, meter: str) -> Sample:
+        """A sample of a side, taken now."""
+        return self._workers[name].ask(TakeSample(meter), Sampled).sample
+
+    def reopen(self, name: str) -> None:
+        """Have a side load its artifact anew."""
+        self._workers[name].ask(Reopen(), Reopened)
+
+    def end(self) -> None:
+        """Have every process end by itself."""
+        for worker in self._workers.values():
+            worker.ask(End(), Finished)
+
+    def restart(self) -> None:
+        """Replace every process by a new one."""
+        self.end()
+        self._stack.close()
+        self._start()
+
+
+def _job(subject: Subject, effort: Effort) -> ProbeArtifact:
+    return ProbeArtifact(subject.folder, subject.task, subject.data, effort, subject.slowdown)

@@ -1,0 +1,89 @@
+"""From samples to measurements and comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from compress.measure.subjects import Request
+from compress.measure.turns import SamplesBySide
+from compress.measurement import Measured, Measurement, finite
+from compress.meter import Meter, Sample
+
+SamplesByMeter = Mapping[str, SamplesBySide]
+
+
+def summarise(
+    meters: Sequence[Meter],
+    samples: SamplesByMeter,
+    request: Request,
+    known: Mapping[str, Measured],
+) -> Measured:
+    """What was measured of the request's subject; ``known`` holds what was measured of others
+    before.
+
+    What cannot be measured of the subject is inherited from its parent, where a meter says that it
+    must be equal."""
+    name = request.subject.name
+    measured = Measured(
+        _measurements(meters, samples, name),
+        {other: _comparison(meters, samples, name, other, known) for other in request.compared},
+        {meter.name: samples[meter.name][name] for meter in meters if meter.keeps},
+    )
+    if request.parent is None or request.parent not in known:
+        return measured
+    parent = known[request.parent].measurements
+    inherited = _with_inherited(meters, measured.measurements, parent, request.parent)
+    return replace(measured, measurements=inherited)
+
+
+def _measurements(
+    meters: Sequence[Meter], samples: SamplesByMeter, name: str
+) -> dict[str, Measurement]:
+    measurements: dict[str, Measurement] = {}
+    for meter in meters:
+        for m in meter.summarise(samples[meter.name][name]):
+            measurements[m.name] = finite(m)
+    return measurements
+
+
+def _comparison(
+    meters: Sequence[Meter],
+    samples: SamplesByMeter,
+    name: str,
+    other: str,
+    known: Mapping[str, Measured],
+) -> dict[str, Measurement]:
+    """The subject ``name`` against ``other``, by every meter that can compare them."""
+    comparison: dict[str, Measurement] = {}
+    for meter in meters:
+        theirs = _samples_of(other, meter, samples, known)
+        if theirs:
+            for m in meter.compare(samples[meter.name][name], theirs):
+                comparison[m.name] = finite(m)
+    return comparison
+
+
+def _samples_of(
+    name: str, meter: Meter, samples: SamplesByMeter, known: Mapping[str, Measured]
+) -> list[Sample]:
+    """A subject's samples to compare with: those taken now, else those that the meter kept before;
+    none where the meter does not compare."""
+    if not (meter.takes_turns or meter.keeps):
+        return []
+    taken = samples[meter.name].get(name, [])
+    kept = known[name].kept.get(meter.name, []) if name in known else []
+    return [dict(sample) for sample in taken or kept]
+
+
+def _with_inherited(
+    meters: Sequence[Meter],
+    own: Mapping[str, Measurement],
+    parent: Mapping[str, Measurement],
+    parent_name: str,
+) -> dict[str, Measurement]:
+    measurements = dict(own)
+    for meter in meters:
+        for m in meter.inherit(list(measurements.values()), parent, parent_name):
+            measurements[m.name] = m
+    return measurements

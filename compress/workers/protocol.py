@@ -1,0 +1,251 @@
+"""What the supervisor and a worker send each other.
+
+A worker is started on a file with one job. Then both sides send messages over the line.
+``compress.workers.encoding`` turns jobs and messages into JSON and back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compress.artifact import JsonObject, Traits
+from compress.errors import Mistake
+from compress.measurement import Measured
+from compress.meter import Effort, Sample
+from compress.store.prepared import Prepared
+
+if TYPE_CHECKING:  # a worker needs no plans, and would load the readers of recipes with them
+    from compress.planning import DataChoice, TaskChoice
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A task or source by its name, with its options."""
+
+    name: str
+    options: JsonObject
+
+    @classmethod
+    def of(cls, choice: TaskChoice | DataChoice) -> Chosen:
+        """The task or source that a plan has chosen."""
+        return cls(choice.entry.name, choice.options.model_dump(mode="json"))
+
+
+# Jobs
+
+
+@dataclass(frozen=True)
+class PrepareData:
+    """Read a source and write its prepared data for ``task`` into ``output``."""
+
+    source: Chosen
+    task: Chosen
+    output: Path
+
+
+@dataclass(frozen=True)
+class DownloadModel:
+    """Fetch a model from the hub into the hub's own cache."""
+
+    hub_id: str
+
+
+@dataclass(frozen=True)
+class ImportModel:
+    """Make an artifact of the model ``folder`` in ``output``.
+
+    Its manifest names it ``step``, and ``source`` as the model that it comes from."""
+
+    folder: Path
+    step: str
+    source: str
+    output: Path
+
+
+@dataclass(frozen=True)
+class AskFamilies:
+    """Write all families of models that transformers knows into ``output``."""
+
+    output: Path
+
+
+@dataclass(frozen=True)
+class ConfigureModel:
+    """Build a fresh model without memory and write its whole config into ``output``."""
+
+    fresh: JsonObject
+    task: Chosen
+    labels: tuple[str, ...]
+    output: Path
+
+
+@dataclass(frozen=True)
+class ApplyStage:
+    """Apply a stage and write the artifact into ``output``.
+
+    ``input`` is the artifact before it, or None for a model that starts from the configuration
+    ``fresh``. ``references`` has the artifact of each option that names one. ``work`` survives a
+    crash, so that a training continues."""
+
+    stage: str
+    step: str
+    seed: int
+    options: JsonObject
+    task: Chosen
+    traits: Traits
+    store: Path
+    input: Path | None
+    fresh: JsonObject | None
+    references: Mapping[str, Path]
+    data: Prepared | None
+    output: Path
+    work: Path
+
+
+@dataclass(frozen=True)
+class ProbeArtifact:
+    """Open an artifact in its engine and take samples on command.
+
+    ``slowdown`` is the share of its time by which each call is prolonged."""
+
+    artifact: Path
+    task: Chosen
+    data: Prepared | None
+    effort: Effort
+    slowdown: float = 0.0
+
+
+Job = (
+    PrepareData
+    | DownloadModel
+    | ImportModel
+    | AskFamilies
+    | ConfigureModel
+    | ApplyStage
+    | ProbeArtifact
+)
+
+
+# From a worker, whatever its job
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is, for the user; ``values`` such as the loss are shown beside."""
+
+    done: float
+    total: float
+    text: str = ""
+    values: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line for the user that stays visible."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class MeasureCandidates:
+    """A question: what are the measurements of the models in these folders, by name?"""
+
+    folders: Mapping[str, Path]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The job is done. ``folder`` is where a download has put the model."""
+
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The job ended with an error: its text, its class in ``compress.errors``, and the mistakes of
+    a UsageError. ``error`` is None for a bug."""
+
+    text: str
+    error: str | None = None
+    mistakes: tuple[Mistake, ...] = ()
+
+
+# From a worker that probes an artifact
+
+
+@dataclass(frozen=True)
+class Started:
+    """Everything but the artifact is loaded."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The artifact is loaded."""
+
+
+@dataclass(frozen=True)
+class MeterPrepared:
+    """The meter has warmed up, and the process is at rest."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """The sample, taken; the process is at rest."""
+
+    sample: Sample
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """The artifact is loaded anew."""
+
+
+# From the supervisor
+
+
+@dataclass(frozen=True)
+class CandidatesMeasured:
+    """The answer to ``MeasureCandidates``: measurements by name."""
+
+    measured: Mapping[str, Measured]
+
+
+@dataclass(frozen=True)
+class Open:
+    """Load the artifact. The worker waits for this so that one side loads at a time."""
+
+
+@dataclass(frozen=True)
+class PrepareMeter:
+    """Warm up for a meter."""
+
+    meter: str
+
+
+@dataclass(frozen=True)
+class TakeSample:
+    """Take one sample with a meter."""
+
+    meter: str
+
+
+@dataclass(frozen=True)
+class Reopen:
+    """Load the artifact anew."""
+
+
+@dataclass(frozen=True)
+class End:
+    """End the process."""
+
+
+ForUser = Progress | Note
+Reply = Started | Opened | MeterPrepared | Sampled | Reopened | Finished
+"""What a worker that probes an artifact answers a command with."""
+FromWorker = ForUser | MeasureCandidates | Failed | Reply
+Command = Open | PrepareMeter | TakeSample | Reopen | End
+FromSupervisor = CandidatesMeasured | Command
+Message = FromWorker | FromSupervisor

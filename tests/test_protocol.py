@@ -1,0 +1,124 @@
+"""What the supervisor and a worker send each other comes back from JSON as it was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import MappingProxyType
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from compress.artifact import Traits
+from compress.errors import CompressError, EnvironmentFailure, Mistake, NothingChanged, UsageError
+from compress.measurement import Measured, Measurement
+from compress.store.prepared import Prepared
+from compress.workers import protocol
+from compress.workers.encoding import decode_job, decode_message, encode
+from compress.workers.failures import describe, error_of
+from compress.workers.jobs import JOBS
+from compress.workers.protocol import Chosen, Job, Message
+
+TASK = Chosen("text-classification", {"max_length": 16, "kind": None})
+DATA = Prepared(Path("store/data"), "d")
+JOBS_SENT: list[Job] = [
+    protocol.PrepareData(Chosen("csv", {"train": "a.csv"}), TASK, Path("out")),
+    protocol.DownloadModel("owner/model"),
+    protocol.ImportModel(Path("model"), "model", "owner/model", Path("out")),
+    protocol.ConfigureModel({"type": "bert"}, TASK, ("bad", "good"), Path("out")),
+    protocol.ApplyStage(
+        stage="distill",
+        step="small",
+        seed=3,
+        options={"epochs": 1, "student": {"layers": [0, 2]}},
+        task=TASK,
+        traits=Traits(shape="free"),
+        store=Path("store"),
+        input=Path("model"),
+        fresh=None,
+        references={"teacher": Path("teacher")},
+        data=DATA,
+        output=Path("out"),
+        work=Path("work"),
+    ),
+    protocol.ProbeArtifact(Path("model"), TASK, None, "quick", 0.03),
+]
+MESSAGES_SENT: list[Message] = [
+    protocol.Progress(1, 2.5, "epoch 1", {"loss": 0.5}),
+    protocol.Note("a line\nand one more, with half of a character: \ud800"),
+    protocol.MeasureCandidates({"a": Path("a")}),
+    protocol.Finished(),
+    protocol.Finished(Path("cache/model")),
+    protocol.Failed("wrong", "UsageError", (Mistake("a:1", "wrong", "mend it"),)),
+    protocol.Started(),
+    protocol.Opened(),
+    protocol.MeterPrepared(),
+    protocol.Sampled({"nanoseconds": [1, 2.5, float("inf")], "peak": None}),
+    protocol.Reopened(),
+    protocol.CandidatesMeasured(
+        {"a": Measured({"size": Measurement("size", 3.0, "bytes", "lower")}, {}, {"q": [{}]}, 1.5)}
+    ),
+    protocol.Open(),
+    protocol.PrepareMeter("latency"),
+    protocol.TakeSample("latency"),
+    protocol.Reopen(),
+    protocol.End(),
+]
+
+
+def test_every_kind_of_job_and_message_is_tried_here_and_every_job_can_be_done() -> None:
+    assert {type(job) for job in JOBS_SENT} == set(get_args(Job)) == set(JOBS)
+    assert {type(message) for message in MESSAGES_SENT} == set(get_args(Message))
+
+
+@pytest.mark.parametrize("job", JOBS_SENT, ids=lambda job: type(job).__name__)
+def test_a_job_comes_back_from_its_file_as_it_was(job: Job) -> None:
+    assert decode_job(encode(job, indent=2)) == job
+
+
+@pytest.mark.parametrize("message", MESSAGES_SENT, ids=lambda message: type(message).__name__)
+def test_a_message_is_one_line_and_comes_back_as_it_was(message: Message) -> None:
+    text = encode(message)
+    assert "\n" not in text and json.loads(text)["kind"] == type(message).__name__
+    assert decode_message(text) == message
+
+
+def test_a_mapping_that_is_no_dict_can_be_sent() -> None:
+    sent = protocol.Progress(1, 2, "", MappingProxyType({"loss": 0.5}))
+    assert decode_message(encode(sent)) == protocol.Progress(1, 2, "", {"loss": 0.5})
+
+
+def test_a_sample_that_json_cannot_hold_is_an_error_of_the_worker() -> None:
+    with pytest.raises(TypeError, match="ndarray is not JSON serializable"):
+        encode(protocol.Sampled({"values": np.zeros(2)}))
+
+
+class Unknown(CompressError):
+    """An error of a plugin."""
+
+
+@pytest.mark.parametrize(
+    ("error", "again"),
+    [
+        (NothingChanged("the same"), NothingChanged),
+        (EnvironmentFailure("no device"), EnvironmentFailure),
+        (UsageError([Mistake("a:1", "wrong", "mend it"), Mistake("", "more")]), UsageError),
+        (Unknown("mine"), CompressError),
+    ],
+)
+def test_an_error_of_a_worker_is_raised_again_as_what_it_was(
+    error: CompressError, again: type[CompressError]
+) -> None:
+    message = decode_message(encode(describe(error)))
+    assert isinstance(message, protocol.Failed)
+    found = error_of(message, Path("log"))
+    assert type(found) is again and str(found) == str(error)
+    if isinstance(error, UsageError) and isinstance(found, UsageError):
+        assert found.mistakes == error.mistakes
+
+
+def test_a_bug_of_a_worker_is_named_in_a_line_with_the_log_that_has_its_traceback() -> None:
+    found = error_of(describe(ZeroDivisionError("first\nsecond")), Path("a.log"))
+    assert type(found) is CompressError
+    assert str(found) == "ZeroDivisionError: first (traceback in a.log)"
