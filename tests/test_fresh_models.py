@@ -150,10 +150,10 @@ def asking(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The jobs that ask for the families, each answered with one of them."""
     asked: list[Path] = []
 
-    def run_job(job: Mapping[str, Any], file: Path, *_: Any) -> dict[str, Any]:
+    def run_job(job: AskFamilies, file: Path, *_: Any) -> Finished:
         asked.append(file)
-        write_families(Path(job["output"]), {"bert": BERT})
-        return {}
+        write_families(job.output, {"bert": BERT})
+        return Finished()
 
     monkeypatch.setattr("compress.running.families.run_job", run_job)
     return asked

@@ -26,6 +26,7 @@ JOBS_SENT: list[Job] = [
     protocol.PrepareData(Chosen("csv", {"train": "a.csv"}), TASK, Path("out")),
     protocol.DownloadModel("owner/model"),
     protocol.ImportModel(Path("model"), "model", "owner/model", Path("out")),
+    protocol.AskFamilies(Path("out")),
     protocol.ConfigureModel({"type": "bert"}, TASK, ("bad", "good"), Path("out")),
     protocol.ApplyStage(
         stage="distill",
