@@ -28,11 +28,10 @@ from typing import Any
 
 import numpy as np
 
-from compress.api import load_plan
 from compress.artifact import Artifact
 from compress.errors import CompressError, UsageError
 from compress.measurement import Measurement
-from compress.planning import Plan
+from compress.planning import Plan, load_plan
 from compress.registry.plugins import Registry, load_plugins
 from compress.store.prepared import Prepared, prepare
 from compress.workers.supervisor import Worker, started, worker_environment

@@ -22,13 +22,13 @@ from typing import Any
 
 from common import write_results
 
-from compress.api import open_store
 from compress.measure import Subject, compare
 from compress.meter import Effort, Meter, Rounds
 from compress.registry.plugins import Registry, load_plugins
 from compress.running.making import Products
 from compress.selfcheck import SLOWDOWN, WITHIN, model_to_check
 from compress.store.runfolder import RunFolder
+from compress.store.store import open_store
 
 SIDES = {"model": 0.0, "again": 0.0, "slowed": SLOWDOWN}
 STEPS = {"torch": "01-model-to-check", "onnxruntime": "02-export.onnx"}

@@ -29,6 +29,10 @@ class Mistake:
         place = f"{self.where}: " if self.where else ""
         return f"{place}{self.message}" + (f" ({self.hint})" if self.hint else "")
 
+    def placed(self, where: str) -> Mistake:
+        """The same mistake, at ``where`` if it names no place itself."""
+        return self if self.where else replace(self, where=where)
+
 
 class CompressError(Exception):
     """A failure that is explained in one line; ``exit_code`` is what the command line ends with."""
@@ -49,9 +53,7 @@ class UsageError(CompressError):
     def placed(self, where: str) -> UsageError:
         """The same mistakes, those that tell no place at ``where``: who read a folder or data knew
         nothing of the recipe."""
-        return UsageError(
-            [replace(mistake, where=mistake.where or where) for mistake in self.mistakes]
-        )
+        return UsageError([mistake.placed(where) for mistake in self.mistakes])
 
 
 class EnvironmentFailure(CompressError):
@@ -76,11 +78,15 @@ class BudgetMissed(CompressError):
     exit_code = EXIT_BUDGET
 
 
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The hint that names the known word nearest to ``word``; empty where none is near."""
+    near = get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else ""
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
     """The hint for an unknown ``word``: the nearest known one, else all of them when they are few,
     else nothing."""
     choices = sorted(known)
-    near = get_close_matches(word, choices, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return f"known: {', '.join(choices)}" if 0 < len(choices) <= 20 else ""
+    known_ones = f"known: {', '.join(choices)}" if 0 < len(choices) <= 20 else ""
+    return did_you_mean(word, choices) or known_ones

@@ -11,7 +11,8 @@ import pytest
 
 from compress.errors import UsageError
 from compress.planning import Plan, make_plan
-from compress.planning.budget import Budget, Limit, parse_limit
+from compress.planning.budget import Budget, Limit
+from compress.planning.limits import parse_limit
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
 from compress.report.build import budget_missed

@@ -11,10 +11,10 @@ import pytest
 from running import run, start_run
 from toy import install_toy
 
-from compress.api import open_trackers
 from compress.errors import EnvironmentFailure, UsageError
 from compress.registry.plugins import Registered, Registry
-from compress.tracker import Event, Tracker, Tracking
+from compress.running.tracking import Tracking, open_trackers
+from compress.tracker import Event, Tracker
 
 # Writes what it is told into the run's folder; fails where the environment says so.
 SOURCE = """

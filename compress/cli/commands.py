@@ -63,18 +63,20 @@ def run_command(
 
     RECIPE is a file or the name of a shipped recipe. The same command continues what was
     interrupted."""
-    from compress.api import load_plan, run_plan
     from compress.cli.show import Show, output_console
     from compress.errors import EXIT_BUDGET, EXIT_OK
+    from compress.planning import load_plan
     from compress.registry.plugins import load_plugins
     from compress.report.build import budget_missed
+    from compress.running.runner import run_plan
+    from compress.store.store import open_store
 
     registry = load_plugins()
     with Show(registry.problems) as show:
         report = run_plan(
             load_plan(recipe, overrides, registry),
             registry,
-            store=store,
+            store=open_store(store),
             runs=runs,
             listener=show.event,
             trackers=trackers,
@@ -102,21 +104,19 @@ def plan_command(
 
     Shown are what each step makes, the options that the recipe gives, and whether the store has the
     result already (behind a model of the hub, that is known when a run has fetched it)."""
-    from compress.api import load_plan
-    from compress.cli.planview import describe_plan, print_plan
+    from compress.cli.planview import plan_json, print_plan, view_plan
     from compress.cli.show import complain_of, output_console
+    from compress.planning import load_plan
     from compress.registry.plugins import load_plugins
-    from compress.store.store import Store
+    from compress.store.store import open_store
 
     registry = load_plugins()
     complain_of(registry.problems)
-    described = describe_plan(
-        load_plan(recipe, overrides, registry), registry, Store(store) if store else Store.default()
-    )
+    view = view_plan(load_plan(recipe, overrides, registry), registry, open_store(store))
     if as_json:
-        _emit(described)
+        _emit(plan_json(view))
     else:
-        print_plan(described, output_console())
+        print_plan(view, output_console())
 
 
 @click.command("bench")
@@ -148,12 +148,13 @@ def bench_command(
     is given): the ratio must read 1.00 within 2 %, and a copy that is slowed on purpose must be
     found. The folder is one that compress has made, and is given with --data. Exit code 3 where
     this machine cannot do that."""
-    from compress.api import load_plan, open_store
     from compress.cli.show import Show, output_console
     from compress.errors import EXIT_OK, UsageError
+    from compress.planning import load_plan
     from compress.registry.plugins import load_plugins
     from compress.report.views.terminal import print_report
     from compress.running.bench import bench
+    from compress.store.store import open_store
 
     if self_check:
         return _self_check(models, recipe, overrides, store, runs, as_json)
@@ -181,12 +182,15 @@ def _self_check(
     runs: Path,
     as_json: bool,
 ) -> int:
-    from compress.api import load_plan, open_store
+    from dataclasses import asdict
+
     from compress.cli.selfcheckview import print_self_check
     from compress.cli.show import Show, output_console
     from compress.errors import EXIT_ENVIRONMENT, EXIT_OK, UsageError
+    from compress.planning import load_plan
     from compress.registry.plugins import load_plugins
     from compress.selfcheck import model_to_check, self_check
+    from compress.store.store import open_store
 
     if len(models) > 1 or bool(models) != (recipe is not None):
         raise UsageError("--self-check takes one model folder with --data RECIPE, or neither")
@@ -202,8 +206,11 @@ def _self_check(
         else:
             plan, folder = model_to_check(registry, products, runs, show.event)
         found = self_check(folder, plan, registry, products, runs, show.event)
-    _emit(found) if as_json else print_self_check(found, output_console())
-    return EXIT_OK if found["ok"] else EXIT_ENVIRONMENT
+    if as_json:
+        _emit(asdict(found))
+    else:
+        print_self_check(found, output_console())
+    return EXIT_OK if found.ok else EXIT_ENVIRONMENT
 
 
 @click.command("report")
@@ -347,10 +354,13 @@ def stages_command(name: str | None, as_json: bool) -> None:
     complain_of(registry.problems)
     if name is None:
         rows = list_stages(registry)
-        _emit(rows) if as_json else _print(rows)
+        _show_rows(rows, as_json)
         return
     described = describe_stage(registry, name)
-    _emit(described) if as_json else print_stage(described, output_console())
+    if as_json:
+        _emit(described)
+    else:
+        print_stage(described, output_console())
 
 
 @click.command("tasks")
@@ -361,7 +371,7 @@ def tasks_command(as_json: bool) -> None:
     from compress.registry.plugins import load_plugins
 
     rows = list_tasks(load_plugins())
-    _emit(rows) if as_json else _print(rows)
+    _show_rows(rows, as_json)
 
 
 @click.command("recipes")
@@ -374,7 +384,7 @@ def recipes_command(as_json: bool) -> None:
         {"name": path.stem, "summary": summary, "file": str(path)}
         for path, summary in shipped_recipes()
     ]
-    _emit(rows) if as_json else _print(rows)
+    _show_rows(rows, as_json)
 
 
 @click.command("plugins")
@@ -389,7 +399,7 @@ def plugins_command(as_json: bool) -> None:
     if as_json:
         _emit({"plugins": rows, "problems": registry.problems})
         return
-    _print(rows)
+    _show_rows(rows, as_json=False)
     complain_of(registry.problems)
 
 
@@ -408,8 +418,12 @@ def doctor_command(as_json: bool) -> None:
         print_examination(found)
 
 
-def _print(rows: list[dict[str, Any]]) -> None:
+def _show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Print rows as JSON or as a table."""
     from compress.cli.catalogue import print_rows
     from compress.cli.show import output_console
 
-    print_rows(rows, output_console())
+    if as_json:
+        _emit(rows)
+    else:
+        print_rows(rows, output_console())

@@ -167,6 +167,11 @@ class Store:
                 shutil.rmtree(claim.staging, ignore_errors=True)
 
 
+def open_store(folder: Path | None) -> Store:
+    """The store in ``folder``, by default the user's own."""
+    return Store(folder.resolve()) if folder else Store.default()
+
+
 def _read_record(file: Path) -> tuple[Mapping[str, str], float]:
     """A product's digests and the seconds that it took. Raises IntegrityError for a file that says
     neither."""
