@@ -20,7 +20,8 @@ _store = click.option(
     "--store",
     type=click.Path(file_okay=False, path_type=Path),
     default=None,
-    help="Where products are kept and shared by runs [default: COMPRESS_STORE, else the user's cache].",
+    help="Where products are kept and shared by runs "
+    "[default: COMPRESS_STORE, else the user's cache].",
 )
 _runs = click.option(
     "--runs",

@@ -18,7 +18,7 @@ from compress.planning.budget import (
 )
 from compress.planning.limits import parse_limit
 from compress.planning.resolver import Resolver
-from compress.recipes.places import KeyPath
+from compress.recipes.places import KeyPath, Section
 
 _KEYS = (*QUANTITIES, "on_miss", "tries", "decide")
 _EXAMPLE = "budget: {quality: '>= 99% of teacher', size: '<= 20 MB'}"
@@ -49,7 +49,7 @@ def read_budget(
 
 
 def _read_limits(
-    value: Mapping[str, Any],
+    value: Section,
     path: KeyPath,
     steps: Mapping[str, str | None],
     task: str | None,
@@ -92,7 +92,7 @@ def _check_other(
 
 
 def _one_of(
-    value: Mapping[str, Any], key: str, choices: Sequence[str], path: KeyPath, resolver: Resolver
+    value: Section, key: str, choices: Sequence[str], path: KeyPath, resolver: Resolver
 ) -> str:
     chosen = value.get(key, choices[0])
     if chosen not in choices:
@@ -100,7 +100,7 @@ def _one_of(
     return str(chosen)
 
 
-def _read_tries(value: Mapping[str, Any], path: KeyPath, resolver: Resolver) -> int:
+def _read_tries(value: Section, path: KeyPath, resolver: Resolver) -> int:
     tries = value.get("tries", TRIES)
     if "tries" in value and value.get("on_miss") != "back_off":
         message = "tries: a step is tried again only with on_miss: back_off"

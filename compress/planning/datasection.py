@@ -3,13 +3,13 @@ that the task reads."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from compress.errors import CompressError, UsageError, suggestion
 from compress.planning.resolver import Resolver
 from compress.planning.types import DataChoice, TaskChoice
-from compress.recipes.places import KeyPath
+from compress.recipes.places import KeyPath, Section
 from compress.registry.plugins import Registered
 from compress.source import SPLITS, FileOptions
 from compress.task import Column
@@ -49,7 +49,7 @@ def splits_of(data: DataChoice | None) -> tuple[str, ...]:
     return SPLITS
 
 
-def _source(value: Mapping[str, Any], path: KeyPath, resolver: Resolver) -> Registered | None:
+def _source(value: Section, path: KeyPath, resolver: Resolver) -> Registered | None:
     """The source that a section names or implies; None with a mistake added."""
     if "source" not in value:
         return _implied_source(value, path, resolver)
@@ -61,9 +61,7 @@ def _source(value: Mapping[str, Any], path: KeyPath, resolver: Resolver) -> Regi
     return None
 
 
-def _implied_source(
-    value: Mapping[str, Any], path: KeyPath, resolver: Resolver
-) -> Registered | None:
+def _implied_source(value: Section, path: KeyPath, resolver: Resolver) -> Registered | None:
     """The source that has an option of its own in the section, or that reads files of these
     names."""
     sources = resolver.registry.sources.values()

@@ -4,20 +4,20 @@ steps say of one."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 from compress.errors import suggestion
 from compress.options import FreshMark, Options, fields_marked
 from compress.planning.resolver import Resolver
 from compress.pretrained.families import Family, family_of, model_types, models_read
+from compress.recipes.places import Section
 from compress.recipes.steps import StepText
 from compress.stage import Stage
 
 _TYPE, _LAYERS = "type", "num_hidden_layers"
 
 
-def check_fresh(config: Mapping[str, Any], resolver: Resolver) -> None:
+def check_fresh(config: Section, resolver: Resolver) -> None:
     """Add a mistake for a type that neither transformers nor a plugin's architecture knows, and for
     each key that the type's config does not have or cannot hold.
 
@@ -67,9 +67,7 @@ def _is_finite(value: Any) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
-def check_configured(
-    config: Mapping[str, Any], stage: type[Stage[Any]], resolver: Resolver
-) -> None:
+def check_configured(config: Section, stage: type[Stage[Any]], resolver: Resolver) -> None:
     """Add a mistake for each key that ``stage``, which makes the fresh model, sets itself: the
     recipe's would be lost."""
     family = family_of(config[_TYPE])

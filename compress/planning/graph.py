@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from compress.artifact import Traits
 from compress.planning.edges import UNKNOWN_TASK, edge_mistake
 from compress.planning.types import Input, Step
+from compress.recipes.places import Section
 from compress.stage import Stage
 
 
@@ -23,7 +22,7 @@ class Graph:
     inputs: dict[str, Input] = field(default_factory=dict)
     steps: dict[str, Step] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
-    fresh: Mapping[str, Any] | None = None
+    fresh: Section | None = None
     layers: dict[str, int | None] = field(default_factory=dict)
 
     @property

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from compress.errors import UsageError
 from compress.planning.types import Input
 from compress.pretrained.families import family_of
 from compress.pretrained.modelfolder import read_config
+from compress.recipes.places import Section
 from compress.registry.plugins import Registry
 from compress.sizes import architecture_of
 
@@ -22,7 +21,7 @@ def layers_of_input(model: Input, registry: Registry) -> int | None:
         return None
 
 
-def layers_of(config: Mapping[str, Any], registry: Registry) -> int | None:
+def layers_of(config: Section, registry: Registry) -> int | None:
     """Those that the entries of a config state, or leave to its family; None for a family that no
     architecture describes."""
     kind = config.get("model_type")

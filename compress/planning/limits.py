@@ -38,7 +38,7 @@ class _Words:
 
 
 def parse_limit(quantity: str, text: Any, higher_is_better: bool = True) -> Limit:
-    """The limit that ``text`` states; ``higher_is_better`` says in which direction quality improves.
+    """The limit that ``text`` states; ``higher_is_better`` says how quality improves.
 
     Raises ValueError with what is wrong and an example."""
     good = _good_relation(quantity, higher_is_better)

@@ -9,6 +9,7 @@ from compress.planning.graph import Graph
 from compress.planning.outside import read_outside_model
 from compress.planning.resolver import Resolver
 from compress.planning.types import MODEL
+from compress.recipes.places import Section
 
 
 def read_model(value: Any, graph: Graph, resolver: Resolver) -> None:
@@ -29,7 +30,7 @@ def read_model(value: Any, graph: Graph, resolver: Resolver) -> None:
         graph.broken.add(MODEL)
 
 
-def _read_fresh(value: dict[str, Any], graph: Graph, resolver: Resolver) -> None:
+def _read_fresh(value: Section, graph: Graph, resolver: Resolver) -> None:
     if isinstance(value.get("type"), str):
         graph.fresh = dict(value)
         check_fresh(value, resolver)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from compress.artifact import Traits
 from compress.errors import suggestion
@@ -12,12 +11,13 @@ from compress.planning.edges import UNKNOWN_TASK, served_by
 from compress.planning.graph import Graph
 from compress.planning.resolver import Resolver
 from compress.planning.types import MODEL, Input, Plan, Step, TaskChoice
+from compress.recipes.places import Section
 
 _PATH = ("reference",)
 
 
 def read_reference(
-    top: Mapping[str, Any], graph: Graph, task: TaskChoice | None, resolver: Resolver
+    top: Section, graph: Graph, task: TaskChoice | None, resolver: Resolver
 ) -> str | None:
     """The name under ``reference``, checked; without the key the first artifact of the recipe's
     task. None while a hub model's head is not known."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel
 
 from compress.errors import suggestion
 from compress.planning.validate import resolve_paths, validated
-from compress.recipes.places import KeyPath, Mistakes
+from compress.recipes.places import KeyPath, Mistakes, Section
 from compress.recipes.recipe import Recipe
 from compress.registry.plugins import Registered, Registry
 
@@ -58,7 +57,7 @@ class Resolver:
                 names += entry.cls.synonyms
         return suggestion(name, names)
 
-    def options(self, model: type[M], values: Mapping[str, Any], path: KeyPath) -> M | None:
+    def options(self, model: type[M], values: Section, path: KeyPath) -> M | None:
         """The validated options with absolute paths; None with mistakes added."""
         options = validated(model, values, path, self.recipe, self.mistakes)
         if options is None:

@@ -10,6 +10,7 @@ from compress.artifact import Traits
 from compress.meter import Effort
 from compress.options import Options
 from compress.planning.budget import Budget
+from compress.recipes.places import Section
 from compress.registry.plugins import Registered
 from compress.source import Source, SourceOptions
 from compress.task import Task, TaskOptions
@@ -104,7 +105,7 @@ class Plan:
     task: TaskChoice
     data: DataChoice | None
     inputs: Sequence[Input]
-    fresh: Mapping[str, Any] | None
+    fresh: Section | None
     model_place: str
     steps: Sequence[Step]
     reference: str | None

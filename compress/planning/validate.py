@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from compress.errors import suggestion
 from compress.options import PathMark, fields_marked, nested
 from compress.planning.paths import path_from
-from compress.recipes.places import KeyPath, Mistakes
+from compress.recipes.places import KeyPath, Mistakes, Section
 from compress.recipes.recipe import Recipe
 
 _EXPECTED = {
@@ -35,7 +36,7 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def validated(
-    model: type[M], values: Mapping[str, Any], path: KeyPath, recipe: Recipe, mistakes: Mistakes
+    model: type[M], values: Section, path: KeyPath, recipe: Recipe, mistakes: Mistakes
 ) -> M | None:
     """The options object for the ``values`` that stand at ``path``; None with mistakes added."""
     try:
@@ -73,9 +74,7 @@ def _hint_for_missing(target: Path) -> str:
     return suggestion(target.name, beside) or f"looked in {target.parent}"
 
 
-def _by_location(
-    error: ValidationError, values: Mapping[str, Any]
-) -> dict[KeyPath, list[ErrorDetails]]:
+def _by_location(error: ValidationError, values: Section) -> dict[KeyPath, list[ErrorDetails]]:
     """Errors by the path of the value that they are about."""
     grouped: dict[KeyPath, list[ErrorDetails]] = {}
     for details in error.errors(include_url=False):
@@ -136,7 +135,7 @@ def _message(error: ErrorDetails) -> str:
     return error["msg"][:1].lower() + error["msg"][1:]
 
 
-def _siblings(model: type[BaseModel], location: KeyPath) -> Mapping[str, Any]:
+def _siblings(model: type[BaseModel], location: KeyPath) -> Mapping[str, FieldInfo]:
     """The fields among which the last key of a location stands."""
     inner: Any = model
     for key in location[:-1]:

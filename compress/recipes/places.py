@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from compress.errors import Mistake, UsageError
 
 KeyPath = tuple[str | int, ...]
 """The keys and list indices that lead to a value of a recipe."""
+
+Section = Mapping[str, Any]
+"""A mapping of a recipe. Its values may be anything: whoever reads the section checks them."""
 
 
 @dataclass(frozen=True, order=True)

@@ -3,15 +3,14 @@ plugin is asked yet."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from compress.errors import suggestion
 from compress.recipes.document import Document, read_document
 from compress.recipes.overrides import apply_override
-from compress.recipes.places import Mistakes, Place
+from compress.recipes.places import Mistakes, Place, Section
 from compress.recipes.steps import StepText, read_steps
 
 TOP_KEYS = ("task", "model", "data", "stages", "reference", "budget", "benchmark", "seed")
@@ -38,9 +37,9 @@ class Recipe:
         return self.document.text
 
     @property
-    def top(self) -> Mapping[str, Any]:
+    def top(self) -> Section:
         """The values of the top keys."""
-        top: Mapping[str, Any] = self.document.value
+        top: Section = self.document.value
         return top
 
     def place(self, *path: str | int, of_value: bool = False) -> Place:

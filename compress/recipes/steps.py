@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from compress.errors import did_you_mean
 from compress.recipes.document import Document
-from compress.recipes.places import KeyPath, Mistakes
+from compress.recipes.places import KeyPath, Mistakes, Section
 
 STEP_KEYS = ("name", "from", "task", "data", "budget", "seed")
 _EXAMPLE = "- finetune: {epochs: 3}"
@@ -20,8 +19,8 @@ class StepText:
     path in the document."""
 
     stage: str
-    options: Mapping[str, Any]
-    keys: Mapping[str, Any]
+    options: Section
+    keys: Section
     path: KeyPath
 
     @property
@@ -61,9 +60,7 @@ def _read_step(document: Document, item: Any, index: int, mistakes: Mistakes) ->
     return StepText(stage, _options_of(document, item[stage], (*path, stage), mistakes), keys, path)
 
 
-def _stage_of(
-    document: Document, item: Mapping[str, Any], path: KeyPath, mistakes: Mistakes
-) -> str | None:
+def _stage_of(document: Document, item: Section, path: KeyPath, mistakes: Mistakes) -> str | None:
     """The one key of a step that is no reserved key; None where there is none."""
     others = [key for key in item if key not in STEP_KEYS]
     if not others:
@@ -77,9 +74,7 @@ def _stage_of(
     return stage
 
 
-def _options_of(
-    document: Document, value: Any, path: KeyPath, mistakes: Mistakes
-) -> Mapping[str, Any]:
+def _options_of(document: Document, value: Any, path: KeyPath, mistakes: Mistakes) -> Section:
     if value is None:
         return {}
     if isinstance(value, dict):
