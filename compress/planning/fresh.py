@@ -1,5 +1,4 @@
-"""Reading the ``model`` section of a fresh model, its type and the keys of its config, and what
-steps say of one."""
+"""Checks of a fresh model: its type, the keys of its config, and the steps that start from it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from compress.stage import Stage
 class Graph:
     """The models from outside and the steps that are read so far.
 
-    ``broken`` holds the names that have a mistake already: no other mistake is made of it.
+    ``broken`` holds names of which a mistake is known already: nothing more is said about them.
     ``fresh`` is the configuration of a model that does not exist yet. ``layers`` holds the number
     of layers of each step's model, None where it is not known."""
 
@@ -31,7 +31,7 @@ class Graph:
         return [*self.inputs, *self.steps]
 
     def knows(self, name: str) -> bool:
-        """Whether an artifact of that name comes before; broken ones count."""
+        """Whether a model or step of that name comes before; broken ones count."""
         return name in self.steps or name in self.inputs or name in self.broken
 
     def traits_of(self, name: str | None) -> Traits | None:

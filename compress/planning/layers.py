@@ -14,7 +14,7 @@ from compress.sizes import architecture_of
 
 
 def layers_of_input(model: Input, registry: Registry) -> int | None:
-    """Those of a model folder; None for a hub model, and where its config does not say."""
+    """The number of layers of a model folder; None for a hub model, and where its config does not say."""
     try:
         return None if model.from_hub else layers_of(read_config(Path(model.source)), registry)
     except UsageError:  # a folder of another format may have no config
@@ -22,14 +22,14 @@ def layers_of_input(model: Input, registry: Registry) -> int | None:
 
 
 def layers_of(config: Section, registry: Registry) -> int | None:
-    """Those that the entries of a config state, or leave to its family; None for a family that no
-    architecture describes."""
+    """The number of layers that a config states, or that its family has by default; None for a
+    family that no architecture describes."""
     kind = config.get("model_type")
     try:
         architecture = architecture_of(
             str(kind), [entry.cls for entry in registry.architectures.values()]
         )
-    except UsageError:  # two describe it: whoever cuts the model says so
+    except UsageError:  # two describe it: the stage that cuts the model reports that
         return None
     if architecture is None or architecture.layout is None:
         return None

@@ -12,7 +12,7 @@ from compress.planning.types import MODEL
 from compress.recipes.places import KeyPath
 from compress.recipes.steps import StepText
 
-_LATER = "it stands after this step; a step takes from one that stands before it"
+_LATER = "it stands after this step; name one that stands before it"
 
 
 def check_name(text: StepText, resolver: Resolver) -> None:
@@ -23,7 +23,7 @@ def check_name(text: StepText, resolver: Resolver) -> None:
         resolver.wrong(path, f"name must be text, got {given!r}")
     if not name.isprintable():
         message = f"a step cannot be named {name!r}"
-        resolver.wrong(path, message, "its characters must be seen")
+        resolver.wrong(path, message, "its characters must be visible")
     elif name in ("", MODEL, *BASELINES) or "@" in name or "/" in name:
         message = f"a step cannot be named {name!r}"
         hint = "'model' is the input, B0 and B1 are the reference in budgets; no @ or /"
@@ -60,8 +60,8 @@ def find_parent(
 def find_references(
     text: StepText, options: Options, graph: Graph, resolver: Resolver
 ) -> dict[str, str]:
-    """The artifact that each option names, by the option. A model from outside becomes an input of
-    the graph."""
+    """The name of the artifact that each option refers to, by option. A model from outside becomes
+    an input of the graph."""
     references: dict[str, str] = {}
     for option in fields_marked(type(options), ArtifactReferenceMark):
         name = getattr(options, option)

@@ -25,7 +25,7 @@ class Resolver:
     mistakes: Mistakes
 
     def wrong(self, path: KeyPath, message: str, hint: str = "", *, of_value: bool = True) -> None:
-        """Add a mistake at the value of ``path``, or at its key."""
+        """Add a mistake at the value that ``path`` leads to, or at its key."""
         self.mistakes.add(self.recipe.place(*path, of_value=of_value), message, hint)
 
     def registered(

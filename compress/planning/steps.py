@@ -24,7 +24,7 @@ from compress.registry.plugins import Registered
 
 @dataclass(frozen=True)
 class Defaults:
-    """What a step has that says nothing else: the recipe's own task, data and seed."""
+    """The recipe's task, data and seed, which a step has unless it gives its own."""
 
     task: TaskChoice | None
     data: DataChoice | None
@@ -32,7 +32,7 @@ class Defaults:
 
 
 def read_seed(value: Any, path: KeyPath, resolver: Resolver) -> int:
-    """The seed, 0 with a mistake added where the value is none."""
+    """The seed; 0 with a mistake added where the value cannot be one."""
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**32:
         message = f"seed must be a whole number from 0 to 4294967295, got {value!r}"
         resolver.wrong(path, message)
@@ -43,8 +43,9 @@ def read_seed(value: Any, path: KeyPath, resolver: Resolver) -> int:
 def read_step(
     text: StepText, previous: str | None, defaults: Defaults, graph: Graph, resolver: Resolver
 ) -> None:
-    """Add the step to the graph, with its mistakes to the resolver. ``previous`` names what it
-    starts from unless it has a ``from``."""
+    """Add the step to the graph, and its mistakes to the resolver.
+
+    ``previous`` names the model or step that it starts from, unless it has a ``from``."""
     before = len(resolver.mistakes)
     check_name(text, resolver)
     entry = resolver.registered("stages", text.stage, text.stage_path, of_value=False)
@@ -98,7 +99,7 @@ def _read_options(text: StepText, entry: Registered, resolver: Resolver) -> Opti
 
 
 def _with_budget(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> Step:
-    """The step with the budget that it is given."""
+    """The step with its own budget, if the recipe gives it one."""
     if "budget" not in text.keys:
         return step
     path = (*text.path, "budget")

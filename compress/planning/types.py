@@ -28,7 +28,7 @@ class TaskChoice:
 
     @property
     def name(self) -> str:
-        """The task's own name, whatever synonym the recipe used."""
+        """The task's own name; the recipe may use a synonym."""
         return self.entry.name
 
     def make(self) -> Task[Any]:
@@ -74,9 +74,10 @@ class Input:
 
 @dataclass(frozen=True)
 class Step:
-    """A stage with its options at its place. ``parent`` names a step or an input (None for a fresh
-    model); ``references`` maps each option that names an artifact to the name of that step or
-    input."""
+    """A stage with its options at its place in the recipe.
+
+    ``parent`` names the step or input that it starts from; None for a fresh model. ``references``
+    maps each option that refers to an artifact to the name of that step or input."""
 
     name: str
     entry: Registered

@@ -1,49 +1,26 @@
-"""The commands: each parses its words and hands over."""
+"""The commands that plan, run, measure and compare: each parses its words and hands over."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON for a machine to read.")
-_overrides = click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a value of the recipe: --set data.train=x.csv, --set stages.distill.epochs=3.",
+from compress.cli.shared import (
+    FOLDER,
+    as_json_option,
+    emit,
+    overrides_option,
+    runs_option,
+    store_option,
 )
-_store = click.option(
-    "--store",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=None,
-    help="Where products are kept and shared by runs "
-    "[default: COMPRESS_STORE, else the user's cache].",
-)
-_runs = click.option(
-    "--runs",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("runs"),
-    show_default=True,
-    help="Folder below which the run's own folder is made.",
-)
-_Folder = click.Path(exists=True, file_okay=False, path_type=Path)
-
-
-def _emit(value: Any) -> None:
-    import json
-
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 @click.command("run")
 @click.argument("recipe")
-@_overrides
-@_store
-@_runs
+@overrides_option
+@store_option
+@runs_option
 @click.option(
     "--track",
     "trackers",
@@ -51,7 +28,7 @@ def _emit(value: Any) -> None:
     metavar="TRACKER",
     help="Log the run to a tracker too: tensorboard, mlflow, or a plugin's. May be repeated.",
 )
-@_as_json
+@as_json_option
 def run_command(
     recipe: str,
     overrides: tuple[str, ...],
@@ -83,7 +60,7 @@ def run_command(
             trackers=trackers,
         )
     if as_json:
-        _emit(report)
+        emit(report)
     else:
         from compress.report.text import visible
         from compress.report.views.terminal import print_report
@@ -95,9 +72,9 @@ def run_command(
 
 @click.command("plan")
 @click.argument("recipe")
-@_overrides
-@_store
-@_as_json
+@overrides_option
+@store_option
+@as_json_option
 def plan_command(
     recipe: str, overrides: tuple[str, ...], store: Path | None, as_json: bool
 ) -> None:
@@ -115,7 +92,7 @@ def plan_command(
     complain_of(registry.problems)
     view = view_plan(load_plan(recipe, overrides, registry), registry, open_store(store))
     if as_json:
-        _emit(plan_json(view))
+        emit(plan_json(view))
     else:
         print_plan(view, output_console())
 
@@ -130,10 +107,10 @@ def plan_command(
     is_flag=True,
     help="Check the instrument: a model against itself, and slowed by 3 %.",
 )
-@_overrides
-@_store
-@_runs
-@_as_json
+@overrides_option
+@store_option
+@runs_option
+@as_json_option
 def bench_command(
     models: tuple[str, ...],
     recipe: str | None,
@@ -169,7 +146,7 @@ def bench_command(
         plan = load_plan(recipe, overrides, registry)
         report = bench(models, plan, registry, open_store(store), runs, show.event)
     if as_json:
-        _emit(report)
+        emit(report)
     else:
         print_report(report, output_console())
     return EXIT_OK
@@ -208,16 +185,16 @@ def _self_check(
             plan, folder = model_to_check(registry, products, runs, show.event)
         found = self_check(folder, plan, registry, products, runs, show.event)
     if as_json:
-        _emit(asdict(found))
+        emit(asdict(found))
     else:
         print_self_check(found, output_console())
     return EXIT_OK if found.ok else EXIT_ENVIRONMENT
 
 
 @click.command("report")
-@click.argument("run", type=_Folder, required=False)
+@click.argument("run", type=FOLDER, required=False)
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of report.json instead.")
-@_as_json
+@as_json_option
 def report_command(run: Path | None, schema: bool, as_json: bool) -> None:
     """Show a run's report and rebuild its views from report.json.
 
@@ -244,21 +221,21 @@ def report_command(run: Path | None, schema: bool, as_json: bool) -> None:
             visible(f"warning: the views could not be rebuilt: {file_trouble(error)}"), err=True
         )
     if as_json:
-        _emit(report)
+        emit(report)
     else:
         print_report(report, output_console())
 
 
 @click.command("diff")
-@click.argument("first", type=_Folder)
-@click.argument("second", type=_Folder)
+@click.argument("first", type=FOLDER)
+@click.argument("second", type=FOLDER)
 @click.option(
     "--html",
     type=click.Path(dir_okay=False, path_type=Path),
     default=None,
     help="Write a page to this file too.",
 )
-@_as_json
+@as_json_option
 def diff_command(first: Path, second: Path, html: Path | None, as_json: bool) -> None:
     """Compare two runs step by step, with significance.
 
@@ -275,156 +252,6 @@ def diff_command(first: Path, second: Path, html: Path | None, as_json: bool) ->
     if html:
         write_text(html, diff_page(found))
     if as_json:
-        _emit(found)
+        emit(found)
     else:
         print_diff(found, output_console())
-
-
-_ASKED = ("text", "text_pair")
-"""What of an answer is the question again."""
-
-
-@click.command("predict")
-@click.argument("folder", type=_Folder)
-@click.argument("texts", nargs=-1, required=True)
-@click.option("--pair", is_flag=True, help="The texts are pairs, two by two: one answer for each.")
-@_as_json
-def predict_command(folder: Path, texts: tuple[str, ...], pair: bool, as_json: bool) -> None:
-    """Answer texts with a model folder, whatever its format.
-
-    A folder from outside is answered with as it is; it needs a tokenizer.json. A model for pairs of
-    texts does not say so: give it pairs, by --pair or with a tab between the two."""
-    import os
-
-    from compress.errors import UsageError
-    from compress.workers.supervisor import worker_environment
-
-    if pair and len(texts) % 2:
-        raise UsageError(f"--pair takes texts two by two, got {len(texts)}")
-
-    os.environ.update(worker_environment())
-    from compress.api import load
-    from compress.report.text import visible
-
-    asked: Sequence[str | tuple[str, str]] = (
-        list(zip(texts[::2], texts[1::2], strict=True)) if pair else texts
-    )
-    answers = load(folder)(asked)
-    if as_json:
-        _emit(answers)
-        return
-    for one, answer in zip(asked, answers, strict=True):
-        given = one.split("\t") if isinstance(one, str) else one
-        click.echo(
-            visible(
-                "\t".join([*given, *(f"{k}={v}" for k, v in answer.items() if k not in _ASKED)])
-            )
-        )
-
-
-@click.command("verify")
-@click.argument("folder", type=_Folder)
-@_as_json
-def verify_command(folder: Path, as_json: bool) -> None:
-    """Check every file of a model folder against its manifest."""
-    from dataclasses import asdict
-
-    from compress.artifact import Artifact
-    from compress.report.text import visible
-
-    artifact = Artifact.open(folder)
-    if as_json:
-        _emit({"folder": str(folder), "digest": artifact.digest, "traits": asdict(artifact.traits)})
-    else:
-        files = len(artifact.manifest.files)
-        click.echo(
-            visible(f"{folder}: {files} files are as they were saved ({artifact.digest[:12]})")
-        )
-
-
-@click.command("stages")
-@click.argument("name", required=False)
-@_as_json
-def stages_command(name: str | None, as_json: bool) -> None:
-    """List the stages, or show one with its options."""
-    from compress.cli.catalogue import describe_stage, list_stages, print_stage
-    from compress.cli.show import complain_of, output_console
-    from compress.registry.plugins import load_plugins
-
-    registry = load_plugins()
-    complain_of(registry.problems)
-    if name is None:
-        rows = list_stages(registry)
-        _show_rows(rows, as_json)
-        return
-    described = describe_stage(registry, name)
-    if as_json:
-        _emit(described)
-    else:
-        print_stage(described, output_console())
-
-
-@click.command("tasks")
-@_as_json
-def tasks_command(as_json: bool) -> None:
-    """List the tasks with their synonyms, columns and headline metric."""
-    from compress.cli.catalogue import list_tasks
-    from compress.registry.plugins import load_plugins
-
-    rows = list_tasks(load_plugins())
-    _show_rows(rows, as_json)
-
-
-@click.command("recipes")
-@_as_json
-def recipes_command(as_json: bool) -> None:
-    """List the shipped recipes. Each may be run by its name or copied."""
-    from compress.recipes.shipped import shipped_recipes
-
-    rows = [
-        {"name": path.stem, "summary": summary, "file": str(path)}
-        for path, summary in shipped_recipes()
-    ]
-    _show_rows(rows, as_json)
-
-
-@click.command("plugins")
-@_as_json
-def plugins_command(as_json: bool) -> None:
-    """List the installed plugins. What could not be loaded is told too."""
-    from compress.cli.show import complain_of
-    from compress.registry.plugins import load_plugins
-
-    registry = load_plugins()
-    rows = [{"name": n, "distribution": d, "version": v} for n, d, v in registry.plugins]
-    if as_json:
-        _emit({"plugins": rows, "problems": registry.problems})
-        return
-    _show_rows(rows, as_json=False)
-    complain_of(registry.problems)
-
-
-@click.command("doctor")
-@_as_json
-def doctor_command(as_json: bool) -> None:
-    """Show what this machine has.
-
-    Versions, processor features, GPU, engines, and what is below the safe floors."""
-    from compress.cli.doctor import examine, print_examination
-
-    found = examine()
-    if as_json:
-        _emit(found)
-    else:
-        print_examination(found)
-
-
-def _show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
-    """Print rows as JSON or as a table."""
-    from compress.cli.catalogue import print_rows
-    from compress.cli.show import output_console
-
-    if as_json:
-        _emit(rows)
-    else:
-        print_rows(rows, output_console())
