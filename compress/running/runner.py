@@ -76,11 +76,10 @@ def _reporting_failure(run: Run, tracking: Tracking, *, write: bool = True) -> I
     except BaseException as error:
         if write and isinstance(error, CompressError):
             run.events.tell("run_failed", text=str(error))
-        is_interrupted = isinstance(error, KeyboardInterrupt)
-        report = run.report(
-            "interrupted" if is_interrupted else "failed",
-            None if is_interrupted else run.reason(error),
-        )
+        if isinstance(error, KeyboardInterrupt):
+            report = run.report("interrupted")
+        else:
+            report = run.report("failed", run.reason(error))
         if write:
             with suppress(Exception):  # the user must see what ended the run
                 write_report(report, run.folder)
