@@ -1,4 +1,4 @@
-"""The trackers of a run: opened before it begins, told everything, dropped where they fail."""
+"""The trackers of a run: opened before it begins, given every event, dropped when they fail."""
 
 from __future__ import annotations
 
