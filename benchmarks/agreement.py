@@ -28,13 +28,12 @@ from typing import Any
 
 import numpy as np
 
-from compress.api import load_plan
 from compress.artifact import Artifact
 from compress.errors import CompressError, UsageError
 from compress.measure import Subject
 from compress.measure.sides import Sides
 from compress.measurement import Measurement
-from compress.planning import Plan
+from compress.planning import Plan, load_plan
 from compress.registry.plugins import Registry, load_plugins
 from compress.running.families import known_families
 from compress.store.prepared import Prepared, prepare

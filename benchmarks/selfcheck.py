@@ -22,14 +22,13 @@ from typing import Any
 
 from common import write_results
 
-from compress.api import open_store
 from compress.measure import Subject, compare
 from compress.meter import Effort, Meter, Rounds
 from compress.registry.plugins import Registry, load_plugins
 from compress.running.making import Products
 from compress.selfcheck import SLOWDOWN, WITHIN, model_to_check
 from compress.store.runfolder import RunFolder
-from compress.workers.protocol import Chosen
+from compress.store.store import open_store
 
 SIDES = {"model": 0.0, "again": 0.0, "slowed": SLOWDOWN}
 STEPS = {"torch": "01-model-to-check", "onnxruntime": "02-export.onnx"}
@@ -73,9 +72,13 @@ def _repeats(engine: str, repeats: int, rounds: int, work: Path) -> list[dict[st
     model = folder.parent / STEPS[engine]
     run = RunFolder(work / "run")
     assert plan.data is not None
-    products = Products(registry, open_store(None), run, lambda *a, **k: None)
-    task, data = Chosen.of(plan.task), products.prepared(plan.data, plan.task)
-    subjects = [Subject(name, model, task, data, share) for name, share in SIDES.items()]
+    data = Products(registry, open_store(None), run, lambda *a, **k: None).data(
+        plan.data, plan.task
+    )
+    described = {"folder": str(data.folder), "digest": data.digest}
+    subjects = [
+        Subject(name, model, plan.task.as_dict(), described, share) for name, share in SIDES.items()
+    ]
     rows = []
     for repeat in range(repeats):
         load = os.getloadavg()[0]

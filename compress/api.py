@@ -3,34 +3,27 @@ uses."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from importlib.util import find_spec
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from compress.errors import EnvironmentFailure, UsageError, suggestion, with_hint
-from compress.planning import Plan, make_plan
-from compress.pretrained.families import Families
-from compress.recipes.recipe import read_recipe
-from compress.recipes.shipped import find_recipe
+from compress.errors import UsageError
+from compress.planning import Plan, load_plan
 from compress.registry.plugins import Registry, load_plugins
 from compress.report.diff.compare import compare_runs
 from compress.report.diff.side import read_side
 from compress.running.families import known_families
-from compress.running.runner import Runner
+from compress.running.runner import run_plan
 from compress.serving import Predictor, open_predictor
-from compress.store.runfolder import RunFolder
-from compress.store.store import Store
-from compress.tracker import Tracker, Tracking
-
-Listener = Callable[[dict[str, Any]], None]
+from compress.store.store import open_store
+from compress.tracker import Listener
 
 
 def plan(recipe: str | Path, overrides: str | Sequence[str] = ()) -> Plan:
     """The plan of a recipe file (or a shipped recipe's name), with one ``a.b=c`` override or
     several. Raises UsageError."""
-    return load_plan(str(recipe), overrides, load_plugins(), known_families(Store.default()))
+    families = known_families(open_store(None))
+    return load_plan(str(recipe), _override_words(overrides), load_plugins(), families)
 
 
 def run(
@@ -42,18 +35,19 @@ def run(
     listener: Listener | None = None,
     trackers: str | Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The report of a recipe's run; ``folder`` in it is the run's folder; ``overrides`` are one or
-    several, as in ``plan``; ``trackers`` names one tracker or several that log it. Raises
-    CompressError."""
-    registry, folder = load_plugins(), Path(store) if store else None
-    families = known_families(open_store(folder))
+    """The report of a recipe's run; ``folder`` in it is the run's folder. Raises CompressError.
+
+    ``overrides`` are one or several, as in ``plan``; ``trackers`` names one tracker or several that
+    log the run; ``listener`` is called with each event."""
+    registry, opened = load_plugins(), open_store(Path(store) if store else None)
+    families = known_families(opened)
     return run_plan(
-        load_plan(str(recipe), overrides, registry, families),
+        load_plan(str(recipe), _override_words(overrides), registry, families),
         registry,
-        store=folder,
+        store=opened,
         runs=Path(runs),
         listener=listener or (lambda event: None),
-        trackers=trackers,
+        trackers=_words(trackers, "trackers", "tensorboard"),
     )
 
 
@@ -72,77 +66,13 @@ def diff(first: str | Path, second: str | Path, registry: Registry | None = None
     return compare_runs(read_side(Path(first)), read_side(Path(second)), meters)
 
 
-def load_plan(
-    word: str, overrides: str | Sequence[str], registry: Registry, families: Families
-) -> Plan:
-    """The plan of a recipe file or shipped recipe, made with ``registry`` and ``families``."""
-    path, given = find_recipe(word), _words(overrides, "overrides", "data.train=x.csv")
-    recipe = read_recipe(path, given)
-    made = make_plan(recipe, registry, families)
-    return replace(made, recipe_text=path.read_text(encoding="utf-8"), overrides=given)
+def _override_words(given: object) -> tuple[str, ...]:
+    return _words(given, "overrides", "data.train=x.csv")
 
 
 def _words(given: object, name: str, example: str) -> tuple[str, ...]:
-    """One word or several as a tuple. Raises UsageError for what is neither."""
+    """One word or several as a tuple. Raises UsageError for anything else."""
     words = (given,) if isinstance(given, str) else given
     if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
         raise UsageError(f"{name} are texts such as {example!r}, got {given!r}")
     return tuple(words)
-
-
-def run_plan(
-    made: Plan,
-    registry: Registry,
-    *,
-    store: Path | None,
-    runs: Path,
-    listener: Listener,
-    trackers: str | Sequence[str] = (),
-) -> dict[str, Any]:
-    """The report of running ``made``, with the run's folder as ``folder``; written also when a step
-    fails."""
-    tracking = Tracking(open_trackers(trackers, registry), listener)
-    folder = RunFolder.of(made, runs)
-    runner = Runner(made, registry, open_store(store), folder, tracking.event)
-    tracking.start(folder.root, made.name)
-    try:
-        report = runner.run()
-    except BaseException as error:
-        tracking.finish(runner.known(*runner.ended_by(error)))
-        raise
-    tracking.finish(report)
-    return {**report, "folder": str(folder.root)}
-
-
-def open_trackers(names: str | Sequence[str], registry: Registry) -> list[Tracker]:
-    """A tracker for each name, once. Raises UsageError for an unknown one, EnvironmentFailure where
-    a package is missing."""
-    return [
-        _open_tracker(name, registry)
-        for name in dict.fromkeys(_words(names, "trackers", "tensorboard"))
-    ]
-
-
-def _open_tracker(name: str, registry: Registry) -> Tracker:
-    entry = registry.trackers.get(name)
-    if entry is None:
-        hint = registry.clashes.get(("trackers", name)) or suggestion(name, registry.trackers)
-        raise UsageError(with_hint(f"there is no tracker {name!r}", hint))
-    missing = next((package for package in entry.cls.packages if not _installed(package)), None)
-    if missing:
-        extra = f": install compress-toolkit[{entry.cls.extra}]" if entry.cls.extra else ""
-        raise EnvironmentFailure(f"tracker {name} needs the package {missing!r}{extra}")
-    tracker: Tracker = entry.cls()
-    return tracker
-
-
-def _installed(package: str) -> bool:
-    found = find_spec(package)
-    return (
-        found is not None and found.origin is not None
-    )  # a folder of that name, as of logs, has no origin
-
-
-def open_store(folder: Path | None) -> Store:
-    """The store in ``folder``, else the default one."""
-    return Store(folder.resolve()) if folder else Store.default()

@@ -29,6 +29,10 @@ class Mistake:
         text = with_hint(self.message, self.hint)
         return f"{self.where}: {text}" if self.where else text
 
+    def placed(self, where: str) -> Mistake:
+        """The same mistake, at ``where`` if it names no place itself."""
+        return self if self.where else replace(self, where=where)
+
 
 class CompressError(Exception):
     """A failure whose text alone explains it. The command line ends with ``exit_code``."""
@@ -50,9 +54,7 @@ class UsageError(CompressError):
         """The same mistakes; those without a place are now at ``where``.
 
         Code that reads a folder or data does not know the recipe. Its caller adds the place."""
-        return UsageError(
-            [replace(mistake, where=mistake.where or where) for mistake in self.mistakes]
-        )
+        return UsageError([mistake.placed(where) for mistake in self.mistakes])
 
 
 class EnvironmentFailure(CompressError):
@@ -92,11 +94,15 @@ def name_and_first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {first_line(error)}"
 
 
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The hint that names the known word nearest to ``word``; empty where none is near."""
+    near = get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else ""
+
+
 def suggestion(word: str, known: Iterable[str]) -> str:
     """The hint for an unknown ``word``: the nearest known word, else all known words if there are
     at most 20, else nothing."""
     choices = sorted(known)
-    near = get_close_matches(word, choices, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return f"known: {', '.join(choices)}" if 0 < len(choices) <= 20 else ""
+    known_ones = f"known: {', '.join(choices)}" if 0 < len(choices) <= 20 else ""
+    return did_you_mean(word, choices) or known_ones

@@ -4,33 +4,57 @@ purpose must be found."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from compress.api import load_plan, run_plan
 from compress.artifact import Artifact
 from compress.errors import EnvironmentFailure, UsageError
 from compress.measure import Subject, compare
 from compress.measurement import Measured
-from compress.planning import Plan
+from compress.planning import Plan, load_plan
 from compress.registry.plugins import Registry
+from compress.running.events import Events
 from compress.running.families import known_families
 from compress.running.making import Products
+from compress.running.runner import run_plan
+from compress.store.prepared import Prepared
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
+from compress.tracker import Listener
 from compress.workers.protocol import Chosen
 
 RECIPE = "self-check"
 SLOWDOWN = 0.03
-"""The share by which the slowed side's calls are prolonged."""
+"""The share by which each call of the slowed side takes longer."""
 
 WITHIN = 0.02
-"""How far a ratio may read from what it is, and how wide half its interval may be, for a machine
-that can measure."""
+"""How far from the truth a ratio may be on a machine that can measure, and how wide half of its
+interval."""
 
-Listener = Callable[[dict[str, Any]], None]
 _SIDES = {"model": 0.0, "again": 0.0, "slowed": SLOWDOWN}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A measured ratio with its 95 % interval, and whether it is as it must be."""
+
+    value: float
+    low: float
+    high: float
+    rounds: int | None
+    ok: bool
+
+
+@dataclass(frozen=True)
+class SelfCheck:
+    """The ratios by name of a model against itself (``same``) and of the slowed model against it
+    (``slowed``); ``ok`` where all are as they must be."""
+
+    slowdown: float
+    within: float
+    same: Mapping[str, Reading]
+    slowed: Mapping[str, Reading]
+    ok: bool
 
 
 def model_to_check(
@@ -40,64 +64,51 @@ def model_to_check(
     plan = load_plan(RECIPE, (), registry, known_families(store))
     # What the model answers does not matter: it is made without being measured.
     unmeasured = replace(registry, meters={})
-    report = run_plan(plan, unmeasured, store=store.root, runs=runs, listener=listener)
+    report = run_plan(plan, unmeasured, store=store, runs=runs, listener=listener)
     return plan, Path(report["folder"]) / report["steps"][-1]["folder"]
 
 
 def self_check(
     folder: Path, plan: Plan, registry: Registry, store: Store, runs: Path, listener: Listener
-) -> dict[str, Any]:
-    """How the model in ``folder`` reads against itself (``same``) and against itself slowed
-    (``slowed``), by ratio: value, low, high, rounds and whether it reads as it must; ``ok`` where
-    all do.
+) -> SelfCheck:
+    """What this machine measures of the model in ``folder`` against itself and against itself
+    slowed.
 
     ``plan`` gives the task and the test split. Three processes hold the same model and take turns,
-    as many as at effort ``standard``, whatever the recipe says."""
-    run = RunFolder.of(plan, runs)
-    products = Products(
-        registry, store, run, lambda event, **values: listener({"event": event, **values})
-    )
+    as often as at effort ``standard``, whatever effort the recipe has. Raises EnvironmentFailure
+    where nothing was timed."""
     if plan.data is None:
         raise UsageError(f"{plan.name} has no data to measure on; give it data:")
-    task, data = Chosen.of(plan.task), products.prepared(plan.data, plan.task)
+    run = RunFolder.of(plan, runs)
+    events = Events(run, listener)
+    data = Products(registry, store, run, events.pass_on).data(plan.data, plan.task)
+    prepared = Prepared(data.folder, data.digest)
     Artifact.open(folder)
-    subjects = [Subject(name, folder, task, data, share) for name, share in _SIDES.items()]
+    subjects = [
+        Subject(name, folder, Chosen.of(plan.task), prepared, share)
+        for name, share in _SIDES.items()
+    ]
     found = compare(subjects, registry, run.measuring("self-check"), "standard", timings_only=True)
-    _measured(found)
-    same, slowed = _read(found["again"], _reads_equal), _read(found["slowed"], _reads_slower)
-    return {
-        "slowdown": SLOWDOWN,
-        "within": WITHIN,
-        "same": same,
-        "slowed": slowed,
-        "ok": all(row["ok"] for row in (*same.values(), *slowed.values())),
-    }
+    same = _readings(found["again"], _reads_equal)
+    slowed = _readings(found["slowed"], _reads_slower)
+    if not same or not slowed:
+        raise EnvironmentFailure(
+            "nothing was timed: no installed meter takes turns, or the recipe has no test split"
+        )
+    ok = all(reading.ok for reading in (*same.values(), *slowed.values()))
+    return SelfCheck(SLOWDOWN, WITHIN, same, slowed, ok)
 
 
-def _measured(found: Mapping[str, Measured]) -> None:
-    """Raise EnvironmentFailure where no ratio was measured: what is not looked at is not in
-    order."""
-    for name in ("again", "slowed"):
-        if all(m.value is None for m in found[name].comparisons["model"].values()):
-            raise EnvironmentFailure(
-                "nothing was timed: no installed meter takes turns, or the recipe has no test split"
-            )
-
-
-def _read(
+def _readings(
     measured: Measured, as_it_must: Callable[[float, float, float], bool]
-) -> dict[str, dict[str, Any]]:
-    found = {}
-    for name, m in measured.comparisons["model"].items():
-        if m.value is not None and m.low is not None and m.high is not None:
-            found[name] = {
-                "value": m.value,
-                "low": m.low,
-                "high": m.high,
-                "rounds": m.n,
-                "ok": as_it_must(m.value, m.low, m.high),
-            }
-    return found
+) -> dict[str, Reading]:
+    """The ratios to the model, by name."""
+    readings = {}
+    for name, ratio in measured.comparisons["model"].items():
+        if ratio.value is not None and ratio.low is not None and ratio.high is not None:
+            ok = as_it_must(ratio.value, ratio.low, ratio.high)
+            readings[name] = Reading(ratio.value, ratio.low, ratio.high, ratio.n, ok)
+    return readings
 
 
 def _reads_equal(value: float, low: float, high: float) -> bool:

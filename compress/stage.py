@@ -43,6 +43,16 @@ class Made:
     """Facts for the manifest (steps trained, heads kept), JSON-ready."""
 
 
+@dataclass(frozen=True)
+class OptionMistake:
+    """A mistake in a stage's options: the ``option`` (dotted where it is nested), what is wrong,
+    and what to do about it."""
+
+    option: str
+    message: str
+    hint: str = ""
+
+
 class Data(Protocol):
     """The prepared data of a step."""
 
@@ -139,16 +149,14 @@ class Stage(ABC, Generic[O]):
         return replace(traits, task=task)
 
     @classmethod
-    def check(cls, options: O) -> list[tuple[str, str, str]]:
-        """Mistakes in options that pydantic cannot say: (option name, message, hint)."""
+    def check(cls, options: O) -> list[OptionMistake]:
+        """Mistakes in options that pydantic cannot find."""
         return []
 
     @classmethod
-    def check_layers(cls, options: O, layers: int) -> list[tuple[str, str, str]]:
-        """Mistakes in options for an input of ``layers`` layers, as ``check`` gives them; a name
-        may be dotted.
-
-        Asked by a plan where the number is known."""
+    def check_layers(cls, options: O, layers: int) -> list[OptionMistake]:
+        """Mistakes in options for an input of ``layers`` layers. A plan asks where the number is
+        known."""
         return []
 
     @classmethod

@@ -1,22 +1,21 @@
 """Trackers: each writes what happens in a run, and what it came to, into a place where experiments
 are looked at.
 
-A tracker is turned on for a run, never needed by it: one that fails is told in one line and
-dropped.
+A run does not need its trackers: one that fails is reported in one line and dropped.
 """
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from compress.errors import name_and_first_line
-
 Event = Mapping[str, Any]
+"""One event of a run: ``event`` names it, ``time`` is in seconds since 1970."""
+
 Listener = Callable[[dict[str, Any]], None]
+"""Called with each event of a run as it happens."""
 
 
 def against_references(step: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -59,43 +58,3 @@ class Tracker(ABC):
     def finish(self, report: Mapping[str, Any]) -> None:
         """Write what the run came to and close. ``state`` of the report is ``finished``, ``failed``
         or ``interrupted``; it has the steps that were made until then."""
-
-
-class Tracking:
-    """Passes a run's events to its listener, then to its trackers, and drops a tracker that
-    fails."""
-
-    def __init__(self, trackers: Sequence[Tracker], listener: Listener) -> None:
-        self._trackers = list(trackers)
-        self._listener = listener
-
-    def start(self, folder: Path, name: str) -> None:
-        """Start every tracker and tell where it can be looked at."""
-        if self._trackers:
-            folder.mkdir(parents=True, exist_ok=True)
-        self._each(lambda tracker: self._note(f"{tracker.name}: {tracker.start(folder, name)}"))
-
-    def event(self, event: dict[str, Any]) -> None:
-        """Pass one event on."""
-        self._listener(event)
-        self._each(lambda tracker: tracker.event(event))
-
-    def finish(self, report: Mapping[str, Any]) -> None:
-        """Hand the report to every tracker."""
-        self._each(lambda tracker: tracker.finish(report))
-
-    def _each(self, call: Callable[[Tracker], None]) -> None:
-        for tracker in list(self._trackers):
-            try:
-                call(tracker)
-            except (
-                Exception
-            ) as error:  # a stranger's code and a server far away: whatever it is, the run goes on
-                self._trackers.remove(tracker)
-                self._note(
-                    f"warning: tracker {tracker.name} failed and is left out: "
-                    f"{name_and_first_line(error)}"
-                )
-
-    def _note(self, text: str) -> None:
-        self._listener({"event": "note", "time": time.time(), "text": text})

@@ -17,7 +17,7 @@ from compress.machine import threads
 from compress.measurement import Measured, Measurement
 from compress.pretrained.families import Families
 from compress.registry.plugins import load_plugins
-from compress.running.bench import names_of, not_finished
+from compress.running.bench import names_of, unfinished_folder
 from compress.selfcheck import self_check
 from compress.store.files import write_json
 from compress.store.runfolder import RunFolder
@@ -87,18 +87,20 @@ def test_what_cannot_be_measured_is_refused_in_a_line(
 
 def test_who_benches_again_gets_new_timings_and_who_was_cut_off_goes_on(tmp_path: Path) -> None:
     first = RunFolder(tmp_path / "bench-x")
-    assert not_finished(first) == first
+    assert unfinished_folder(first) == first
     report = rich_report()
     write_json(first.report, {**report, "state": "running"})
-    assert not_finished(first) == first
+    assert unfinished_folder(first) == first
     write_json(first.report, report)
-    second = not_finished(first)
+    second = unfinished_folder(first)
     assert second.root.name == "bench-x-2"
     write_json(second.report, report)
-    assert not_finished(first).root.name == "bench-x-3"
+    assert unfinished_folder(first).root.name == "bench-x-3"
     write_json(second.report, {**report, "report_version": 0})
     first.report.write_text("{", encoding="utf-8")
-    assert not_finished(first).root.name == "bench-x-3", "what cannot be read is not written over"
+    assert unfinished_folder(first).root.name == "bench-x-3", (
+        "what cannot be read is not written over"
+    )
 
 
 def test_models_of_one_name_are_told_apart() -> None:
@@ -124,7 +126,8 @@ def test_a_machine_on_which_nothing_was_timed_does_not_pass(
     place: Path, monkeypatch: pytest.MonkeyPatch, families: Families
 ) -> None:
     from compress import selfcheck
-    from compress.api import load_plan, open_store
+    from compress.planning import load_plan
+    from compress.store.store import open_store
 
     monkeypatch.setattr(
         selfcheck,
@@ -231,8 +234,9 @@ def test_a_machine_passes_where_the_same_reads_one_and_the_slowed_is_found(
     ok: bool,
 ) -> None:
     from compress import selfcheck
-    from compress.api import load_plan, open_store
+    from compress.planning import load_plan
     from compress.pretrained.modelfolder import folder_traits
+    from compress.store.store import open_store
 
     def compared(subjects: Any, *rest: Any, **more: Any) -> dict[str, Measured]:
         assert [s.slowdown for s in subjects] == [0.0, 0.0, 0.03] and more["timings_only"]
@@ -257,7 +261,7 @@ def test_a_machine_passes_where_the_same_reads_one_and_the_slowed_is_found(
         place / "runs",
         lambda event: None,
     )
-    assert found["ok"] is ok and found["same"]["speedup"]["value"] == again[0]
+    assert found.ok is ok and found.same["speedup"].value == again[0]
 
 
 @pytest.mark.slow
@@ -269,7 +273,7 @@ def test_the_self_check_makes_its_own_model_and_says_how_the_machine_measures(pl
 
 
 def test_an_unknown_effort_is_refused_with_a_suggestion(place: Path, families: Families) -> None:
-    from compress.api import load_plan
+    from compress.planning import load_plan
 
     with pytest.raises(UsageError, match="effort: got 'quik'.*did you mean 'quick'"):
         load_plan(str(place / "given.yaml"), ["benchmark.effort=quik"], load_plugins(), families)

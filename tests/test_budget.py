@@ -12,7 +12,8 @@ from barereports import against, measured, report, step
 
 from compress.errors import UsageError
 from compress.planning import Plan, make_plan
-from compress.planning.budget import Budget, Limit, parse_limit
+from compress.planning.budget import Budget, Limit
+from compress.planning.limits import parse_limit
 from compress.pretrained.families import Families
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry

@@ -25,7 +25,8 @@ from compress.engine import Engine as EngineClass
 from compress.errors import CompressError, UsageError
 from compress.planning import make_plan
 from compress.pretrained.families import Families
-from compress.recipes.recipe import STEP_KEYS, TOP_KEYS, read_recipe
+from compress.recipes.recipe import TOP_KEYS, read_recipe
+from compress.recipes.steps import STEP_KEYS
 from compress.registry import hookspecs
 from compress.registry.plugins import load_plugins
 from compress.stage import Context

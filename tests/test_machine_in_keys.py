@@ -29,7 +29,8 @@ from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
 from compress.report.views.card import card, deployable
 from compress.results.record import Record
-from compress.running.runner import Runner
+from compress.running.measuring import measure_together
+from compress.running.run import Run
 from compress.store.keys import step_ingredients
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
@@ -211,23 +212,16 @@ def test_of_a_sitting_that_fails_what_can_be_measured_alone_is_kept(
             raise CompressError("the engine cannot open it")
         return {one.subject.name: Measured({}) for one in asked}
 
-    monkeypatch.setattr("compress.running.runner.measure", measured)
+    monkeypatch.setattr("compress.running.measuring.measure", measured)
     artifact: Any = SimpleNamespace(digest="d", folder=tmp_path, traits=Traits())
-    records = {
-        name: Record(name, "import", tmp_path, artifact, 0.0, False, None)
-        for name in ("model", "broken")
-    }
-    runner = Runner(
-        plan, registry, Store(tmp_path / "store"), RunFolder(tmp_path), lambda event: None, records
-    )
+    folder = RunFolder(tmp_path)
+    run = Run.of(plan, registry, Store(tmp_path / "store"), folder, lambda event: None)
+    for name in ("model", "broken"):
+        run.records[name] = Record(name, "import", tmp_path, artifact, 0.0, False, None)
     with pytest.raises(CompressError, match="cannot open it"):
-        runner._measure(["model", "broken"], plan.task, None)
-    assert (
-        runner.records["model"].measured is not None and runner.folder.measured("model").is_file()
-    )
-    assert (
-        runner.records["broken"].measured is None and not runner.folder.measured("broken").exists()
-    )
+        measure_together(run, ["model", "broken"], plan.task, None)
+    assert run.records["model"].measured is not None and folder.measured("model").is_file()
+    assert run.records["broken"].measured is None and not folder.measured("broken").exists()
 
 
 @pytest.mark.parametrize("what", ["gpus", "task", "engine", "packages"])
@@ -251,19 +245,14 @@ def test_measurements_are_not_taken_over_where_what_they_depend_on_is_another(
         taken.extend(one.subject.name for one in asked)
         return {one.subject.name: Measured({}) for one in asked}
 
-    monkeypatch.setattr("compress.running.runner.measure", measured)
+    monkeypatch.setattr("compress.running.measuring.measure", measured)
     artifact: Any = SimpleNamespace(digest="d", folder=tmp_path, traits=Traits())
 
     def go(registry: Registry, task: Any = plan.task) -> None:
-        record = Record("model", "import", tmp_path, artifact, 0.0, False, None)
-        Runner(
-            plan,
-            registry,
-            Store(tmp_path / "store"),
-            RunFolder(tmp_path),
-            lambda event: None,
-            {"model": record},
-        )._measure(["model"], task, None)
+        store, folder = Store(tmp_path / "store"), RunFolder(tmp_path)
+        run = Run.of(plan, registry, store, folder, lambda event: None)
+        run.records["model"] = Record("model", "import", tmp_path, artifact, 0.0, False, None)
+        measure_together(run, ["model"], task, None)
 
     go(registry)
     go(registry)

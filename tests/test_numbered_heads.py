@@ -31,7 +31,7 @@ from compress.planning import Plan, make_plan
 from compress.pretrained.families import Families
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
-from compress.running.preflight import can_be_measured, numbered_heads, refuse_wrong_labels
+from compress.running.heads import can_be_measured, numbered_heads, refuse_wrong_labels
 from compress.store.prepared import Prepared, prepare
 from compress.task import meant_labels
 from compress.workers.jobs.probing import open_probe

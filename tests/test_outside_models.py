@@ -26,13 +26,9 @@ from compress.pretrained.modelfolder import folder_traits
 from compress.processor import TextProcessor
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
+from compress.running.heads import can_be_measured, refuse_wrong_labels
 from compress.running.making import Products
-from compress.running.preflight import (
-    can_be_measured,
-    refuse_long_examples,
-    refuse_wrong_edges,
-    refuse_wrong_labels,
-)
+from compress.running.preflight import refuse_long_examples, refuse_wrong_edges
 from compress.sizes import positions
 from compress.store.runfolder import RunFolder
 from compress.store.store import Ingredients, Store

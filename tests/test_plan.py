@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from commands import Command
 
-from compress.api import load_plan
 from compress.artifact import Artifact, Manifest, Traits, digest_files
-from compress.cli.planview import describe_plan
+from compress.cli.planview import plan_json, view_plan
 from compress.errors import UsageError
-from compress.planning import DataChoice, Plan, TaskChoice, make_plan
-from compress.planning.reference import conversion_steps, with_model_traits
+from compress.planning import DataChoice, Plan, TaskChoice, load_plan, make_plan
+from compress.planning.conversions import conversion_steps
+from compress.planning.reference import with_model_traits
 from compress.pretrained.families import Families
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry, load_plugins
@@ -331,7 +331,7 @@ def test_steps_behind_a_model_folder_are_there_once_they_are_made(
         return 0.0
 
     def states() -> list[str]:
-        return [step["state"] for step in describe_plan(plan, registry, store)["steps"]]
+        return [step["state"] for step in plan_json(view_plan(plan, registry, store))["steps"]]
 
     assert states() == ["after its input"] * 2
     model, _ = store.make(import_ingredients(plan.inputs[0], folder, registry), fill)
@@ -385,14 +385,14 @@ def test_a_data_set_that_the_hub_has_not_is_told_at_its_place_by_plan_too(
     def none(data: DataChoice, task: TaskChoice) -> dict[str, str]:
         raise UsageError("the hub has no data set owner/typo")
 
-    monkeypatch.setattr("compress.cli.planview.data_ingredients", none)
+    monkeypatch.setattr("compress.cli.planstate.data_ingredients", none)
     monkeypatch.setattr(Store, "holds", lambda self, kind: kind == "data")
     fresh = HEAD.replace("owner/encoder", "{type: bert}").replace(
         "{train: train.csv, test: test.csv}", "{hub: owner/typo}"
     )
     plan = planned(fresh + "stages:\n  - pretrain: {}\n    task: fill-mask\n  - finetune\n")
     with pytest.raises(UsageError, match=r"recipe.yaml:3:13: the hub has no data set owner/typo"):
-        describe_plan(plan, registry, Store(tmp_path / "store"))
+        view_plan(plan, registry, Store(tmp_path / "store"))
 
 
 def test_recipes_of_one_text_that_name_other_files_have_folders_of_their_own(

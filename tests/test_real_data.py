@@ -22,8 +22,10 @@ from kept_families import kept_families
 from running import Run
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from compress.api import load_plan, run_plan
+from compress.planning import load_plan
 from compress.registry.plugins import load_plugins
+from compress.running.runner import run_plan
+from compress.store.store import Store
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 pytestmark = pytest.mark.shared_data
@@ -57,7 +59,7 @@ def tiny_run(place: Path, recipe: str, *overrides: str) -> Run:
     report = run_plan(
         made,
         replace(registry, meters={"quality": registry.meters["quality"]}),
-        store=place / "store",
+        store=Store(place / "store"),
         runs=place / "runs",
         listener=lambda event: None,
     )

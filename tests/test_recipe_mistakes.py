@@ -356,7 +356,7 @@ MORE: Mistakes = {
     "name with an escape": (
         STEPS + '  - finetune: {}\n    name: "a\\e[2J"\n',
         "6:11",
-        ("cannot be named 'a\\x1b[2J'", "must be seen"),
+        ("cannot be named 'a\\x1b[2J'", "must be visible"),
     ),
     "name of two lines": (
         STEPS + '  - finetune: {}\n    name: "a\\nb"\n',

@@ -22,6 +22,8 @@ from compress.cli import main
 from compress.errors import NothingChanged
 from compress.registry.plugins import Registry, load_plugins
 from compress.report.tables import remarks
+from compress.report.views.writing import write_report
+from compress.store.runfolder import RunFolder
 from compress.workers.failures import describe, error_of
 from compress.workers.jobs import JOBS
 from compress.workers.jobs.probing import open_probe
@@ -353,6 +355,25 @@ def test_a_recipe_that_backs_off_does_so_for_quality_and_is_judged_at_the_end(he
     )
     held("  - toy.cut: {share: 0.4}\n    name: a\n  - toy.nothing\n", code=2)
     assert (met.folder / "best").exists(), "another recipe's mistake leaves it alone"
+
+
+def test_a_report_is_written_after_each_step_and_at_the_end_and_not_for_the_tries(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = []
+
+    def write(report: Any, folder: RunFolder) -> None:
+        written.append(folder.root)
+        write_report(report, folder)
+
+    monkeypatch.setattr("compress.running.runner.write_report", write)
+    ended = held("""\
+  - toy.cut: {share: 0.4}
+    name: a
+    budget: {quality: '>= 95%', on_miss: back_off}
+""")
+    assert len(ended.step("a")["attempts"]) == 2
+    assert len(written) == 3, "two steps, and the end"
 
 
 def test_what_was_best_is_so_no_more_when_the_run_is_made_again(

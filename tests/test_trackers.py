@@ -11,10 +11,10 @@ import pytest
 from installing import install
 from running import run, start_run
 
-from compress.api import open_trackers
 from compress.errors import EnvironmentFailure, UsageError
 from compress.registry.plugins import Registered, Registry
-from compress.tracker import Event, Tracker, Tracking
+from compress.running.tracking import Tracking, open_trackers
+from compress.tracker import Event, Tracker
 
 Place = tuple[Path, Mapping[str, str]]
 

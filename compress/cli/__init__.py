@@ -8,19 +8,20 @@ import sys
 
 import click
 
-from compress.cli.commands import (
-    bench_command,
-    diff_command,
+from compress.cli.listcommands import (
     doctor_command,
-    plan_command,
     plugins_command,
-    predict_command,
     recipes_command,
-    report_command,
-    run_command,
     stages_command,
     tasks_command,
-    verify_command,
+)
+from compress.cli.modelcommands import predict_command, verify_command
+from compress.cli.runcommands import (
+    bench_command,
+    diff_command,
+    plan_command,
+    report_command,
+    run_command,
 )
 from compress.cli.trouble import file_trouble
 from compress.errors import EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, CompressError
@@ -38,7 +39,7 @@ Exit codes:
 
 
 _FULL = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EMFILE)
-"""What a disk or this process has no more of; Python does not always say for which file."""
+"""Errors of a full disk or process. Python does not always say for which file."""
 
 
 @click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -66,7 +67,7 @@ for _command in (
 
 
 def main() -> None:
-    """Run the command line and leave the process with its exit code; a user's mistake is told
+    """Run the command line and leave the process with its exit code. A user's mistake is printed
     without a traceback."""
     sys.exit(_exit_code())
 
@@ -86,7 +87,7 @@ def _exit_code() -> int:
         return EXIT_INTERRUPTED
     except OSError as error:
         if error.filename is None and error.errno not in _FULL:
-            raise  # no file of the user's: a bug, whose traceback is wanted
+            raise  # not about a file of the user: a bug, and its traceback is needed
         _complain(file_trouble(error))
         return EXIT_ENVIRONMENT
 

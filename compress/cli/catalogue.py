@@ -14,10 +14,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from compress.errors import UsageError, suggestion, with_hint
+from compress.errors import Mistake, UsageError, suggestion
 from compress.options import ArtifactReferenceMark, PathMark, nested
 from compress.registry.plugins import Registry
 from compress.report.views.plain import plain
+from compress.task import Column
 
 _TYPES = {
     "str": "text",
@@ -46,11 +47,15 @@ def list_tasks(registry: Registry) -> list[dict[str, Any]]:
             "name": e.name,
             "summary": e.cls.summary,
             "synonyms": list(e.cls.synonyms),
-            "columns": [c.name if c.required else f"{c.name}?" for c in e.cls.columns],
+            "columns": list(map(_column_name, e.cls.columns)),
             "headline": e.cls.headline,
         }
         for _, e in sorted(registry.tasks.items())
     ]
+
+
+def _column_name(column: Column) -> str:
+    return column.name if column.required else f"{column.name}?"
 
 
 def describe_stage(registry: Registry, name: str) -> dict[str, Any]:
@@ -59,7 +64,7 @@ def describe_stage(registry: Registry, name: str) -> dict[str, Any]:
     if entry is None:
         family = ", ".join(n for n in registry.stages if n.startswith(name + "."))
         hint = f"{name!r} is a family: {family}" if family else suggestion(name, registry.stages)
-        raise UsageError(with_hint(f"there is no stage {name!r}", hint))
+        raise UsageError([Mistake("", f"there is no stage {name!r}", hint)])
     accepts = entry.cls.accepts
     return {
         "name": name,
@@ -148,13 +153,12 @@ def _type_name(annotation: Any) -> str:
 
 def _limits(field: FieldInfo) -> str:
     """The bounds of a number, such as `` > 0, <= 1``; empty where there are none."""
-    found = [
-        f"{sign} {getattr(m, name):g}"
-        for m in field.metadata
-        for name, sign in _LIMITS
-        if hasattr(m, name)
-    ]
-    return " " + ", ".join(found) if found else ""
+    bounds = []
+    for constraint in field.metadata:
+        for name, sign in _LIMITS:
+            if hasattr(constraint, name):
+                bounds.append(f"{sign} {getattr(constraint, name):g}")
+    return " " + ", ".join(bounds) if bounds else ""
 
 
 def print_stage(described: Mapping[str, Any], console: Console) -> None:

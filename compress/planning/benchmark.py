@@ -6,7 +6,7 @@ from typing import Any
 
 from compress.errors import suggestion
 from compress.meter import EFFORTS, Effort
-from compress.planning.choices import Resolver
+from compress.planning.resolver import Resolver
 
 _EXAMPLE = f"benchmark: {{effort: {' | '.join(EFFORTS)}}}"
 
@@ -19,14 +19,12 @@ def read_effort(value: Any, resolver: Resolver) -> Effort:
         return "standard"
     for key in value:
         if key != "effort":
-            resolver.wrong(
-                (*path, key),
-                f"benchmark has no {key!r}",
-                suggestion(key, ("effort",)),
-                of_value=False,
-            )
+            hint = suggestion(key, ("effort",))
+            resolver.wrong((*path, key), f"benchmark has no {key!r}", hint, of_value=False)
     named = value.get("effort", "standard")
-    found: Effort | None = next((e for e in EFFORTS if e == named), None)
-    if found is None:
-        resolver.wrong((*path, "effort"), f"effort: got {named!r}", suggestion(str(named), EFFORTS))
-    return found or "standard"
+    for effort in EFFORTS:
+        if effort == named:
+            return effort
+    hint = suggestion(str(named), EFFORTS)
+    resolver.wrong((*path, "effort"), f"effort: got {named!r}", hint)
+    return "standard"

@@ -1,11 +1,15 @@
-"""Whether a stage can take an artifact, decided from traits alone."""
+"""Whether a stage can work on an artifact, decided from traits alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from compress.artifact import Traits
+from compress.errors import Mistake
 from compress.stage import Accepts, Stage
+
+UNKNOWN_TASK = "?"
+"""The task of a hub model before it is downloaded; it fits every stage."""
 
 
 def edge_mistake(
@@ -15,49 +19,46 @@ def edge_mistake(
     task: str,
     serving: Sequence[str],
     accepts: Accepts | None = None,
-) -> tuple[str, str] | None:
-    """(message, hint) where ``stage`` cannot take an artifact of ``traits`` made by ``parent``;
+) -> Mistake | None:
+    """Why ``stage`` cannot start from the artifact ``parent`` with these traits, without a place;
     None where it can.
 
-    ``traits`` is None for a fresh model; ``serving`` names the earlier artifacts that it could take
-    instead. A task of ``"?"`` is not known yet and fits. ``accepts`` stands in for what the stage
-    accepts as its input."""
-    accepts, hint = accepts or stage.accepts, _from_hint(serving)
+    ``traits`` is None for a fresh model. ``serving`` names the earlier artifacts that would fit.
+    ``accepts`` replaces what the stage accepts as its input."""
+    accepts = accepts or stage.accepts
     if traits is None:
-        if accepts.nothing:
-            return None
-        return (
-            f"{stage.name!r} needs a model to start from, and the recipe's model is a fresh one",
-            "put a stage that makes a model before it, such as a pre-training",
-        )
-    if traits.format not in accepts.formats:
-        return (
-            f"{stage.name!r} takes {' or '.join(accepts.formats)} models, and {parent!r} makes "
-            f"{traits.format}",
-            hint,
-        )
-    if traits.precision not in accepts.precisions:
-        return (
-            f"{stage.name!r} takes {' or '.join(accepts.precisions)} models, and {parent!r} is "
-            f"{traits.precision}",
-            hint,
-        )
-    if traits.shape not in accepts.shapes:
-        return (
-            f"{stage.name!r} takes models whose shape a stock config expresses, and {parent!r} is "
-            "of free shape",
-            hint,
-        )
+        return None if accepts.nothing else _needs_a_model(stage)
+    hint = f"give the step `from: {serving[-1]}`" if serving else ""
+    problem = _wrong_form(accepts, traits, parent)
+    if problem:
+        return Mistake("", f"{stage.name!r} takes {problem}", hint)
     if accepts.trainable and not traits.trainable:
-        return f"{stage.name!r} trains, and {parent!r} makes a model that cannot be trained", hint
-    if accepts.task and traits.task not in (task, "?"):
-        has = f"serves {traits.task}" if traits.task else "has no task head"
-        return (
-            f"{stage.name!r} takes a model for {task}, and {parent!r} {has}",
-            hint or "fine-tune it first",
-        )
+        message = f"{stage.name!r} trains, and {parent!r} makes a model that cannot be trained"
+        return Mistake("", message, hint)
+    if accepts.task and traits.task not in (task, UNKNOWN_TASK):
+        message = f"{stage.name!r} takes a model for {task}, and {parent!r} {served_by(traits)}"
+        return Mistake("", message, hint or "fine-tune it first")
     return None
 
 
-def _from_hint(serving: Sequence[str]) -> str:
-    return f"give the step `from: {serving[-1]}`" if serving else ""
+def served_by(traits: Traits) -> str:
+    """In words: the task that a model serves."""
+    return f"serves {traits.task}" if traits.task else "has no task head"
+
+
+def _needs_a_model(stage: type[Stage]) -> Mistake:
+    message = f"{stage.name!r} needs a model to start from, and the recipe's model is a fresh one"
+    hint = "put a stage that makes a model before it, such as a pre-training"
+    return Mistake("", message, hint)
+
+
+def _wrong_form(accepts: Accepts, traits: Traits, parent: str | None) -> str:
+    """What is accepted and what is there instead, in words; empty where format, precision and shape
+    fit."""
+    if traits.format not in accepts.formats:
+        return f"{' or '.join(accepts.formats)} models, and {parent!r} makes {traits.format}"
+    if traits.precision not in accepts.precisions:
+        return f"{' or '.join(accepts.precisions)} models, and {parent!r} is {traits.precision}"
+    if traits.shape not in accepts.shapes:
+        return f"models whose shape a stock config expresses, and {parent!r} is of free shape"
+    return ""

@@ -9,12 +9,12 @@ _SHOWN = 40
 
 
 def path_from(value: str, base: Path) -> Path:
-    """The path that ``value`` stands for, below ``base`` where it is relative. Raises ValueError
-    for what can be none."""
+    """The path that ``value`` names, below ``base`` where it is relative. Raises ValueError for a
+    word that cannot be a path."""
     try:
         path = base / Path(value).expanduser()
         path.lstat()
-    except RuntimeError as error:  # expanduser's, for a user that it does not know
+    except RuntimeError as error:  # raised by expanduser
         raise ValueError(f"{value!r}: there is no such user") from error
     except ValueError as error:  # NUL, or half of a surrogate pair
         raise ValueError(f"{value!r} holds a character that no file's name can hold") from error

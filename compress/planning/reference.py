@@ -1,55 +1,70 @@
-"""What the others of a plan are compared with: which artifact it is, and how other engines come to
-run it."""
+"""The reference of a plan: the artifact that the others are compared with."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from compress.artifact import Traits
-from compress.planning.edges import edge_mistake
-from compress.planning.types import MODEL, Input, Plan, Step
-from compress.registry.plugins import Registry
+from compress.errors import suggestion
+from compress.planning.edges import UNKNOWN_TASK, served_by
+from compress.planning.graph import Graph
+from compress.planning.resolver import Resolver
+from compress.planning.types import MODEL, Input, Plan, Step, TaskChoice
+from compress.recipes.places import Section
+
+_PATH = ("reference",)
 
 
-def find_reference(model: Input | None, steps: list[Step], task: str) -> str | None:
-    """Name of the first artifact of the recipe's task, the input model included; None while a hub
-    model's head is not known."""
-    if model is not None and model.traits is None:
-        return None
-    if model is not None and model.traits is not None and model.traits.task == task:
-        return MODEL
+def read_reference(
+    top: Section, graph: Graph, task: TaskChoice | None, resolver: Resolver
+) -> str | None:
+    """The name under ``reference``, checked; without the key the first artifact of the recipe's
+    task. None while a hub model's head is not known."""
+    if "reference" not in top:
+        name = task.name if task else ""
+        return first_of_task(graph.inputs.get(MODEL), graph.steps.values(), name)
+    name = str(top["reference"])
+    if top["reference"] is None:
+        resolver.wrong(_PATH, "reference: names no step", "name one, or leave it out")
+    elif not graph.knows(name):
+        hint = suggestion(name, graph.names)
+        resolver.wrong(_PATH, f"reference: there is no step {name!r}", hint)
+    elif task is not None and name not in graph.broken:
+        _check_task(name, task.name, graph, resolver)
+    return name
+
+
+def _check_task(name: str, task: str, graph: Graph, resolver: Resolver) -> None:
+    """Add a mistake where the reference serves another task, for then nothing is compared."""
+    traits = graph.traits_of(name)
+    if traits is None or traits.task in (task, UNKNOWN_TASK):
+        return
+    serving = []
+    for other in graph.names:
+        known = graph.traits_of(other)
+        if known is not None and known.task == task:
+            serving.append(other)
+    message = f"reference: {name!r} {served_by(traits)}, and the recipe is for {task}"
+    hint = f"name one of {', '.join(serving)}" if serving else "leave it out"
+    resolver.wrong(_PATH, message, hint)
+
+
+def first_of_task(model: Input | None, steps: Iterable[Step], task: str) -> str | None:
+    """The name of the first artifact of a task, the input model included; None while a hub model's
+    head is not known."""
+    if model is not None:
+        if model.traits is None:
+            return None
+        if model.traits.task == task:
+            return MODEL
     return next((step.name for step in steps if step.traits.task == task), None)
 
 
 def with_model_traits(plan: Plan, traits: Mapping[str, Traits]) -> Plan:
     """The plan with the traits of its inputs as they were found, and the reference that follows
     from them."""
-    inputs = [replace(i, traits=traits.get(i.name, i.traits)) for i in plan.inputs]
+    inputs = [replace(model, traits=traits.get(model.name, model.traits)) for model in plan.inputs]
     known = replace(plan, inputs=inputs)
-    reference = plan.reference or find_reference(
-        known.input(MODEL), list(plan.steps), plan.task.name
-    )
+    reference = plan.reference or first_of_task(known.input(MODEL), plan.steps, plan.task.name)
     return replace(known, reference=reference)
-
-
-def conversion_steps(plan: Plan, registry: Registry) -> list[Step]:
-    """Steps that turn the reference into each engine's float format, named ``reference@engine``, in
-    every way that the engine knows; none while the reference is not known."""
-    owner, model = plan.step(plan.reference or ""), plan.input(plan.reference or "")
-    traits = owner.traits if owner else model.traits if model else None
-    if plan.reference is None or traits is None:
-        return []
-    found = []
-    task, data = (owner.task, owner.data) if owner else (plan.task, plan.data)
-    for entry, conversion in ((e, c) for e in registry.engines.values() for c in e.cls.conversions):
-        stage = registry.stages.get(conversion.stage)
-        if stage is None or edge_mistake(stage.cls, traits, plan.reference, plan.task.name, []):
-            continue
-        options = stage.cls.Options.model_validate(conversion.options)
-        made = stage.cls.produces(traits, options, plan.task.name)
-        name = f"{plan.reference}@{entry.name}{conversion.suffix}"
-        found.append(
-            Step(name, stage, options, task, data, plan.seed, plan.reference, {}, made, "")
-        )
-    return found

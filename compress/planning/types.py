@@ -1,4 +1,4 @@
-"""What a plan is made of: frozen data that the runner walks."""
+"""What a plan is made of: frozen data that a run walks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from compress.artifact import Traits
 from compress.meter import Effort
 from compress.options import Options
 from compress.planning.budget import Budget
+from compress.recipes.places import Section
 from compress.registry.plugins import Registered
 from compress.source import Source, SourceOptions
 from compress.task import Task, TaskOptions
@@ -27,7 +28,7 @@ class TaskChoice:
 
     @property
     def name(self) -> str:
-        """The task's own name, whatever synonym the recipe used."""
+        """The task's own name; the recipe may use a synonym."""
         return self.entry.name
 
     def make(self) -> Task[Any]:
@@ -43,7 +44,7 @@ class TaskChoice:
 @dataclass(frozen=True)
 class DataChoice:
     """A source with its validated options; paths in them are absolute. ``place`` is where the
-    recipe says so."""
+    recipe names it, for messages."""
 
     entry: Registered
     options: SourceOptions
@@ -61,8 +62,8 @@ class DataChoice:
 
 @dataclass(frozen=True)
 class Input:
-    """A model that the recipe takes from outside: the input model or a teacher. ``traits`` is None
-    for a hub model, whose head is not known before it is downloaded."""
+    """A model from outside: the input model or a teacher. ``traits`` is None for a hub model: its
+    head is not known before it is downloaded."""
 
     name: str
     source: str
@@ -73,9 +74,10 @@ class Input:
 
 @dataclass(frozen=True)
 class Step:
-    """A stage with its options at its place. ``parent`` names a step or an input (None for a fresh
-    model); ``references`` maps each option that names an artifact to the name of that step or
-    input."""
+    """A stage with its options at its place in the recipe.
+
+    ``parent`` names the step or input that it starts from; None for a fresh model. ``references``
+    maps each option that refers to an artifact to the name of that step or input."""
 
     name: str
     entry: Registered
@@ -92,23 +94,25 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps in order. ``fresh`` is the configuration of a model that is not there yet, and
-    ``model_place`` where it stands; ``reference`` is None while it hangs on a hub model that is not
-    downloaded yet."""
+    """A recipe resolved: its steps in order and everything that they need.
+
+    ``recipe_text`` and ``overrides`` are the recipe as the user gave it. ``fresh`` is the
+    configuration of a model that does not exist yet, and ``model_place`` where the recipe has it.
+    ``reference`` is None while it depends on a hub model that is not downloaded yet."""
 
     name: str
+    recipe_text: str
+    overrides: tuple[str, ...]
     task: TaskChoice
     data: DataChoice | None
     inputs: Sequence[Input]
-    fresh: Mapping[str, Any] | None
+    fresh: Section | None
+    model_place: str
     steps: Sequence[Step]
     reference: str | None
     seed: int
-    budget: Budget | None = None
-    effort: Effort = "standard"
-    recipe_text: str = ""
-    overrides: Sequence[str] = field(default_factory=tuple)
-    model_place: str = ""
+    budget: Budget | None
+    effort: Effort
 
     def step(self, name: str) -> Step | None:
         """The step of that name."""

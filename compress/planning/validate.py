@@ -4,15 +4,20 @@ is about."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 
-from compress.errors import Mistake, suggestion
+from compress.errors import suggestion
 from compress.options import PathMark, fields_marked, nested
 from compress.planning.paths import path_from
+from compress.recipes.places import KeyPath, Mistakes, Section
+from compress.recipes.recipe import Recipe
 
 _EXPECTED = {
     "int_type": "a whole number",
@@ -28,128 +33,121 @@ _EXPECTED = {
 """What was expected, by pydantic's type of error, in the words of a recipe."""
 
 M = TypeVar("M", bound=BaseModel)
-Place = Callable[..., str]
 
 
 def validated(
-    model: type[M],
-    values: Mapping[str, Any],
-    place: Place,
-    path: tuple[str | int, ...],
-    mistakes: list[Mistake],
+    model: type[M], values: Section, path: KeyPath, recipe: Recipe, mistakes: Mistakes
 ) -> M | None:
-    """The options object, or None with mistakes added. ``place(*path, of_value=...)`` gives
-    ``file:line:column``."""
+    """The options object for the ``values`` that stand at ``path``; None with mistakes added."""
     try:
         return model.model_validate_json(json.dumps(dict(values)))
     except ValidationError as error:
-        for loc, texts in _by_location(error, values).items():
-            mistakes.append(_mistake(model, loc, texts, values, place, path))
+        reporter = _Reporter(model, path, recipe, mistakes)
+        for location, errors in _by_location(error, values).items():
+            reporter.report(location, errors)
         return None
 
 
-def resolve_paths(
-    options: M, place: Place, path: tuple[str | int, ...], folder: Path, mistakes: list[Mistake]
-) -> M:
-    """The options with path fields absolute (relative to the recipe's file; what ``--set`` gives,
-    to the working directory); one that does not exist is a mistake."""
-    found: dict[str, str] = {}
+def resolve_paths(options: M, path: KeyPath, recipe: Recipe, mistakes: Mistakes) -> M:
+    """The options with absolute paths; a path that leads to nothing is added to the mistakes.
+
+    A relative path starts at the recipe's folder, or at the working directory in an override."""
+    resolved: dict[str, str] = {}
     for name in fields_marked(type(options), PathMark):
         value = getattr(options, name)
         if not isinstance(value, str):
             continue
-        where = place(*path, name, of_value=True)
+        place = recipe.place(*path, name, of_value=True)
         try:
-            target = path_from(value, Path.cwd() if where.startswith("--set") else folder).resolve()
+            target = path_from(value, recipe.base_folder(place)).resolve()
         except ValueError as error:
-            mistakes.append(Mistake(where, f"{name}: {error}"))
+            mistakes.add(place, f"{name}: {error}")
             continue
         if not target.exists():
-            near = (
-                suggestion(target.name, [p.name for p in target.parent.iterdir()])
-                if target.parent.is_dir()
-                else ""
-            )
-            mistakes.append(
-                Mistake(
-                    where,
-                    f"{name}: there is no file {value!r}",
-                    near or f"looked in {target.parent}",
-                )
-            )
-        found[name] = str(target)
-    return options.model_copy(update=found)
+            mistakes.add(place, f"{name}: there is no file {value!r}", _hint_for_missing(target))
+        resolved[name] = str(target)
+    return options.model_copy(update=resolved)
 
 
-def _by_location(
-    error: ValidationError, values: Mapping[str, Any]
-) -> dict[tuple[str | int, ...], list[Any]]:
-    """Errors by the path that exists in the values: a union's alternatives end in a tag that is no
-    key."""
-    grouped: dict[tuple[str | int, ...], list[Any]] = {}
-    for item in error.errors(include_url=False):
-        loc = tuple(item["loc"])
-        if item["type"] not in ("missing", "extra_forbidden"):
-            loc = _existing(loc, values)
-        grouped.setdefault(loc, []).append(item)
+def _hint_for_missing(target: Path) -> str:
+    beside = [file.name for file in target.parent.iterdir()] if target.parent.is_dir() else []
+    return suggestion(target.name, beside) or f"looked in {target.parent}"
+
+
+def _by_location(error: ValidationError, values: Section) -> dict[KeyPath, list[ErrorDetails]]:
+    """Errors by the path of the value that they are about."""
+    grouped: dict[KeyPath, list[ErrorDetails]] = {}
+    for details in error.errors(include_url=False):
+        location = tuple(details["loc"])
+        if details["type"] not in ("missing", "extra_forbidden"):
+            location = _existing(location, values)
+        grouped.setdefault(location, []).append(details)
     return grouped
 
 
-def _existing(loc: tuple[str | int, ...], values: Any) -> tuple[str | int, ...]:
-    out: tuple[str | int, ...] = ()
-    for key in loc:
+def _existing(location: KeyPath, values: Any) -> KeyPath:
+    """The part of a location that exists in the values: the alternatives of a union end in a tag
+    that is no key."""
+    existing: KeyPath = ()
+    for key in location:
         is_item = isinstance(values, list) and isinstance(key, int) and key < len(values)
         if not is_item and not (isinstance(values, Mapping) and key in values):
             break
-        values, out = values[key], (*out, key)
-    return out
+        values, existing = values[key], (*existing, key)
+    return existing
 
 
-def _mistake(
-    model: type[BaseModel],
-    loc: tuple[str | int, ...],
-    items: list[Any],
-    values: Mapping[str, Any],
-    place: Place,
-    path: tuple[str | int, ...],
-) -> Mistake:
-    name = ".".join(map(str, loc))
-    first = items[0]
-    if first["type"] == "extra_forbidden":
-        where = place(*path, *loc)
-        return Mistake(
-            where, f"unknown option {name!r}", suggestion(str(loc[-1]), _siblings(model, loc))
-        )
-    if first["type"] == "missing":
-        return Mistake(
-            place(*path, *loc[:-1]), f"the option {name!r} is missing", _description(model, loc)
-        )
-    message = " or ".join(dict.fromkeys(map(_message, items)))
-    about = f"{name}: got {first['input']!r}: " if name else ""
-    return Mistake(place(*path, *loc, of_value=True), about + message, _description(model, loc))
+@dataclass(frozen=True)
+class _Reporter:
+    """Turns pydantic's errors about one model into mistakes of a recipe."""
+
+    model: type[BaseModel]
+    path: KeyPath
+    recipe: Recipe
+    mistakes: Mistakes
+
+    def report(self, location: KeyPath, errors: list[ErrorDetails]) -> None:
+        """Add the mistake that several errors about one value make together."""
+        name = ".".join(map(str, location))
+        kind = errors[0]["type"]
+        if kind == "extra_forbidden":
+            place = self.recipe.place(*self.path, *location)
+            hint = suggestion(str(location[-1]), _siblings(self.model, location))
+            self.mistakes.add(place, f"unknown option {name!r}", hint)
+        elif kind == "missing":
+            place = self.recipe.place(*self.path, *location[:-1])
+            hint = _description(self.model, location)
+            self.mistakes.add(place, f"the option {name!r} is missing", hint)
+        else:
+            place = self.recipe.place(*self.path, *location, of_value=True)
+            about = f"{name}: got {errors[0]['input']!r}: " if name else ""
+            message = " or ".join(dict.fromkeys(map(_message, errors)))
+            self.mistakes.add(place, about + message, _description(self.model, location))
 
 
-def _message(item: Mapping[str, Any]) -> str:
-    """What is wrong, in one clause; what a validator of ours raised stands as it was written."""
-    if item["type"] == "value_error":
-        return str(item["ctx"]["error"])
-    expected = _EXPECTED.get(item["type"])
-    return f"expected {expected}" if expected else item["msg"][:1].lower() + item["msg"][1:]
+def _message(error: ErrorDetails) -> str:
+    """What is wrong, in one clause; the words of a validator of ours stand as they are."""
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    expected = _EXPECTED.get(error["type"])
+    if expected:
+        return f"expected {expected}"
+    return error["msg"][:1].lower() + error["msg"][1:]
 
 
-def _siblings(model: type[BaseModel], loc: tuple[str | int, ...]) -> Mapping[str, Any]:
-    """The fields among which the last key of ``loc`` stands."""
+def _siblings(model: type[BaseModel], location: KeyPath) -> Mapping[str, FieldInfo]:
+    """The fields among which the last key of a location stands."""
     inner: Any = model
-    for key in loc[:-1]:
+    for key in location[:-1]:
         field = inner.model_fields.get(key) if inner else None
         inner = nested(field.annotation) if field else None
     return inner.model_fields if inner else {}
 
 
-def _description(model: type[BaseModel], loc: tuple[str | int, ...]) -> str:
-    """Of the innermost field that ``loc`` leads to."""
-    for end in range(len(loc), 0, -1):
-        field = _siblings(model, loc[:end]).get(str(loc[end - 1]))
+def _description(model: type[BaseModel], location: KeyPath) -> str:
+    """The description of the innermost field that a location leads to."""
+    for end in range(len(location), 0, -1):
+        field = _siblings(model, location[:end]).get(str(location[end - 1]))
         if field:
             return (field.description or "").rstrip(".")
     return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from compress.errors import UsageError, suggestion, with_hint
+from compress.errors import Mistake, UsageError, suggestion
 
 
 def shipped_recipes() -> list[tuple[Path, str]]:
@@ -27,7 +27,7 @@ def find_recipe(word: str) -> Path:
     if word in shipped:
         return shipped[word]
     hint = suggestion(word, shipped)
-    raise UsageError(with_hint(f"{word}: there is no such recipe file", hint))
+    raise UsageError([Mistake(word, "there is no such recipe file", hint)])
 
 
 def _summary(path: Path) -> str:

@@ -1,1 +1,1 @@
-"""A run from the first step to the last: who makes, who measures, who backs off."""
+"""A run of a plan: taking in, making, measuring, backing off."""

@@ -1,61 +1,117 @@
-"""The tries of a step that backs off: what is known of each, which one counts, and whether another
-is worth making."""
+"""Backing off: a step that misses its budget is made again with less, and the try that counts is
+chosen."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from compress.errors import NothingChanged
+from compress.measure.reuse import copy_unless_equal
 from compress.options import Options, flat
+from compress.planning import Step
+from compress.planning.backoff import less_of, with_options
 from compress.planning.budget import Budget
 from compress.results.record import Record
-from compress.results.verdicts import shortfall
+from compress.results.verdicts import shortfall, verdict_text
+from compress.running.budgets import step_verdicts
+from compress.running.measuring import measure_together
+from compress.running.run import Run
+from compress.running.steps import make_step
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One try: its options, what was made and measured, and the verdicts of the step's budget."""
+    """One try: the step with its options, its record, and the verdicts of the step's budget."""
 
-    options: Options
+    step: Step
     record: Record
     verdicts: Sequence[Mapping[str, Any]]
 
     @property
     def met(self) -> bool:
         """Whether it meets every limit."""
-        return all(v["met"] for v in self.verdicts)
+        return all(verdict["met"] for verdict in self.verdicts)
 
     def as_dict(self) -> dict[str, Any]:
-        """What the report says of it, JSON-ready."""
+        """The try as the report shows it, JSON-ready."""
         measured = self.record.measured
         return {
-            "options": self.options.model_dump(mode="json"),
+            "options": self.step.options.model_dump(mode="json"),
             "digest": self.record.artifact.digest,
             "seconds": self.record.seconds,
             "measuring_seconds": measured.seconds if measured else 0.0,
-            "verdicts": [dict(v) for v in self.verdicts],
+            "verdicts": [dict(verdict) for verdict in self.verdicts],
         }
+
+
+def back_off(run: Run, step: Step, budget: Budget, index: int) -> None:
+    """Make and measure the step, and again with less until it meets its budget.
+
+    The tries are named ``step@try-1`` and so on. The step's own name leads to the try that
+    counts."""
+    attempts = [_attempt(run, step, index, 1)]
+    while is_worth_another(attempts, budget):
+        another = _with_less(run, attempts, index)
+        if another is None:
+            break
+        attempts.append(another)
+    counts = chosen(attempts)
+    place = run.folder.link(index, step.name, counts.record.artifact.folder)
+    number = attempts.index(counts) + 1
+    copy_unless_equal(run.folder.measured(_label(step, number)), run.folder.measured(step.name))
+    tries = [attempt.as_dict() for attempt in attempts]
+    run.records[step.name] = replace(counts.record, place=place, attempts=tries)
+
+
+def _with_less(run: Run, attempts: Sequence[Attempt], index: int) -> Attempt | None:
+    """The next try; None where the stage has nothing less to take, or took nothing at all."""
+    last = attempts[-1]
+    less = less_of(last.step)
+    if less is None:
+        return None
+    name, changes = last.step.name, changed(last.step.options, less)
+    missed = f"{name} misses its budget: {verdict_text(last.verdicts)}"
+    run.events.note(f"{missed}; trying again with {changes}")
+    try:
+        return _attempt(run, with_options(last.step, less, run.plan), index, len(attempts) + 1)
+    except NothingChanged:
+        run.events.note(f"{name}: nothing is taken with {changes}")
+        return None
+
+
+def _attempt(run: Run, step: Step, index: int, number: int) -> Attempt:
+    label = _label(step, number)
+    make_step(run, step, index, label)
+    measure_together(run, [step.name], step.task, step.data, label)
+    return Attempt(step, run.records[step.name], step_verdicts(run, step))
+
+
+def _label(step: Step, number: int) -> str:
+    return f"{step.name}@try-{number}"
 
 
 def chosen(attempts: Sequence[Attempt]) -> Attempt:
     """The first attempt that meets the budget; where none does, the nearest, and of equally near
     ones the first."""
-    return min(attempts, key=lambda a: (not a.met, shortfall(a.verdicts)))
+    return min(attempts, key=lambda attempt: (not attempt.met, shortfall(attempt.verdicts)))
 
 
-def worth_another(attempts: Sequence[Attempt], budget: Budget) -> bool:
-    """Whether taking less may still meet the budget: quality is missed by measurement, and a try is
-    left. Less taken from a model makes it no smaller and no faster."""
-    missed = any(v["met"] is False for v in attempts[-1].verdicts if v["quantity"] == "quality")
+def is_worth_another(attempts: Sequence[Attempt], budget: Budget) -> bool:
+    """Whether less may still meet the budget: the measured quality misses it, and a try is left.
+
+    Less taken from a model makes it no smaller and no faster."""
+    verdicts = attempts[-1].verdicts
+    missed = any(v["met"] is False for v in verdicts if v["quantity"] == "quality")
     return missed and len(attempts) <= budget.tries
 
 
 def changed(before: Options, after: Options) -> str:
     """The options that differ, in words: ``feed_forward 0.25``, ``student.layers 3``."""
     old, new = flat(before.model_dump(mode="json")), flat(after.model_dump(mode="json"))
-    return ", ".join(
-        f"{name} {'none' if new[name] is None else new[name]}"
-        for name in new
-        if new[name] != old.get(name)
-    )
+    words = []
+    for name, value in new.items():
+        if value != old.get(name):
+            words.append(f"{name} {'none' if value is None else value}")
+    return ", ".join(words)

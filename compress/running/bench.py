@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -13,9 +13,11 @@ from compress.planning import Input, Plan
 from compress.pretrained.modelfolder import folder_traits, is_hub_id
 from compress.registry.plugins import Registry
 from compress.report.reading import read_report
-from compress.running.runner import Runner
+from compress.running.runner import run_in_folder
+from compress.running.tracking import Tracking
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
+from compress.tracker import Listener
 
 
 def bench(
@@ -24,7 +26,7 @@ def bench(
     registry: Registry,
     store: Store,
     runs: Path,
-    listener: Callable[[dict[str, Any]], None],
+    listener: Listener,
 ) -> dict[str, Any]:
     """The report of measuring ``models``, folders or hub ids, on the task and test split of
     ``plan``; the first is the reference.
@@ -32,10 +34,8 @@ def bench(
     Raises UsageError for a model that does not serve the task."""
     if plan.data is None:
         raise UsageError(f"{plan.name} has no data to measure on; give it data:")
-    inputs = [
-        _input(model, name, plan, registry)
-        for model, name in zip(models, names_of(models), strict=True)
-    ]
+    names = names_of(models)
+    inputs = [_input(models[i], name, plan, registry) for i, name in enumerate(names)]
     benched = replace(
         plan,
         name=f"bench-{plan.name}",
@@ -45,26 +45,27 @@ def bench(
         budget=None,
         reference=inputs[0].name,
     )
-    folder = not_finished(RunFolder.of(benched, runs))
-    report = Runner(benched, registry, store, folder, listener).run()
+    folder = unfinished_folder(RunFolder.of(benched, runs))
+    report = run_in_folder(benched, registry, store, folder, Tracking([], listener))
     for step in report["steps"]:
         if not step["measurements"]:
-            raise UsageError(_other_task(step["name"], step["traits"]["task"], plan))
-    return {**report, "folder": str(folder.root)}
+            raise UsageError(_serves_another_task(step["name"], step["traits"]["task"], plan))
+    return report
 
 
-def not_finished(folder: RunFolder) -> RunFolder:
-    """The folder, or the next of its name with a number that holds no finished report: who benches
-    again wants new timings, and one that was cut off is continued. What holds a report that cannot
-    be read is left as it is."""
+def unfinished_folder(folder: RunFolder) -> RunFolder:
+    """The folder, or the first one with a number after its name that holds no finished report.
+
+    A bench that is repeated must time again, and one that was interrupted is continued. A folder
+    whose report cannot be read is left as it is."""
     name, number = folder.root.name, 1
-    while folder.report.is_file() and _is_over(folder):
+    while folder.report.is_file() and _is_finished(folder):
         number += 1
         folder = RunFolder(folder.root.with_name(f"{name}-{number}"))
     return folder
 
 
-def _is_over(folder: RunFolder) -> bool:
+def _is_finished(folder: RunFolder) -> bool:
     try:
         return bool(read_report(folder.root)["state"] == "finished")
     except CompressError:
@@ -79,34 +80,42 @@ def _input(model: str, name: str, plan: Plan, registry: Registry) -> Input:
         return Input(name, model, True, None, model)
     traits = folder_traits(folder, registry)
     if traits.task != plan.task.name:
-        raise UsageError(_other_task(str(folder), traits.task, plan))
+        raise UsageError(_serves_another_task(str(folder), traits.task, plan))
     return Input(name, str(folder.resolve()), False, traits, str(folder))
 
 
-def _other_task(model: str, task: str | None, plan: Plan) -> str:
+def _serves_another_task(model: str, task: str | None, plan: Plan) -> str:
     return f"{model} serves {task or 'no task'}, and {plan.name} is for {plan.task.name}"
 
 
 def names_of(models: Sequence[str]) -> list[str]:
-    """The models' own names where these differ, else their paths with slashes replaced; what is
-    there twice is numbered, so that all names differ."""
+    """A name for each model, all different: the last part of its path or hub id. Where two would be
+    equal, all are whole paths with ``-`` for ``/``, and equal paths are numbered."""
     names = [_own_name(model) for model in models]
     if len(set(names)) < len(names):
-        names = [
-            model.strip("/").replace("/", "-") if Path(model).name else _own_name(model)
-            for model in models
-        ]
-    found: list[str] = []
+        names = [_whole_name(model) for model in models]
+    different: list[str] = []
     for name in names:
-        numbered = (f"{name}-{number}" for number in count(2))
-        found.append(
-            name if name not in found else next(n for n in numbered if n not in (*found, *names))
-        )
-    return found
+        taken = {*different, *names}
+        different.append(_numbered(name, taken) if name in different else name)
+    return different
+
+
+def _numbered(name: str, taken: Collection[str]) -> str:
+    """The name with the first number after it that makes it new."""
+    numbers = count(2)
+    numbered = name
+    while numbered in taken:
+        numbered = f"{name}-{next(numbers)}"
+    return numbered
+
+
+def _whole_name(model: str) -> str:
+    return model.strip("/").replace("/", "-") if Path(model).name else _own_name(model)
 
 
 def _own_name(model: str) -> str:
-    """The last part of a path or hub id; of a path that ends in none (``.``, ``..``, ``/``) that of
-    the folder it leads to."""
+    """The last part of a path or hub id. For a path that ends in ``.``, ``..`` or ``/``: the name
+    of the folder that it leads to."""
     name = Path(model).name
     return name if name not in ("", "..") else Path(model).resolve().name or "root"

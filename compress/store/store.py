@@ -212,6 +212,11 @@ class Store:
         return claim
 
 
+def open_store(folder: Path | None) -> Store:
+    """The store in ``folder``, by default the user's own."""
+    return Store(folder.resolve()) if folder else Store.default()
+
+
 def _flush(folder: Path) -> None:
     """Have the disk keep what was written. A rename must not become durable before the files it
     names."""

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from compress import hookimpl
 from compress.options import ArtifactReference, KeptLayers, Options, layers_left, layers_misfit
-from compress.stage import Accepts, Context, Made, Stage
+from compress.stage import Accepts, Context, Made, OptionMistake, Stage
 from compress.training import LIBRARIES, TrainingOptions
 
 
@@ -69,12 +69,12 @@ class Distill(Stage[DistillOptions]):
     needs_data = ("train", "test")
 
     @classmethod
-    def check(cls, options: DistillOptions) -> list[tuple[str, str, str]]:
+    def check(cls, options: DistillOptions) -> list[OptionMistake]:
         """Combinations that would teach nothing."""
         found = []
         if options.student is None and options.teacher is None:
             found.append(
-                (
+                OptionMistake(
                     "student",
                     "the student would be its own teacher",
                     "give student: {layers: ...} or a teacher",
@@ -82,7 +82,7 @@ class Distill(Stage[DistillOptions]):
             )
         if options.logits == options.hidden == 0:
             found.append(
-                (
+                OptionMistake(
                     "logits",
                     "nothing of the teacher is learned",
                     "give logits or hidden a weight above 0",
@@ -91,16 +91,16 @@ class Distill(Stage[DistillOptions]):
         return found
 
     @classmethod
-    def check_layers(cls, options: DistillOptions, layers: int) -> list[tuple[str, str, str]]:
+    def check_layers(cls, options: DistillOptions, layers: int) -> list[OptionMistake]:
         """Layers of the student that the input does not have, or all that it has."""
         if options.student is None:
             return []
         kept = options.student.layers
         if misfit := layers_misfit(kept, layers):
-            return [("student.layers", f"student.layers: {misfit}", "")]
+            return [OptionMistake("student.layers", f"student.layers: {misfit}")]
         if layers_left(kept) == layers:
             return [
-                (
+                OptionMistake(
                     "student.layers",
                     f"student.layers: {kept} cuts nothing from a model of {layers} layers",
                     "take fewer, or leave student out and name a teacher",

@@ -535,7 +535,7 @@ def test_hidden_states_of_another_width_are_refused_with_the_way_out(tmp_path: P
     [({}, "student"), ({"teacher": "x", "logits": 0.0, "hidden": 0.0}, "logits")],
 )
 def test_options_that_teach_nothing_are_mistakes(options: dict[str, Any], field: str) -> None:
-    assert [name for name, _, _ in Distill.check(DistillOptions(**options))] == [field]
+    assert [mistake.option for mistake in Distill.check(DistillOptions(**options))] == [field]
 
 
 @pytest.mark.parametrize(

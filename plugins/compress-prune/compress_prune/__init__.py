@@ -11,7 +11,7 @@ from pydantic import Field
 from compress import hookimpl
 from compress.artifact import Traits
 from compress.options import KeptLayers, Options, layers_left, layers_misfit
-from compress.stage import Accepts, Context, Made, Stage
+from compress.stage import Accepts, Context, Made, OptionMistake, Stage
 from compress.training import LIBRARIES, TrainingOptions
 
 
@@ -78,11 +78,11 @@ class StructuredPruning(Stage[StructuredOptions]):
         )
 
     @classmethod
-    def check(cls, options: StructuredOptions) -> list[tuple[str, str, str]]:
+    def check(cls, options: StructuredOptions) -> list[OptionMistake]:
         """Options that remove nothing."""
         if options.layers is None and options.feed_forward is None and options.heads is None:
             return [
-                (
+                OptionMistake(
                     "feed_forward",
                     "nothing is removed: layers, feed_forward and heads are all left out",
                     "give at least one, such as feed_forward: 0.5",
@@ -91,19 +91,19 @@ class StructuredPruning(Stage[StructuredOptions]):
         return []
 
     @classmethod
-    def check_layers(cls, options: StructuredOptions, layers: int) -> list[tuple[str, str, str]]:
+    def check_layers(cls, options: StructuredOptions, layers: int) -> list[OptionMistake]:
         """Layers that the input does not have, or all that it has where nothing else is removed."""
         if options.layers is None:
             return []
         if misfit := layers_misfit(options.layers, layers):
-            return [("layers", f"layers: {misfit}", "")]
+            return [OptionMistake("layers", f"layers: {misfit}")]
         if (
             layers_left(options.layers) == layers
             and options.feed_forward is None
             and options.heads is None
         ):
             return [
-                (
+                OptionMistake(
                     "layers",
                     f"layers: {options.layers} removes nothing from a model of {layers} layers",
                     "keep fewer",

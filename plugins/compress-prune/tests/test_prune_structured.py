@@ -413,7 +413,7 @@ def test_a_model_without_an_architecture_and_layers_it_does_not_have_are_usage_e
 @pytest.mark.parametrize("options", [{}, {"recover": {}}])
 def test_options_that_remove_nothing_are_mistakes(options):
     mistakes = StructuredPruning.check(StructuredOptions.model_validate(options))
-    assert len(mistakes) == 1 and mistakes[0][0] == "feed_forward"
+    assert len(mistakes) == 1 and mistakes[0].option == "feed_forward"
 
 
 @pytest.mark.parametrize("layers", [3, [0, 1, 2]])

@@ -1,0 +1,91 @@
+"""What the store has of a plan. Nothing is made, and nothing is downloaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from compress.artifact import Artifact
+from compress.errors import EnvironmentFailure, UsageError
+from compress.planning import DataChoice, Input, Plan, Step, TaskChoice
+from compress.registry.plugins import Registry
+from compress.store.keys import data_ingredients, import_ingredients, step_ingredients
+from compress.store.store import Ingredients, Store
+
+
+@dataclass(frozen=True)
+class StepState:
+    """Whether the store has a step; ``why`` says why that is not known."""
+
+    state: Literal["there", "to do", "after its input", "not known"]
+    why: str | None = None
+
+
+def find_states(plan: Plan, registry: Registry, store: Store) -> dict[str, StepState]:
+    """The state of each step by its name.
+
+    Where the store has no product of a kind, no model's files are read and no source is asked.
+    Raises UsageError for data that do not exist."""
+    finder = _Finder(plan, registry, store)
+    return {step.name: finder.find(step) for step in plan.steps}
+
+
+class _Finder:
+    """Looks for the steps of a plan in order, by the digests of what comes before them."""
+
+    def __init__(self, plan: Plan, registry: Registry, store: Store) -> None:
+        self._plan, self._registry, self._store = plan, registry, store
+        self._digests = {model.name: self._import(model) for model in plan.inputs}
+        self._data: dict[str, str | None] = {}
+
+    def find(self, step: Step) -> StepState:
+        """The state of the next step."""
+        self._digests[step.name] = None
+        needed = [step.parent, *step.references.values()]
+        if any(name is not None and self._digests[name] is None for name in needed):
+            return StepState("after its input")
+        data = None
+        if step.data is not None:
+            try:
+                data = self._prepared(step.data, step.task)
+            except EnvironmentFailure as error:  # the hub alone knows what a branch's data are now
+                return StepState("not known", str(error))
+            if data is None:
+                return StepState("to do")
+        digest = self._made(step, data)
+        self._digests[step.name] = digest
+        return StepState("there" if digest else "to do")
+
+    def _made(self, step: Step, data: str | None) -> str | None:
+        parent = self._digests[step.parent] if step.parent else None
+        references = {option: self._digests[name] or "" for option, name in step.references.items()}
+        fresh = self._plan.fresh
+        ingredients = step_ingredients(step, parent, references, data, fresh, self._registry)
+        return self._artifact(ingredients)
+
+    def _import(self, model: Input) -> str | None:
+        if model.from_hub or not self._store.holds("artifact"):
+            return None
+        return self._artifact(import_ingredients(model, Path(model.source), self._registry))
+
+    def _artifact(self, ingredients: Ingredients) -> str | None:
+        """The digest of the artifact that these ingredients make."""
+        product = self._store.find(ingredients)
+        return Artifact.open(product.folder).digest if product else None
+
+    def _prepared(self, data: DataChoice, task: TaskChoice) -> str | None:
+        """The digest of the data that are prepared for a task."""
+        name = str((data.as_dict(), task.as_dict()))
+        if name not in self._data:
+            try:
+                self._data[name] = self._find_prepared(data, task)
+            except UsageError as error:
+                raise error.placed(data.place) from error
+        return self._data[name]
+
+    def _find_prepared(self, data: DataChoice, task: TaskChoice) -> str | None:
+        if not self._store.holds("data"):
+            return None
+        product = self._store.find(data_ingredients(data, task))
+        return product.digest if product else None

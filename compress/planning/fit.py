@@ -1,0 +1,99 @@
+"""Whether a step fits what it is given: its input, its references, its data and its layers."""
+
+from __future__ import annotations
+
+from compress.options import splits_asked
+from compress.planning.datasection import splits_of
+from compress.planning.edges import edge_mistake
+from compress.planning.fresh import check_configured, check_of_fresh
+from compress.planning.graph import Graph
+from compress.planning.layers import layers_of, layers_of_input
+from compress.planning.resolver import Resolver
+from compress.planning.types import Step
+from compress.recipes.steps import StepText
+
+
+def check_fit(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> None:
+    """Add a mistake for each thing that the step is given and cannot work with."""
+    _check_input(step, text, graph, resolver)
+    _check_task(step, text, resolver)
+    _check_data(step, text, resolver)
+    _check_references(step, text, graph, resolver)
+    if step.parent is not None:
+        check_of_fresh(text, step.options, step.parent, resolver)
+    elif graph.fresh:
+        check_configured(graph.fresh, step.entry.cls, resolver)
+    _check_layers(step, text, graph, resolver)
+
+
+def _check_input(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> None:
+    if step.parent in graph.broken:
+        return
+    stage, task = step.entry.cls, step.task.name
+    serving = graph.serving(stage, task)
+    mistake = edge_mistake(stage, graph.traits_of(step.parent), step.parent, task, serving)
+    if mistake:
+        resolver.wrong(text.stage_path, mistake.message, mistake.hint, of_value=False)
+
+
+def _check_task(step: Step, text: StepText, resolver: Resolver) -> None:
+    serves = step.entry.cls.serves
+    if serves and step.task.name not in serves:
+        message = f"{text.stage!r} does not work for {step.task.name}"
+        hint = f"give the step `task: {serves[0]}`"
+        resolver.wrong(text.stage_path, message, hint, of_value=False)
+
+
+def _check_data(step: Step, text: StepText, resolver: Resolver) -> None:
+    splits = splits_of(step.data)
+    missing = [split for split in step.entry.cls.needs_data if split not in splits]
+    # Data that are given and could not be resolved have a mistake of their own.
+    is_broken = step.data is None and ("data" in text.keys or "data" in resolver.recipe.top)
+    if missing and not is_broken:
+        message = f"{text.stage!r} needs {' and '.join(missing)} data"
+        resolver.wrong(text.stage_path, message, "add them under data:", of_value=False)
+    if step.data is None:
+        return
+    for option, split in splits_asked(step.options):
+        if split not in splits:
+            message = f"{'.'.join(option)} needs {split} data"
+            hint = f"add {split}: under data, or leave it out"
+            resolver.wrong((*text.stage_path, *option), message, hint, of_value=False)
+
+
+def _check_references(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> None:
+    stage, task = step.entry.cls, step.task.name
+    for option, name in step.references.items():
+        if name in graph.broken:
+            continue
+        mistake = edge_mistake(stage, graph.traits_of(name), name, task, [], stage.references)
+        if mistake:
+            message = f"{option}: {mistake.message}"
+            resolver.wrong((*text.stage_path, option), message, mistake.hint)
+
+
+def _check_layers(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> None:
+    """Check the options against the layers of the step's input and note those of its result, where
+    they are known."""
+    before = _layers_before(step, graph, resolver)
+    if before is None:
+        return
+    mistakes = step.entry.cls.check_layers(step.options, before)
+    for mistake in mistakes:
+        path = (*text.stage_path, *mistake.option.split("."))
+        resolver.wrong(path, mistake.message, mistake.hint)
+    left = None if mistakes else step.entry.cls.layers_left(step.options, before)
+    graph.layers[step.name] = left
+
+
+def _layers_before(step: Step, graph: Graph, resolver: Resolver) -> int | None:
+    if step.parent in graph.broken:
+        return None
+    if step.parent is None:
+        fresh = graph.fresh or {}
+        return layers_of(
+            {**fresh, "model_type": fresh.get("type")}, resolver.registry, resolver.families
+        )
+    if step.parent in graph.inputs:
+        return layers_of_input(graph.inputs[step.parent], resolver.registry, resolver.families)
+    return graph.layers.get(step.parent)

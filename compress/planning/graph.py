@@ -1,0 +1,62 @@
+"""The models and steps of a plan while it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from compress.artifact import Traits
+from compress.planning.edges import UNKNOWN_TASK, edge_mistake
+from compress.planning.types import Input, Step
+from compress.recipes.places import Section
+from compress.stage import Stage
+
+
+@dataclass
+class Graph:
+    """The models from outside and the steps that are read so far.
+
+    ``broken`` holds names of which a mistake is known already: nothing more is said about them.
+    ``fresh`` is the configuration of a model that does not exist yet. ``layers`` holds the number
+    of layers of each step's model, None where it is not known."""
+
+    inputs: dict[str, Input] = field(default_factory=dict)
+    steps: dict[str, Step] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    fresh: Section | None = None
+    layers: dict[str, int | None] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all models and steps, models first."""
+        return [*self.inputs, *self.steps]
+
+    def knows(self, name: str) -> bool:
+        """Whether a model or step of that name comes before; broken ones count."""
+        return name in self.steps or name in self.inputs or name in self.broken
+
+    def traits_of(self, name: str | None) -> Traits | None:
+        """The traits of a model or step; None for a fresh model."""
+        if name in self.steps:
+            return self.steps[name].traits
+        if name in self.inputs:
+            # A hub model's head is unknown yet: the run checks the edge again once it is here.
+            return self.inputs[name].traits or Traits(task=UNKNOWN_TASK)
+        return None
+
+    def tasks(self) -> dict[str, str | None]:
+        """The task of each model and step; None where it is not known."""
+        tasks: dict[str, str | None] = dict.fromkeys(self.broken)
+        for name, model in self.inputs.items():
+            tasks[name] = model.traits.task if model.traits else None
+        for name, step in self.steps.items():
+            tasks[name] = step.task.name
+        return tasks
+
+    def serving(self, stage: type[Stage], task: str) -> list[str]:
+        """The names of the artifacts that ``stage`` could start from."""
+        return [
+            name
+            for name in self.names
+            if name not in self.broken
+            and edge_mistake(stage, self.traits_of(name), name, task, []) is None
+        ]

@@ -1,0 +1,67 @@
+"""Looking up the words of a recipe among the installed plugins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import BaseModel
+
+from compress.errors import suggestion
+from compress.planning.validate import resolve_paths, validated
+from compress.pretrained.families import Families
+from compress.recipes.places import KeyPath, Mistakes, Section
+from compress.recipes.recipe import Recipe
+from compress.registry.plugins import Registered, Registry
+
+M = TypeVar("M", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Resolver:
+    """Looks words up in a registry, model types among the known families, and collects the mistakes of one recipe."""
+
+    recipe: Recipe
+    registry: Registry
+    families: Families
+    mistakes: Mistakes
+
+    def wrong(self, path: KeyPath, message: str, hint: str = "", *, of_value: bool = True) -> None:
+        """Add a mistake at the value that ``path`` leads to, or at its key."""
+        self.mistakes.add(self.recipe.place(*path, of_value=of_value), message, hint)
+
+    def registered(
+        self, kind: str, name: str, path: KeyPath, *, of_value: bool = True
+    ) -> Registered | None:
+        """The registered class of that kind and name; None with a mistake added."""
+        if kind == "tasks":
+            entry = self.registry.task_named(name)
+        else:
+            entry = self.registry.of(kind).get(name)
+        if entry is not None:
+            return entry
+        clash = self.registry.clashes.get((kind, name))
+        if clash is not None:
+            self.wrong(path, clash, of_value=of_value)
+        else:
+            message = f"there is no {kind[:-1]} {name!r}"
+            self.wrong(path, message, self._known(kind, name), of_value=of_value)
+        return None
+
+    def _known(self, kind: str, name: str) -> str:
+        """The hint for an unknown name: the members of a family, or the nearest name."""
+        names = list(self.registry.of(kind))
+        family = sorted(n for n in names if n.startswith(name + "."))
+        if family:
+            return f"{name!r} is a family; its members: {', '.join(family)}"
+        if kind == "tasks":
+            for entry in self.registry.tasks.values():
+                names += entry.cls.synonyms
+        return suggestion(name, names)
+
+    def options(self, model: type[M], values: Section, path: KeyPath) -> M | None:
+        """The validated options with absolute paths; None with mistakes added."""
+        options = validated(model, values, path, self.recipe, self.mistakes)
+        if options is None:
+            return None
+        return resolve_paths(options, path, self.recipe, self.mistakes)

@@ -1,0 +1,112 @@
+"""Reading the steps: each stage with its options, its task, data and seed, its parent and its
+budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from compress.artifact import Traits
+from compress.options import Options
+from compress.planning.backoff import check_can_back_off
+from compress.planning.budgetsection import read_budget
+from compress.planning.datasection import check_columns, read_data
+from compress.planning.fit import check_fit
+from compress.planning.graph import Graph
+from compress.planning.names import check_name, find_parent, find_references
+from compress.planning.resolver import Resolver
+from compress.planning.tasksection import read_task
+from compress.planning.types import DataChoice, Step, TaskChoice
+from compress.recipes.places import KeyPath
+from compress.recipes.steps import StepText
+from compress.registry.plugins import Registered
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """The recipe's task, data and seed, which a step has unless it gives its own."""
+
+    task: TaskChoice | None
+    data: DataChoice | None
+    seed: int
+
+
+def read_seed(value: Any, path: KeyPath, resolver: Resolver) -> int:
+    """The seed; 0 with a mistake added where the value cannot be one."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**32:
+        message = f"seed must be a whole number from 0 to 4294967295, got {value!r}"
+        resolver.wrong(path, message)
+        return 0
+    return value
+
+
+def read_step(
+    text: StepText, previous: str | None, defaults: Defaults, graph: Graph, resolver: Resolver
+) -> None:
+    """Add the step to the graph, and its mistakes to the resolver.
+
+    ``previous`` names the model or step that it starts from, unless it has a ``from``."""
+    before = len(resolver.mistakes)
+    check_name(text, resolver)
+    entry = resolver.registered("stages", text.stage, text.stage_path, of_value=False)
+    own = _own(text, defaults, resolver)
+    options = _read_options(text, entry, resolver) if entry else None
+    parent = find_parent(text, previous, graph, resolver)
+    references = find_references(text, options, graph, resolver) if options else {}
+    if entry is None or options is None or own.task is None:
+        graph.broken.add(text.name)
+        return
+    traits = entry.cls.produces(graph.traits_of(parent) or Traits(), options, own.task.name)
+    step = Step(
+        name=text.name,
+        entry=entry,
+        options=options,
+        task=own.task,
+        data=own.data,
+        seed=own.seed,
+        parent=parent,
+        references=references,
+        traits=traits,
+        place=str(resolver.recipe.place(*text.path)),
+    )
+    if step.data is not None and "data" not in text.keys and "task" in text.keys:
+        check_columns(step.data, step.task, ("data",), resolver)
+    check_fit(step, text, graph, resolver)
+    if len(resolver.mistakes) > before:
+        graph.broken.add(text.name)
+    graph.steps[text.name] = _with_budget(step, text, graph, resolver)
+
+
+def _own(text: StepText, defaults: Defaults, resolver: Resolver) -> Defaults:
+    """The step's own task, data and seed, the recipe's where the step has none."""
+    task, data, seed = defaults.task, defaults.data, defaults.seed
+    if "task" in text.keys:
+        task = read_task(text.keys["task"], (*text.path, "task"), resolver)
+    if "data" in text.keys:
+        data = read_data(text.keys["data"], (*text.path, "data"), task, resolver)
+    if "seed" in text.keys:
+        seed = read_seed(text.keys["seed"], (*text.path, "seed"), resolver)
+    return Defaults(task, data, seed)
+
+
+def _read_options(text: StepText, entry: Registered, resolver: Resolver) -> Options | None:
+    options: Options | None = resolver.options(entry.cls.Options, text.options, text.stage_path)
+    if options is None:
+        return None
+    for mistake in entry.cls.check(options):
+        resolver.wrong((*text.stage_path, mistake.option), mistake.message, mistake.hint)
+    return options
+
+
+def _with_budget(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> Step:
+    """The step with its own budget, if the recipe gives it one."""
+    if "budget" not in text.keys:
+        return step
+    path = (*text.path, "budget")
+    others = {name: task for name, task in graph.tasks().items() if name != step.name}
+    budget = read_budget(text.keys["budget"], path, others, step.task.name, resolver)
+    if budget is None:
+        return step
+    held = replace(step, budget=budget)
+    check_can_back_off(held, path, resolver)
+    return held

@@ -1,0 +1,50 @@
+"""What a run does where a budget is missed. Nothing else of a run reads a report's verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from compress.errors import BudgetMissed
+from compress.planning import Step
+from compress.results.verdicts import verdict_text
+from compress.running.run import Run
+
+
+def step_verdicts(run: Run, step: Step) -> Sequence[Mapping[str, Any]]:
+    """The verdicts of a step's own budget."""
+    verdicts: Sequence[Mapping[str, Any]] = run.report("running")["step_budgets"][step.name][
+        "verdicts"
+    ]
+    return verdicts
+
+
+def hold_step_to_budget(run: Run, step: Step, report: Mapping[str, Any]) -> None:
+    """Note that a step misses its budget. Raise BudgetMissed where the run must stop."""
+    outcome = report["step_budgets"].get(step.name)
+    if outcome is None or outcome["met"]:
+        return
+    text = f"{step.name} misses its budget: {verdict_text(outcome['verdicts'])}"
+    if outcome["on_miss"] == "fail":
+        raise BudgetMissed(f"{text}; its model is kept")
+    run.events.note(text)
+
+
+def hold_run_to_budget(run: Run) -> None:
+    """Raise BudgetMissed where no step meets a budget that must be met. A bench has no steps to
+    blame."""
+    budget = run.plan.budget
+    if budget is None or budget.on_miss != "fail" or not run.plan.steps:
+        return
+    outcome = run.report("running")["budget"]
+    if not outcome["met"]:
+        nearest = outcome["nearest"]
+        verdicts = verdict_text(outcome["verdicts"].get(nearest, []))
+        raise BudgetMissed(
+            f"no step meets the budget; nearest is {nearest}: {verdicts}; every model is kept"
+        )
+
+
+def best_step(report: Mapping[str, Any]) -> str | None:
+    """The name of the step that meets the recipe's budget best."""
+    return report["budget"]["best"] if report["budget"] else None

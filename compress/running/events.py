@@ -1,0 +1,37 @@
+"""Telling what happens in a run."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from compress.store.runfolder import RunFolder
+from compress.tracker import Listener
+
+
+@dataclass(frozen=True)
+class Events:
+    """Records the events of a run in ``events.jsonl`` and passes them to a listener."""
+
+    folder: RunFolder
+    listener: Listener
+
+    def tell(self, event: str, **values: Any) -> None:
+        """Record an event and pass it on. Progress is passed on, but not recorded."""
+        message = _message(event, values)
+        if event != "progress":
+            self.folder.event(message)
+        self.listener(message)
+
+    def note(self, text: str) -> None:
+        """Tell the user one line."""
+        self.tell("note", text=text)
+
+    def pass_on(self, event: str, **values: Any) -> None:
+        """Pass an event on without recording it: the folder is not held."""
+        self.listener(_message(event, values))
+
+
+def _message(event: str, values: dict[str, Any]) -> dict[str, Any]:
+    return {"event": event, "time": time.time(), **values}

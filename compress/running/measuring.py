@@ -1,0 +1,152 @@
+"""Measuring artifacts of a run: which ones take turns, and what an earlier run has measured
+already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from compress.errors import CompressError, IntegrityError
+from compress.measure import Request, Subject, measure
+from compress.measure.reuse import Conditions, MeasurementFile, conditions_of, reusable
+from compress.measurement import Measured
+from compress.planning import DataChoice, TaskChoice
+from compress.results.record import fastest_float_engine
+from compress.running.run import Run
+from compress.running.steps import give_up
+from compress.store.prepared import Prepared
+from compress.store.store import Product
+from compress.workers.protocol import Chosen
+
+
+def measure_together(
+    run: Run, names: Sequence[str], task: TaskChoice, data: DataChoice | None, label: str = ""
+) -> None:
+    """Measure together what this run has not measured yet.
+
+    ``label`` names the files of an artifact that is measured alone, by default its name. Raises
+    CompressError where an artifact cannot be measured; a conversion of the reference is given up
+    instead."""
+    product = run.products.data(data, task) if data else None
+    _Group(run, task, product, label).measure(names)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Artifacts that answer the same test split for the same task."""
+
+    run: Run
+    task: TaskChoice
+    data: Product | None
+    label: str
+
+    @property
+    def test(self) -> str | None:
+        """The sha256 of the test split."""
+        return self.data.files.get("test.parquet") if self.data else None
+
+    def measure(self, names: Sequence[str]) -> None:
+        """Fill in the measurements of the records."""
+        run = self.run
+        for name in names:
+            run.update(name, task=self.task.name, test=self.test)
+        partners = {name: turn_partners(run, name) for name in names}
+        conditions = {name: self._conditions(name, partners[name]) for name in names}
+        for name in names:
+            run.update(name, measured=reusable(self._file(name), conditions[name]))
+        missing = [name for name in names if run.records[name].measured is None]
+        if not missing:
+            return
+        try:
+            measured = self._measure_now({name: partners[name] for name in missing})
+        except CompressError as error:
+            self._measure_alone(missing, error)
+            return
+        for name, result in measured.items():
+            MeasurementFile(conditions[name], result).write(self._file(name))
+            run.update(name, measured=result)
+
+    def _measure_alone(self, names: Sequence[str], error: CompressError) -> None:
+        """Measure one by one what could not be measured together because of ``error``, and give up
+        the conversion that fails alone."""
+        if len(names) > 1:
+            for name in names:
+                self.measure([name])
+            return
+        (name,) = names
+        if isinstance(error, IntegrityError) or not self.run.records[name].conversion:
+            raise error
+        give_up(self.run, name, error)
+
+    def _measure_now(self, partners: Mapping[str, Sequence[str]]) -> dict[str, Measured]:
+        """Measurements of the artifacts that are keys, each compared with its partners."""
+        run = self.run
+        for name in partners:
+            run.events.tell("measuring", step=name)
+        others: dict[str, None] = {}
+        for names in partners.values():
+            others.update(dict.fromkeys(name for name in names if name not in partners))
+        requests = [
+            Request(self._subject(name), compared, run.records[name].parent)
+            for name, compared in partners.items()
+        ]
+        return measure(
+            requests,
+            [self._subject(name) for name in others],
+            run.registry,
+            run.folder.measuring(self.label or next(iter(partners))),
+            run.plan.effort,
+            self._known(others),
+        )
+
+    def _known(self, names: Sequence[str] | Mapping[str, None]) -> dict[str, Measured]:
+        """What was measured before on the same examples."""
+        known = {}
+        for name in names:
+            record = self.run.records[name]
+            if record.measured and record.test == self.test:
+                known[name] = record.measured
+        return known
+
+    def _conditions(self, name: str, partners: Sequence[str]) -> Conditions:
+        """All that the measurements of an artifact depend on."""
+        records = self.run.records
+        return conditions_of(
+            records[name].artifact.digest,
+            {other: records[other].artifact.digest for other in partners},
+            self.data.digest if self.data else None,
+            self.task.entry.origin,
+            self.run.plan.effort,
+            self.run.registry,
+        )
+
+    def _file(self, name: str) -> Path:
+        return self.run.folder.measured(self.label or name)
+
+    def _subject(self, name: str) -> Subject:
+        data = None
+        if self.data is not None:
+            data = Prepared(self.data.folder, self.data.digest)
+        folder = self.run.records[name].artifact.folder
+        return Subject(name, folder, Chosen.of(self.task), data)
+
+
+def turn_partners(run: Run, name: str) -> list[str]:
+    """The artifacts that take turns with an artifact: the reference, its fastest float engine, the
+    step before, and the steps that limits name.
+
+    While the reference is measured in other engines the fastest one is not known yet."""
+    record, step = run.records[name], run.plan.step(name)
+    candidates = [run.plan.reference]
+    if not record.conversion:
+        candidates.append(fastest_float_engine(run.plan.reference, run.records))
+    candidates.append(record.parent)
+    for budget in (run.plan.budget, step.budget if step else None):
+        candidates += budget.compared_with if budget else ()
+    partners = []
+    for other in dict.fromkeys(candidates):
+        known = run.records.get(other or "")
+        if known is not None and known.name != name and known.task == record.task:
+            partners.append(known.name)
+    return partners

@@ -1,0 +1,67 @@
+"""What the parts of a run share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from compress.artifact import Artifact
+from compress.errors import CompressError
+from compress.planning import Plan
+from compress.registry.plugins import Registry
+from compress.report.build import build_report
+from compress.results.record import Record
+from compress.running.events import Events
+from compress.running.making import Products
+from compress.store.runfolder import RunFolder
+from compress.store.store import Store
+from compress.tracker import Listener
+
+
+@dataclass(frozen=True)
+class Run:
+    """A plan, the places of its run, and what is known so far.
+
+    ``records`` holds what is known of each artifact, by name. ``unconverted`` says why the
+    reference could not be made into an engine's format or run there, by the name that it would
+    have. Both grow while the run goes on."""
+
+    plan: Plan
+    registry: Registry
+    folder: RunFolder
+    products: Products
+    events: Events
+    records: dict[str, Record] = field(default_factory=dict)
+    unconverted: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, plan: Plan, registry: Registry, store: Store, folder: RunFolder, listener: Listener
+    ) -> Run:
+        """A run that has not begun; ``listener`` gets its events."""
+        events = Events(folder, listener)
+        products = Products(registry, store, folder, events.tell)
+        return cls(plan, registry, folder, products, events)
+
+    @property
+    def artifacts(self) -> dict[str, Artifact]:
+        """The artifacts so far, by name."""
+        return {name: record.artifact for name, record in self.records.items()}
+
+    def update(self, name: str, **changes: Any) -> None:
+        """Note more about an artifact: ``changes`` are fields of its record."""
+        self.records[name] = replace(self.records[name], **changes)
+
+    def report(self, state: str, failure: str | None = None) -> dict[str, Any]:
+        """The report of what is known so far; nothing is written."""
+        return build_report(
+            self.plan, self.records, state, self.registry, self.unconverted, failure
+        )
+
+    def reason(self, error: BaseException) -> str:
+        """What an error says, without the paths of the run's folder and of the store."""
+        text = str(error)
+        if not isinstance(error, CompressError):
+            text = f"{type(error).__name__}: {error}"
+        store = str(self.products.store.root)
+        return text.replace(f"{self.folder.root}/", "").replace(store, "the store")

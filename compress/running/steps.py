@@ -1,0 +1,59 @@
+"""Making a step, or finding it in the store, and recording it; the reference in other engines
+too."""
+
+from __future__ import annotations
+
+from compress.artifact import Artifact
+from compress.errors import CompressError, IntegrityError
+from compress.planning import Step
+from compress.planning.conversions import conversion_steps
+from compress.results.record import Record
+from compress.running.run import Run
+
+
+def make_step(run: Run, step: Step, index: int, label: str = "") -> None:
+    """Make the step or find it in the store, and record it. ``label``, by default its name, names
+    its link and its worker's files."""
+    label = label or step.name
+    parent = run.records[step.parent].artifact if step.parent else None
+    references = {option: run.records[name].artifact for option, name in step.references.items()}
+    fresh = run.plan.fresh if parent is None else None
+    product, cached = run.products.step(step, parent, references, fresh, label)
+    run.records[step.name] = Record(
+        name=step.name,
+        stage=step.entry.name,
+        place=run.folder.link(index, label, product.folder),
+        artifact=Artifact.open(product.folder),
+        seconds=product.seconds,
+        cached=cached,
+        parent=step.parent,
+    )
+
+
+def make_conversions(run: Run, name: str) -> list[str]:
+    """Make the reference in every other float engine that is installed; the names of what was made.
+    Nothing is made where ``name`` is not the reference.
+
+    They show what an engine gains apart from what compression gains. An engine that cannot take the
+    reference is given up with a note."""
+    if name != run.plan.reference:
+        return []
+    made = []
+    for step in conversion_steps(run.plan, run.registry):
+        try:
+            make_step(run, step, 0)
+        except IntegrityError:  # the store is broken, not the engine
+            raise
+        except CompressError as error:
+            give_up(run, step.name, error)
+        else:
+            run.update(step.name, conversion=True)
+            made.append(step.name)
+    return made
+
+
+def give_up(run: Run, name: str, error: CompressError) -> None:
+    """Go on without the reference in an engine that cannot take it or run it."""
+    run.records.pop(name, None)
+    run.unconverted[name] = run.reason(error)
+    run.events.note(f"{name} is not measured: {error}")
