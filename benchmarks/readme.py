@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from compress.measurement import quantity
-from compress.report.tables import changes_table, results_table
+from compress.report.tables.changes import changes_table
+from compress.report.tables.results import results_table
+from compress.results.report import Report
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -74,27 +76,28 @@ def recipe(name: str) -> str:
     )
 
 
-def run(report: Mapping[str, Any]) -> str:
-    """A run's table, with what it was measured on. Raises SystemExit for a run that is not
+def run(values: Mapping[str, Any]) -> str:
+    """A run's tables, with what it was measured on. Raises SystemExit for a run that is not
     finished."""
-    if report["state"] != "finished":
+    report = Report.model_validate_json(json.dumps(values))
+    if report.state != "finished":
         raise SystemExit(
-            f"the run of {report['name']} is {report['state']}; results are of finished runs"
+            f"the run of {report.name} is {report.state}; results are of finished runs"
         )
-    same = [step for step in report["steps"] if step["task"] == report["task"]["name"]]
-    tables = [view({**report, "steps": same}) for view in (results_table, changes_table)]
-    making, measuring = (report["seconds"][key] / 60 for key in ("making", "measuring"))
-    said = [
-        _measured_on(report["environment"]),
-        f"Making all steps took {making:.1f} minutes, measuring them "
-        f"{measuring:.1f} ({report['effort']} effort).",
-        f"The reference is `{report['reference']}` in eager PyTorch float32.",
+    of_task = report.model_copy(update={"steps": tuple(report.of_task())})
+    tables = [results_table(of_task), changes_table(of_task)]
+    making, measuring = report.seconds.making / 60, report.seconds.measuring / 60
+    sentences = [
+        _measured_on(values["environment"]),
+        f"Making all steps took {making:.1f} minutes, measuring them {measuring:.1f} "
+        f"({report.effort} effort).",
+        f"The reference is `{report.reference}` in eager PyTorch float32.",
     ]
-    if report["overrides"]:
-        said.append(f"Overridden: {', '.join(o.partition('=')[0] for o in report['overrides'])}.")
-    return "\n\n".join(
-        [*(_table(headers, rows) for headers, rows in tables if rows), " ".join(said)]
-    )
+    if report.overrides:
+        keys = [override.partition("=")[0] for override in report.overrides]
+        sentences.append(f"Overridden: {', '.join(keys)}.")
+    parts = [_table(table.headers, table.rows) for table in tables if table.rows]
+    return "\n\n".join([*parts, " ".join(sentences)])
 
 
 def over_seeds(values: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ import click
 import pytest
 from click.testing import CliRunner
 from conftest import Command
-from reports import rich_report
+from reports import as_report, rich_report
 
 from compress import __version__
 from compress.artifact import Manifest, Traits, with_files
@@ -373,7 +373,7 @@ def test_no_escape_code_reaches_the_terminal(
     )
     console = output_console()
     print_rows([{evil: evil}], console)
-    report = {**rich_report(), "name": evil}
+    report = as_report({**rich_report(), "name": evil})
     print_report(report, console)
     print_diff(compare_runs(Side(evil, report), Side(evil + "2", report), {}), console)
     said = capsys.readouterr()
