@@ -21,6 +21,7 @@ from compress.registry.plugins import Registry, load_plugins
 from compress.report.reading import read_report
 from compress.report.remarks import remarks
 from compress.report.schema import schema_text
+from compress.results.outcomes import BudgetOutcome
 from compress.workers.jobs import JOBS
 from compress.workers.jobs.probing import open_probe
 from compress.workers.supervisor import raise_error
@@ -529,15 +530,15 @@ def test_what_was_best_is_so_no_more_when_the_run_is_made_again(
     assert best.exists()
     monkeypatch.setattr(
         "compress.report.build.verdict_on_run",
-        lambda *a: {
-            "limits": [],
-            "on_miss": "keep_best",
-            "decide": "point",
-            "met": False,
-            "best": None,
-            "nearest": "a",
-            "verdicts": {},
-        },
+        lambda *a: BudgetOutcome(
+            limits=(),
+            on_miss="keep_best",
+            decide="point",
+            met=False,
+            best=None,
+            nearest="a",
+            verdicts={},
+        ),
     )
     held(steps, budget, code=4)
     assert not best.exists() and not best.is_symlink()
