@@ -2,8 +2,8 @@
 their reports.
 
   python benchmarks/cost.py RUN [RUN ...]
-RUN is a run's folder. What a run found in the store counts with the time that it took when it was made. Writes
-benchmarks/results/cost.json.
+RUN is a run's folder. What a run found in the store counts with the time that it took when it was
+made. Writes benchmarks/results/cost.json.
 """
 
 from __future__ import annotations

@@ -2,11 +2,13 @@
 ``make quickstart``.
 
   learning   the teacher is right at least 30 points more often than the most frequent class is
-  budget     the last model meets each limit of the recipe's budget: quality kept, times faster, times smaller
+  budget     the last model meets each limit of the recipe's budget: quality kept, times faster,
+             times smaller
   time       making and measuring take 6 minutes; here they may take 12
 
   python benchmarks/quickstart.py RUN [RUN ...]
-RUN is a run's folder; of several the newest counts. Prints a line for each promise, and ends with 1 where one is broken.
+RUN is a run's folder; of several the newest counts. Prints a line for each promise, and ends with 1
+where one is broken.
 """
 
 from __future__ import annotations

@@ -238,7 +238,8 @@ def _measured_on(environment: Mapping[str, Any]) -> str:
         f"{n} {environment['versions'][n]}" for n in _LIBRARIES if n in environment["versions"]
     )
     memory = quantity(environment["memory_bytes"], "bytes")
-    return f"Measured on {environment['processor']}, {environment['threads']} threads, {memory} of memory; {versions}."
+    machine = f"{environment['processor']}, {environment['threads']} threads, {memory} of memory"
+    return f"Measured on {machine}; {versions}."
 
 
 def _table(headers: list[str], rows: list[list[str]]) -> str:

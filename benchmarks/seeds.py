@@ -1,8 +1,9 @@
 """The quality of a recipe's reference over seeds, taken from the reports of finished runs.
 
   python benchmarks/seeds.py RUN RUN [RUN ...]
-RUN is a run's folder. The runs are of one recipe with one set of overrides, but for the seed and for what is spent on
-measuring; quality is of the whole test split whatever that is. Writes benchmarks/results/ner-seeds.json.
+RUN is a run's folder. The runs are of one recipe with one set of overrides. Only the seed and what
+is spent on measuring may differ: quality is of the whole test split whatever that is. Writes
+benchmarks/results/ner-seeds.json.
 """
 
 from __future__ import annotations

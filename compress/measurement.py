@@ -60,7 +60,7 @@ Detail = Annotated[
     WrapValidator(_unchanged),
     SerializeAsAny(),
 ]
-"""A measurement's structured extras, JSON-ready; ``tables`` and ``curve`` are checked on reading."""
+"""Structured extras of a measurement, JSON-ready; reading checks ``tables`` and ``curve``."""
 
 
 class Point(NamedTuple):

@@ -21,15 +21,14 @@ Listener = Callable[[dict[str, Any]], None]
 
 
 Side = Literal["measured", "vs_reference", "vs_fastest"]
-"""What a number is of: the step alone, or the step against the reference, as it is or in its fastest
-float engine."""
+"""The step alone, or against the reference: as it is, or in its fastest float engine."""
 
 
 @dataclass(frozen=True)
 class ReportedNumber:
-    """A measurement or a comparison in a report; ``step`` is the name of its step and ``place`` that
-    step's place in the run, from 0. ``value`` is None where it is ``absent``, for that reason;
-    ``low`` and ``high`` are the ends of its 95 % interval."""
+    """A measurement or a comparison in a report. ``step`` is the name of its step and ``place`` the
+    place of that step in the run, from 0. Where ``value`` is None, ``absent`` says why. ``low`` and
+    ``high`` are the ends of its 95 % interval."""
 
     step: str
     place: int

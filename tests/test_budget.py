@@ -446,7 +446,10 @@ def test_a_missed_limit_that_a_step_has_from_the_recipe_is_the_recipes_matter(
 
 # what the plan refuses
 
-HEAD = "task: text-classification\nmodel: owner/encoder\ndata: {train: train.csv, test: test.csv}\nstages:\n  - finetune\n"
+HEAD = (
+    "task: text-classification\nmodel: owner/encoder\n"
+    "data: {train: train.csv, test: test.csv}\nstages:\n  - finetune\n"
+)
 PRUNE = "  - prune.structured: {feed_forward: 0.5}\n    name: slim\n"
 
 
@@ -464,7 +467,8 @@ def planned(
         (
             "  - finetune: {}\n    name: anew\n    budget: {quality: '>= 99%', on_miss: "
             "back_off}\n",
-            r"8:\d+: on_miss: 'finetune' has no rule to back off by \(stages that can: .*prune.structured",
+            r"8:\d+: on_miss: 'finetune' has no rule to back off by "
+            r"\(stages that can: .*prune.structured",
         ),
         (
             "  - distill: {student: {layers: [1]}}\n    budget: {quality: '>= 99%', on_miss: "

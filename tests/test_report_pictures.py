@@ -534,6 +534,7 @@ def test_a_number_is_shown_for_people(value: Any, shown: str) -> None:
 def test_what_is_not_seen_is_made_visible() -> None:
     assert visible("a\x00b\u202ec\x1b[2Jd\n\te\u200df") == "a\ufffdb\ufffdc\ufffd[2Jd\n\te\u200df"
     assert visible("a\u200bb\u2060c\ufeffd\xade\U000e0041") == "a\ufffdb\ufffdc\ufffdd\ufffde\ufffd"
-    written = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \u0600\u0661"  # Persian, and a sign that is seen
+    # Persian, and a sign that is seen.
+    written = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \u0600\u0661"
     assert visible(written) == written
     assert quantity(2.4, "x") == "2.40x" and re.fullmatch(r"2\.40 ms", quantity(2.4, "ms"))
