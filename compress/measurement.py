@@ -171,7 +171,7 @@ class Measured:
         """Everything as JSON-ready values."""
         return {
             "measurements": _dicts(self.measurements),
-            "comparisons": {other: _dicts(found) for other, found in self.comparisons.items()},
+            "comparisons": {other: _dicts(ms) for other, ms in self.comparisons.items()},
             "kept": {meter: list(samples) for meter, samples in self.kept.items()},
             "seconds": self.seconds,
         }
@@ -181,7 +181,7 @@ class Measured:
         """What ``as_dict`` wrote."""
         return cls(
             _measurements(values["measurements"]),
-            {other: _measurements(found) for other, found in values["comparisons"].items()},
+            {other: _measurements(ms) for other, ms in values["comparisons"].items()},
             values["kept"],
             values["seconds"],
         )

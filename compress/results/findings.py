@@ -24,15 +24,15 @@ def findings(report: Report) -> tuple[Finding, ...]:
     model is compared with the reference."""
     steps = [step for step in report.steps if step.role == "step"]
     benched = [step for step in report.steps if step.role == "input"]
-    found: list[Finding | None] = []
+    candidates: list[Finding | None] = []
     for step in steps or benched:
         before = step.against_parent if step.role == "step" else step.against_reference
         if before is not None:
-            found.append(_smaller_but_slower(step, before))
-            found.append(_sparse_not_smaller(step, before))
-            found.append(_changed_nothing(step, before, report))
-        found.append(_slower_than_reference_engine(step, report))
-    return tuple(finding for finding in found if finding is not None)
+            candidates.append(_smaller_but_slower(step, before))
+            candidates.append(_sparse_not_smaller(step, before))
+            candidates.append(_changed_nothing(step, before, report))
+        candidates.append(_slower_than_reference_engine(step, report))
+    return tuple(finding for finding in candidates if finding is not None)
 
 
 def _smaller_but_slower(step: StepResult, before: Against) -> Finding | None:

@@ -20,8 +20,8 @@ _TIMES = ("s", "ms", "us")
 
 
 class Significance(NamedTuple):
-    """What a judgement rests on, and whether the change is significant; None where nothing can be
-    said."""
+    """What a judgement rests on, and whether the change is significant; None where that is not
+    known."""
 
     basis: Basis
     significant: bool | None

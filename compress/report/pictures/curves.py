@@ -1,5 +1,5 @@
-"""Curves of any measurement as numbers that a template draws: a line for each step, told apart by
-dashes and marks as well as by colour. All lengths are in the units of the picture's view box."""
+"""Curves of any measurement as numbers that a template draws: a line for each step, with dashes and
+marks of its own as well as a colour. All lengths are in the units of the picture's view box."""
 
 from __future__ import annotations
 
@@ -85,8 +85,8 @@ def _path(places: Sequence[tuple[float, float]]) -> str:
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
 
 
-def _charts(found: Curves) -> list[Chart]:
-    return [_chart(name, lines) for name, lines in found.items() if any(map(_points, lines))]
+def _charts(by_name: Curves) -> list[Chart]:
+    return [_chart(name, lines) for name, lines in by_name.items() if any(map(_points, lines))]
 
 
 def _chart(name: str, lines: Sequence[StepCurve]) -> Chart:

@@ -45,8 +45,8 @@ def measured_steps(report: Report, name: str) -> list[Valued]:
     Only sizes are compared whatever the examples; for the rest, these are the steps that answered
     the reference's examples."""
     steps = report.of_task() if name == SIZE else comparable(report)
-    found = [valued(step, name) for step in steps]
-    return [step for step in found if step is not None]
+    candidates = [valued(step, name) for step in steps]
+    return [step for step in candidates if step is not None]
 
 
 def known_numbers(m: Measurement) -> list[float]:

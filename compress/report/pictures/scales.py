@@ -46,10 +46,10 @@ def ticks(upright: Scale) -> list[float]:
 
 def _logarithmic_ticks(low: float, high: float) -> list[float]:
     factors = (1, 2, 5) if high / low < 100 else (1,)
-    found = []
+    candidates = []
     for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1):
-        found += [factor * 10.0**power for factor in factors]
-    inside = [tick for tick in found if low <= tick <= high]
+        candidates += [factor * 10.0**power for factor in factors]
+    inside = [tick for tick in candidates if low <= tick <= high]
     return inside if len(inside) > 1 else [low, high]
 
 

@@ -32,31 +32,31 @@ Curves = dict[str, list[StepCurve]]
 
 def curves(report: Report) -> Curves:
     """The curves of measurements by their names."""
-    found: Curves = {}
+    by_name: Curves = {}
     for step in report.steps:
         for name, m in step.measurements.items():
-            _collect(found, name, step.name, m)
-    return found
+            _collect(by_name, name, step.name, m)
+    return by_name
 
 
 def compared_curves(report: Report) -> Curves:
     """The curves of comparisons by their names and what they are against."""
-    found: Curves = {}
+    by_name: Curves = {}
     for one in comparisons(report):
-        _collect(found, f"{one.name} against {one.other}", one.step, one.comparison)
-    return found
+        _collect(by_name, f"{one.name} against {one.other}", one.step, one.comparison)
+    return by_name
 
 
-def _collect(found: Curves, name: str, step: str, m: Measurement) -> None:
+def _collect(by_name: Curves, name: str, step: str, m: Measurement) -> None:
     curve = m.curve
     if curve is not None:
-        found.setdefault(name, []).append(StepCurve(step, m.unit, curve))
+        by_name.setdefault(name, []).append(StepCurve(step, m.unit, curve))
 
 
 def curve_tables(report: Report) -> list[tuple[str, Table]]:
     """(heading, table) of the curves of each name."""
-    found = {**curves(report), **compared_curves(report)}
-    return [(spaced(name), curve_table(lines)) for name, lines in found.items()]
+    by_name = {**curves(report), **compared_curves(report)}
+    return [(spaced(name), curve_table(lines)) for name, lines in by_name.items()]
 
 
 def curve_table(lines: Sequence[StepCurve]) -> Table:

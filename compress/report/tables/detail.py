@@ -79,13 +79,13 @@ def every_comparison(report: Report) -> Table:
 def carried_tables(report: Report) -> dict[str, list[CarriedTable]]:
     """The tables that measurements and comparisons carry, by heading: changes first, for they say
     what a step did."""
-    found: dict[str, list[CarriedTable]] = {}
+    tables: dict[str, list[CarriedTable]] = {}
     for whose, name, m in _everything(report):
         for title, rows in m.tables.items():
             if rows:
                 heading = f"{spaced(name)}, {title}"
-                found.setdefault(heading, []).append(CarriedTable(whose, _table(rows)))
-    return found
+                tables.setdefault(heading, []).append(CarriedTable(whose, _table(rows)))
+    return tables
 
 
 def _everything(report: Report) -> Iterator[tuple[str, str, Measurement]]:

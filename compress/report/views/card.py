@@ -77,8 +77,8 @@ def _chain(step: StepResult, report: Report) -> Iterator[str]:
     """A line for each step that led to it, oldest first, with options and seed."""
     for place, one in enumerate(_ancestry(step, report), start=1):
         options = ", ".join(_given(one))
-        told = f": {escape(options)}" if options else ""
-        yield f"{place}. {escape(one.name)} ({escape(one.stage)}){told}"
+        with_options = f": {escape(options)}" if options else ""
+        yield f"{place}. {escape(one.name)} ({escape(one.stage)}){with_options}"
 
 
 def _given(step: StepResult) -> Iterator[str]:

@@ -21,10 +21,10 @@ def escape(text: str) -> str:
     return _MEANT.sub(_harmless, " ".join(visible(str(text)).split()))
 
 
-def _harmless(found: re.Match[str]) -> str:
-    if found["link"]:
-        return f"`{found['link']}`"
-    return f"\\{found['mark']}" if found["mark"] else html.escape(found[0])
+def _harmless(match: re.Match[str]) -> str:
+    if match["link"]:
+        return f"`{match['link']}`"
+    return f"\\{match['mark']}" if match["mark"] else html.escape(match[0])
 
 
 def md_table(table: Table) -> str:

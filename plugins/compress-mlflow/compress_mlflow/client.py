@@ -43,8 +43,10 @@ class Log:
         self._folder = folder
         self._client = mlflow.MlflowClient(tracking_uri=self.uri)
         experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", name)
-        found = self._client.get_experiment_by_name(experiment)
-        experiment_id = found.experiment_id if found else self._client.create_experiment(experiment)
+        existing = self._client.get_experiment_by_name(experiment)
+        experiment_id = (
+            existing.experiment_id if existing else self._client.create_experiment(experiment)
+        )
         self.run: str = self._client.create_run(experiment_id, run_name=folder.name).info.run_id
         self._gathered: list[Metric] = []
         self._last: dict[str, float] = {}
