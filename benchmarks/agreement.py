@@ -34,7 +34,9 @@ from compress.errors import CompressError, UsageError
 from compress.measurement import Measurement
 from compress.planning import Plan
 from compress.registry.plugins import Registry, load_plugins
+from compress.running.families import known_families
 from compress.store.prepared import Prepared, prepare
+from compress.store.store import Store
 from compress.workers.supervisor import Worker, started, worker_environment
 
 _REST_SECONDS = 0.1
@@ -57,7 +59,7 @@ def main() -> None:
     """Measure every folder both ways, print a table and write the results."""
     given = _arguments()
     registry = load_plugins()
-    plan = load_plan(given.data, given.set, registry)
+    plan = load_plan(given.data, given.set, registry, known_families(Store.default()))
     run = json.loads(given.run.read_text(encoding="utf-8")) if given.run else {"steps": []}
     with tempfile.TemporaryDirectory() as work:
         data = _data(plan, Path(work) / "data")

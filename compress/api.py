@@ -11,11 +11,13 @@ from typing import Any
 
 from compress.errors import EnvironmentFailure, UsageError, suggestion
 from compress.planning import Plan, make_plan
+from compress.pretrained.families import Families
 from compress.recipes.recipe import read_recipe
 from compress.recipes.shipped import find_recipe
 from compress.registry.plugins import Registry, load_plugins
 from compress.report.diff.compare import compare_folders
 from compress.results.report import Report
+from compress.running.families import known_families
 from compress.running.runner import Runner
 from compress.serving import Predictor, open_predictor
 from compress.store.runfolder import RunFolder
@@ -28,7 +30,7 @@ Listener = Callable[[dict[str, Any]], None]
 def plan(recipe: str | Path, overrides: str | Sequence[str] = ()) -> Plan:
     """The plan of a recipe file (or a shipped recipe's name), with one ``a.b=c`` override or
     several. Raises UsageError."""
-    return load_plan(str(recipe), overrides, load_plugins())
+    return load_plan(str(recipe), overrides, load_plugins(), known_families(Store.default()))
 
 
 def run(
@@ -43,11 +45,12 @@ def run(
     """The report of a recipe's run; ``folder`` in it is the run's folder; ``overrides`` are one or
     several, as in ``plan``; ``trackers`` names one tracker or several that log it. Raises
     CompressError."""
-    registry = load_plugins()
+    registry, folder = load_plugins(), Path(store) if store else None
+    families = known_families(open_store(folder))
     report = run_plan(
-        load_plan(str(recipe), overrides, registry),
+        load_plan(str(recipe), overrides, registry, families),
         registry,
-        store=Path(store) if store else None,
+        store=folder,
         runs=Path(runs),
         listener=listener or (lambda event: None),
         trackers=trackers,
@@ -70,11 +73,13 @@ def diff(first: str | Path, second: str | Path, registry: Registry | None = None
     return compare_folders(Path(first), Path(second), meters).model_dump(mode="json")
 
 
-def load_plan(word: str, overrides: str | Sequence[str], registry: Registry) -> Plan:
-    """The plan of a recipe file or shipped recipe, made with ``registry``."""
+def load_plan(
+    word: str, overrides: str | Sequence[str], registry: Registry, families: Families
+) -> Plan:
+    """The plan of a recipe file or shipped recipe, made with ``registry`` and ``families``."""
     path, given = find_recipe(word), _words(overrides, "overrides", "data.train=x.csv")
     recipe = read_recipe(path, given)
-    made = make_plan(recipe, registry)
+    made = make_plan(recipe, registry, families)
     return replace(made, recipe_text=path.read_text(encoding="utf-8"), overrides=given)
 
 

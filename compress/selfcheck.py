@@ -15,6 +15,7 @@ from compress.measure import Subject, compare
 from compress.measurement import Measured
 from compress.planning import Plan
 from compress.registry.plugins import Registry
+from compress.running.families import known_families
 from compress.running.making import Products
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
@@ -35,7 +36,7 @@ def model_to_check(
     registry: Registry, store: Store, runs: Path, listener: Listener
 ) -> tuple[Plan, Path]:
     """The shipped recipe's plan, and the folder of the model that it makes."""
-    plan = load_plan(RECIPE, (), registry)
+    plan = load_plan(RECIPE, (), registry, known_families(store))
     # What the model answers does not matter: it is made without being measured.
     unmeasured = replace(registry, meters={})
     report = run_plan(plan, unmeasured, store=store.root, runs=runs, listener=listener)

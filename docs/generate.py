@@ -1,13 +1,15 @@
 """Fills the generated parts of the docs: ``python docs/generate.py`` writes them, ``--check`` names
-those that are stale.
+the pages that are stale.
 
-The tables of recipes.md come from what the plugins of the toolkit register, cli.md from the
-commands' own help.
+The tables of recipes.md come from the options of the toolkit's plugins. The help and the exit codes
+of cli.md come from the commands.
 """
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,9 @@ from pydantic import BaseModel
 
 from compress.cli import cli
 from compress.cli.catalogue import default_text, describe_options, describe_stage, takes
+from compress.meter import EFFORTS, Effort, Rounds
 from compress.options import nested
-from compress.registry.plugins import Registered, load_plugins
+from compress.registry.plugins import Registered, Registry, load_plugins
 from compress.source import FileOptions, SourceOptions
 from compress.task import TaskOptions
 from compress.training import TrainingOptions
@@ -27,45 +30,52 @@ DOCS = Path(__file__).parent
 _WIDTH = 100
 _HEADERS = ["option", "type", "default", "meaning"]
 _OWN = "compress-toolkit"
-"""The distribution whose plugins are documented: what else is installed here is not part of the
-toolkit."""
+"""The distribution whose plugins are documented. Other installed plugins are left out."""
 
 
 def main(check: bool) -> None:
     """Write or check every generated page."""
-    recipes = DOCS / "recipes.md"
-    text = filled(recipes.read_text(encoding="utf-8"), recipe_parts(), "docs/recipes.md")
-    settle({recipes: text, DOCS / "cli.md": cli_page()}, check=check)
+    pages = {DOCS / "recipes.md": recipe_parts(), DOCS / "cli.md": cli_parts()}
+    settle({page: _filled(page, parts) for page, parts in pages.items()}, check=check)
+
+
+def _filled(page: Path, parts: dict[str, str]) -> str:
+    return filled(page.read_text(encoding="utf-8"), parts, f"docs/{page.name}")
 
 
 def recipe_parts() -> dict[str, str]:
     """The parts of recipes.md by marker name."""
     registry = load_plugins()
-    own = {
-        kind: [e for _, e in sorted(registry.of(kind).items()) if e.distribution == _OWN]
-        for kind in ("sources", "tasks", "stages")
-    }
+    stages = [_stage(e, describe_stage(registry, e.name)) for e in _own(registry.stages)]
+    efforts = {f"generated:effort-{effort}": effort_table(registry, effort) for effort in EFFORTS}
     return {
+        **efforts,
         "generated:source-options": options_table(SourceOptions),
         "generated:file-options": options_table(FileOptions, without=SourceOptions),
-        "generated:sources": "\n\n".join(map(_source, own["sources"])),
+        "generated:sources": "\n\n".join(map(_source, _own(registry.sources))),
         "generated:task-options": options_table(TaskOptions),
-        "generated:tasks": "\n\n".join(map(_task, own["tasks"])),
+        "generated:tasks": "\n\n".join(map(_task, _own(registry.tasks))),
         "generated:training-options": options_table(TrainingOptions),
-        "generated:stages": "\n\n".join(
-            _stage(e, describe_stage(registry, e.name)) for e in own["stages"]
-        ),
+        "generated:stages": "\n\n".join(stages),
     }
+
+
+def _own(entries: Mapping[str, Registered]) -> list[Registered]:
+    """The toolkit's own entries, by name."""
+    return [e for _, e in sorted(entries.items()) if e.distribution == _OWN]
 
 
 def options_table(model: type[BaseModel], without: type[BaseModel] | None = None) -> str:
-    """A table of a model's options, less those that ``without`` has; a sentence where none is left.
+    """A table of a model's options, without those of ``without``; a sentence where none is left."""
+    rows = _option_rows(model, without)
+    return table(_HEADERS, rows) if rows else "No options of its own."
 
-    A nested training is one row that points to the training options."""
+
+def _option_rows(model: type[BaseModel], without: type[BaseModel] | None) -> list[list[str]]:
+    """Nested training options are one row, with a link to their own table."""
     skipped = set(without.model_fields) if without else set()
-    trainings = [
-        n for n, f in model.model_fields.items() if nested(f.annotation) is TrainingOptions
-    ]
+    fields = model.model_fields.items()
+    trainings = [name for name, field in fields if nested(field.annotation) is TrainingOptions]
     rows = []
     for option in describe_options(model):
         name, _, inner = option["name"].partition(".")
@@ -75,20 +85,42 @@ def options_table(model: type[BaseModel], without: type[BaseModel] | None = None
         rows.append(
             [f"`{option['name']}`", kind, _code(default_text(option)), option["description"]]
         )
-    return table(_HEADERS, rows) if rows else "No options of its own."
+    return rows
 
 
-def cli_page() -> str:
-    """cli.md: the help of every command."""
+def effort_table(registry: Registry, effort: Effort) -> str:
+    """When each meter that takes timings stops, at this effort; in the order of measuring."""
+    meters = sorted((e.cls() for e in _own(registry.meters)), key=lambda meter: meter.order)
+    rows = []
+    for meter in meters:
+        if meter.takes_turns and effort in meter.efforts:
+            rows.append([f"`{meter.name}`", *_limits(meter.rounds(effort))])
+    return table(["meter", "precision", "seconds", "rounds"], rows)
+
+
+def _limits(rounds: Rounds) -> list[str]:
+    """Precision, seconds and rounds at which measuring stops."""
+    if rounds.least == rounds.most:
+        return ["–", "–", str(rounds.most)]
+    return [f"{100 * rounds.width:g} %", f"{rounds.seconds:g}", f"{rounds.least} to {rounds.most}"]
+
+
+def cli_parts() -> dict[str, str]:
+    """The parts of cli.md by marker name."""
+    codes = re.findall(r"^  (\d+) +(.*)$", cli.epilog or "", re.MULTILINE)
+    return {
+        "generated:exit-codes": table(["exit code", "meaning"], [list(code) for code in codes]),
+        "generated:help": _every_help(),
+    }
+
+
+def _every_help() -> str:
+    """The help of ``compress`` and of every command, each under a heading."""
     top = click.Context(cli, info_name="compress", terminal_width=_WIDTH, **cli.context_settings)
-    parts = [
-        "# The command line",
-        "Generated from the commands' own help by `make docs`.",
-        _help(top),
-    ]
+    parts = [_help(top)]
     for name, command in sorted(cli.commands.items()):
-        parts += [f"## compress {name}", _help(click.Context(command, parent=top, info_name=name))]
-    return "\n\n".join(parts) + "\n"
+        parts += [f"### compress {name}", _help(click.Context(command, parent=top, info_name=name))]
+    return "\n\n".join(parts)
 
 
 def _help(context: click.Context) -> str:
@@ -97,16 +129,27 @@ def _help(context: click.Context) -> str:
 
 def _source(entry: Registered) -> str:
     cls = entry.cls
-    by = [f"the suffix {' or '.join(f'`{s}`' for s in cls.suffixes)}"] if cls.suffixes else []
-    by += [f"the option `{cls.selects}`"] if cls.selects else []
-    chosen = f"Chosen by {' or '.join([*by, f'`source: {entry.name}`'])}."
+    ways = []
+    if cls.suffixes:
+        suffixes = [f"`{suffix}`" for suffix in cls.suffixes]
+        ways.append(f"the suffix {' or '.join(suffixes)}")
+    if cls.selects:
+        ways.append(f"the option `{cls.selects}`")
+    ways.append(f"`source: {entry.name}`")
     common = FileOptions if issubclass(cls.Options, FileOptions) else SourceOptions
-    return f"### `{entry.name}`\n\n{_sentence(cls.summary)} {chosen}\n\n{options_table(cls.Options, common)}"
+    return "\n\n".join(
+        [
+            f"### `{entry.name}`",
+            f"{_sentence(cls.summary)} Chosen by {' or '.join(ways)}.",
+            options_table(cls.Options, common),
+        ]
+    )
 
 
 def _task(entry: Registered) -> str:
     cls = entry.cls
-    also = f" Also: {', '.join(f'`{s}`' for s in cls.synonyms)}." if cls.synonyms else ""
+    synonyms = [f"`{synonym}`" for synonym in cls.synonyms]
+    also = f" Also: {', '.join(synonyms)}." if synonyms else ""
     columns = table(
         ["column", "", "meaning"],
         [[f"`{c.name}`", "" if c.required else "optional", c.description] for c in cls.columns],
@@ -123,25 +166,30 @@ def _task(entry: Registered) -> str:
 
 
 def _stage(entry: Registered, described: dict[str, Any]) -> str:
-    facts = [f"Takes {takes(described)}."]
+    facts = [f"Works on {takes(described)}."]
     if described["needs_data"]:
         facts.append(f"Needs {' and '.join(described['needs_data'])} data.")
     if described["serves"]:
         facts.append(f"For {', '.join(described['serves'])}.")
     if described["paper"]:
         facts.append(f"After {_sentence(described['paper'])}")
-    trains = issubclass(entry.cls.Options, TrainingOptions)
-    own = options_table(entry.cls.Options, TrainingOptions if trains else None)
-    options = (
-        f"The [training options](#training-options), and:\n\n{own}"
-        if trains and own.startswith("|")
-        else own
-    )
-    if trains and not own.startswith("|"):
-        options = "The [training options](#training-options)."
     return "\n\n".join(
-        [f"### `{entry.name}`", _sentence(described["summary"]), " ".join(facts), options]
+        [
+            f"### `{entry.name}`",
+            _sentence(described["summary"]),
+            " ".join(facts),
+            _stage_options(entry.cls.Options),
+        ]
     )
+
+
+def _stage_options(options: type[BaseModel]) -> str:
+    """A stage's own options, with a link to the training options where it has these too."""
+    if not issubclass(options, TrainingOptions):
+        return options_table(options)
+    shared = "The [training options](#training-options)"
+    rows = _option_rows(options, TrainingOptions)
+    return f"{shared}, and:\n\n{table(_HEADERS, rows)}" if rows else f"{shared}."
 
 
 def _sentence(text: str) -> str:

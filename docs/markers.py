@@ -1,5 +1,5 @@
-"""Generated parts of hand-written pages: what stands between two marker comments is replaced, the
-rest is left alone."""
+"""Generated parts of hand-written pages: the text between two marker comments is replaced, the rest
+stays as it is."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 
 def filled(text: str, parts: Mapping[str, str], page: str) -> str:
-    """``text`` with each part between ``<!-- name -->`` and ``<!-- /... -->``. Raises SystemExit
-    where a marker lacks."""
+    """``text`` with each part between its markers, ``<!-- kind:name -->`` and ``<!-- /kind -->``.
+    Raises SystemExit where a marker is missing."""
     for name, body in parts.items():
         opening, closing = f"<!-- {name} -->", f"<!-- /{name.partition(':')[0]} -->"
         before, found, rest = text.partition(opening)
@@ -21,7 +21,8 @@ def filled(text: str, parts: Mapping[str, str], page: str) -> str:
 
 
 def settle(pages: Mapping[Path, str], *, check: bool) -> None:
-    """Write the pages that are stale; in check mode raise SystemExit naming them instead."""
+    """Write the pages that are stale. With ``check``, write none, and raise SystemExit with their
+    names."""
     stale = [
         path
         for path, text in pages.items()
@@ -40,5 +41,7 @@ def cell(text: str) -> str:
 
 def table(headers: list[str], rows: list[list[str]]) -> str:
     """A Markdown table; cells may hold Markdown."""
-    lines = [headers, ["---"] * len(headers), *rows]
-    return "\n".join("| " + " | ".join(cell(text) for text in line) + " |" for line in lines)
+    lines = []
+    for cells in [headers, ["---"] * len(headers), *rows]:
+        lines.append("| " + " | ".join(map(cell, cells)) + " |")
+    return "\n".join(lines)

@@ -1,8 +1,7 @@
-"""Finished runs that several test modules look at, made once in a session, under way while other
-tests run.
+"""Finished runs for several test modules. Each is made once in a session, in the background.
 
-A module that wants them says ``pytest_plugins = ["finished"]``: imported into modules, a fixture
-would be made in each."""
+A module that needs them sets ``pytest_plugins = ["finished"]``. If it imported a fixture instead,
+the run would be made again for it."""
 
 from __future__ import annotations
 
@@ -20,8 +19,8 @@ _STARTED = pytest.StashKey[Started]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start the runs that chosen tests ask for before the first test, so that they have their time
-    beside the others."""
+    """Before the first test, start the runs that the chosen tests need. They go on while other
+    tests run."""
     if session.config.option.collectonly:
         return
     asked = {name for item in session.items for name in getattr(item, "fixturenames", ())}
@@ -34,13 +33,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def _start_chain(folder: Path) -> tuple[subprocess.Popen[str], Path]:
-    """The whole chain without measuring."""
+    """Start the whole chain, without measuring."""
     place = write_place(folder, chain=CHAIN)
     return start_run(place, "chain.yaml", environ=UNMEASURED), place
 
 
 def _start_given(folder: Path) -> tuple[subprocess.Popen[str], Path]:
-    """A given model distilled, with all that is measured."""
+    """Start a run that distils a given model, with all measurements."""
     place = write_place(folder, given=GIVEN)
     (place / "model").mkdir()
     save_bert(place / "model", task_named("text-classification"), num_hidden_layers=2)

@@ -1,4 +1,4 @@
-"""Recipes on tiny data, and the means to start a run of them, to watch it and to kill it."""
+"""Recipes on tiny data, and functions to start, watch and kill a run of them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import psutil
+from kept_families import give_families
 from tiny import sentences, write_csv
 
 TASK = "task: {text-classification: {max_length: 16}}\n"
 FRESH = """\
-model: {type: bert, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 32,
-        max_position_embeddings: 20}
+model: {type: bert, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2,
+        intermediate_size: 32, max_position_embeddings: 20}
 """
 CHAIN = (
     TASK
@@ -32,7 +34,8 @@ stages:
   - finetune: {epochs: 2, batch_size: 8, learning_rate: 1e-2, precision: fp32}
     name: teacher
   - distill: {student: {layers: 1}, epochs: 25, batch_size: 8, learning_rate: 1e-2, precision: fp32}
-  - prune.structured: {feed_forward: 0.5, importance_examples: 16, recover: {epochs: 2, batch_size: 8, precision: fp32}}
+  - prune.structured: {feed_forward: 0.5, importance_examples: 16, \
+recover: {epochs: 2, batch_size: 8, precision: fp32}}
     name: slim
   - quantize.bitsandbytes: {}
   - prune.structured: {heads: 0.5, feed_forward: 0.5, importance_examples: 16}
@@ -51,13 +54,15 @@ stages:
 """
 )
 UNMEASURED = {"COMPRESS_DISABLE_PLUGINS": "meters"}
-"""Measuring is most of a tiny run's time, and tests that look at artifacts do without."""
+"""Environment of a run without meters. Measuring takes most of a tiny run's time, and tests that
+look at artifacts do not need it."""
 _PATIENCE = 600
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run that is finished: its working directory and what the command said."""
+    """A finished run: the working directory ``place``, the run's ``folder``, and the command's
+    ``output``."""
 
     place: Path
     folder: Path
@@ -83,7 +88,7 @@ class Run:
         return [json.loads(line) for line in lines]
 
     def step(self, name: str) -> dict[str, Any]:
-        """What the report says of a step."""
+        """The report's entry of a step."""
         found: dict[str, Any] = next(step for step in self.report["steps"] if step["name"] == name)
         return found
 
@@ -92,7 +97,8 @@ class Run:
         return self.folder / str(self.step(name)["folder"])
 
     def jobs(self) -> dict[str, int]:
-        """When each worker that makes something was last started, by the name of its job."""
+        """When each worker that makes something was last started (ns since 1970), by its job's
+        name."""
         return {
             path.stem: path.stat().st_mtime_ns for path in (self.folder / "jobs").glob("*.json")
         }
@@ -103,8 +109,9 @@ class Run:
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """One thread, so that equal trainings end in equal bits, and bytecode kept, as it is for a
-    user."""
+    """The environment of a command in a test.
+
+    One thread, so that equal trainings end in equal bits. Bytecode is kept, as it is for a user."""
     return {
         **os.environ,
         "OMP_NUM_THREADS": "1",
@@ -115,8 +122,8 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def _heed_interrupts() -> None:
-    """What is started in the background of a script ignores SIGINT, and its children inherit
-    that."""
+    """Stop on SIGINT. A process in the background of a script ignores it, and so do its
+    children."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -124,7 +131,10 @@ def start(
     place: Path, *words: str, environ: Mapping[str, str] | None = None
 ) -> subprocess.Popen[str]:
     """``compress`` with ``words`` in the working directory ``place``; its output is in
-    ``place/output``."""
+    ``place/output``. A store that is named need not ask for the families of models."""
+    for option, value in pairwise(words):
+        if option == "--store":
+            give_families(place / value)
     with (place / "output").open("w") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "compress", *words],
@@ -141,12 +151,12 @@ def start(
 def start_run(
     place: Path, recipe: str, *words: str, environ: Mapping[str, str] | None = None
 ) -> subprocess.Popen[str]:
-    """``compress run`` with the store and the runs in ``place``."""
+    """Start ``compress run`` with the store and the runs in ``place``."""
     return start(place, "run", recipe, "--store", "store", *words, environ=environ)
 
 
 def finish(process: subprocess.Popen[str], place: Path, code: int = 0) -> Run:
-    """The run whose command must end with ``code``."""
+    """Wait for the command and return its run. Fails unless it ends with ``code``."""
     ended = process.wait(_PATIENCE)
     output = (place / "output").read_text(encoding="utf-8")
     assert ended == code, output
@@ -159,12 +169,12 @@ def finish(process: subprocess.Popen[str], place: Path, code: int = 0) -> Run:
 def run(
     place: Path, recipe: str, *words: str, environ: Mapping[str, str] | None = None, code: int = 0
 ) -> Run:
-    """``compress run`` from start to end."""
+    """Run ``compress run`` from start to end. Fails unless it ends with ``code``."""
     return finish(start_run(place, recipe, *words, environ=environ), place, code)
 
 
 def wait_for(what: Callable[[], Any], seconds: float = 120) -> Any:
-    """The first true answer of ``what``."""
+    """Call ``what`` until its answer is true, and return that. Fails after ``seconds``."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = what()
@@ -175,7 +185,7 @@ def wait_for(what: Callable[[], Any], seconds: float = 120) -> Any:
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """The workers that a run has started and that live."""
+    """The living workers of a run."""
     try:
         return psutil.Process(process.pid).children(recursive=True)
     except psutil.NoSuchProcess:

@@ -15,6 +15,7 @@ from tiny import save_bert, task_named
 from compress.errors import EnvironmentFailure, UsageError
 from compress.machine import threads
 from compress.measurement import Measured, Measurement
+from compress.pretrained.families import Families
 from compress.registry.plugins import load_plugins
 from compress.running.bench import names_of, not_finished
 from compress.selfcheck import self_check
@@ -119,7 +120,7 @@ def test_a_model_in_the_working_directory_is_called_like_it(
 
 
 def test_a_machine_on_which_nothing_was_timed_does_not_pass(
-    place: Path, monkeypatch: pytest.MonkeyPatch
+    place: Path, monkeypatch: pytest.MonkeyPatch, families: Families
 ) -> None:
     from compress import selfcheck
     from compress.api import load_plan, open_store
@@ -132,7 +133,7 @@ def test_a_machine_on_which_nothing_was_timed_does_not_pass(
     monkeypatch.setattr(selfcheck.Artifact, "open", lambda folder: folder)
     monkeypatch.chdir(place)
     registry = load_plugins()
-    plan = load_plan("given.yaml", (), registry)
+    plan = load_plan("given.yaml", (), registry, families)
     with pytest.raises(EnvironmentFailure, match="nothing was timed"):
         self_check(
             place / "model",
@@ -229,6 +230,7 @@ Compared = Callable[..., dict[str, Measured]]
 def test_a_machine_passes_where_the_same_reads_one_and_the_slowed_is_found(
     place: Path,
     monkeypatch: pytest.MonkeyPatch,
+    families: Families,
     again: tuple[float, ...],
     slowed: tuple[float, ...],
     ok: bool,
@@ -254,7 +256,7 @@ def test_a_machine_passes_where_the_same_reads_one_and_the_slowed_is_found(
     assert folder_traits(place / "model", registry).task == "text-classification"
     found = self_check(
         place / "model",
-        load_plan("given.yaml", (), registry),
+        load_plan("given.yaml", (), registry, families),
         registry,
         open_store(place / "store"),
         place / "runs",
@@ -271,10 +273,10 @@ def test_the_self_check_makes_its_own_model_and_says_how_the_machine_measures(pl
     assert '"slowdown": 0.03' in output and '"speedup"' in output
 
 
-def test_an_unknown_effort_is_refused_with_a_suggestion(place: Path) -> None:
+def test_an_unknown_effort_is_refused_with_a_suggestion(place: Path, families: Families) -> None:
     from compress.api import load_plan
 
     with pytest.raises(UsageError, match="effort: got 'quik'.*did you mean 'quick'"):
-        load_plan(str(place / "given.yaml"), ["benchmark.effort=quik"], load_plugins())
+        load_plan(str(place / "given.yaml"), ["benchmark.effort=quik"], load_plugins(), families)
     with pytest.raises(UsageError, match="benchmark has no 'efort'.*did you mean 'effort'"):
-        load_plan(str(place / "given.yaml"), ["benchmark.efort=quick"], load_plugins())
+        load_plan(str(place / "given.yaml"), ["benchmark.efort=quick"], load_plugins(), families)

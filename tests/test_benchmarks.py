@@ -163,16 +163,16 @@ def finished(
 def results(
     name: str, folder: Path, *reports: Mapping[str, Any]
 ) -> subprocess.CompletedProcess[str]:
-    """The script's answer on runs with these reports; what it writes, and readme.py makes of that,
+    """The script's answer on runs with these reports; what it writes, and pages.py makes of that,
     is printed."""
     runs = [str(write_run(folder / f"run-{i}", report)) for i, report in enumerate(reports)]
     code = (
         f"import json, sys\nsys.path[:0] = [{str(BENCHMARKS)!r}, "
         f"{str(BENCHMARKS.parent / 'docs')!r}]\n"
-        f"from pathlib import Path\nimport common, readme, {name}\ncommon.RESULTS = "
+        f"from pathlib import Path\nimport common, pages, {name}\ncommon.RESULTS = "
         f"Path({str(folder)!r})\n"
         f"sys.argv[1:] = {runs!r}\n{name}.main()\n(file,) = common.RESULTS.glob('*.json')\n"
-        "print(readme.part(file.stem, file.parent))"
+        "print(pages.part(file.stem, file.parent))"
     )
     return subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False

@@ -8,61 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from barereports import against, measured, report, step
 from reports import as_report, step_named, whole
 
 from compress.errors import UsageError
 from compress.planning import Plan, make_plan
 from compress.planning.budget import Budget, Limit, parse_limit
+from compress.pretrained.families import Families
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
 from compress.results import examples, verdicts
 from compress.results.outcomes import BudgetOutcome, Verdict
-
-
-def measured(value: float, unit: str, direction: str = "lower") -> dict[str, Any]:
-    return {"value": value, "unit": unit, "direction": direction, "absent": "", "title": "t"}
-
-
-def against(name: str, speedup: float, size: float, spread: float = 0.02) -> dict[str, Any]:
-    ratio = {"value": speedup, "low": speedup * (1 - spread), "high": speedup * (1 + spread)}
-    return {
-        "name": name,
-        "changes": {"size": {"difference": 0.0, "quotient": size}},
-        "comparisons": {"speedup": ratio, "speedup_p50": ratio},
-    }
-
-
-def step(name: str, quality: float, latency: float, size: float, **others: Any) -> dict[str, Any]:
-    return {
-        "name": name,
-        "role": "step",
-        "task": "text-classification",
-        "test": "examples",
-        "parent": None,
-        "traits": {"format": "pytorch", "precision": "float"},
-        "against_reference": None,
-        "against_fastest": None,
-        "against_parent": None,
-        "against_named": [],
-        "measurements": {
-            "quality": measured(quality, "", "higher"),
-            "latency_p50": measured(latency, "ms"),
-            "size": measured(size, "bytes"),
-            "memory": measured(2 * size, "bytes"),
-        },
-        **others,
-    }
-
-
-def report(*steps: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "task": {"name": "text-classification"},
-        "reference": "teacher",
-        "fastest_float_engine": "teacher@onnxruntime",
-        "steps": list(steps),
-        "step_budgets": {},
-        "budget": None,
-    }
 
 
 def judge(
@@ -180,6 +136,7 @@ def test_a_recipe_s_limit_points_the_way_of_its_task_s_score(
     fake_model: Callable[..., Path],
     write_recipe: Callable[..., Path],
     registry: Registry,
+    families: Families,
 ) -> None:
     fake_model()
     entry = registry.tasks["text-classification"]
@@ -193,9 +150,9 @@ def test_a_recipe_s_limit_points_the_way_of_its_task_s_score(
     scored = replace(registry, tasks={**registry.tasks, entry.name: task})
     if words:
         with pytest.raises(UsageError, match=words):
-            make_plan(recipe, scored)
+            make_plan(recipe, scored, families)
     else:
-        assert make_plan(recipe, scored).budget == Budget(
+        assert make_plan(recipe, scored, families).budget == Budget(
             (parse_limit("quality", limit, higher_is_better=False),)
         )
 
@@ -446,19 +403,22 @@ def test_a_missed_limit_that_a_step_has_from_the_recipe_is_the_recipes_matter(
 
 # what the plan refuses
 
-HEAD = (
-    "task: text-classification\nmodel: owner/encoder\n"
-    "data: {train: train.csv, test: test.csv}\nstages:\n  - finetune\n"
-)
+HEAD = """\
+task: text-classification
+model: owner/encoder
+data: {train: train.csv, test: test.csv}
+stages:
+  - finetune
+"""
 PRUNE = "  - prune.structured: {feed_forward: 0.5}\n    name: slim\n"
 
 
 @pytest.fixture
 def planned(
-    csv_data: Path, write_recipe: Callable[..., Path], registry: Registry
+    csv_data: Path, write_recipe: Callable[..., Path], registry: Registry, families: Families
 ) -> Callable[[str], Plan]:
     """``planned(text)`` is the plan of a recipe with this text."""
-    return lambda text: make_plan(read_recipe(write_recipe(HEAD + text)), registry)
+    return lambda text: make_plan(read_recipe(write_recipe(HEAD + text)), registry, families)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,8 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
-from conftest import Command
+from commands import Command
+from installing import describe
 from reports import as_report, rich_report
 
 from compress import __version__
@@ -411,15 +412,11 @@ def test_no_color_is_obeyed(command: Command, monkeypatch: pytest.MonkeyPatch) -
 def test_plugin_that_does_not_load_is_a_warning_and_no_failure(
     command: Command, tmp_path: Path
 ) -> None:
-    info = tmp_path / "guard" / "acme-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n", encoding="utf-8"
+    describe(tmp_path / "guard", "acme", "1.0", {"acme": "a_module_that_is_not_there"})
+    told = (
+        "plugin 'acme' of acme 1.0 cannot be imported: ModuleNotFoundError: "
+        "No module named 'a_module_that_is_not_there'"
     )
-    (info / "entry_points.txt").write_text(
-        "[compress]\nacme = a_module_that_is_not_there\n", encoding="utf-8"
-    )
-    told = "plugin 'acme' of acme 1.0 cannot be imported: ModuleNotFoundError: No module named 'a_module_that_is_not_there'"
     listed = command("stages")
     assert listed.code == 0 and listed.err == f"warning: {told}\n" and "finetune" in listed.out
     assert command("plugins", "--json").value["problems"] == [told]

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Command
+from commands import Command
+from hostile import HOSTILE
+from pages import ELEMENTS_THAT_ACT, parsed, policy_of
 from reports import as_report, rich_report, whole
 from rich.console import Console
-from test_report_page import ELEMENTS_THAT_ACT, HOSTILE, parsed, policy_of
 
 from compress import api
 from compress.errors import IntegrityError, UsageError

@@ -15,12 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from installing import describe_project, first_on_path
+from kept_families import give_families
 from reports import whole
+from ruamel.yaml import YAML
 
+import compress
 from compress.cli import cli
 from compress.engine import Engine as EngineClass
 from compress.errors import CompressError, UsageError
 from compress.planning import make_plan
+from compress.pretrained.families import Families
 from compress.recipes.recipe import STEP_KEYS, TOP_KEYS, read_recipe
 from compress.registry import hookspecs
 from compress.registry.plugins import load_plugins
@@ -30,8 +35,14 @@ from compress.task import Task as TaskClass
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 PLUGINS = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
 RECIPES = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+COMMANDS = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+PYTHON = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+RESULTS = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 PAGES = [
     path
     for path in sorted(ROOT.rglob("*.md"))
@@ -63,10 +74,24 @@ def run(
     )
 
 
-@pytest.mark.parametrize("script", ["docs/generate.py", "benchmarks/readme.py"])
+@pytest.mark.parametrize("script", ["docs/generate.py", "benchmarks/pages.py"])
 def test_generated_parts_are_fresh(script: str) -> None:
     answer = run(script, "--check")
     assert answer.returncode == 0, answer.stderr
+
+
+def test_make_check_looks_at_the_generated_pages_and_pre_commit_runs_it() -> None:
+    check = MAKEFILE.split("\ncheck:")[1].split("\n\n")[0]
+    for command in (
+        "ruff format --check .",
+        "ruff check .",
+        "mypy",
+        "docs/generate.py --check",
+        "benchmarks/pages.py --check",
+    ):
+        assert f"{command}\n" in f"{check}\n"
+    hooks = YAML(typ="safe").load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    assert [h["entry"] for repo in hooks["repos"] for h in repo["hooks"]] == ["make check"]
 
 
 def test_a_stale_part_is_told(tmp_path: Path) -> None:
@@ -89,12 +114,12 @@ def test_a_stale_part_is_told(tmp_path: Path) -> None:
 
 
 def result(values: dict[str, Any], name: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """What benchmarks/readme.py makes of a result."""
+    """What benchmarks/pages.py makes of a result."""
     (folder / f"{name}.json").write_text(json.dumps(values), encoding="utf-8")
     code = (
         f"import sys; sys.path[:0] = [{str(ROOT / 'docs')!r}, {str(ROOT / 'benchmarks')!r}]\nfrom "
         "pathlib import Path\n"
-        f"import readme\nprint(readme.part({name!r}, Path({str(folder)!r})))"
+        f"import pages\nprint(pages.part({name!r}, Path({str(folder)!r})))"
     )
     return run("-c", code)
 
@@ -205,11 +230,31 @@ def test_an_unfinished_run_is_no_result(tmp_path: Path) -> None:
     assert answer.returncode == 1 and "failed" in answer.stderr
 
 
+def test_the_short_table_of_a_run_has_the_reference_and_its_steps() -> None:
+    table = README.split("<!-- summary:ner -->")[1].split("<!-- /summary -->")[0]
+    names = re.findall(r"^\| (\S+) \|", table, re.M)[2:]
+    recipe = (ROOT / "recipes" / "ner-conll2003.yaml").read_text(encoding="utf-8")
+    stages = re.findall(r"^  - ([\w.]+):", recipe, re.M)
+    engines = [name for name in names if "@" in name]
+    assert len(engines) == 1
+    assert [name for name in names if "@" not in name] == ["teacher", *stages[1:]]
+
+
+def test_every_result_has_the_command_that_makes_it() -> None:
+    scripts = set(re.findall(r"^python (benchmarks/\w+\.py)", RESULTS, re.M))
+    assert len(scripts) == 5
+    assert [script for script in sorted(scripts) if not (ROOT / script).is_file()] == []
+    before, *sections = RESULTS.split("<!-- results:")
+    assert len(sections) == 7
+    for text in (before, *sections[:-1]):
+        assert text.rstrip().endswith("```")
+
+
 def test_a_result_that_is_not_there_has_no_number(tmp_path: Path) -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT / 'benchmarks')!r})\nfrom pathlib import "
-        "Path\nimport readme\n"
-        "for n in readme._MISSING: print(readme.part(n, Path('nowhere')))"
+        "Path\nimport pages\n"
+        "for n in pages._MISSING: print(pages.part(n, Path('nowhere')))"
     )
     lines = run("-c", code).stdout.splitlines()
     assert len(lines) == 7 and all(
@@ -217,27 +262,22 @@ def test_a_result_that_is_not_there_has_no_number(tmp_path: Path) -> None:
     )
 
 
-# README
+# commands of the pages
 
 
-# What is seconds long runs here; the others are what `.ci/run` runs on a fresh clone, or what these
-# call.
 def _in_ci(command: str) -> bool:
-    ci, makefile = (
-        (ROOT / ".ci" / "run").read_text(encoding="utf-8"),
-        (ROOT / "Makefile").read_text(encoding="utf-8"),
-    )
-    return command in ci.splitlines() or f"-m {command}" in makefile
+    """Whether ``.ci/run`` runs the command on a fresh clone, itself or by what it calls."""
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    return command in ci.splitlines() or f"-m {command}" in MAKEFILE
 
 
-def commands() -> list[str]:
-    found = [
-        line.strip()
-        for text in (README, RECIPES)
-        for block in blocks(text, "sh")
-        for line in block.splitlines()
-    ]
-    return [line for line in found if line]
+def commands(*pages: str) -> list[str]:
+    """The lines of the ``sh`` blocks of the pages that a user reads."""
+    lines: list[str] = []
+    for text in pages or (README, RECIPES, COMMANDS):
+        for block in blocks(text, "sh"):
+            lines += [line.strip() for line in block.splitlines() if line.strip()]
+    return lines
 
 
 def test_every_command_of_the_pages_is_run() -> None:
@@ -248,6 +288,7 @@ def test_every_command_of_the_pages_is_run() -> None:
 
 @pytest.mark.parametrize("command", [c for c in commands() if c.startswith("compress ")])
 def test_commands_of_the_pages_work(command: str, tmp_path: Path) -> None:
+    give_families(tmp_path)
     answer = run(
         "-c",
         "from compress.cli import main; main()",
@@ -260,25 +301,92 @@ def test_commands_of_the_pages_work(command: str, tmp_path: Path) -> None:
 
 
 def test_the_pages_show_commands() -> None:
-    assert len(commands()) >= 10
+    assert len(commands(README)) >= 6
+    assert len(commands(COMMANDS)) >= 6
+    assert len(commands()) >= 12
 
 
-def test_python_of_the_readme_runs() -> None:
-    code = blocks(README, "python")
+def test_the_readme_is_short_and_leads_to_every_page_of_the_docs() -> None:
+    assert len(README.splitlines()) <= 150
+    pages = [path.name for path in (ROOT / "docs").glob("*.md")]
+    assert len(pages) >= 7
+    assert [name for name in pages if f"(docs/{name})" not in README] == []
+
+
+def test_python_of_the_docs_runs(tmp_path: Path) -> None:
+    code = blocks(PYTHON, "python")
     assert len(code) == 1
-    answer = run("-c", code[0])
+    give_families(tmp_path)
+    answer = run("-c", code[0], COMPRESS_STORE=str(tmp_path))
     assert answer.returncode == 0, answer.stderr
     assert "quantize.onnx quantize.onnx onnx int8" in answer.stdout
 
 
-def test_exit_codes_of_the_readme_are_those_of_the_command_line() -> None:
-    said = dict(re.findall(r"^\| (\d+) \| (.*?) \|$", README, re.M))
-    assert said == dict(re.findall(r"^  (\d+) +(.*)$", cli.epilog or "", re.M))
+def test_the_functions_of_the_python_page_are_those_of_the_package() -> None:
+    documented = dict(re.findall(r"^\| `compress\.(\w+)\((.*?)\)` \|", PYTHON, re.M))
+    assert set(documented) == set(compress.__all__) - {"__version__", "hookimpl"}
+    for name, arguments in documented.items():
+        parameters = list(inspect.signature(getattr(compress, name)).parameters)
+        assert parameters[: arguments.count(",") + 1] == arguments.split(", ")
 
 
-def test_every_command_stands_in_the_readme() -> None:
-    table = README[README.index("at a glance") : README.index("## From Python")]
+def test_the_error_base_of_the_python_page_is_the_one_that_is_raised() -> None:
+    assert "`compress.errors.CompressError`" in PYTHON and issubclass(UsageError, CompressError)
+
+
+def test_exit_codes_of_the_docs_are_those_of_the_command_line() -> None:
+    documented = dict(re.findall(r"^\| (\d+) \| (.*?) \|$", COMMANDS, re.M))
+    assert len(documented) >= 7
+    assert documented == dict(re.findall(r"^  (\d+) +(.*)$", cli.epilog or "", re.M))
+
+
+def test_every_command_stands_in_the_table_of_the_docs() -> None:
+    table = COMMANDS.split("## At a glance\n")[1].split("\n## ")[0]
     assert [name for name in cli.commands if not re.search(rf"`(compress )?{name}\b", table)] == []
+
+
+def test_environment_variables_of_the_docs_are_read_somewhere() -> None:
+    names = re.findall(r"^\| `([A-Z_]+)` \|", COMMANDS, re.M)
+    assert len(names) >= 4
+    code = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "compress").rglob("*.py"))
+    assert [name for name in names if f'"{name}"' not in code] == []
+
+
+# contributing, changelog
+
+
+def test_every_make_target_of_the_contributors_page_exists() -> None:
+    named = set(re.findall(r"\bmake ([a-z]+)", "\n".join(blocks(CONTRIBUTING, "sh"))))
+    assert len(named) >= 4
+    assert named - set(re.findall(r"^([a-z]+):", MAKEFILE, re.M)) == set()
+
+
+def test_every_path_of_the_contributors_page_exists() -> None:
+    rooms = "compress|plugins|tests|docs|benchmarks|recipes"
+    paths = set(re.findall(rf"`((?:{rooms})/[\w./-]*)`", CONTRIBUTING))
+    assert len(paths) >= 20
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+
+
+def test_tests_that_the_contributors_page_names_are_found() -> None:
+    calls = [c for c in commands(CONTRIBUTING) if "pytest" in c and "::" in c]
+    assert calls
+    for call in calls:
+        words = shlex.split(call)
+        answer = run(*words[words.index("-m") :], "--collect-only", "-p", "no:cacheprovider")
+        assert answer.returncode == 0, answer.stdout
+
+
+def test_every_change_stands_under_a_version_and_a_kind_and_is_one_sentence() -> None:
+    sections = re.findall(r"^## \[(.+?)\](.*)$", CHANGELOG, re.M)
+    assert sections and sections[0][1] == " - unreleased"
+    kinds = re.findall(r"^### (\w+)$", CHANGELOG, re.M)
+    assert {"Added", "Changed", "Fixed"} <= set(kinds)
+    assert set(kinds) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+    entries = re.findall(r"^- (.*(?:\n  .*)*)", CHANGELOG, re.M)
+    assert len(entries) > 30
+    one_sentence = re.compile(r"(?s)(?!.*[.!?]\s[A-Z]).*\.")
+    assert [entry for entry in entries if not one_sentence.fullmatch(entry)] == []
 
 
 # recipes
@@ -323,7 +431,7 @@ FILES = {".csv": "text,label\nx,a\n", ".conll": "EU B-ORG\n", ".txt": "x\n"}
 
 @pytest.mark.parametrize("text", recipes_of_pages())
 def test_recipes_of_the_pages_make_a_plan(
-    text: str, tmp_path: Path, fake_model: Callable[..., Path]
+    text: str, tmp_path: Path, fake_model: Callable[..., Path], families: Families
 ) -> None:
     """With the files that they name; the one stage that is not installed is the guide's own."""
     for name in re.findall(r"[\w./-]+\.(?:csv|conll|txt)", text):
@@ -333,7 +441,7 @@ def test_recipes_of_the_pages_make_a_plan(
         fake_model(name)
     (tmp_path / "recipe.yaml").write_text(text)
     try:
-        make_plan(read_recipe(tmp_path / "recipe.yaml"), load_plugins())
+        make_plan(read_recipe(tmp_path / "recipe.yaml"), load_plugins(), families)
     except UsageError as error:
         assert [m.message for m in error.mistakes] == ["there is no stage 'merge.average'"]
 
@@ -382,6 +490,16 @@ def test_plugins_import_only_modules_that_are_documented_as_public() -> None:
     assert used - public == set()
 
 
+def test_the_public_modules_are_the_top_level_and_training() -> None:
+    section = PLUGINS.split("## Public modules\n")[1].split("\n## ")[0]
+    sentence = section.split("not in the table")[1].split("\n\n")[0]
+    not_listed = set(re.findall(r"`(\w+)`", sentence)) | {"__init__", "__main__"}
+    top = {path.stem for path in (ROOT / "compress").glob("*.py")}
+    listed = set(re.findall(r"^\| `compress\.(\w+)` \|", section, re.M))
+    assert not_listed <= top
+    assert listed == top - not_listed | {"training"}
+
+
 def test_modules_that_are_said_to_be_free_of_torch_are() -> None:
     free = re.findall(r"^\| `(compress\.\w+)` \| (?:no|in `fit`) \|", PLUGINS, re.M)
     assert len(free) > 10
@@ -402,26 +520,24 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in files:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
-    installed = folder / "compress_average-0.1.0.dist-info"
-    installed.mkdir()
-    (installed / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: compress-average\nVersion: 0.1.0\n"
-    )
-    (installed / "entry_points.txt").write_text("[compress]\naverage = compress_average\n")
+    describe_project(folder, folder)
     return folder
 
 
 def test_the_guides_plugin_is_found_and_its_recipe_makes_a_plan(example: Path) -> None:
     (example / "recipe.yaml").write_text(blocks(PLUGINS, "yaml")[0])
+    give_families(example)
     start = ("-c", "from compress.cli import main; main()")
-    stage = run(*start, "stages", "merge.average", folder=example, PYTHONPATH=str(example))
+    stage = run(
+        *start, "stages", "merge.average", folder=example, PYTHONPATH=first_on_path(example)
+    )
     assert "share" in stage.stdout and stage.returncode == 0, stage.stderr
     plan = run(
         *start,
         "plan",
         "recipe.yaml",
         folder=example,
-        PYTHONPATH=str(example),
+        PYTHONPATH=first_on_path(example),
         COMPRESS_STORE=str(example),
     )
     assert "merge.average" in plan.stdout and plan.returncode == 0, plan.stderr
@@ -436,7 +552,7 @@ def test_the_guides_tests_pass(example: Path) -> None:
         "no:cacheprovider",
         "tests",
         folder=example,
-        PYTHONPATH=str(example),
+        PYTHONPATH=first_on_path(example),
     )
     assert answer.returncode == 0 and "3 passed" in answer.stdout, answer.stdout
 
@@ -498,7 +614,3 @@ def test_every_module_of_the_core_has_its_room() -> None:
     assert [
         name for name in sorted(found) if not re.search(rf"`(compress\.)?{name}/?`", text)
     ] == []
-
-
-def test_the_error_base_of_the_readme_is_the_one_that_is_raised() -> None:
-    assert "`compress.errors.CompressError`" in README and issubclass(UsageError, CompressError)

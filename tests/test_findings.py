@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from barereports import against, report, step
 from reports import as_report, whole
-from test_budget import against, report, step
 
 from compress.results import findings as module
 from compress.results.report import Finding

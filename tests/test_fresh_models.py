@@ -3,31 +3,34 @@ tries at first."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Command
-from test_recipe_mistakes import assert_told
+from commands import Command, assert_mistakes
+from kept_families import give_families
 from transformers import CONFIG_MAPPING
 
-from compress.errors import UsageError
+from compress.errors import CompressError, UsageError
 from compress.planning import Plan, make_plan
-from compress.pretrained.families import family_of, model_types, models_read
+from compress.pretrained.families import ByType, Families, Family, read_families, write_families
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
+from compress.running.families import known_families
 from compress.running.making import Products
 from compress.running.preflight import refuse_wrong_configuration
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
 from compress.workers.jobs import configuring
+from compress.workers.jobs import families as asking_job
 
 RECIPE = """\
 task: {text-classification: {max_length: 16}}
-model: {type: bert, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, intermediate_size: 32}
+model: {type: bert, hidden_size: 16, num_hidden_layers: 2, num_attention_heads: 2, \
+intermediate_size: 32}
 data: {train: train.csv, test: test.csv}
 stages:
   - pretrain: {}
@@ -35,16 +38,27 @@ stages:
   - finetune
 """
 Planned = Callable[..., Plan]
+FakeModel = Callable[..., Path]
 
 
 @pytest.fixture
-def planned(csv_data: Path, write_recipe: Callable[..., Path], registry: Registry) -> Planned:
+def planned(
+    csv_data: Path, write_recipe: Callable[..., Path], registry: Registry, families: Families
+) -> Planned:
     """``planned("model.hidden_size=8")``: the plan of ``RECIPE`` with these overrides."""
-    return lambda *overrides: make_plan(read_recipe(write_recipe(RECIPE), overrides), registry)
+    return lambda *overrides: make_plan(
+        read_recipe(write_recipe(RECIPE), overrides), registry, families
+    )
 
 
-def test_the_types_and_keys_that_are_read_are_those_that_transformers_has() -> None:
-    assert model_types() == set(CONFIG_MAPPING)
+def test_the_families_are_those_that_transformers_has(families: Families) -> None:
+    assert families.model_types() == set(CONFIG_MAPPING)
+    assert all(families.family_of(kind) for kind in CONFIG_MAPPING)
+    assert families.family_of("unheard-of") is None
+
+
+def test_every_entry_of_a_config_is_a_key_of_its_family(families: Families) -> None:
+    own = {"architectures", "transformers_version", "model_type"}
     for kind in (
         "bert",
         "roberta",
@@ -55,26 +69,55 @@ def test_the_types_and_keys_that_are_read_are_those_that_transformers_has() -> N
         "llama",
         "t5",
         "layoutlm",
+        "patchtst",
+        "gpt-sw3",
     ):
-        family, cls = family_of(kind), CONFIG_MAPPING[kind]
-        assert family is not None, kind
-        fields = {f.name: f.default for f in dataclasses.fields(cls) if not f.name.startswith("_")}
-        assert fields.keys() - family.keys <= {"architectures", "transformers_version"}, kind
-        assert cls.attribute_map.keys() <= family.keys, kind
-        assert all(family.defaults[name] == fields[name] for name in family.defaults), kind
+        family, config = family_named(kind, families), CONFIG_MAPPING[kind]()
+        written = {key for key in config.to_dict() if not key.startswith("_")}
+        assert {key for key in written if not family.knows(key)} <= own, kind
+        assert {field.name for field in fields(config)} - family.keys <= own, kind
+        assert config.attribute_map.keys() <= family.keys, kind
+        assert all(getattr(config, name) == family.defaults[name] for name in family.defaults), kind
+        assert {"num_labels", "torch_dtype"} <= family.keys, kind
         assert "hiden_size" not in family.keys and "trust_remote_code" not in family.keys
 
 
-def test_a_key_has_the_value_that_stands_under_any_of_its_names_else_its_default() -> None:
-    family = family_of("distilbert")
-    assert family is not None
+@pytest.mark.parametrize(
+    ("kind", "key"),
+    [
+        ("bert", "layer_norm_eps"),  # a field
+        ("distilbert", "num_hidden_layers"),  # another name of one
+        ("funnel", "num_blocks"),  # a property that can be set
+        ("llama", "rope_theta"),  # taken out of kwargs
+    ],
+)
+def test_a_key_is_known_from_wherever_a_config_class_takes_it(
+    kind: str, key: str, families: Families
+) -> None:
+    assert key in family_named(kind, families).keys
+
+
+def test_a_key_has_the_value_that_stands_under_any_of_its_names_else_its_default(
+    families: Families,
+) -> None:
+    family = family_named("distilbert", families)
     configs: list[dict[str, int]] = [{"n_layers": 2}, {"num_hidden_layers": 3}, {}]
     assert [family.value(config, "num_hidden_layers") for config in configs] == [2, 3, 6]
     assert family.value({"num_hidden_layers": 3}, "n_layers") == 3
 
 
-def test_a_key_that_is_declared_nowhere_may_be_read_by_the_models_code(planned: Planned) -> None:
-    assert models_read("qwen2", "head_dim") and not models_read("qwen2", "head_dimm")
+def family_named(kind: str, families: Families) -> Family:
+    family = families.family_of(kind)
+    assert family is not None, kind
+    return family
+
+
+def test_a_key_that_is_declared_nowhere_may_be_read_by_the_models_code(
+    planned: Planned, families: Families
+) -> None:
+    family = family_named("qwen2", families)
+    assert "head_dim" not in family.keys and family.knows("head_dim")
+    assert not family.knows("head_dimm")
     values = "{type: qwen2, head_dim: 8, rope_theta: 1e4, num_labels: 2}"
     assert planned(f"model={values}").fresh == {
         "type": "qwen2",
@@ -84,11 +127,100 @@ def test_a_key_that_is_declared_nowhere_may_be_read_by_the_models_code(planned: 
     }
 
 
+def test_transformers_is_asked_once_and_only_where_a_family_is_needed(
+    tmp_path: Path, asking: list[Path]
+) -> None:
+    store, notes = Store(tmp_path / "store"), list[str]()
+    known_families(store, notes.append)
+    assert (asking, notes, store.root.exists()) == ([], [], False)
+    for _ in range(2):
+        families = known_families(store, notes.append)
+        assert families.model_types() == {"bert"} and families.family_of("bert") == BERT
+    (note,) = notes
+    assert len(asking) == 1 and note.startswith("asking transformers 5.")
+
+
+BERT = Family(frozenset({"hidden_size"}), renamed={"width": "hidden_size"}, defaults={"layers": 12})
+
+
+@pytest.fixture
+def asking(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The jobs that ask for the families, each answered with one of them."""
+    asked: list[Path] = []
+
+    def run_job(job: Mapping[str, Any], file: Path, *_: Any) -> dict[str, Any]:
+        asked.append(file)
+        write_families(Path(job["output"]), {"bert": BERT})
+        return {}
+
+    monkeypatch.setattr("compress.running.families.run_job", run_job)
+    return asked
+
+
+def test_a_family_that_lacks_a_package_of_its_own_is_a_type_without_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registry: Registry
+) -> None:
+    class Lacking(dict[str, Any]):
+        def __getitem__(self, kind: str) -> Any:
+            raise ImportError(f"{kind} needs a package that is missing")
+
+    monkeypatch.setattr("transformers.CONFIG_MAPPING", Lacking(odd=None))
+    asking_job.run({"output": str(tmp_path)}, None, registry)  # type: ignore[arg-type]
+    families = Families(lambda: read_families(tmp_path))
+    assert families.model_types() == {"odd"} and families.family_of("odd") is None
+
+
+def test_a_layer_count_that_a_config_states_asks_nobody(
+    registry: Registry, csv_data: Path, write_recipe: Callable[..., Path], fake_model: FakeModel
+) -> None:
+    def ask() -> ByType:
+        raise AssertionError("nobody needs a family")
+
+    fake_model(num_hidden_layers=3)
+    start = RECIPE.index("model:"), RECIPE.index("data:")
+    text = RECIPE[: start[0]] + "model: ./model\n" + RECIPE[start[1] :]
+    make_plan(read_recipe(write_recipe(text)), registry, Families(ask))
+
+
+@pytest.mark.parametrize(
+    "trouble", [CompressError("the worker was ended by SIGKILL"), PermissionError("read-only")]
+)
+def test_where_transformers_cannot_be_asked_nothing_is_checked_and_a_line_says_so(
+    trouble: Exception,
+    tmp_path: Path,
+    csv_data: Path,
+    write_recipe: Callable[..., Path],
+    registry: Registry,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run_job(*_: Any) -> dict[str, Any]:
+        raise trouble
+
+    monkeypatch.setattr("compress.running.families.run_job", run_job)
+    notes: list[str] = []
+    families = known_families(Store(tmp_path / "store"), notes.append)
+    recipe = read_recipe(write_recipe(RECIPE), ["model.hiden_size=130", "model.type=bertt"])
+    plan = make_plan(recipe, registry, families)
+    assert plan.fresh and plan.fresh["hiden_size"] == 130 and plan.fresh["type"] == "bertt"
+    assert notes[1:] == [
+        f"warning: the type and the keys of a fresh model are not checked: {trouble}"
+    ]
+
+
+def test_without_transformers_nothing_is_checked(
+    tmp_path: Path, asking: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compress.running.families.versions", lambda names: {})
+    notes: list[str] = []
+    assert known_families(Store(tmp_path), notes.append).model_types() == frozenset()
+    assert (asking, notes) == ([], [])
+
+
 def test_an_unknown_key_or_type_is_told_at_its_place_without_importing_anything_heavy(
     command: Command, csv_data: Path, write_recipe: Callable[..., Path]
 ) -> None:
     recipe = write_recipe(RECIPE.replace("hidden_size: 16", "hiden_size: 16, dim: 3"))
-    assert_told(
+    assert_mistakes(
         command("plan", recipe),
         recipe,
         [
@@ -97,7 +229,7 @@ def test_an_unknown_key_or_type_is_told_at_its_place_without_importing_anything_
         ],
     )
     recipe = write_recipe(RECIPE.replace("type: bert", "type: bertt"))
-    assert_told(
+    assert_mistakes(
         command("plan", recipe),
         recipe,
         [("2:15", ["no model type 'bertt'", "did you mean 'bert'?"])],
@@ -113,7 +245,7 @@ def test_a_key_that_the_stage_sets_itself_is_told_at_its_place(
     command: Command, csv_data: Path, write_recipe: Callable[..., Path]
 ) -> None:
     recipe = write_recipe(RECIPE.replace("hidden_size: 16", "vocab_size: 500, pad_token_id: 3"))
-    assert_told(
+    assert_mistakes(
         command("plan", recipe),
         recipe,
         [
@@ -135,7 +267,7 @@ def test_options_of_a_fresh_model_s_tokenizer_are_refused_where_the_model_has_on
     recipe = write_recipe(
         given.replace("pretrain: {}", "pretrain: {vocabulary: 9000, lowercase: true}")
     )
-    assert_told(
+    assert_mistakes(
         command("plan", recipe),
         recipe,
         [
@@ -160,7 +292,7 @@ def test_a_number_that_is_not_finite_is_told(
     command: Command, csv_data: Path, write_recipe: Callable[..., Path]
 ) -> None:
     recipe = write_recipe(RECIPE.replace("hidden_size: 16", "layer_norm_eps: .nan"))
-    assert_told(
+    assert_mistakes(
         command("plan", recipe),
         recipe,
         [("2:37", ["layer_norm_eps: got nan: expected numbers that are finite"])],
@@ -174,13 +306,12 @@ def test_an_unknown_key_of_an_override_is_told(planned: Planned) -> None:
         planned("model.hiden_size=130")
 
 
-def test_nothing_is_said_of_a_family_that_cannot_be_read(
-    planned: Planned, monkeypatch: pytest.MonkeyPatch
+def test_the_keys_of_a_family_that_cannot_be_imported_are_not_checked(
+    csv_data: Path, write_recipe: Callable[..., Path], registry: Registry
 ) -> None:
-    monkeypatch.setattr("compress.pretrained.families._root", lambda: None)
-    monkeypatch.setattr("compress.pretrained.families._tables", dict)
-    monkeypatch.setattr("compress.planning.fresh.family_of", family_of.__wrapped__)
-    assert planned("model.hiden_size=130").fresh["hiden_size"] == 130  # type: ignore[index]
+    recipe = read_recipe(write_recipe(RECIPE), ["model.hiden_size=130"])
+    plan = make_plan(recipe, registry, Families(lambda: {"bert": None}))
+    assert plan.fresh and plan.fresh["hiden_size"] == 130
 
 
 @pytest.mark.parametrize(
@@ -248,6 +379,7 @@ def test_a_fresh_model_is_tried_once_before_the_steps_and_refused_at_its_place(
         return {}
 
     monkeypatch.setattr("compress.running.making.run_job", run_job)
+    give_families(tmp_path / "store")
     products = Products(
         registry, Store(tmp_path / "store"), RunFolder(tmp_path / "run"), lambda *_, **__: None
     )

@@ -18,6 +18,7 @@ from compress.errors import CompressError
 from compress.machine import Processor, environment, gpus, timing_environment
 from compress.measurement import Measured
 from compress.planning import Step, make_plan
+from compress.pretrained.families import Families
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
 from compress.report.views.card import card, deployable
@@ -94,11 +95,13 @@ def steps(
     fake_model: Callable[..., Path],
     write_recipe: Callable[..., Path],
     registry: Registry,
+    families: Families,
 ) -> Mapping[str, Step]:
     """A step of each kind that leaves something to the machine, or could."""
     fake_model()
     return {
-        step.name: step for step in make_plan(read_recipe(write_recipe(RECIPE)), registry).steps
+        step.name: step
+        for step in make_plan(read_recipe(write_recipe(RECIPE)), registry, families).steps
     }
 
 
@@ -167,10 +170,11 @@ def test_of_a_sitting_that_fails_what_can_be_measured_alone_is_kept(
     fake_model: Callable[..., Path],
     write_recipe: Callable[..., Path],
     registry: Registry,
+    families: Families,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fake_model()
-    plan = make_plan(read_recipe(write_recipe(HEAD + "stages: [finetune]\n")), registry)
+    plan = make_plan(read_recipe(write_recipe(HEAD + "stages: [finetune]\n")), registry, families)
 
     def measured(asked: Any, *_: Any) -> dict[str, Measured]:
         if "broken" in [one.subject.name for one in asked]:
@@ -204,12 +208,13 @@ def test_measurements_are_not_taken_over_where_what_they_depend_on_is_another(
     fake_model: Callable[..., Path],
     write_recipe: Callable[..., Path],
     registry: Registry,
+    families: Families,
     monkeypatch: pytest.MonkeyPatch,
     with_gpus: Callable[..., None],
 ) -> None:
     fake_model()
     with_gpus()
-    plan = make_plan(read_recipe(write_recipe(HEAD + "stages: [finetune]\n")), registry)
+    plan = make_plan(read_recipe(write_recipe(HEAD + "stages: [finetune]\n")), registry, families)
     taken: list[str] = []
 
     def measured(asked: Any, *_: Any) -> dict[str, Measured]:

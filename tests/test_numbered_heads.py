@@ -28,6 +28,7 @@ from compress.artifact import MANIFEST, Artifact
 from compress.errors import UsageError
 from compress.models import adapt_model, open_model
 from compress.planning import Plan, make_plan
+from compress.pretrained.families import Families
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
 from compress.running.preflight import can_be_measured, numbered_heads, refuse_wrong_labels
@@ -36,7 +37,11 @@ from compress.task import meant_labels
 from compress.workers.jobs.probing import open_probe
 
 NUMBERS = ("LABEL_0", "LABEL_1")
-RECIPE = "task: {text-classification: {max_length: 16}}\nmodel: ./model\ndata: {train: train.csv, test: test.csv}\n"
+RECIPE = """\
+task: {text-classification: {max_length: 16}}
+model: ./model
+data: {train: train.csv, test: test.csv}
+"""
 
 
 def without_names(
@@ -159,12 +164,13 @@ def planned(
     csv_data: Path,
     write_recipe: Callable[..., Path],
     registry: Registry,
+    families: Families,
     fake_model: Callable[..., Path],
 ) -> Callable[..., Plan]:
     """The plan of a recipe with these stages, and data with these labels."""
     fake_model(labels=())
     return lambda stages: make_plan(
-        read_recipe(write_recipe(RECIPE + f"stages: [{stages}]\n")), registry
+        read_recipe(write_recipe(RECIPE + f"stages: [{stages}]\n")), registry, families
     )
 
 

@@ -18,6 +18,7 @@ from compress.artifact import Artifact, Manifest, with_files
 from compress.errors import CompressError, IntegrityError, UsageError
 from compress.models import adapt_model, open_model
 from compress.planning import Input, make_plan
+from compress.pretrained.families import Families
 from compress.pretrained.modelfolder import folder_traits
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
@@ -132,6 +133,7 @@ def test_a_folder_that_changes_while_it_is_imported_is_not_kept(
 def test_data_that_change_while_they_are_read_are_not_kept(
     tmp_path: Path,
     registry: Registry,
+    families: Families,
     csv_data: Path,
     write_recipe: Callable[..., Path],
     fake_model: FakeModel,
@@ -146,6 +148,7 @@ def test_data_that_change_while_they_are_read_are_not_kept(
             )
         ),
         registry,
+        families,
     )
     products = Products(
         registry, Store(tmp_path / "store"), RunFolder(tmp_path / "run"), lambda *_, **__: None

@@ -21,6 +21,7 @@ from compress.errors import IntegrityError, Mistake, UsageError
 from compress.models import fresh_model
 from compress.planning import Input, Plan, make_plan
 from compress.planning.reference import with_model_traits
+from compress.pretrained.families import Families
 from compress.pretrained.modelfolder import folder_traits
 from compress.processor import TextProcessor
 from compress.recipes.recipe import read_recipe
@@ -37,7 +38,11 @@ from compress.store.runfolder import RunFolder
 from compress.store.store import Store, product_key
 
 FakeModel = Callable[..., Path]
-CLASSIFY = "task: {text-classification: {max_length: 16}}\nmodel: ./model\ndata: {train: train.csv, test: test.csv}\n"
+CLASSIFY = """\
+task: {text-classification: {max_length: 16}}
+model: ./model
+data: {train: train.csv, test: test.csv}
+"""
 QUANTIZE, FINETUNE = "stages: [quantize.onnx]\n", "stages: [finetune]\n"
 
 
@@ -261,12 +266,16 @@ def test_a_stored_file_that_changed_is_an_integrity_error_still(
 
 @pytest.fixture
 def planned(
-    tmp_path: Path, csv_data: Path, write_recipe: Callable[..., Path], registry: Registry
+    tmp_path: Path,
+    csv_data: Path,
+    write_recipe: Callable[..., Path],
+    registry: Registry,
+    families: Families,
 ) -> Callable[..., Plan]:
     """The plan of a recipe's text, its reference found."""
 
     def make(text: str) -> Plan:
-        return make_plan(read_recipe(write_recipe(text)), registry)
+        return make_plan(read_recipe(write_recipe(text)), registry, families)
 
     return make
 

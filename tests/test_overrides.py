@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from commands import Command
 
 from compress.errors import UsageError
 from compress.planning import Plan, make_plan
+from compress.pretrained.families import Families
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
 
@@ -28,11 +29,13 @@ Planned = Callable[..., Plan]
 
 
 @pytest.fixture
-def planned(csv_data: Path, write_recipe: Callable[..., Path], registry: Registry) -> Planned:
+def planned(
+    csv_data: Path, write_recipe: Callable[..., Path], registry: Registry, families: Families
+) -> Planned:
     """``planned("seed=3")``: the plan of ``RECIPE`` with these overrides."""
 
     def plan(*overrides: str, text: str = RECIPE) -> Plan:
-        return make_plan(read_recipe(write_recipe(text), overrides), registry)
+        return make_plan(read_recipe(write_recipe(text), overrides), registry, families)
 
     return plan
 

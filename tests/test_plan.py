@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from commands import Command
 
 from compress.api import load_plan
 from compress.artifact import Artifact, Manifest, Traits, digest_files
@@ -18,6 +18,7 @@ from compress.cli.planview import describe_plan
 from compress.errors import UsageError
 from compress.planning import DataChoice, Plan, TaskChoice, make_plan
 from compress.planning.reference import conversion_steps, with_model_traits
+from compress.pretrained.families import Families
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry, load_plugins
 from compress.store.keys import data_ingredients, import_ingredients, step_ingredients
@@ -43,10 +44,10 @@ SERVES = Traits(task="text-classification")
 
 @pytest.fixture
 def planned(
-    csv_data: Path, write_recipe: Callable[..., Path], registry: Registry
+    csv_data: Path, write_recipe: Callable[..., Path], registry: Registry, families: Families
 ) -> Callable[[str], Plan]:
     """``planned(text)``: the plan of a recipe beside the csv data."""
-    return lambda text: make_plan(read_recipe(write_recipe(text)), registry)
+    return lambda text: make_plan(read_recipe(write_recipe(text)), registry, families)
 
 
 Planned = Callable[[str], Plan]
@@ -201,8 +202,8 @@ def test_teacher_from_outside_becomes_an_input(
 def test_one_teacher_named_twice_is_one_input(planned: Planned) -> None:
     distill = "{teacher: owner/teacher, student: {layers: 1}}"
     plan = planned(
-        HEAD
-        + f"stages:\n  - finetune\n  - distill: {distill}\n  - distill: {distill}\n    name: again\n"
+        HEAD + "stages:\n  - finetune\n"
+        f"  - distill: {distill}\n  - distill: {distill}\n    name: again\n"
     )
     assert len(plan.inputs) == 2
 
@@ -277,8 +278,8 @@ def test_plan_command_prints_the_plan_as_json(
 def test_plan_command_prints_a_table_and_touches_nothing(
     command: Command, tmp_path: Path, csv_data: Path, write_recipe: Callable[..., Path]
 ) -> None:
-    answer = command("plan", write_recipe(CHAIN))
-    assert answer.code == 0, answer.err
+    answer = command("plan", write_recipe(CHAIN), "--store", "untouched")
+    assert (answer.code, answer.err) == (0, "")
     for word in (
         "teacher",
         "distill",
@@ -288,7 +289,7 @@ def test_plan_command_prints_a_table_and_touches_nothing(
         "onnx int8",
     ):
         assert word in answer.out
-    assert not (tmp_path / "store").exists() and not (tmp_path / "runs").exists()
+    assert not (tmp_path / "untouched").exists() and not (tmp_path / "runs").exists()
 
 
 def test_a_plan_of_hub_data_needs_no_network(
@@ -359,7 +360,7 @@ def test_python_interface_gives_the_same_plan(
 
 
 def test_a_teacher_that_cannot_be_asked_is_refused_in_the_plan(
-    tmp_path: Path, fake_model: Callable[..., Path]
+    tmp_path: Path, fake_model: Callable[..., Path], families: Families
 ) -> None:
     fake_model("tagger", architecture="BertForTokenClassification")
     (tmp_path / "data.csv").write_text("text,label\na b,x\nc d,y\n")
@@ -375,7 +376,7 @@ def test_a_teacher_that_cannot_be_asked_is_refused_in_the_plan(
         match=r"recipe.yaml:8:\d+: teacher: 'distill' takes a model for text-classification, and "
         r"'./tagger' serves token-classification",
     ):
-        make_plan(read_recipe(recipe), load_plugins())
+        make_plan(read_recipe(recipe), load_plugins(), families)
 
 
 def test_a_data_set_that_the_hub_has_not_is_told_at_its_place_by_plan_too(
@@ -395,7 +396,7 @@ def test_a_data_set_that_the_hub_has_not_is_told_at_its_place_by_plan_too(
 
 
 def test_recipes_of_one_text_that_name_other_files_have_folders_of_their_own(
-    tmp_path: Path, csv_data: Path
+    tmp_path: Path, csv_data: Path, families: Families
 ) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
@@ -404,7 +405,7 @@ def test_recipes_of_one_text_that_name_other_files_have_folders_of_their_own(
         (tmp_path / name / "recipe.yaml").write_text(CHAIN, encoding="utf-8")
     first, second, again = (
         RunFolder.of(
-            load_plan(str(tmp_path / name / "recipe.yaml"), (), load_plugins()), tmp_path
+            load_plan(str(tmp_path / name / "recipe.yaml"), (), load_plugins(), families), tmp_path
         ).root
         for name in ("a", "b", "a")
     )

@@ -18,6 +18,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from kept_families import kept_families
 from running import Run
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
@@ -52,7 +53,7 @@ def tiny_run(place: Path, recipe: str, *overrides: str) -> Run:
     ]
     words = [f"model={shared('models/all-MiniLM-L6-v2')}", *short, *overrides]
     registry = load_plugins()
-    made = load_plan(recipe, words, registry)
+    made = load_plan(recipe, words, registry, kept_families())
     report = run_plan(
         made,
         replace(registry, meters={"quality": registry.meters["quality"]}),

@@ -4,14 +4,15 @@ the answer takes."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Answer, Command
+from commands import Command, assert_mistakes
 
 from compress.errors import UsageError
 from compress.planning import make_plan
+from compress.pretrained.families import Families
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
 
@@ -385,7 +386,8 @@ MORE: Mistakes = {
     ),
     "patience of a recovery": (
         STEPS
-        + "  - finetune\n  - prune.structured:\n      feed_forward: 0.5\n      recover: {patience: 1}\n",
+        + "  - finetune\n  - prune.structured:\n"
+        + "      feed_forward: 0.5\n      recover: {patience: 1}\n",
         "8:17",
         ("recover.patience needs validation data",),
     ),
@@ -438,38 +440,27 @@ MORE: Mistakes = {
 }
 
 
-def assert_told(answer: Answer, recipe: Path, places: Sequence[tuple[str, Sequence[str]]]) -> None:
-    """Exactly these mistakes, each on its own line at its place, in no time, without a traceback or
-    a heavy import."""
-    assert answer.code == 2, answer.err
-    lines = answer.err.splitlines()
-    assert len(lines) == len(places), answer.err
-    for line, (place, words) in zip(lines, places, strict=True):
-        assert line.startswith(f"error: {recipe}:{place}: ")
-        for word in words:
-            assert word in line
-    assert answer.out == "" and "Traceback" not in answer.err
-    assert answer.heavy == ""
-    assert answer.cpu < 1.5  # about 0.5 on an idle machine
-
-
 @pytest.mark.parametrize("kind", FIRST)
 def test_command_tells_a_mistake_with_its_place_and_a_remedy(
     kind: str, command: Command, csv_data: Path, write_recipe: Callable[..., Path]
 ) -> None:
     text, place, words = FIRST[kind]
     recipe = write_recipe(text)
-    assert_told(command("plan", recipe), recipe, [(place, words)])
+    assert_mistakes(command("plan", recipe), recipe, [(place, words)])
 
 
 @pytest.mark.parametrize("kind", MORE)
 def test_plan_tells_a_mistake_with_its_place_and_a_remedy(
-    kind: str, registry: Registry, csv_data: Path, write_recipe: Callable[..., Path]
+    kind: str,
+    registry: Registry,
+    families: Families,
+    csv_data: Path,
+    write_recipe: Callable[..., Path],
 ) -> None:
     text, place, words = MORE[kind]
     recipe = write_recipe(text)
     with pytest.raises(UsageError) as caught:
-        make_plan(read_recipe(recipe), registry)
+        make_plan(read_recipe(recipe), registry, families)
     (mistake,) = caught.value.mistakes
     assert mistake.where == f"{recipe}:{place}"
     for word in words:
@@ -478,6 +469,7 @@ def test_plan_tells_a_mistake_with_its_place_and_a_remedy(
 
 def test_layers_of_a_model_folder_are_those_of_its_config(
     registry: Registry,
+    families: Families,
     csv_data: Path,
     fake_model: Callable[..., Path],
     write_recipe: Callable[..., Path],
@@ -487,7 +479,9 @@ def test_layers_of_a_model_folder_are_those_of_its_config(
 
     def plan(steps: str) -> None:
         make_plan(
-            read_recipe(write_recipe(STEPS.replace("owner/encoder", "./model") + steps)), registry
+            read_recipe(write_recipe(STEPS.replace("owner/encoder", "./model") + steps)),
+            registry,
+            families,
         )
 
     for more in ("", "  - finetune\n"):
@@ -499,6 +493,7 @@ def test_layers_of_a_model_folder_are_those_of_its_config(
 
 def test_layers_are_not_judged_where_their_number_is_not_known(
     registry: Registry,
+    families: Families,
     csv_data: Path,
     fake_model: Callable[..., Path],
     write_recipe: Callable[..., Path],
@@ -509,18 +504,18 @@ def test_layers_are_not_judged_where_their_number_is_not_known(
             STEPS.replace("owner/encoder", model)
             + "  - finetune\n  - distill: {student: {layers: 99}}\n"
         )
-        make_plan(read_recipe(write_recipe(text)), registry)
+        make_plan(read_recipe(write_recipe(text)), registry, families)
 
 
 def test_patience_is_right_with_validation_data(
-    registry: Registry, csv_data: Path, write_recipe: Callable[..., Path]
+    registry: Registry, families: Families, csv_data: Path, write_recipe: Callable[..., Path]
 ) -> None:
     for given in ("0.2", "test.csv"):
         text = (
             HEAD.replace("test:", f"validation: {given}, test:")
             + "stages:\n  - finetune: {patience: 2}\n"
         )
-        make_plan(read_recipe(write_recipe(text)), registry)
+        make_plan(read_recipe(write_recipe(text)), registry, families)
 
 
 def test_a_recipe_that_is_not_utf8_is_told_with_the_place_of_the_byte(tmp_path: Path) -> None:
@@ -530,12 +525,13 @@ def test_a_recipe_that_is_not_utf8_is_told_with_the_place_of_the_byte(tmp_path: 
 
 
 def test_a_file_without_the_byte_order_mark_that_its_encoding_needs_is_one_line(
-    registry: Registry, csv_data: Path, write_recipe: Callable[..., Path]
+    registry: Registry, families: Families, csv_data: Path, write_recipe: Callable[..., Path]
 ) -> None:
     with pytest.raises(UsageError) as caught:
         make_plan(
             read_recipe(write_recipe(HEAD.replace("test:", "encoding: utf-16, test:") + FINETUNE)),
             registry,
+            families,
         )
     assert (
         str(caught.value)
@@ -551,6 +547,7 @@ def test_a_teacher_from_outside_may_be_named_as_a_step_nearly_is(
     teacher: str,
     from_hub: bool,
     registry: Registry,
+    families: Families,
     csv_data: Path,
     write_recipe: Callable[..., Path],
     fake_model: Callable[..., Path],
@@ -559,9 +556,10 @@ def test_a_teacher_from_outside_may_be_named_as_a_step_nearly_is(
         fake_model(Path(teacher).name)
     text = (
         STEPS
-        + f"  - finetune: {{}}\n    name: teacher\n  - distill: {{teacher: {teacher}, student: {{layers: 1}}}}\n"
+        + "  - finetune: {}\n    name: teacher\n"
+        + f"  - distill: {{teacher: {teacher}, student: {{layers: 1}}}}\n"
     )
-    plan = make_plan(read_recipe(write_recipe(text)), registry)
+    plan = make_plan(read_recipe(write_recipe(text)), registry, families)
     assert [(i.name, i.from_hub) for i in plan.inputs] == [("model", True), (teacher, from_hub)]
 
 
@@ -569,7 +567,7 @@ def test_all_mistakes_are_told_in_one_pass_in_the_order_of_the_file(
     command: Command, csv_data: Path, write_recipe: Callable[..., Path]
 ) -> None:
     recipe = write_recipe(STEPS + "  - finetune: {epochs: -1, warmup: 2}\n  - distil\nsede: 4\n")
-    assert_told(
+    assert_mistakes(
         command("plan", recipe),
         recipe,
         [
@@ -587,7 +585,9 @@ def test_csv_without_the_tasks_columns_is_refused_before_it_is_read(
     (tmp_path / "train.csv").write_text("sentence,category\ngood day,good\n", encoding="utf-8")
     recipe = write_recipe(STEPS + "  - finetune\n")
     answer = command("plan", recipe)
-    assert_told(answer, recipe, [("3:15", ["no column 'text'"]), ("3:15", ["no column 'label'"])])
+    assert_mistakes(
+        answer, recipe, [("3:15", ["no column 'text'"]), ("3:15", ["no column 'label'"])]
+    )
 
 
 @pytest.mark.parametrize(
@@ -610,6 +610,7 @@ def test_model_folder_that_would_not_open_is_refused_by_the_plan(
     files: dict[str, object],
     words: str,
     registry: Registry,
+    families: Families,
     tmp_path: Path,
     csv_data: Path,
     write_recipe: Callable[..., Path],
@@ -619,19 +620,23 @@ def test_model_folder_that_would_not_open_is_refused_by_the_plan(
         (tmp_path / "encoder" / name).write_text(json.dumps(content), encoding="utf-8")
     recipe = write_recipe(HEAD.replace("owner/encoder", "./encoder") + FINETUNE)
     with pytest.raises(UsageError) as caught:
-        make_plan(read_recipe(recipe), registry)
+        make_plan(read_recipe(recipe), registry, families)
     (mistake,) = caught.value.mistakes
     assert mistake.where == f"{recipe}:2:8" and words in mistake.message
 
 
 def test_config_that_is_no_json_is_told(
-    registry: Registry, tmp_path: Path, csv_data: Path, write_recipe: Callable[..., Path]
+    registry: Registry,
+    families: Families,
+    tmp_path: Path,
+    csv_data: Path,
+    write_recipe: Callable[..., Path],
 ) -> None:
     (tmp_path / "encoder").mkdir()
     (tmp_path / "encoder" / "config.json").write_text("{", encoding="utf-8")
     recipe = write_recipe(HEAD.replace("owner/encoder", "./encoder") + FINETUNE)
     with pytest.raises(UsageError, match="config.json cannot be read"):
-        make_plan(read_recipe(recipe), registry)
+        make_plan(read_recipe(recipe), registry, families)
 
 
 def test_anchors_that_multiply_are_refused_without_being_expanded(
@@ -647,10 +652,12 @@ def test_run_refuses_what_plan_refuses_before_it_makes_anything(
     command: Command, tmp_path: Path, csv_data: Path, write_recipe: Callable[..., Path]
 ) -> None:
     recipe = write_recipe(STEPS + "  - finetun\n")
-    assert_told(
-        command("run", recipe, "--runs", "runs"), recipe, [("5:5", ["did you mean 'finetune'?"])]
+    assert_mistakes(
+        command("run", recipe, "--runs", "runs", "--store", "untouched"),
+        recipe,
+        [("5:5", ["did you mean 'finetune'?"])],
     )
-    assert not (tmp_path / "runs").exists() and not (tmp_path / "store").exists()
+    assert not (tmp_path / "runs").exists() and not (tmp_path / "untouched").exists()
 
 
 def test_a_wrong_recipe_is_answered_within_a_second(

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile import HOSTILE, poisoned
 from reports import as_report, held_report, rich_report, step_named
 from ruamel.yaml import YAML
-from test_report_page import HOSTILE, poisoned
 from tiny import TAGS, make_artifact, save_bert, sentences, tagged, task_named
 
 from compress.artifact import Traits

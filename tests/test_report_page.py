@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 import shutil
 import subprocess
-from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile import HOSTILE, poisoned
 from markdown_it import MarkdownIt
-from reports import CLASSES, as_report, held_report, rich_report
+from pages import ELEMENTS_THAT_ACT, parsed, policy_of
+from reports import as_report, held_report, rich_report
 from rich.console import Console
 
 from compress.report.text import visible
@@ -24,68 +23,7 @@ from compress.report.views.markdown import markdown
 from compress.report.views.page import page
 from compress.report.views.terminal import print_report
 
-HOSTILE = [
-    "<script>alert(1)</script>",
-    '"><img src=x onerror=alert(1)>',
-    "'); alert(1); ('",
-    "<svg/onload=alert(1)>",
-    "{{ 7 * 7 }}",
-    "{% include '/etc/passwd' %}",
-    "javascript:alert(1)",
-    "<a href=https://evil.example>x</a>",
-    "</pre><script src=//evil.example></script>",
-    "</style><b>",
-    "<!--",
-    "-->",
-    "<base href=//evil.example>",
-    "<meta http-equiv=refresh content=0>",
-    "&lt;script&gt;",
-    "`rm -rf`",
-    "| a | b |",
-    "[x](javascript:alert(1))",
-    "\u202egnp.exe",
-    "<iframe srcdoc='x'>",
-    "<form action=//evil.example>",
-    "<link rel=stylesheet href=//e>",
-    "<object data=x>",
-    "<embed src=x>",
-    "\x00",
-    "onclick=alert(1)",
-    "<details open ontoggle=alert(1)>",
-    "<math><mi//xlink:href=data:x>",
-    "expression(alert(1))",
-    "${7*7}",
-    "\x1b[2J",
-    "see https://evil.example",
-    "HTTP://evil.example",
-    "WWW.evil.example",
-    "@someone",
-    "a@evil.example",
-    "`@@www.@x`https://e",
-    "x\u200b\u2060\ufeff",
-    "tag\U000e0041\U000e007f",
-]
 UNSEEN = "[\x00\x1b\u202e\u200b\u2060\ufeff\U000e0041\U000e007f]"
-ELEMENTS_THAT_ACT = {
-    "script",
-    "img",
-    "iframe",
-    "object",
-    "embed",
-    "form",
-    "link",
-    "base",
-    "a",
-    "audio",
-    "video",
-    "input",
-    "button",
-    "use",
-    "image",
-    "foreignobject",
-    "animate",
-    "set",
-}
 HEADINGS = (
     "Findings",
     "Results",
@@ -111,82 +49,9 @@ CHROMIUM = (
 )
 
 
-class Elements(HTMLParser):
-    """Collects elements and attributes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    handle_startendtag = handle_starttag
-
-
-def parsed(text: str) -> list[tuple[str, dict[str, str | None]]]:
-    parser = Elements()
-    parser.feed(text)
-    return parser.found
-
-
 @pytest.fixture
 def report() -> dict[str, Any]:
     return rich_report()
-
-
-def poisoned(value: Any, text: str) -> Any:
-    """A report with ``text`` for every name that is the data's, the recipe's or a plugin's."""
-    if isinstance(value, dict):
-        return {
-            (
-                text
-                if key
-                in (
-                    *CLASSES,
-                    "f1",
-                    "by class",
-                    "change by class",
-                    "epochs",
-                    "engine",
-                    "torch",
-                    "f1_macro",
-                    "share",
-                    "small",
-                )
-                else key
-            ): poisoned(v, text)
-            for key, v in value.items()
-        }
-    if isinstance(value, list):
-        return [poisoned(v, text) for v in value]
-    replaced = (
-        "small",
-        "tiny",
-        "tokens",
-        "free is slower than small",
-        "the model ran on the cpu",
-        "reviews",
-        "accuracy",
-        "someone/encoder",
-        "quantize.onnx",
-        "steps/01-small",
-        "cpu",
-        "print('an answer')\n",
-        "Linux",
-        "McNemar exact",
-        ">= 99% of teacher",
-        "97.8 % of teacher",
-        "half",
-        "dynamic",
-        "stages.small.share=half",
-        *CLASSES,
-    )
-    return (
-        text
-        if isinstance(value, str) and (value in replaced or value.startswith("task: "))
-        else value
-    )
 
 
 @pytest.fixture(scope="module")
@@ -225,17 +90,6 @@ def test_the_page_shows_every_part_and_number(report: dict[str, Any]) -> None:
     ) in text
     assert [h for h in HEADINGS if f"<h2>{h}</h2>" not in text] == []
     assert [tag for tag, _ in parsed(text)].count("circle") == 5
-
-
-def policy_of(text: str) -> str:
-    """What a page must state that has one style element, no style attributes, and nothing else that
-    acts."""
-    (style,) = re.findall(r"<style>(.*?)</style>", text, re.S)
-    assert "display" in style and not [
-        tag for tag, attributes in parsed(text) if "style" in attributes
-    ]
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
 def test_the_pages_policy_forbids_everything_but_its_own_style(report: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from conftest import Command
+from commands import Command
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 from reports import as_report, rich_report

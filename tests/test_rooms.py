@@ -1,4 +1,4 @@
-"""The rooms of the core: docs/architecture.md and the folders say the same, and imports go one way."""
+"""The rooms of the core: docs/architecture.md and the folders agree, and imports go one way."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ DOORS = ("__init__", "__main__")
 
 
 def rooms() -> dict[str, list[str]]:
-    """The table of docs/architecture.md: rooms from the lowest up, each with its folders and modules."""
+    """The table of docs/architecture.md: rooms from the lowest up, with their folders and
+    modules."""
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     table = text.partition("## Rooms")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (\w[^|]*?) \| ([^|]+) \|", table, flags=re.MULTILINE)[1:]

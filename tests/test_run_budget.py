@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from installing import install
 from jsonschema import Draft202012Validator
+from kept_families import give_families
 from running import Run
 
 from compress.artifact import Artifact
@@ -27,171 +29,6 @@ from compress.workers.jobs.probing import open_probe
 from compress.workers.supervisor import raise_error
 from compress.workers.worker import describe
 
-# A model is what would be measured of it. Less of it costs quality: cutting a share takes the
-# share's square.
-PLUGIN = """
-import json
-import os
-from tokenizers import Tokenizer, models
-from pydantic import Field
-from compress import hookimpl
-from compress.architecture import Architecture
-from compress.artifact import Traits
-from compress.engine import Conversion, Engine
-from compress.errors import CompressError
-from compress.measurement import Measurement
-from compress.meter import Meter
-from compress.options import Options
-from compress.stage import Accepts, Made, Stage
-
-FILE = "model.safetensors"
-
-class Make(Stage):
-    name = "toy.make"
-    summary = "A whole model."
-    Options = Options
-    accepts = Accepts(nothing=True)
-    libraries = ()
-
-    @classmethod
-    def produces(cls, traits, options, task):
-        return Traits(format="toy", trainable=False, task=task)
-
-    def apply(self, context):
-        write(context.output, {"quality": 0.9, "latency": 8.0, "size": 1000.0, "nonzero": 1.0, "flips": 0.0})
-        return Made(parameters=1)
-
-class SetOptions(Options):
-    quality: float | None = Field(default=None, description="Quality.")
-    latency: float | None = Field(default=None, description="Latency.")
-    size: float | None = Field(default=None, description="Size.")
-    nonzero: float | None = Field(default=None, description="Weights that are not zero.")
-    flips: float | None = Field(default=None, description="Answers that differ from all others'.")
-    mark: str = Field(default="", description="What is written into the file besides.")
-
-class Set(Stage):
-    name = "toy.set"
-    summary = "A model with other numbers."
-    Options = SetOptions
-    accepts = Accepts(formats=("toy",))
-    libraries = ()
-
-    def apply(self, context):
-        given = context.options.model_dump(exclude_none=True)
-        write(context.output, {**read(context.input), **given})
-        return Made()
-
-class CutOptions(Options):
-    share: float = Field(description="What is cut.")
-    coarse: bool = Field(default=False, description="Whether less than a quarter rounds to nothing.")
-
-class Cut(Stage):
-    name = "toy.cut"
-    summary = "A smaller model."
-    Options = CutOptions
-    accepts = Accepts(formats=("toy",))
-    libraries = ()
-
-    @classmethod
-    def back_off(cls, options):
-        return options.model_copy(update={"share": options.share / 2}) if options.share > 0.1 else None
-
-    def apply(self, context):
-        share, before = context.options.share, read(context.input)
-        if context.options.coarse and share < 0.25:
-            share = 0.0
-        write(context.output, {**before, "quality": before["quality"] * (1 - share ** 2),
-                               "size": before["size"] * (1 - share), "latency": before["latency"] * (1 - share)})
-        return Made()
-
-def write(folder, values):
-    (folder / FILE).write_text(json.dumps(values))
-    Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]")).save(str(folder / "tokenizer.json"))
-
-def read(artifact):
-    return json.loads((artifact.folder / FILE).read_text())
-
-class Session:
-    inputs = ("input_ids",)
-
-class Toy(Engine):
-    name = "toy"
-    summary = "Answers nothing."
-    formats = ("toy",)
-    packages = ()
-
-    def open(self, artifact, placement, task):
-        return Session()
-
-class Frail(Stage):
-    name = "toy.frail"
-    summary = "The model in a format whose engine cannot run it."
-    Options = Options
-    accepts = Accepts(formats=("toy",))
-    libraries = ()
-
-    @classmethod
-    def produces(cls, traits, options, task):
-        return Traits(format="frail", trainable=False, task=task)
-
-    def apply(self, context):
-        write(context.output, {**read(context.input), "frail": True})
-        return Made()
-
-class Broken(Engine):
-    name = "broken"
-    summary = "Runs nothing."
-    formats = ("frail",)
-    packages = ()
-    conversions = (Conversion("toy.frail"),) if "TOY_FRAIL" in os.environ else ()
-
-    def open(self, artifact, placement, task):
-        raise CompressError("it has an operator that is not known here")
-
-class Stated(Meter):
-    name = "stated"
-    summary = "What the model's file states."
-    keeps = True
-
-    def sample(self, probe):
-        return read(probe.artifact)
-
-    def summarise(self, samples):
-        of = samples[0]
-        spread = {"n": 100, "low": of["quality"] - 0.02, "high": of["quality"] + 0.02, "worst": of["quality"] - 0.015}
-        return [Measurement("quality", of["quality"], "", "higher", title="quality", **spread),
-                Measurement("latency_p50", of["latency"], "ms", "lower", title="latency"),
-                Measurement("size", of["size"], "bytes", "lower", title="size"),
-                Measurement("nonzero", of["nonzero"], "share", "neither")]
-
-    def compare(self, samples, others):
-        mine, theirs = samples[0], others[0]
-        kept, speed = mine["quality"] / theirs["quality"], theirs["latency"] / mine["latency"]
-        return [Measurement("quality_kept", kept, "share", "higher", kept - 0.02, kept + 0.02, 100, worst=kept - 0.015),
-                *(Measurement(name, speed, "x", "higher", 0.98 * speed, 1.02 * speed, 10, worst=0.985 * speed)
-                  for name in ("speedup", "speedup_p50")),
-                Measurement("flips", abs(mine["flips"] - theirs["flips"]), "share", "lower", n=100)]
-
-class Family(Architecture):
-    name = "toy"
-    model_types = ("toy",)
-
-@hookimpl
-def compress_architectures():
-    return [Family]
-
-@hookimpl
-def compress_stages():
-    return [Make, Set, Cut, Frail]
-
-@hookimpl
-def compress_engines():
-    return [Toy, Broken]
-
-@hookimpl
-def compress_meters():
-    return [Stated]
-"""
 HEAD = """\
 task: text-classification
 model: {type: toy}
@@ -234,22 +71,15 @@ def held(
     csv_data: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
-) -> Iterator[Held]:
+) -> Held:
     """``held(steps, top, code=4)``: a run of these steps after a whole model, with these keys of
     the recipe.
 
     It is the command with all its parts, but for the processes of its workers: their jobs are done
     in this one."""
     site = tmp_path / "site"
-    described = site / "compress_toy-1.0.dist-info"
-    described.mkdir(parents=True)
-    (site / "compress_toy.py").write_text(PLUGIN, encoding="utf-8")
-    (described / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: compress-toy\nVersion: 1.0\n", encoding="utf-8"
-    )
-    (described / "entry_points.txt").write_text(
-        "[compress]\ntoy = compress_toy\n", encoding="utf-8"
-    )
+    install(site, "compress-stated")
+    give_families(tmp_path / "store")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("COMPRESS_DISABLE_PLUGINS", OTHERS)
@@ -282,15 +112,14 @@ def held(
         )
         return Run(tmp_path, newest, output)
 
-    yield make
-    sys.modules.pop("compress_toy", None)
+    return make
 
 
 def share(step: Mapping[str, Any]) -> float:
     return float(step["options"]["share"])
 
 
-def test_a_step_that_backs_off_is_tried_until_it_meets_its_budget_and_a_run_that_goes_on_reuses_each_try(
+def test_a_step_backs_off_until_it_meets_its_budget_and_a_run_that_goes_on_reuses_each_try(
     held: Held,
 ) -> None:
     steps = """\
@@ -440,7 +269,12 @@ def test_a_try_that_takes_nothing_by_rounding_is_the_last(held: Held) -> None:
 
 
 def test_a_miss_warns_or_keeps_the_best_or_fails_as_it_is_asked(held: Held) -> None:
-    step = "  - toy.cut: {share: 0.5}\n    name: a\n    budget: {quality: '>= 99%', on_miss: %s}\n  - toy.set: {flips: 1}\n"
+    step = """\
+  - toy.cut: {share: 0.5}
+    name: a
+    budget: {quality: '>= 99%', on_miss: %s}
+  - toy.set: {flips: 1}
+"""
     warned = held(step.replace("%s", "warn"))
     assert warned.report["state"] == "finished" and "a misses its budget" in warned.output
     kept = held(step.replace("%s", "keep_best"), code=4)
@@ -457,10 +291,8 @@ def test_a_miss_warns_or_keeps_the_best_or_fails_as_it_is_asked(held: Held) -> N
     assert failed.report["steps"][1]["attempts"] == []
 
 
-def test_an_engine_that_cannot_run_the_reference_ends_nothing(
-    held: Held, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TOY_FRAIL", "yes")
+def test_an_engine_that_cannot_run_the_reference_ends_nothing(held: Held, tmp_path: Path) -> None:
+    install(tmp_path / "site", "compress-frail")
     ended = held("  - toy.cut: {share: 0.4}\n    name: a\n")
     assert ended.report["state"] == "finished" and ended.report["failure"] is None
     assert [s["name"] for s in ended.report["steps"]] == ["toy.make", "a"]
@@ -476,7 +308,10 @@ def test_an_engine_that_cannot_run_the_reference_ends_nothing(
 
 
 def test_a_step_that_changes_nothing_ends_the_run_with_the_remedy(held: Held) -> None:
-    text = "toy.cut changed nothing: the weights it wrote are those it was given; give it options that do more, or leave the"
+    text = (
+        "toy.cut changed nothing: the weights it wrote are those it was given; "
+        "give it options that do more, or leave the"
+    )
     ended = held("  - toy.cut: {share: 0.1, coarse: true}\n", code=1)
     assert text in ended.output and ended.report["failure"].startswith(text)
     assert text in (ended.folder / "report.md").read_text(encoding="utf-8")

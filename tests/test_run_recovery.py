@@ -17,6 +17,7 @@ from subprocess import Popen
 
 import psutil
 import pytest
+from installing import install
 from running import (
     CHAIN,
     UNMEASURED,
@@ -30,7 +31,6 @@ from running import (
     write_place,
 )
 from safetensors.numpy import load_file
-from toy import install_toy
 
 pytest_plugins = ["finished"]
 
@@ -50,10 +50,12 @@ def nudges(tmp_path: Path, fake_model: Callable[..., Path], csv_data: Path) -> N
             f"  - toy.nudge: {dict(options)}\n    name: {name}"
             for name, options in zip("abcde", steps, strict=False)
         ]
-        head = "task: text-classification\nmodel: ./model\ndata: {train: train.csv, test: test.csv}\nstages:\n"
+        head = (
+            "task: text-classification\nmodel: ./model\n"
+            "data: {train: train.csv, test: test.csv}\nstages:\n"
+        )
         (tmp_path / "toy.yaml").write_text(head + "\n".join(stages) + "\n", encoding="utf-8")
-        (tmp_path / "site").mkdir()
-        return tmp_path, install_toy(tmp_path / "site")
+        return tmp_path, install(tmp_path / "site", "compress-toy", without="meters,onnx")
 
     return make
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import running
 import torch
+from installing import install
 from running import CHAIN, TASK, Run, run, write_place
 from tiny import read, save_bert, sentences, task_named
-from toy import install_toy
 from transformers import AutoModelForSequenceClassification
 
 from compress.artifact import Artifact
@@ -267,8 +267,8 @@ def test_a_stage_chooses_among_candidates_by_what_the_instrument_says_of_them(
     (place / "model").mkdir()
     whole = save_bert(place / "model", task_named("text-classification"))
     (place / "model" / "compress.json").unlink()  # as any model folder from outside
-    (place / "site").mkdir()
-    made = run(place, "choose.yaml", environ=install_toy(place / "site", without="onnx"))
+    environ = install(place / "site", "compress-toy", without="onnx")
+    made = run(place, "choose.yaml", environ=environ)
     notes = Artifact.open(made.artifact("toy.choose")).manifest.notes
     assert (
         notes["best"] == "float16" and notes["sizes"]["float16"] < 0.7 * notes["sizes"]["float32"]

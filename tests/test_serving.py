@@ -146,9 +146,8 @@ def test_an_engine_whose_runtime_is_missing_is_one_line_that_names_the_extra(
     without = replace(registry, engines={"torch": replace(entry, cls=Missing)})
     with pytest.raises(
         EnvironmentFailure,
-        match=(
-            r"^torch needs the package 'a_runtime_that_nobody_has': install compress-toolkit\[rare\]$"
-        ),
+        match=r"^torch needs the package 'a_runtime_that_nobody_has': "
+        r"install compress-toolkit\[rare\]$",
     ):
         if where == "served":
             open_predictor(model, without)

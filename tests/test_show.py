@@ -4,7 +4,6 @@ elsewhere, JSON by itself."""
 from __future__ import annotations
 
 import io
-import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -14,8 +13,8 @@ from typing import Any
 
 import pytest
 import rich.console
-from conftest import Command
-from toy import install_toy
+from commands import Command
+from installing import install
 
 from compress.cli import show
 from compress.cli.show import Show
@@ -174,9 +173,7 @@ def test_json_stands_by_itself_and_what_is_told_meanwhile_beside_it(
     (tmp_path / "toy.yaml").write_text(
         head + "stages: [toy.nudge: {seconds: 0.3}]\n", encoding="utf-8"
     )
-    (tmp_path / "site").mkdir()
-    environ = dict(install_toy(tmp_path / "site"))
-    environ["PYTHONPATH"] += f"{os.pathsep}{tmp_path / 'guard'}"
+    environ = install(tmp_path / "site", "compress-toy", without="meters,onnx")
     answer = command("run", "toy.yaml", "--json", environ=environ)
     assert (answer.code, answer.value["state"]) == (0, "finished")
     lines = answer.err.splitlines()

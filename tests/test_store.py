@@ -29,7 +29,9 @@ def fill(content, work):
     time.sleep(float(sys.argv[2]))
     (content / "weights").write_text("made")
     return 1.0
-product, cached = Store(Path(sys.argv[1])).make("thing", {"a": 1}, fill, lambda who: print("waiting for", who, flush=True))
+def waiting(who):
+    print("waiting for", who, flush=True)
+product, cached = Store(Path(sys.argv[1])).make("thing", {"a": 1}, fill, waiting)
 print("reused" if cached else "made", flush=True)
 """
 

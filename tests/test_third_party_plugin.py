@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Command
+from commands import Command
+from installing import first_on_path, install
 
 ROOT = Path(__file__).parent.parent
 NAMES = {
@@ -26,90 +27,6 @@ model: ./model
 data: {train: train.csv, test: test.csv}
 stages:
   - shrink.acme: {feed_forward: 0.5, importance_examples: 4}
-"""
-
-# A stage that counts labels, an engine that answers with the commonest, a meter that counts right
-# answers: a format and a measurement of its own, and no torch anywhere.
-COUNTING = """
-import json
-import numpy as np
-from tokenizers import Tokenizer, models
-from compress import hookimpl
-from compress.architecture import Architecture
-from compress.artifact import Traits
-from compress.engine import Engine
-from compress.measurement import Measurement
-from compress.meter import Meter
-from compress.options import Options
-from compress.stage import Accepts, Made, Stage
-
-class Count(Stage):
-    name = "count.labels"
-    summary = "Counts the labels of the training rows."
-    Options = Options
-    accepts = Accepts(nothing=True)
-    libraries = ()
-    needs_data = ("train",)
-
-    @classmethod
-    def produces(cls, traits, options, task):
-        return Traits(format="counts", trainable=False, task=task)
-
-    def apply(self, context):
-        counts = np.bincount([row["label"] for row in context.data.rows("train")])
-        (context.output / "counts.json").write_text(json.dumps(counts.tolist()))
-        Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]")).save(str(context.output / "tokenizer.json"))
-        return Made(parameters=len(counts))
-
-class Session:
-    inputs = ("input_ids",)
-
-    def __init__(self, counts):
-        self.counts = np.array(counts, dtype=np.float32)
-
-    def run(self, batch):
-        return {"logits": np.tile(self.counts, (len(batch["input_ids"]), 1))}
-
-class Counts(Engine):
-    name = "counts"
-    summary = "The commonest label."
-    formats = ("counts",)
-    packages = ()
-
-    def open(self, artifact, placement, task):
-        return Session(json.loads((artifact.folder / "counts.json").read_text()))
-
-class Right(Meter):
-    name = "right"
-    summary = "Right answers."
-
-    def sample(self, probe):
-        batch = probe.task.collate(probe.features, probe.processor)
-        answers = probe.session.run(batch)["logits"].argmax(axis=1)
-        return {"right": int((answers == [row["label"] for row in probe.rows]).sum()), "n": len(probe.rows)}
-
-    def summarise(self, samples):
-        return [Measurement("right", samples[0]["right"], "answers", "higher", n=samples[0]["n"], title="right")]
-
-@hookimpl
-def compress_meters():
-    return [Right]
-
-class Family(Architecture):
-    name = "counts"
-    model_types = ("counts",)
-
-@hookimpl
-def compress_architectures():
-    return [Family]
-
-@hookimpl
-def compress_stages():
-    return [Count]
-
-@hookimpl
-def compress_engines():
-    return [Counts]
 """
 
 
@@ -151,9 +68,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def with_plugin(installed: Path, tmp_path: Path) -> dict[str, str]:
+def with_plugin(installed: Path) -> dict[str, str]:
     """The environment of somebody who installed it."""
-    return {"PYTHONPATH": f"{tmp_path / 'guard'}:{installed}"}
+    return {"PYTHONPATH": first_on_path(installed)}
 
 
 def test_pip_installs_the_package_alone(installed: Path) -> None:
@@ -208,18 +125,8 @@ def test_recipe_that_uses_its_stage_is_planned_with_its_options_checked(
 @pytest.fixture
 def with_counting(tmp_path: Path) -> dict[str, str]:
     """The environment of somebody who installed the counting plugin."""
-    site = tmp_path / "site"
-    (site / "counting-1.0.dist-info").mkdir(parents=True)
-    (site / "counting.py").write_text(COUNTING, encoding="utf-8")
-    (site / "counting-1.0.dist-info" / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: counting\nVersion: 1.0\n"
-    )
-    (site / "counting-1.0.dist-info" / "entry_points.txt").write_text(
-        "[compress]\ncounting = counting\n"
-    )
-    # Without the meters that come along: what is measured is then what the stranger's meter
-    # measures.
-    return {"PYTHONPATH": f"{tmp_path / 'guard'}:{site}", "COMPRESS_DISABLE_PLUGINS": "meters"}
+    # Without the toolkit's meters, so that the stranger's alone measures.
+    return install(tmp_path / "site", "compress-counting", without="meters")
 
 
 def test_strangers_stage_engine_and_meter_work_in_a_run_like_any_other(

@@ -8,55 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from installing import install
 from running import run, start_run
-from toy import install_toy
 
 from compress.api import open_trackers
 from compress.errors import EnvironmentFailure, UsageError
 from compress.registry.plugins import Registered, Registry
 from compress.tracker import Event, Tracker, Tracking
-
-# Writes what it is told into the run's folder; fails where the environment says so.
-SOURCE = """
-import json, os
-from compress import hookimpl
-from compress.tracker import Tracker
-
-class Lines(Tracker):
-    name = "lines"
-    summary = "A file of lines."
-
-    def fail(self, at):
-        if os.environ.get("FAIL_AT") == at:
-            raise ConnectionError(f"no {at}\\nand more")
-
-    def write(self, values):
-        with (self.folder / "lines").open("a") as file:
-            file.write(json.dumps(values) + "\\n")
-
-    def start(self, folder, name):
-        self.fail("start")
-        self.folder = folder
-        self.write({"started": name})
-        return "lines in " + str(folder)
-
-    def event(self, event):
-        self.fail(event["event"])
-        self.write(event)
-
-    def finish(self, report):
-        self.fail("finish")
-        self.write({"finished": report})
-
-class Absent(Lines):
-    name = "absent"
-    packages = ("a_package_that_is_not_there",)
-    extra = "absent"
-
-@hookimpl
-def compress_trackers():
-    return [Lines, Absent]
-"""
 
 Place = tuple[Path, Mapping[str, str]]
 
@@ -70,20 +28,12 @@ def place(tmp_path: Path, fake_model: Callable[..., Path], csv_data: Path) -> Pl
         "  - toy.nudge: {by: 1.0, seconds: 0.3}\n    name: a\n"
         f"  - toy.nudge: {{switch: {tmp_path}/switch}}\n    name: b\n"
     )
-    head = "task: text-classification\nmodel: ./model\ndata: {train: train.csv, test: test.csv}\nstages:\n"
+    head = (
+        "task: text-classification\nmodel: ./model\n"
+        "data: {train: train.csv, test: test.csv}\nstages:\n"
+    )
     (tmp_path / "toy.yaml").write_text(head + stages, encoding="utf-8")
-    site = tmp_path / "site"
-    site.mkdir()
-    environ = install_toy(site)
-    (site / "compress_lines.py").write_text(SOURCE, encoding="utf-8")
-    described = site / "compress_lines-1.0.dist-info"
-    described.mkdir()
-    (described / "METADATA").write_text(
-        "Metadata-Version: 2.1\nName: compress-lines\nVersion: 1.0\n", encoding="utf-8"
-    )
-    (described / "entry_points.txt").write_text(
-        "[compress]\nlines = compress_lines\n", encoding="utf-8"
-    )
+    environ = install(tmp_path / "site", "compress-toy", "compress-lines", without="meters,onnx")
     return tmp_path, environ
 
 

@@ -1,5 +1,4 @@
-"""Tiny BERTs, a tokenizer of twenty words and data for them, and a stage applied as a worker
-would."""
+"""Tiny BERTs with a tokenizer of 21 words, data for them, and stages applied in this process."""
 
 from __future__ import annotations
 
@@ -66,7 +65,7 @@ def word_processor() -> TextProcessor:
 
 
 def sentences(count: int, seed: int) -> Rows:
-    """Texts of 2 to 12 words; the label says which of ``good`` and ``bad`` is among them."""
+    """Texts of 2 to 12 words. Each holds ``good`` or ``bad``, which is its label."""
     draws = np.random.default_rng(seed)
     rows = []
     for i in range(count):
@@ -76,20 +75,22 @@ def sentences(count: int, seed: int) -> Rows:
 
 
 def tagged(count: int, seed: int) -> Rows:
-    """Sentences whose entities are ``good`` and what follows it up to ``bad``."""
-    found = []
+    """Sentences with tags. In each with ``good`` an entity begins there and goes on to the end."""
+    rows = []
     for row in sentences(count, seed):
         tokens = row["text"].split()
-        start = tokens.index("good") if "good" in tokens else len(tokens)
-        tags = ["O" if i < start else "B-X" if i == start else "I-X" for i in range(len(tokens))]
-        found.append({"tokens": tokens, "tags": tags})
-    return found
+        tags = ["O"] * len(tokens)
+        if "good" in tokens:
+            start = tokens.index("good")
+            tags[start:] = ["B-X", *["I-X"] * (len(tokens) - start - 1)]
+        rows.append({"tokens": tokens, "tags": tags})
+    return rows
 
 
 def read(
     rows: Sequence[Row], task: Task[Any], labels: Sequence[str] = LABELS, split: str = "train"
 ) -> list[Row]:
-    """The rows as prepared data hold them: labels as numbers, with ids."""
+    """The rows as prepared data hold them: with labels as numbers and with ids."""
     return [{**task.normalise(row, labels), "id": f"{split}-{i}"} for i, row in enumerate(rows)]
 
 
@@ -122,7 +123,7 @@ def save_bert(
 
 
 def taken_in(folder: Path, output: Path, registry: Registry) -> Artifact:
-    """The artifact that the import job makes of a folder."""
+    """The artifact that the import job makes of a model folder, in ``output``."""
     output.mkdir()
     line: Any = None
     importing.run(
@@ -134,7 +135,7 @@ def taken_in(folder: Path, output: Path, registry: Registry) -> Artifact:
 
 
 class MemorySource(Source[SourceOptions]):
-    """Rows that are in memory already."""
+    """A source of rows that are in memory."""
 
     name = "memory"
     Options = SourceOptions
@@ -144,7 +145,7 @@ class MemorySource(Source[SourceOptions]):
         self.splits = splits
 
     def identity(self) -> dict[str, Any]:
-        """Never asked for: these data have no key."""
+        """Raises: these data have no key, and nothing asks for one."""
         raise NotImplementedError
 
     def read(self) -> dict[str, Table]:
@@ -167,11 +168,10 @@ def make_artifact(
     seed: int = 5,
     **options: Any,
 ) -> Artifact:
-    """The artifact that a worker makes of ``splits`` with a stage, made in this process below
-    ``folder``.
+    """The artifact that a stage makes with the data ``splits``, below the new ``folder``.
 
-    The store stands beside ``folder``, so that a second artifact finds the products of the
-    first."""
+    This process does the worker's job. The store stands beside ``folder``, so that a second
+    artifact finds the products of the first."""
     registry, data = load_plugins(), folder / "data"
     for part in (data, folder / "output", folder / "work"):
         part.mkdir(parents=True)

@@ -1,5 +1,5 @@
-"""What a training is given by tests: rows, an end in the middle of it, and a judge of its
-epochs."""
+"""Stand-ins for a training: a context that can stop it in the middle, and a judge that sets the
+quality of each epoch."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from torch import Tensor
 from compress.task import Row, Task
 
 OPTIONS = {"epochs": 2, "batch_size": 4, "learning_rate": 5e-3, "precision": "fp32"}
-"""Seven batches an epoch of the 26 rows."""
+"""An epoch of the 26 training rows has seven batches."""
 
 
 class Interrupted(Exception):
-    """What a test raises in the middle of a training."""
+    """Raised in the middle of a training, to stop it."""
 
 
 @dataclass
 class Given:
-    """What a stage is given, as far as training reads it."""
+    """A stage's context, as far as training reads it. Raises Interrupted at the step
+    ``stop_at``."""
 
     work: Path
     task: Task[Any] = field(default_factory=lambda: task_named("text-classification"))
@@ -37,49 +38,49 @@ class Given:
 
     @property
     def data(self) -> Given:
+        """The context itself, which holds the rows."""
         return self
 
     def rows(self, split: str) -> list[Row]:
+        """26 rows for training, 9 for validation, or none where it does not validate."""
         if split == "validation" and not self.validates:
             return []
-        return read(
-            sentences(26 if split == "train" else 9, {"train": 0, "validation": 3}[split]),
-            self.task,
-            LABELS,
-            split,
-        )
+        count, seed = {"train": (26, 0), "validation": (9, 3)}[split]
+        return read(sentences(count, seed), self.task, LABELS, split)
 
     def progress(self, done: int, total: int, text: str, **values: float) -> None:
+        """Keep the step; raise Interrupted at ``stop_at``."""
         self.steps.append(done)
         if done == self.stop_at:
             raise Interrupted
 
     def note(self, text: str) -> None:
+        """Keep the note."""
         self.notes.append(text)
 
 
 class Judge:
-    """Scores a task's answers with given qualities, one for each evaluation; a resumed training
-    goes on where it is."""
+    """Scores each evaluation with the next of the given ``qualities``."""
 
     def __init__(self, qualities: list[float]) -> None:
         self.qualities, self.count = qualities, 0
 
     def task(self, first: int = 0) -> Task[Any]:
+        """A task that this judge scores. A resumed training starts at the evaluation ``first``."""
         task = task_named("text-classification")
         self.count = first
         score = type(task).score
 
         def scored(*args: Any) -> Any:
             self.count += 1
-            found = score(task, *args)
-            return type(found)(
-                {**found.metrics, "accuracy": self.qualities[self.count - 1]}, found.per_class
-            )
+            true = score(task, *args)
+            metrics = {**true.metrics, "accuracy": self.qualities[self.count - 1]}
+            return type(true)(metrics, true.per_class)
 
         task.score = scored  # type: ignore[method-assign]
         return task
 
 
 def equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """Whether ``other`` holds the same bits for each tensor of ``one``."""
     return all(torch.equal(value, other[name]) for name, value in one.items())

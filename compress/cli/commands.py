@@ -63,16 +63,18 @@ def run_command(
 
     RECIPE is a file or the name of a shipped recipe. The same command continues what was
     interrupted."""
-    from compress.api import load_plan, run_plan
+    from compress.api import load_plan, open_store, run_plan
     from compress.cli.show import Show, output_console
     from compress.errors import EXIT_BUDGET, EXIT_OK
     from compress.registry.plugins import load_plugins
     from compress.results.verdicts import budget_missed
+    from compress.running.families import known_families
 
     registry = load_plugins()
     with Show(registry.problems) as show:
+        families = known_families(open_store(store))
         report = run_plan(
-            load_plan(recipe, overrides, registry),
+            load_plan(recipe, overrides, registry, families),
             registry,
             store=store,
             runs=runs,
@@ -102,17 +104,16 @@ def plan_command(
 
     Shown are what each step makes, the options that the recipe gives, and whether the store has the
     result already (behind a model of the hub, that is known when a run has fetched it)."""
-    from compress.api import load_plan
+    from compress.api import load_plan, open_store
     from compress.cli.planview import describe_plan, print_plan
     from compress.cli.show import complain_of, output_console
     from compress.registry.plugins import load_plugins
-    from compress.store.store import Store
+    from compress.running.families import known_families
 
-    registry = load_plugins()
+    registry, products = load_plugins(), open_store(store)
     complain_of(registry.problems)
-    described = describe_plan(
-        load_plan(recipe, overrides, registry), registry, Store(store) if store else Store.default()
-    )
+    plan = load_plan(recipe, overrides, registry, known_families(products))
+    described = describe_plan(plan, registry, products)
     if as_json:
         _emit(described)
     else:
@@ -154,6 +155,7 @@ def bench_command(
     from compress.registry.plugins import load_plugins
     from compress.report.views.terminal import print_report
     from compress.running.bench import bench
+    from compress.running.families import known_families
 
     if self_check:
         return _self_check(models, recipe, overrides, store, runs, as_json)
@@ -162,10 +164,10 @@ def bench_command(
             "bench needs models and the recipe of the data to measure on: compress bench A B "
             "--data RECIPE"
         )
-    registry = load_plugins()
+    registry, products = load_plugins(), open_store(store)
     with Show(registry.problems) as show:
-        plan = load_plan(recipe, overrides, registry)
-        report = bench(models, plan, registry, open_store(store), runs, show.event)
+        plan = load_plan(recipe, overrides, registry, known_families(products))
+        report = bench(models, plan, registry, products, runs, show.event)
     if as_json:
         _emit(report.model_dump(mode="json"))
     else:
@@ -186,6 +188,7 @@ def _self_check(
     from compress.cli.show import Show, output_console
     from compress.errors import EXIT_ENVIRONMENT, EXIT_OK, UsageError
     from compress.registry.plugins import load_plugins
+    from compress.running.families import known_families
     from compress.selfcheck import model_to_check, self_check
 
     if len(models) > 1 or bool(models) != (recipe is not None):
@@ -198,7 +201,8 @@ def _self_check(
     registry, products = load_plugins(), open_store(store)
     with Show(registry.problems) as show:
         if recipe is not None:
-            plan, folder = load_plan(recipe, overrides, registry), Path(models[0])
+            plan = load_plan(recipe, overrides, registry, known_families(products))
+            folder = Path(models[0])
         else:
             plan, folder = model_to_check(registry, products, runs, show.event)
         found = self_check(folder, plan, registry, products, runs, show.event)

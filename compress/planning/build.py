@@ -20,6 +20,7 @@ from compress.planning.layers import layers_of, layers_of_input
 from compress.planning.reference import find_reference
 from compress.planning.types import MODEL, DataChoice, Input, Plan, Step, TaskChoice
 from compress.planning.validate import resolve_paths, validated
+from compress.pretrained.families import Families
 from compress.recipes.recipe import Recipe, StepText
 from compress.registry.plugins import Registry
 from compress.source import SPLITS, FileOptions
@@ -27,10 +28,12 @@ from compress.source import SPLITS, FileOptions
 _LATER = "it stands after this step; a step takes from one that stands before it"
 
 
-def make_plan(recipe: Recipe, registry: Registry) -> Plan:
-    """The plan of a recipe. Raises UsageError with every mistake that can be found without touching
-    a model."""
-    builder = _Builder(Resolver(recipe, registry, list(recipe.mistakes)))
+def make_plan(recipe: Recipe, registry: Registry, families: Families) -> Plan:
+    """The plan of a recipe. ``families`` are asked about a fresh model and where a folder's config
+    leaves its number of layers to its family.
+
+    Raises UsageError with every mistake that can be found without touching a model."""
+    builder = _Builder(Resolver(recipe, registry, families, list(recipe.mistakes)))
     plan = builder.build()
     if builder.resolver.mistakes:
         raise UsageError(sorted(dict.fromkeys(builder.resolver.mistakes), key=_by_place))
@@ -266,9 +269,11 @@ class _Builder:
             return None
         if name is None:
             fresh = self.fresh or {}
-            return layers_of({**fresh, "model_type": fresh.get("type")}, self.resolver.registry)
+            config = {**fresh, "model_type": fresh.get("type")}
+            return layers_of(config, self.resolver.registry, self.resolver.families)
         if name in self.inputs:
-            return layers_of_input(self.inputs[name], self.resolver.registry)
+            model = self.inputs[name]
+            return layers_of_input(model, self.resolver.registry, self.resolver.families)
         return self.layers.get(name)
 
     def _parent(self, text: StepText, previous: str | None) -> str | None:

@@ -11,6 +11,7 @@ from compress.errors import CompressError, Mistake, UsageError, suggestion
 from compress.planning.paths import path_from
 from compress.planning.types import DataChoice, Input, TaskChoice
 from compress.planning.validate import resolve_paths, validated
+from compress.pretrained.families import Families
 from compress.pretrained.modelfolder import folder_traits, is_hub_id
 from compress.recipes.recipe import Recipe
 from compress.registry.plugins import Registered, Registry
@@ -25,6 +26,7 @@ class Resolver:
 
     recipe: Recipe
     registry: Registry
+    families: Families
     mistakes: list[Mistake] = field(default_factory=list)
 
     def wrong(self, path: _Path, message: str, hint: str = "", *, of_value: bool = True) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 from compress.errors import suggestion
 from compress.options import FreshMark, Options, fields_marked
 from compress.planning.choices import Resolver
-from compress.pretrained.families import family_of, model_types, models_read
 from compress.recipes.recipe import StepText
 from compress.stage import Stage
 
@@ -21,9 +20,9 @@ def check_fresh(config: Mapping[str, Any], resolver: Resolver) -> None:
     """Add the mistakes of a type that neither transformers nor a plugin's architecture knows, or of
     keys that its config does not have.
 
-    transformers takes any key and ignores those that mean nothing to it. Where its classes cannot
-    be read nothing is said: a run builds the model before its first step."""
-    kind, types = config[_TYPE], model_types()
+    transformers takes any key and ignores those that mean nothing to it. Keys of a family of which
+    nothing is known are not checked."""
+    kind, types = config[_TYPE], resolver.families.model_types()
     plugins = {
         t for entry in resolver.registry.architectures.values() for t in entry.cls.model_types
     }
@@ -39,7 +38,7 @@ def check_fresh(config: Mapping[str, Any], resolver: Resolver) -> None:
             resolver.wrong(
                 ("model", key), f"{key}: got {config[key]}: expected numbers that are finite"
             )
-    family = family_of(kind)
+    family = resolver.families.family_of(kind)
     depth = family.renamed.get(_LAYERS, _LAYERS) if family else ""
     for key in config if family else ():
         if (
@@ -51,7 +50,7 @@ def check_fresh(config: Mapping[str, Any], resolver: Resolver) -> None:
             resolver.wrong(
                 ("model", key), f"{key}: got {config[key]}: a model has one layer at least"
             )
-        if family and key != _TYPE and key not in family.keys and not models_read(kind, key):
+        if family and key != _TYPE and not family.knows(key):
             resolver.wrong(
                 ("model", key),
                 f"a {kind} model has no {key!r}",
@@ -72,7 +71,7 @@ def check_configured(
 ) -> None:
     """Add a mistake for each key that ``stage``, which makes the fresh model, sets itself: the
     recipe's would be lost."""
-    family = family_of(config[_TYPE])
+    family = resolver.families.family_of(config[_TYPE])
     renamed = family.renamed if family else {}
     for key in config:
         if by := stage.configures.get(renamed.get(key, key)):

@@ -10,8 +10,8 @@ from compress.artifact import Artifact
 from compress.errors import Mistake, UsageError
 from compress.planning import DataChoice, Input, Plan, Step, TaskChoice
 from compress.planning.edges import edge_mistake
-from compress.pretrained.families import model_types
 from compress.pretrained.modelfolder import read_config
+from compress.running.families import known_families
 from compress.running.making import Products
 from compress.sizes import positions
 from compress.task import is_numbered, meant_labels
@@ -138,9 +138,13 @@ def refuse_wrong_configuration(plan: Plan, products: Products) -> None:
     Raises UsageError.
 
     A family that transformers does not know is its plugin's matter."""
-    known = plan.fresh is not None and plan.fresh["type"] in model_types()
-    for step in plan.steps if known else ():
-        if plan.fresh and step.parent is None:
+    if plan.fresh is None:
+        return
+    families = known_families(products.store, lambda text: products.tell("note", text=text))
+    if plan.fresh["type"] not in families.model_types():
+        return
+    for step in plan.steps:
+        if step.parent is None:
             try:
                 products.configured(plan.fresh, step)
             except UsageError as error:

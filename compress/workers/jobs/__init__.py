@@ -8,7 +8,15 @@ from typing import Any
 
 from compress.registry.plugins import Registry
 from compress.workers.channel import WorkerLine
-from compress.workers.jobs import configuring, download, importing, preparing, probing, staging
+from compress.workers.jobs import (
+    configuring,
+    download,
+    families,
+    importing,
+    preparing,
+    probing,
+    staging,
+)
 
 Job = dict[str, Any]
 
@@ -16,6 +24,7 @@ JOBS: dict[str, Callable[[Job, WorkerLine, Registry], dict[str, Any]]] = {
     "prepare": preparing.run,
     "download": download.run,
     "import": importing.run,
+    "families": families.run,
     "configure": configuring.run,
     "stage": staging.run,
     "probe": probing.run,

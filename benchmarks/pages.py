@@ -1,26 +1,29 @@
-"""Fills the results of README.md from benchmarks/results/*.json, and its recipe; ``--check`` says
-whether they are stale.
+"""Fills docs/results.md, and the table and the recipe of README.md, from benchmarks/results/*.json:
+``python benchmarks/pages.py`` writes them, ``--check`` names the pages that are stale.
 
-``quickstart.json`` and ``ner.json`` are copies of a run's ``report.json``; the others are what the
-scripts of their names write (``ner-seeds.json``: seeds.py). Where a file is missing, the section
-says how to make it and shows no number.
+``quickstart.json`` and ``ner.json`` are copies of a run's ``report.json``. Each other file is
+written by the script of the same name (``ner-seeds.json``: seeds.py). Where a file is missing, the
+section says how to make it and shows no number.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from compress.measurement import quantity
 from compress.report.tables.changes import changes_table
 from compress.report.tables.results import results_table
+from compress.report.tables.table import Table
 from compress.results.report import Report
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
+View = Callable[[Mapping[str, Any]], str]
+"""Makes Markdown of a result's values."""
 _LIBRARIES = ("torch", "transformers", "onnxruntime", "bitsandbytes")
 _COPY = (
     "Not measured yet: `{command}`, then copy the run's `report.json` to "
@@ -42,30 +45,35 @@ _MISSING = {
 
 
 def main(check: bool) -> None:
-    """Write or check the results in README.md."""
-    from markers import filled, settle
+    """Write or check both pages."""
+    from markers import settle
 
-    readme = ROOT / "README.md"
-    parts = {f"results:{name}": part(name) for name in _MISSING} | {
-        "recipe:quickstart": recipe("quickstart")
-    }
-    settle({readme: filled(readme.read_text(encoding="utf-8"), parts, "README.md")}, check=check)
+    results = {f"results:{name}": part(name) for name in _MISSING}
+    first = {"recipe:quickstart": recipe("quickstart"), "summary:ner": part("ner", view=summary)}
+    pages = {ROOT / "docs" / "results.md": results, ROOT / "README.md": first}
+    settle({page: _filled(page, parts) for page, parts in pages.items()}, check=check)
 
 
-def part(name: str, folder: Path = RESULTS) -> str:
-    """The Markdown of one result, or how to make it."""
+def _filled(page: Path, parts: Mapping[str, str]) -> str:
+    from markers import filled
+
+    return filled(page.read_text(encoding="utf-8"), parts, str(page.relative_to(ROOT)))
+
+
+def part(name: str, folder: Path = RESULTS, view: View | None = None) -> str:
+    """The Markdown that ``view`` makes of one result, or how to make the result."""
     file = folder / f"{name}.json"
     if not file.is_file():
         return _MISSING[name]
     values = json.loads(file.read_text(encoding="utf-8"))
-    views = {
+    views: dict[str, View] = {
         "training": training,
         "selfcheck": self_check,
         "agreement": agreement,
         "ner-seeds": over_seeds,
         "cost": cost,
     }
-    return views.get(name, run)(values)
+    return (view or views.get(name, run))(values)
 
 
 def recipe(name: str) -> str:
@@ -76,18 +84,37 @@ def recipe(name: str) -> str:
     )
 
 
+def summary(values: Mapping[str, Any]) -> str:
+    """A run's short table: score, size, latency and speed of the reference, of its fastest float
+    engine, and of each step. Raises SystemExit for a run that is not finished."""
+    report = _finished(values)
+    reference, fastest = report.reference or "", report.fastest_float_engine
+    engines = {step.name for step in report.steps if step.role == "reference-engine"}
+    results, changes = _by_step(results_table(report)), _by_step(changes_table(report))
+    score = list(results[reference])[1]  # the step's name stands before it
+    speeds = [f"speed vs {name}" for name in dict.fromkeys((reference, fastest)) if name]
+    rows = []
+    for name, cells in results.items():
+        if name not in engines - {fastest}:
+            values_of_step = [cells[header] for header in ("step", score, "size", "latency")]
+            compared = changes.get(name, {})
+            rows.append(values_of_step + [compared.get(header, "–") for header in speeds])
+    table = _table(["step", score, "size", "latency", *speeds], rows)
+    return f"{table}\n\n{_measured_on(values['environment'])}"
+
+
+def _by_step(table: Table) -> dict[str, dict[str, str]]:
+    """Each row's cells by header, by the name of its step."""
+    return {row[0]: dict(zip(table.headers, row, strict=True)) for row in table.rows}
+
+
 def run(values: Mapping[str, Any]) -> str:
     """A run's tables, with what it was measured on. Raises SystemExit for a run that is not
     finished."""
-    report = Report.model_validate_json(json.dumps(values))
-    if report.state != "finished":
-        raise SystemExit(
-            f"the run of {report.name} is {report.state}; results are of finished runs"
-        )
-    of_task = report.model_copy(update={"steps": tuple(report.of_task())})
-    tables = [results_table(of_task), changes_table(of_task)]
+    report = _finished(values)
+    tables = [results_table(report), changes_table(report)]
     making, measuring = report.seconds.making / 60, report.seconds.measuring / 60
-    sentences = [
+    facts = [
         _measured_on(values["environment"]),
         f"Making all steps took {making:.1f} minutes, measuring them {measuring:.1f} "
         f"({report.effort} effort).",
@@ -95,9 +122,19 @@ def run(values: Mapping[str, Any]) -> str:
     ]
     if report.overrides:
         keys = [override.partition("=")[0] for override in report.overrides]
-        sentences.append(f"Overridden: {', '.join(keys)}.")
+        facts.append(f"Overridden: {', '.join(keys)}.")
     parts = [_table(table.headers, table.rows) for table in tables if table.rows]
-    return "\n\n".join([*parts, " ".join(sentences)])
+    return "\n\n".join([*parts, " ".join(facts)])
+
+
+def _finished(values: Mapping[str, Any]) -> Report:
+    """The report of a finished run, with the steps of the recipe's own task alone."""
+    report = Report.model_validate_json(json.dumps(values))
+    if report.state != "finished":
+        raise SystemExit(
+            f"the run of {report.name} is {report.state}; results are of finished runs"
+        )
+    return report.model_copy(update={"steps": tuple(report.of_task())})
 
 
 def over_seeds(values: Mapping[str, Any]) -> str:
@@ -146,30 +183,31 @@ def training(values: Mapping[str, Any]) -> str:
     settings = ", ".join(
         f"{key.replace('_', ' ')} {value}" for key, value in values["settings"].items()
     )
-    scored = sorted(
-        {f"{row['name']} on {score['processor']}" for row in values["rows"] for score in row["f1"]}
-    )
+    scored = set()
+    for row in values["rows"]:
+        scored |= {f"{row['name']} on {score['processor']}" for score in row["f1"]}
     parts = [
         _table(["training", "sentences/s", "validation F1"], rows),
         "\n".join(ratios),
         f"{_measured_on(values['environment'])} Settings: {settings}."
-        + (f" F1 of whole trainings: {', '.join(scored)}." if scored else ""),
+        + (f" F1 of whole trainings: {', '.join(sorted(scored))}." if scored else ""),
     ]
     return "\n\n".join(text for text in parts if text)
 
 
 def _scores(scores: Sequence[Mapping[str, Any]]) -> str:
-    """The mean of whole trainings' scores, and each of them, by their number of epochs."""
-    told = []
+    """For each number of epochs: the mean score of the whole trainings, and each score."""
+    by_epochs = []
     for epochs in sorted({s["epochs"] for s in scores}):
         same = [s["f1"] for s in scores if s["epochs"] == epochs]
-        each = f" ({', '.join(f'{value:.4f}' for value in same)})" if len(same) > 1 else ""
-        told.append(f"{sum(same) / len(same):.4f} after {epochs} epochs{each}")
-    return "; ".join(told) or "–"
+        each = ", ".join(f"{value:.4f}" for value in same)
+        mean = f"{sum(same) / len(same):.4f} after {epochs} epochs"
+        by_epochs.append(f"{mean} ({each})" if len(same) > 1 else mean)
+    return "; ".join(by_epochs) or "–"
 
 
 def self_check(values: Mapping[str, Any]) -> str:
-    """What the repeats of the instrument's own check read, by engine."""
+    """The readings of the instrument's own check, over all repeats, by engine."""
     headers = [
         "engine",
         "repeats",
@@ -218,7 +256,7 @@ def agreement(values: Mapping[str, Any]) -> str:
 
 
 def _difference(row: Mapping[str, Any]) -> str:
-    """Of compress from the other tool, in percent, with its interval where there is one."""
+    """How far compress is from the other tool, in percent, with the interval if there is one."""
     if "ratio" not in row:
         return f"{100 * row['difference']:+.2f} %"
     value, low, high = (100 * (row["ratio"][key] - 1) for key in ("value", "low", "high"))

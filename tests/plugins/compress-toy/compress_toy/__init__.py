@@ -1,0 +1,17 @@
+"""Toy stages that need no torch, so that a run takes a second: for tests of what happens around
+stages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from compress import hookimpl
+from compress.stage import Stage
+from compress_toy.choose import Choose
+from compress_toy.nudge import Nudge
+
+
+@hookimpl
+def compress_stages() -> list[type[Stage[Any]]]:
+    """The stages ``toy.nudge`` and ``toy.choose``."""
+    return [Nudge, Choose]
