@@ -15,8 +15,8 @@ from compress.pretrained.families import Families
 from compress.recipes.recipe import read_recipe
 from compress.recipes.shipped import find_recipe
 from compress.registry.plugins import Registry, load_plugins
-from compress.report.diff.compare import compare_runs
-from compress.report.diff.side import read_side
+from compress.report.diff.compare import compare_folders
+from compress.results.report import Report
 from compress.running.families import known_families
 from compress.running.runner import Runner
 from compress.serving import Predictor, open_predictor
@@ -47,7 +47,7 @@ def run(
     CompressError."""
     registry, folder = load_plugins(), Path(store) if store else None
     families = known_families(open_store(folder))
-    return run_plan(
+    report = run_plan(
         load_plan(str(recipe), overrides, registry, families),
         registry,
         store=folder,
@@ -55,6 +55,7 @@ def run(
         listener=listener or (lambda event: None),
         trackers=trackers,
     )
+    return report.model_dump(mode="json")
 
 
 def load(folder: str | Path) -> Predictor:
@@ -69,7 +70,7 @@ def diff(first: str | Path, second: str | Path, registry: Registry | None = None
 
     Raises UsageError for a folder that is no run's, IntegrityError where a file of it is broken."""
     meters = {name: entry.cls() for name, entry in (registry or load_plugins()).meters.items()}
-    return compare_runs(read_side(Path(first)), read_side(Path(second)), meters)
+    return compare_folders(Path(first), Path(second), meters).model_dump(mode="json")
 
 
 def load_plan(
@@ -98,7 +99,7 @@ def run_plan(
     runs: Path,
     listener: Listener,
     trackers: str | Sequence[str] = (),
-) -> dict[str, Any]:
+) -> Report:
     """The report of running ``made``, with the run's folder as ``folder``; written also when a step
     fails."""
     tracking = Tracking(open_trackers(trackers, registry), listener)
@@ -108,10 +109,11 @@ def run_plan(
     try:
         report = runner.run()
     except BaseException as error:
-        tracking.finish(runner.known(*runner.ended_by(error)))
+        known = runner.known(*runner.ended_by(error))
+        tracking.finish(known.model_dump(mode="json"))
         raise
-    tracking.finish(report)
-    return {**report, "folder": str(folder.root)}
+    tracking.finish(report.model_dump(mode="json"))
+    return report.model_copy(update={"folder": str(folder.root)})
 
 
 def open_trackers(names: str | Sequence[str], registry: Registry) -> list[Tracker]:

@@ -2,39 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Console
 
 from compress.cli.catalogue import print_rows
 
+_STEADY = "This machine measures as it must."
+_NOISY = (
+    "This machine is too noisy to be trusted with small differences now: close what else runs, and "
+    "try again."
+)
 
-def print_self_check(found: Mapping[str, Any], console: Console) -> None:
+Ratios = Mapping[str, Mapping[str, Any]]
+"""The reading of each ratio by its name: value, low, high, rounds and whether it is ok."""
+
+
+def print_self_check(outcome: Mapping[str, Any], console: Console) -> None:
     """Print each ratio with what it must read, and a sentence on the whole."""
-    slowed = f"the same, slowed by {100 * found['slowdown']:.0f} %"
-    rows = [
-        _row(side, name, row, must)
-        for side, table, must in (
-            ("the same model", found["same"], f"1.00 within {100 * found['within']:.0f} %"),
-            (slowed, found["slowed"], "an interval below 1.00"),
-        )
-        for name, row in table.items()
-    ]
-    print_rows(rows, console)
-    console.print(
-        "This machine measures as it must."
-        if found["ok"]
-        else "This machine is too noisy to be trusted with small differences now: close what else runs, and try again."
+    within, slowdown = 100 * outcome["within"], 100 * outcome["slowdown"]
+    same = _rows("the same model", outcome["same"], f"1.00 within {within:.0f} %")
+    slowed = _rows(
+        f"the same, slowed by {slowdown:.0f} %", outcome["slowed"], "an interval below 1.00"
     )
+    print_rows([*same, *slowed], console)
+    console.print(_STEADY if outcome["ok"] else _NOISY)
 
 
-def _row(side: str, name: str, row: Mapping[str, Any], must: str) -> dict[str, str]:
-    return {
-        "side": side,
-        "ratio": name,
-        "reads": f"{row['value']:.4f} [{row['low']:.4f}, {row['high']:.4f}]",
-        "rounds": str(row["rounds"]),
-        "must read": must,
-        "ok": "yes" if row["ok"] else "NO",
-    }
+def _rows(side: str, ratios: Ratios, must: str) -> Iterator[dict[str, str]]:
+    for name, ratio in ratios.items():
+        yield {
+            "side": side,
+            "ratio": name,
+            "reads": f"{ratio['value']:.4f} [{ratio['low']:.4f}, {ratio['high']:.4f}]",
+            "rounds": str(ratio["rounds"]),
+            "must read": must,
+            "ok": "yes" if ratio["ok"] else "NO",
+        }

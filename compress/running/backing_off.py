@@ -3,14 +3,14 @@ is worth making."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from compress.options import Options, flat
 from compress.planning.budget import Budget
+from compress.results.outcomes import Verdict, shortfall
 from compress.results.record import Record
-from compress.results.verdicts import shortfall
+from compress.results.step import AttemptResult
 
 
 @dataclass(frozen=True)
@@ -19,23 +19,23 @@ class Attempt:
 
     options: Options
     record: Record
-    verdicts: Sequence[Mapping[str, Any]]
+    verdicts: tuple[Verdict, ...]
 
     @property
     def met(self) -> bool:
         """Whether it meets every limit."""
-        return all(v["met"] for v in self.verdicts)
+        return all(v.met for v in self.verdicts)
 
-    def as_dict(self) -> dict[str, Any]:
-        """What the report says of it, JSON-ready."""
+    def result(self) -> AttemptResult:
+        """What the report says of it."""
         measured = self.record.measured
-        return {
-            "options": self.options.model_dump(mode="json"),
-            "digest": self.record.artifact.digest,
-            "seconds": self.record.seconds,
-            "measuring_seconds": measured.seconds if measured else 0.0,
-            "verdicts": [dict(v) for v in self.verdicts],
-        }
+        return AttemptResult(
+            options=self.options.model_dump(mode="json"),
+            digest=self.record.artifact.digest,
+            seconds=self.record.seconds,
+            measuring_seconds=measured.seconds if measured else 0.0,
+            verdicts=self.verdicts,
+        )
 
 
 def chosen(attempts: Sequence[Attempt]) -> Attempt:
@@ -47,7 +47,7 @@ def chosen(attempts: Sequence[Attempt]) -> Attempt:
 def worth_another(attempts: Sequence[Attempt], budget: Budget) -> bool:
     """Whether taking less may still meet the budget: quality is missed by measurement, and a try is
     left. Less taken from a model makes it no smaller and no faster."""
-    missed = any(v["met"] is False for v in attempts[-1].verdicts if v["quantity"] == "quality")
+    missed = any(v.met is False for v in attempts[-1].verdicts if v.quantity == "quality")
     return missed and len(attempts) <= budget.tries
 
 

@@ -13,6 +13,7 @@ from compress.planning import Input, Plan
 from compress.pretrained.modelfolder import folder_traits, is_hub_id
 from compress.registry.plugins import Registry
 from compress.report.reading import read_report
+from compress.results.report import Report
 from compress.running.runner import Runner
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
@@ -25,7 +26,7 @@ def bench(
     store: Store,
     runs: Path,
     listener: Callable[[dict[str, Any]], None],
-) -> dict[str, Any]:
+) -> Report:
     """The report of measuring ``models``, folders or hub ids, on the task and test split of
     ``plan``; the first is the reference.
 
@@ -47,10 +48,10 @@ def bench(
     )
     folder = not_finished(RunFolder.of(benched, runs))
     report = Runner(benched, registry, store, folder, listener).run()
-    for step in report["steps"]:
-        if not step["measurements"]:
-            raise UsageError(_other_task(step["name"], step["traits"]["task"], plan))
-    return {**report, "folder": str(folder.root)}
+    for step in report.steps:
+        if not step.measurements:
+            raise UsageError(_other_task(step.name, step.traits.task, plan))
+    return report.model_copy(update={"folder": str(folder.root)})
 
 
 def not_finished(folder: RunFolder) -> RunFolder:
@@ -66,7 +67,7 @@ def not_finished(folder: RunFolder) -> RunFolder:
 
 def _is_over(folder: RunFolder) -> bool:
     try:
-        return bool(read_report(folder.root)["state"] == "finished")
+        return read_report(folder.root).state == "finished"
     except CompressError:
         return True
 

@@ -26,8 +26,10 @@ from compress.planning.reference import conversion_steps, with_model_traits
 from compress.registry.plugins import Registry
 from compress.report.build import build_report
 from compress.report.views.writing import write_report
-from compress.results.record import Record, fastest_float_engine
-from compress.results.verdicts import verdict_text
+from compress.results.fastest import fastest_float_engine
+from compress.results.outcomes import verdict_text
+from compress.results.record import Record
+from compress.results.report import Report, State
 from compress.running.backing_off import Attempt, changed, chosen, worth_another
 from compress.running.making import Products
 from compress.running.preflight import (
@@ -64,7 +66,7 @@ class Runner:
     def __post_init__(self) -> None:
         self.products = Products(self.registry, self.store, self.folder, self.tell)
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> Report:
         """Make and measure every step; the report as written to ``report.json``. What is finished
         stays finished whatever happens later. Where another process makes the same run, it is
         waited for."""
@@ -79,7 +81,7 @@ class Runner:
         ):
             return self._run()
 
-    def _run(self) -> dict[str, Any]:
+    def _run(self) -> Report:
         self.folder.prepare(self.plan)
         self.tell("run_started", name=self.plan.name, folder=str(self.folder.root))
         try:
@@ -96,8 +98,8 @@ class Runner:
                 self.report(*self.ended_by(error))
             raise
         report = self.report("finished")
-        if report["budget"] and report["budget"]["best"]:
-            self.folder.link_best(self.records[report["budget"]["best"]].place)
+        if report.budget and report.budget.best:
+            self.folder.link_best(self.records[report.budget.best].place)
         self.tell("run_finished", report=str(self.folder.report))
         return report
 
@@ -108,19 +110,19 @@ class Runner:
             self.folder.event(message)
         self.listener(message)
 
-    def report(self, state: str, failure: str | None = None) -> dict[str, Any]:
+    def report(self, state: State, failure: str | None = None) -> Report:
         """Write the report of what is known so far."""
         report = self.known(state, failure)
         write_report(report, self.folder)
         return report
 
-    def known(self, state: str, failure: str | None = None) -> dict[str, Any]:
+    def known(self, state: State, failure: str | None = None) -> Report:
         """The report of what is known so far, not written."""
         return build_report(
             self.plan, self.records, state, self.registry, self.unconverted, failure
         )
 
-    def ended_by(self, error: BaseException) -> tuple[str, str | None]:
+    def ended_by(self, error: BaseException) -> tuple[State, str | None]:
         """The state of a run that ``error`` ended, and why."""
         if isinstance(error, KeyboardInterrupt):
             return "interrupted", None
@@ -209,7 +211,7 @@ class Runner:
             self.folder.measured(step.name),
         )
         self.records[step.name] = replace(
-            counts.record, place=place, attempts=[a.as_dict() for a in attempts]
+            counts.record, place=place, attempts=[a.result() for a in attempts]
         )
 
     def _with_less(self, step: Step, attempts: Sequence[Attempt], index: int) -> Attempt | None:
@@ -233,28 +235,28 @@ class Runner:
         label = _try_name(step, number)
         self._make(step, index, label)
         self._measure([step.name], step.task, step.data, label)
-        outcome = self.report("running")["step_budgets"][step.name]
-        return Attempt(step.options, self.records[step.name], outcome["verdicts"])
+        outcome = self.known("running").step_budgets[step.name]
+        return Attempt(step.options, self.records[step.name], outcome.verdicts)
 
     def _hold_run_to_budget(self) -> None:
         """Raise BudgetMissed where no step meets a budget that must be met; a bench has no steps to
         blame."""
         if self.plan.budget is None or self.plan.budget.on_miss != "fail" or not self.plan.steps:
             return
-        outcome = self.report("running")["budget"]
-        if not outcome["met"]:
-            nearest = outcome["nearest"]
+        outcome = self.known("running").budget
+        if outcome and not outcome.met:
+            nearest = outcome.nearest
             raise BudgetMissed(
                 f"no step meets the budget; nearest is {nearest}: "
-                f"{verdict_text(outcome['verdicts'].get(nearest, []))}; every model is kept"
+                f"{verdict_text(outcome.verdicts.get(nearest or '', ()))}; every model is kept"
             )
 
-    def _hold_to_budget(self, step: Step, report: Mapping[str, Any]) -> None:
-        outcome = report["step_budgets"].get(step.name)
-        if outcome is None or outcome["met"]:
+    def _hold_to_budget(self, step: Step, report: Report) -> None:
+        outcome = report.step_budgets.get(step.name)
+        if outcome is None or outcome.met:
             return
-        text = f"{step.name} misses its budget: {verdict_text(outcome['verdicts'])}"
-        if outcome["on_miss"] == "fail":
+        text = f"{step.name} misses its budget: {verdict_text(outcome.verdicts)}"
+        if outcome.on_miss == "fail":
             raise BudgetMissed(f"{text}; its model is kept")
         self.tell("note", text=text)
 
