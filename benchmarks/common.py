@@ -4,13 +4,15 @@ were measured in."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from compress.machine import environment
+from compress.report.reading import read_report
+from compress.results.report import Report
 
 RESULTS = Path(__file__).parent / "results"
 _RESAMPLES = 5000
@@ -30,13 +32,13 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return {"value": float(np.median(array)), "low": float(low), "high": float(high)}
 
 
-def read_reports(runs: Sequence[Path]) -> list[dict[str, Any]]:
+def read_reports(runs: Sequence[Path]) -> list[Report]:
     """The reports of runs' folders. Raises SystemExit for one that is not finished, or was made on
     another machine or with other libraries than the first: one table is of one environment."""
-    reports = [json.loads((run / "report.json").read_text(encoding="utf-8")) for run in runs]
+    reports = [read_report(run) for run in runs]
     for run, report in zip(runs, reports, strict=True):
-        if report["state"] != "finished":
-            raise SystemExit(f"{run} is {report['state']}; results are of finished runs")
+        if report.state != "finished":
+            raise SystemExit(f"{run} is {report.state}; results are of finished runs")
         if _made_in(report) != _made_in(reports[0]):
             raise SystemExit(
                 f"{run} was made on another machine, threads or libraries than {runs[0]}"
@@ -44,8 +46,9 @@ def read_reports(runs: Sequence[Path]) -> list[dict[str, Any]]:
     return reports
 
 
-def _made_in(report: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: report["environment"][key] for key in ("processor", "threads", "versions")}
+def _made_in(report: Report) -> tuple[str, int, dict[str, str]]:
+    environment = report.environment
+    return environment.processor, environment.threads, environment.versions
 
 
 def write_results(name: str, values: dict[str, Any]) -> Path:

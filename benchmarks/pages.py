@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from compress.measurement import quantity
-from compress.report.tables import changes_table, results_table
+from compress.report.tables.changes import changes_table
+from compress.report.tables.results import results_table
+from compress.report.tables.table import Table
+from compress.results.report import Report
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -81,60 +84,57 @@ def recipe(name: str) -> str:
     )
 
 
-def summary(report: Mapping[str, Any]) -> str:
+def summary(values: Mapping[str, Any]) -> str:
     """A run's short table: score, size, latency and speed of the reference, of its fastest float
     engine, and of each step. Raises SystemExit for a run that is not finished."""
-    _refuse_unfinished(report)
-    reference, fastest = report["reference"], report["fastest_float_engine"]
-    engines = {s["name"] for s in report["steps"] if s["role"] == "reference-engine"}
-    results, changes = (_by_step(*table) for table in _tables(report))
+    report = _finished(values)
+    reference, fastest = report.reference or "", report.fastest_float_engine
+    engines = {step.name for step in report.steps if step.role == "reference-engine"}
+    results, changes = _by_step(results_table(report)), _by_step(changes_table(report))
     score = list(results[reference])[1]  # the step's name stands before it
     speeds = [f"speed vs {name}" for name in dict.fromkeys((reference, fastest)) if name]
     rows = []
     for name, cells in results.items():
         if name not in engines - {fastest}:
-            values = [cells[header] for header in ("step", score, "size", "latency")]
+            values_of_step = [cells[header] for header in ("step", score, "size", "latency")]
             compared = changes.get(name, {})
-            rows.append(values + [compared.get(header, "–") for header in speeds])
+            rows.append(values_of_step + [compared.get(header, "–") for header in speeds])
     table = _table(["step", score, "size", "latency", *speeds], rows)
-    return f"{table}\n\n{_measured_on(report['environment'])}"
+    return f"{table}\n\n{_measured_on(values['environment'])}"
 
 
-def _by_step(headers: list[str], rows: list[list[str]]) -> dict[str, dict[str, str]]:
+def _by_step(table: Table) -> dict[str, dict[str, str]]:
     """Each row's cells by header, by the name of its step."""
-    return {row[0]: dict(zip(headers, row, strict=True)) for row in rows}
+    return {row[0]: dict(zip(table.headers, row, strict=True)) for row in table.rows}
 
 
-def run(report: Mapping[str, Any]) -> str:
+def run(values: Mapping[str, Any]) -> str:
     """A run's tables, with what it was measured on. Raises SystemExit for a run that is not
     finished."""
-    _refuse_unfinished(report)
-    tables = _tables(report)
-    making, measuring = (report["seconds"][key] / 60 for key in ("making", "measuring"))
+    report = _finished(values)
+    tables = [results_table(report), changes_table(report)]
+    making, measuring = report.seconds.making / 60, report.seconds.measuring / 60
     facts = [
-        _measured_on(report["environment"]),
-        f"Making all steps took {making:.1f} minutes, measuring them "
-        f"{measuring:.1f} ({report['effort']} effort).",
-        f"The reference is `{report['reference']}` in eager PyTorch float32.",
+        _measured_on(values["environment"]),
+        f"Making all steps took {making:.1f} minutes, measuring them {measuring:.1f} "
+        f"({report.effort} effort).",
+        f"The reference is `{report.reference}` in eager PyTorch float32.",
     ]
-    if report["overrides"]:
-        facts.append(f"Overridden: {', '.join(o.partition('=')[0] for o in report['overrides'])}.")
-    return "\n\n".join(
-        [*(_table(headers, rows) for headers, rows in tables if rows), " ".join(facts)]
-    )
+    if report.overrides:
+        keys = [override.partition("=")[0] for override in report.overrides]
+        facts.append(f"Overridden: {', '.join(keys)}.")
+    parts = [_table(table.headers, table.rows) for table in tables if table.rows]
+    return "\n\n".join([*parts, " ".join(facts)])
 
 
-def _refuse_unfinished(report: Mapping[str, Any]) -> None:
-    if report["state"] != "finished":
+def _finished(values: Mapping[str, Any]) -> Report:
+    """The report of a finished run, with the steps of the recipe's own task alone."""
+    report = Report.model_validate_json(json.dumps(values))
+    if report.state != "finished":
         raise SystemExit(
-            f"the run of {report['name']} is {report['state']}; results are of finished runs"
+            f"the run of {report.name} is {report.state}; results are of finished runs"
         )
-
-
-def _tables(report: Mapping[str, Any]) -> list[tuple[list[str], list[list[str]]]]:
-    """What the steps of the recipe's own task measured, and what they changed."""
-    same = [step for step in report["steps"] if step["task"] == report["task"]["name"]]
-    return [view({**report, "steps": same}) for view in (results_table, changes_table)]
+    return report.model_copy(update={"steps": tuple(report.of_task())})
 
 
 def over_seeds(values: Mapping[str, Any]) -> str:

@@ -10,8 +10,7 @@ from typing import Any
 from compress.errors import UsageError
 from compress.planning import Plan, load_plan
 from compress.registry.plugins import Registry, load_plugins
-from compress.report.diff.compare import compare_runs
-from compress.report.diff.side import read_side
+from compress.report.diff.compare import compare_folders
 from compress.running.families import known_families
 from compress.running.runner import run_plan
 from compress.serving import Predictor, open_predictor
@@ -41,7 +40,7 @@ def run(
     log the run; ``listener`` is called with each event."""
     registry, opened = load_plugins(), open_store(Path(store) if store else None)
     families = known_families(opened)
-    return run_plan(
+    report = run_plan(
         load_plan(str(recipe), _override_words(overrides), registry, families),
         registry,
         store=opened,
@@ -49,6 +48,7 @@ def run(
         listener=listener or (lambda event: None),
         trackers=_words(trackers, "trackers", "tensorboard"),
     )
+    return report.model_dump(mode="json")
 
 
 def load(folder: str | Path) -> Predictor:
@@ -63,7 +63,7 @@ def diff(first: str | Path, second: str | Path, registry: Registry | None = None
 
     Raises UsageError for a folder that is no run's, IntegrityError where a file of it is broken."""
     meters = {name: entry.cls() for name, entry in (registry or load_plugins()).meters.items()}
-    return compare_runs(read_side(Path(first)), read_side(Path(second)), meters)
+    return compare_folders(Path(first), Path(second), meters).model_dump(mode="json")
 
 
 def _override_words(given: object) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from compress.errors import IntegrityError, UsageError
 
@@ -32,7 +32,7 @@ class Traits:
 
     format: str = "pytorch"
     precision: str = "float"
-    shape: str = "stock"
+    shape: Literal["stock", "free"] = "stock"
     trainable: bool = True
     task: str | None = None
 

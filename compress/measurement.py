@@ -5,9 +5,79 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    SerializeAsAny,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 Direction = Literal["higher", "lower", "neither"]
+Rows = Mapping[str, Mapping[str, float | None]]
+"""A table: row label to column to number."""
+Values = dict[str, Any]
+"""JSON-ready values by key."""
+Conditions = Mapping[str, Any]
+"""What a number was measured under, JSON-ready; each meter says what it has to say."""
+
+
+class CurveForm(BaseModel):
+    """Points are [x, value, low, high]."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    axis: str
+    points: list[tuple[float, float | None, float | None, float | None]]
+
+
+class DetailForm(BaseModel):
+    """Structured extras, of which tables and curve have a set form."""
+
+    model_config = ConfigDict(extra="allow")
+
+    tables: dict[str, dict[str, dict[str, float | None]]] = Field(
+        default_factory=dict, description="Title to row label to column to number."
+    )
+    curve: CurveForm = Field(default_factory=lambda: CurveForm(axis="", points=[]))
+
+
+def _unchanged(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """``value`` as it is, once its form is checked."""
+    check(value)
+    return value
+
+
+Number = Annotated[float, WrapValidator(_unchanged), SerializeAsAny()]
+"""A number that is read and written as it is: a whole one stays whole."""
+Detail = Annotated[
+    Mapping[str, Any],
+    GetPydanticSchema(lambda source, handler: handler(DetailForm)),
+    WrapValidator(_unchanged),
+    SerializeAsAny(),
+]
+"""Structured extras of a measurement, JSON-ready; reading checks ``tables`` and ``curve``."""
+
+
+class Point(NamedTuple):
+    """A point of a curve: its place on the axis, its value with the ends of the 95 % interval."""
+
+    x: float
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A measurement at several places of an axis."""
+
+    axis: str
+    points: Sequence[Point]
 
 
 @dataclass(frozen=True)
@@ -16,39 +86,52 @@ class Measurement:
 
     ``value`` is None where the thing cannot be measured here, and ``absent`` then says why; it is
     never replaced by 0. ``name`` is unique within an artifact (``quality``, ``latency_p50``);
-    ``title`` is what a table's column shows, and is empty for what only the JSON and the detailed
-    views show. ``worst`` is the one-sided 95 % end on the bad side, by which a careful budget
-    decides. ``detail`` holds structured extras; every view shows two of them whatever the meter:
-    ``tables``, title to row label to column to number, and ``curve``, ``{"axis": text, "points":
-    [[x, value, low, high], ...]}``.
+    ``title`` heads a column of the results table, and is empty for what only the JSON and the
+    detailed views show. ``worst`` is the one-sided 95 % end on the bad side, by which a careful
+    budget decides. ``detail`` holds structured extras. Every view shows two of them, whatever the
+    meter: ``tables``, title to row label to column to number, and ``curve``, ``{"axis": text,
+    "points": [[x, value, low, high], ...]}``.
     """
 
     name: str
-    value: float | None
+    value: Number | None
     unit: str
     direction: Direction
-    low: float | None = None
-    high: float | None = None
+    low: Number | None = None
+    high: Number | None = None
     n: int | None = None
-    conditions: Mapping[str, Any] = field(default_factory=dict)
+    conditions: Conditions = field(default_factory=dict)
     absent: str = ""
     title: str = ""
-    detail: Mapping[str, Any] = field(default_factory=dict)
-    worst: float | None = None
+    detail: Detail = field(default_factory=dict)
+    worst: Number | None = None
 
-    def as_dict(self) -> dict[str, Any]:
+    @property
+    def tables(self) -> Mapping[str, Rows]:
+        """The tables of its detail by title."""
+        tables: Mapping[str, Rows] = self.detail.get("tables") or {}
+        return tables
+
+    @property
+    def curve(self) -> Curve | None:
+        """The curve of its detail; None where it has none, or one without points."""
+        curve = self.detail.get("curve") or {}
+        points = [Point(*point) for point in curve.get("points", ())]
+        return Curve(curve["axis"], points) if points else None
+
+    def as_dict(self) -> Values:
         """The measurement as JSON-ready values."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Measurement:
+    def from_dict(cls, values: Values) -> Measurement:
         """The measurement that ``as_dict`` wrote."""
         return cls(**values)
 
 
 def finite(m: Measurement) -> Measurement:
-    """``m``, absent where its value is no finite number; other numbers that are none are None. JSON
-    knows no others."""
+    """``m`` in numbers that JSON can hold: it is absent where its value is not finite, and any
+    other number that is not finite becomes None."""
     if m.value is not None and not math.isfinite(m.value):
         return absent(m.name, m.unit, m.direction, f"its value is {m.value}", m.title)
     return replace(
@@ -75,38 +158,41 @@ def absent(name: str, unit: str, direction: Direction, why: str, title: str = ""
 
 @dataclass(frozen=True)
 class Measured:
-    """What came of measuring a subject: its measurements by name, ``comparisons`` with others by
+    """The outcome of measuring a subject: its measurements by name, ``comparisons`` with others by
     the other's name (ratios, differences, flips), the samples that meters ``kept`` for later
     comparisons, by meter, and the ``seconds`` it took."""
 
     measurements: dict[str, Measurement]
     comparisons: dict[str, dict[str, Measurement]] = field(default_factory=dict)
-    kept: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    kept: Mapping[str, Sequence[Values]] = field(default_factory=dict)
     seconds: float = 0.0
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> Values:
         """Everything as JSON-ready values."""
         return {
-            "measurements": {n: m.as_dict() for n, m in self.measurements.items()},
-            "comparisons": {
-                o: {n: m.as_dict() for n, m in ms.items()} for o, ms in self.comparisons.items()
-            },
+            "measurements": _dicts(self.measurements),
+            "comparisons": {other: _dicts(ms) for other, ms in self.comparisons.items()},
             "kept": {meter: list(samples) for meter, samples in self.kept.items()},
             "seconds": self.seconds,
         }
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Measured:
+    def from_dict(cls, values: Values) -> Measured:
         """What ``as_dict`` wrote."""
         return cls(
-            {n: Measurement.from_dict(m) for n, m in values["measurements"].items()},
-            {
-                o: {n: Measurement.from_dict(m) for n, m in ms.items()}
-                for o, ms in values["comparisons"].items()
-            },
+            _measurements(values["measurements"]),
+            {other: _measurements(ms) for other, ms in values["comparisons"].items()},
             values["kept"],
             values["seconds"],
         )
+
+
+def _dicts(measurements: Mapping[str, Measurement]) -> Values:
+    return {name: m.as_dict() for name, m in measurements.items()}
+
+
+def _measurements(dicts: Values) -> dict[str, Measurement]:
+    return {name: Measurement.from_dict(values) for name, values in dicts.items()}
 
 
 _BYTES = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
@@ -115,13 +201,25 @@ _BYTES = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 def quantity(value: float, unit: str) -> str:
     """A value for people: bytes and counts in thousands, shares with one decimal of a percent."""
     if unit == "bytes":
-        return next(
-            (f"{value / size:.1f} {name}" for name, size in _BYTES if value >= size),
-            f"{value:.0f} B",
-        )
+        return _bytes(value)
     if unit == "parameters":
         return f"{value / 1e6:.2f} M" if value >= 1e5 else f"{value:.0f}"
     if unit == "share":
         return f"{100 * value:.1f} %"
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
-    return f"{value:.{digits}f}{'' if unit == 'x' else ' '}{unit}".strip()
+    return f"{value:.{_digits(value)}f}{'' if unit == 'x' else ' '}{unit}".strip()
+
+
+def _bytes(value: float) -> str:
+    for name, size in _BYTES:
+        if value >= size:
+            return f"{value / size:.1f} {name}"
+    return f"{value:.0f} B"
+
+
+def _digits(value: float) -> int:
+    """Digits behind the point with which a number has three that matter."""
+    if abs(value) >= 100:
+        return 0
+    if abs(value) >= 10:
+        return 1
+    return 2 if abs(value) >= 1 else 3

@@ -65,7 +65,7 @@ def model_to_check(
     # What the model answers does not matter: it is made without being measured.
     unmeasured = replace(registry, meters={})
     report = run_plan(plan, unmeasured, store=store, runs=runs, listener=listener)
-    return plan, Path(report["folder"]) / report["steps"][-1]["folder"]
+    return plan, Path(report.folder) / report.steps[-1].folder
 
 
 def self_check(

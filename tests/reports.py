@@ -1,16 +1,30 @@
-"""A report made by hand that holds all that a view can show: siblings, intervals, curves, tables,
-flips, absences."""
+"""Reports made by hand as JSON-ready values, which tests change before ``as_report`` makes them
+reports: one that holds all that a view can show (siblings, intervals, curves, tables, flips,
+absences), and ``whole``, which completes what a test says of a report."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from compress.measurement import Measurement
+from compress.results.report import Report
+from compress.results.step import StepResult
 
 TASK = "text-classification"
 CLASSES = ("PER", "LOC")
 UNDER = {"engine": "torch", "device": "cpu", "threads": 2, "batch": 1}
+
+
+def as_report(values: Mapping[str, Any]) -> Report:
+    """The report that these JSON-ready values are."""
+    return Report.model_validate_json(json.dumps(values))
+
+
+def step_named(report: Report, name: str) -> StepResult:
+    """The step of that name, which the report must have."""
+    return next(step for step in report.steps if step.name == name)
 
 
 def rich_report() -> dict[str, Any]:
@@ -59,6 +73,7 @@ def rich_report() -> dict[str, Any]:
         "environment": {
             "processor": "cpu",
             "features": [],
+            "gpus": [],
             "threads": 2,
             "memory_bytes": 8e9,
             "system": "Linux",
@@ -275,3 +290,82 @@ def _against(name: str, other: dict[str, Any], step: dict[str, Any]) -> dict[str
         "changes": changes,
         "comparisons": {m.name: m.as_dict() for m in compared},
     }
+
+
+_EMPTY_STEP: Mapping[str, Any] = {
+    "stage": "finetune",
+    "role": "step",
+    "parent": None,
+    "folder": "steps/01-step",
+    "digest": "d",
+    "base": None,
+    "needs": [],
+    "traits": {
+        "format": "pytorch",
+        "precision": "float",
+        "shape": "stock",
+        "trainable": True,
+        "task": TASK,
+    },
+    "task": TASK,
+    "options": {},
+    "seed": 0,
+    "seconds": 0.0,
+    "measuring_seconds": 0.0,
+    "cached": False,
+    "test": None,
+    "usage": {"library": "transformers", "pipeline_tag": TASK, "packages": [], "code": ""},
+    "labels": [],
+    "attempts": [],
+    "measurements": {},
+    "against_reference": None,
+    "against_fastest": None,
+    "against_parent": None,
+    "against_named": [],
+}
+_EMPTY_OUTCOME: Mapping[str, Any] = {
+    "limits": [],
+    "on_miss": "keep_best",
+    "decide": "point",
+    "met": False,
+}
+_EMPTY_BUDGETS: Mapping[str, Any] = {
+    "budget": {**_EMPTY_OUTCOME, "best": None, "nearest": None, "verdicts": {}},
+    "step_budget": {**_EMPTY_OUTCOME, "of_recipe": False, "verdicts": []},
+}
+
+
+def whole(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a report as far as a test states them, with every key that one must have."""
+    empty = {**rich_report(), "steps": [], "findings": [], "hub_models": []}
+    found = {**empty, **values}
+    found["task"] = {"options": {}, **found["task"]}
+    found["environment"] = {**empty["environment"], **found["environment"]}
+    found["steps"] = [_whole_step(step) for step in found["steps"]]
+    if found["budget"]:
+        found["budget"] = {**_EMPTY_BUDGETS["budget"], **found["budget"]}
+    found["step_budgets"] = {
+        name: {**_EMPTY_BUDGETS["step_budget"], **outcome}
+        for name, outcome in found["step_budgets"].items()
+    }
+    return found
+
+
+def _whole_step(values: Mapping[str, Any]) -> dict[str, Any]:
+    found = {**_EMPTY_STEP, **values}
+    found["traits"] = {**_EMPTY_STEP["traits"], **found["traits"]}
+    found["measurements"] = _whole_measurements(found["measurements"])
+    for side in ("against_reference", "against_fastest", "against_parent"):
+        if found[side]:
+            found[side] = _whole_against(found[side])
+    found["against_named"] = [_whole_against(against) for against in found["against_named"]]
+    return found
+
+
+def _whole_against(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {**values, "comparisons": _whole_measurements(values["comparisons"])}
+
+
+def _whole_measurements(values: Mapping[str, Any]) -> dict[str, Any]:
+    empty = {"unit": "", "direction": "higher"}
+    return {name: {"name": name, **empty, **m} for name, m in values.items()}

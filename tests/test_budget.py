@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from barereports import against, measured, report, step
+from reports import as_report, step_named, whole
 
 from compress.errors import UsageError
 from compress.planning import Plan, make_plan
@@ -17,9 +18,32 @@ from compress.planning.limits import parse_limit
 from compress.pretrained.families import Families
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
-from compress.report.build import budget_missed
-from compress.results.examples import comparable, elsewhere
-from compress.results.verdicts import judge, verdict_on_run
+from compress.results import examples, verdicts
+from compress.results.outcomes import BudgetOutcome, Verdict
+
+
+def judge(
+    one: dict[str, Any], limits: Sequence[Limit], values: dict[str, Any], decide: str = "point"
+) -> tuple[Verdict, ...]:
+    """The verdicts on a step of a report."""
+    made = as_report(whole(values))
+    return verdicts.judge(step_named(made, one["name"]), limits, made, decide)
+
+
+def verdict_on_run(budget: Budget, values: dict[str, Any]) -> BudgetOutcome:
+    return verdicts.verdict_on_run(budget, as_report(whole(values)))
+
+
+def budget_missed(values: dict[str, Any]) -> bool:
+    return verdicts.budget_missed(as_report(whole(values)))
+
+
+def comparable(values: dict[str, Any]) -> list[str]:
+    return [step.name for step in examples.comparable(as_report(whole(values)))]
+
+
+def elsewhere(values: dict[str, Any]) -> list[str]:
+    return examples.elsewhere(as_report(whole(values)))
 
 
 @pytest.fixture
@@ -143,22 +167,22 @@ def test_a_speed_limit_is_against_the_fastest_float_engine_unless_it_says_otherw
         [parse_limit("latency", ">= 4x"), parse_limit("latency", ">= 4x of B0")],
         three_steps,
     )
-    assert not bare["met"] and "1.30x of teacher@onnxruntime" in bare["measured"]
-    assert of_b0["met"] and "4.00x of teacher [3.92x, 4.08x]" in of_b0["measured"]
+    assert not bare.met and "1.30x of teacher@onnxruntime" in bare.measured
+    assert of_b0.met and "4.00x of teacher [3.92x, 4.08x]" in of_b0.measured
 
 
 def test_a_limit_that_names_another_step_is_held_against_what_was_measured_in_turns(
     three_steps: dict[str, Any],
 ) -> None:
     small, limit = three_steps["steps"][3], parse_limit("latency", ">= 2x of first")
-    assert judge(small, [limit], three_steps)[0]["met"] is None
+    assert judge(small, [limit], three_steps)[0].met is None
     small["against_named"] = [against("first", 2.5, 0.5)]
-    assert judge(small, [limit], three_steps)[0]["measured"] == "2.50x of first [2.45x, 2.55x]"
+    assert judge(small, [limit], three_steps)[0].measured == "2.50x of first [2.45x, 2.55x]"
 
 
 def test_the_best_is_the_fastest_that_keeps_the_quality(three_steps: dict[str, Any]) -> None:
     outcome = verdict_on_run(Budget((parse_limit("quality", ">= 99% of teacher"),)), three_steps)
-    assert outcome["met"] and outcome["best"] == "student" and outcome["nearest"] is None
+    assert outcome.met and outcome.best == "student" and outcome.nearest is None
 
 
 def test_the_fastest_is_so_beside_the_reference_whatever_the_machine_did_meanwhile(
@@ -170,9 +194,9 @@ def test_the_fastest_is_so_beside_the_reference_whatever_the_machine_did_meanwhi
         step("later", 0.895, 3.6, 40e6, against_reference=against("teacher", 4.6, 0.4))
     )
     budget = Budget((parse_limit("quality", ">= 99% of teacher"),))
-    assert verdict_on_run(budget, three_steps)["best"] == "later"
+    assert verdict_on_run(budget, three_steps).best == "later"
     three_steps["steps"][-1]["against_reference"] = None
-    assert verdict_on_run(budget, three_steps)["best"] == "student", (
+    assert verdict_on_run(budget, three_steps).best == "student", (
         "two moments are all that is known"
     )
 
@@ -184,7 +208,7 @@ def test_a_step_that_missed_is_nearer_than_one_that_was_not_measured(
     for one in three_steps["steps"][:-1]:
         one["measurements"]["latency_p50"] = {**measured(0.0, "ms"), "value": None}
     outcome = verdict_on_run(budget, three_steps)
-    assert outcome["nearest"] == "small" and outcome["verdicts"]["small"][0]["shortfall"] > 1
+    assert outcome.nearest == "small" and outcome.verdicts["small"][0].shortfall > 1
 
 
 def test_memory_of_other_examples_is_no_share_and_a_size_is(three_steps: dict[str, Any]) -> None:
@@ -193,8 +217,8 @@ def test_memory_of_other_examples_is_no_share_and_a_size_is(three_steps: dict[st
     memory, size = (
         judge(small, [parse_limit(what, ">= 2x")], three_steps)[0] for what in ("memory", "size")
     )
-    assert (memory["met"], memory["measured"]) == (None, "not measured")
-    assert size["met"] is True
+    assert (memory.met, memory.measured) == (None, "not measured")
+    assert size.met is True
 
 
 def test_a_speed_without_a_float_engine_to_compare_with_says_how_to_ask(
@@ -202,15 +226,13 @@ def test_a_speed_without_a_float_engine_to_compare_with_says_how_to_ask(
 ) -> None:
     three_steps["fastest_float_engine"] = None
     (verdict,) = judge(three_steps["steps"][3], [parse_limit("latency", ">= 2x")], three_steps)
-    assert verdict["met"] is None and "write 'of B0'" in verdict["measured"]
+    assert verdict.met is None and "write 'of B0'" in verdict.measured
 
 
 def test_the_best_is_the_one_of_highest_quality_where_only_size_is_limited(
     three_steps: dict[str, Any],
 ) -> None:
-    assert (
-        verdict_on_run(Budget((parse_limit("size", "<= 50 MB"),)), three_steps)["best"] == "student"
-    )
+    assert verdict_on_run(Budget((parse_limit("size", "<= 50 MB"),)), three_steps).best == "student"
 
 
 def test_a_teacher_from_outside_meets_no_budget_and_the_recipes_model_does(
@@ -218,9 +240,9 @@ def test_a_teacher_from_outside_meets_no_budget_and_the_recipes_model_does(
 ) -> None:
     budget = Budget((parse_limit("quality", ">= 0.95"),))
     three_steps["steps"].append(step("./teacher", 0.97, 30.0, 400e6, role="input"))
-    assert not verdict_on_run(budget, three_steps)["met"]
+    assert not verdict_on_run(budget, three_steps).met
     three_steps["steps"].append(step("model", 0.96, 30.0, 400e6, role="input"))
-    assert verdict_on_run(budget, three_steps)["best"] == "model"
+    assert verdict_on_run(budget, three_steps).best == "model"
 
 
 def test_where_none_meets_the_budget_the_nearest_is_named_and_the_run_counts_as_missed(
@@ -228,16 +250,18 @@ def test_where_none_meets_the_budget_the_nearest_is_named_and_the_run_counts_as_
 ) -> None:
     budget = Budget((parse_limit("quality", ">= 99% of teacher"), parse_limit("size", "<= 20 MB")))
     outcome = verdict_on_run(budget, three_steps)
-    assert not outcome["met"] and outcome["best"] is None and outcome["nearest"] == "small"
-    assert budget_missed({**three_steps, "budget": outcome})
-    assert not budget_missed({**three_steps, "budget": {**outcome, "on_miss": "warn"}})
+    assert not outcome.met and outcome.best is None and outcome.nearest == "small"
+    assert budget_missed({**three_steps, "budget": outcome.model_dump(mode="json")})
+    assert not budget_missed(
+        {**three_steps, "budget": {**outcome.model_dump(mode="json"), "on_miss": "warn"}}
+    )
 
 
 def test_what_was_not_measured_meets_nothing(three_steps: dict[str, Any]) -> None:
     three_steps["steps"][2]["measurements"]["quality"]["value"] = None
     limit: Limit = parse_limit("quality", ">= 1% of teacher")
     verdict = judge(three_steps["steps"][2], [limit], three_steps)[0]
-    assert verdict["met"] is None and verdict["measured"] == "not measured"
+    assert verdict.met is None and verdict.measured == "not measured"
 
 
 def test_scores_of_other_examples_are_no_share_of_each_other_and_no_part_of_the_recipes_budget(
@@ -252,14 +276,12 @@ def test_scores_of_other_examples_are_no_share_of_each_other_and_no_part_of_the_
         parse_limit("size", ">= 2x"),
     ]
     kept, faster, absolute, size = judge(other, limits, three_steps)
-    assert [v["met"] for v in (kept, faster)] == [None, None] and kept["measured"] == "not measured"
-    assert absolute["met"] and size["met"], (
-        "its own score, and bytes, depend on no other's examples"
-    )
+    assert [v.met for v in (kept, faster)] == [None, None] and kept.measured == "not measured"
+    assert absolute.met and size.met, "its own score, and bytes, depend on no other's examples"
     for text in (">= 0.7", ">= 99% of teacher"):
         outcome = verdict_on_run(Budget((parse_limit("quality", text),)), three_steps)
-        assert outcome["best"] != "other" and "other" not in outcome["verdicts"]
-    assert [s["name"] for s in comparable(three_steps)] == [
+        assert outcome.best != "other" and "other" not in outcome.verdicts
+    assert comparable(three_steps) == [
         "teacher",
         "teacher@onnxruntime",
         "student",
@@ -274,9 +296,7 @@ def test_until_the_reference_has_answered_the_first_step_that_has_says_which_exa
     del three_steps["steps"][0]
     three_steps["steps"][0]["test"] = None
     three_steps["steps"].append(step("other", 0.99, 0.5, 1e6, test="others"))
-    assert [s["name"] for s in comparable(three_steps)] == ["student", "small"] and elsewhere(
-        three_steps
-    ) == ["other"]
+    assert comparable(three_steps) == ["student", "small"] and elsewhere(three_steps) == ["other"]
 
 
 # what decides
@@ -310,21 +330,19 @@ def test_the_point_decides_unless_the_worst_shall_and_the_interval_is_shown_eith
     by_point = judge(report["steps"][2], limits, report)[0]
     by_worst = judge(report["steps"][2], limits, report, "worst")[0]
     assert (
-        by_point["met"] is True
-        and by_point["shortfall"] == 0
-        and by_point["measured"] == said.split("|")[0]
+        by_point.met is True and by_point.shortfall == 0 and by_point.measured == said.split("|")[0]
     )
     assert (
-        by_worst["met"] is False
-        and by_worst["shortfall"] > 0
-        and by_worst["measured"] == said.replace("|", "")
+        by_worst.met is False
+        and by_worst.shortfall > 0
+        and by_worst.measured == said.replace("|", "")
     )
 
 
 def test_a_worst_end_on_the_good_side_of_the_limit_meets_it(three_steps: dict[str, Any]) -> None:
     report = with_intervals(three_steps)
     limits = [parse_limit("quality", ">= 97% of teacher"), parse_limit("latency", "<= 4 ms")]
-    assert all(v["met"] for v in judge(report["steps"][2], limits, report, "worst"))
+    assert all(v.met for v in judge(report["steps"][2], limits, report, "worst"))
 
 
 def test_what_has_no_uncertainty_is_its_own_worst_and_what_was_not_compared_has_none(
@@ -337,17 +355,17 @@ def test_what_has_no_uncertainty_is_its_own_worst_and_what_was_not_compared_has_
         three_steps,
         "worst",
     )
-    assert size["met"] and factor["met"] and "worst" not in size["measured"] + factor["measured"]
+    assert size.met and factor.met and "worst" not in size.measured + factor.measured
     for limit in (
         parse_limit("quality", ">= 50% of teacher"),
         parse_limit("latency", ">= 1x of B0"),
     ):
-        assert judge(student, [limit], three_steps)[0]["met"]
+        assert judge(student, [limit], three_steps)[0].met
         unknown = judge(student, [limit], three_steps, "worst")[0]
         assert (
-            unknown["met"] is None
-            and unknown["shortfall"] == 1
-            and "worst not measured" in unknown["measured"]
+            unknown.met is None
+            and unknown.shortfall == 1
+            and "worst not measured" in unknown.measured
         )
 
 
@@ -355,26 +373,23 @@ def test_quality_kept_is_the_paired_comparison_before_the_quotient_of_two_scores
     three_steps: dict[str, Any],
 ) -> None:
     limit = parse_limit("quality", ">= 99.3% of teacher")
-    assert judge(three_steps["steps"][2], [limit], three_steps)[0]["met"], "0.895 / 0.90"
-    assert not judge(with_intervals(three_steps)["steps"][2], [limit], three_steps)[0]["met"], (
-        "0.992"
-    )
+    assert judge(three_steps["steps"][2], [limit], three_steps)[0].met, "0.895 / 0.90"
+    assert not judge(with_intervals(three_steps)["steps"][2], [limit], three_steps)[0].met, "0.992"
 
 
 def test_the_reference_keeps_all_of_its_own_quality_in_the_worst_case_too(
     three_steps: dict[str, Any],
 ) -> None:
     teacher = three_steps["steps"][0]
-    assert judge(teacher, [parse_limit("quality", ">= 100% of teacher")], three_steps, "worst")[0][
-        "met"
-    ]
+    limit = parse_limit("quality", ">= 100% of teacher")
+    assert judge(teacher, [limit], three_steps, "worst")[0].met
 
 
 def test_the_best_of_a_careful_budget_is_judged_by_the_worst(three_steps: dict[str, Any]) -> None:
     report, limit = with_intervals(three_steps), parse_limit("quality", ">= 99% of teacher")
-    assert verdict_on_run(Budget((limit,)), report)["best"] == "student"
+    assert verdict_on_run(Budget((limit,)), report).best == "student"
     careful = verdict_on_run(Budget((limit,), decide="worst"), report)
-    assert (careful["best"], careful["decide"]) == ("teacher", "worst")
+    assert (careful.best, careful.decide) == ("teacher", "worst")
 
 
 def test_a_missed_limit_that_a_step_has_from_the_recipe_is_the_recipes_matter(

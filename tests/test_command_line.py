@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner
 from commands import Command
 from installing import describe
-from reports import rich_report
+from reports import as_report, rich_report
 
 from compress import __version__
 from compress.artifact import Manifest, Traits, with_files
@@ -374,7 +374,7 @@ def test_no_escape_code_reaches_the_terminal(
     )
     console = output_console()
     print_rows([{evil: evil}], console)
-    report = {**rich_report(), "name": evil}
+    report = as_report({**rich_report(), "name": evil})
     print_report(report, console)
     print_diff(compare_runs(Side(evil, report), Side(evil + "2", report), {}), console)
     said = capsys.readouterr()

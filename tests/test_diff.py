@@ -4,7 +4,7 @@ nothing claimed beyond it."""
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 from commands import Command
 from hostile import HOSTILE
 from pages import ELEMENTS_THAT_ACT, parsed, policy_of
+from reports import as_report, rich_report, whole
 from rich.console import Console
 
 from compress import api
@@ -20,11 +21,12 @@ from compress.errors import IntegrityError, UsageError
 from compress.measurement import Measurement
 from compress.meter import Meter, Probe, Sample
 from compress.registry.plugins import Registered, Registry
-from compress.report.diff.compare import changed, compare_runs
+from compress.report.diff.changed import changed
+from compress.report.diff.compare import compare_runs
 from compress.report.diff.side import Kept, Side, read_side
+from compress.report.diff.types import Difference
 from compress.report.diff.views import diff_page, print_diff
 from compress.report.reading import read_report
-from compress.report.views.writing import schema_text
 
 
 class Right(Meter):
@@ -106,18 +108,31 @@ def report(*steps: dict[str, Any], **more: Any) -> dict[str, Any]:
     }
 
 
+def compared(
+    first: dict[str, Any],
+    second: dict[str, Any],
+    mine: Kept | None = None,
+    theirs: Kept | None = None,
+) -> Difference:
+    """The difference of two runs in the folders ``runs/one`` and ``runs/two``."""
+    sides = [
+        Side(f"runs/{name}", as_report(whole(values)), {"s": kept} if kept else {})
+        for name, values, kept in (("one", first, mine), ("two", second, theirs))
+    ]
+    return compare_runs(sides[0], sides[1], {"right": Right()})
+
+
 def differences(
     first: dict[str, Any],
     second: dict[str, Any],
     mine: Kept | None = None,
     theirs: Kept | None = None,
 ) -> dict[str, Any]:
-    kept = [{"s": k} if k else {} for k in (mine, theirs)]
-    found = compare_runs(
-        Side("runs/one", first, kept[0]), Side("runs/two", second, kept[1]), {"right": Right()}
+    """The same as ``compress diff --json`` prints it."""
+    printed: dict[str, Any] = json.loads(
+        json.dumps(compared(first, second, mine, theirs).model_dump(mode="json"))
     )
-    json.dumps(found)
-    return found
+    return printed
 
 
 def only(found: dict[str, Any]) -> dict[str, Any]:
@@ -199,10 +214,10 @@ def test_scores_of_other_examples_are_not_compared_however_far_they_lie_apart() 
     found = differences(first, second, kept(BEFORE), kept(AFTER))
     rows = {m["name"]: m for m in found["steps"][0]["measurements"]}
     for name in ("quality", "calibration"):
-        told = [
+        judged = [
             rows[name][key] for key in ("basis", "significant", "better", "difference", "quotient")
         ]
-        assert told == ["other examples", None, None, None, None]
+        assert judged == ["other examples", None, None, None, None]
     assert rows["quality"]["values"] == [0.9, 0.1] and found["steps"][0]["paired"] == []
     assert rows["latency"]["basis"] == "not in turns"
     assert [
@@ -210,7 +225,7 @@ def test_scores_of_other_examples_are_not_compared_however_far_they_lie_apart() 
         for line in found["remarks"]
         if "on other test examples, so scores are not compared" in line
     ]
-    assert "not compared (other examples)" in shown(found)
+    assert "not compared (other examples)" in shown(first, second)
 
 
 @pytest.mark.parametrize("theirs", [kept(AFTER, origin="meters 2"), None])
@@ -323,9 +338,9 @@ def test_a_run_does_not_differ_from_itself() -> None:
 
 def test_a_key_that_is_missing_differs_from_one_that_is_there() -> None:
     assert changed({"a": {"b": 1}}, {"a": {"c": 1}, "d": 2}) == {
-        "a.b": [1, None],
-        "a.c": [None, 1],
-        "d": [None, 2],
+        "a.b": (1, None),
+        "a.c": (None, 1),
+        "d": (None, 2),
     }
 
 
@@ -360,10 +375,10 @@ def test_scores_of_another_task_or_metric_are_not_compared_and_one_remark_says_s
     found = differences(first, second, kept(BEFORE), kept(AFTER))
     rows = {m["name"]: m for m in found["steps"][0]["measurements"]}
     for name in ("quality", "calibration"):
-        told = [
+        judged = [
             rows[name][key] for key in ("basis", "significant", "better", "difference", "quotient")
         ]
-        assert told == ["other task", None, None, None, None]
+        assert judged == ["other task", None, None, None, None]
     assert rows["quality"]["values"] == [0.9, 0.1] and found["steps"][0]["paired"] == []
     assert rows["size"]["quotient"] == 1 and rows["latency"]["basis"] == "not in turns"
     assert [
@@ -371,7 +386,7 @@ def test_scores_of_another_task_or_metric_are_not_compared_and_one_remark_says_s
         for line in found["remarks"]
         if "quality is not compared" in line and f"s ({said})" in line
     ]
-    text = shown(found)
+    text = shown(first, second)
     assert "not compared (other task)" in text and ("accuracy / f1" in text) == (metric == "f1")
 
 
@@ -389,10 +404,16 @@ def test_quality_that_one_run_could_not_measure_is_no_other_metric() -> None:
 # views
 
 
-def shown(found: dict[str, Any]) -> str:
+def shown(
+    first: dict[str, Any],
+    second: dict[str, Any],
+    mine: Kept | None = None,
+    theirs: Kept | None = None,
+) -> str:
+    """What a terminal shows of two runs."""
     console = Console(width=200)
     with console.capture() as capture:
-        print_diff(found, console)
+        print_diff(compared(first, second, mine, theirs), console)
     return capture.get()
 
 
@@ -414,7 +435,7 @@ def test_terminal_shows_both_values_the_change_and_what_it_rests_on() -> None:
             digest="e",
         )
     )
-    text = shown(differences(first, second, kept(BEFORE), kept(AFTER)))
+    text = shown(first, second, kept(BEFORE), kept(AFTER))
     for words in (
         "50.0 % [40.0 %, 60.0 %]",
         "+10.0 points",
@@ -425,7 +446,7 @@ def test_terminal_shows_both_values_the_change_and_what_it_rests_on() -> None:
         "flips",
     ):
         assert words in text, words
-    same = shown(differences(first, first, kept(BEFORE), kept(BEFORE)))
+    same = shown(first, first, kept(BEFORE), kept(BEFORE))
     assert "s (same model)" in same and "flips" not in same
 
 
@@ -443,7 +464,11 @@ def test_hostile_text_stays_text_on_the_page() -> None:
         )
         for value in (0.1, 0.2)
     )
-    page = diff_page(compare_runs(Side(texts, first), Side(texts + "2", second), {}))
+    sides = [
+        Side(f"{texts}{number}", as_report(whole(values)))
+        for number, values in enumerate((first, second))
+    ]
+    page = diff_page(compare_runs(*sides, {}))
     elements = parsed(page)
     assert {tag for tag, _ in elements} & ELEMENTS_THAT_ACT == set()
     assert all(not key.startswith("on") for _, attributes in elements for key in attributes)
@@ -454,15 +479,6 @@ def test_hostile_text_stays_text_on_the_page() -> None:
 
 
 # folders
-
-
-SCHEMA = json.loads(schema_text())
-
-
-def whole(found: dict[str, Any]) -> dict[str, Any]:
-    """A report with every key that one must have."""
-    steps = [{**dict.fromkeys(SCHEMA["$defs"]["step"]["required"]), **s} for s in found["steps"]]
-    return {**dict.fromkeys(SCHEMA["required"]), **found, "steps": steps}
 
 
 def write_run(folder: Path, found: dict[str, Any], right: Sequence[int] | None = None) -> Path:
@@ -506,10 +522,7 @@ def test_a_folder_that_is_no_run_or_an_older_report_is_refused(tmp_path: Path) -
         ("\x00", "cannot be read as JSON"),
         ("[]", "holds a list"),
         ("{}", "is not a report: it has no report_version"),
-        ('{"report_version": 1}', "lacks a list of steps"),
-        ('{"report_version": 1, "steps": [3]}', "lacks step 1"),
-        ('{"report_version": 1, "steps": [{}]}', "'against_fastest'"),
-        ('{"report_version": 1, "steps": []}', "lacks 'budget'"),
+        ('{"report_version": 1}', "is not a whole report: compress_version: Field required"),
     ],
 )
 def test_a_report_that_is_broken_is_told_in_a_line_by_report_and_diff(
@@ -521,6 +534,37 @@ def test_a_report_that_is_broken_is_told_in_a_line_by_report_and_diff(
         with pytest.raises(IntegrityError, match=words) as told:
             read(run)
         assert str(run / "report.json") in str(told.value) and "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        (lambda r: r.pop("budget"), "report: budget: Field required;"),
+        (lambda r: r.update(steps=3), "report: steps: Input should be a valid array;"),
+        (lambda r: r.update(steps=[3]), "report: steps.0: Input should be an object"),
+        (lambda r: r["steps"][1].pop("role"), "report: steps.1.role: Field required;"),
+        (lambda r: r["steps"][0].update(seconds="1"), "steps.0.seconds: Input should be a valid"),
+        (lambda r: r["steps"][0].update(cost=1), "steps.0.cost: Extra inputs are not permitted;"),
+        (lambda r: r.update(seed=True), "report: seed: Input should be a valid integer;"),
+        (
+            lambda r: r["steps"][0]["measurements"]["size"].update(value="10 MB"),
+            "steps.0.measurements.size.value: Input should be a valid number;",
+        ),
+        (
+            lambda r: r["steps"][2]["against_parent"]["comparisons"].update(flips=0.5),
+            "steps.2.against_parent.comparisons.flips: Input should be an object",
+        ),
+    ],
+)
+def test_the_first_wrong_key_of_a_report_is_named_with_what_is_wrong(
+    broken: Callable[[dict[str, Any]], Any], words: str, tmp_path: Path
+) -> None:
+    values = rich_report()
+    broken(values)
+    (tmp_path / "report.json").write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(IntegrityError) as raised:
+        read_report(tmp_path)
+    assert words in str(raised.value) and "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from installing import describe_project, first_on_path
 from kept_families import give_families
+from reports import whole
 from ruamel.yaml import YAML
 
 import compress
@@ -177,6 +178,7 @@ def measured(name: str, value: float, unit: str, title: str) -> dict[str, Any]:
 
 def report(state: str) -> dict[str, Any]:
     against = {
+        "name": "teacher",
         "changes": {
             "quality": {"difference": -0.125, "quotient": 0.875},
             "size": {"difference": 1, "quotient": 0.5},
@@ -198,18 +200,20 @@ def report(state: str) -> dict[str, Any]:
             ("student", "ner", 0.875, against),
         )
     ]
-    return {
-        "name": "quickstart",
-        "state": state,
-        "task": {"name": "ner"},
-        "reference": "teacher",
-        "overrides": ["seed=3"],
-        "effort": "standard",
-        "seconds": {"making": 60.0, "measuring": 12.0},
-        "environment": ENVIRONMENT,
-        "steps": steps,
-        "fastest_float_engine": None,
-    }
+    return whole(
+        {
+            "name": "quickstart",
+            "state": state,
+            "task": {"name": "ner"},
+            "reference": "teacher",
+            "overrides": ["seed=3"],
+            "effort": "standard",
+            "seconds": {"making": 60.0, "measuring": 12.0},
+            "environment": ENVIRONMENT,
+            "steps": steps,
+            "fastest_float_engine": None,
+        }
+    )
 
 
 def test_a_runs_results_are_its_steps_of_the_recipes_task(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
-"""Gains that are none, on reports made by hand: each is said in one sentence with its remedy, and
-noise says nothing."""
+"""Warnings about steps that brought no gain, on reports made by hand: each is one sentence with its
+remedy, and noise makes none."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ from typing import Any
 
 import pytest
 from barereports import against, report, step
+from reports import as_report, whole
 
-from compress.results.findings import findings
+from compress.results import findings as module
+from compress.results.report import Finding
 
 
-def said(found: dict[str, Any], kind: str) -> list[str]:
-    return [f["text"] for f in findings(found) if f["kind"] == kind]
+def findings(values: dict[str, Any]) -> tuple[Finding, ...]:
+    return module.findings(as_report(whole(values)))
+
+
+def texts(values: dict[str, Any], kind: str) -> list[str]:
+    return [finding.text for finding in findings(values) if finding.kind == kind]
 
 
 def small_against(**changes: Any) -> dict[str, Any]:
@@ -30,12 +36,12 @@ def test_a_gain_is_no_finding() -> None:
         against_fastest=against("teacher@onnxruntime", 1.5, 0.25),
         against_reference=against("teacher", 2.9, 0.25),
     )
-    assert findings(gain) == []
-    assert findings(small_against(against_parent=None)) == [], "nothing is compared"
+    assert findings(gain) == ()
+    assert findings(small_against(against_parent=None)) == (), "nothing is compared"
 
 
 def test_a_step_that_is_smaller_and_slower_is_said_to_be() -> None:
-    (text,) = said(
+    (text,) = texts(
         small_against(against_parent=against("teacher", 0.5, 0.25)), "smaller_but_slower"
     )
     assert text == (
@@ -43,10 +49,10 @@ def test_a_step_that_is_smaller_and_slower_is_said_to_be() -> None:
         "and another "
         "format or engine where time is"
     )
-    assert not said(
+    assert not texts(
         small_against(against_parent=against("teacher", 0.5, 0.99)), "smaller_but_slower"
     )
-    assert not said(
+    assert not texts(
         small_against(against_parent=against("teacher", 0.985, 0.25, spread=0.01)),
         "smaller_but_slower",
     )
@@ -55,29 +61,29 @@ def test_a_step_that_is_smaller_and_slower_is_said_to_be() -> None:
 def test_advice_to_a_slower_model_is_true_of_its_memory() -> None:
     hungry = against("teacher", 0.5, 0.25)
     hungry["changes"]["memory"] = {"difference": 1e6, "quotient": 2.03}
-    (text,) = said(small_against(against_parent=hungry), "smaller_but_slower")
+    (text,) = texts(small_against(against_parent=hungry), "smaller_but_slower")
     assert "2.0x slower, and needs 2.0x the memory: take it where disk space is short" in text
     lean = against("teacher", 0.5, 0.25)
     lean["changes"]["memory"] = {"difference": -1e6, "quotient": 0.4}
-    (text,) = said(small_against(against_parent=lean), "smaller_but_slower")
+    (text,) = texts(small_against(against_parent=lean), "smaller_but_slower")
     assert "2.0x slower: take it where memory is short" in text
 
 
 def test_a_speed_within_the_noise_is_no_finding() -> None:
-    assert not said(
+    assert not texts(
         small_against(against_parent=against("teacher", 0.99, 0.25)), "smaller_but_slower"
     )
 
 
 def test_a_final_model_slower_than_the_reference_in_a_faster_engine_is_said_to_be() -> None:
     slower = small_against(against_fastest=against("teacher@onnxruntime", 0.8, 0.1))
-    (text,) = said(slower, "slower_than_reference_engine")
+    (text,) = texts(slower, "slower_than_reference_engine")
     assert text.startswith(
         "small is slower (0.80x) than teacher@onnxruntime, the uncompressed reference in a faster "
         "engine"
     )
     later = {**slower, "steps": [*slower["steps"], step("last", 0.8, 1.0, 1e6, parent="small")]}
-    assert not said(later, "slower_than_reference_engine"), "it is not what is deployed"
+    assert not texts(later, "slower_than_reference_engine"), "it is not what is deployed"
 
 
 def test_models_that_are_measured_side_by_side_are_held_against_the_first() -> None:
@@ -94,11 +100,11 @@ def test_models_that_are_measured_side_by_side_are_held_against_the_first() -> N
         step("fast", 0.9, 6.0, 25e6, role="input", against_reference=fast, against_fastest=fast),
         step("same", 0.9, 12.0, 100e6, role="input", against_reference=same, against_fastest=same),
     ]
-    assert [(f["step"], f["kind"]) for f in findings(report(first, *models))] == [
+    assert [(f.step, f.kind) for f in findings(report(first, *models))] == [
         ("slow", "smaller_but_slower")
     ]
     made = step("made", 0.9, 12.0, 100e6, parent="teacher")
-    assert findings(report(first, *models, made)) == [], (
+    assert findings(report(first, *models, made)) == (), (
         "in a run they are what its steps are made of"
     )
 
@@ -112,7 +118,7 @@ def sparse(zeros: float, size: float) -> dict[str, Any]:
 
 
 def test_a_step_that_is_sparse_and_not_smaller_is_said_to_be() -> None:
-    (text,) = said(sparse(0.9, 1.0), "sparse_not_smaller")
+    (text,) = texts(sparse(0.9, 1.0), "sparse_not_smaller")
     assert text == (
         "small has 90 % of its weights at zero and is no smaller than teacher: zeros are stored "
         "and multiplied "
@@ -122,7 +128,7 @@ def test_a_step_that_is_sparse_and_not_smaller_is_said_to_be() -> None:
 
 @pytest.mark.parametrize(("zeros", "size"), [(0.9, 0.3), (0.04, 1.0), (-0.5, 1.0)])
 def test_zeros_that_make_it_smaller_or_are_few_are_no_finding(zeros: float, size: float) -> None:
-    assert not said(sparse(zeros, size), "sparse_not_smaller")
+    assert not texts(sparse(zeros, size), "sparse_not_smaller")
 
 
 def unchanged(
@@ -154,16 +160,16 @@ def unchanged(
 
 
 def test_a_step_that_changed_nothing_is_said_to_have_changed_nothing() -> None:
-    (text,) = said(unchanged(), "changed_nothing")
+    (text,) = texts(unchanged(), "changed_nothing")
     assert text == (
         "small changed nothing: it decides all 500 cases as teacher does, is as large and no "
         "faster: give it "
         "options that do more, or leave the step out"
     )
-    assert said(unchanged(speedup=1.015, size=0.99, memory=1.3), "changed_nothing"), (
+    assert texts(unchanged(speedup=1.015, size=0.99, memory=1.3), "changed_nothing"), (
         "that is noise, and more memory no gain"
     )
-    assert said(unchanged(nonzero=-0.01), "changed_nothing"), "so few zeros a training moves"
+    assert texts(unchanged(nonzero=-0.01), "changed_nothing"), "so few zeros a training moves"
 
 
 @pytest.mark.parametrize(
@@ -182,4 +188,4 @@ def test_a_step_that_changed_nothing_is_said_to_have_changed_nothing() -> None:
     ],
 )
 def test_whatever_a_step_changed_it_did_not_change_nothing(change: dict[str, Any]) -> None:
-    assert not said(unchanged(**change), "changed_nothing")
+    assert not texts(unchanged(**change), "changed_nothing")

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from reports import rich_report
+from reports import as_report, rich_report
 
 from compress import machine
 from compress.artifact import Traits
@@ -114,7 +114,8 @@ def test_the_report_and_the_card_name_the_gpus(with_gpus: Callable[..., None]) -
     assert environment()["gpus"] == timing_environment()["gpus"] == [name for name, _ in TWO]
     report = rich_report()
     report["environment"]["gpus"] = ["NVIDIA L4"]
-    assert "one machine: cpu, NVIDIA L4, 2 threads" in card(deployable(report)[0], report)
+    made = as_report(report)
+    assert "one machine: cpu, NVIDIA L4, 2 threads" in card(deployable(made)[0], made)
 
 
 # keys

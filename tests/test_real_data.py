@@ -63,7 +63,7 @@ def tiny_run(place: Path, recipe: str, *overrides: str) -> Run:
         runs=place / "runs",
         listener=lambda event: None,
     )
-    return Run(place, Path(report["folder"]), "")
+    return Run(place, Path(report.folder), "")
 
 
 def labels_of(found: Run, step: str) -> list[str]:

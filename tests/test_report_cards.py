@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from hostile import HOSTILE, poisoned
-from reports import rich_report
+from reports import as_report, held_report, rich_report, step_named
 from ruamel.yaml import YAML
 from tiny import TAGS, make_artifact, save_bert, sentences, tagged, task_named
 
@@ -21,8 +21,11 @@ from compress.engine import Engine, Loading
 from compress.planning import TaskChoice
 from compress.registry.plugins import Registered, Registry, load_plugins
 from compress.report.usage import usage
-from compress.report.views.card import card, deployable, front_matter
+from compress.report.views import card as cards
+from compress.report.views import frontmatter
+from compress.report.views.card import deployable
 from compress.report.views.writing import write_report, write_views
+from compress.results.step import Usage
 from compress.store.runfolder import RunFolder
 from compress.task import Task
 
@@ -56,13 +59,30 @@ def used(
     folder: str = "steps/01-x",
     needs: Sequence[str] = (),
     registry: Registry | None = None,
-) -> dict[str, Any]:
+) -> Usage:
     """What a report says of how an artifact is used."""
     registry = registry or load_plugins()
     entry = registry.tasks[task]
     return usage(
         traits, needs, folder, TaskChoice(entry, entry.cls.Options(max_length=16)), registry
     )
+
+
+def card(name: str, report: dict[str, Any]) -> str:
+    """The card of a step."""
+    made = as_report(report)
+    return cards.card(step_named(made, name), made)
+
+
+def front_matter(name: str, report: dict[str, Any]) -> dict[str, Any]:
+    """The front matter of a step's card."""
+    made = as_report(report)
+    return frontmatter.front_matter(step_named(made, name), made)
+
+
+def with_card(report: dict[str, Any]) -> list[str]:
+    """The names of the steps that have a card."""
+    return [step.name for step in deployable(as_report(report))]
 
 
 def step_of(report: dict[str, Any], name: str) -> dict[str, Any]:
@@ -73,17 +93,15 @@ def step_of(report: dict[str, Any], name: str) -> dict[str, Any]:
 def test_final_steps_have_a_card_and_conversions_and_steps_between_have_none(
     report: dict[str, Any],
 ) -> None:
-    assert [s["name"] for s in deployable(report)] == ["small", "free"]
-    report["budget"] = {"best": "student"}
-    assert [s["name"] for s in deployable(report)] == ["student", "small", "free"]
+    assert with_card(report) == ["small", "free"]
+    report["budget"] = {**held_report()["budget"], "best": "student"}
+    assert with_card(report) == ["student", "small", "free"]
     report["steps"] = report["steps"][:2]
-    assert [s["name"] for s in deployable(report)] == ["teacher"], (
-        "its conversion is no step made from it"
-    )
+    assert with_card(report) == ["teacher"], "its conversion is no step made from it"
 
 
 def test_the_front_matter_says_what_the_hub_reads(report: dict[str, Any]) -> None:
-    found = parsed(card(step_of(report, "small"), report))
+    found = parsed(card("small", report))
     assert found["base_model"] == "someone/encoder" and found["library_name"] == "onnxruntime"
     assert found["pipeline_tag"] == "text-classification" and found["tags"] == [
         "compress-toolkit",
@@ -98,13 +116,13 @@ def test_the_front_matter_says_what_the_hub_reads(report: dict[str, Any]) -> Non
         "name": "reviews",
     }
     assert result["metrics"][0] == {"type": "accuracy", "name": "accuracy", "value": 0.88}
-    assert parsed(card(step_of(report, "free"), report))["library_name"] == "transformers"
+    assert parsed(card("free", report))["library_name"] == "transformers"
 
 
 def test_the_hub_reads_the_front_matter(report: dict[str, Any]) -> None:
     from huggingface_hub import ModelCard
 
-    data = ModelCard(card(step_of(report, "small"), report)).data
+    data = ModelCard(card("small", report)).data
     assert data.base_model == "someone/encoder" and data.eval_results[0].metric_value == 0.88
 
 
@@ -112,18 +130,18 @@ def test_what_is_not_known_is_left_out(report: dict[str, Any]) -> None:
     step = step_of(report, "small")
     step.update(base="model", task="parity", usage={**step["usage"], "pipeline_tag": None})
     report["data"] = None
-    assert not {"base_model", "pipeline_tag", "model-index"} & front_matter(step, report).keys()
+    assert not {"base_model", "pipeline_tag", "model-index"} & front_matter("small", report).keys()
 
 
 def test_no_card_names_a_folder_of_this_machine(report: dict[str, Any]) -> None:
     report["data"]["name"] = "/home/someone/reviews"
     step_of(report, "small")["options"]["words"] = "/home/someone/words.txt"
-    text = card(step_of(report, "small"), report)
+    text = card("small", report)
     assert "/home" not in text and "words.txt" in text and "name: reviews" in text
 
 
 def test_limits_name_findings_absences_and_the_data(report: dict[str, Any]) -> None:
-    text = card(step_of(report, "free"), report).split("## Limits")[1]
+    text = card("free", report).split("## Limits")[1]
     for said in (
         "free is slower than small",
         "one data set (reviews)",
@@ -132,17 +150,17 @@ def test_limits_name_findings_absences_and_the_data(report: dict[str, Any]) -> N
         "Not measured: memory gpu, the model ran on the cpu",
     ):
         assert said in text, said
-    assert "int8" in card(step_of(report, "small"), report).split("## Limits")[1]
+    assert "int8" in card("small", report).split("## Limits")[1]
 
 
 def test_a_card_tells_what_compression_gained_apart_from_the_engine(report: dict[str, Any]) -> None:
-    numbers = card(step_of(report, "small"), report).split("## Limits")[0]
+    numbers = card("small", report).split("## Limits")[0]
     alone, in_engine = numbers.split("Against teacher, the reference:")[1].split(
         "Against teacher@onnxruntime, the reference in its fastest float engine:"
     )
     assert "| speedup | 12.0x" in alone and "| speedup | 5.00x" in in_engine
     step_of(report, "small")["against_fastest"] = step_of(report, "small")["against_reference"]
-    assert "fastest float engine" not in card(step_of(report, "small"), report), (
+    assert "fastest float engine" not in card("small", report), (
         "where the reference is its own fastest"
     )
 
@@ -151,7 +169,7 @@ def test_no_card_tells_of_a_quality_that_was_not_measured(report: dict[str, Any]
     step_of(report, "free")["measurements"]["quality"].update(
         value=None, absent="there is no test split for this task"
     )
-    limits = card(step_of(report, "free"), report).split("## Limits")[1]
+    limits = card("free", report).split("## Limits")[1]
     assert (
         "Quality was measured" not in limits
         and "Not measured: quality, there is no test split" in limits
@@ -161,8 +179,10 @@ def test_no_card_tells_of_a_quality_that_was_not_measured(report: dict[str, Any]
 def test_a_score_of_other_examples_is_no_result_on_the_runs_data(report: dict[str, Any]) -> None:
     step = step_of(report, "small")
     step["test"] = "f" * 64
-    text = card(step, report)
-    assert "model-index" not in front_matter(step, report) and "one data set (reviews)" not in text
+    text = card("small", report)
+    assert (
+        "model-index" not in front_matter("small", report) and "one data set (reviews)" not in text
+    )
     assert "on other test examples than the reference's" in text
 
 
@@ -171,7 +191,7 @@ def test_each_step_of_the_chain_is_told_with_its_options_and_its_seed(
 ) -> None:
     step_of(report, "student")["seed"] = 7
     step_of(report, "teacher").update(stage="import", seed=None)
-    chain = card(step_of(report, "small"), report).split("## How it was made\n\n")[1].splitlines()
+    chain = card("small", report).split("## How it was made\n\n")[1].splitlines()
     assert chain[:3] == [
         "1. teacher (import): epochs 2, student.layers 1",
         "2. student (distill): epochs 2, student.layers 1, seed 7",
@@ -184,22 +204,25 @@ def test_hostile_text_stays_text_in_the_front_matter_and_in_the_code(
     report: dict[str, Any], text: str
 ) -> None:
     hostile = poisoned(report, text)
-    for step in deployable(hostile):
-        made = card(step, hostile)
+    harmless = poisoned(report, "harmless")
+    names = with_card(hostile)
+    assert len(names) == len(with_card(harmless)) == 2
+    for name, as_harmless in zip(names, with_card(harmless), strict=True):
+        made = card(name, hostile)
         front = parsed(made)
         assert (
-            set(front) == set(front_matter(step, hostile))
+            set(front) == set(front_matter(name, hostile))
             and front["model-index"][0]["results"][0]["metrics"]
         )
         assert made.split("---\n")[1].isascii()
-        assert fences(made) == fences(card(step, poisoned(report, "harmless")))
+        assert fences(made) == fences(card(as_harmless, harmless))
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("format", ["pytorch", "onnx", "none"])
 def test_hostile_names_of_folders_are_text_in_the_code(format: str, text: str) -> None:
     tree = ast.parse(
-        used("text-classification", Traits(format, task="text-classification"), text)["code"]
+        used("text-classification", Traits(format, task="text-classification"), text).code
     )
     assert text in {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
 
@@ -225,16 +248,16 @@ def test_a_strangers_engine_and_task_say_themselves_how_their_models_are_loaded(
         tasks={"parity": Registered("parity", Parity, "d", "1")},
     )
     found = used("parity", Traits("rows", task="parity"), "a/b", registry=registry)
-    assert found == {
-        "library": "rowlib",
-        "pipeline_tag": "text-ranking",
-        "packages": ["rowlib"],
-        "code": (
+    assert found == Usage(
+        library="rowlib",
+        pipeline_tag="text-ranking",
+        packages=("rowlib",),
+        code=(
             "import rowlib\n\nfolder = 'a/b'\ntext = 'Is 3 even?'\nmax_length = 16\nlogits = "
             "rowlib.read(folder)(text)\n"
             "print(logits % 2)\n"
         ),
-    }
+    )
     for traits, needs in (
         (Traits("rows", shape="free", task="parity"), []),
         (Traits("rows", task="parity"), ["acme"]),
@@ -243,20 +266,18 @@ def test_a_strangers_engine_and_task_say_themselves_how_their_models_are_loaded(
     ):
         own = used("parity", traits, "a/b", needs, registry)
         assert (
-            own["packages"] == (needs or ["compress-toolkit"])
-            and "compress.load('a/b')" in own["code"]
+            own.packages == tuple(needs or ["compress-toolkit"])
+            and "compress.load('a/b')" in own.code
         )
     Parity.reading = ""
-    assert (
-        "compress.load" in used("parity", Traits("rows", task="parity"), registry=registry)["code"]
-    )
+    assert "compress.load" in used("parity", Traits("rows", task="parity"), registry=registry).code
 
 
 def test_cards_are_written_beside_the_other_views_and_never_outside(
     report: dict[str, Any], tmp_path: Path
 ) -> None:
     step_of(report, "free")["name"] = "../../outside"
-    write_views(report, RunFolder(tmp_path / "run"))
+    write_views(as_report(report), RunFolder(tmp_path / "run"))
     assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.md")) == [
         "run/cards/_.._outside-84b29bbd.md",
         "run/cards/small.md",
@@ -295,7 +316,7 @@ def test_the_code_of_a_card_loads_the_artifact_and_answers(
         artifact.folder.relative_to(tmp_path).as_posix(),
         ["compress-toolkit"] if format == "own" else [],
     )
-    packages, code = found["packages"], found["code"]
+    packages, code = found.packages, found.code
     assert ("compress" in code) == (format == "own") and ("transformers" in packages) == (
         format == "pytorch"
     )
@@ -303,7 +324,7 @@ def test_the_code_of_a_card_loads_the_artifact_and_answers(
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         exec(compile(code.replace("A text to try", "good w1"), "card", "exec"), {})
-    assert found["pipeline_tag"] == task and found["library"] == (
+    assert found.pipeline_tag == task and found.library == (
         "onnxruntime" if format == "onnx" else "transformers"
     )
     assert out.getvalue().strip()
@@ -316,10 +337,8 @@ def test_a_step_that_others_were_made_from_has_no_card_left_of_when_it_stood_las
 ) -> None:
     folder = RunFolder(tmp_path)
     first = next(s for s in report["steps"] if s["role"] == "reference")
-    write_report({**report, "steps": [first], "budget": None}, folder)
+    write_report(as_report({**report, "steps": [first], "budget": None}), folder)
     assert [path.stem for path in (tmp_path / "cards").iterdir()] == [first["name"]]
-    write_report(report, folder)
-    assert sorted((tmp_path / "cards").iterdir()) == sorted(
-        folder.card(s["name"]) for s in deployable(report)
-    )
+    write_report(as_report(report), folder)
+    assert sorted((tmp_path / "cards").iterdir()) == sorted(map(folder.card, with_card(report)))
     assert folder.card(first["name"]) not in (tmp_path / "cards").iterdir()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import subprocess
@@ -14,12 +13,13 @@ import pytest
 from hostile import HOSTILE, poisoned
 from markdown_it import MarkdownIt
 from pages import ELEMENTS_THAT_ACT, parsed, policy_of
-from reports import held_report, rich_report
+from reports import as_report, held_report, rich_report
 from rich.console import Console
 
 from compress.report.text import visible
 from compress.report.views.card import card, deployable
-from compress.report.views.markdown import escape, markdown
+from compress.report.views.escaped import escape
+from compress.report.views.markdown import markdown
 from compress.report.views.page import page
 from compress.report.views.terminal import print_report
 
@@ -59,12 +59,12 @@ def harmless_shape() -> list[tuple[str, list[str]]]:
     """Elements and attributes of a page in whose report all names are harmless."""
     return [
         (tag, sorted(attributes))
-        for tag, attributes in parsed(page(poisoned(held_report(), "harmless")))
+        for tag, attributes in parsed(page(as_report(poisoned(held_report(), "harmless"))))
     ]
 
 
 def test_the_page_shows_every_part_and_number(report: dict[str, Any]) -> None:
-    text = page(report)
+    text = page(as_report(report))
     for shown in (
         "teacher",
         "small",
@@ -94,9 +94,11 @@ def test_the_page_shows_every_part_and_number(report: dict[str, Any]) -> None:
 
 def test_the_pages_policy_forbids_everything_but_its_own_style(report: dict[str, Any]) -> None:
     policies = [
-        a["content"] for tag, a in parsed(page(report)) if tag == "meta" and "http-equiv" in a
+        a["content"]
+        for tag, a in parsed(page(as_report(report)))
+        if tag == "meta" and "http-equiv" in a
     ]
-    assert policies == [policy_of(page(report))]
+    assert policies == [policy_of(page(as_report(report)))]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
@@ -106,7 +108,7 @@ def test_hostile_text_adds_no_element_and_no_attribute(
     hostile = poisoned(held_report(), text)
     assert hostile["data"]["name"] == hostile["overrides"][0] == text in hostile["step_budgets"]
     assert hostile["steps"][3]["name"] == text and text in hostile["steps"][0]["measurements"]
-    made = page(hostile)
+    made = page(as_report(hostile))
     found = parsed(made)
     assert [(tag, sorted(attributes)) for tag, attributes in found] == harmless_shape
     assert not {tag for tag, _ in found} & ELEMENTS_THAT_ACT
@@ -120,12 +122,13 @@ def test_hostile_text_adds_no_element_and_no_attribute(
 
 
 def test_the_same_json_gives_the_same_page(report: dict[str, Any]) -> None:
-    assert page(json.loads(json.dumps(report))) == page(report)
+    made = as_report(report)
+    assert page(as_report(made.model_dump(mode="json"))) == page(made)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_in_markdown_holds_no_tag_and_no_link_and_breaks_no_table(text: str) -> None:
-    hostile = poisoned(held_report(), text)
+    hostile = as_report(poisoned(held_report(), text))
     for shown in (
         markdown(hostile).split("## Recipe")[0],
         *(
@@ -169,7 +172,8 @@ def test_addresses_and_names_are_broken_and_names_of_engines_are_not() -> None:
 def test_the_terminal_shows_no_escape_code_of_the_datas(report: dict[str, Any]) -> None:
     out = StringIO()
     print_report(
-        poisoned(report, "\x1b[2J[red]x"), Console(file=out, width=300, force_terminal=False)
+        as_report(poisoned(report, "\x1b[2J[red]x")),
+        Console(file=out, width=300, force_terminal=False),
     )
     assert "\x1b" not in out.getvalue() and "[red]x" in out.getvalue()
 
@@ -177,7 +181,7 @@ def test_the_terminal_shows_no_escape_code_of_the_datas(report: dict[str, Any]) 
 def test_a_browser_shows_the_page_whole(report: dict[str, Any], tmp_path: Path) -> None:
     """In headless Chromium where there is one; elsewhere the file is parsed."""
     file = tmp_path / "report.html"
-    file.write_text(page(poisoned(report, HOSTILE[0])), encoding="utf-8")
+    file.write_text(page(as_report(poisoned(report, HOSTILE[0]))), encoding="utf-8")
     shown, browser = file.read_text(encoding="utf-8"), shutil.which("chromium")
     if browser:
         words = [browser, *CHROMIUM, f"--user-data-dir={tmp_path / 'profile'}", file.as_uri()]
@@ -201,6 +205,7 @@ def test_a_report_without_measurements_has_a_page(report: dict[str, Any]) -> Non
         state="running",
         seconds={"making": 0.0, "measuring": 0.0},
     )
-    text = page(report)
+    text = page(as_report(report))
     assert "No step can be compared" in text and "Step by step" not in text and "Curves" not in text
-    assert markdown(report) and [card(step, report) for step in deployable(report)]
+    made = as_report(report)
+    assert markdown(made) and [card(step, made) for step in deployable(made)]

@@ -9,17 +9,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from reports import UNDER, rich_report
+from reports import UNDER, as_report, rich_report
 
 from compress.measurement import quantity
-from compress.report import detail
-from compress.report.pictures import curves
+from compress.report import conditions
+from compress.report.pictures import curves, scales
 from compress.report.pictures.fitting import CHARACTER, SOFT, shortened, width
 from compress.report.pictures.pareto import front, pareto
 from compress.report.pictures.waterfall import ROW, WIDTH, Bar, axis_start, waterfalls
-from compress.report.tables import changes_table, remarks, results_table
+from compress.report.remarks import remarks
+from compress.report.tables import detail
+from compress.report.tables.changes import changes_table
+from compress.report.tables.results import results_table
 from compress.report.text import number, visible
-from compress.report.views.page import page, summary
+from compress.report.views.page import page
+from compress.report.views.summary import summary
 
 
 @pytest.fixture
@@ -28,7 +32,7 @@ def report() -> dict[str, Any]:
 
 
 def bars(report: dict[str, Any], title: str) -> dict[str, Bar]:
-    picture = next(p for p in waterfalls(report) if p.title == title)
+    picture = next(p for p in waterfalls(as_report(report)) if p.title == title)
     return {bar.label: bar for bar in picture.bars}
 
 
@@ -99,7 +103,7 @@ def test_a_larger_model_is_called_larger_and_what_rounds_to_nothing_has_no_sign(
         "low": -2e-4,
         "high": 1e-4,
     }
-    row = next(r for r in changes_table(report)[1] if r[0] == "small")
+    row = next(r for r in changes_table(as_report(report)).rows if r[0] == "small")
     assert "1.2x larger" in row and row[1].startswith("+0.000 [+0.000, +0.000]")
 
 
@@ -116,7 +120,7 @@ def test_the_quality_of_another_task_says_what_it_is(report: dict[str, Any]) -> 
             }
         },
     }
-    headers, rows = results_table({**report, "steps": [words, *report["steps"]]})
+    headers, rows = results_table(as_report({**report, "steps": [words, *report["steps"]]}))
     place = headers.index("accuracy")
     assert rows[0][place] == "0.250 (accuracy of masks)" and "(" not in rows[1][place]
 
@@ -125,8 +129,8 @@ def test_pictures_of_quality_hold_only_what_answered_the_references_examples(
     report: dict[str, Any],
 ) -> None:
     student = next(s for s in report["steps"] if s["name"] == "student")
-    assert "leaves out" not in page(report) and not any(
-        "test examples" in line for line in remarks(report)
+    assert "leaves out" not in page(as_report(report)) and not any(
+        "test examples" in line for line in remarks(as_report(report))
     )
     student["test"] = "f" * 64
     found = bars(report, "accuracy")
@@ -135,23 +139,23 @@ def test_pictures_of_quality_hold_only_what_answered_the_references_examples(
         "its parent's score is of other examples"
     )
     assert "student" in bars(report, "size")
-    points = pareto(report)
+    points = pareto(as_report(report))
     assert points and "student" not in {p.label for p in points.points}
     assert (
-        page(report).count(
+        page(as_report(report)).count(
             "The picture of quality leaves out student: answers to other test examples."
         )
         == 2
     )
     assert [
         line
-        for line in remarks(report)
+        for line in remarks(as_report(report))
         if line.startswith("other test examples than those of teacher")
     ]
 
 
 def test_an_axis_is_cut_only_where_all_values_are_alike(report: dict[str, Any]) -> None:
-    assert {p.title: p.start for p in waterfalls(report)} == {
+    assert {p.title: p.start for p in waterfalls(as_report(report))} == {
         "accuracy": "0.700",
         "latency": "",
         "memory": "",
@@ -223,19 +227,19 @@ def test_no_text_leaves_its_picture_and_none_is_lost(report: dict[str, Any], nam
     for step in report["steps"]:
         step["measurements"]["latency_by_length"].update(unit="examples/s")
         step["measurements"]["latency_by_length"]["detail"]["curve"]["axis"] = f"tokens of {name}"
-    texts = [text for picture in texts_by_picture(page(report)) for text in picture]
+    texts = [text for picture in texts_by_picture(page(as_report(report))) for text in picture]
     assert len(texts) > 60
     assert [
         t for t in texts if t.left < -0.1 or t.right > t.across + 0.1 or not 8 <= t.y <= t.down
     ] == []
-    for picture in waterfalls(report):
+    for picture in waterfalls(as_report(report)):
         for bar in picture.bars:
             assert "".join(bar.labels).replace(" ", "") == bar.label.replace(" ", "")
             assert "".join(bar.changes).replace(" ", "") == bar.change.replace(" ", "")
 
 
 def test_lines_of_a_waterfall_stand_apart(report: dict[str, Any]) -> None:
-    found = texts_by_picture(page(renamed(report, LONG)))[:4]
+    found = texts_by_picture(page(as_report(renamed(report, LONG))))[:4]
     assert [len(texts) for texts in found] == [18, 19, 17, 17], (
         "5 values, 6 lines above bars, others below"
     )
@@ -247,7 +251,7 @@ def test_lines_of_a_waterfall_stand_apart(report: dict[str, Any]) -> None:
 
 
 def test_a_step_that_says_more_has_a_higher_row(report: dict[str, Any]) -> None:
-    picture = next(p for p in waterfalls(renamed(report, LONG)) if p.title == "size")
+    picture = next(p for p in waterfalls(as_report(renamed(report, LONG))) if p.title == "size")
     rows = [after.y - before.y for before, after in itertools.pairwise(picture.bars)]
     assert (
         rows[0] == ROW
@@ -267,7 +271,7 @@ def test_what_is_left_of_a_name_has_its_beginning_and_its_end() -> None:
 
 
 def test_no_bar_leaves_the_picture(report: dict[str, Any]) -> None:
-    for picture in waterfalls(report):
+    for picture in waterfalls(as_report(report)):
         for bar in picture.bars:
             assert (
                 -1e-9 <= bar.x <= bar.x + bar.width <= WIDTH + 1e-9
@@ -281,17 +285,17 @@ def test_the_front_joins_what_no_other_beats_in_both() -> None:
 
 
 def test_the_front_of_a_score_where_lower_is_better_is_turned(report: dict[str, Any]) -> None:
-    found = pareto(report)
+    found = pareto(as_report(report))
     assert found and {p.label for p in found.points if p.best} == {"small", "teacher@onnxruntime"}
     for step in report["steps"]:
         step["measurements"]["quality"]["direction"] = "lower"
-    turned = pareto(report)
+    turned = pareto(as_report(report))
     assert turned and {p.label for p in turned.points if p.best} == {"small", "free"}
     assert {p.label: p.y for p in turned.points}["free"] == min(p.y for p in turned.points)
 
 
 def test_an_area_grows_with_the_size(report: dict[str, Any]) -> None:
-    found = pareto(report)
+    found = pareto(as_report(report))
     assert found is not None
     radii = {p.label: p.r for p in found.points}
     assert (
@@ -307,7 +311,7 @@ def test_any_measurement_with_a_curve_is_drawn_under_its_own_name(report: dict[s
             "name": "heat",
             "unit": "K",
         }
-    found = {chart.title: chart for chart in curves.charts(report)}
+    found = {chart.title: chart for chart in curves.charts(as_report(report))}
     assert found.keys() == {"heat", "latency by length"}
     chart = found["heat"]
     assert [line.label for line in chart.lines] == [step["name"] for step in report["steps"]]
@@ -329,7 +333,7 @@ def test_a_wide_span_is_logarithmic(
         step["measurements"]["latency_by_length"]["detail"]["curve"]["points"] = [
             [x, 1.0, None, None] for x in places
         ]
-    chart = curves.charts(report)[0]
+    chart = curves.charts(as_report(report))[0]
     xs = [x for x, _ in chart.lines[0].points]
     middle = (xs[1] - xs[0]) / (xs[2] - xs[0])
     linear = (places[1] - places[0]) / (places[2] - places[0])
@@ -345,12 +349,12 @@ def test_a_point_without_a_number_is_left_out_of_the_line_and_shown_in_the_table
         None,
         None,
     ]
-    chart = curves.charts(report)[0]
+    chart = curves.charts(as_report(report))[0]
     assert len(chart.lines[0].points) == 3 and chart.table[1][3][1] == "–"
 
 
 def test_curves_of_comparisons_have_a_chart_for_each_other_side(report: dict[str, Any]) -> None:
-    assert [chart.title for chart in curves.compared_charts(report)] == [
+    assert [chart.title for chart in curves.compared_charts(as_report(report))] == [
         "speedup by length against teacher",
         "speedup by length against teacher@onnxruntime",
         "speedup by length against student",
@@ -367,8 +371,8 @@ def test_curves_of_comparisons_have_a_chart_for_each_other_side(report: dict[str
     ],
 )
 def test_ticks_are_round_numbers(low: float, high: float, expected: list[float]) -> None:
-    assert curves.ticks(
-        curves.Scale(low, high, 0, 1, low > 0 and high > 10 * low)
+    assert scales.ticks(
+        scales.Scale(low, high, 0, 1, low > 0 and high > 10 * low)
     ) == pytest.approx(expected)
 
 
@@ -376,7 +380,10 @@ def test_tables_of_any_measurement_and_comparison_are_shown(report: dict[str, An
     report["steps"][1]["measurements"]["size"]["detail"] = {
         "tables": {"by type": {"int8": {"bytes": 3, "share": 0.25}}}
     }
-    found = dict(detail.tables(report))
+    found = {
+        heading: [(one.whose, one.table) for one in tables]
+        for heading, tables in detail.carried_tables(as_report(report)).items()
+    }
     assert list(found) == [
         "quality difference, change by class",
         "quality, by class",
@@ -390,7 +397,11 @@ def test_tables_of_any_measurement_and_comparison_are_shown(report: dict[str, An
 
 
 def test_a_comparison_with_one_that_has_two_parts_is_shown_once(report: dict[str, Any]) -> None:
-    sides = [(step, other) for step, other, name, _ in detail.compared(report) if name == "speedup"]
+    sides = [
+        (one.step, one.other)
+        for one in detail.comparisons(as_report(report))
+        if one.name == "speedup"
+    ]
     assert (
         len(sides) == len(set(sides)) == 9
     )  # the teacher is the student's reference and its parent
@@ -399,7 +410,9 @@ def test_a_comparison_with_one_that_has_two_parts_is_shown_once(report: dict[str
 def test_conditions_are_told_once_for_all_numbers_that_were_taken_under_them(
     report: dict[str, Any],
 ) -> None:
-    lines = [line for line in detail.conditions(report) if line.startswith("small: ")]
+    lines = [
+        line for line in conditions.condition_lines(as_report(report)) if line.startswith("small: ")
+    ]
     assert len(lines) == 3  # without any, with and without the split
     assert any(
         "f1_macro 0.870 (n 600); latency_p50 1.00 ms [0.950, 1.05] (n 640)" in line
@@ -415,7 +428,7 @@ def test_conditions_of_a_comparison_are_told_with_those_of_the_other_side(
     small["against_named"] = [named]
     lines = [
         line
-        for line in detail.conditions(report)
+        for line in conditions.condition_lines(as_report(report))
         if line.startswith("small against a limit's step: ")
     ]
     assert any(
@@ -424,9 +437,11 @@ def test_conditions_of_a_comparison_are_told_with_those_of_the_other_side(
         for line in lines
     )
     other = {**UNDER, "engine": "onnxruntime"}
-    assert detail.stated({**UNDER, "other": other}).endswith("batch 1, other (engine onnxruntime)")
-    assert detail.stated({**UNDER, "other": UNDER}).endswith("batch 1, other likewise")
-    rows = detail.every_comparison(report)[1]
+    assert conditions.conditions_text({**UNDER, "other": other}).endswith(
+        "batch 1, other (engine onnxruntime)"
+    )
+    assert conditions.conditions_text({**UNDER, "other": UNDER}).endswith("batch 1, other likewise")
+    rows = detail.every_comparison(as_report(report)).rows
     assert ["small", "a limit's step", "speedup"] in [row[:3] for row in rows], (
         "what a limit was decided by is shown"
     )
@@ -445,7 +460,7 @@ def test_scores_that_no_meter_could_compare_are_not_compared_by_a_view(
             absent="the two were asked for other decisions",
             detail={},
         )
-    headers, rows = changes_table(report)
+    headers, rows = changes_table(as_report(report))
     row = dict(zip(headers, next(r for r in rows if r[0] == "small"), strict=True))
     assert row["quality vs teacher"] == row["quality vs before"] == "–"
     bar = bars(report, "accuracy")["small"]
@@ -466,7 +481,7 @@ def test_pictures_of_time_and_memory_hold_only_what_answered_the_references_exam
 
 def test_no_column_is_lost_whatever_the_names(report: dict[str, Any]) -> None:
     """A reference may be called as a column is, and a stranger's comparison too."""
-    count = len(changes_table(report)[0])
+    count = len(changes_table(as_report(report)).headers)
     for step in report["steps"]:
         for side in ("against_reference", "against_fastest"):
             if step[side]:
@@ -475,18 +490,18 @@ def test_no_column_is_lost_whatever_the_names(report: dict[str, Any]) -> None:
                     "title": "speed",
                 }
     report["reference"] = "before"
-    headers, rows = changes_table(report)
+    headers, rows = changes_table(as_report(report))
     assert len(headers) == count + 1 and {len(row) for row in rows} == {len(headers)}
     report["fastest_float_engine"] = report["reference"]
-    assert len(changes_table(report)[0]) == count, (
+    assert len(changes_table(as_report(report)).headers) == count, (
         "a reference that is its own fastest engine has one column of speed"
     )
 
 
 def test_a_table_has_no_column_for_an_engine_that_there_is_not(report: dict[str, Any]) -> None:
     report["fastest_float_engine"] = None
-    assert not [header for header in changes_table(report)[0] if "None" in header]
-    assert "None" not in summary(report)
+    assert not [header for header in changes_table(as_report(report)).headers if "None" in header]
+    assert "None" not in summary(as_report(report))
 
 
 def test_quality_without_a_paired_comparison_shows_the_quotient(report: dict[str, Any]) -> None:
@@ -494,7 +509,7 @@ def test_quality_without_a_paired_comparison_shows_the_quotient(report: dict[str
         for side in ("against_reference", "against_fastest", "against_parent"):
             if step[side]:
                 step[side]["comparisons"] = {"speedup": step[side]["comparisons"]["speedup"]}
-    headers, rows = changes_table(report)
+    headers, rows = changes_table(as_report(report))
     assert rows[1][1] == "-0.015 (98.3 %)" and not [h for h in headers if "answers" in h]
 
 
@@ -519,7 +534,7 @@ def test_a_number_is_shown_for_people(value: Any, shown: str) -> None:
 def test_what_is_not_seen_is_made_visible() -> None:
     assert visible("a\x00b\u202ec\x1b[2Jd\n\te\u200df") == "a\ufffdb\ufffdc\ufffd[2Jd\n\te\u200df"
     assert visible("a\u200bb\u2060c\ufeffd\xade\U000e0041") == "a\ufffdb\ufffdc\ufffdd\ufffde\ufffd"
-    # Persian, and a sign that is seen
+    # Persian, and a sign that is seen.
     written = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \u0600\u0661"
     assert visible(written) == written
     assert quantity(2.4, "x") == "2.40x" and re.fullmatch(r"2\.40 ms", quantity(2.4, "ms"))

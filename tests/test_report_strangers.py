@@ -4,12 +4,12 @@ name."""
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from compress_tensorboard.summary import table
-from reports import rich_report
+from reports import as_report, rich_report
 from rich.console import Console
 
 from compress.measurement import Measurement
@@ -20,6 +20,7 @@ from compress.report.views.card import card
 from compress.report.views.markdown import markdown
 from compress.report.views.page import page
 from compress.report.views.terminal import print_report
+from compress.results.report import Report
 
 VALUE, RATIO = "417.3", "9.87x"
 
@@ -43,24 +44,28 @@ def report() -> dict[str, Any]:
     return found
 
 
-def terminal(report: Mapping[str, Any]) -> str:
+def terminal(report: Report) -> str:
     console = Console(file=io.StringIO(), width=300)
     print_report(report, console)
     return str(console.file.getvalue())  # type: ignore[attr-defined]
 
 
-def last_card(report: Mapping[str, Any]) -> str:
-    return card(report["steps"][-1], report)
+def last_card(report: Report) -> str:
+    return card(report.steps[-1], report)
 
 
-@pytest.mark.parametrize("view", [terminal, markdown, page, last_card, table])
+def tensorboard(report: Report) -> str:
+    return table(report.model_dump(mode="json"))
+
+
+@pytest.mark.parametrize("view", [terminal, markdown, page, last_card, tensorboard])
 def test_every_view_of_a_run_shows_it(
-    view: Callable[[Mapping[str, Any]], str], report: dict[str, Any]
+    view: Callable[[Report], str], report: dict[str, Any]
 ) -> None:
-    text = view(report).replace("\\", "")
-    shown = ("417 J", RATIO) if view is not table else (VALUE, "9.87")
+    text = view(as_report(report)).replace("\\", "")
+    shown = ("417 J", RATIO) if view is not tensorboard else (VALUE, "9.87")
     assert all(word in text for word in shown)
-    assert "energy" in text or view is table and "joules" in text
+    assert "energy" in text or view is tensorboard and "joules" in text
 
 
 def test_mlflow_is_sent_it(report: dict[str, Any]) -> None:
@@ -80,7 +85,7 @@ def test_a_difference_of_two_runs_shows_it(report: dict[str, Any]) -> None:
             "low": 190.0,
             "high": 210.0,
         }
-    sides = [Side(name, values) for name, values in (("one", report), ("two", other))]
+    sides = [Side(name, as_report(values)) for name, values in (("one", report), ("two", other))]
     found = compare_runs(*sides, {})
     console = Console(file=io.StringIO(), width=300)
     print_diff(found, console)

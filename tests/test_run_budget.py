@@ -16,13 +16,15 @@ from jsonschema import Draft202012Validator
 from kept_families import give_families
 from running import Run
 
-import compress
 from compress.artifact import Artifact
 from compress.cli import main
 from compress.errors import NothingChanged
 from compress.registry.plugins import Registry, load_plugins
-from compress.report.tables import remarks
+from compress.report.reading import read_report
+from compress.report.remarks import remarks
+from compress.report.schema import schema_text
 from compress.report.views.writing import write_report
+from compress.results.outcomes import BudgetOutcome
 from compress.store.runfolder import RunFolder
 from compress.workers.failures import describe, error_of
 from compress.workers.jobs import JOBS
@@ -159,11 +161,9 @@ def test_a_step_backs_off_until_it_meets_its_budget_and_a_run_that_goes_on_reuse
     assert (
         "tries of a: share 0.4 (quality >= 95%: 84.0 % of toy.make [82.0 %, 86.0 %], missed); "
         "share 0.2 (quality >= 95%: 96.0 % of toy.make [94.0 %, 98.0 %]), which counts"
-    ) in remarks(first.report)
+    ) in remarks(read_report(first.folder))
 
-    schema = json.loads(
-        (Path(compress.__file__).parent / "report" / "schema.json").read_text(encoding="utf-8")
-    )
+    schema = json.loads(schema_text())
     assert list(Draft202012Validator(schema).iter_errors(first.report)) == []
 
     jobs = first.jobs()
@@ -384,15 +384,15 @@ def test_what_was_best_is_so_no_more_when_the_run_is_made_again(
     assert best.exists()
     monkeypatch.setattr(
         "compress.report.build.verdict_on_run",
-        lambda *a: {
-            "limits": [],
-            "on_miss": "keep_best",
-            "decide": "point",
-            "met": False,
-            "best": None,
-            "nearest": "a",
-            "verdicts": {},
-        },
+        lambda *a: BudgetOutcome(
+            limits=(),
+            on_miss="keep_best",
+            decide="point",
+            met=False,
+            best=None,
+            nearest="a",
+            verdicts={},
+        ),
     )
     held(steps, budget, code=4)
     assert not best.exists() and not best.is_symlink()

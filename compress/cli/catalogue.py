@@ -13,6 +13,7 @@ from pydantic_core import PydanticUndefined
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from compress.errors import Mistake, UsageError, suggestion
 from compress.options import ArtifactReferenceMark, PathMark, nested
@@ -192,7 +193,9 @@ def print_rows(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
     for i, key in enumerate(rows[0]):
         table.add_column(plain(key), no_wrap=i == 0, overflow="fold")
     for row in rows:
-        table.add_row(
-            *(plain(", ".join(v) if isinstance(v, list) else str(v)) for v in row.values())
-        )
+        table.add_row(*map(_cell, row.values()))
     console.print(table)
+
+
+def _cell(value: Any) -> Text:
+    return plain(", ".join(value) if isinstance(value, list) else str(value))

@@ -49,7 +49,7 @@ def run_command(
     from compress.errors import EXIT_BUDGET, EXIT_OK
     from compress.planning import load_plan
     from compress.registry.plugins import load_plugins
-    from compress.report.build import budget_missed
+    from compress.results.verdicts import budget_missed
     from compress.running.families import known_families
     from compress.running.runner import run_plan
 
@@ -64,13 +64,13 @@ def run_command(
             trackers=trackers,
         )
     if as_json:
-        emit(report)
+        emit(report.model_dump(mode="json"))
     else:
         from compress.report.text import visible
         from compress.report.views.terminal import print_report
 
         print_report(report, output_console())
-        click.echo(visible(f"report: {report['folder']}/report.html"), err=True)
+        click.echo(visible(f"report: {report.folder}/report.html"), err=True)
     return EXIT_BUDGET if budget_missed(report) else EXIT_OK
 
 
@@ -149,7 +149,7 @@ def bench_command(
         plan = load_plan(recipe, overrides, registry, known_families(store))
         report = bench(models, plan, registry, store, runs, show.event)
     if as_json:
-        emit(report)
+        emit(report.model_dump(mode="json"))
     else:
         print_report(report, output_console())
     return EXIT_OK
@@ -207,9 +207,10 @@ def report_command(run: Path | None, schema: bool, as_json: bool) -> None:
     from compress.cli.trouble import file_trouble
     from compress.errors import UsageError
     from compress.report.reading import read_report
+    from compress.report.schema import schema_text
     from compress.report.text import visible
     from compress.report.views.terminal import print_report
-    from compress.report.views.writing import schema_text, write_views
+    from compress.report.views.writing import write_views
     from compress.store.runfolder import RunFolder
 
     if schema:
@@ -225,7 +226,7 @@ def report_command(run: Path | None, schema: bool, as_json: bool) -> None:
             visible(f"warning: the views could not be rebuilt: {file_trouble(error)}"), err=True
         )
     if as_json:
-        emit(report)
+        emit(report.model_dump(mode="json"))
     else:
         print_report(report, output_console())
 
@@ -247,15 +248,17 @@ def diff_command(first: Path, second: Path, html: Path | None, as_json: bool) ->
     example where both runs measured on the same data. Timings of two runs were not taken in turns:
     a change of theirs counts only where the 95 % intervals do not overlap. compress bench takes
     turns."""
-    from compress.api import diff
     from compress.cli.show import output_console
+    from compress.registry.plugins import load_plugins
+    from compress.report.diff.compare import compare_folders
     from compress.report.diff.views import diff_page, print_diff
     from compress.store.files import write_text
 
-    found = diff(first, second)
+    meters = {name: entry.cls() for name, entry in load_plugins().meters.items()}
+    difference = compare_folders(first, second, meters)
     if html:
-        write_text(html, diff_page(found))
+        write_text(html, diff_page(difference))
     if as_json:
-        emit(found)
+        emit(difference.model_dump(mode="json"))
     else:
-        print_diff(found, output_console())
+        print_diff(difference, output_console())

@@ -1,91 +1,100 @@
-"""The report's JSON from a plan and the records of its steps."""
+"""The report of a run, made from its plan and the records of its steps. Nothing is written."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from compress.artifact import Manifest
 from compress.machine import environment
-from compress.measurement import Measured
+from compress.measurement import Measured, Values
 from compress.planning import DataChoice, Plan
-from compress.planning.budget import Budget
 from compress.planning.types import MODEL, Step
 from compress.registry.plugins import Registry
 from compress.report.usage import usage
+from compress.results.comparing import against, against_named
+from compress.results.fastest import fastest_float_engine
 from compress.results.findings import findings
-from compress.results.record import Record, fastest_float_engine
-from compress.results.verdicts import judge, verdict_on_run
+from compress.results.outcomes import StepBudgetOutcome
+from compress.results.record import Record
+from compress.results.report import (
+    REPORT_VERSION,
+    Environment,
+    Report,
+    ReportedData,
+    ReportedTask,
+    Seconds,
+    State,
+)
+from compress.results.step import AttemptResult, Role, StepResult
+from compress.results.verdicts import verdict_on_run, verdict_on_step
 from compress.version import __version__
-
-REPORT_VERSION = 1
 
 
 def build_report(
     plan: Plan,
     records: Mapping[str, Record],
-    state: str,
+    state: State,
     registry: Registry,
     unconverted: Mapping[str, str] | None = None,
     failure: str | None = None,
-) -> dict[str, Any]:
-    """The report as JSON-ready values; ``state`` is ``running``, ``finished``, ``failed`` or
-    ``interrupted``; ``unconverted`` says why the reference is not measured in an engine, by the
-    name that it would have there; ``failure`` what ended the run."""
-    fastest = fastest_float_engine(plan.reference, records)
-    report: dict[str, Any] = {
-        "report_version": REPORT_VERSION,
-        "compress_version": __version__,
-        "state": state,
-        "failure": failure,
-        "name": plan.name,
-        "recipe": plan.recipe_text,
-        "overrides": list(plan.overrides),
-        "seed": plan.seed,
-        "task": plan.task.as_dict(),
-        "data": _data(plan.data),
-        "hub_models": [i.source for i in plan.inputs if i.from_hub],
-        "reference": plan.reference,
-        "fastest_float_engine": fastest,
-        "unmeasured_engines": dict(unconverted or {}),
-        "environment": environment(),
-        "effort": plan.effort,
-        "seconds": _seconds(records),
-        "steps": [_step(record, plan, records, fastest, registry) for record in records.values()],
-    }
-    report["findings"] = findings(report)
-    report["budget"] = verdict_on_run(plan.budget, report) if plan.budget else None
-    report["step_budgets"] = {
-        s.name: step_verdict(s.name, s.budget, report)
-        for s in plan.steps
-        if s.budget and s.name in records
-    }
-    return report
-
-
-def step_verdict(name: str, budget: Budget, report: Mapping[str, Any]) -> dict[str, Any]:
-    """The outcome of a step's own budget."""
-    verdicts = judge(
-        next(s for s in report["steps"] if s["name"] == name), budget.limits, report, budget.decide
+) -> Report:
+    """The report of what is known so far. ``unconverted`` says why the reference is not measured in
+    an engine, by the name that it would have there; ``failure`` is what ended the run."""
+    facts = _facts(plan, records, state, registry, unconverted or {}, failure)
+    return facts.model_copy(
+        update={
+            "findings": findings(facts),
+            "budget": verdict_on_run(plan.budget, facts) if plan.budget else None,
+            "step_budgets": _step_budgets(plan, records, facts),
+        }
     )
+
+
+def _facts(
+    plan: Plan,
+    records: Mapping[str, Record],
+    state: State,
+    registry: Registry,
+    unconverted: Mapping[str, str],
+    failure: str | None,
+) -> Report:
+    """The report without what follows from it."""
+    fastest = fastest_float_engine(plan.reference, records)
+    return Report(
+        report_version=REPORT_VERSION,
+        compress_version=__version__,
+        state=state,
+        failure=failure,
+        name=plan.name,
+        recipe=plan.recipe_text,
+        overrides=tuple(plan.overrides),
+        seed=plan.seed,
+        task=ReportedTask(**plan.task.as_dict()),
+        data=_data(plan.data),
+        hub_models=tuple(model.source for model in plan.inputs if model.from_hub),
+        reference=plan.reference,
+        fastest_float_engine=fastest,
+        unmeasured_engines=dict(unconverted),
+        environment=Environment.model_validate(environment(), strict=False),
+        effort=plan.effort,
+        seconds=_seconds(records),
+        steps=tuple(_step(record, plan, records, fastest, registry) for record in records.values()),
+        findings=(),
+        budget=None,
+        step_budgets={},
+    )
+
+
+def _step_budgets(
+    plan: Plan, records: Mapping[str, Record], facts: Report
+) -> dict[str, StepBudgetOutcome]:
+    """The outcome of each budget of a step that is made."""
     return {
-        "limits": [limit.text for limit in budget.limits],
-        "on_miss": budget.on_miss,
-        "decide": budget.decide,
-        "of_recipe": budget.of_recipe,
-        "met": all(v["met"] for v in verdicts),
-        "verdicts": verdicts,
+        step.name: verdict_on_step(step.name, step.budget, facts)
+        for step in plan.steps
+        if step.budget and step.name in records
     }
-
-
-def budget_missed(report: Mapping[str, Any]) -> bool:
-    """Whether a budget was missed whose policy asks for more than a warning. Of limits that steps
-    have from the recipe's budget, the recipe's outcome alone counts."""
-    own = [outcome for outcome in report["step_budgets"].values() if not outcome["of_recipe"]]
-    outcomes = [*own, *([report["budget"]] if report["budget"] else [])]
-    return any(not outcome["met"] and outcome["on_miss"] != "warn" for outcome in outcomes)
 
 
 def _step(
@@ -94,36 +103,44 @@ def _step(
     records: Mapping[str, Record],
     fastest: str | None,
     registry: Registry,
-) -> dict[str, Any]:
+) -> StepResult:
     manifest, task = record.artifact.manifest, (plan.step(record.name) or plan).task
     folder = str(record.place.relative_to(record.place.parent.parent))
     measured = record.measured or Measured({})
-    return {
-        "name": record.name,
-        "stage": record.stage,
-        "role": _role(record, plan),
-        "parent": record.parent,
-        "folder": folder,
-        "digest": record.artifact.digest,
-        "base": _base(record, records),
-        "needs": list(manifest.needs),
-        "traits": asdict(manifest.traits),
-        "task": record.task or manifest.traits.task,
-        "options": _options(manifest, plan.step(record.name)),
-        "seed": None if record.stage == "import" else manifest.seed,
-        "seconds": record.seconds,
-        "measuring_seconds": measured.seconds,
-        "cached": record.cached,
-        "test": record.test,
-        "usage": usage(manifest.traits, manifest.needs, folder, task, registry),
-        "labels": list(manifest.labels),
-        "attempts": [dict(attempt) for attempt in record.attempts],
-        "measurements": {n: m.as_dict() for n, m in measured.measurements.items()},
-        "against_reference": _against(record, plan.reference, records),
-        "against_fastest": _against(record, fastest, records),
-        "against_parent": _against(record, record.parent, records),
-        "against_named": _against_named(record, {plan.reference, fastest, record.parent}, records),
-    }
+    return StepResult(
+        name=record.name,
+        stage=record.stage,
+        role=_role(record, plan),
+        parent=record.parent,
+        folder=folder,
+        digest=record.artifact.digest,
+        base=_base(record, records),
+        needs=tuple(manifest.needs),
+        traits=manifest.traits,
+        task=record.task or manifest.traits.task,
+        options=_options(manifest, plan.step(record.name)),
+        seed=None if record.stage == "import" else manifest.seed,
+        seconds=record.seconds,
+        measuring_seconds=measured.seconds,
+        cached=record.cached,
+        test=record.test,
+        usage=usage(manifest.traits, manifest.needs, folder, task, registry),
+        labels=tuple(manifest.labels),
+        attempts=tuple(record.attempts),
+        measurements=measured.measurements,
+        against_reference=against(record, plan.reference, records),
+        against_fastest=against(record, fastest, records),
+        against_parent=against(record, record.parent, records),
+        against_named=against_named(record, {plan.reference, fastest, record.parent}, records),
+    )
+
+
+def _role(record: Record, plan: Plan) -> Role:
+    if record.name == plan.reference:
+        return "reference"
+    if record.conversion:
+        return "reference-engine"
+    return "input" if record.name == MODEL or record.stage == "import" else "step"
 
 
 def _base(record: Record, records: Mapping[str, Record]) -> str | None:
@@ -134,93 +151,51 @@ def _base(record: Record, records: Mapping[str, Record]) -> str | None:
     return record.artifact.manifest.base
 
 
-def _options(manifest: Manifest, step: Step | None) -> dict[str, Any]:
-    """The options that a step was made with; the artifacts that they name are called as this run
-    calls them, for the store may have had the step from a run with other names."""
+def _options(manifest: Manifest, step: Step | None) -> Values:
+    """The options that a step was made with. The artifacts that they name have the names of this
+    run: the store may have had the step from a run with other names."""
     named = {name: getattr(step.options, name) for name in step.references} if step else {}
     return {**manifest.options, **named}
 
 
-def _data(data: DataChoice | None) -> dict[str, str] | None:
+def _data(data: DataChoice | None) -> ReportedData | None:
     """What the data are called: by the option that selects their source (a hub id), else by a
-    file's name without its folder, else by the source's own name. No place on this machine is
-    told."""
+    file's name without its folder, else by the source's own name. It names no place on this
+    machine."""
     if data is None:
         return None
-    options, selects = data.as_dict()["options"], data.entry.cls.selects
-    told = [
-        options[key]
-        for key in (selects, "test", "train")
-        if key and isinstance(options.get(key), str)
-    ]
-    path = next((Path(text) for text in told), None)
-    named = path.name if path and path.is_absolute() else str(path) if path else data.entry.name
-    return {"source": data.entry.name, "name": named if selects in options else Path(named).stem}
+    source, options = data.entry.name, data.options.model_dump(mode="json")
+    selects = data.entry.cls.selects
+    keys = [key for key in (selects, "test", "train") if key]
+    texts = [options[key] for key in keys if isinstance(options.get(key), str)]
+    name = _without_folder(texts[0]) if texts else source
+    return ReportedData(source=source, name=name if selects in options else Path(name).stem)
 
 
-def _seconds(records: Mapping[str, Record]) -> dict[str, float]:
+def _without_folder(text: str) -> str:
+    path = Path(text)
+    return path.name if path.is_absolute() else str(path)
+
+
+def _seconds(records: Mapping[str, Record]) -> Seconds:
     """What making and measuring took, in the run that did it: a step that is reused counts as when
-    it was made."""
-    made = sum(record.seconds for record in records.values() if not record.conversion)
-    measuring = sum(
-        r.seconds for r in records.values() if r.conversion
-    )  # conversions are made to be measured
-    measuring += sum(r.measured.seconds for r in records.values() if r.measured)
-    given_up = [a for r in records.values() for a in r.attempts if a["digest"] != r.artifact.digest]
-    return {
-        "making": made + sum(a["seconds"] for a in given_up),
-        "measuring": measuring + sum(a["measuring_seconds"] for a in given_up),
-    }
+    it was made. A conversion of the reference is made only to be measured."""
+    making = measuring = 0.0
+    for record in records.values():
+        if record.conversion:
+            measuring += record.seconds
+        else:
+            making += record.seconds
+        if record.measured:
+            measuring += record.measured.seconds
+        for attempt in _given_up(record):
+            making += attempt.seconds
+            measuring += attempt.measuring_seconds
+    return Seconds(making=making, measuring=measuring)
 
 
-def _role(record: Record, plan: Plan) -> str:
-    if record.name == plan.reference:
-        return "reference"
-    if record.conversion:
-        return "reference-engine"
-    return "input" if record.name == MODEL or record.stage == "import" else "step"
-
-
-def _against(
-    record: Record, name: str | None, records: Mapping[str, Record]
-) -> dict[str, Any] | None:
-    """Changes against another artifact of the same task; timings as ratios that were measured in
-    turns. Scores, which have no unit, and what states ``examples`` among its conditions are
-    compared where both answered the same."""
-    other = records.get(name) if name else None
-    if (
-        other is None
-        or other is record
-        or other.measured is None
-        or record.measured is None
-        or other.task != record.task
-    ):
-        return None
-    changes = {}
-    for key, mine in record.measured.measurements.items():
-        theirs = other.measured.measurements.get(key)
-        of_examples = not mine.unit or "examples" in mine.conditions
-        if (
-            theirs is None
-            or mine.value is None
-            or theirs.value is None
-            or (of_examples and other.test != record.test)
-        ):
-            continue
-        quotient = mine.value / theirs.value if theirs.value else None
-        changes[key] = {"difference": mine.value - theirs.value, "quotient": quotient}
-    comparisons = record.measured.comparisons.get(other.name, {})
-    return {
-        "name": other.name,
-        "changes": changes,
-        "comparisons": {n: m.as_dict() for n, m in comparisons.items()},
-    }
-
-
-def _against_named(
-    record: Record, known: set[str | None], records: Mapping[str, Record]
-) -> list[dict[str, Any]]:
-    """Changes against what else it took turns with: the steps that limits name."""
-    others = record.measured.comparisons if record.measured else {}
-    found = (_against(record, name, records) for name in others if name not in known)
-    return [against for against in found if against]
+def _given_up(record: Record) -> Iterator[AttemptResult]:
+    """The tries of a step that do not count."""
+    for attempt in record.attempts:
+        if attempt.digest != record.artifact.digest:
+            yield attempt

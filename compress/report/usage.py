@@ -1,16 +1,15 @@
-"""How an artifact is used outside a run, as its model card tells: what engines and tasks say of it,
+"""How an artifact is used outside a run, as its model card says: the way of its engine and task,
 else the toolkit's own way to load a model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from compress.artifact import Traits
-from compress.engine import Engine
+from compress.engine import Engine, Loading
 from compress.planning import TaskChoice
 from compress.registry.plugins import Registry
-from compress.task import Task
+from compress.results.step import Usage
 
 _OWN = """\
 import compress
@@ -18,32 +17,62 @@ import compress
 model = compress.load({folder})
 print(model([{text}]))
 """
+_STOCK = """\
+{imports}
+folder = {folder}
+text = {text}
+max_length = {max_length}
+"""
 
 
 def usage(
     traits: Traits, needs: Sequence[str], folder: str, task: TaskChoice, registry: Registry
-) -> dict[str, Any]:
-    """``library`` and ``pipeline_tag`` as the hub names them, the ``packages`` to install and the
-    ``code`` that loads the artifact in ``folder`` and reads its answer to a text.
+) -> Usage:
+    """How the artifact in ``folder`` is loaded and asked about a text.
 
-    The code needs stock libraries alone where engine and task say how, and nothing else is needed
-    (``needs``)."""
-    engine: type[Engine] | None = next(
-        (e.cls for e in registry.engines.values() if traits.format in e.cls.formats), None
-    )
-    cls: type[Task] = task.entry.cls
+    The code needs stock libraries alone where engine and task have such code and the artifact
+    ``needs`` no other distribution."""
+    engine = _engine_of(traits, registry)
+    loading = _stock_loading(engine, traits, needs, task)
+    library = engine.library if engine else None
     serves = traits.task == task.name
-    stock = serves and cls.reading and not needs and traits.shape == "stock"
-    found = engine.loading(traits, cls) if engine and stock else None
-    code = _OWN.format(folder=repr(folder), text=repr(cls.example))
-    if found:
-        given = (
-            f"folder = {folder!r}\ntext = {cls.example!r}\nmax_length = {task.options.max_length}\n"
-        )
-        code = f"{found.imports}\n{given}{found.code}{cls.reading}"
-    return {
-        "library": engine.library or traits.format if engine else traits.format,
-        "pipeline_tag": cls.pipeline_tag if serves else None,
-        "packages": list(found.packages if found else needs or ["compress-toolkit"]),
-        "code": code,
-    }
+    own_packages = tuple(needs) or ("compress-toolkit",)
+    return Usage(
+        library=library or traits.format,
+        pipeline_tag=task.entry.cls.pipeline_tag if serves else None,
+        packages=tuple(loading.packages) if loading else own_packages,
+        code=_stock_code(loading, folder, task) if loading else _own_code(folder, task),
+    )
+
+
+def _engine_of(traits: Traits, registry: Registry) -> type[Engine] | None:
+    """The first engine that runs the format."""
+    for entry in registry.engines.values():
+        engine: type[Engine] = entry.cls
+        if traits.format in engine.formats:
+            return engine
+    return None
+
+
+def _stock_loading(
+    engine: type[Engine] | None, traits: Traits, needs: Sequence[str], task: TaskChoice
+) -> Loading | None:
+    """The engine's code to load the artifact with stock libraries; None where it does not apply."""
+    serves = traits.task == task.name and bool(task.entry.cls.reading)
+    if engine is None or not serves or needs or traits.shape != "stock":
+        return None
+    return engine.loading(traits, task.entry.cls)
+
+
+def _stock_code(loading: Loading, folder: str, task: TaskChoice) -> str:
+    given = _STOCK.format(
+        imports=loading.imports,
+        folder=repr(folder),
+        text=repr(task.entry.cls.example),
+        max_length=task.options.max_length,
+    )
+    return f"{given}{loading.code}{task.entry.cls.reading}"
+
+
+def _own_code(folder: str, task: TaskChoice) -> str:
+    return _OWN.format(folder=repr(folder), text=repr(task.entry.cls.example))

@@ -1,1 +1,1 @@
-"""What a run found out, and what it decides by: records, comparisons, verdicts, findings."""
+"""What a run knows and decides by: records, the types of a report, verdicts, findings."""

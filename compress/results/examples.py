@@ -1,38 +1,32 @@
-"""Which steps answered the test examples that the reference answered: with scores of others theirs
-are not compared."""
+"""Which steps answered the test examples that the reference answered. Scores of other examples are
+not compared with theirs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-Step = Mapping[str, Any]
+from compress.results.report import Report
+from compress.results.step import StepResult
 
 
-def same_examples(one: Step, other: Step) -> bool:
+def same_examples(one: StepResult, other: StepResult) -> bool:
     """Whether the scores of two steps are of one task and of the same examples."""
-    return bool(one["task"] == other["task"] and one["test"] == other["test"])
+    return one.task == other.task and one.test == other.test
 
 
-def comparable(report: Mapping[str, Any]) -> list[Step]:
-    """The steps of the recipe's task that answered the examples that the reference answered, in the
+def comparable(report: Report) -> list[StepResult]:
+    """The steps of the recipe's task that answered the same examples as the reference, in the
     report's order."""
     examples = _examples(report)
-    return [s for s in _of_task(report) if s["test"] == examples]
+    return [step for step in report.of_task() if step.test == examples]
 
 
-def elsewhere(report: Mapping[str, Any]) -> list[str]:
+def elsewhere(report: Report) -> list[str]:
     """Names of the steps of the recipe's task that answered other examples than the reference."""
-    examples = _examples(report)
-    return [s["name"] for s in _of_task(report) if s["test"] not in (examples, None)]
+    known = (_examples(report), None)
+    return [step.name for step in report.of_task() if step.test not in known]
 
 
-def _examples(report: Mapping[str, Any]) -> str | None:
-    """The digest of the reference's examples; until it has answered, of those of the first step
+def _examples(report: Report) -> str | None:
+    """The digest of the reference's examples; while it has answered none, that of the first step
     that has."""
-    steps = sorted(_of_task(report), key=lambda s: s["name"] != report["reference"])
-    return next((s["test"] for s in steps if s["test"]), None)
-
-
-def _of_task(report: Mapping[str, Any]) -> list[Step]:
-    return [s for s in report["steps"] if s["task"] == report["task"]["name"]]
+    steps = sorted(report.of_task(), key=lambda step: step.name != report.reference)
+    return next((step.test for step in steps if step.test), None)

@@ -3,9 +3,8 @@ chosen."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from compress.errors import NothingChanged
 from compress.measure.reuse import copy_unless_equal
@@ -13,8 +12,10 @@ from compress.options import Options, flat
 from compress.planning import Step
 from compress.planning.backoff import less_of, with_options
 from compress.planning.budget import Budget
+from compress.quantities import QUALITY
+from compress.results.outcomes import Verdict, shortfall, verdict_text
 from compress.results.record import Record
-from compress.results.verdicts import shortfall, verdict_text
+from compress.results.step import AttemptResult
 from compress.running.budgets import step_verdicts
 from compress.running.measuring import measure_together
 from compress.running.run import Run
@@ -27,23 +28,23 @@ class Attempt:
 
     step: Step
     record: Record
-    verdicts: Sequence[Mapping[str, Any]]
+    verdicts: tuple[Verdict, ...]
 
     @property
     def met(self) -> bool:
         """Whether it meets every limit."""
-        return all(verdict["met"] for verdict in self.verdicts)
+        return all(verdict.met for verdict in self.verdicts)
 
-    def as_dict(self) -> dict[str, Any]:
-        """The try as the report shows it, JSON-ready."""
+    def result(self) -> AttemptResult:
+        """The try as the report shows it."""
         measured = self.record.measured
-        return {
-            "options": self.step.options.model_dump(mode="json"),
-            "digest": self.record.artifact.digest,
-            "seconds": self.record.seconds,
-            "measuring_seconds": measured.seconds if measured else 0.0,
-            "verdicts": [dict(verdict) for verdict in self.verdicts],
-        }
+        return AttemptResult(
+            options=self.step.options.model_dump(mode="json"),
+            digest=self.record.artifact.digest,
+            seconds=self.record.seconds,
+            measuring_seconds=measured.seconds if measured else 0.0,
+            verdicts=self.verdicts,
+        )
 
 
 def back_off(run: Run, step: Step, budget: Budget, index: int) -> None:
@@ -61,7 +62,7 @@ def back_off(run: Run, step: Step, budget: Budget, index: int) -> None:
     place = run.folder.link(index, step.name, counts.record.artifact.folder)
     number = attempts.index(counts) + 1
     copy_unless_equal(run.folder.measured(_label(step, number)), run.folder.measured(step.name))
-    tries = [attempt.as_dict() for attempt in attempts]
+    tries = [attempt.result() for attempt in attempts]
     run.records[step.name] = replace(counts.record, place=place, attempts=tries)
 
 
@@ -103,7 +104,7 @@ def is_worth_another(attempts: Sequence[Attempt], budget: Budget) -> bool:
 
     Less taken from a model makes it no smaller and no faster."""
     verdicts = attempts[-1].verdicts
-    missed = any(v["met"] is False for v in verdicts if v["quantity"] == "quality")
+    missed = any(v.met is False for v in verdicts if v.quantity == QUALITY)
     return missed and len(attempts) <= budget.tries
 
 

@@ -6,13 +6,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from compress.errors import CompressError, UsageError
 from compress.planning import Input, Plan
 from compress.pretrained.modelfolder import folder_traits, is_hub_id
 from compress.registry.plugins import Registry
 from compress.report.reading import read_report
+from compress.results.report import Report
 from compress.running.runner import run_in_folder
 from compress.running.tracking import Tracking
 from compress.store.runfolder import RunFolder
@@ -27,7 +27,7 @@ def bench(
     store: Store,
     runs: Path,
     listener: Listener,
-) -> dict[str, Any]:
+) -> Report:
     """The report of measuring ``models``, folders or hub ids, on the task and test split of
     ``plan``; the first is the reference.
 
@@ -47,9 +47,9 @@ def bench(
     )
     folder = unfinished_folder(RunFolder.of(benched, runs))
     report = run_in_folder(benched, registry, store, folder, Tracking([], listener))
-    for step in report["steps"]:
-        if not step["measurements"]:
-            raise UsageError(_serves_another_task(step["name"], step["traits"]["task"], plan))
+    for step in report.steps:
+        if not step.measurements:
+            raise UsageError(_serves_another_task(step.name, step.traits.task, plan))
     return report
 
 
@@ -67,7 +67,7 @@ def unfinished_folder(folder: RunFolder) -> RunFolder:
 
 def _is_finished(folder: RunFolder) -> bool:
     try:
-        return bool(read_report(folder.root)["state"] == "finished")
+        return read_report(folder.root).state == "finished"
     except CompressError:
         return True
 

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from compress.errors import BudgetMissed
 from compress.planning import Step
-from compress.results.verdicts import verdict_text
+from compress.results.outcomes import Verdict, verdict_text
+from compress.results.report import Report
 from compress.running.run import Run
 
 
-def step_verdicts(run: Run, step: Step) -> Sequence[Mapping[str, Any]]:
+def step_verdicts(run: Run, step: Step) -> tuple[Verdict, ...]:
     """The verdicts of a step's own budget."""
-    verdicts: Sequence[Mapping[str, Any]] = run.report("running")["step_budgets"][step.name][
-        "verdicts"
-    ]
-    return verdicts
+    return run.report("running").step_budgets[step.name].verdicts
 
 
-def hold_step_to_budget(run: Run, step: Step, report: Mapping[str, Any]) -> None:
+def hold_step_to_budget(run: Run, step: Step, report: Report) -> None:
     """Note that a step misses its budget. Raise BudgetMissed where the run must stop."""
-    outcome = report["step_budgets"].get(step.name)
-    if outcome is None or outcome["met"]:
+    outcome = report.step_budgets.get(step.name)
+    if outcome is None or outcome.met:
         return
-    text = f"{step.name} misses its budget: {verdict_text(outcome['verdicts'])}"
-    if outcome["on_miss"] == "fail":
+    text = f"{step.name} misses its budget: {verdict_text(outcome.verdicts)}"
+    if outcome.on_miss == "fail":
         raise BudgetMissed(f"{text}; its model is kept")
     run.events.note(text)
 
@@ -36,15 +31,15 @@ def hold_run_to_budget(run: Run) -> None:
     budget = run.plan.budget
     if budget is None or budget.on_miss != "fail" or not run.plan.steps:
         return
-    outcome = run.report("running")["budget"]
-    if not outcome["met"]:
-        nearest = outcome["nearest"]
-        verdicts = verdict_text(outcome["verdicts"].get(nearest, []))
-        raise BudgetMissed(
-            f"no step meets the budget; nearest is {nearest}: {verdicts}; every model is kept"
-        )
+    outcome = run.report("running").budget
+    if outcome is None or outcome.met:
+        return
+    verdicts = verdict_text(outcome.verdicts.get(outcome.nearest or "", ()))
+    raise BudgetMissed(
+        f"no step meets the budget; nearest is {outcome.nearest}: {verdicts}; every model is kept"
+    )
 
 
-def best_step(report: Mapping[str, Any]) -> str | None:
+def best_step(report: Report) -> str | None:
     """The name of the step that meets the recipe's budget best."""
-    return report["budget"]["best"] if report["budget"] else None
+    return report.budget.best if report.budget else None

@@ -12,7 +12,7 @@ from compress.measure import Request, Subject, measure
 from compress.measure.reuse import Conditions, MeasurementFile, conditions_of, reusable
 from compress.measurement import Measured
 from compress.planning import DataChoice, TaskChoice
-from compress.results.record import fastest_float_engine
+from compress.results.fastest import fastest_float_engine
 from compress.running.run import Run
 from compress.running.steps import give_up
 from compress.store.prepared import Prepared

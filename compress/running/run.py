@@ -11,6 +11,7 @@ from compress.planning import Plan
 from compress.registry.plugins import Registry
 from compress.report.build import build_report
 from compress.results.record import Record
+from compress.results.report import Report, State
 from compress.running.events import Events
 from compress.running.making import Products
 from compress.store.runfolder import RunFolder
@@ -52,7 +53,7 @@ class Run:
         """Note more about an artifact: ``changes`` are fields of its record."""
         self.records[name] = replace(self.records[name], **changes)
 
-    def report(self, state: str, failure: str | None = None) -> dict[str, Any]:
+    def report(self, state: State, failure: str | None = None) -> Report:
         """The report of what is known so far; nothing is written."""
         return build_report(
             self.plan, self.records, state, self.registry, self.unconverted, failure

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from compress.errors import CompressError
 from compress.planning import Plan, Step
 from compress.registry.plugins import Registry
 from compress.report.views.writing import write_report
+from compress.results.report import Report, State
 from compress.running.backing_off import back_off
 from compress.running.budgets import best_step, hold_run_to_budget, hold_step_to_budget
 from compress.running.heads import can_be_measured
@@ -33,7 +33,7 @@ def run_plan(
     runs: Path,
     listener: Listener,
     trackers: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> Report:
     """The report of running ``plan``, with the run's folder as ``folder``; it is written also when
     a step fails."""
     tracking = Tracking(open_trackers(trackers, registry), listener)
@@ -43,7 +43,7 @@ def run_plan(
 
 def run_in_folder(
     plan: Plan, registry: Registry, store: Store, folder: RunFolder, tracking: Tracking
-) -> dict[str, Any]:
+) -> Report:
     """The report of running ``plan`` in a folder, with the folder's path as ``folder``.
 
     What is finished stays finished, whatever happens later. Another process that makes the same run
@@ -59,8 +59,8 @@ def run_in_folder(
             run = take_in(given)
         with _reporting_failure(run, tracking):
             report = _walk(run)
-    tracking.finish(report)
-    return {**report, "folder": str(folder.root)}
+    tracking.finish(report.model_dump(mode="json"))
+    return report.model_copy(update={"folder": str(folder.root)})
 
 
 def _announce_waiting(run: Run, who: str) -> None:
@@ -83,11 +83,11 @@ def _reporting_failure(run: Run, tracking: Tracking, *, write: bool = True) -> I
         if write:
             with suppress(Exception):  # the user must see what ended the run
                 write_report(report, run.folder)
-        tracking.finish(report)
+        tracking.finish(report.model_dump(mode="json"))
         raise
 
 
-def _walk(run: Run) -> dict[str, Any]:
+def _walk(run: Run) -> Report:
     """Make and measure every step of a run whose models are taken in; the report as it is
     written."""
     refuse_what_does_not_fit(run)
@@ -145,7 +145,7 @@ def _measure_again(run: Run, names: Sequence[str]) -> None:
         measure_together(run, [name], made_by.task, made_by.data)
 
 
-def _report(run: Run, state: str) -> dict[str, Any]:
+def _report(run: Run, state: State) -> Report:
     """Write the report of what is known so far."""
     report = run.report(state)
     write_report(report, run.folder)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from compress.errors import EnvironmentFailure, Mistake, UsageError, name_and_first_line, suggestion
 from compress.registry.plugins import Registry
-from compress.tracker import Listener, Tracker
+from compress.tracker import Listener, Report, Tracker
 
 
 def open_trackers(names: Iterable[str], registry: Registry) -> list[Tracker]:
@@ -57,8 +57,8 @@ class Tracking:
         self._listener(event)
         self._each(lambda tracker: tracker.event(event))
 
-    def finish(self, report: Mapping[str, Any]) -> None:
-        """Hand the report to every tracker."""
+    def finish(self, report: Report) -> None:
+        """Hand the report, as ``report.json`` holds it, to every tracker."""
         self._each(lambda tracker: tracker.finish(report))
 
     def _each(self, call: Callable[[Tracker], None]) -> None:

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from compress.errors import IntegrityError
+from compress.meter import Sample
 from compress.report.reading import read_mapping, read_report
+from compress.results.report import Report
 from compress.store.runfolder import RunFolder
-
-Samples = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What a step's measurement file says: each meter's origin, and the samples that meters
+    """What a step's measurement file says: the origin of each meter, and the samples that meters
     kept."""
 
     origins: Mapping[str, str] = field(default_factory=dict)
-    samples: Mapping[str, Samples] = field(default_factory=dict)
+    samples: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -28,18 +27,21 @@ class Side:
     """A run: its folder as it was given, its report, and what was kept of its steps by name."""
 
     folder: str
-    report: Mapping[str, Any]
+    report: Report
     kept: Mapping[str, Kept] = field(default_factory=dict)
+
+    def kept_of(self, name: str) -> Kept:
+        """What was kept of a step."""
+        return self.kept.get(name, Kept())
 
 
 def read_side(folder: Path) -> Side:
     """The run in ``folder``. Raises as ``read_report`` does, and IntegrityError for a broken file
     of measurements."""
     report, place = read_report(folder), RunFolder(folder)
-    files = {step["name"]: place.measured(step["name"]) for step in report["steps"]}
-    return Side(
-        str(folder), report, {name: _kept(file) for name, file in files.items() if file.is_file()}
-    )
+    files = {step.name: place.measured(step.name) for step in report.steps}
+    kept = {name: _kept(file) for name, file in files.items() if file.is_file()}
+    return Side(str(folder), report, kept)
 
 
 def _kept(file: Path) -> Kept:
@@ -49,6 +51,5 @@ def _kept(file: Path) -> Kept:
     except (KeyError, TypeError, ValueError) as error:
         raise IntegrityError(
             f"{file} is not a run's file of measurements; the run's own command writes it again "
-            "once it "
-            "is deleted"
+            "once it is deleted"
         ) from error

@@ -3,69 +3,65 @@ nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
-from rich.table import Table
 
 from compress.report.diff.table import heading, labels, option_lines, paired_table, step_table
-from compress.report.views.plain import plain
+from compress.report.diff.types import Difference
+from compress.report.tables.table import Table
+from compress.report.views.plain import print_lines, print_table
 from compress.report.views.template import template
 
 
-def diff_page(found: Mapping[str, Any]) -> str:
+@dataclass(frozen=True)
+class Section:
+    """A step that both runs have: its tables that have rows, and lines below them."""
+
+    title: str
+    tables: Sequence[Table]
+    lines: Sequence[str]
+
+
+def diff_page(difference: Difference) -> str:
     """The differences as an HTML page."""
     return template("diff.html").render(
-        found=found, labels=labels(found), steps=list(_sections(found)), recipe=recipe_lines(found)
+        difference=difference,
+        labels=labels(difference),
+        steps=_sections(difference),
+        recipe=recipe_lines(difference),
     )
 
 
-def print_diff(found: Mapping[str, Any], console: Console) -> None:
+def print_diff(difference: Difference, console: Console) -> None:
     """Print a table for each step that both runs have, then the recipes' difference and the
     remarks."""
-    for run, label in zip(found["runs"], labels(found), strict=True):
-        _say(console, f"{label}: {run['folder']} ({run['state']})")
-    for title, tables, lines in _sections(found):
-        for i, (headers, rows) in enumerate(tables):
-            _print_table(console, title if i == 0 else "", headers, rows)
-        for line in lines:
-            _say(console, f"  {line}")
-    for line in recipe_lines(found):
-        _say(console, line)
-    for line in found["remarks"]:
-        _say(console, f"note: {line}")
+    for run, label in zip(difference.runs, labels(difference), strict=True):
+        print_lines([f"{label}: {run.folder} ({run.state})"], console)
+    for section in _sections(difference):
+        for place, table in enumerate(section.tables):
+            print_table(section.title if place == 0 else "", table, console, justify="left")
+        print_lines([f"  {line}" for line in section.lines], console)
+    print_lines(recipe_lines(difference), console)
+    print_lines([f"note: {line}" for line in difference.remarks], console)
 
 
-def recipe_lines(found: Mapping[str, Any]) -> list[str]:
+def recipe_lines(difference: Difference) -> list[str]:
     """The recipes' difference: ``-`` is the first run's, ``+`` the second's; overrides follow as
     ``--set``."""
-    first, second = found["recipe"]["overrides"]
+    first, second = difference.recipe.overrides
     return [
-        *found["recipe"]["lines"],
-        *(f"- --set {o}" for o in first),
-        *(f"+ --set {o}" for o in second),
+        *difference.recipe.lines,
+        *(f"- --set {override}" for override in first),
+        *(f"+ --set {override}" for override in second),
     ]
 
 
-def _sections(
-    found: Mapping[str, Any],
-) -> Iterator[tuple[str, list[tuple[list[str], list[list[str]]]], list[str]]]:
-    """(title, tables that have rows, lines) of each step that both runs have."""
-    for step in found["steps"]:
-        if step["in"] == "both":
-            tables = [t for t in (step_table(step, labels(found)), paired_table(step)) if t[1]]
-            yield heading(step), tables, option_lines(step)
-
-
-def _print_table(console: Console, title: str, headers: list[str], rows: list[list[str]]) -> None:
-    table = Table(title=plain(title) if title else None, title_justify="left")
-    for i, header in enumerate(headers):
-        table.add_column(plain(header), justify="left" if i == 0 else "right")
-    for row in rows:
-        table.add_row(*map(plain, row))
-    console.print(table)
-
-
-def _say(console: Console, line: str) -> None:
-    console.print(plain(line), highlight=False, soft_wrap=True)
+def _sections(difference: Difference) -> list[Section]:
+    columns = labels(difference)
+    sections = []
+    for step in difference.in_both():
+        tables = [table for table in (step_table(step, columns), paired_table(step)) if table.rows]
+        sections.append(Section(heading(step), tables, option_lines(step)))
+    return sections

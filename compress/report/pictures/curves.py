@@ -1,17 +1,18 @@
-"""Curves of any measurement as numbers that a template draws: a line for each step, told apart by
-dashes and marks as well as by colour. All lengths are in the units of the picture's view box."""
+"""Curves of any measurement as numbers that a template draws: a line for each step, with dashes and
+marks of its own as well as a colour. All lengths are in the units of the picture's view box."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from compress.measurement import quantity
-from compress.report.detail import Cells, compared_curves, curve_table, curves
+from compress.measurement import Point, quantity
 from compress.report.pictures.fitting import SOFT, centred, shortened, width
-from compress.report.text import number
+from compress.report.pictures.scales import Scale, scale, some_of, ticks
+from compress.report.tables.curves import Curves, StepCurve, compared_curves, curve_table, curves
+from compress.report.tables.table import Table
+from compress.report.text import number, spaced
+from compress.results.report import Report
 
 PLOT = (380.0, 260.0)
 LEFT, RIGHT, TOP, BOTTOM = 66.0, 366.0, 12.0, 222.0
@@ -19,11 +20,19 @@ LOOKS = 8
 """Looks that a line may have; the ninth line has the first's colour and another mark."""
 
 MARKS = ("circle", "square", "triangle", "diamond", "cross")
+_CORNERS = {
+    "square": ((-1, -1), (1, -1), (1, 1), (-1, 1)),
+    "triangle": ((0, -1.2), (1.1, 0.9), (-1.1, 0.9)),
+    "diamond": ((0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)),
+    "cross": ((-1, -1), (0, -0.3), (1, -1), (0.3, 0), (1, 1), (0, 0.3), (-1, 1), (-0.3, 0)),
+}
 _LOGARITHMIC_ACROSS = 4.0
 _LOGARITHMIC_UPRIGHT = 10.0
-_TICKS = 6
 _BESIDE = LEFT - 6
 """Room for the text of a tick, left of the plot."""
+
+Tick = tuple[float, str]
+"""(place, text)."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +50,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """All curves of one measurement (or comparison), and the same numbers as a table. Ticks are
-    (place, text); ``unit`` is that of their numbers where it has no room beside them, else
-    empty."""
+    """All curves of one measurement (or comparison), and the same numbers as a table. ``unit`` is
+    that of the vertical ticks' numbers where it has no room beside them, else empty."""
 
     title: str
     axis: str
@@ -51,36 +59,17 @@ class Chart:
     unit: str
     scales: str
     lines: Sequence[Line]
-    x_ticks: Sequence[tuple[float, str]]
-    y_ticks: Sequence[tuple[float, str]]
-    table: Cells
+    x_ticks: Sequence[Tick]
+    y_ticks: Sequence[Tick]
+    table: Table
 
 
-@dataclass(frozen=True)
-class Scale:
-    """From a number to its place between ``start`` and ``end``."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-    logarithmic: bool
-
-    def place(self, value: float) -> float:
-        """Where the number stands; what is off the scale stands at its end."""
-        low, high, at = self.low, self.high, min(max(value, self.low), self.high)
-        if self.logarithmic:
-            low, high, at = math.log(low), math.log(high), math.log(at)
-        share = 0.5 if high == low else (at - low) / (high - low)
-        return self.start + (self.end - self.start) * share
-
-
-def charts(report: Mapping[str, Any]) -> list[Chart]:
+def charts(report: Report) -> list[Chart]:
     """A chart for each measurement name of which some step has a curve with a number in it."""
     return _charts(curves(report))
 
 
-def compared_charts(report: Mapping[str, Any]) -> list[Chart]:
+def compared_charts(report: Report) -> list[Chart]:
     """The same of comparisons, a chart for each name and what it is against."""
     return _charts(compared_curves(report))
 
@@ -89,101 +78,85 @@ def mark_path(mark: str, x: float, y: float, r: float = 4.0) -> str:
     """SVG path data of a mark around (x, y)."""
     if mark == "circle":
         return f"M{x - r:.1f} {y:.1f}a{r} {r} 0 1 0 {2 * r} 0a{r} {r} 0 1 0 {-2 * r} 0z"
-    corners = {
-        "square": ((-1, -1), (1, -1), (1, 1), (-1, 1)),
-        "triangle": ((0, -1.2), (1.1, 0.9), (-1.1, 0.9)),
-        "diamond": ((0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)),
-        "cross": ((-1, -1), (0, -0.3), (1, -1), (0.3, 0), (1, 1), (0, 0.3), (-1, 1), (-0.3, 0)),
-    }[mark]
-    return "M" + "L".join(f"{x + dx * r:.1f} {y + dy * r:.1f}" for dx, dy in corners) + "z"
+    return f"{_path([(x + dx * r, y + dy * r) for dx, dy in _CORNERS[mark]])}z"
 
 
-def _charts(found: Mapping[str, list[tuple[str, Mapping[str, Any]]]]) -> list[Chart]:
-    return [
-        _chart(name, lines) for name, lines in found.items() if any(_points(m) for _, m in lines)
-    ]
+def _path(places: Sequence[tuple[float, float]]) -> str:
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
 
 
-def _chart(name: str, found: list[tuple[str, Mapping[str, Any]]]) -> Chart:
-    points = [p for _, m in found for p in _points(m)]
-    places = sorted({p[0] for p in points})
+def _charts(by_name: Curves) -> list[Chart]:
+    return [_chart(name, lines) for name, lines in by_name.items() if any(map(_points, lines))]
+
+
+def _chart(name: str, lines: Sequence[StepCurve]) -> Chart:
+    places, heights = _numbers(lines)
     across = scale(places, LEFT, RIGHT, _LOGARITHMIC_ACROSS)
-    upright = scale(
-        [v for p in points for v in p[1:] if v is not None], BOTTOM, TOP, _LOGARITHMIC_UPRIGHT
-    )
+    upright = scale(heights, BOTTOM, TOP, _LOGARITHMIC_UPRIGHT)
     if not upright.logarithmic:
         upright = Scale(min(0.0, upright.low), upright.high, BOTTOM, TOP, False)
-    first = found[0][1]
-    kept = (
-        places
-        if len(places) <= _TICKS
-        else [places[round(i * (len(places) - 1) / (_TICKS - 1))] for i in range(_TICKS)]
-    )
-    logarithmic = [
-        text for text, s in (("horizontal", across), ("vertical", upright)) if s.logarithmic
-    ]
-    axis = first["detail"]["curve"]["axis"]
-    unit, y_ticks = _y_ticks(upright, first["unit"])
+    axis = lines[0].curve.axis
+    unit, y_ticks = _y_ticks(upright, lines[0].unit)
     return Chart(
-        name.replace("_", " "),
-        axis,
-        shortened(axis, PLOT[0], SOFT),
-        unit,
-        f"logarithmic: {' and '.join(logarithmic)}" if logarithmic else "",
-        [_line(whose, i, _points(m), across, upright) for i, (whose, m) in enumerate(found)],
-        [(centred(across.place(x), number(x), PLOT[0], SOFT), number(x)) for x in kept],
-        y_ticks,
-        curve_table(found),
+        title=spaced(name),
+        axis=axis,
+        axis_shown=shortened(axis, PLOT[0], SOFT),
+        unit=unit,
+        scales=_scales_text(across, upright),
+        lines=[_line(line, index, across, upright) for index, line in enumerate(lines)],
+        x_ticks=[_x_tick(x, across) for x in some_of(places)],
+        y_ticks=y_ticks,
+        table=curve_table(lines),
     )
 
 
-def _y_ticks(upright: Scale, unit: str) -> tuple[str, list[tuple[float, str]]]:
-    """(the unit where it is told elsewhere, the ticks): with their unit where all have room for
+def _numbers(lines: Sequence[StepCurve]) -> tuple[list[float], list[float]]:
+    """The places on the axis, each once and in order, and all values with the ends of their
+    intervals."""
+    places: set[float] = set()
+    heights: list[float] = []
+    for line in lines:
+        for point in _points(line):
+            places.add(point.x)
+            ends = (point.value, point.low, point.high)
+            heights += [number for number in ends if number is not None]
+    return sorted(places), heights
+
+
+def _scales_text(across: Scale, upright: Scale) -> str:
+    """Which scales are logarithmic, in words."""
+    scales = {"horizontal": across, "vertical": upright}
+    logarithmic = [name for name, scale in scales.items() if scale.logarithmic]
+    return f"logarithmic: {' and '.join(logarithmic)}" if logarithmic else ""
+
+
+def _x_tick(x: float, across: Scale) -> Tick:
+    return centred(across.place(x), number(x), PLOT[0], SOFT), number(x)
+
+
+def _y_ticks(upright: Scale, unit: str) -> tuple[str, list[Tick]]:
+    """(the unit where the ticks do not say it, the ticks): with their unit where all have room for
     it."""
     texts = {y: quantity(y, unit) for y in ticks(upright)}
-    fits = all(width(text, SOFT) <= _BESIDE for text in texts.values())
-    return ("" if fits else unit), [
-        (upright.place(y), text if fits else number(y)) for y, text in texts.items()
-    ]
+    if all(width(text, SOFT) <= _BESIDE for text in texts.values()):
+        return "", [(upright.place(y), text) for y, text in texts.items()]
+    return unit, [(upright.place(y), number(y)) for y in texts]
 
 
-def scale(numbers: Sequence[float], start: float, end: float, most: float) -> Scale:
-    """The scale of the numbers: logarithmic where all are positive and the largest is over ``most``
-    times the smallest."""
-    low, high = min(numbers), max(numbers)
-    return Scale(low, high, start, end, low > 0 and high > most * low)
+def _line(line: StepCurve, index: int, across: Scale, upright: Scale) -> Line:
+    places: list[tuple[float, float]] = []
+    spreads: list[tuple[float, float, float]] = []
+    for point in _points(line):
+        x = across.place(point.x)
+        if point.value is not None:
+            places.append((x, upright.place(point.value)))
+        if point.low is not None and point.high is not None:
+            spreads.append((x, upright.place(point.low), upright.place(point.high)))
+    path = _path(places) if places else ""
+    return Line(line.step, index % LOOKS, MARKS[index % len(MARKS)], path, places, spreads)
 
 
-def ticks(upright: Scale) -> list[float]:
-    """Round numbers on the scale: 1, 2 and 5 times powers of ten."""
-    low, high = upright.low, upright.high
-    if high == low:
-        return [low]
-    if upright.logarithmic:
-        powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        factors = (1, 2, 5) if high / low < 100 else (1,)
-        found = [f * 10.0**p for p in powers for f in factors if low <= f * 10.0**p <= high]
-        return found if len(found) > 1 else [low, high]
-    power = 10.0 ** math.floor(math.log10((high - low) / 4))
-    gap = next(f * power for f in (1, 2, 5, 10) if (high - low) / (f * power) <= _TICKS)
-    return [i * gap for i in range(math.ceil(low / gap), math.floor(high / gap) + 1)]
-
-
-def _line(
-    label: str, index: int, points: Sequence[Sequence[Any]], across: Scale, upright: Scale
-) -> Line:
-    places = [(across.place(p[0]), upright.place(p[1])) for p in points]
-    spreads = [
-        (across.place(x), upright.place(low), upright.place(high))
-        for x, _, low, high in points
-        if low is not None and high is not None
-    ]
-    path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places) if places else ""
-    return Line(label, index % LOOKS, MARKS[index % len(MARKS)], path, places, spreads)
-
-
-def _points(m: Mapping[str, Any]) -> list[Sequence[Any]]:
-    """The points that have a number, from left to right."""
-    return sorted(
-        (p for p in m["detail"]["curve"]["points"] if p[1] is not None), key=lambda p: float(p[0])
-    )
+def _points(line: StepCurve) -> list[Point]:
+    """The points that have a value, from left to right."""
+    valued = [point for point in line.curve.points if point.value is not None]
+    return sorted(valued, key=lambda point: point.x)

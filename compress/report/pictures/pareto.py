@@ -4,22 +4,23 @@ the units of the picture's view box."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from compress.measurement import quantity
-from compress.report.pictures.fitting import SOFT, centred, shortened, width
-from compress.report.pictures.waterfall import measured_steps
-from compress.report.text import show, spread
+from compress.measurement import Measurement, quantity
+from compress.quantities import LATENCY, QUALITY, SIZE
+from compress.report.pictures.fitting import SOFT, centred
+from compress.report.pictures.labels import PLOT, Label, placed_label
+from compress.report.pictures.numbers import Ends, Valued, all_numbers, measured_steps, valued
+from compress.report.text import shown_with_spread
+from compress.results.report import Report
+from compress.results.step import StepResult
 
-PLOT = (380.0, 340.0)
 FRAME = (72.0, 350.0, 50.0, 285.0)
 """Left, right, top and bottom of where points may stand."""
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = FRAME
 _RADII = (5.0, 24.0)
-_LINE, _HIGHEST, _LOWEST = 16.0, 12.0, PLOT[1] - 28
 
 
 @dataclass(frozen=True)
@@ -57,176 +58,149 @@ class Pareto:
     sizes: tuple[str, str]
 
 
-def pareto(report: Mapping[str, Any]) -> Pareto | None:
+@dataclass(frozen=True)
+class _Candidate:
+    """A step that has all three numbers."""
+
+    step: StepResult
+    latency: Valued
+    quality: Valued
+    size: Valued
+
+
+def pareto(report: Report) -> Pareto | None:
     """Quality (the better, the higher) against latency (logarithmic); None where fewer than two
     steps have both."""
-    steps = [
-        s for s in measured_steps(report, "quality") if _of(s, "latency_p50") and _of(s, "size")
-    ]
-    if len(steps) < 2:
+    candidates = _candidates(report)
+    if len(candidates) < 2:
         return None
-    sign = -1.0 if steps[0]["measurements"]["quality"]["direction"] == "lower" else 1.0
-    times, heights = (_ends(steps, name) for name in ("latency_p50", "quality"))
-    best = front([(_of(s, "latency_p50"), sign * _of(s, "quality")) for s in steps])
-    largest = max(_of(s, "size") for s in steps)
-    points: list[Point] = []
-    for i, step in enumerate(steps):
-        points.append(
-            _point(
-                step,
-                times,
-                heights,
-                sign,
-                math.sqrt(_of(step, "size") / largest),
-                i in best,
-                points,
-            )
-        )
-    line = sorted((p.x, p.y) for p in points if p.best)
-    low, high = _labels(steps, "quality", heights)
-    ends = _labels(steps, "latency_p50", times)
-    places = centred(_LEFT, ends[0], PLOT[0], SOFT), centred(_RIGHT, ends[1], PLOT[0], SOFT)
+    times = _positive_ends([c.latency for c in candidates])
+    scale = _Scale(times, _ends([c.quality for c in candidates]), _is_lower_better(candidates))
+    sizes = _positive_ends([c.size for c in candidates])
+    points = _points(candidates, scale)
+    x_ends = _end_labels(times, candidates[0].latency.measurement)
+    y_ends = _end_labels(scale.heights, candidates[0].quality.measurement)
     return Pareto(
-        points,
-        line,
-        ends,
-        places,
-        (low, high) if sign > 0 else (high, low),
-        _labels(steps, "size", _ends(steps, "size")),
+        points=points,
+        front=sorted((point.x, point.y) for point in points if point.best),
+        x_ends=x_ends,
+        x_places=(
+            centred(_LEFT, x_ends[0], PLOT[0], SOFT),
+            centred(_RIGHT, x_ends[1], PLOT[0], SOFT),
+        ),
+        y_ends=(y_ends[1], y_ends[0]) if scale.lower_is_better else y_ends,
+        sizes=_end_labels(sizes, candidates[0].size.measurement),
     )
+
+
+def _candidates(report: Report) -> list[_Candidate]:
+    """The steps that have a quality, and a latency and a size above zero."""
+    candidates = []
+    for quality in measured_steps(report, QUALITY):
+        latency, size = valued(quality.step, LATENCY), valued(quality.step, SIZE)
+        if latency and latency.value and size and size.value:
+            candidates.append(_Candidate(quality.step, latency, quality, size))
+    return candidates
+
+
+def _is_lower_better(candidates: Sequence[_Candidate]) -> bool:
+    return candidates[0].quality.measurement.direction == "lower"
+
+
+def _ends(steps: list[Valued]) -> Ends:
+    numbers = all_numbers(steps)
+    return Ends(min(numbers), max(numbers))
+
+
+def _positive_ends(steps: list[Valued]) -> Ends:
+    """The ends of numbers on a logarithmic scale: the end of an interval may be 0."""
+    numbers = [number for number in all_numbers(steps) if number > 0]
+    return Ends(min(numbers), max(numbers))
+
+
+def _end_labels(ends: Ends, m: Measurement) -> tuple[str, str]:
+    """The ends of a scale, for people."""
+    return quantity(ends.low, m.unit), quantity(ends.high, m.unit)
 
 
 def front(points: Sequence[tuple[float, float]]) -> set[int]:
     """Places of the points (cost, gain) that no other beats: none costs no more and gains no less,
     with one of both strictly."""
     return {
-        i
-        for i, (cost, gain) in enumerate(points)
-        if not any(c <= cost and g >= gain and (c, g) != (cost, gain) for c, g in points)
+        place for place, (cost, gain) in enumerate(points) if not _is_beaten(cost, gain, points)
     }
 
 
-def _point(
-    step: Mapping[str, Any],
-    times: tuple[float, float],
-    heights: tuple[float, float],
-    sign: float,
-    root: float,
-    best: bool,
-    others: Sequence[Point],
-) -> Point:
-    latency, quality, size = (step["measurements"][n] for n in ("latency_p50", "quality", "size"))
+def _is_beaten(cost: float, gain: float, points: Sequence[tuple[float, float]]) -> bool:
+    return any(c <= cost and g >= gain and (c, g) != (cost, gain) for c, g in points)
 
-    def across(value: float) -> float:
-        return _scaled(
-            math.log(max(value, times[0])), (math.log(times[0]), math.log(times[1])), _LEFT, _RIGHT
-        )
 
-    def upright(value: float) -> float:
-        return _scaled(value, heights, *((_BOTTOM, _TOP) if sign > 0 else (_TOP, _BOTTOM)))
+@dataclass(frozen=True)
+class _Scale:
+    """Where numbers stand in the picture."""
 
-    x, y, r = (
-        across(latency["value"]),
-        upright(quality["value"]),
-        _RADII[0] + (_RADII[1] - _RADII[0]) * root,
-    )
-    shown, anchor, label_y = _label(step["name"], x, y, r, others)
-    text = ", ".join(f"{show(m)}{spread(m)}" for m in (quality, latency, size))
+    times: Ends
+    heights: Ends
+    lower_is_better: bool
+
+    def x(self, latency: float) -> float:
+        """The place across. What is below the scale stands at its left end."""
+        low, high = math.log(self.times.low), math.log(self.times.high)
+        return _between(math.log(max(latency, self.times.low)), Ends(low, high), _LEFT, _RIGHT)
+
+    def y(self, quality: float) -> float:
+        """The place upright; better is higher."""
+        if self.lower_is_better:
+            return _between(quality, self.heights, _TOP, _BOTTOM)
+        return _between(quality, self.heights, _BOTTOM, _TOP)
+
+
+def _between(value: float, ends: Ends, start: float, end: float) -> float:
+    if ends.high == ends.low:
+        return (start + end) / 2
+    return start + (end - start) * (value - ends.low) / (ends.high - ends.low)
+
+
+def _points(candidates: Sequence[_Candidate], scale: _Scale) -> list[Point]:
+    """A point for each candidate; labels are placed one after the other, beside those before."""
+    sign = -1.0 if scale.lower_is_better else 1.0
+    best = front([(c.latency.value, sign * c.quality.value) for c in candidates])
+    largest = max(c.size.value for c in candidates)
+    labels: list[Label] = []
+    points = []
+    for place, candidate in enumerate(candidates):
+        point = _point(candidate, scale, math.sqrt(candidate.size.value / largest), labels)
+        points.append(replace(point, best=place in best))
+        labels.append(Label(point.shown, point.label_x, point.label_y, point.anchor))
+    return points
+
+
+def _point(candidate: _Candidate, scale: _Scale, root: float, labels: Sequence[Label]) -> Point:
+    """The point of a candidate; ``root`` is the root of its share of the largest size."""
+    latency, quality = candidate.latency.measurement, candidate.quality.measurement
+    x, y = scale.x(candidate.latency.value), scale.y(candidate.quality.value)
+    smallest, largest = _RADII
+    r = smallest + (largest - smallest) * root
+    label = placed_label(candidate.step.name, x, y, r, labels)
+    numbers = map(shown_with_spread, (quality, latency, candidate.size.measurement))
     return Point(
-        step["name"],
-        shown,
-        f"{step['name']}: {text}",
-        x,
-        y,
-        r,
-        _interval(latency, across),
-        _interval(quality, upright),
-        x,
-        label_y,
-        anchor,
-        step["role"] in ("reference", "reference-engine"),
-        best,
+        label=candidate.step.name,
+        shown=label.text,
+        text=f"{candidate.step.name}: {', '.join(numbers)}",
+        x=x,
+        y=y,
+        r=r,
+        across=_interval(latency, scale.x),
+        upright=_interval(quality, scale.y),
+        label_x=label.x,
+        label_y=label.y,
+        anchor=label.anchor,
+        reference=candidate.step.role in ("reference", "reference-engine"),
+        best=False,
     )
 
 
-def _label(
-    name: str, x: float, y: float, r: float, others: Sequence[Point]
-) -> tuple[str, str, float]:
-    """(what is shown of the name, its anchor, its height): above the point or below it, to the
-    right or to the left, where it covers no label that stands already; else moved up line by
-    line."""
-    shown, anchors = _anchors(name, x)
-    heights = [max(y - r - 5, _HIGHEST), min(y + r + 13, _LOWEST)]
-    free = (
-        (shown, anchor, at)
-        for anchor in anchors
-        for at in heights
-        if not _covers(shown, x, at, anchor, others)
-    )
-    found = next(free, None)
-    at = heights[0]
-    while found is None and at > _LINE and _covers(shown, x, at, anchors[0], others):
-        at -= 2
-    return found or (shown, anchors[0], max(at, _HIGHEST))
-
-
-def _anchors(name: str, x: float) -> tuple[str, list[str]]:
-    """What is shown of the name, and the anchors with which it stays in the picture, the better
-    first."""
-    rooms = {"start": PLOT[0] - x, "end": x}
-    order = sorted(rooms, reverse=x <= PLOT[0] * 0.6)
-    fitting = [anchor for anchor in order if width(name) <= rooms[anchor]]
-    roomy = max(order, key=lambda anchor: rooms[anchor])
-    return (name, fitting) if fitting else (shortened(name, rooms[roomy]), [roomy])
-
-
-def _covers(label: str, x: float, y: float, anchor: str, others: Sequence[Point]) -> bool:
-    left, right = _ends_of(label, x, anchor)
-    for other in others:
-        start, end = _ends_of(other.shown, other.label_x, other.anchor)
-        if start < right and left < end and abs(y - other.label_y) < _LINE:
-            return True
-    return False
-
-
-def _ends_of(text: str, x: float, anchor: str) -> tuple[float, float]:
-    return (x - width(text), x) if anchor == "end" else (x, x + width(text))
-
-
-def _interval(m: Mapping[str, Any], place: Any) -> tuple[float, float] | None:
-    return (
-        (place(m["low"]), place(m["high"]))
-        if m["low"] is not None and m["high"] is not None
-        else None
-    )
-
-
-def _ends(steps: Sequence[Mapping[str, Any]], name: str) -> tuple[float, float]:
-    numbers = [
-        v
-        for s in steps
-        for key in ("value", "low", "high")
-        if (v := s["measurements"][name][key]) is not None
-    ]
-    return min(v for v in numbers if v > 0 or name == "quality"), max(numbers)
-
-
-def _scaled(value: float, ends: tuple[float, float], start: float, end: float) -> float:
-    low, high = ends
-    return (
-        (start + end) / 2 if high == low else start + (end - start) * (value - low) / (high - low)
-    )
-
-
-def _labels(
-    steps: Sequence[Mapping[str, Any]], name: str, ends: tuple[float, float]
-) -> tuple[str, str]:
-    """The ends of a scale, for people."""
-    unit = steps[0]["measurements"][name]["unit"]
-    return quantity(ends[0], unit), quantity(ends[1], unit)
-
-
-def _of(step: Mapping[str, Any], name: str) -> float:
-    """The value; 0 where there is none."""
-    m = step["measurements"].get(name)
-    return float(m["value"] or 0.0) if m else 0.0
+def _interval(m: Measurement, place: Callable[[float], float]) -> tuple[float, float] | None:
+    if m.low is None or m.high is None:
+        return None
+    return place(m.low), place(m.high)

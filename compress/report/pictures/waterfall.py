@@ -6,25 +6,36 @@ All lengths are in the units of the picture's view box."""
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from compress.measurement import quantity
+from compress.measurement import Measurement, quantity
+from compress.quantities import (
+    GPU_MEMORY,
+    LATENCY,
+    MEDIAN_SPEEDUP,
+    MEMORY,
+    QUALITY,
+    QUALITY_DIFFERENCE,
+    SIZE,
+)
 from compress.report.pictures.fitting import SOFT, lines, width
-from compress.report.text import show, spread
-from compress.results.examples import comparable
+from compress.report.pictures.numbers import Ends, Valued, all_numbers, measured_steps
+from compress.report.text import shown_with_spread, signed_spread, spread
+from compress.results.report import Report
 
 WIDTH = 380.0
 ROW = 60.0
 """Height of a step with one line above its bar and one below."""
 LINE, SOFT_LINE = 16.0, 14.0
-"""What a further line of either takes."""
+"""The height of each further line above the bar, and below it."""
+_ABOVE = 18.0
+"""From the top of a row to its bar, with one line above it."""
 _GAP = 14.0
 """Between a step's name and its value on one line."""
 
-SHOWN = ("quality", "latency_p50", "memory", "memory_gpu", "size")
-_COMPARED = {"quality": "quality_difference", "latency_p50": "speedup_p50"}
+SHOWN = (QUALITY, LATENCY, MEMORY, GPU_MEMORY, SIZE)
+_COMPARED = {QUALITY: QUALITY_DIFFERENCE, LATENCY: MEDIAN_SPEEDUP}
 """Comparisons that were made on the same examples or rounds, and know more of a change than two
 values do."""
 
@@ -71,54 +82,24 @@ class Waterfall:
     height: float
 
 
-def waterfalls(report: Mapping[str, Any]) -> list[Waterfall]:
+def waterfalls(report: Report) -> list[Waterfall]:
     """A picture for each measurement of ``SHOWN`` that two artifacts of the recipe's task have."""
-    found = [(name, measured_steps(report, name)) for name in SHOWN]
-    return [_waterfall(name, steps) for name, steps in found if len(steps) > 1]
+    measured = {name: measured_steps(report, name) for name in SHOWN}
+    return [_waterfall(name, steps) for name, steps in measured.items() if len(steps) > 1]
 
 
-def measured_steps(report: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """The steps of the recipe's task that have a value of the measurement, in the report's order;
-    but for size, those that answered the reference's examples."""
-    of_task = [s for s in report["steps"] if s["task"] == report["task"]["name"]]
-    steps = of_task if name == "size" else comparable(report)
-    return [s for s in steps if (s["measurements"].get(name) or {}).get("value") is not None]
-
-
-def _waterfall(name: str, steps: Sequence[Mapping[str, Any]]) -> Waterfall:
-    numbers = [
-        m[key]
-        for s in steps
-        for m in [s["measurements"][name]]
-        for key in ("value", "low", "high")
-        if m[key] is not None
-    ]
-    start, end = axis_start(numbers), max(*numbers, 0.0)
-    first = steps[0]["measurements"][name]
-    places = {step["name"]: i for i, step in enumerate(steps)}
-    bars = [_bar(name, step, steps, places, (start, end)) for step in steps]
-    better = first["direction"] if first["direction"] != "neither" else "higher"
-    placed, height = _placed(bars)
+def _waterfall(name: str, steps: list[Valued]) -> Waterfall:
+    numbers = all_numbers(steps)
+    axis = Ends(axis_start(numbers), max(*numbers, 0.0))
+    placed, height = _placed(_bars(name, steps, axis))
+    first = steps[0].measurement
     return Waterfall(
-        first["title"] or name,
-        better,
-        quantity(start, first["unit"]) if start > 0 else "",
-        placed,
-        height,
+        title=first.title or name,
+        better=first.direction if first.direction != "neither" else "higher",
+        start=quantity(axis.low, first.unit) if axis.low > 0 else "",
+        bars=placed,
+        height=height,
     )
-
-
-def _placed(bars: Sequence[Bar]) -> tuple[list[Bar], float]:
-    """The bars with their rows one below the other, as high as their lines ask, and the height of
-    all."""
-    found, y = [], 0.0
-    for bar in bars:
-        labels, changes = lines(bar.label, WIDTH), lines(bar.change, WIDTH, SOFT)
-        beside = len(labels) == 1 and width(bar.label) + _GAP + width(bar.text) <= WIDTH
-        more = LINE * (len(labels) - 1 if beside else len(labels))
-        found.append(replace(bar, labels=labels, changes=changes, y=y, bar_y=y + 18 + more))
-        y += ROW + more + SOFT_LINE * max(0, len(changes) - 1)
-    return found, y
 
 
 def axis_start(numbers: Sequence[float]) -> float:
@@ -131,70 +112,104 @@ def axis_start(numbers: Sequence[float]) -> float:
     return max(0.0, math.floor((low - (high - low) / 2) / gap) * gap)
 
 
-def _bar(
-    name: str,
-    step: Mapping[str, Any],
-    steps: Sequence[Mapping[str, Any]],
-    places: Mapping[str, int],
-    ends: tuple[float, float],
-) -> Bar:
-    m = step["measurements"][name]
-    low, high = (None if m[key] is None else _x(m[key], ends) for key in ("low", "high"))
-    here, text = _x(m["value"], ends), show(m) + spread(m)
-    parent = places.get(step["parent"] or "")
-    if parent is None:
-        return Bar(
-            step["name"],
-            text,
-            "",
-            "base",
-            min(here, _x(0, ends)),
-            abs(here - _x(0, ends)),
-            low,
-            high,
-        )
-    before = steps[parent]
-    there = _x(before["measurements"][name]["value"], ends)
-    kind, change = _change(name, m, before, step["against_parent"])
+def _bars(name: str, steps: Sequence[Valued], axis: Ends) -> list[Bar]:
+    """A bar for each step: a floating one where the step that it was made from has a bar too."""
+    rows = {step.name: row for row, step in enumerate(steps)}
+    bars = []
+    for step in steps:
+        bar = _whole_bar(step, axis)
+        parent_row = rows.get(step.step.parent or "")
+        if parent_row is not None:
+            bar = _floating_bar(bar, name, step, steps[parent_row], axis)
+            bar = replace(bar, rows_up=rows[step.name] - parent_row)
+        bars.append(bar)
+    return bars
+
+
+def _whole_bar(step: Valued, axis: Ends) -> Bar:
+    """A bar from zero, or from where the axis starts, to the value."""
+    m, here, zero = step.measurement, _x(step.value, axis), _x(0, axis)
     return Bar(
-        step["name"],
-        text,
-        change,
-        kind,
-        min(here, there),
-        abs(here - there),
-        low,
-        high,
-        there,
-        places[step["name"]] - parent,
+        label=step.name,
+        text=shown_with_spread(m),
+        change="",
+        kind="base",
+        x=min(here, zero),
+        width=abs(here - zero),
+        low=None if m.low is None else _x(m.low, axis),
+        high=None if m.high is None else _x(m.high, axis),
     )
 
 
-def _change(
-    name: str, m: Mapping[str, Any], before: Mapping[str, Any], against: Mapping[str, Any] | None
-) -> tuple[str, str]:
+def _floating_bar(bar: Bar, name: str, step: Valued, parent: Valued, axis: Ends) -> Bar:
+    """The bar from the parent's value to its own, with what it changed."""
+    here, there = _x(step.value, axis), _x(parent.value, axis)
+    kind, change = _change(name, step, parent)
+    return replace(
+        bar,
+        kind=kind,
+        change=change,
+        x=min(here, there),
+        width=abs(here - there),
+        parent_x=there,
+    )
+
+
+def _x(value: float, axis: Ends) -> float:
+    if axis.high <= axis.low:
+        return 0.0
+    return min(WIDTH, max(0.0, (value - axis.low) / (axis.high - axis.low) * WIDTH))
+
+
+def _change(name: str, step: Valued, parent: Valued) -> tuple[str, str]:
     """(kind, what is written below the bar)."""
-    difference = m["value"] - before["measurements"][name]["value"]
+    difference = step.value - parent.value
     if difference == 0:
-        return "same", f"the same as {before['name']}"
-    kind = "better" if (difference < 0) == (m["direction"] == "lower") else "worse"
-    found = (against or {"comparisons": {}})["comparisons"].get(_COMPARED.get(name, ""))
-    text, more = f"{'+' if difference > 0 else '-'}{quantity(abs(difference), m['unit'])}", ""
-    if found and found["value"] is None:
-        return "unclear", f"not compared with {before['name']}: {found['absent']}"
-    if found:
-        more = (
-            spread(found, with_sign=True)
-            if found["unit"] != "x"
-            else f", {found['value']:.2f}x as fast{spread(found)}"
-        )
-        none = 1.0 if found["unit"] == "x" else 0.0
-        kind = "better" if (found["value"] < none) == (found["direction"] == "lower") else "worse"
-        if found["low"] is not None and found["low"] <= none <= found["high"]:
-            return "unclear", f"{text}{more}, no clear change on {before['name']}"
-    return kind, f"{text}{more}, {kind} than {before['name']}"
+        return "same", f"the same as {parent.name}"
+    sign = "+" if difference > 0 else "-"
+    text = f"{sign}{quantity(abs(difference), step.measurement.unit)}"
+    against = step.step.against_parent
+    comparison = against.comparisons.get(_COMPARED.get(name, "")) if against else None
+    if comparison is not None:
+        return _compared_change(text, comparison, parent.name)
+    kind = _kind(difference, step.measurement.direction)
+    return kind, f"{text}, {kind} than {parent.name}"
 
 
-def _x(value: float, ends: tuple[float, float]) -> float:
-    start, end = ends
-    return min(WIDTH, max(0.0, (value - start) / (end - start) * WIDTH)) if end > start else 0.0
+def _compared_change(text: str, comparison: Measurement, parent: str) -> tuple[str, str]:
+    """The change as it was measured on the same examples or rounds: a ratio (1 is no change) or a
+    difference (0 is none)."""
+    value, low, high = comparison.value, comparison.low, comparison.high
+    if value is None:
+        return "unclear", f"not compared with {parent}: {comparison.absent}"
+    is_ratio = comparison.unit == "x"
+    unchanged = 1.0 if is_ratio else 0.0
+    if is_ratio:
+        text += f", {value:.2f}x as fast{spread(comparison)}"
+    else:
+        text += signed_spread(comparison)
+    if low is not None and high is not None and low <= unchanged <= high:
+        return "unclear", f"{text}, no clear change on {parent}"
+    kind = _kind(value - unchanged, comparison.direction)
+    return kind, f"{text}, {kind} than {parent}"
+
+
+def _kind(difference: float, direction: str) -> str:
+    return "better" if (difference < 0) == (direction == "lower") else "worse"
+
+
+def _placed(bars: Sequence[Bar]) -> tuple[list[Bar], float]:
+    """The bars with their rows one below the other, each as high as its lines need, and the height
+    of all."""
+    placed, y = [], 0.0
+    for bar in bars:
+        labels, changes = lines(bar.label, WIDTH), lines(bar.change, WIDTH, SOFT)
+        above = LINE * (len(labels) - 1 if _fit_on_one_line(bar, labels) else len(labels))
+        placed.append(replace(bar, labels=labels, changes=changes, y=y, bar_y=y + _ABOVE + above))
+        y += ROW + above + SOFT_LINE * max(0, len(changes) - 1)
+    return placed, y
+
+
+def _fit_on_one_line(bar: Bar, labels: Sequence[str]) -> bool:
+    """Whether a step's name and its value stand on one line."""
+    return len(labels) == 1 and width(bar.label) + _GAP + width(bar.text) <= WIDTH

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from compress import hookimpl
-from compress.tracker import Event, Tracker
+from compress.tracker import Event, Report, Tracker
 
 
 class MLflow(Tracker):
@@ -33,7 +32,7 @@ class MLflow(Tracker):
         if event["event"] == "step_finished":
             self._log.send()
 
-    def finish(self, report: Mapping[str, Any]) -> None:
+    def finish(self, report: Report) -> None:
         """Options, measurements, files and how the run ended."""
         self._log.finish(report)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ import mlflow  # noqa: E402
 from mlflow.entities import Metric, Param  # noqa: E402
 
 from compress.options import flat  # noqa: E402
-from compress.tracker import against_references  # noqa: E402
+from compress.tracker import Report, reported_numbers  # noqa: E402
 
 _SECONDS = 5.0
 """How long values are gathered before they are sent in one request."""
@@ -43,8 +43,10 @@ class Log:
         self._folder = folder
         self._client = mlflow.MlflowClient(tracking_uri=self.uri)
         experiment = os.environ.get("MLFLOW_EXPERIMENT_NAME", name)
-        found = self._client.get_experiment_by_name(experiment)
-        experiment_id = found.experiment_id if found else self._client.create_experiment(experiment)
+        existing = self._client.get_experiment_by_name(experiment)
+        experiment_id = (
+            existing.experiment_id if existing else self._client.create_experiment(experiment)
+        )
         self.run: str = self._client.create_run(experiment_id, run_name=folder.name).info.run_id
         self._gathered: list[Metric] = []
         self._last: dict[str, float] = {}
@@ -64,7 +66,7 @@ class Log:
         for part in _parts(metrics):
             self._client.log_batch(self.run, metrics=part)
 
-    def finish(self, report: Mapping[str, Any]) -> None:
+    def finish(self, report: Report) -> None:
         """Send everything that the report says, and end the run."""
         now = int(1000 * time.time())
         self._gathered += [Metric(allowed(n), value, now, 0) for n, value in measured(report)]
@@ -79,32 +81,23 @@ class Log:
         self._client.set_terminated(self.run, _STATES[report["state"]])
 
 
-def measured(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+def measured(report: Report) -> Iterator[tuple[str, float]]:
     """(``STEP/NAME``, value) of every measurement that has a value, and
     (``STEP/vs_reference/NAME``, value) of every comparison with the reference, likewise
     ``vs_fastest`` with it in its fastest float engine; ``.low`` and ``.high`` after a name are the
     ends of its 95 % interval."""
-    for step in report["steps"]:
-        against = {
-            f"vs_{which}/": of["comparisons"] for which, of in against_references(step).items()
-        }
-        for under, found in {"": step["measurements"], **against}.items():
-            for name, m in found.items():
-                ends = {"": m["value"], ".low": m["low"], ".high": m["high"]}
-                yield from (
-                    (f"{step['name']}/{under}{name}{end}", v)
-                    for end, v in ends.items()
-                    if v is not None
-                )
+    for number in reported_numbers(report):
+        under = "" if number.side == "measured" else f"{number.side}/"
+        for end, value in number.values().items():
+            yield f"{number.step}/{under}{number.name}{end}", value
 
 
-def options(report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """(name, value) of what the run was told: of the run, then ``STEP.OPTION`` with nested options
+def options(report: Report) -> Iterator[tuple[str, Any]]:
+    """(name, value) of every option: of the run, then ``STEP.OPTION`` with nested options
     flattened."""
-    yield from {
-        "task": report["task"]["name"],
-        **{key: report[key] for key in ("seed", "effort", "reference")},
-    }.items()
+    yield "task", report["task"]["name"]
+    for key in ("seed", "effort", "reference"):
+        yield key, report[key]
     for step in report["steps"]:
         yield from flat({step["name"]: step["options"]}).items()
 

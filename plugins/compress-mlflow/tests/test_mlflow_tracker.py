@@ -23,6 +23,7 @@ def measured(
         "value": value,
         "low": low,
         "high": high,
+        "unit": "ms",
         "absent": "" if value is not None else "no GPU",
     }
 
@@ -32,6 +33,7 @@ def step(name: str, latency: float, **options: Any) -> dict[str, Any]:
         "name": name,
         "options": options,
         "against_reference": None,
+        "against_fastest": None,
         "measurements": {"latency_p50": measured(latency), "memory_gpu": measured(None)},
     }
 

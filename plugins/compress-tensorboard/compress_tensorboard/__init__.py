@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from compress import hookimpl
-from compress.tracker import Event, Tracker
+from compress.tracker import Event, Report, Tracker
 
 
 class TensorBoard(Tracker):
@@ -37,7 +36,7 @@ class TensorBoard(Tracker):
                 self._last[tag] = value
                 self._file.scalar(tag, value, int(event["done"]), event["time"])
 
-    def finish(self, report: Mapping[str, Any]) -> None:
+    def finish(self, report: Report) -> None:
         """Every measurement that has a value, the recipe and a table."""
         from compress_tensorboard.summary import described, measured, table
 

@@ -2,60 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-from compress.tracker import against_references
+from compress.tracker import Report, ReportedNumber, reported_numbers
 
 
-def measured(report: Mapping[str, Any]) -> Iterator[tuple[str, int, float]]:
+def measured(report: Report) -> Iterator[tuple[str, int, float]]:
     """(tag, place of the step in the run from 0, value) of every measurement that has a value, and
     of every comparison with the reference and with it in its fastest float engine; ``.low`` and
     ``.high`` after a name are the ends of its 95 % interval."""
-    for index, step in enumerate(report["steps"]):
-        against = {
-            f"vs_{which}": of["comparisons"] for which, of in against_references(step).items()
-        }
-        for group, found in {"measured": step["measurements"], **against}.items():
-            for name, m in found.items():
-                ends = {"": m["value"], ".low": m["low"], ".high": m["high"]}
-                yield from (
-                    (f"{group}/{name}{end}", index, v) for end, v in ends.items() if v is not None
-                )
+    for number in reported_numbers(report):
+        for end, value in number.values().items():
+            yield f"{number.side}/{number.name}{end}", number.place, value
 
 
-def described(report: Mapping[str, Any]) -> str:
+def described(report: Report) -> str:
     """Which steps the points of a measurement are of."""
     return ", ".join(f"{index}: {step['name']}" for index, step in enumerate(report["steps"]))
 
 
-def table(report: Mapping[str, Any]) -> str:
+def table(report: Report) -> str:
     """Every measurement of every step, and comparison with the reference and its fastest float
     engine, with its 95 % interval, or why it is absent."""
-    rows = [
-        [step["name"], name, _value(m), m["unit"]]
-        for step in report["steps"]
-        for name, m in (
-            *step["measurements"].items(),
-            *(
-                (f"{n} vs {which}", m)
-                for which, of in against_references(step).items()
-                for n, m in of["comparisons"].items()
-            ),
-        )
-    ]
-    lines = [["step", "measurement", "value", "unit"], ["---"] * 4, *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
-    )
+    lines = [["step", "measurement", "value", "unit"], ["---"] * 4]
+    for number in reported_numbers(report):
+        lines.append([number.step, _name(number), _value(number), number.unit])
+    return "\n".join(map(_line, lines))
 
 
-def _value(m: Mapping[str, Any]) -> str:
-    if m["value"] is None:
-        return f"absent: {m['absent']}"
-    spread = (
-        f" [{m['low']:.6g}, {m['high']:.6g}]"
-        if m["low"] is not None and m["high"] is not None
-        else ""
-    )
-    return f"{m['value']:.6g}{spread}"
+def _line(cells: list[str]) -> str:
+    escaped = [cell.replace("|", "\\|") for cell in cells]
+    return f"| {' | '.join(escaped)} |"
+
+
+def _name(number: ReportedNumber) -> str:
+    """The name of a measurement; of a comparison, with what it is against."""
+    side = "" if number.side == "measured" else f" {number.side.replace('_', ' ')}"
+    return f"{number.name}{side}"
+
+
+def _value(number: ReportedNumber) -> str:
+    if number.value is None:
+        return f"absent: {number.absent}"
+    if number.low is None or number.high is None:
+        return f"{number.value:.6g}"
+    return f"{number.value:.6g} [{number.low:.6g}, {number.high:.6g}]"

@@ -1,0 +1,37 @@
+"""Names of the measurements and comparisons that more than one room knows.
+
+A meter may measure anything under any name, and every view shows it. These names are special: a
+budget, a finding or a picture looks for them."""
+
+from __future__ import annotations
+
+# Measurements of one artifact.
+QUALITY = "quality"
+"""The task's headline score."""
+LATENCY = "latency_p50"
+"""Median time of one call with one example."""
+SIZE = "size"
+"""Bytes on disk."""
+MEMORY = "memory"
+"""Peak bytes of main memory."""
+GPU_MEMORY = "memory_gpu"
+"""Peak bytes of GPU memory."""
+NONZERO = "nonzero"
+"""The share of weights that are not zero."""
+
+# Comparisons of two artifacts.
+SPEEDUP = "speedup"
+"""How many times faster, over all calls; both took turns."""
+MEDIAN_SPEEDUP = "speedup_p50"
+"""How many times faster, by the median call; both took turns."""
+QUALITY_KEPT = "quality_kept"
+"""The share of the other's quality, on the same examples."""
+QUALITY_DIFFERENCE = "quality_difference"
+"""Quality less the other's, on the same examples."""
+FLIPS = "flips"
+"""The share of decisions that differ."""
+
+
+def difference_of(measurement: str) -> str:
+    """The name of the paired comparison that judges a measurement."""
+    return f"{measurement}_difference"

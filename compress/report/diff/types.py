@@ -1,0 +1,98 @@
+"""What two runs differ in, as types. ``compress diff --json`` prints their dump."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from compress.measurement import Direction, Measurement, Number
+from compress.results.part import ReportPart
+from compress.results.report import State
+
+DIFF_VERSION: Literal[1] = 1
+
+Pair = tuple[Any, Any]
+"""The JSON-ready value in the first run, and in the second."""
+Changed = dict[str, Pair]
+"""What differs between two mappings, by dotted key; None for a key that one of them lacks."""
+Basis = Literal[
+    "paired", "intervals", "not in turns", "no interval", "absent", "other task", "other examples"
+]
+"""What a statement of significance rests on; the module ``significance`` explains each."""
+
+
+class ComparedRun(ReportPart):
+    """One of the two runs."""
+
+    folder: str
+    name: str
+    state: State
+    seed: int
+    effort: str
+    compress_version: str
+
+
+class RecipeDifference(ReportPart):
+    """Changed lines of the recipe with one line around them, and the overrides that only one run
+    has."""
+
+    lines: tuple[str, ...]
+    overrides: tuple[tuple[str, ...], tuple[str, ...]]
+
+
+class MeasurementDifference(ReportPart):
+    """One measurement of a step that both runs have. Pairs are (first, second)."""
+
+    name: str
+    title: str
+    unit: str
+    direction: Direction
+    values: tuple[Number | None, Number | None]
+    intervals: tuple[tuple[Number | None, Number | None], tuple[Number | None, Number | None]]
+    absent: tuple[str, str]
+    difference: Number | None
+    quotient: Number | None
+    basis: Basis
+    significant: bool | None
+    better: Literal["first", "second"] | None
+    conditions: Changed
+
+
+class LoneStep(ReportPart):
+    """A step that only one of the runs has."""
+
+    name: str
+    run: Literal["first", "second"] = Field(serialization_alias="in")
+
+
+class StepDifference(ReportPart):
+    """A step that both runs have. ``paired`` is what the meters say of the second against the
+    first, example by example."""
+
+    name: str
+    run: Literal["both"] = Field(serialization_alias="in")
+    same_model: bool
+    same_examples: bool | None
+    same_task: bool
+    scored: tuple[str, str]
+    options: Changed
+    stage: tuple[str, str]
+    measurements: tuple[MeasurementDifference, ...]
+    paired: tuple[Measurement, ...]
+    only_in: tuple[tuple[str, ...], tuple[str, ...]]
+
+
+class Difference(ReportPart):
+    """What two runs differ in. ``remarks`` is what a reader should know before the numbers."""
+
+    diff_version: Literal[1]
+    runs: tuple[ComparedRun, ComparedRun]
+    environment: Changed
+    recipe: RecipeDifference
+    steps: tuple[StepDifference | LoneStep, ...]
+    remarks: tuple[str, ...]
+
+    def in_both(self) -> list[StepDifference]:
+        """The steps that both runs have."""
+        return [step for step in self.steps if isinstance(step, StepDifference)]

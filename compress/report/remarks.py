@@ -1,0 +1,95 @@
+"""What a reader should know beside the tables, a line each."""
+
+from __future__ import annotations
+
+from compress.measurement import Values
+from compress.options import flat
+from compress.results.examples import elsewhere
+from compress.results.outcomes import BudgetOutcome, StepBudgetOutcome, verdict_text
+from compress.results.report import Report
+from compress.results.step import StepResult
+
+
+def remarks(report: Report) -> list[str]:
+    """What ended a run that failed, findings, which scores are not compared, the tries of steps
+    that backed off, and how budgets came out."""
+    lines = [f"failed: {report.failure}"] if report.failure else []
+    lines += [f"finding: {finding.text}" for finding in report.findings]
+    lines += _other_examples(report)
+    lines += [_tries(step) for step in report.steps if len(step.attempts) > 1]
+    lines += [_step_budget(name, outcome) for name, outcome in report.step_budgets.items()]
+    return [*lines, _budget(report.budget)] if report.budget else lines
+
+
+def _other_examples(report: Report) -> list[str]:
+    names = elsewhere(report)
+    if not names:
+        return []
+    return [
+        f"other test examples than those of {report.reference} were answered by "
+        f"{', '.join(names)}: scores are not compared, and the recipe's budget leaves them out"
+    ]
+
+
+def _step_budget(name: str, outcome: StepBudgetOutcome) -> str:
+    how = "met" if outcome.met else "missed"
+    return f"budget of {name} {how}: {verdict_text(outcome.verdicts)}"
+
+
+def _budget(outcome: BudgetOutcome) -> str:
+    name = outcome.best or outcome.nearest
+    how = f"met; best is {name}" if outcome.met else f"missed; nearest is {name}"
+    return f"budget {how}: {verdict_text(outcome.verdicts.get(name or '', ()))}"
+
+
+def _tries(step: StepResult) -> str:
+    """What each try changed of the options and how its budget came out, in order; the one that
+    counts is named."""
+    options = [flat(attempt.options) for attempt in step.attempts]
+    names = _differing(options)
+    tries = []
+    for attempt, values in zip(step.attempts, options, strict=True):
+        counts = ", which counts" if attempt.digest == step.digest else ""
+        tries.append(f"{_options_text(names, values)} ({verdict_text(attempt.verdicts)}){counts}")
+    return f"tries of {step.name}: {'; '.join(tries)}"
+
+
+def _differing(options: list[Values]) -> list[str]:
+    """The options that a later try has otherwise than the first."""
+    first, *later = options
+    return [name for name, value in first.items() if not _all_have(later, name, value)]
+
+
+def _all_have(options: list[Values], name: str, value: object) -> bool:
+    return all(values[name] == value for values in options)
+
+
+def _options_text(names: list[str], values: Values) -> str:
+    texts = {name: "none" if values[name] is None else values[name] for name in names}
+    return ", ".join(f"{name} {text}" for name, text in texts.items())
+
+
+def absences(report: Report) -> list[str]:
+    """A line for each kind of measurement that could not be taken, and for each engine that cannot
+    run the reference, with the reason."""
+    reasons = dict(report.unmeasured_engines)
+    for step in report.steps:
+        for name, m in step.measurements.items():
+            if m.absent:
+                reasons.setdefault(name, m.absent)
+    return [f"{name}: {why}" for name, why in reasons.items()]
+
+
+def reference_text(report: Report) -> str:
+    """What the reference is, how it is run, and its fastest float engine; empty where there is
+    none."""
+    reference = report.step(report.reference)
+    if reference is None:
+        return ""
+    traits = reference.traits
+    if traits.precision != "float":
+        return f"The reference is {reference.name}, as {traits.format} {traits.precision}."
+    eager = traits.format == "pytorch"
+    how = "in eager PyTorch float32" if eager else f"as {traits.format} float"
+    fastest = report.fastest_float_engine or "not measured"
+    return f"The reference is {reference.name}, {how}; its fastest float engine here is {fastest}."

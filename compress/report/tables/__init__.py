@@ -1,0 +1,1 @@
+"""The tables that every view shows, as text cells."""

@@ -1,0 +1,135 @@
+"""The table of changes: each step beside the reference and beside the step before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from compress.measurement import Measurement
+from compress.quantities import FLIPS, QUALITY, QUALITY_DIFFERENCE, QUALITY_KEPT, SIZE, SPEEDUP
+from compress.report.tables.table import Table, from_columns
+from compress.report.text import NOTHING, show, shown_with_spread, signed, signed_spread
+from compress.results.comparisons import Against
+from compress.results.report import Report
+
+_SAME_SIZE = 0.005
+"""Sizes that differ by less than this share are called equal."""
+
+Column = tuple[str, list[str]]
+
+
+def changes_table(report: Report) -> Table:
+    """Quality, speed and size of each step against the reference, and against the step before it;
+    how many answers changed, where that was counted; and the comparisons that have a title.
+
+    No rows where nothing can be compared."""
+    steps = [step for step in report.steps if step.against_reference is not None]
+    of = [step.against_reference for step in steps]
+    before = [step.against_parent for step in steps]
+    reference, fastest = report.reference, report.fastest_float_engine
+    columns = [
+        ("step", [step.name for step in steps]),
+        _column(f"quality vs {reference}", quality_change, of),
+        _column(f"speed vs {reference}", speed_change, of),
+    ]
+    if fastest not in (None, reference):
+        in_fastest = [step.against_fastest for step in steps]
+        columns.append(_column(f"speed vs {fastest}", speed_change, in_fastest))
+    columns += [
+        _column(f"size vs {reference}", size_change, of),
+        _column("quality vs before", quality_change, before),
+        _column("speed vs before", speed_change, before),
+        _column("size vs before", size_change, before),
+    ]
+    return from_columns([*columns, *_more_columns(reference, of)])
+
+
+def _column(
+    header: str, cell: Callable[[Against | None], str], beside: Sequence[Against | None]
+) -> Column:
+    return header, [cell(against) for against in beside]
+
+
+def _more_columns(reference: str | None, beside: Sequence[Against | None]) -> list[Column]:
+    """Columns that stand only where some step has something to say in them."""
+    columns = []
+    flips = _column(f"answers changed vs {reference}", _flips, beside)
+    if any(cell != NOTHING for cell in flips[1]):
+        columns.append(flips)
+    for name, title in _titled_comparisons(beside).items():
+        cells = [shown_with_spread(_comparison(against, name)) for against in beside]
+        columns.append((f"{title} vs {reference}", cells))
+    return columns
+
+
+def _titled_comparisons(beside: Sequence[Against | None]) -> dict[str, str]:
+    """The title of each comparison that asks for a column, by its name."""
+    titles = {}
+    for against in beside:
+        for name, m in against.comparisons.items() if against else ():
+            if m.title:
+                titles[name] = m.title
+    return titles
+
+
+def _comparison(against: Against | None, name: str) -> Measurement | None:
+    return against.comparisons.get(name) if against else None
+
+
+def quality_change(against: Against | None) -> str:
+    """The difference with its interval, the share kept and the p-value, where answers were
+    compared. Without a paired comparison, the difference of two scores."""
+    difference = _comparison(against, QUALITY_DIFFERENCE)
+    if against is None or difference is None:
+        return _change_of_scores(against)
+    if difference.value is None:  # the two cannot be compared
+        return NOTHING
+    change = f"{signed(difference.value)}{signed_spread(difference)}"
+    return f"{change}{_share_kept(against)}{_chance(difference)}"
+
+
+def _change_of_scores(against: Against | None) -> str:
+    change = against.changes.get(QUALITY) if against else None
+    if change is None or not change.quotient:
+        return NOTHING
+    return f"{signed(change.difference)} ({100 * change.quotient:.1f} %)"
+
+
+def _share_kept(against: Against) -> str:
+    kept = against.compared(QUALITY_KEPT)
+    return f" ({100 * kept.value:.1f} %)" if kept and kept.value is not None else ""
+
+
+def _chance(difference: Measurement) -> str:
+    p = difference.detail.get("p")
+    if p is None:
+        return ""
+    return ", p < 0.001" if p < 0.001 else f", p {p:.3f}"
+
+
+def speed_change(against: Against | None) -> str:
+    """The ratio of latencies that were measured in turns, with its interval; above 1 is faster."""
+    ratio = against.compared(SPEEDUP) if against else None
+    if ratio is None or ratio.value is None:
+        return NOTHING
+    if ratio.low is None or ratio.high is None:
+        return f"{ratio.value:.2f}x"
+    return f"{ratio.value:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}]"
+
+
+def size_change(against: Against | None) -> str:
+    """How many times smaller or larger; ``equal`` where no difference would be seen."""
+    quotient = against.quotient(SIZE) if against else None
+    if not quotient:
+        return NOTHING
+    if abs(quotient - 1) <= _SAME_SIZE:
+        return "equal"
+    return f"{quotient:.1f}x larger" if quotient > 1 else f"{1 / quotient:.1f}x smaller"
+
+
+def _flips(against: Against | None) -> str:
+    """The share of answers that changed, and how many of them were right."""
+    flips = against.compared(FLIPS) if against else None
+    if flips is None:
+        return NOTHING
+    right = flips.detail.get("right_before")
+    return show(flips) if right is None else f"{show(flips)} ({right} of them were right)"

@@ -1,0 +1,20 @@
+"""A table of text cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Table(NamedTuple):
+    """Headers, and rows of as many cells."""
+
+    headers: list[str]
+    rows: list[list[str]]
+
+
+def from_columns(columns: Sequence[tuple[str, list[str]]]) -> Table:
+    """A table of columns, each a header and its cells."""
+    headers = [header for header, _ in columns]
+    cells = [column for _, column in columns]
+    return Table(headers, [list(row) for row in zip(*cells, strict=True)])
