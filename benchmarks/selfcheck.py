@@ -29,6 +29,7 @@ from compress.running.making import Products
 from compress.selfcheck import SLOWDOWN, WITHIN, model_to_check
 from compress.store.runfolder import RunFolder
 from compress.store.store import open_store
+from compress.workers.protocol import Chosen
 
 SIDES = {"model": 0.0, "again": 0.0, "slowed": SLOWDOWN}
 STEPS = {"torch": "01-model-to-check", "onnxruntime": "02-export.onnx"}
@@ -72,13 +73,9 @@ def _repeats(engine: str, repeats: int, rounds: int, work: Path) -> list[dict[st
     model = folder.parent / STEPS[engine]
     run = RunFolder(work / "run")
     assert plan.data is not None
-    data = Products(registry, open_store(None), run, lambda *a, **k: None).data(
-        plan.data, plan.task
-    )
-    described = {"folder": str(data.folder), "digest": data.digest}
-    subjects = [
-        Subject(name, model, plan.task.as_dict(), described, share) for name, share in SIDES.items()
-    ]
+    products = Products(registry, open_store(None), run, lambda *a, **k: None)
+    task, data = Chosen.of(plan.task), products.prepared(plan.data, plan.task)
+    subjects = [Subject(name, model, task, data, share) for name, share in SIDES.items()]
     rows = []
     for repeat in range(repeats):
         load = os.getloadavg()[0]

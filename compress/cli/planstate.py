@@ -11,7 +11,7 @@ from compress.errors import EnvironmentFailure, UsageError
 from compress.planning import DataChoice, Input, Plan, Step, TaskChoice
 from compress.registry.plugins import Registry
 from compress.store.keys import data_ingredients, import_ingredients, step_ingredients
-from compress.store.store import Ingredients, Store
+from compress.store.store import Ingredients, Store, key_of
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,13 @@ class _Finder:
 
     def _prepared(self, data: DataChoice, task: TaskChoice) -> str | None:
         """The digest of the data that are prepared for a task."""
-        name = str((data.as_dict(), task.as_dict()))
-        if name not in self._data:
+        key = key_of({"data": data.as_dict(), "task": task.as_dict()})
+        if key not in self._data:
             try:
-                self._data[name] = self._find_prepared(data, task)
+                self._data[key] = self._find_prepared(data, task)
             except UsageError as error:
                 raise error.placed(data.place) from error
-        return self._data[name]
+        return self._data[key]
 
     def _find_prepared(self, data: DataChoice, task: TaskChoice) -> str | None:
         if not self._store.holds("data"):

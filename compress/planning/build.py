@@ -21,8 +21,10 @@ from compress.registry.plugins import Registry
 
 
 def make_plan(recipe: Recipe, registry: Registry, families: Families) -> Plan:
-    """The plan of a recipe. Raises UsageError with every mistake that can be found without touching
-    a model."""
+    """The plan of a recipe. ``families`` are asked about a fresh model, and about a folder's config
+    that does not state its number of layers.
+
+    Raises UsageError with every mistake that can be found without touching a model."""
     resolver = Resolver(recipe, registry, families, recipe.mistakes.copy())
     plan = _build(resolver)
     resolver.mistakes.raise_all()

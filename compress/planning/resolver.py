@@ -19,7 +19,8 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Resolver:
-    """Looks words up in a registry, model types among the known families, and collects the mistakes of one recipe."""
+    """Looks words up in a registry, and model types among the known families; collects the mistakes
+    of one recipe."""
 
     recipe: Recipe
     registry: Registry

@@ -3,7 +3,7 @@ already."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,8 +100,8 @@ class _Group:
             self._known(others),
         )
 
-    def _known(self, names: Sequence[str] | Mapping[str, None]) -> dict[str, Measured]:
-        """What was measured before on the same examples."""
+    def _known(self, names: Iterable[str]) -> dict[str, Measured]:
+        """What was measured before on the same examples, by artifact."""
         known = {}
         for name in names:
             record = self.run.records[name]
