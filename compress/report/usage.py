@@ -10,7 +10,6 @@ from compress.artifact import Traits
 from compress.engine import Engine
 from compress.planning import TaskChoice
 from compress.registry.plugins import Registry
-from compress.task import Task
 
 _OWN = """\
 import compress
@@ -31,7 +30,7 @@ def usage(
     engine: type[Engine] | None = next(
         (e.cls for e in registry.engines.values() if traits.format in e.cls.formats), None
     )
-    cls: type[Task] = task.entry.cls
+    cls = task.entry.cls
     serves = traits.task == task.name
     stock = serves and cls.reading and not needs and traits.shape == "stock"
     found = engine.loading(traits, cls) if engine and stock else None

@@ -159,7 +159,7 @@ def _compared(against: Mapping[str, Any], name: str) -> Mapping[str, Any] | None
 
 def _is_one(speed: Mapping[str, Any]) -> bool:
     within = speed["low"] is not None and speed["low"] <= 1 <= speed["high"]
-    return within or abs(speed["value"] - 1) < _SAME
+    return within or bool(abs(speed["value"] - 1) < _SAME)
 
 
 def _named(report: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -204,7 +204,7 @@ def _title(first: Values, second: Values) -> str:
 
 def _is_score(m: Values) -> bool:
     """Whether a measurement is of the answers: its quality, or any other number without a unit."""
-    return m["name"] == _QUALITY or m["unit"] == ""
+    return bool(m["name"] == _QUALITY or m["unit"] == "")
 
 
 def _significance(

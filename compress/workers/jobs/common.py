@@ -14,15 +14,13 @@ from compress.task import Task
 def task_of(job: dict[str, Any], registry: Registry) -> Task[Any]:
     """The job's task object."""
     cls = registry.tasks[job["task"]["name"]].cls
-    task: Task[Any] = cls(cls.Options.model_validate(job["task"]["options"], strict=False))
-    return task
+    return cls(cls.Options.model_validate(job["task"]["options"], strict=False))
 
 
 def source_of(job: dict[str, Any], registry: Registry) -> Source[Any]:
     """The job's source object."""
     cls = registry.sources[job["source"]["name"]].cls
-    source: Source[Any] = cls(cls.Options.model_validate(job["source"]["options"], strict=False))
-    return source
+    return cls(cls.Options.model_validate(job["source"]["options"], strict=False))
 
 
 def data_of(job: dict[str, Any]) -> Prepared | None:

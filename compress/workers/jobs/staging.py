@@ -11,7 +11,7 @@ from compress.artifact import MANIFEST, Artifact, Manifest, Traits, digest_files
 from compress.errors import CompressError, NothingChanged
 from compress.machine import versions
 from compress.registry.plugins import Registered, Registry, naming_what_is_missing
-from compress.stage import Made
+from compress.stage import Made, Stage
 from compress.store.store import Store
 from compress.workers.channel import WorkerLine
 from compress.workers.context import WorkerContext
@@ -31,7 +31,7 @@ def run(job: dict[str, Any], line: WorkerLine, registry: Registry) -> dict[str, 
 
 
 def _context(
-    job: dict[str, Any], line: WorkerLine, registry: Registry, entry: Registered
+    job: dict[str, Any], line: WorkerLine, registry: Registry, entry: Registered[Stage[Any]]
 ) -> WorkerContext:
     before, data = Artifact.open(job["input"]) if job["input"] else None, data_of(job)
     return WorkerContext(
@@ -59,7 +59,7 @@ def _context(
 
 def _manifest(
     job: dict[str, Any],
-    entry: Registered,
+    entry: Registered[Stage[Any]],
     before: Manifest | None,
     labels: tuple[str, ...] | None,
     folder: Path,

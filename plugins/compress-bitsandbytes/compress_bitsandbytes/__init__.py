@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -62,6 +62,6 @@ class QuantizeBitsAndBytes(Stage[BitsAndBytesOptions]):
 
 
 @hookimpl
-def compress_stages() -> list[type[Stage]]:
+def compress_stages() -> list[type[Stage[Any]]]:
     """The stage of this plugin."""
     return [QuantizeBitsAndBytes]

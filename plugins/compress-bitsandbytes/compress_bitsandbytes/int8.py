@@ -74,4 +74,5 @@ def _quantized(
         local_files_only=True,
         use_safetensors=True,
     )
-    return model.eval()
+    model.eval()
+    return model

@@ -54,7 +54,7 @@ def process_bytes(probe: Probe) -> dict[str, Any]:
     if probe.placement.device != "cuda":
         return {"process_absent": f"the model ran on the {probe.placement.device}"}
     try:
-        import pynvml  # type: ignore[import-not-found,unused-ignore]
+        import pynvml
     except ImportError:
         return {"process_absent": "nvidia-ml-py is not installed; install compress-toolkit[gpu]"}
     try:

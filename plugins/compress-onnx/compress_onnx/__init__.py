@@ -189,7 +189,7 @@ def _source(context: Context[Any]) -> Artifact:
 
 
 @hookimpl
-def compress_stages() -> list[type[Stage]]:
+def compress_stages() -> list[type[Stage[Any]]]:
     """The stages of this plugin."""
     return [ExportOnnx, QuantizeOnnx]
 
