@@ -1,5 +1,5 @@
-"""``anatomy``: what a model is made of, which no machine changes: parameters by part,
-multiply-accumulates, what is stored, and how much of that is not zero."""
+"""``anatomy``: counts that are equal on every machine: parameters by part, multiply-accumulates,
+stored elements, and how many of them are not zero."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ INHERITED = "inherited from"
 
 
 class Anatomy(Meter):
-    """What a model is made of. Comes last: it runs the model in another way and reads all its
-    weights."""
+    """Counts of a model. Comes last: it runs the model in another way and reads all its weights."""
 
     name: ClassVar[str] = "anatomy"
     summary: ClassVar[str] = (
@@ -32,7 +31,7 @@ class Anatomy(Meter):
     order: ClassVar[int] = 90
 
     def sample(self, probe: Probe) -> Sample:
-        """``counts`` (None where the engine cannot tell), and ``stored``: elements and bytes by
+        """``counts`` (None where the engine cannot count), and ``stored``: elements and bytes by
         dtype, and the ``share`` of weights that are not zero."""
         if probe.runtime is None:
             return {"absent": "no engine opened this model"}
@@ -62,28 +61,25 @@ class Anatomy(Meter):
     def inherit(
         self, own: Sequence[Measurement], parent: Mapping[str, Measurement], name: str
     ) -> list[Measurement]:
-        """``own`` with the parent's parameters by part and multiply-accumulates where the
-        artifact's engine cannot count them and both have equally many parameters: an export and
-        int8 weights change neither."""
+        """``own`` with the parent's parameters by part and multiply-accumulates, where the
+        artifact's engine cannot count them. Only where both have equally many parameters: an export
+        and int8 weights change neither count."""
         mine = next((m.value for m in own if m.name == "parameters"), None)
         if mine is None or "parameters" not in parent or parent["parameters"].value != mine:
             return list(own)
-        return [
-            _from(parent[m.name], name)
-            if m.value is None
-            and m.name in _COUNTED
-            and m.name in parent
-            and parent[m.name].value is not None
-            else m
-            for m in own
-        ]
+        counted = {n: m for n, m in parent.items() if n in _COUNTED and m.value is not None}
+        filled = []
+        for m in own:
+            inherits = m.value is None and m.name in counted
+            filled.append(_from(counted[m.name], name) if inherits else m)
+        return filled
 
 
 _COUNTED = (*(f"parameters_{part}" for part in PARTS), "macs")
 
 
 def _from(measurement: Measurement, name: str) -> Measurement:
-    """The parent's measurement, labelled with the artifact that it was taken of."""
+    """The parent's measurement, labelled with the artifact that was measured."""
     return replace(measurement, conditions={INHERITED: name, **measurement.conditions})
 
 
