@@ -3,9 +3,9 @@
 The caller chooses the indices to keep. A cut then removes the other rows and columns from all
 coupled tensors, updates the attributes that count them, and checks the shapes. After all cuts
 ``settle`` writes into the config what a stock config can express and returns the rest as *edits*:
-JSON-ready dicts with module paths and counts, without weights. ``replay`` gives an empty model built
-from that config the same shapes, without knowing the architecture. Edits describe the model as it
-is, not its history: they stay right when a pruned model is pruned again.
+JSON-ready dicts with module paths and counts, without weights. ``replay`` gives an empty model
+built from that config the same shapes, without knowing the architecture. Edits describe the model
+as it is, not its history: they stay right when a pruned model is pruned again.
 
 A cut by example. One BERT block has hidden width 8, 4 heads of 2, and 6 feed-forward neurons. A
 linear layer from 8 to 6 has a weight [6, 8]: its rows are its outputs, its columns its inputs.

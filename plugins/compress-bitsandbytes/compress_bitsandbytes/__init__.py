@@ -20,19 +20,22 @@ class BitsAndBytesOptions(Options):
     threshold: float = Field(
         default=6.0,
         ge=0.0,
-        description="Features of the activations whose magnitude exceeds this are multiplied in 16 "
-        "bits instead of 8; 0 multiplies everything in 8.",
+        description=(
+            "Features of the activations whose magnitude exceeds this are multiplied in 16 bits "
+            "instead of 8; 0 multiplies everything in 8."
+        ),
     )
     skip_modules: list[str] = Field(
         default=[],
-        description="Linear layers to leave as they are beside the model's head: the beginning or the end of "
-        "their names, such as `bert.encoder.layer.0` or `attention.output.dense`.",
+        description=(
+            "Linear layers to leave as they are beside the model's head: the beginning or the end "
+            "of their names, such as `bert.encoder.layer.0` or `attention.output.dense`."
+        ),
     )
 
 
 class QuantizeBitsAndBytes(Stage[BitsAndBytesOptions]):
-    """A PyTorch model whose linear layers hold int8 weights, which plain ``from_pretrained``
-    opens."""
+    """A PyTorch model with int8 weights in its linear layers. Plain ``from_pretrained`` opens it."""
 
     name: ClassVar[str] = "quantize.bitsandbytes"
     summary: ClassVar[str] = (
@@ -47,7 +50,7 @@ class QuantizeBitsAndBytes(Stage[BitsAndBytesOptions]):
 
     @classmethod
     def produces(cls, traits: Traits, options: BitsAndBytesOptions, task: str) -> Traits:
-        """int8 and no longer trainable, still PyTorch."""
+        """int8, no longer trainable, still PyTorch."""
         return replace(traits, precision="int8", trainable=False, task=task)
 
     def apply(self, context: Context[BitsAndBytesOptions]) -> Made:

@@ -1,5 +1,5 @@
-"""Curves over fixed lengths and over batch sizes, of the model alone and from text to answer. Only in
-a thorough run."""
+"""Curves over fixed lengths and over batch sizes, of the model alone and from text to answer. Only
+in a thorough run."""
 
 from __future__ import annotations
 

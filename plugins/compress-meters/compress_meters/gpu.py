@@ -1,4 +1,5 @@
-"""GPU memory of a process: the peaks that torch's allocator kept, and the bytes that the driver counts.
+"""GPU memory of a process: the peaks that torch's allocator kept, and the bytes that the driver
+counts.
 
 torch knows what tensors took (allocated) and what its allocator held for them (reserved). The
 driver (NVML) also counts the CUDA context and libraries: hundreds of megabytes that no allocator

@@ -1,4 +1,5 @@
-"""Statistics of timings that were taken in rounds: arrays [rounds, calls], the same calls each time.
+"""Statistics of timings that were taken in rounds: arrays [rounds, calls], the same calls each
+time.
 
 A call is represented by its median over the rounds. A mean would follow a single round in which the
 machine was busy; a minimum would describe the luckiest one.

@@ -19,8 +19,8 @@ class Size(Meter):
     order: ClassVar[int] = 10
 
     def sample(self, probe: Probe) -> Sample:
-        """``files``, their bytes by name, and ``parameters``; None where the manifest does not count
-        them."""
+        """``files``, their bytes by name, and ``parameters``; None where the manifest does not
+        count them."""
         folder, manifest = probe.artifact.folder, probe.artifact.manifest
         return {
             "files": {name: (folder / name).stat().st_size for name in sorted(manifest.files)},

@@ -1,5 +1,5 @@
-"""Examples of any length. Which tokens they hold does not matter to the time, so one test example is
-repeated or cut."""
+"""Examples of any length. Which tokens they hold does not matter to the time, so one test example
+is repeated or cut."""
 
 from __future__ import annotations
 

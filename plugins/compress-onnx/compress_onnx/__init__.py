@@ -23,7 +23,7 @@ from compress.task import Task
 
 FLOAT_FILE = "onnx/model.onnx"
 INT8_FILE = "onnx/model_quantized.onnx"
-"""Where the ecosystem looks for a model and for its int8 form."""
+"""Where other tools look for a model and for its int8 form."""
 
 _LIBRARIES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
 
@@ -33,8 +33,10 @@ class ExportOptions(Options):
 
     fusions: bool = Field(
         default=False,
-        description="Fuse attention, normalisation and activation into ONNX Runtime's own operators: "
-        "faster for some models, but the file then runs in ONNX Runtime alone.",
+        description=(
+            "Fuse attention, normalisation and activation into ONNX Runtime's own operators: "
+            "faster for some models, but the file then runs in ONNX Runtime alone."
+        ),
     )
 
 
@@ -43,38 +45,43 @@ class QuantizeOptions(ExportOptions):
 
     mode: Literal["dynamic"] = Field(
         default="dynamic",
-        description="dynamic: int8 weights and embeddings; activations are quantized as they come, "
-        "so no calibration data are needed.",
+        description=(
+            "dynamic: int8 weights and embeddings; activations are quantized as they come, so no "
+            "calibration data are needed."
+        ),
     )
     per_channel: bool = Field(
         default=False,
-        description="One scale for each output channel of a weight instead of one for the whole weight.",
+        description=(
+            "One scale for each output channel of a weight instead of one for the whole weight."
+        ),
     )
     reduce_range: bool | Literal["auto"] = Field(
         default="auto",
-        description="Use 7 of 8 bits in weights, because sums overflow on processors without VNNI; "
-        "auto: only where the processor that quantizes is an x86 one without VNNI.",
+        description=(
+            "Use 7 of 8 bits in weights, because sums overflow on processors without VNNI; auto: "
+            "only where the processor that quantizes is an x86 one without VNNI."
+        ),
     )
 
     def left_to_machine(self) -> Mapping[str, Any]:
-        """The range, where it is ``auto``."""
+        """``reduce_range``, where it is ``auto``."""
         return {"reduce_range": self.reduces_range()} if self.reduce_range == "auto" else {}
 
     def reduces_range(self) -> bool:
-        """Whether weights take 7 bits, on this machine."""
+        """Whether weights use 7 bits on this machine."""
         return lacks_vnni() if self.reduce_range == "auto" else self.reduce_range
 
 
 def lacks_vnni() -> bool:
-    """Whether this is an x86 processor without 8-bit dot products (VNNI), or one that does not
-    say."""
+    """Whether this is an x86 processor that does not report 8-bit dot products (VNNI)."""
     is_x86 = platform.machine().lower() in {"x86_64", "amd64"}
     return is_x86 and not {"avx512_vnni", "avx_vnni"} & set(processor().features)
 
 
 class ExportOnnx(Stage[ExportOptions]):
-    """A float ONNX model of a float PyTorch model of any shape, checked on other batches than the
-    traced one."""
+    """A float ONNX model of a float PyTorch model of any shape. It is checked on other batches than
+    the traced one."""
 
     name: ClassVar[str] = "export.onnx"
     summary: ClassVar[str] = "Export to ONNX in float32"
@@ -117,7 +124,7 @@ class QuantizeOnnx(Stage[QuantizeOptions]):
 
     @classmethod
     def back_off(cls, options: QuantizeOptions) -> QuantizeOptions | None:
-        """One scale for each output channel, which rounds weights less; None where it is so
+        """One scale for each output channel, which rounds weights less; None where that is so
         already."""
         return None if options.per_channel else options.model_copy(update={"per_channel": True})
 

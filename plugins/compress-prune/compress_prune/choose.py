@@ -33,8 +33,8 @@ def most_important(importance: Sequence[float] | np.ndarray, keep: int) -> list[
 
 
 def heads_of(groups: Sequence[int], group_size: int) -> list[int]:
-    """Indices of the query heads in ``groups``; group g holds the ``group_size`` adjacent heads from
-    g * ``group_size`` on."""
+    """Indices of the query heads in ``groups``; group g holds the ``group_size`` adjacent heads
+    from g * ``group_size`` on."""
     heads: list[int] = []
     for group in groups:
         heads.extend(range(group * group_size, (group + 1) * group_size))

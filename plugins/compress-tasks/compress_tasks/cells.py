@@ -23,8 +23,8 @@ def read_text(row: Row, column: str) -> str:
 
 
 def whole(text: str, column: str) -> str:
-    """``text`` as it is. Raises RowError where it holds a surrogate, half of a character, such as of
-    an emoji that was cut in two."""
+    """``text`` as it is. Raises RowError where it holds a surrogate, half of a character, such as
+    of an emoji that was cut in two."""
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise RowError(f"{column} {ascii(text)} is not valid Unicode text")
     return text

@@ -1,5 +1,5 @@
-"""``evaluate.Metric`` classes over scikit-learn, scipy and seqeval. Importing this takes seconds and
-loads torch, so only ``score`` does it.
+"""``evaluate.Metric`` classes over scikit-learn, scipy and seqeval. Importing this takes seconds
+and loads torch, so only ``score`` does it.
 
 A new metric is an entry in the dict that a class's ``_compute`` returns; a task says in its
 ``directions`` which way the metric points. evaluate's own metrics are never loaded by name: that
@@ -113,8 +113,8 @@ class MultiLabelMetric(evaluate.Metric):
 
 
 class RegressionMetric(evaluate.Metric):
-    """For numbers: Pearson's and Spearman's correlations (0 where a side is constant), mean absolute
-    and root mean squared error in the label's unit."""
+    """For numbers: Pearson's and Spearman's correlations (0 where a side is constant), mean
+    absolute and root mean squared error in the label's unit."""
 
     def _info(self) -> evaluate.MetricInfo:
         return _described(self, Value("float64"))

@@ -31,8 +31,8 @@ def padded(lists: Sequence[Sequence[int]], fill: int) -> np.ndarray:
 
 
 def pad(features: Sequence[Features], processor: TextProcessor) -> Batch:
-    """``input_ids``, ``attention_mask`` (0 where padded), and ``token_type_ids`` where the model has
-    that input; int64 [batch, longest]."""
+    """``input_ids``, ``attention_mask`` (0 where padded), and ``token_type_ids`` where the model
+    has that input; int64 [batch, longest]."""
     ids = [f["input_ids"] for f in features]
     batch = {
         "input_ids": padded(ids, processor.pad_id),

@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 _NOISE = 1e-12
-"""A variance below this share of the mean square is rounding noise of its own computation in float64
-(relative precision 2e-16, times some thousand examples), not spread."""
+"""A variance below this share of the mean square is rounding noise of its own computation in
+float64 (relative precision 2e-16, times some thousand examples), not spread."""
 
 
 def ratio(counts: np.ndarray) -> np.ndarray:
@@ -41,8 +41,8 @@ def f1_of_entities(counts: np.ndarray) -> np.ndarray:
 
 
 def moments(predicted: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Per-example (1, x, y, xx, yy, xy) float64 [n, 6], from whose sums a correlation follows; x and
-    y are centred.
+    """Per-example (1, x, y, xx, yy, xy) float64 [n, 6], from whose sums a correlation follows; x
+    and y are centred.
 
     Centring changes no correlation. Without it, numbers far from 0 (years, prices) would have
     squares that agree in most digits, and their difference would lose them."""

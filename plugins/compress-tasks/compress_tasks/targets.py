@@ -1,5 +1,5 @@
-"""What a text classifier learns: one label, several labels, or a number. Each kind has its own head,
-answers and score."""
+"""What a text classifier learns: one label, several labels, or a number. Each kind has its own
+head, answers and score."""
 
 from __future__ import annotations
 

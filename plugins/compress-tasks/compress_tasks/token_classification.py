@@ -49,8 +49,8 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 
 
 class TokenClassification(Task[TaskOptions]):
-    """A tag for each word, learnt and answered at the word's first piece (Devlin et al. 2019, section
-    5.3). Labels are IOB2 tags."""
+    """A tag for each word, learnt and answered at the word's first piece (Devlin et al. 2019,
+    section 5.3). Labels are IOB2 tags."""
 
     name = "token-classification"
     summary = "A tag for each word: named entities, in IOB1 or IOB2."
