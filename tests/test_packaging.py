@@ -78,6 +78,11 @@ def test_plugin_asks_for_no_more_than_the_root_installs(folder: Path) -> None:
     assert own <= {*root["dependencies"], *extra}
 
 
+def test_types_are_checked_in_the_core_and_in_every_plugin() -> None:
+    packages = project(ROOT)["tool"]["mypy"]["packages"]
+    assert packages == ["compress", *sorted(p.name.replace("-", "_") for p in PLUGINS)]
+
+
 def imports(file: Path, *, top: bool = False) -> Iterator[str]:
     """Dotted names that a file imports; with ``top`` only those imported when the module is."""
     tree = ast.parse(file.read_text(encoding="utf-8"))

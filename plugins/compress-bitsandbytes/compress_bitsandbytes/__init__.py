@@ -35,7 +35,7 @@ class BitsAndBytesOptions(Options):
 
 
 class QuantizeBitsAndBytes(Stage[BitsAndBytesOptions]):
-    """A PyTorch model with int8 weights in its linear layers. Plain ``from_pretrained`` opens it."""
+    """A PyTorch model with int8 weights in its linear layers, for plain ``from_pretrained``."""
 
     name: ClassVar[str] = "quantize.bitsandbytes"
     summary: ClassVar[str] = (

@@ -113,13 +113,7 @@ def _compute(
     # The teacher has features of its own: of two families with one vocabulary, one may take token
     # types and the other not.
     asked = context.task.features(context.data.rows("train"), processor)
-    if any(
-        theirs["input_ids"] != mine["input_ids"]
-        for theirs, mine in zip(asked, features, strict=True)
-    ):
-        raise UsageError(
-            "the teacher's tokenizer makes other tokens of these texts than the student's"
-        )
+    _refuse_other_tokens(asked, features)
     starts = [0, *np.cumsum([len(f["input_ids"]) for f in asked]).tolist()]
     flat: dict[str, Tensor] = {}
     done, per_token = 0, False
@@ -138,6 +132,15 @@ def _compute(
         out / _FILE,
         metadata={"ids": ids, "per_token": "yes" if per_token else "no"},
     )
+
+
+def _refuse_other_tokens(asked: Sequence[Features], features: Sequence[Features]) -> None:
+    """Raise UsageError where the teacher's ids of a text differ from the student's."""
+    for theirs, mine in zip(asked, features, strict=True):
+        if theirs["input_ids"] != mine["input_ids"]:
+            raise UsageError(
+                "the teacher's tokenizer makes other tokens of these texts than the student's"
+            )
 
 
 def _fill(

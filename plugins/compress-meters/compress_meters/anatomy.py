@@ -64,8 +64,7 @@ class Anatomy(Meter):
         """``own`` with the parent's parameters by part and multiply-accumulates, where the
         artifact's engine cannot count them. Only where both have equally many parameters: an export
         and int8 weights change neither count."""
-        mine = next((m.value for m in own if m.name == "parameters"), None)
-        if mine is None or "parameters" not in parent or parent["parameters"].value != mine:
+        if not _same_parameters(own, parent):
             return list(own)
         counted = {n: m for n, m in parent.items() if n in _COUNTED and m.value is not None}
         filled = []
@@ -73,6 +72,12 @@ class Anatomy(Meter):
             inherits = m.value is None and m.name in counted
             filled.append(_from(counted[m.name], name) if inherits else m)
         return filled
+
+
+def _same_parameters(own: Sequence[Measurement], parent: Mapping[str, Measurement]) -> bool:
+    """Whether both have a number of parameters, and it is the same."""
+    mine = next((m.value for m in own if m.name == "parameters"), None)
+    return mine is not None and "parameters" in parent and parent["parameters"].value == mine
 
 
 _COUNTED = (*(f"parameters_{part}" for part in PARTS), "macs")

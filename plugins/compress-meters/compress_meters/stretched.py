@@ -56,14 +56,21 @@ def stretched_row(probe: Probe, length: int) -> tuple[Row, Task[Any]]:
 def _texts(row: Row, task: Task[Any]) -> dict[str, Any]:
     """The row's columns that are texts, words, or have one value for each word."""
     columns = {column.name for column in task.columns}
-    lists = [value for value in row.values() if isinstance(value, list)]
-    words = next((len(value) for value in lists if value and isinstance(value[0], str)), None)
-    found = {}
-    for name, value in row.items():
-        is_text = isinstance(value, str) or (isinstance(value, list) and len(value) == words)
-        if name in columns and is_text:
-            found[name] = value
-    return found
+    values = {name: value for name, value in row.items() if name in columns}
+    words = _word_count(row)
+    texts = {}
+    for name, value in values.items():
+        if isinstance(value, str) or (isinstance(value, list) and len(value) == words):
+            texts[name] = value
+    return texts
+
+
+def _word_count(row: Row) -> int | None:
+    """The length of the row's first list of words; None where it has none."""
+    for value in row.values():
+        if isinstance(value, list) and value and isinstance(value[0], str):
+            return len(value)
+    return None
 
 
 def _repeated(text: Any, times: int) -> Any:

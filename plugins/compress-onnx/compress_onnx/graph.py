@@ -69,7 +69,10 @@ def quantize_graph(graph: onnx_ir.Model, *, per_channel: bool, reduce_range: boo
 
 def count_int8(graph: onnx_ir.Model) -> int:
     """Number of operators of ``graph`` that multiply in int8."""
-    return sum(node.op_type in INT8_OPERATORS for part in graph.graphs() for node in part)
+    count = 0
+    for part in graph.graphs():
+        count += sum(node.op_type in INT8_OPERATORS for node in part)
+    return count
 
 
 def write_graph(graph: onnx_ir.Model, file: Path) -> None:

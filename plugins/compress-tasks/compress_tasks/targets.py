@@ -75,7 +75,9 @@ class SingleLabel(Target):
     def labels(
         self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
     ) -> list[str]:
-        cells = {split: [row.get("label") for row in some] for split, some in rows.items()}
+        cells = {}
+        for split, some in rows.items():
+            cells[split] = [row.get("label") for row in some]
         return _names(cells, declared)
 
     def read(self, cell: Any, labels: Sequence[str]) -> int:

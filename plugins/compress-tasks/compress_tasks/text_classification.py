@@ -10,6 +10,7 @@ from pydantic import Field
 
 from compress.processor import TextProcessor
 from compress.task import (
+    DEFAULT_OUTPUTS,
     Batch,
     Column,
     Decision,
@@ -23,9 +24,6 @@ from compress.task import (
 from compress_tasks.cells import read_text, requested
 from compress_tasks.padding import model_inputs, pad
 from compress_tasks.targets import TARGETS
-
-_DEFAULT_OUTPUTS = 2
-"""The outputs that transformers gives a head whose config states no number."""
 
 
 class TextClassificationOptions(TaskOptions):
@@ -123,13 +121,16 @@ class TextClassification(Task[TextClassificationOptions]):
         learnt = config.get("problem_type")
         if learnt is not None and learnt != wanted:
             return f"was trained for {learnt}, and kind: {kind} takes {wanted}"
-        outputs = len(config.get("id2label") or ()) or config.get("num_labels", _DEFAULT_OUTPUTS)
+        outputs = len(config.get("id2label") or ()) or config.get("num_labels", DEFAULT_OUTPUTS)
         if kind == "regression":
-            return f"has {outputs} outputs, and kind: regression takes 1" if outputs != 1 else None
-        if outputs < 2 or (labels and outputs != len(labels)):
-            counted = f"{outputs} output" if outputs == 1 else f"{outputs} outputs"
-            return f"has {counted}, and kind: {kind} takes {len(labels) or '2 or more'}"
-        return None
+            fits, needed = outputs == 1, "1"
+        else:
+            fits = outputs >= 2 and (not labels or outputs == len(labels))
+            needed = str(len(labels)) if labels else "2 or more"
+        if fits:
+            return None
+        counted = f"{outputs} output" if outputs == 1 else f"{outputs} outputs"
+        return f"has {counted}, and kind: {kind} takes {needed}"
 
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
         """``input_ids`` with special tokens, ``token_type_ids`` where the model has that input,

@@ -83,7 +83,9 @@ class TokenClassification(Task[TaskOptions]):
                 f"the declared labels {', '.join(known)} lack 'O', the tag of words outside all "
                 "entities"
             )
-        tags = {split: [_readable(row, known) for row in some] for split, some in rows.items()}
+        tags = {}
+        for split, some in rows.items():
+            tags[split] = [_readable(row, known) for row in some]
         check_scheme(tags)
         names = tag_names(_types_in([known] if known else _training_tags(tags)))
         return known + [name for name in names if name not in known]

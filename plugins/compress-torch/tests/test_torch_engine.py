@@ -77,9 +77,7 @@ def test_labels_and_unknown_entries_do_not_reach_the_model() -> None:
     )
 
 
-def test_a_live_model_in_training_mode_is_evaluated_without_dropout_and_stays_in_training_mode() -> (
-    None
-):
+def test_a_model_in_training_mode_is_evaluated_without_dropout_and_stays_in_that_mode() -> None:
     model = bert()
     expected = reference(model)
     outputs = TorchSession(model.train(), "cpu").run(BATCH)
@@ -116,5 +114,8 @@ def test_a_gpu_that_is_not_there_is_an_error_that_says_what_is(tmp_path: Path) -
 
 
 def test_loading_the_plugin_does_not_import_torch() -> None:
-    code = "import sys, compress_torch; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    code = """\
+import sys, compress_torch
+sys.exit("torch" in sys.modules or "transformers" in sys.modules)
+"""
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
