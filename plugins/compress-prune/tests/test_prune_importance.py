@@ -3,8 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from compress_prune import StructuredOptions
 from compress_prune.choose import heads_of, kept_units, kept_width, most_important
-from compress_prune.importance import Gated, gate_gradients, losses_without
+from compress_prune.importance import (
+    LAYER_CRITERIA,
+    UNIT_CRITERIA,
+    Gated,
+    gate_gradients,
+    losses_without,
+)
 from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification
 
 from compress.errors import CompressError
@@ -134,6 +141,13 @@ def test_the_loss_without_a_block_is_that_of_the_model_built_without_it():
         short = build()
         del short.bert.encoder.layer[i]
         assert loss == pytest.approx(short(**data).loss.item(), rel=1e-6)  # measured: 5e-8
+
+
+def test_the_criteria_of_the_stage_stand_in_the_tables_under_their_own_names():
+    assert StructuredOptions.layer_criterion in LAYER_CRITERIA
+    assert StructuredOptions.unit_criterion in UNIT_CRITERIA
+    for name, criterion in {**UNIT_CRITERIA, **LAYER_CRITERIA}.items():
+        assert criterion.__name__ == name and criterion.__doc__
 
 
 def test_a_share_near_zero_keeps_everything_and_widths_are_multiples_of_eight():
