@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
+
+ModelConfig = Mapping[str, Any]
+"""Entries of a model's ``config.json``."""
 
 
 @dataclass(frozen=True)

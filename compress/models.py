@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from compress import surgery
+from compress.architecture import ModelConfig
 from compress.artifact import Artifact
 from compress.errors import IntegrityError, UsageError
 from compress.sizes import positions
@@ -42,9 +43,7 @@ def load_config(folder: str | Path) -> PreTrainedConfig:
     return config
 
 
-def fresh_model(
-    config: Mapping[str, Any], task: Task[Any], labels: Sequence[str]
-) -> PreTrainedModel:
+def fresh_model(config: ModelConfig, task: Task[Any], labels: Sequence[str]) -> PreTrainedModel:
     """A model with random float32 weights. ``config`` is a fresh configuration: ``type`` and keys
     of the family's config.
 

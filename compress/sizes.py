@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from compress.architecture import Architecture
+from compress.architecture import Architecture, ModelConfig
 from compress.errors import UsageError
 
 # Names to ask optimum's NormalizedConfig for, where no architecture names the config key. It looks
@@ -112,7 +112,7 @@ def _divided(hidden: int | None, heads: int | None) -> int | None:
     return hidden // heads if hidden and heads and hidden % heads == 0 else None
 
 
-def positions(config: Mapping[str, Any]) -> int | None:
+def positions(config: ModelConfig) -> int | None:
     """Tokens of the longest example that a model has positions for. ``config`` holds the entries of
     ``config.json``.
 

@@ -43,7 +43,8 @@ from compress.architecture import Architecture, AttentionLayout, FeedForwardLayo
 from compress.errors import CompressError
 from compress.sizes import sizes
 
-Edit = dict[str, Any]
+Edit = Mapping[str, Any]
+"""The shape of one part of a block, JSON-ready."""
 
 
 def blocks_of(model: PreTrainedModel, layout: Layout) -> list[nn.Module]:
@@ -154,7 +155,7 @@ def settle(model: PreTrainedModel, architecture: type[Architecture]) -> list[Edi
     return edits
 
 
-def replay(model: PreTrainedModel, edits: Sequence[Mapping[str, Any]]) -> None:
+def replay(model: PreTrainedModel, edits: Sequence[Edit]) -> None:
     """Give ``model`` the shapes of ``edits``, in place. It is fresh from its config and may be
     without memory (meta device).
 
@@ -169,7 +170,7 @@ def replay(model: PreTrainedModel, edits: Sequence[Mapping[str, Any]]) -> None:
         _replay_one(block, edit)
 
 
-def _replay_one(block: nn.Module, edit: Mapping[str, Any]) -> None:
+def _replay_one(block: nn.Module, edit: Edit) -> None:
     # The weights come later, from the file: which rows are cut from an empty model is all the same.
     path, kept = edit["block"], range(edit["keep"])
     if edit["op"] == "feed_forward":

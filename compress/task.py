@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from pydantic import Field
 
+from compress.architecture import ModelConfig
 from compress.measurement import Direction
 from compress.options import Options
 from compress.processor import TextProcessor
@@ -23,6 +24,8 @@ from compress.processor import TextProcessor
 Row = Mapping[str, Any]
 Features = dict[str, Any]
 Prediction = dict[str, Any]
+Shown = dict[str, Any]
+"""An answer for people, JSON-ready."""
 Batch = dict[str, np.ndarray]
 
 IGNORED = -100
@@ -133,7 +136,7 @@ class Task(ABC, Generic[O]):
         """The row with only the task's columns, and labels as indices. Raises RowError for a row
         that the task cannot use."""
 
-    def head_config(self, labels: Sequence[str]) -> dict[str, Any]:
+    def head_config(self, labels: Sequence[str]) -> ModelConfig:
         """Entries of the model's config that the head needs: label maps, ``problem_type``."""
         if not labels:
             return {}
@@ -141,7 +144,7 @@ class Task(ABC, Generic[O]):
         return {"id2label": dict(enumerate(labels)), "label2id": numbers}
 
     @classmethod
-    def stated_labels(cls, config: Mapping[str, Any]) -> tuple[str, ...]:
+    def stated_labels(cls, config: ModelConfig) -> tuple[str, ...]:
         """Label names in order that a model's ``config.json`` states for a head of this task; empty
         where it has none.
 
@@ -153,7 +156,7 @@ class Task(ABC, Generic[O]):
             return _numbered(config.get("num_labels", DEFAULT_OUTPUTS))
         return tuple(str(names[key]) for key in sorted(names, key=int))
 
-    def head_mistake(self, config: Mapping[str, Any], labels: Sequence[str]) -> str | None:
+    def head_mistake(self, config: ModelConfig, labels: Sequence[str]) -> str | None:
         """Why a head for this task does not fit these options, as in "has 1 output, and ..."; None
         where it fits.
 
@@ -227,7 +230,7 @@ class Task(ABC, Generic[O]):
         between them."""
 
     @abstractmethod
-    def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> dict[str, Any]:
+    def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> Shown:
         """The answer with label names and text, as ``compress predict`` prints it."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from compress.engine import Engine
 from compress.measurement import Measurement, absent
@@ -88,14 +88,14 @@ def _from(measurement: Measurement, name: str) -> Measurement:
     return replace(measurement, conditions={INHERITED: name, **measurement.conditions})
 
 
-def _stored(engine: Engine, probe: Probe) -> dict[str, Any]:
+def _stored(engine: Engine, probe: Probe) -> Sample:
     stored = Stored()
     for name, values in engine.weights(probe.artifact):
         stored.add(name, values)
     return {"dtypes": stored.dtypes, "share": stored.share(), "unresolved": stored.unresolved()}
 
 
-def _counted(counts: Mapping[str, Any]) -> list[Measurement]:
+def _counted(counts: Sample) -> list[Measurement]:
     parts = [
         Measurement(
             f"parameters_{part}",
@@ -127,7 +127,7 @@ def _uncounted(why: str) -> list[Measurement]:
     ]
 
 
-def _of_stored(stored: Mapping[str, Any]) -> list[Measurement]:
+def _of_stored(stored: Sample) -> list[Measurement]:
     elements = sum(row["elements"] for row in stored["dtypes"].values())
     everything = Measurement(
         "stored_elements",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from compress.measurement import Measurement, absent
+from compress_meters.conditions import Stated
 from compress_meters.decisions import Kept, opened
 
 BINS = 15
@@ -16,7 +14,7 @@ NAME = "calibration_error"
 Table = dict[str, dict[str, float]]
 
 
-def calibration(kept: Kept | None, stated: Mapping[str, Any]) -> Measurement:
+def calibration(kept: Kept | None, stated: Stated) -> Measurement:
     """``calibration_error`` of kept decisions, with a table by confidence. Absent where no answer
     has a confidence."""
     if kept is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,13 @@ import numpy as np
 from compress.meter import Probe
 from compress.task import Features
 
+Stated = Mapping[str, Any]
+"""The conditions that a measurement states, by name, JSON-ready."""
+
 NO_TEST_ROWS = "there is no test split for this task"
 
 
-def conditions(probe: Probe, features: Sequence[Features], batch: int) -> dict[str, Any]:
+def conditions(probe: Probe, features: Sequence[Features], batch: int) -> Stated:
     """Engine, device, threads, batch size (no larger than the number of examples), the number of
     examples and their mean length in tokens."""
     lengths = [probe.task.length(f) for f in features]
@@ -25,7 +28,7 @@ def conditions(probe: Probe, features: Sequence[Features], batch: int) -> dict[s
     }
 
 
-def run_by(probe: Probe) -> dict[str, Any]:
+def run_by(probe: Probe) -> Stated:
     """Engine, device and threads."""
     return {
         "engine": probe.engine,

@@ -12,7 +12,7 @@ from compress.measurement import Measurement, absent
 from compress.meter import Effort, Probe, Rounds, Sample
 from compress.predict import length_batches
 from compress_meters import rounds
-from compress_meters.conditions import conditions, places, run_by
+from compress_meters.conditions import Stated, conditions, places, run_by
 from compress_meters.rounds import Spread, Timings
 from compress_meters.stretched import most_tokens, stretched, stretched_row
 from compress_meters.timing import (
@@ -58,9 +58,7 @@ class _Curve(Timing):
         ratios = _ratios(timings_of(samples), timings_of(others), ats)
         return max((spread.half_width for spread in ratios.values()), default=0.0)
 
-    def compared(
-        self, own: Timings, other: Timings, stated: Mapping[str, Any]
-    ) -> list[Measurement]:
+    def compared(self, own: Timings, other: Timings, stated: Stated) -> list[Measurement]:
         """The ratio at each point as a curve; the value is the ratio over all points."""
         ats = (stated["at"], stated["other"]["at"])
         by_point = _ratios(own, other, ats)
@@ -111,7 +109,7 @@ class LatencyByLength(_Curve):
             return {"absent": why}
         return super().sample(probe)
 
-    def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
+    def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
         """One test example, repeated or cut to each length that the model has positions for."""
         by_length = dict(self.call(probe, n) for n in LENGTHS if n <= most_tokens(probe))
         lengths = list(by_length)
@@ -137,7 +135,7 @@ class LatencyByLength(_Curve):
         batch = probe.task.collate([stretched(probe, length)], probe.processor)
         return length, of_model(probe, batch)
 
-    def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
+    def measurements(self, timings: Timings, stated: Stated) -> list[Measurement]:
         """Milliseconds, under the meter's name."""
         spreads = {}
         for length, timed in _by_point(timings, stated["at"]).items():
@@ -183,7 +181,7 @@ class ThroughputByBatch(_Curve):
     axis: ClassVar[str] = "batch"
     examples: ClassVar[int] = 128
 
-    def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
+    def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
         """The same examples in batches of each size that there are examples for."""
         some = places(probe, self.examples)
         features = [probe.features[i] for i in some]
@@ -209,7 +207,7 @@ class ThroughputByBatch(_Curve):
         features = [probe.features[i] for i in batch]
         return of_model(probe, probe.task.collate(features, probe.processor))
 
-    def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
+    def measurements(self, timings: Timings, stated: Stated) -> list[Measurement]:
         """Examples in a second, under the meter's name."""
         spreads = {}
         for size, timed in _by_point(timings, stated["at"]).items():
@@ -258,12 +256,12 @@ def _point(x: int, spread: Spread) -> list[float]:
     return [x, spread.value, spread.low, spread.high]
 
 
-def _without_points(stated: Mapping[str, Any]) -> dict[str, Any]:
+def _without_points(stated: Stated) -> dict[str, Any]:
     """The conditions without the point of each call, which only the curve needs."""
     return {key: value for key, value in stated.items() if key not in ("at", "other")}
 
 
-def _over_all(stated: Mapping[str, Any]) -> dict[str, Any]:
+def _over_all(stated: Stated) -> Stated:
     """The conditions of a value over all points: without a single ``batch`` where there were
     several."""
     found = _without_points(stated)

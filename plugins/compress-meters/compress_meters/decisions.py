@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from compress.task import Decision
 
 Kept = dict[str, Any]
+"""What ``keep`` writes, JSON-ready."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def keep(decisions: Iterable[Sequence[Decision]]) -> Kept | None:
     }
 
 
-def opened(kept: Mapping[str, Any]) -> Decisions:
+def opened(kept: Kept) -> Decisions:
     """The decisions that ``keep`` wrote."""
     return Decisions(
         read(kept["per_example"], np.int64),
@@ -79,7 +80,7 @@ def _named(values: Sequence[Any]) -> Kept:
     return {"names": list(names), "places": written(names[value] for value in values)}
 
 
-def _names(kept: Mapping[str, Any]) -> np.ndarray:
+def _names(kept: Kept) -> np.ndarray:
     """The values that ``_named`` wrote, objects [n]."""
     named: np.ndarray = np.array(kept["names"], dtype=object)[read(kept["places"], np.int64)]
     return named

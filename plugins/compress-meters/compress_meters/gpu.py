@@ -12,7 +12,7 @@ import os
 import sys
 from typing import Any
 
-from compress.meter import Probe
+from compress.meter import Probe, Sample
 
 Peaks = dict[str, int]
 """``allocated`` and ``reserved`` bytes."""
@@ -49,7 +49,7 @@ def why_not(probe: Probe) -> str | None:
     return None
 
 
-def process_bytes(probe: Probe) -> dict[str, Any]:
+def process_bytes(probe: Probe) -> Sample:
     """``process``: the bytes on all GPUs that the driver counts for this process now;
     ``process_absent``, with the reason, where it counts none."""
     if probe.placement.device != "cuda":
@@ -64,7 +64,7 @@ def process_bytes(probe: Probe) -> dict[str, Any]:
         return {"process_absent": f"the driver does not say: {error}"}
 
 
-def _counted_by(nvml: Any) -> dict[str, Any]:
+def _counted_by(nvml: Any) -> Sample:
     """``process`` or ``process_absent``. All GPUs are asked: CUDA_VISIBLE_DEVICES renumbers them
     for CUDA, but not for NVML."""
     nvml.nvmlInit()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from compress.machine import peak_memory
 from compress.measurement import Measurement, absent
@@ -55,7 +55,7 @@ class Memory(Meter):
         ]
 
 
-def _host(probe: Probe) -> dict[str, Any]:
+def _host(probe: Probe) -> Sample:
     """``host``; ``host_absent`` where the system does not count peaks, or an earlier peak of the
     process hides that of the model."""
     peak = peak_memory()
@@ -68,7 +68,7 @@ def _host(probe: Probe) -> dict[str, Any]:
     return {"host": peak - held}
 
 
-def _gpu(probe: Probe) -> dict[str, Any]:
+def _gpu(probe: Probe) -> Sample:
     why = gpu.why_not(probe)
     if why:
         return {"gpu_absent": why}

@@ -19,6 +19,7 @@ import numpy as np
 from compress.measurement import Direction, Measurement, absent
 from compress.meter import Sample
 from compress_meters import bootstrap
+from compress_meters.conditions import Stated
 from compress_meters.decisions import Decisions, opened, read
 from compress_meters.proportion import ONE_SIDED, effective_count, mcnemar, wilson
 from compress_meters.slices import change
@@ -197,5 +198,5 @@ def _resampled(sample: Sample) -> np.ndarray | None:
     return None if sample["resampled"] is None else read(sample["resampled"])
 
 
-def _conditions(own: Sample, other: Sample) -> dict[str, Any]:
+def _conditions(own: Sample, other: Sample) -> Stated:
     return {**own["conditions"], "other": other["conditions"]}

@@ -4,13 +4,13 @@ and from text to answer."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from compress.measurement import Measurement
 from compress.meter import Effort, Probe, Rounds, Sample
 from compress.predict import length_batches
 from compress_meters import rounds
-from compress_meters.conditions import chosen, conditions, places
+from compress_meters.conditions import Stated, chosen, conditions, places
 from compress_meters.rounds import Timings
 from compress_meters.timing import (
     FROM_TEXT_STATED,
@@ -54,14 +54,14 @@ class Latency(Timing):
         }
         return by_effort[effort]
 
-    def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
+    def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
         """The model alone, on one example at a time."""
         features = chosen(probe, self.examples[probe.effort])
         batches = [probe.task.collate([f], probe.processor) for f in features]
         stated = {**conditions(probe, features, 1), **of_model_stated(probe)}
         return [of_model(probe, batch) for batch in batches], stated
 
-    def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
+    def measurements(self, timings: Timings, stated: Stated) -> list[Measurement]:
         """``latency_p50``, ``latency_p95`` and ``latency_p99`` in ms."""
         milliseconds, count = Timings(timings.times / 1e6, timings.blocks), timings.times.size
         found = []
@@ -70,9 +70,7 @@ class Latency(Timing):
             found.append(measurement(quantity, spread, count, stated))
         return found
 
-    def compared(
-        self, own: Timings, other: Timings, stated: Mapping[str, Any]
-    ) -> list[Measurement]:
+    def compared(self, own: Timings, other: Timings, stated: Stated) -> list[Measurement]:
         """The ratio of the time of all examples, and that of the medians (``..._p50``), by which
         budgets limit latency."""
         spread = rounds.quantile_ratio(other, own, 0.5)
@@ -108,7 +106,7 @@ class FromText(Latency):
         """Until the ratios are known to 1 %."""
         return Rounds(12, 60, 0.01, 10.0, 2)
 
-    def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
+    def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
         """A row at a time, through the task."""
         some = places(probe, self.examples[probe.effort])
         stated = conditions(probe, [probe.features[i] for i in some], 1)
@@ -138,7 +136,7 @@ class Throughput(Timing):
         }
         return by_effort[effort]
 
-    def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
+    def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
         """The model alone, on batches of near-equal length."""
         features = chosen(probe, self.examples[probe.effort])
         calls = []
@@ -147,7 +145,7 @@ class Throughput(Timing):
             calls.append(of_model(probe, batch))
         return calls, {**conditions(probe, features, self.batch), **of_model_stated(probe)}
 
-    def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
+    def measurements(self, timings: Timings, stated: Stated) -> list[Measurement]:
         """Examples in a second."""
         spread = rounds.per_second(rounds.total(timings), stated["examples"] * 1e9)
         return [measurement(self.quantities[0], spread, len(timings.times), stated)]
@@ -171,7 +169,7 @@ class ThroughputFromText(Throughput):
         """Until the ratios are known to 2 %."""
         return Rounds(6, 20, 0.02, 10.0, 2)
 
-    def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
+    def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
         """The rows of a batch at a time, through the task; batches are made by length, as without
         tokenization."""
         some = places(probe, self.examples[probe.effort])

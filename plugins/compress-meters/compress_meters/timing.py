@@ -25,7 +25,7 @@ from compress.measurement import Direction, Measurement, absent
 from compress.meter import Meter, Probe, Sample
 from compress.task import Batch, Row, Task
 from compress_meters import rounds
-from compress_meters.conditions import NO_TEST_ROWS
+from compress_meters.conditions import NO_TEST_ROWS, Stated
 from compress_meters.rounds import Spread, Timings
 
 Call = Callable[[], int]
@@ -59,11 +59,11 @@ class Timing(Meter):
     ratio: ClassVar[Quantity]
 
     @abstractmethod
-    def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
+    def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
         """The calls of a round, and the conditions that every number of them states."""
 
     @abstractmethod
-    def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
+    def measurements(self, timings: Timings, stated: Stated) -> list[Measurement]:
         """Measurements from all rounds."""
 
     def prepare(self, probe: Probe) -> None:
@@ -110,9 +110,7 @@ class Timing(Meter):
         }
         return self.compared(timings_of(samples), timings_of(others), stated)
 
-    def compared(
-        self, own: Timings, other: Timings, stated: Mapping[str, Any]
-    ) -> list[Measurement]:
+    def compared(self, own: Timings, other: Timings, stated: Stated) -> list[Measurement]:
         """The other side's time over this one's: above 1 this side is faster."""
         return [measurement(self.ratio, rounds.ratio(other, own), len(own.times), stated)]
 
@@ -145,7 +143,7 @@ def measurement(
     quantity: Quantity,
     spread: Spread,
     n: int,
-    stated: Mapping[str, Any],
+    stated: Stated,
     detail: Mapping[str, Any] | None = None,
 ) -> Measurement:
     """``quantity`` with the value and the intervals of ``spread``. ``worst`` is the one-sided end

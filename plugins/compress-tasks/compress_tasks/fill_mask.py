@@ -9,12 +9,12 @@ order and process, and models with one tokenizer answer the same questions.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from pydantic import Field
 from tokenizers import Encoding
 
+from compress.architecture import ModelConfig
 from compress.errors import UsageError
 from compress.processor import TextProcessor
 from compress.task import (
@@ -26,6 +26,7 @@ from compress.task import (
     Prediction,
     Quality,
     Row,
+    Shown,
     Task,
     TaskOptions,
 )
@@ -172,7 +173,7 @@ class FillMask(Task[FillMaskOptions]):
         ]
 
     @classmethod
-    def stated_labels(cls, config: Mapping[str, Any]) -> tuple[str, ...]:
+    def stated_labels(cls, config: ModelConfig) -> tuple[str, ...]:
         """None. Any config may hold an ``id2label``, but this head does not use it."""
         return ()
 
@@ -181,7 +182,7 @@ class FillMask(Task[FillMaskOptions]):
         ``[MASK]``."""
         return [{"text": text, "request": True} for text in requested(texts)]
 
-    def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> dict[str, Any]:
+    def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> Shown:
         """The text and, for each of its masks, the likeliest tokens with their probabilities."""
         masks = []
         for top in prediction["top"]:

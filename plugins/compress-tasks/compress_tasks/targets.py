@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from compress.task import Decision, Prediction, Quality, Row, RowError
+from compress.task import Decision, Prediction, Quality, Row, RowError, Shown
 from compress_tasks import statistics
 from compress_tasks.cells import distinct_names, label_index, label_name, names_by_split
 from compress_tasks.confidence import DIGITS
@@ -61,7 +61,7 @@ class Target(ABC):
         """The decisions of one answer."""
 
     @abstractmethod
-    def present(self, prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
+    def present(self, prediction: Prediction, labels: Sequence[str]) -> Shown:
         """The answer with label names."""
 
 
@@ -118,7 +118,7 @@ class SingleLabel(Target):
             Decision(labels[answer], answer == reference, labels[reference], prediction["score"])
         ]
 
-    def present(self, prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
+    def present(self, prediction: Prediction, labels: Sequence[str]) -> Shown:
         return {"label": labels[prediction["label"]], "score": prediction["score"]}
 
 
@@ -205,7 +205,7 @@ class MultiLabel(Target):
             found.append(Decision(answer, answer == reference[i], name, share))
         return found
 
-    def present(self, prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
+    def present(self, prediction: Prediction, labels: Sequence[str]) -> Shown:
         pairs = zip(prediction["labels"], prediction["scores"], strict=True)
         return {"labels": [{"label": labels[i], "score": score} for i, score in pairs]}
 
@@ -262,7 +262,7 @@ class Regression(Target):
         """None: two models hardly ever give the same number."""
         return []
 
-    def present(self, prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
+    def present(self, prediction: Prediction, labels: Sequence[str]) -> Shown:
         return {"value": prediction["value"]}
 
 

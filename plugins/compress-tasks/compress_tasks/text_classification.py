@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
+from compress.architecture import ModelConfig
 from compress.processor import TextProcessor
 from compress.task import (
     DEFAULT_OUTPUTS,
@@ -18,6 +19,7 @@ from compress.task import (
     Prediction,
     Quality,
     Row,
+    Shown,
     Task,
     TaskOptions,
 )
@@ -98,7 +100,7 @@ class TextClassification(Task[TextClassificationOptions]):
             "label": self.target.read(row.get("label"), labels),
         }
 
-    def head_config(self, labels: Sequence[str]) -> dict[str, Any]:
+    def head_config(self, labels: Sequence[str]) -> ModelConfig:
         """Label maps (one output for a regression) and the ``problem_type`` that selects the
         model's loss."""
         return {
@@ -107,13 +109,13 @@ class TextClassification(Task[TextClassificationOptions]):
         }
 
     @classmethod
-    def stated_labels(cls, config: Mapping[str, Any]) -> tuple[str, ...]:
+    def stated_labels(cls, config: ModelConfig) -> tuple[str, ...]:
         """Those of ``id2label``; none for a regression. A single output is a regression, for
         transformers too."""
         names = super().stated_labels(config)
         return () if len(names) == 1 or config.get("problem_type") == "regression" else names
 
-    def head_mistake(self, config: Mapping[str, Any], labels: Sequence[str]) -> str | None:
+    def head_mistake(self, config: ModelConfig, labels: Sequence[str]) -> str | None:
         """Another ``problem_type`` than that of ``kind``, or a number of outputs that does not fit
         it: a regression has one, labels have several. Without a ``problem_type`` two outputs fit
         both one label of two and any of two."""
@@ -195,7 +197,7 @@ class TextClassification(Task[TextClassificationOptions]):
             rows.append({"text": first, "text_pair": second if tab else None})
         return rows
 
-    def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> dict[str, Any]:
+    def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> Shown:
         """The row's texts and, by ``kind``, the label with its probability, each label with its
         own, or the number."""
         texts = {key: row[key] for key in ("text", "text_pair") if row.get(key) is not None}

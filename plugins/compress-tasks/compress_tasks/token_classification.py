@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Encoding
 
+from compress.architecture import ModelConfig
 from compress.processor import TextProcessor
 from compress.task import (
     IGNORED,
@@ -21,6 +22,7 @@ from compress.task import (
     Quality,
     Row,
     RowError,
+    Shown,
     Task,
     TaskOptions,
 )
@@ -105,7 +107,7 @@ class TokenClassification(Task[TaskOptions]):
             "tags": [label_index(name, labels, "tag") for name in names],
         }
 
-    def head_mistake(self, config: Mapping[str, Any], labels: Sequence[str]) -> str | None:
+    def head_mistake(self, config: ModelConfig, labels: Sequence[str]) -> str | None:
         """Another number of outputs than the data have ``labels``; without these, an output whose
         name is no IOB tag."""
         names = self.stated_labels(config)
@@ -196,7 +198,7 @@ class TokenClassification(Task[TaskOptions]):
         text."""
         return [_requested_row(text) for text in requested(texts)]
 
-    def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> dict[str, Any]:
+    def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> Shown:
         """The text and its entities: ``type``, ``text``, ``start`` and ``end`` (characters, ``end``
         exclusive)."""
         text = row.get("text") or " ".join(row["tokens"])
