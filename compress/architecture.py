@@ -1,4 +1,5 @@
-"""How a family of models is built: the paths of its modules, and the config keys of its sizes."""
+"""How a family of models is built: the paths of its modules, and the config keys of its
+sizes."""
 
 from __future__ import annotations
 
@@ -12,11 +13,11 @@ ModelConfig = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class AttentionLayout:
-    """Module paths inside one block. A cut removes the rows of a head from ``query``, ``key`` and
-    ``value`` and its columns from ``output``.
+    """Module paths inside one block. A cut removes the rows of a head from ``query``,
+    ``key`` and ``value`` and its columns from ``output``.
 
-    ``counts`` are (path, attribute, unit) of integers that must follow: the number of heads where
-    the unit is ``heads``, that of rows where it is ``width``."""
+    ``counts`` are (path, attribute, unit) of integers that must follow: the number of heads
+    where the unit is ``heads``, that of rows where it is ``width``."""
 
     query: str
     key: str
@@ -27,8 +28,8 @@ class AttentionLayout:
 
 @dataclass(frozen=True)
 class FeedForwardLayout:
-    """Module paths inside one block. A cut removes the rows of a neuron from ``inputs`` and its
-    column from ``output``."""
+    """Module paths inside one block. A cut removes the rows of a neuron from ``inputs`` and
+    its column from ``output``."""
 
     inputs: tuple[str, ...]
     output: str
@@ -36,7 +37,8 @@ class FeedForwardLayout:
 
 @dataclass(frozen=True)
 class Layout:
-    """The paths of a model's parts. ``blocks`` is that of the module list, under the base model."""
+    """The paths of a model's parts. ``blocks`` is that of the module list, under the base
+    model."""
 
     blocks: str
     attention: AttentionLayout
@@ -46,10 +48,10 @@ class Layout:
 class Architecture:
     """A family of models.
 
-    ``model_types`` are the values of ``model_type`` in its configs. ``sizes`` maps our names of
-    sizes (the fields of ``compress.sizes.Sizes``) to config keys, where optimum's NormalizedConfig
-    has none or a wrong one. ``layout`` is None for a family that cannot be cut; one with a layout
-    has the key of ``feed_forward`` in ``sizes``."""
+    ``model_types`` are the values of ``model_type`` in its configs. ``sizes`` maps our
+    names of sizes (the fields of ``compress.sizes.Sizes``) to config keys, where optimum's
+    NormalizedConfig has none or a wrong one. ``layout`` is None for a family that cannot be
+    cut; one with a layout has the key of ``feed_forward`` in ``sizes``."""
 
     name: ClassVar[str]
     summary: ClassVar[str] = ""
@@ -57,5 +59,6 @@ class Architecture:
     sizes: ClassVar[Mapping[str, str]] = {}
     layout: ClassVar[Layout | None] = None
     states_head_size: ClassVar[bool] = False
-    """Whether the stock config states the head size, so that it can express another head count. The
-    ``sizes`` of such a family have the keys of ``heads``, ``head_size`` and ``key_value_heads``."""
+    """Whether the stock config states the head size, so that it can express another head
+    count. The ``sizes`` of such a family have the keys of ``heads``, ``head_size`` and
+    ``key_value_heads``."""

@@ -1,5 +1,5 @@
-"""Build, open, adapt and save PyTorch models, always through transformers. Only workers import
-this."""
+"""Build, open, adapt and save PyTorch models, always through transformers. Only workers
+import this."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from compress.task import Task, meant_labels
 
 
 def auto_class(task: Task[Any]) -> Any:
-    """transformers' auto class for a task, such as ``AutoModelForTokenClassification``. Optimum's
-    TasksManager resolves it; the model classes themselves are transformers'."""
+    """transformers' auto class for a task, such as ``AutoModelForTokenClassification``.
+    Optimum's TasksManager resolves it; the model classes themselves are transformers'."""
     return TasksManager.get_model_class_for_task(task.optimum_name)
 
 
 def load_config(folder: str | Path) -> PreTrainedConfig:
-    """The config of a local model folder. Raises UsageError for one that would run code from the
-    folder (``auto_map``)."""
+    """The config of a local model folder. Raises UsageError for one that would run code
+    from the folder (``auto_map``)."""
     config: PreTrainedConfig = AutoConfig.from_pretrained(
         folder, local_files_only=True, trust_remote_code=False
     )
@@ -44,11 +44,12 @@ def load_config(folder: str | Path) -> PreTrainedConfig:
 
 
 def fresh_model(config: ModelConfig, task: Task[Any], labels: Sequence[str]) -> PreTrainedModel:
-    """A model with random float32 weights. ``config`` is a fresh configuration: ``type`` and keys
-    of the family's config.
+    """A model with random float32 weights. ``config`` is a fresh configuration: ``type``
+    and keys of the family's config.
 
-    Raises UsageError where ``config`` sets up the head too, or the model has fewer positions than
-    the task keeps tokens. A family raises errors of its own for values that it cannot use."""
+    Raises UsageError where ``config`` sets up the head too, or the model has fewer
+    positions than the task keeps tokens. A family raises errors of its own for values that
+    it cannot use."""
     values, head = dict(config), task.head_config(labels)
     kind = values.pop("type")
     clash = sorted(values.keys() & head.keys())
@@ -71,9 +72,9 @@ def fresh_model(config: ModelConfig, task: Task[Any], labels: Sequence[str]) -> 
 def open_model(artifact: Artifact, task: Task[Any], device: str = "cpu") -> PreTrainedModel:
     """The artifact's model in evaluation mode, float32 where its precision is float.
 
-    Every weight of the model comes from the artifact. Raises IntegrityError where one is missing,
-    of another shape, or of a layer that the config does not have. Other weights in the files, such
-    as a pooler's or another head's, are ignored, as transformers does."""
+    Every weight of the model comes from the artifact. Raises IntegrityError where one is
+    missing, of another shape, or of a layer that the config does not have. Other weights in
+    the files, such as a pooler's or another head's, are ignored, as transformers does."""
     if artifact.traits.shape == "free":
         model = _open_free(artifact, task)
     else:
@@ -86,11 +87,11 @@ def open_model(artifact: Artifact, task: Task[Any], device: str = "cpu") -> PreT
 
 
 def adapt_model(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -> PreTrainedModel:
-    """The artifact's model in training mode, with a head for ``task`` and ``labels``: its own head
-    where that fits, else a new one with random weights.
+    """The artifact's model in training mode, with a head for ``task`` and ``labels``: its
+    own head where that fits, else a new one with random weights.
 
-    Raises IntegrityError where weights outside of the head are missing or of another shape, and for
-    layers that the config does not have."""
+    Raises IntegrityError where weights outside of the head are missing or of another shape,
+    and for layers that the config does not have."""
     if _head_fits(artifact, task, labels):
         model = open_model(artifact, task)
         # The same labels may now be learnt with another loss (``problem_type``).
@@ -131,8 +132,9 @@ def _with_new_head(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -
     )
     _refuse_more_layers(model, info["unexpected_keys"], artifact.folder)
     _refuse_lost_body(model, info, artifact.folder)
-    # transformers kept a head that fills every weight, and the first layers of one whose last layer
-    # alone has another shape. Both were trained for other labels: all of the head is drawn.
+    # transformers kept a head that fills every weight, and the first layers of one whose
+    # last layer alone has another shape. Both were trained for other labels: all of the
+    # head is drawn.
     if artifact.traits.task is not None and (info["mismatched_keys"] or not info["missing_keys"]):
         _draw_head(model, task)
     _pad_as_tokenizer(model, task, artifact.folder)
@@ -140,8 +142,8 @@ def _with_new_head(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -
 
 
 def _refuse_lost_body(model: PreTrainedModel, info: Mapping[str, Any], folder: Path) -> None:
-    """Raise IntegrityError where weights of the base model are missing or of another shape. A
-    pooler may be missing: not every checkpoint has one."""
+    """Raise IntegrityError where weights of the base model are missing or of another shape.
+    A pooler may be missing: not every checkpoint has one."""
     prefix = model.base_model_prefix + "."
     missing = [name for name in info["missing_keys"] if ".pooler." not in name]
     mismatched = [str(mismatch[0]) for mismatch in info["mismatched_keys"]]
@@ -157,8 +159,8 @@ def _saved_as_named(model: PreTrainedModel) -> PreTrainedModel:
     """``model``, which will save its weights under the names of its modules.
 
     By default transformers saves them under the names that it found in the file
-    (``LayerNorm.gamma`` in BERT's of 2018). But Trainer, when it loads a checkpoint, and ``_fill``
-    read weights by the names of modules alone."""
+    (``LayerNorm.gamma`` in BERT's of 2018). But Trainer, when it loads a checkpoint, and
+    ``_fill`` read weights by the names of modules alone."""
     vars(model)["_weight_conversions"] = []
     return model
 
@@ -166,10 +168,10 @@ def _saved_as_named(model: PreTrainedModel) -> PreTrainedModel:
 def _pad_as_tokenizer(model: PreTrainedModel, task: Task[Any], folder: Path) -> None:
     """Set the config's ``pad_token_id`` for a head that finds a text's last token by it.
 
-    Llama's and GPT-2's heads read the answer at the last token with ``input_ids != pad_token_id``,
-    and their configs name no such id. Such a head also skips the id at the end of a text itself, so
-    an id that ordinary texts end with must not pad. Raises UsageError where the tokenizer names no
-    id to pad with."""
+    Llama's and GPT-2's heads read the answer at the last token with ``input_ids !=
+    pad_token_id``, and their configs name no such id. Such a head also skips the id at the
+    end of a text itself, so an id that ordinary texts end with must not pad. Raises
+    UsageError where the tokenizer names no id to pad with."""
     # These families have no class in common, but their forward reads the config's entry.
     if "pad_token_id" not in inspect.unwrap(type(model).forward).__code__.co_names:
         return
@@ -184,8 +186,8 @@ def _pad_as_tokenizer(model: PreTrainedModel, task: Task[Any], folder: Path) -> 
 
 
 def _draw_head(model: PreTrainedModel, task: Task[Any]) -> None:
-    """Replace the head's weights by random ones: the old ones were trained for other labels or
-    another task."""
+    """Replace the head's weights by random ones: the old ones were trained for other labels
+    or another task."""
     fresh = auto_class(task).from_config(model.config, dtype=torch.float32)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -194,8 +196,8 @@ def _draw_head(model: PreTrainedModel, task: Task[Any]) -> None:
 
 
 def save_model(model: PreTrainedModel, folder: Path) -> int:
-    """The number of parameters (shared ones once), after writing config and safetensors weights
-    into ``folder``."""
+    """The number of parameters (shared ones once), after writing config and safetensors
+    weights into ``folder``."""
     model.save_pretrained(folder, max_shard_size="4GB")
     return count_parameters(model)
 
@@ -209,7 +211,8 @@ def _open_stock(artifact: Artifact, task: Task[Any], device: str) -> PreTrainedM
     load_config(artifact.folder)
     options: dict[str, Any] = {"dtype": torch.float32}
     if artifact.traits.precision == "int8":
-        # The folder's config holds the quantization; weights go to the device as they are read.
+        # The folder's config holds the quantization; weights go to the device as they are
+        # read.
         options = {"device_map": device}
     model: PreTrainedModel
     model, info = auto_class(task).from_pretrained(
@@ -232,8 +235,8 @@ def _open_stock(artifact: Artifact, task: Task[Any], device: str) -> PreTrainedM
 
 
 def _refuse_more_layers(model: PreTrainedModel, unexpected: Iterable[str], folder: Path) -> None:
-    """Raise IntegrityError for weights whose names differ from the model's own in a layer's number
-    alone: the config has fewer layers than the files.
+    """Raise IntegrityError for weights whose names differ from the model's own in a layer's
+    number alone: the config has fewer layers than the files.
 
     transformers would ignore them, and the model would silently be a shorter one."""
 
@@ -253,8 +256,8 @@ def _refuse_more_layers(model: PreTrainedModel, unexpected: Iterable[str], folde
 
 def _open_free(artifact: Artifact, task: Task[Any]) -> PreTrainedModel:
     config = load_config(artifact.folder)
-    # Parameters get no memory yet. Buffers do: those that are not saved (position ids, rotary
-    # frequencies) are computed when a module is built.
+    # Parameters get no memory yet. Buffers do: those that are not saved (position ids,
+    # rotary frequencies) are computed when a module is built.
     with init_empty_weights(include_buffers=False):
         model = auto_class(task).from_config(config, dtype=torch.float32)
     surgery.replay(model, artifact.manifest.edits)
@@ -262,8 +265,8 @@ def _open_free(artifact: Artifact, task: Task[Any]) -> PreTrainedModel:
 
 
 def _fill(model: PreTrainedModel, artifact: Artifact) -> PreTrainedModel:
-    """``model`` with the artifact's weights in float32. Raises IntegrityError where the two do not
-    match. Tied weights, which are saved once, are tied again."""
+    """``model`` with the artifact's weights in float32. Raises IntegrityError where the two
+    do not match. Tied weights, which are saved once, are tied again."""
     weights: dict[str, torch.Tensor] = {}
     for file in sorted(artifact.folder.glob("*.safetensors")):
         for name, weight in load_file(file).items():

@@ -1,5 +1,5 @@
-"""The options of a plugin: a pydantic model whose field descriptions become help, docs and error
-texts."""
+"""The options of a plugin: a pydantic model whose field descriptions become help, docs and
+error texts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class Options(BaseModel):
-    """Frozen options. They refuse unknown keys, infinite numbers, and values of another type
-    (``"3"`` is not 3)."""
+    """Frozen options. They refuse unknown keys, infinite numbers, and values of another
+    type (``"3"`` is not 3)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -29,7 +29,8 @@ class Options(BaseModel):
 
 
 class ArtifactReferenceMark:
-    """Marks an option whose value names an artifact: an earlier step, a folder or a hub id."""
+    """Marks an option whose value names an artifact: an earlier step, a folder or a hub
+    id."""
 
 
 class PathMark:
@@ -37,7 +38,8 @@ class PathMark:
 
 
 class SplitMark:
-    """Marks an option that needs a split of the data, such as ``validation``, where it is given."""
+    """Marks an option that needs a split of the data, such as ``validation``, where it is
+    given."""
 
     def __init__(self, split: str) -> None:
         self.split = split
@@ -75,7 +77,8 @@ def _layers_that_can_stay(layers: int | list[int]) -> int | list[int]:
 
 
 def layers_misfit(kept: int | list[int], layers: int) -> str:
-    """Why ``kept`` does not fit a model of ``layers`` layers, in words; empty where it fits."""
+    """Why ``kept`` does not fit a model of ``layers`` layers, in words; empty where it
+    fits."""
     needed = kept if isinstance(kept, int) else kept[-1] + 1
     if needed <= layers:
         return ""
@@ -88,8 +91,8 @@ def layers_left(kept: int | list[int]) -> int:
 
 
 KeptLayers = Annotated[int | list[int], AfterValidator(_layers_that_can_stay)]
-"""The layers of a model that stay: how many, from 1, or their indices, distinct and ascending from
-0."""
+"""The layers of a model that stay: how many, from 1, or their indices, distinct and
+ascending from 0."""
 
 ArtifactReference = Annotated[str, ArtifactReferenceMark()]
 RecipePath = Annotated[str, PathMark()]
@@ -108,8 +111,8 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def nested(annotation: Any) -> type[BaseModel] | None:
-    """The options model that an annotation is, or that it holds in a union; None where there is
-    none."""
+    """The options model that an annotation is, or that it holds in a union; None where
+    there is none."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for inner in getattr(annotation, "__args__", ()):
@@ -120,8 +123,8 @@ def nested(annotation: Any) -> type[BaseModel] | None:
 
 
 def fields_marked(options: type[BaseModel], mark: type) -> list[str]:
-    """Names of the fields of ``options`` whose annotation carries ``mark``, at the top level or
-    inside a union."""
+    """Names of the fields of ``options`` whose annotation carries ``mark``, at the top
+    level or inside a union."""
     found = []
     for name, field in options.model_fields.items():
         if _holds(field.metadata, mark) or _carries(field.annotation, mark):

@@ -1,7 +1,8 @@
-"""Text to ids with the ``tokenizers`` library alone: an engine's process need not import torch or
-transformers.
+"""Text to ids with the ``tokenizers`` library alone: an engine's process need not import
+torch or transformers.
 
-``AutoTokenizer`` reads the same ``tokenizer.json`` of an artifact; tests hold both to equal ids.
+``AutoTokenizer`` reads the same ``tokenizer.json`` of an artifact; tests hold both to equal
+ids.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from compress.errors import UsageError
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
-# Families whose models tell the two texts of a pair apart by token_type_ids. Others refuse them
-# (distilbert), have one type only (roberta) or read them as something else (gpt2).
+# Families whose models tell the two texts of a pair apart by token_type_ids. Others refuse
+# them (distilbert), have one type only (roberta) or read them as something else (gpt2).
 _TOKEN_TYPE_FAMILIES = frozenset(
     {
         "albert",
@@ -44,7 +45,8 @@ _TOKEN_TYPE_FAMILIES = frozenset(
 class TextProcessor:
     """A tokenizer as saved in a model folder, without its built-in padding and truncation.
 
-    ``model_type`` and ``model_padding`` are the family and the padding id in the model's config."""
+    ``model_type`` and ``model_padding`` are the family and the padding id in the model's
+    config."""
 
     def __init__(
         self,
@@ -77,8 +79,8 @@ class TextProcessor:
         )
 
     def save(self, folder: str | Path, max_length: int | None = None) -> None:
-        """Write ``tokenizer.json`` and ``tokenizer_config.json``, which ``AutoTokenizer`` reads. It
-        cuts at ``max_length`` tokens; by default where it did before."""
+        """Write ``tokenizer.json`` and ``tokenizer_config.json``, which ``AutoTokenizer``
+        reads. It cuts at ``max_length`` tokens; by default where it did before."""
         path = Path(folder)
         self.tokenizer.save(str(path / "tokenizer.json"))
         config = dict(self.config)
@@ -94,11 +96,11 @@ class TextProcessor:
         max_length: int,
         words: bool = False,
     ) -> list[Encoding]:
-        """Encodings with special tokens, cut to ``max_length`` ids; of a pair the longer side is
-        cut first.
+        """Encodings with special tokens, cut to ``max_length`` ids; of a pair the longer
+        side is cut first.
 
-        With ``words`` each item is a list of words, and the ``word_ids`` of an encoding give the
-        word of each id."""
+        With ``words`` each item is a list of words, and the ``word_ids`` of an encoding
+        give the word of each id."""
         if words and self._spaces_are_bytes:
             texts = [_with_spaces(item) for item in texts]
         self.tokenizer.enable_truncation(
@@ -112,8 +114,8 @@ class TextProcessor:
             self.tokenizer.no_truncation()
 
     def token(self, kind: str) -> str | None:
-        """Text of a special token: ``kind`` is ``pad``, ``mask``, ``cls``, ``sep``, ``unk``,
-        ``bos`` or ``eos``."""
+        """Text of a special token: ``kind`` is ``pad``, ``mask``, ``cls``, ``sep``,
+        ``unk``, ``bos`` or ``eos``."""
         token = self.config.get(f"{kind}_token")
         return token.get("content") if isinstance(token, dict) else token
 
@@ -125,11 +127,12 @@ class TextProcessor:
 
     @cached_property
     def _spaces_are_bytes(self) -> bool:
-        """Whether a word's ids depend on the space before it, and the tokenizer adds none itself.
+        """Whether a word's ids depend on the space before it, and the tokenizer adds none
+        itself.
 
-        That is so in byte-level BPE without ``add_prefix_space``. Words without a space before them
-        would become the pieces of word endings, which is not what the model saw in running
-        text."""
+        That is so in byte-level BPE without ``add_prefix_space``. Words without a space
+        before them would become the pieces of word endings, which is not what the model saw
+        in running text."""
         if self.tokenizer.pre_tokenizer is None:
             return False
         state = json.loads(self.tokenizer.pre_tokenizer.__getstate__())
@@ -141,21 +144,21 @@ class TextProcessor:
     def pad_id(self) -> int:
         """Id that fills a batch: ``named_pad_id``, or 0 where there is none.
 
-        Any id would do, because padding is masked out. The exception are heads that find the last
-        token by this id: ``compress.models`` refuses them where no id is named."""
+        Any id would do, because padding is masked out. The exception are heads that find
+        the last token by this id: ``compress.models`` refuses them where no id is named."""
         return self.named_pad_id or 0
 
     @property
     def named_pad_id(self) -> int | None:
-        """Id of the tokenizer's padding token, else that in the model's config, else that of the
-        end of a text (the usual practice for decoders); None where none is named."""
+        """Id of the tokenizer's padding token, else that in the model's config, else that
+        of the end of a text (the usual practice for decoders); None where none is named."""
         pads = [self.token_id("pad"), self.model_padding, self.token_id("eos")]
         return next((pad for pad in pads if pad is not None and pad >= 0), None)
 
     @property
     def uses_token_types(self) -> bool:
-        """Whether the model has the input ``token_type_ids``, by the input names that its tokenizer
-        declares, else by its family."""
+        """Whether the model has the input ``token_type_ids``, by the input names that its
+        tokenizer declares, else by its family."""
         names = self.config.get("model_input_names")
         return "token_type_ids" in names if names else self.model_type in _TOKEN_TYPE_FAMILIES
 

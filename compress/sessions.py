@@ -1,5 +1,5 @@
-"""A session over a PyTorch model in memory: an artifact that the torch engine opened, or a model in
-training."""
+"""A session over a PyTorch model in memory: an artifact that the torch engine opened, or a
+model in training."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ import torch
 from transformers import PreTrainedModel
 
 TARGETS = frozenset({"labels", "start_positions", "end_positions"})
-"""Inputs of a forward pass that hold the right answers. With them a model computes a loss too."""
+"""Inputs of a forward pass that hold the right answers. With them a model computes a loss
+too."""
 
 
 class TorchSession:
-    """Arrays in, arrays out, without gradients and dropout. The model's training mode is restored.
+    """Arrays in, arrays out, without gradients and dropout. The model's training mode is
+    restored.
 
-    ``model`` must be on ``device`` already. The caller sets the threads: torch has one setting for
-    the whole process."""
+    ``model`` must be on ``device`` already. The caller sets the threads: torch has one
+    setting for the whole process."""
 
     def __init__(self, model: PreTrainedModel, device: str) -> None:
         self.model = model
@@ -40,8 +42,8 @@ class TorchSession:
         }
 
     def forward(self, batch: Mapping[str, np.ndarray], **switches: bool) -> Any:
-        """The model's own output object, with tensors on the device. ``switches`` ask for more,
-        such as ``output_hidden_states``."""
+        """The model's own output object, with tensors on the device. ``switches`` ask for
+        more, such as ``output_hidden_states``."""
         taken = {
             n: torch.as_tensor(a, device=self.device) for n, a in batch.items() if n in self.inputs
         }
@@ -56,11 +58,11 @@ class TorchSession:
                 self.model.train(True)
 
     def elapsed(self, batch: Mapping[str, np.ndarray]) -> float | None:
-        """Milliseconds of one ``run`` by the GPU's own clock, with the copies in and out; None
-        without a GPU.
+        """Milliseconds of one ``run`` by the GPU's own clock, with the copies in and out;
+        None without a GPU.
 
-        CUDA events stand in the stream of the run, so no other work of the process is waited
-        for."""
+        CUDA events stand in the stream of the run, so no other work of the process is
+        waited for."""
         if self.device != "cuda":
             return None
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))

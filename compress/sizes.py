@@ -1,4 +1,5 @@
-"""The sizes of a model, read from its config, in which each family has its own names for them.
+"""The sizes of a model, read from its config, in which each family has its own names for
+them.
 
 ``sizes`` needs optimum, so only workers call it; ``positions`` needs nothing."""
 
@@ -11,9 +12,9 @@ from typing import Any
 from compress.architecture import Architecture, ModelConfig
 from compress.errors import UsageError
 
-# Names to ask optimum's NormalizedConfig for, where no architecture names the config key. It looks
-# up names that it does not define in the config itself, through the config's attribute_map (T5's
-# head_dim is its d_kv).
+# Names to ask optimum's NormalizedConfig for, where no architecture names the config key.
+# It looks up names that it does not define in the config itself, through the config's
+# attribute_map (T5's head_dim is its d_kv).
 _NORMALIZED = {
     "layers": "num_layers",
     "hidden": "hidden_size",
@@ -24,8 +25,9 @@ _NORMALIZED = {
     "key_value_heads": "num_key_value_heads",
 }
 
-# Families that number positions from ``pad_token_id + 1`` on, so that the first ones serve no token
-# (``create_position_ids_from_input_ids`` of transformers' RoBERTa, and what was copied from it).
+# Families that number positions from ``pad_token_id + 1`` on, so that the first ones serve
+# no token (``create_position_ids_from_input_ids`` of transformers' RoBERTa, and what was
+# copied from it).
 _BEHIND_PADDING = frozenset(
     {
         "camembert",
@@ -53,9 +55,9 @@ _PADDING = 1
 class Sizes:
     """Sizes of a model; None where the config does not state one.
 
-    ``heads`` are the query heads of a layer, ``key_value_heads`` the key and value heads that they
-    share (None: as many), ``head_size`` the width of one head, ``feed_forward`` the inner width,
-    ``vocabulary`` the number of token ids.
+    ``heads`` are the query heads of a layer, ``key_value_heads`` the key and value heads
+    that they share (None: as many), ``head_size`` the width of one head, ``feed_forward``
+    the inner width, ``vocabulary`` the number of token ids.
     """
 
     layers: int | None
@@ -70,8 +72,8 @@ class Sizes:
 def architecture_of(
     model_type: str, architectures: Sequence[type[Architecture]]
 ) -> type[Architecture] | None:
-    """The architecture that serves ``model_type`` (None where none does). Raises UsageError where
-    two do."""
+    """The architecture that serves ``model_type`` (None where none does). Raises UsageError
+    where two do."""
     found = [a for a in architectures if model_type in a.model_types]
     if len(found) > 1:
         raise UsageError(
@@ -85,9 +87,9 @@ def architecture_of(
 def sizes(config: Any, architectures: Sequence[type[Architecture]]) -> Sizes:
     """Sizes of the model that ``config`` (a transformers config) describes.
 
-    Each comes from the config key that the model type's architecture names, else from optimum's
-    NormalizedConfig, else it is None. A head size that is not stated is hidden / heads, where heads
-    divide hidden."""
+    Each comes from the config key that the model type's architecture names, else from
+    optimum's NormalizedConfig, else it is None. A head size that is not stated is hidden /
+    heads, where heads divide hidden."""
     architecture = architecture_of(config.model_type, architectures)
     keys = architecture.sizes if architecture else {}
     normalized = _normalized(config)
@@ -103,8 +105,8 @@ def sizes(config: Any, architectures: Sequence[type[Architecture]]) -> Sizes:
 
 
 def _positive(value: Any) -> int | None:
-    """``value`` as a size. Families with one value per stage hold lists, for which optimum answers
-    0."""
+    """``value`` as a size. Families with one value per stage hold lists, for which optimum
+    answers 0."""
     return value if isinstance(value, int) and value > 0 else None
 
 
@@ -113,13 +115,14 @@ def _divided(hidden: int | None, heads: int | None) -> int | None:
 
 
 def positions(config: ModelConfig) -> int | None:
-    """Tokens of the longest example that a model has positions for. ``config`` holds the entries of
-    ``config.json``.
+    """Tokens of the longest example that a model has positions for. ``config`` holds the
+    entries of ``config.json``.
 
-    None where the config states no limit: positions are relative (T5), or the number is left to the
-    family."""
+    None where the config states no limit: positions are relative (T5), or the number is
+    left to the family."""
     limit = config.get("max_position_embeddings")
-    # A model with relative positions has no limit: T5's n_positions is what it was trained on.
+    # A model with relative positions has no limit: T5's n_positions is what it was trained
+    # on.
     if limit is None and "relative_attention_num_buckets" not in config:
         limit = config.get("n_positions")
     if not isinstance(limit, int) or limit < 1:

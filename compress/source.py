@@ -19,8 +19,8 @@ class Table:
     """The rows of one split, as they are in the source.
 
     Each of ``rows`` maps column names to values. ``places[i]`` names the place of row i
-    (``train.csv:18``) for error messages. ``label_names`` gives, for a column that holds label
-    numbers, the names in order.
+    (``train.csv:18``) for error messages. ``label_names`` gives, for a column that holds
+    label numbers, the names in order.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -29,7 +29,8 @@ class Table:
 
 
 class SourceOptions(Options):
-    """Options of every source: which of its columns the task reads, and the order of labels."""
+    """Options of every source: which of its columns the task reads, and the order of
+    labels."""
 
     columns: dict[str, str] = Field(
         default_factory=dict,
@@ -69,8 +70,8 @@ O = TypeVar("O", bound=SourceOptions)
 class Source(ABC, Generic[O]):
     """A kind of data. A subclass sets the class variables and reads tables.
 
-    A recipe that names no ``source`` selects it by a file with one of ``suffixes``, or by the
-    option ``selects`` (``hub``).
+    A recipe that names no ``source`` selects it by a file with one of ``suffixes``, or by
+    the option ``selects`` (``hub``).
     """
 
     name: ClassVar[str]
@@ -84,23 +85,25 @@ class Source(ABC, Generic[O]):
 
     @abstractmethod
     def identity(self) -> Mapping[str, Any]:
-        """JSON-ready values that change whenever the rows change: digests of files, a revision, a
-        Python version.
+        """JSON-ready values that change whenever the rows change: digests of files, a
+        revision, a Python version.
 
-        Called by a plan and at the start of a run. Takes seconds at most. Raises UsageError that
-        names a file which does not exist.
+        Called by a plan and at the start of a run. Takes seconds at most. Raises UsageError
+        that names a file which does not exist.
         """
 
     @abstractmethod
     def read(self) -> Mapping[str, Table]:
-        """The tables by split name: ``train``, ``validation`` and ``test``, as far as there are
-        any.
+        """The tables by split name: ``train``, ``validation`` and ``test``, as far as there
+        are any.
 
-        Raises UsageError with one Mistake for each place that cannot be read (text that is not
-        UTF-8, a row with too few fields)."""
+        Raises UsageError with one Mistake for each place that cannot be read (text that is
+        not UTF-8, a row with too few fields)."""
 
     def columns(self) -> Mapping[str, Sequence[str]]:
-        """Column names by split, where they are known without reading everything; else empty.
+        """Column names by split, where they are known without reading everything; else
+        empty.
 
-        Called when the plan is made. It reads at most a header line and downloads nothing."""
+        Called when the plan is made. It reads at most a header line and downloads
+        nothing."""
         return {}

@@ -1,5 +1,5 @@
-"""A stage: a function from an artifact to a new artifact. It declares its options, what input it
-accepts and what it makes."""
+"""A stage: a function from an artifact to a new artifact. It declares its options, what
+input it accepts and what it makes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from compress.task import Row, Task
 class Accepts:
     """The artifacts that a stage accepts as input.
 
-    ``trainable`` asks for weights that can be trained, ``task`` for a head that already serves the
-    step's task. ``nothing``: the stage also works without an input, from a fresh configuration."""
+    ``trainable`` asks for weights that can be trained, ``task`` for a head that already
+    serves the step's task. ``nothing``: the stage also works without an input, from a fresh
+    configuration."""
 
     formats: tuple[str, ...] = ("pytorch",)
     precisions: tuple[str, ...] = ("float",)
@@ -39,8 +40,8 @@ class Made:
     parameters: int | None = None
     """The float parameter count; None: that of the input."""
     edits: Sequence[Mapping[str, Any]] | None = None
-    """The edits that give an empty model of the written config its shape (``surgery.settle``);
-    None: those of the input."""
+    """The edits that give an empty model of the written config its shape
+    (``surgery.settle``); None: those of the input."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     """Facts for the manifest (steps trained, heads kept), JSON-ready."""
 
@@ -59,7 +60,8 @@ class Data(Protocol):
         ...
 
     def rows(self, split: str) -> list[Row]:
-        """Normalised rows of a split, each with its ``id``; empty where there is no such split."""
+        """Normalised rows of a split, each with its ``id``; empty where there is no such
+        split."""
         ...
 
 
@@ -67,13 +69,13 @@ O = TypeVar("O", bound=Options)
 
 
 class Context(Protocol[O]):
-    """What a stage works with. It writes the files of a model folder into ``output``, and nothing
-    anywhere else but ``work``.
+    """What a stage works with. It writes the files of a model folder into ``output``, and
+    nothing anywhere else but ``work``.
 
     ``input`` is the artifact before it; None for a fresh model, whose configuration is then
-    ``fresh``. ``references`` holds the artifact of each option that names one. ``data`` is None
-    where the step has none; a stage with ``needs_data`` always has data. ``work`` survives a crash
-    and is deleted when the step is committed: checkpoints go there.
+    ``fresh``. ``references`` holds the artifact of each option that names one. ``data`` is
+    None where the step has none; a stage with ``needs_data`` always has data. ``work``
+    survives a crash and is deleted when the step is committed: checkpoints go there.
     """
 
     options: O
@@ -88,7 +90,8 @@ class Context(Protocol[O]):
     work: Path
 
     def progress(self, done: float, total: float, text: str = "", **values: float) -> None:
-        """Show the user how far the stage is; ``values`` (loss, quality) are shown beside it."""
+        """Show the user how far the stage is; ``values`` (loss, quality) are shown beside
+        it."""
         ...
 
     def note(self, text: str) -> None:
@@ -98,25 +101,25 @@ class Context(Protocol[O]):
     def measure(self, folders: Mapping[str, Path], made: Made) -> Mapping[str, Measured]:
         """Measurements of candidate models by name, each with its ratios to the first.
 
-        Each folder holds a model as ``output`` would; ``made`` describes it. The instrument that
-        measures the steps opens each in a process of its own and times them in turns, so a stage
-        chooses by the numbers that the report will show."""
+        Each folder holds a model as ``output`` would; ``made`` describes it. The instrument
+        that measures the steps opens each in a process of its own and times them in turns,
+        so a stage chooses by the numbers that the report will show."""
         ...
 
     def product(
         self, kind: str, ingredients: Mapping[str, Any], make: Callable[[Path], None]
     ) -> Path:
-        """The folder of an immutable product of the store; ``make(folder)`` fills it where it is
-        not there yet.
+        """The folder of an immutable product of the store; ``make(folder)`` fills it where
+        it is not there yet.
 
-        ``ingredients`` (JSON-ready) are everything that its content depends on; they make its
-        key."""
+        ``ingredients`` (JSON-ready) are everything that its content depends on; they make
+        its key."""
         ...
 
 
 class Stage(ABC, Generic[O]):
-    """A kind of work. A subclass sets the class variables and implements ``apply``, with heavy
-    imports inside it."""
+    """A kind of work. A subclass sets the class variables and implements ``apply``, with
+    heavy imports inside it."""
 
     name: ClassVar[str]
     summary: ClassVar[str]
@@ -128,22 +131,22 @@ class Stage(ABC, Generic[O]):
     libraries: ClassVar[tuple[str, ...]] = ("torch", "transformers")
     """Distributions whose versions shape the result; they are part of the product's key."""
     reads_architectures: ClassVar[bool] = False
-    """Whether it reads ``context.architectures``: the versions of their plugins are then part of
-    the product's key."""
+    """Whether it reads ``context.architectures``: the versions of their plugins are then
+    part of the product's key."""
     needs_data: ClassVar[tuple[str, ...]] = ()
     """Splits without which it cannot work."""
     serves: ClassVar[tuple[str, ...]] = ()
     """Tasks it can work for; empty for any."""
     configures: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    """Keys of a fresh model's config that it sets itself, each with what sets it. A recipe that
-    sets one is refused."""
+    """Keys of a fresh model's config that it sets itself, each with what sets it. A recipe
+    that sets one is refused."""
     extra: ClassVar[str | None] = None
     """The extra of the toolkit it needs, named in the error where an import fails."""
 
     @classmethod
     def produces(cls, traits: Traits, options: O, task: str) -> Traits:
-        """Traits of what it makes from an input of ``traits``; by default the same, with the step's
-        task."""
+        """Traits of what it makes from an input of ``traits``; by default the same, with
+        the step's task."""
         return replace(traits, task=task)
 
     @classmethod
@@ -153,28 +156,29 @@ class Stage(ABC, Generic[O]):
 
     @classmethod
     def check_layers(cls, options: O, layers: int) -> list[tuple[str, str, str]]:
-        """Mistakes in options for an input of ``layers`` layers, in the form of ``check``; a name
-        may be dotted. Called by a plan that knows the number."""
+        """Mistakes in options for an input of ``layers`` layers, in the form of ``check``;
+        a name may be dotted. Called by a plan that knows the number."""
         return []
 
     @classmethod
     def layers_left(cls, options: O, layers: int) -> int | None:
-        """Layers of what it makes from an input of ``layers`` layers; None, the default, where only
-        ``apply`` knows."""
+        """Layers of what it makes from an input of ``layers`` layers; None, the default,
+        where only ``apply`` knows."""
         return None
 
     @classmethod
     def back_off(cls, options: O) -> O | None:
-        """Options that remove less from the model, for another try after a missed budget; None
-        where nothing less is possible.
+        """Options that remove less from the model, for another try after a missed budget;
+        None where nothing less is possible.
 
-        A stage that does not override it cannot back off. The result may depend on the options
-        alone, so that a continued run makes the same tries."""
+        A stage that does not override it cannot back off. The result may depend on the
+        options alone, so that a continued run makes the same tries."""
         return None
 
     @abstractmethod
     def apply(self, context: Context[O]) -> Made:
-        """Make the model in ``context.output``. Raises CompressError for what the user can fix."""
+        """Make the model in ``context.output``. Raises CompressError for what the user can
+        fix."""
 
 
 def has_back_off(stage: type[Stage[Any]]) -> bool:

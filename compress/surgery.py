@@ -1,16 +1,20 @@
-"""Cut a model: whole layers, feed-forward neurons, attention heads, each with all coupled tensors.
+"""Cut a model: whole layers, feed-forward neurons, attention heads, each with all coupled
+tensors.
 
-The caller chooses the indices to keep. A cut then removes the other rows and columns from all
-coupled tensors, updates the attributes that count them, and checks the shapes. After all cuts
-``settle`` writes into the config what a stock config can express and returns the rest as *edits*:
-JSON-ready dicts with module paths and counts, without weights. ``replay`` gives an empty model
-built from that config the same shapes, without knowing the architecture. Edits describe the model
-as it is, not its history: they stay right when a pruned model is pruned again.
+The caller chooses the indices to keep. A cut then removes the other rows and columns from
+all coupled tensors, updates the attributes that count them, and checks the shapes. After
+all cuts ``settle`` writes into the config what a stock config can express and returns the
+rest as *edits*: JSON-ready dicts with module paths and counts, without weights. ``replay``
+gives an empty model built from that config the same shapes, without knowing the
+architecture. Edits describe the model as it is, not its history: they stay right when a
+pruned model is pruned again.
 
-A cut by example. One BERT block has hidden width 8, 4 heads of 2, and 6 feed-forward neurons. A
-linear layer from 8 to 6 has a weight [6, 8]: its rows are its outputs, its columns its inputs.
+A cut by example. One BERT block has hidden width 8, 4 heads of 2, and 6 feed-forward
+neurons. A linear layer from 8 to 6 has a weight [6, 8]: its rows are its outputs, its
+columns its inputs.
 
-``keep_heads`` of heads 0 and 2: head h owns the rows 2h and 2h + 1, so rows 0, 1, 4, 5 stay.
+``keep_heads`` of heads 0 and 2: head h owns the rows 2h and 2h + 1, so rows 0, 1, 4, 5
+stay.
 
     query, key, value   weight [8, 8] -> [4, 8]   bias [8] -> [4]   rows go
     attention output    weight [8, 8] -> [8, 4]   bias [8] stays    the columns that read them go
@@ -21,12 +25,13 @@ linear layer from 8 to 6 has a weight [6, 8]: its rows are its outputs, its colu
     intermediate        weight [6, 8] -> [3, 8]   bias [6] -> [3]   rows go
     output              weight [8, 6] -> [8, 3]   bias [8] stays    the columns that read them go
 
-Both ends of a cut lie inside the block. What the block adds to the residual stream is still 8 wide,
-so no other block changes. The bias of an output belongs to that sum, not to a head or a neuron.
+Both ends of a cut lie inside the block. What the block adds to the residual stream is still
+8 wide, so no other block changes. The bias of an output belongs to that sum, not to a head
+or a neuron.
 
-Where query heads share key and value heads (4 query and 2 key heads: groups of 2), a group goes
-together: keeping query heads 2 and 3 keeps rows 4 to 7 of query [8, 8] -> [4, 8], and key head 1,
-rows 2 and 3 of key and value [4, 8] -> [2, 8].
+Where query heads share key and value heads (4 query and 2 key heads: groups of 2), a group
+goes together: keeping query heads 2 and 3 keeps rows 4 to 7 of query [8, 8] -> [4, 8], and
+key head 1, rows 2 and 3 of key and value [4, 8] -> [2, 8].
 """
 
 from __future__ import annotations
@@ -74,7 +79,8 @@ def head_counts(model: PreTrainedModel, layout: Layout, head_size: int) -> list[
 
 
 def linear_at(block: nn.Module, path: str) -> nn.Linear:
-    """The linear layer at ``path`` in ``block``. Raises CompressError for any other module."""
+    """The linear layer at ``path`` in ``block``. Raises CompressError for any other
+    module."""
     module = block.get_submodule(path)
     if not isinstance(module, nn.Linear):
         raise CompressError(f"{path} is a {type(module).__name__}; only torch.nn.Linear can be cut")
@@ -82,8 +88,8 @@ def linear_at(block: nn.Module, path: str) -> nn.Linear:
 
 
 def keep_layers(model: PreTrainedModel, layout: Layout, indices: Sequence[int]) -> None:
-    """Keep the blocks at ``indices`` (ascending), in place. The config counts layers, so this needs
-    no edit."""
+    """Keep the blocks at ``indices`` (ascending), in place. The config counts layers, so
+    this needs no edit."""
     path = _blocks_path(model, layout)
     blocks = blocks_of(model, layout)
     kept = _checked(indices, len(blocks), f"layers of {path}")
@@ -91,7 +97,8 @@ def keep_layers(model: PreTrainedModel, layout: Layout, indices: Sequence[int]) 
     setattr(model.get_submodule(parent), name, nn.ModuleList(blocks[i] for i in kept))
     for new, old in enumerate(kept):
         for module in blocks[old].modules():
-            # The place of a layer's keys and values in a decoder's cache, which has one per layer.
+            # The place of a layer's keys and values in a decoder's cache, which has one per
+            # layer.
             if hasattr(module, "layer_idx"):
                 module.layer_idx = new  # type: ignore[assignment]
     config = model.config
@@ -103,8 +110,8 @@ def keep_layers(model: PreTrainedModel, layout: Layout, indices: Sequence[int]) 
 def keep_feed_forward(
     model: PreTrainedModel, layout: Layout, block: int, indices: Sequence[int]
 ) -> Edit:
-    """Keep the feed-forward neurons ``indices`` (ascending) of block number ``block``, in place.
-    The edit that repeats the cut comes back."""
+    """Keep the feed-forward neurons ``indices`` (ascending) of block number ``block``, in
+    place. The edit that repeats the cut comes back."""
     path = f"{_blocks_path(model, layout)}.{block}"
     _cut_feed_forward(model.get_submodule(path), path, layout.feed_forward, indices)
     return _feed_forward_edit(path, layout.feed_forward, len(indices))
@@ -113,22 +120,23 @@ def keep_feed_forward(
 def keep_heads(
     model: PreTrainedModel, layout: Layout, block: int, heads: Sequence[int], head_size: int
 ) -> Edit:
-    """Keep the query heads ``heads`` (ascending) of block number ``block``, in place. The edit that
-    repeats the cut comes back.
+    """Keep the query heads ``heads`` (ascending) of block number ``block``, in place. The
+    edit that repeats the cut comes back.
 
-    Raises CompressError where query heads share key and value heads and ``heads`` holds only a part
-    of a group."""
+    Raises CompressError where query heads share key and value heads and ``heads`` holds
+    only a part of a group."""
     path = f"{_blocks_path(model, layout)}.{block}"
     _cut_heads(model.get_submodule(path), path, layout.attention, heads, head_size)
     return _heads_edit(path, layout.attention, len(heads), head_size)
 
 
 def settle(model: PreTrainedModel, architecture: type[Architecture]) -> list[Edit]:
-    """Write every shape that the model's config can express into it. Edits for the other shapes
-    come back; none for a stock model.
+    """Write every shape that the model's config can express into it. Edits for the other
+    shapes come back; none for a stock model.
 
-    A config can express one feed-forward width for all blocks. It can express one head count for
-    all where the architecture states its head size and the config accepts the count."""
+    A config can express one feed-forward width for all blocks. It can express one head
+    count for all where the architecture states its head size and the config accepts the
+    count."""
     layout = architecture.layout
     if layout is None:
         raise CompressError(
@@ -140,8 +148,8 @@ def settle(model: PreTrainedModel, architecture: type[Architecture]) -> list[Edi
         setattr(model.config, architecture.sizes["feed_forward"], widths[0])
     if architecture.states_head_size and len(set(counts)) == 1:
         _state_heads(model, architecture, counts[0], head_size)
-    # What the config says now is what an empty model is built with; every block that differs from
-    # it needs an edit.
+    # What the config says now is what an empty model is built with; every block that
+    # differs from it needs an edit.
     width_stated = sizes(model.config, [architecture]).feed_forward
     heads_stated = _stated_heads(model, architecture)
     path = _blocks_path(model, layout)
@@ -156,8 +164,8 @@ def settle(model: PreTrainedModel, architecture: type[Architecture]) -> list[Edi
 
 
 def replay(model: PreTrainedModel, edits: Sequence[Edit]) -> None:
-    """Give ``model`` the shapes of ``edits``, in place. It is fresh from its config and may be
-    without memory (meta device).
+    """Give ``model`` the shapes of ``edits``, in place. It is fresh from its config and may
+    be without memory (meta device).
 
     Raises CompressError for an edit that does not fit the model."""
     for edit in edits:
@@ -171,7 +179,8 @@ def replay(model: PreTrainedModel, edits: Sequence[Edit]) -> None:
 
 
 def _replay_one(block: nn.Module, edit: Edit) -> None:
-    # The weights come later, from the file: which rows are cut from an empty model is all the same.
+    # The weights come later, from the file: which rows are cut from an empty model is all
+    # the same.
     path, kept = edit["block"], range(edit["keep"])
     if edit["op"] == "feed_forward":
         ends = FeedForwardLayout(tuple(edit["inputs"]), edit["output"])
@@ -214,8 +223,8 @@ def _cut_heads(
     _cut_rows(linear_at(block, layout.key), shared_rows)
     _cut_rows(linear_at(block, layout.value), shared_rows)
     _cut_columns(linear_at(block, layout.output), rows)
-    # In families that have these attributes the forward pass reshapes [batch, length, width] to
-    # heads by them; with the old counts it would fail.
+    # In families that have these attributes the forward pass reshapes [batch, length,
+    # width] to heads by them; with the old counts it would fail.
     values = {"heads": len(kept), "width": len(rows)}
     for module, attribute, unit in layout.counts:
         setattr(block.get_submodule(module), attribute, values[unit])
@@ -224,7 +233,8 @@ def _cut_heads(
 
 
 def _rows_of(heads: Sequence[int], head_size: int) -> list[int]:
-    """The rows of ``heads``: head h owns ``head_size`` adjacent ones from h * ``head_size`` on."""
+    """The rows of ``heads``: head h owns ``head_size`` adjacent ones from h * ``head_size``
+    on."""
     rows: list[int] = []
     for head in heads:
         rows.extend(range(head * head_size, (head + 1) * head_size))
@@ -244,7 +254,8 @@ def _cut_columns(linear: nn.Linear, kept: Sequence[int]) -> None:
 
 
 def _select(parameter: torch.Tensor, dim: int, kept: Sequence[int]) -> nn.Parameter:
-    # index_select copies, so that the memory of what is cut is freed with the old parameter.
+    # index_select copies, so that the memory of what is cut is freed with the old
+    # parameter.
     index = torch.tensor(list(kept), dtype=torch.long, device=parameter.device)
     chosen = parameter.detach().index_select(dim, index)
     return nn.Parameter(chosen, requires_grad=parameter.requires_grad)
@@ -285,8 +296,8 @@ def _stated_heads(
 def _state_heads(
     model: PreTrainedModel, architecture: type[Architecture], counts: tuple[int, int], size: int
 ) -> None:
-    """Write the head counts into the config where they differ from it and it accepts them. Llama's
-    refuses a number of heads that does not divide the hidden width."""
+    """Write the head counts into the config where they differ from it and it accepts them.
+    Llama's refuses a number of heads that does not divide the hidden width."""
     if counts == _stated_heads(model, architecture):
         return
     keys, (heads, shared) = architecture.sizes, counts
@@ -315,8 +326,8 @@ def _blocks_path(model: PreTrainedModel, layout: Layout) -> str:
 
 
 def _checked(indices: Sequence[int], size: int, what: str) -> list[int]:
-    """``indices`` as a list. Raises CompressError unless they are ascending, distinct, from 0 to
-    ``size`` - 1, and at least one."""
+    """``indices`` as a list. Raises CompressError unless they are ascending, distinct, from
+    0 to ``size`` - 1, and at least one."""
     kept = list(indices)
     if not kept or kept != sorted(set(kept)) or kept[0] < 0 or kept[-1] >= size:
         raise CompressError(
@@ -329,7 +340,8 @@ def _checked(indices: Sequence[int], size: int, what: str) -> list[int]:
 def _check_widths(
     block: nn.Module, path: str, inputs: Sequence[str], output: str | None, width: int
 ) -> None:
-    """Raise CompressError unless ``inputs`` have ``width`` rows and ``output`` as many columns."""
+    """Raise CompressError unless ``inputs`` have ``width`` rows and ``output`` as many
+    columns."""
     widths = {name: linear_at(block, name).weight.shape[0] for name in inputs}
     if output:
         widths[output] = linear_at(block, output).weight.shape[1]

@@ -1,5 +1,5 @@
-"""The hooks. A plugin implements them with ``compress.hookimpl``; each returns the classes to
-register."""
+"""The hooks. A plugin implements them with ``compress.hookimpl``; each returns the classes
+to register."""
 
 from __future__ import annotations
 

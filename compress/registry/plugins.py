@@ -86,8 +86,8 @@ class Registry:
 
 
 def engine_for(registry: Registry, artifact_format: str) -> Engine:
-    """The engine that opens ``artifact_format``. Raises EnvironmentFailure where no installed
-    plugin has one."""
+    """The engine that opens ``artifact_format``. Raises EnvironmentFailure where no
+    installed plugin has one."""
     for entry in registry.engines.values():
         if artifact_format in entry.cls.formats:
             return entry.cls()
@@ -96,8 +96,8 @@ def engine_for(registry: Registry, artifact_format: str) -> Engine:
 
 @contextmanager
 def naming_what_is_missing(name: str, extra: str | None) -> Iterator[None]:
-    """Raise EnvironmentFailure for a package that ``name`` needs and cannot import; the message
-    names the toolkit's extra that installs it."""
+    """Raise EnvironmentFailure for a package that ``name`` needs and cannot import; the
+    message names the toolkit's extra that installs it."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -183,8 +183,8 @@ def _known_hooks(
 
 
 def _guarded(call: Callable[[], T], complaint: str, registry: Registry) -> T | None:
-    """The call's result; None where it fails. The failure, of whatever class, becomes one line of
-    ``problems``, because one plugin must not stop the others."""
+    """The call's result; None where it fails. The failure, of whatever class, becomes one
+    line of ``problems``, because one plugin must not stop the others."""
     try:
         return call()
     except Exception as error:

@@ -1,5 +1,5 @@
-"""Checkpoints that count only when they are complete: a marker with digests is written last, and
-old checkpoints are deleted after it."""
+"""Checkpoints that count only when they are complete: a marker with digests is written
+last, and old checkpoints are deleted after it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def mark_complete(checkpoint: Path) -> None:
 
 
 def newest_complete(folder: Path) -> Path | None:
-    """The complete checkpoint with the highest step; None where there is none. Checkpoints that are
-    not complete are deleted.
+    """The complete checkpoint with the highest step; None where there is none. Checkpoints
+    that are not complete are deleted.
 
-    One counts only if the best checkpoint that it names is complete too: training loads the best
-    weights at its end."""
+    One counts only if the best checkpoint that it names is complete too: training loads the
+    best weights at its end."""
     by_step = sorted(folder.glob("checkpoint-*"), key=_step)
     whole = {checkpoint.name for checkpoint in by_step if _is_complete(checkpoint)}
     newest: Path | None = None
@@ -41,8 +41,8 @@ def newest_complete(folder: Path) -> Path | None:
 
 
 def best_of(checkpoint: Path) -> str | None:
-    """Name of the checkpoint that had the best weights when ``checkpoint`` was written; None
-    without validation."""
+    """Name of the checkpoint that had the best weights when ``checkpoint`` was written;
+    None without validation."""
     best = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))["best_model_checkpoint"]
     return Path(best).name if best else None
 

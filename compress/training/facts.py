@@ -8,9 +8,9 @@ from typing import Literal, NotRequired, TypedDict
 class TrainingFacts(TypedDict):
     """Facts of one training, JSON-ready, for the manifest's ``notes``.
 
-    ``training_seconds`` is absent where the training continued from a checkpoint: the seconds
-    before it are not known. ``best_validation`` (the headline metric) and ``best_step`` are absent
-    without a validation split."""
+    ``training_seconds`` is absent where the training continued from a checkpoint: the
+    seconds before it are not known. ``best_validation`` (the headline metric) and
+    ``best_step`` are absent without a validation split."""
 
     steps: int
     precision: Literal["bf16", "fp32"]

@@ -34,7 +34,8 @@ def train(
     loss: Loss | None,
     text_processor: TextProcessor,
 ) -> TrainingFacts:
-    """Train ``model`` in place; the facts of it come back. See ``compress.training.fit``."""
+    """Train ``model`` in place; the facts of it come back. See
+    ``compress.training.fit``."""
     set_seed(context.seed)
     parts = TrainingParts(context, options.batch_size, loss, text_processor)
     if not len(parts.dataset):
@@ -56,7 +57,8 @@ def train(
 
 
 def uses_bf16(precision: str) -> bool:
-    """Whether training computes in bf16: as asked, and for ``auto`` where it is faster here."""
+    """Whether training computes in bf16: as asked, and for ``auto`` where it is faster
+    here."""
     if precision != "auto":
         return precision == "bf16"
     if torch.cuda.is_available():
@@ -112,16 +114,16 @@ def _arguments(
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
     )
-    # With several GPUs and no distributed launcher, Trainer would wrap the model in DataParallel.
-    # That hides its config, computes outside of autocast and puts a batch on each GPU. So one GPU
-    # is used.
+    # With several GPUs and no distributed launcher, Trainer would wrap the model in
+    # DataParallel. That hides its config, computes outside of autocast and puts a batch on
+    # each GPU. So one GPU is used.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
 
 
 def _is_over(checkpoint: Path, patience: int | None) -> bool:
-    """Whether training had ended when the checkpoint was written: all steps were done, or patience
-    was used up. Trainer would train on in the second case."""
+    """Whether training had ended when the checkpoint was written: all steps were done, or
+    patience was used up. Trainer would train on in the second case."""
     state = TrainerState.load_from_json(str(checkpoint / checkpoints.STATE))
     if state.global_step >= state.max_steps or patience is None:
         return bool(state.global_step >= state.max_steps)

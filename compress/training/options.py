@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers")
-"""Distributions that shape what a training makes: ``Stage.libraries`` of a stage that trains."""
+"""Distributions that shape what a training makes: ``Stage.libraries`` of a stage that
+trains."""
 
 
 class TrainingOptions(Options):
@@ -53,7 +54,8 @@ class TrainingOptions(Options):
     )
 
     def left_to_machine(self) -> Mapping[str, Any]:
-        """The precision, where it is ``auto``: by the GPU that trains, else by the processor."""
+        """The precision, where it is ``auto``: by the GPU that trains, else by the
+        processor."""
         if self.precision != "auto":
             return {}
         return {"precision": [*gpus()[:1], processor().fast_in_bf16]}

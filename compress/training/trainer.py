@@ -33,8 +33,8 @@ _CHECKPOINT_SECONDS = 600
 class OrderedTrainer(Trainer):
     """The one trainer. ``parts`` holds what it reads besides Trainer's own arguments."""
 
-    # A batch's loss is its own mean, a stage's and a model's alike: Trainer divides by the number
-    # of batches of a step.
+    # A batch's loss is its own mean, a stage's and a model's alike: Trainer divides by the
+    # number of batches of a step.
     loss_is_scaled_for_ga = False
 
     def __init__(self, parts: TrainingParts, **arguments: Any) -> None:
@@ -45,15 +45,15 @@ class OrderedTrainer(Trainer):
             data_collator=parts.collator,
             **arguments,
         )
-        # Many heads take the number of items in a step and do not divide by it; Trainer goes by
-        # their signature alone.
+        # Many heads take the number of items in a step and do not divide by it; Trainer
+        # goes by their signature alone.
         self.model_accepts_loss_kwargs = False
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Our batches in our order; Trainer calls their ``set_epoch``.
 
-        Creating an iterator draws a random number: the loader has a generator of its own, so that
-        the global one, from which dropout draws, is left as it is."""
+        Creating an iterator draws a random number: the loader has a generator of its own,
+        so that the global one, from which dropout draws, is left as it is."""
         loader = DataLoader(
             self.parts.dataset,
             batch_sampler=self.parts.batches,
@@ -71,10 +71,11 @@ class OrderedTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """The stage's loss where it has one, else the model's own; 0 for a batch without a label.
+        """The stage's loss where it has one, else the model's own; 0 for a batch without a
+        label.
 
-        Such a batch occurs: a text of unknown characters alone has no token to mask. Either loss
-        would be a mean over nothing, which is not a number."""
+        Such a batch occurs: a text of unknown characters alone has no token to mask. Either
+        loss would be a mean over nothing, which is not a number."""
         indices = inputs.pop("indices")
         if _has_no_label(inputs):
             # Times 0, so that the graph is there and every gradient is 0.
@@ -84,7 +85,8 @@ class OrderedTrainer(Trainer):
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Trainer's step. Raises CompressError where its loss is not finite, naming the step."""
+        """Trainer's step. Raises CompressError where its loss is not finite, naming the
+        step."""
         loss = super().training_step(*args, **kwargs)
         if not torch.isfinite(loss):
             raise CompressError(
@@ -95,8 +97,8 @@ class OrderedTrainer(Trainer):
         return loss
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Quality on the validation split, by metric. Rows are predicted in their order: Trainer's
-        own loop would reorder them."""
+        """Quality on the validation split, by metric. Rows are predicted in their order:
+        Trainer's own loop would reorder them."""
         parts, model = self.parts, cast(PreTrainedModel, self.model)
         model.eval()
         session = TorchSession(model, str(self.args.device))

@@ -35,7 +35,8 @@ class BitsAndBytesOptions(Options):
 
 
 class QuantizeBitsAndBytes(Stage[BitsAndBytesOptions]):
-    """A PyTorch model with int8 weights in its linear layers, for plain ``from_pretrained``."""
+    """A PyTorch model with int8 weights in its linear layers, for plain
+    ``from_pretrained``."""
 
     name: ClassVar[str] = "quantize.bitsandbytes"
     summary: ClassVar[str] = (
@@ -54,8 +55,8 @@ class QuantizeBitsAndBytes(Stage[BitsAndBytesOptions]):
         return replace(traits, precision="int8", trainable=False, task=task)
 
     def apply(self, context: Context[BitsAndBytesOptions]) -> Made:
-        """Write the quantized model. Raises UsageError for a ``skip_modules`` entry that names no
-        linear layer, and CompressError where no layer was quantized."""
+        """Write the quantized model. Raises UsageError for a ``skip_modules`` entry that
+        names no linear layer, and CompressError where no layer was quantized."""
         from compress_bitsandbytes.int8 import quantize
 
         if context.input is None:

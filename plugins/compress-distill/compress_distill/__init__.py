@@ -24,8 +24,8 @@ class StudentOptions(Options):
 
 
 class DistillOptions(TrainingOptions):
-    """Options of ``distill``: those of training, the student's shape, and the weights of the loss's
-    terms."""
+    """Options of ``distill``: those of training, the student's shape, and the weights of
+    the loss's terms."""
 
     teacher: ArtifactReference | None = Field(
         default=None,
@@ -56,8 +56,8 @@ class DistillOptions(TrainingOptions):
 
 
 class Distill(Stage[DistillOptions]):
-    """A student learns a teacher's answers and last hidden states. They are computed once and kept
-    in the store."""
+    """A student learns a teacher's answers and last hidden states. They are computed once
+    and kept in the store."""
 
     name = "distill"
     summary = (
@@ -123,7 +123,8 @@ class Distill(Stage[DistillOptions]):
 
     @classmethod
     def back_off(cls, options: DistillOptions) -> DistillOptions | None:
-        """A student with one layer more; None where its layers are listed, or none are cut."""
+        """A student with one layer more; None where its layers are listed, or none are
+        cut."""
         if options.student is None or not isinstance(options.student.layers, int):
             return None
         return options.model_copy(

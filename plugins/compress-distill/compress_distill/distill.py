@@ -44,8 +44,8 @@ def distill(context: Context[DistillOptions]) -> Made:
 
 
 def evenly_spaced(count: int, layers: int) -> list[int]:
-    """``count`` of ``layers`` indices, evenly spaced from the first to the last; only the last for
-    a count of 1. Three of 12: 0, 6, 11."""
+    """``count`` of ``layers`` indices, evenly spaced from the first to the last; only the
+    last for a count of 1. Three of 12: 0, 6, 11."""
     if count == 1:
         return [layers - 1]
     return [round(i * (layers - 1) / (count - 1)) for i in range(count)]
@@ -79,7 +79,8 @@ def _cut(student: PreTrainedModel, context: Context[DistillOptions]) -> Sequence
 def _refuse_strangers(
     teacher: Artifact, student: Artifact, data: Data, context: Context[DistillOptions]
 ) -> None:
-    """Raise UsageError unless teacher and student share task, labels, their order and tokens."""
+    """Raise UsageError unless teacher and student share task, labels, their order and
+    tokens."""
     if teacher.traits.task != context.task.name:
         raise UsageError(
             f"the teacher serves {teacher.traits.task or 'no task'}, and the step is for "
@@ -87,8 +88,8 @@ def _refuse_strangers(
         )
     if meant_labels(teacher.manifest.labels, data.labels) != tuple(data.labels):
         raise UsageError("the teacher's labels are not the data's labels in the same order")
-    # Compared as the library writes them now: an older version may have written an equal tokenizer
-    # in other words.
+    # Compared as the library writes them now: an older version may have written an equal
+    # tokenizer in other words.
     theirs = context.task.processor(teacher.folder).tokenizer.to_str()
     own = context.task.processor(student.folder).tokenizer.to_str()
     if theirs != own:
@@ -111,10 +112,11 @@ def _refuse_other_width(
 
 
 class DistillationLoss:
-    """The weighted sum of the terms: the teacher's answers, its last hidden states, the labels.
+    """The weighted sum of the terms: the teacher's answers, its last hidden states, the
+    labels.
 
-    A ``compress.training.Loss``. Each term is a mean over what it compares, so that its weight does
-    not depend on the batch's size."""
+    A ``compress.training.Loss``. Each term is a mean over what it compares, so that its
+    weight does not depend on the batch's size."""
 
     def __init__(self, outputs: TeacherOutputs, options: DistillOptions) -> None:
         self._outputs, self._options = outputs, options
@@ -143,11 +145,11 @@ class DistillationLoss:
         return loss
 
     def _answers(self, config: Any, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
-        """How far the student's logits are from the teacher's, by the kind of answer. Both are
-        [batch, classes], or [batch, length, classes] where each token has an answer."""
+        """How far the student's logits are from the teacher's, by the kind of answer. Both
+        are [batch, classes], or [batch, length, classes] where each token has an answer."""
         if self._outputs.per_token:
-            # Only positions that have a label, a word's first piece: the teacher's answers at the
-            # others, and at padding, were never trained.
+            # Only positions that have a label, a word's first piece: the teacher's answers
+            # at the others, and at padding, were never trained.
             counted = labels != IGNORED  # [batch, length]
             return divergence(student[counted], teacher[counted], self._options.temperature)
         problem = getattr(config, "problem_type", None)
@@ -157,8 +159,8 @@ class DistillationLoss:
         return compare(student, teacher, self._options.temperature)
 
     def _states(self, student: Tensor, rows: list[int], mask: Tensor) -> Tensor:
-        """How far the student's last hidden states [batch, length, width] are from the teacher's,
-        over all tokens but padding."""
+        """How far the student's last hidden states [batch, length, width] are from the
+        teacher's, over all tokens but padding."""
         teacher = self._outputs.hidden_of(rows, student.shape[1]).to(student.device)
         real = mask.bool()  # [batch, length]; states[real] is [tokens, width]
         return hidden_distance(student[real], teacher[real])

@@ -1,8 +1,9 @@
-"""A teacher's answers to the training rows: computed once, kept in the store, read batch by batch.
+"""A teacher's answers to the training rows: computed once, kept in the store, read batch by
+batch.
 
-They are stored flat: the logits and the last hidden states of all rows one after the other, with
-the rows' ids and the place where each begins. So no padding is stored, and no row can get the
-answers of another.
+They are stored flat: the logits and the last hidden states of all rows one after the other,
+with the rows' ids and the place where each begins. So no padding is stored, and no row can
+get the answers of another.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ _BATCH = 32
 class TeacherOutputs:
     """Answers by row position.
 
-    ``logits`` are float32 [rows, classes], or [tokens, classes] where ``per_token``; ``hidden`` is
-    float16 [tokens, width] or None; ``starts`` int64 [rows + 1] are the first token of each row,
-    and last the number of tokens."""
+    ``logits`` are float32 [rows, classes], or [tokens, classes] where ``per_token``;
+    ``hidden`` is float16 [tokens, width] or None; ``starts`` int64 [rows + 1] are the first
+    token of each row, and last the number of tokens."""
 
     logits: Tensor
     hidden: Tensor | None
@@ -48,8 +49,8 @@ class TeacherOutputs:
     per_token: bool
 
     def logits_of(self, indices: Sequence[int], length: int) -> Tensor:
-        """Logits [batch, classes], or [batch, length, classes] padded with 0 where they are by
-        token."""
+        """Logits [batch, classes], or [batch, length, classes] padded with 0 where they are
+        by token."""
         if self.per_token:
             return self._padded(self.logits, indices, length)
         return self.logits[list(indices)]
@@ -70,11 +71,11 @@ class TeacherOutputs:
 def teacher_outputs(
     context: Context[Any], teacher: Artifact, features: Sequence[Features], *, hidden: bool
 ) -> TeacherOutputs:
-    """The teacher's answers to the training rows, from the store where they are there already.
-    ``features`` are the student's.
+    """The teacher's answers to the training rows, from the store where they are there
+    already. ``features`` are the student's.
 
-    Raises UsageError where the teacher's tokens differ from them, CompressError where the stored
-    rows are not these rows."""
+    Raises UsageError where the teacher's tokens differ from them, CompressError where the
+    stored rows are not these rows."""
     assert context.data is not None, "the stage needs data"
     tokens = hashlib.sha256(json.dumps([f["input_ids"] for f in features]).encode()).hexdigest()
     ingredients = {
@@ -110,8 +111,8 @@ def _compute(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     session = TorchSession(open_model(teacher, context.task, device), device)
     processor = context.task.processor(teacher.folder)
-    # The teacher has features of its own: of two families with one vocabulary, one may take token
-    # types and the other not.
+    # The teacher has features of its own: of two families with one vocabulary, one may take
+    # token types and the other not.
     asked = context.task.features(context.data.rows("train"), processor)
     _refuse_other_tokens(asked, features)
     starts = [0, *np.cumsum([len(f["input_ids"]) for f in asked]).tolist()]
@@ -146,10 +147,11 @@ def _refuse_other_tokens(asked: Sequence[Features], features: Sequence[Features]
 def _fill(
     flat: dict[str, Tensor], name: str, values: Tensor, places: Sequence[int], starts: Sequence[int]
 ) -> None:
-    """Write a batch's ``values``, [batch, width] or [batch, length, width], to the places of their
-    rows or tokens in ``flat[name]``.
+    """Write a batch's ``values``, [batch, width] or [batch, length, width], to the places
+    of their rows or tokens in ``flat[name]``.
 
-    The first batch makes that tensor, for all rows: the answers of a split are in memory once."""
+    The first batch makes that tensor, for all rows: the answers of a split are in memory
+    once."""
     per_token = values.dim() == 3
     if name not in flat:
         count = starts[-1] if per_token else len(starts) - 1

@@ -1,5 +1,5 @@
-"""``anatomy``: counts that are equal on every machine: parameters by part, multiply-accumulates,
-stored elements, and how many of them are not zero."""
+"""``anatomy``: counts that are equal on every machine: parameters by part,
+multiply-accumulates, stored elements, and how many of them are not zero."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ INHERITED = "inherited from"
 
 
 class Anatomy(Meter):
-    """Counts of a model. Comes last: it runs the model in another way and reads all its weights."""
+    """Counts of a model. Comes last: it runs the model in another way and reads all its
+    weights."""
 
     name: ClassVar[str] = "anatomy"
     summary: ClassVar[str] = (
@@ -31,8 +32,8 @@ class Anatomy(Meter):
     order: ClassVar[int] = 90
 
     def sample(self, probe: Probe) -> Sample:
-        """``counts`` (None where the engine cannot count), and ``stored``: elements and bytes by
-        dtype, and the ``share`` of weights that are not zero."""
+        """``counts`` (None where the engine cannot count), and ``stored``: elements and
+        bytes by dtype, and the ``share`` of weights that are not zero."""
         if probe.runtime is None:
             return {"absent": "no engine opened this model"}
         counts = probe.runtime.counts(probe.session, probe.task, LENGTH)
@@ -62,8 +63,8 @@ class Anatomy(Meter):
         self, own: Sequence[Measurement], parent: Mapping[str, Measurement], name: str
     ) -> list[Measurement]:
         """``own`` with the parent's parameters by part and multiply-accumulates, where the
-        artifact's engine cannot count them. Only where both have equally many parameters: an export
-        and int8 weights change neither count."""
+        artifact's engine cannot count them. Only where both have equally many parameters:
+        an export and int8 weights change neither count."""
         if not _same_parameters(own, parent):
             return list(own)
         counted = {n: m for n, m in parent.items() if n in _COUNTED and m.value is not None}

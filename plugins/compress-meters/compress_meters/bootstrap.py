@@ -1,13 +1,14 @@
-"""The percentile bootstrap of a score over examples (Efron and Tibshirani 1993, An Introduction to
-the Bootstrap, chapter 13).
+"""The percentile bootstrap of a score over examples (Efron and Tibshirani 1993, An
+Introduction to the Bootstrap, chapter 13).
 
-A test split is one draw of examples out of many that could have been drawn. Drawing from it again,
-with replacement, shows how much its score depends on which examples it happens to hold. That needs
-no formula for the score, so it serves F1 and correlations as well as shares.
+A test split is one draw of examples out of many that could have been drawn. Drawing from it
+again, with replacement, shows how much its score depends on which examples it happens to
+hold. That needs no formula for the score, so it serves F1 and correlations as well as
+shares.
 
-A task that can be resampled gives counts [examples, k] for each example, from whose sums its score
-follows: (right, 1) for accuracy, (true positives, false positives, false negatives) for F1. A
-resample then costs one sum instead of one scoring.
+A task that can be resampled gives counts [examples, k] for each example, from whose sums
+its score follows: (right, 1) for accuracy, (true positives, false positives, false
+negatives) for F1. A resample then costs one sum instead of one scoring.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import numpy as np
 from compress.measurement import Direction
 
 RESAMPLES = 2000
-"""The 2.5 % ends are then the 50th value from either side, which moves by about 1/7 of its count
-from seed to seed."""
+"""The 2.5 % ends are then the 50th value from either side, which moves by about 1/7 of its
+count from seed to seed."""
 
 LEVELS = (2.5, 97.5)
 """Percentiles of the resamples between which 95 % of them lie."""
@@ -33,16 +34,17 @@ def resampled(
 ) -> np.ndarray:
     """The statistic of each resample, float64 [RESAMPLES].
 
-    ``counts`` are [examples, k]; ``statistic`` maps summed counts [..., k] to [...]. Examples are
-    drawn with replacement. The draws depend on ``seed`` and the number of examples alone: the i-th
-    values of two artifacts belong to the same examples, so their differences are a paired
-    bootstrap."""
+    ``counts`` are [examples, k]; ``statistic`` maps summed counts [..., k] to [...].
+    Examples are drawn with replacement. The draws depend on ``seed`` and the number of
+    examples alone: the i-th values of two artifacts belong to the same examples, so their
+    differences are a paired bootstrap."""
     generator = np.random.default_rng(seed)
     total = len(counts)
     sums = []
     for _ in range(RESAMPLES):
-        # One resample at a time: all 2,000 at once would take 16 GB for a million examples. How
-        # often each example was drawn [examples], times its counts, is the resample's sum [k].
+        # One resample at a time: all 2,000 at once would take 16 GB for a million examples.
+        # How often each example was drawn [examples], times its counts, is the resample's
+        # sum [k].
         times_drawn = np.bincount(generator.integers(total, size=total), minlength=total)
         sums.append(times_drawn @ counts)
     return np.asarray(statistic(np.stack(sums)), dtype=np.float64)
@@ -56,9 +58,9 @@ def varies(values: np.ndarray) -> bool:
 def interval(values: np.ndarray, examples: int, right: float = 1.0) -> Interval:
     """Ends of the middle 95 % of resampled ``values`` [resamples] of so many ``examples``.
 
-    Where no value differs from another, an interval of no width would claim certainty. It is then
-    what unseen examples could change (``unseen``), on either side; ``right`` is the value if all of
-    them were right."""
+    Where no value differs from another, an interval of no width would claim certainty. It
+    is then what unseen examples could change (``unseen``), on either side; ``right`` is the
+    value if all of them were right."""
     if not varies(values):
         change = right * unseen(examples, 0.975)
         return float(values[0]) - change, float(values[0]) + change
@@ -67,8 +69,8 @@ def interval(values: np.ndarray, examples: int, right: float = 1.0) -> Interval:
 
 
 def worst(values: np.ndarray, direction: Direction, examples: int, right: float = 1.0) -> float:
-    """The end of the one-sided 95 % interval on the bad side of resampled ``values`` [resamples].
-    ``examples`` and ``right`` as in ``interval``."""
+    """The end of the one-sided 95 % interval on the bad side of resampled ``values``
+    [resamples]. ``examples`` and ``right`` as in ``interval``."""
     lower_is_better = direction == "lower"
     if not varies(values):
         change = right * unseen(examples, 0.95)
@@ -77,27 +79,29 @@ def worst(values: np.ndarray, direction: Direction, examples: int, right: float 
 
 
 def unseen(examples: int, level: float) -> float:
-    """The share of examples that may be otherwise where none of ``examples`` was, at a one-sided
-    confidence ``level``.
+    """The share of examples that may be otherwise where none of ``examples`` was, at a
+    one-sided confidence ``level``.
 
-    The exact bound of a binomial of which nothing was counted: the share p at which seeing none in
-    n has the probability (1 - p)^n = 1 - level (Clopper and Pearson 1934, The Use of Confidence or
-    Fiducial Limits). At 95 % it is about 3 / n. A share of right examples changes by at most as
-    much, and F1 by about as much; for other scores (a correlation, a loss) it is a convention."""
+    The exact bound of a binomial of which nothing was counted: the share p at which seeing
+    none in n has the probability (1 - p)^n = 1 - level (Clopper and Pearson 1934, The Use
+    of Confidence or Fiducial Limits). At 95 % it is about 3 / n. A share of right examples
+    changes by at most as much, and F1 by about as much; for other scores (a correlation, a
+    loss) it is a convention."""
     return float(1.0 - (1.0 - level) ** (1.0 / examples))
 
 
 def p_of_zero(differences: np.ndarray, differing: int) -> float:
-    """Two-sided p-value of resampled ``differences`` [resamples] for there being no difference.
+    """Two-sided p-value of resampled ``differences`` [resamples] for there being no
+    difference.
 
-    Twice the share of the resamples on the rarer side of 0. The observed difference counts as one
-    of them, so that p is never 0 (Davison and Hinkley 1997, Bootstrap Methods and their
-    Application, section 4.2; for test sets: Koehn 2004, Statistical Significance Tests for Machine
-    Translation Evaluation, section 4).
+    Twice the share of the resamples on the rarer side of 0. The observed difference counts
+    as one of them, so that p is never 0 (Davison and Hinkley 1997, Bootstrap Methods and
+    their Application, section 4.2; for test sets: Koehn 2004, Statistical Significance
+    Tests for Machine Translation Evaluation, section 4).
 
-    It is never below 2 / 2^n, the smallest p-value of an exact test of signs with n = ``differing``
-    examples: if 3 examples differ, all in one direction, nearly every resample lies on that side,
-    and yet chance alone does so one time in four."""
+    It is never below 2 / 2^n, the smallest p-value of an exact test of signs with n =
+    ``differing`` examples: if 3 examples differ, all in one direction, nearly every
+    resample lies on that side, and yet chance alone does so one time in four."""
     rarer = min((differences <= 0).sum(), (differences >= 0).sum())
     of_resamples = min(1.0, 2.0 * (int(rarer) + 1) / (len(differences) + 1))
     of_signs = min(1.0, 2.0 * 0.5**differing)

@@ -15,8 +15,8 @@ Table = dict[str, dict[str, float]]
 
 
 def calibration(kept: Kept | None, stated: Stated) -> Measurement:
-    """``calibration_error`` of kept decisions, with a table by confidence. Absent where no answer
-    has a confidence."""
+    """``calibration_error`` of kept decisions, with a table by confidence. Absent where no
+    answer has a confidence."""
     if kept is None:
         return absent(
             NAME, "", "lower", "the task's answers are no decisions, of which one is right or wrong"
@@ -38,13 +38,15 @@ def calibration(kept: Kept | None, stated: Stated) -> Measurement:
 
 
 def expected_error(confidence: np.ndarray, right: np.ndarray) -> tuple[float, Table]:
-    """(expected calibration error, its bins) of ``confidence`` float64 [n] and ``right`` bool [n].
+    """(expected calibration error, its bins) of ``confidence`` float64 [n] and ``right``
+    bool [n].
 
-    The mean over decisions of the distance between the mean confidence of their bin and the share
-    of it that is right (Guo et al. 2017, arXiv:1706.04599, section 3). Bins have equal mass instead
-    of equal width (Nixon et al. 2019, arXiv:1904.01685, section 3): nearly all answers of a
-    confident model would fall into the last bin of equal width, and one bin's mean hides what lies
-    within it. Equal confidences share a bin, so there may be fewer than ``BINS``."""
+    The mean over decisions of the distance between the mean confidence of their bin and the
+    share of it that is right (Guo et al. 2017, arXiv:1706.04599, section 3). Bins have
+    equal mass instead of equal width (Nixon et al. 2019, arXiv:1904.01685, section 3):
+    nearly all answers of a confident model would fall into the last bin of equal width, and
+    one bin's mean hides what lies within it. Equal confidences share a bin, so there may be
+    fewer than ``BINS``."""
     edges = np.quantile(confidence, np.linspace(0.0, 1.0, BINS + 1))
     places = np.searchsorted(edges[1:-1], confidence)
     count = np.bincount(places, minlength=BINS)

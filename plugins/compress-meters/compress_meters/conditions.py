@@ -17,8 +17,8 @@ NO_TEST_ROWS = "there is no test split for this task"
 
 
 def conditions(probe: Probe, features: Sequence[Features], batch: int) -> Stated:
-    """Engine, device, threads, batch size (no larger than the number of examples), the number of
-    examples and their mean length in tokens."""
+    """Engine, device, threads, batch size (no larger than the number of examples), the
+    number of examples and their mean length in tokens."""
     lengths = [probe.task.length(f) for f in features]
     return {
         **run_by(probe),
@@ -38,8 +38,8 @@ def run_by(probe: Probe) -> Stated:
 
 
 def places(probe: Probe, count: int) -> list[int]:
-    """Places of at most ``count`` test examples. They are drawn by the probe's seed alone, so that
-    every artifact is timed on the same examples."""
+    """Places of at most ``count`` test examples. They are drawn by the probe's seed alone,
+    so that every artifact is timed on the same examples."""
     generator, total = np.random.default_rng(probe.seed), len(probe.features)
     return sorted(generator.choice(total, size=min(count, total), replace=False).tolist())
 

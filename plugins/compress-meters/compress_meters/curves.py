@@ -1,5 +1,5 @@
-"""Curves over fixed lengths and over batch sizes, of the model alone and from text to answer. Only
-in a thorough run."""
+"""Curves over fixed lengths and over batch sizes, of the model alone and from text to
+answer. Only in a thorough run."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ BATCHES = (1, 8, 32, 128)
 
 
 class _Curve(Timing):
-    """A meter whose calls belong to points of a curve. ``at`` in the conditions holds the point of
-    each call."""
+    """A meter whose calls belong to points of a curve. ``at`` in the conditions holds the
+    point of each call."""
 
     efforts: ClassVar[tuple[Effort, ...]] = ("thorough",)
     axis: ClassVar[str]
     design: ClassVar[Rounds] = Rounds(8, 24, 0.02, 25.0, 1)
 
     def rounds(self, effort: Effort) -> Rounds:
-        """Eight rounds (five from text to answer), then on until the ratio at every point is known
-        to 2 % (3 %), or the time is over. Each round has a load of its own: the number of loads
-        decides how wide an interval is."""
+        """Eight rounds (five from text to answer), then on until the ratio at every point
+        is known to 2 % (3 %), or the time is over. Each round has a load of its own: the
+        number of loads decides how wide an interval is."""
         return self.design
 
     def stated(self, probe: Probe) -> Mapping[str, str]:
@@ -102,7 +102,8 @@ class LatencyByLength(_Curve):
             super().prepare(probe)
 
     def sample(self, probe: Probe) -> Sample:
-        """As of any timing; absent for a model that has no positions for the shortest length."""
+        """As of any timing; absent for a model that has no positions for the shortest
+        length."""
         positions = most_tokens(probe)
         if probe.features and positions < LENGTHS[0]:
             why = f"the model has {positions} positions, and the shortest length is {LENGTHS[0]}"
@@ -110,7 +111,8 @@ class LatencyByLength(_Curve):
         return super().sample(probe)
 
     def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
-        """One test example, repeated or cut to each length that the model has positions for."""
+        """One test example, repeated or cut to each length that the model has positions
+        for."""
         by_length = dict(self.call(probe, n) for n in LENGTHS if n <= most_tokens(probe))
         lengths = list(by_length)
         calls: list[Call] = []
@@ -149,7 +151,8 @@ class LatencyByLength(_Curve):
 
 
 class LatencyByLengthFromText(_FromText, LatencyByLength):
-    """The same from text to answer: a text that is cut to each length, tokenization included."""
+    """The same from text to answer: a text that is cut to each length, tokenization
+    included."""
 
     name: ClassVar[str] = "latency_by_length_from_text"
     summary: ClassVar[str] = (
@@ -168,8 +171,8 @@ class LatencyByLengthFromText(_FromText, LatencyByLength):
 
 
 class ThroughputByBatch(_Curve):
-    """Examples in a second over batch sizes, at true lengths, batches made by length; the value is
-    that of the largest."""
+    """Examples in a second over batch sizes, at true lengths, batches made by length; the
+    value is that of the largest."""
 
     name: ClassVar[str] = "throughput_by_batch"
     summary: ClassVar[str] = "Examples in a second over batches of 1 to 128"
@@ -219,7 +222,8 @@ class ThroughputByBatch(_Curve):
 
 
 class ThroughputByBatchFromText(_FromText, ThroughputByBatch):
-    """The same from texts to answers: tokenization, batching, the model and reading its outputs."""
+    """The same from texts to answers: tokenization, batching, the model and reading its
+    outputs."""
 
     name: ClassVar[str] = "throughput_by_batch_from_text"
     summary: ClassVar[str] = "Examples in a second from texts to answers over batches of 1 to 128"
@@ -237,8 +241,8 @@ class ThroughputByBatchFromText(_FromText, ThroughputByBatch):
 def _ratios(
     own: Timings, other: Timings, ats: tuple[Sequence[int], Sequence[int]]
 ) -> dict[int, Spread]:
-    """How many times faster than the other side, at each point that both have. ``ats`` hold the
-    point of each call."""
+    """How many times faster than the other side, at each point that both have. ``ats`` hold
+    the point of each call."""
     mine, theirs = _by_point(own, ats[0]), _by_point(other, ats[1])
     return {x: rounds.ratio(theirs[x], mine[x]) for x in mine if x in theirs}
 
@@ -262,8 +266,8 @@ def _without_points(stated: Stated) -> dict[str, Any]:
 
 
 def _over_all(stated: Stated) -> Stated:
-    """The conditions of a value over all points: without a single ``batch`` where there were
-    several."""
+    """The conditions of a value over all points: without a single ``batch`` where there
+    were several."""
     found = _without_points(stated)
     if "batches" in found:
         found.pop("batch", None)

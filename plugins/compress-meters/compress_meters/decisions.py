@@ -19,8 +19,9 @@ Kept = dict[str, Any]
 class Decisions:
     """Decisions in the order of the examples.
 
-    ``per_example`` int64 [examples] says how many each has. ``answers`` and ``classes`` (objects),
-    ``right`` (bool) and ``confidence`` (float64, nan where there is none) are [decisions]."""
+    ``per_example`` int64 [examples] says how many each has. ``answers`` and ``classes``
+    (objects), ``right`` (bool) and ``confidence`` (float64, nan where there is none) are
+    [decisions]."""
 
     per_example: np.ndarray
     answers: np.ndarray

@@ -1,9 +1,9 @@
-"""GPU memory of a process: the peaks that torch's allocator kept, and the bytes that the driver
-counts.
+"""GPU memory of a process: the peaks that torch's allocator kept, and the bytes that the
+driver counts.
 
-torch knows what tensors took (allocated) and what its allocator held for them (reserved). The
-driver (NVML) also counts the CUDA context and libraries: hundreds of megabytes that no allocator
-knows of.
+torch knows what tensors took (allocated) and what its allocator held for them (reserved).
+The driver (NVML) also counts the CUDA context and libraries: hundreds of megabytes that no
+allocator knows of.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _LOAD = "gpu load"
 
 
 def note_load(probe: Probe) -> None:
-    """Keep the peaks of loading in the probe's state and reset torch's. Only the first call does
-    so: it comes before the model ran."""
+    """Keep the peaks of loading in the probe's state and reset torch's. Only the first call
+    does so: it comes before the model ran."""
     if _LOAD not in probe.state and why_not(probe) is None:
         probe.state[_LOAD] = peaks()
         sys.modules["torch"].cuda.reset_peak_memory_stats()
@@ -65,8 +65,8 @@ def process_bytes(probe: Probe) -> Sample:
 
 
 def _counted_by(nvml: Any) -> Sample:
-    """``process`` or ``process_absent``. All GPUs are asked: CUDA_VISIBLE_DEVICES renumbers them
-    for CUDA, but not for NVML."""
+    """``process`` or ``process_absent``. All GPUs are asked: CUDA_VISIBLE_DEVICES renumbers
+    them for CUDA, but not for NVML."""
     nvml.nvmlInit()
     try:
         listed = []

@@ -19,11 +19,12 @@ BY_PHASE = "GPU bytes by phase"
 
 
 class Memory(Meter):
-    """Peak resident bytes of the process, less those that it held before the model was loaded.
+    """Peak resident bytes of the process, less those that it held before the model was
+    loaded.
 
-    On a GPU also the peaks of the bytes that torch allocated and reserved, for loading and for
-    inference, and the process's bytes by the driver's count. Comes before the meters that keep
-    answers and timings in memory."""
+    On a GPU also the peaks of the bytes that torch allocated and reserved, for loading and
+    for inference, and the process's bytes by the driver's count. Comes before the meters
+    that keep answers and timings in memory."""
 
     name: ClassVar[str] = "memory"
     summary: ClassVar[str] = (
@@ -32,8 +33,8 @@ class Memory(Meter):
     order: ClassVar[int] = 20
 
     def sample(self, probe: Probe) -> Sample:
-        """``host`` and ``process`` bytes and the ``gpu``'s by phase; ``..._absent``, with the
-        reason, for each that cannot be measured."""
+        """``host`` and ``process`` bytes and the ``gpu``'s by phase; ``..._absent``, with
+        the reason, for each that cannot be measured."""
         if not probe.features:
             return {f"{key}_absent": NO_TEST_ROWS for key in ("host", "gpu", "process")}
         gpu.note_load(probe)
@@ -47,7 +48,8 @@ class Memory(Meter):
         }
 
     def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
-        """``memory``, ``memory_gpu`` (the highest of the phases) and ``memory_gpu_process``."""
+        """``memory``, ``memory_gpu`` (the highest of the phases) and
+        ``memory_gpu_process``."""
         return [
             _measurement(samples[0], "memory", "host", "memory"),
             _phases(samples[0]),
@@ -56,8 +58,8 @@ class Memory(Meter):
 
 
 def _host(probe: Probe) -> Sample:
-    """``host``; ``host_absent`` where the system does not count peaks, or an earlier peak of the
-    process hides that of the model."""
+    """``host``; ``host_absent`` where the system does not count peaks, or an earlier peak
+    of the process hides that of the model."""
     peak = peak_memory()
     earlier, held = probe.host_memory["peak_before_load"], probe.host_memory["before_load"]
     if peak is None or earlier is None or held is None:

@@ -1,11 +1,11 @@
-"""Compare the answers of two artifacts to the same examples: how much quality differs, and which
-answers changed.
+"""Compare the answers of two artifacts to the same examples: how much quality differs, and
+which answers changed.
 
-Both artifacts answer one test split. What makes an interval wide is mostly which examples the split
-happens to hold: some are hard for every model. That is common to both sides and cancels where each
-example is compared with itself. The interval of a difference is therefore drawn from pairs, and is
-much narrower than two separate intervals suggest: two models with 90 % ± 2 % may well differ by
-0.5 % ± 0.3 %.
+Both artifacts answer one test split. What makes an interval wide is mostly which examples
+the split happens to hold: some are hard for every model. That is common to both sides and
+cancels where each example is compared with itself. The interval of a difference is
+therefore drawn from pairs, and is much narrower than two separate intervals suggest: two
+models with 90 % ± 2 % may well differ by 0.5 % ± 0.3 %.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ NO_DECISIONS = "the task's answers are no decisions that could change"
 
 
 def compare(own: Sample, other: Sample) -> list[Measurement]:
-    """``quality_difference``, ``quality_kept`` and ``flips`` of one kept sample against another.
-    They are absent, with the reason, where the two did not answer the same questions."""
+    """``quality_difference``, ``quality_kept`` and ``flips`` of one kept sample against
+    another. They are absent, with the reason, where the two did not answer the same
+    questions."""
     why = _why_incomparable(own, other)
     if why:
         direction = own.get("direction", "neither")
@@ -58,15 +59,15 @@ def _why_incomparable(own: Sample, other: Sample) -> str:
 
 
 def _asked(sample: Sample) -> Any:
-    """How many decisions each example has, and the class of each, in the form in which they are
-    kept: equal classes are written alike. None where answers are no decisions."""
+    """How many decisions each example has, and the class of each, in the form in which they
+    are kept: equal classes are written alike. None where answers are no decisions."""
     kept = sample["decisions"]
     return None if kept is None else (kept["per_example"], kept["classes"])
 
 
 def _difference(own: Sample, other: Sample) -> Measurement:
-    """Own minus other, with the paired bootstrap's interval and a p-value for there being no
-    difference."""
+    """Own minus other, with the paired bootstrap's interval and a p-value for there being
+    no difference."""
     mine, theirs = _resampled(own), _resampled(other)  # [RESAMPLES], the same examples at place i
     differences = mine - theirs if mine is not None and theirs is not None else None
     detail = _tested(own, other, differences)
@@ -79,11 +80,11 @@ def _difference(own: Sample, other: Sample) -> Measurement:
 
 
 def _kept(own: Sample, other: Sample) -> Measurement:
-    """Own over other; other over own where a lower score is better, so that above 1 is always a
-    gain.
+    """Own over other; other over own where a lower score is better, so that above 1 is
+    always a gain.
 
-    Absent where the score below the line is not above 0: a share of a negative correlation means
-    nothing. Without an interval where that holds for some resample."""
+    Absent where the score below the line is not above 0: a share of a negative correlation
+    means nothing. Without an interval where that holds for some resample."""
     over, under = (other, own) if own["direction"] == "lower" else (own, other)
     if _value(under) <= 0:
         whose = "own" if under is own else "other's"
@@ -110,8 +111,9 @@ def _flips(own: Sample, other: Sample) -> Measurement:
         return absent("flips", "share", "lower", NO_DECISIONS)
     mine, theirs = opened(own["decisions"]), opened(other["decisions"])
     changed = mine.answers != theirs.answers
-    # Decisions of one example (the words of a sentence) change together, so they tell less than as
-    # many independent ones: Wilson's interval is that of the smaller, effective number.
+    # Decisions of one example (the words of a sentence) change together, so they tell less
+    # than as many independent ones: Wilson's interval is that of the smaller, effective
+    # number.
     hits, n = mine.of_examples(changed), len(changed)
     share, count = float(changed.mean()), effective_count(hits, mine.per_example)
     low, high = wilson(share, count)
@@ -138,9 +140,10 @@ def _flips(own: Sample, other: Sample) -> Measurement:
 def _tested(own: Sample, other: Sample, differences: np.ndarray | None) -> dict[str, Any]:
     """The test's name and p-value; empty where the task cannot be resampled.
 
-    McNemar's exact test looks at the decisions that only one side has right. It holds where the
-    score is the share of right decisions and these are independent, that is, one for each example.
-    Any other score, and examples with several decisions, take the paired bootstrap."""
+    McNemar's exact test looks at the decisions that only one side has right. It holds where
+    the score is the share of right decisions and these are independent, that is, one for
+    each example. Any other score, and examples with several decisions, take the paired
+    bootstrap."""
     if own["decisions"] is not None:
         mine, theirs = opened(own["decisions"]), opened(other["decisions"])
         if mine.per_example.max() == 1 and _is_share(own, mine) and _is_share(other, theirs):
@@ -152,7 +155,8 @@ def _tested(own: Sample, other: Sample, differences: np.ndarray | None) -> dict[
 
 
 def _is_share(sample: Sample, decisions: Decisions) -> bool:
-    """Whether the score is the share of decisions that are right, as accuracy is and F1 is not."""
+    """Whether the score is the share of decisions that are right, as accuracy is and F1 is
+    not."""
     return abs(_value(sample) - float(decisions.right.mean())) < _EQUAL
 
 
@@ -193,8 +197,8 @@ def _value(sample: Sample) -> float:
 
 
 def _resampled(sample: Sample) -> np.ndarray | None:
-    """The headline of each resample [RESAMPLES]. The i-th resample of every artifact holds the same
-    examples."""
+    """The headline of each resample [RESAMPLES]. The i-th resample of every artifact holds
+    the same examples."""
     return None if sample["resampled"] is None else read(sample["resampled"])
 
 

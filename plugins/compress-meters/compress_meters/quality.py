@@ -1,5 +1,5 @@
-"""``quality``: the whole test split, predicted in the artifact's own engine and scored by the
-task."""
+"""``quality``: the whole test split, predicted in the artifact's own engine and scored by
+the task."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ BATCH = 32
 
 
 class Quality(Meter):
-    """The task's headline as ``quality``, with a 95 % bootstrap interval where the task's score can
-    be resampled; its other metrics under their names; ``calibration_error``; and what changed
-    against another artifact (``paired``).
+    """The task's headline as ``quality``, with a 95 % bootstrap interval where the task's
+    score can be resampled; its other metrics under their names; ``calibration_error``; and
+    what changed against another artifact (``paired``).
 
-    The sample holds each example's answer with its row's id, in row order. It also holds what a
-    comparison needs, which has no task at hand: the headline of each resample and the decisions."""
+    The sample holds each example's answer with its row's id, in row order. It also holds
+    what a comparison needs, which has no task at hand: the headline of each resample and
+    the decisions."""
 
     name: ClassVar[str] = "quality"
     summary: ClassVar[str] = "The task's score of the whole test split"
@@ -35,8 +36,8 @@ class Quality(Meter):
     order: ClassVar[int] = 50
 
     def sample(self, probe: Probe) -> Sample:
-        """``predictions``, ``metrics``, ``per_class``, ``by_length``, ``counts`` of each example,
-        the headline of each resample (``resampled``) and ``decisions``."""
+        """``predictions``, ``metrics``, ``per_class``, ``by_length``, ``counts`` of each
+        example, the headline of each resample (``resampled``) and ``decisions``."""
         if not probe.rows:
             return {"absent": NO_TEST_ROWS}
         task, rows, labels = probe.task, probe.rows, probe.labels
@@ -112,7 +113,8 @@ def _headline(sample: Sample) -> Measurement:
 
 
 def _within(end: float, value: float, direction: Direction) -> float:
-    """An end that was computed instead of resampled; cut to 0 and 1 where ``value`` is a share."""
+    """An end that was computed instead of resampled; cut to 0 and 1 where ``value`` is a
+    share."""
     return min(1.0, max(0.0, end)) if direction == "higher" and 0 <= value <= 1 else end
 
 

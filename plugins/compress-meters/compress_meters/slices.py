@@ -13,9 +13,9 @@ Table = dict[str, dict[str, float]]
 
 
 def by_length(lengths: Sequence[int], score: Callable[[np.ndarray], float], headline: str) -> Table:
-    """The headline metric of each bucket of examples by their ``lengths`` in tokens, and the number
-    of examples (``support``). ``score`` gives the metric of the examples at some places. Buckets
-    without an example are left out."""
+    """The headline metric of each bucket of examples by their ``lengths`` in tokens, and
+    the number of examples (``support``). ``score`` gives the metric of the examples at some
+    places. Buckets without an example are left out."""
     bucket = np.searchsorted(EDGES, lengths)
     table = {}
     for i in np.unique(bucket).tolist():
@@ -27,8 +27,8 @@ def by_length(lengths: Sequence[int], score: Callable[[np.ndarray], float], head
 def change(
     own: Mapping[str, Mapping[str, float]], other: Mapping[str, Mapping[str, float]]
 ) -> Table:
-    """``own`` table minus ``other``, for the rows and cells that both have. ``support`` is that of
-    ``own``."""
+    """``own`` table minus ``other``, for the rows and cells that both have. ``support`` is
+    that of ``own``."""
     return {row: _row_change(own[row], other[row]) for row in own if row in other}
 
 

@@ -1,5 +1,5 @@
-"""How fast an artifact answers real examples: ``latency`` and ``throughput``, of the model alone
-and from text to answer."""
+"""How fast an artifact answers real examples: ``latency`` and ``throughput``, of the model
+alone and from text to answer."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _PERCENTILES = (50, 95, 99)
 
 
 class Latency(Timing):
-    """Milliseconds for one example at batch 1: percentiles of all timings of 64 test examples, or
-    of 32 at ``standard``. More examples would not help: one load of the model and some seconds of
-    the machine change a ratio more than they do."""
+    """Milliseconds for one example at batch 1: percentiles of all timings of 64 test
+    examples, or of 32 at ``standard``. More examples would not help: one load of the model
+    and some seconds of the machine change a ratio more than they do."""
 
     name: ClassVar[str] = "latency"
     summary: ClassVar[str] = "Milliseconds for one example at batch 1, tokenization excluded"
@@ -46,7 +46,8 @@ class Latency(Timing):
     examples: ClassVar[Mapping[Effort, int]] = {"quick": 64, "standard": 32, "thorough": 64}
 
     def rounds(self, effort: Effort) -> Rounds:
-        """Until the ratios are known to 1 % (0.5 % in a thorough run), or the time is over."""
+        """Until the ratios are known to 1 % (0.5 % in a thorough run), or the time is
+        over."""
         by_effort: dict[Effort, Rounds] = {
             "quick": Rounds(5, 5),
             "standard": Rounds(12, 60, 0.01, 8.0, 2),
@@ -71,8 +72,8 @@ class Latency(Timing):
         return found
 
     def compared(self, own: Timings, other: Timings, stated: Stated) -> list[Measurement]:
-        """The ratio of the time of all examples, and that of the medians (``..._p50``), by which
-        budgets limit latency."""
+        """The ratio of the time of all examples, and that of the medians (``..._p50``), by
+        which budgets limit latency."""
         spread = rounds.quantile_ratio(other, own, 0.5)
         of_medians = {**stated, "ratio_of": "the medians (p50) of all timings"}
         medians = measurement(self.ratio_p50, spread, len(own.times), of_medians)
@@ -88,7 +89,8 @@ class Latency(Timing):
 
 
 class FromText(Latency):
-    """The same from text to answer: tokenization, batching, the model and reading its outputs."""
+    """The same from text to answer: tokenization, batching, the model and reading its
+    outputs."""
 
     name: ClassVar[str] = "latency_from_text"
     summary: ClassVar[str] = "Milliseconds from one text to its answer, tokenization included"
@@ -114,8 +116,8 @@ class FromText(Latency):
 
 
 class Throughput(Timing):
-    """Examples in a second at batch 32, batches made by length: of 256 test examples, or of 128 at
-    ``standard``."""
+    """Examples in a second at batch 32, batches made by length: of 256 test examples, or of
+    128 at ``standard``."""
 
     name: ClassVar[str] = "throughput"
     summary: ClassVar[str] = "Examples in a second at batch 32, tokenization excluded"
@@ -128,7 +130,8 @@ class Throughput(Timing):
     batch: ClassVar[int] = 32
 
     def rounds(self, effort: Effort) -> Rounds:
-        """Until the ratios are known to 2 % (1 % in a thorough run), or the time is over."""
+        """Until the ratios are known to 2 % (1 % in a thorough run), or the time is
+        over."""
         by_effort: dict[Effort, Rounds] = {
             "quick": Rounds(3, 3),
             "standard": Rounds(4, 20, 0.02, 6.0, 1),
@@ -152,7 +155,8 @@ class Throughput(Timing):
 
 
 class ThroughputFromText(Throughput):
-    """The same from texts to answers: tokenization, batching, the model and reading its outputs."""
+    """The same from texts to answers: tokenization, batching, the model and reading its
+    outputs."""
 
     name: ClassVar[str] = "throughput_from_text"
     summary: ClassVar[str] = (
@@ -170,8 +174,8 @@ class ThroughputFromText(Throughput):
         return Rounds(6, 20, 0.02, 10.0, 2)
 
     def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
-        """The rows of a batch at a time, through the task; batches are made by length, as without
-        tokenization."""
+        """The rows of a batch at a time, through the task; batches are made by length, as
+        without tokenization."""
         some = places(probe, self.examples[probe.effort])
         features = [probe.features[i] for i in some]
         calls = []

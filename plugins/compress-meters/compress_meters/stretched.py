@@ -1,5 +1,5 @@
-"""Examples of any length. Which tokens they hold does not matter to the time, so one test example
-is repeated or cut."""
+"""Examples of any length. Which tokens they hold does not matter to the time, so one test
+example is repeated or cut."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _SPECIAL = 4
 def stretched(probe: Probe, length: int) -> Features:
     """The features of the first test example, repeated or cut to ``length`` tokens.
 
-    Lists with one value per token are stretched too. Other lists hold positions; those beyond the
-    new length are left out."""
+    Lists with one value per token are stretched too. Other lists hold positions; those
+    beyond the new length are left out."""
     features = probe.features[0]
     count = probe.task.length(features)
 
@@ -34,8 +34,8 @@ def stretched(probe: Probe, length: int) -> Features:
 
 
 def stretched_row(probe: Probe, length: int) -> tuple[Row, Task[Any]]:
-    """The first test row with its texts repeated or cut to ``length`` tokens, and a task that keeps
-    as many."""
+    """The first test row with its texts repeated or cut to ``length`` tokens, and a task
+    that keeps as many."""
     row = probe.rows[0]
     task = type(probe.task)(probe.task.options.model_copy(update={"max_length": length}))
     texts = _texts(row, probe.task)
@@ -49,7 +49,8 @@ def stretched_row(probe: Probe, length: int) -> tuple[Row, Task[Any]]:
         return task.length(task.features([cut_to(units)], probe.processor)[0])
 
     longest = max((len(_repeated(text, times)) for text in texts.values()), default=1)
-    # More units never make fewer tokens, so the fewest that make enough are found by bisection.
+    # More units never make fewer tokens, so the fewest that make enough are found by
+    # bisection.
     return cut_to(bisect_left(range(longest), length, lo=1, key=tokens)), task
 
 
@@ -78,7 +79,8 @@ def _repeated(text: Any, times: int) -> Any:
 
 
 def most_tokens(probe: Probe) -> float:
-    """The most tokens that the model has positions for; infinite where its config has no limit."""
+    """The most tokens that the model has positions for; infinite where its config has no
+    limit."""
     file = probe.artifact.folder / "config.json"
     config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     limit = positions(config)

@@ -1,13 +1,13 @@
-"""What meters of time share: a sample is one round over the same calls, taken in turns with other
-artifacts.
+"""What meters of time share: a sample is one round over the same calls, taken in turns with
+other artifacts.
 
-The examples are real ones at their true lengths: padded to one length, a model that is slow on
-short inputs would look as good as any. A call runs from arrays to arrays on the host, copies to a
-GPU and back included, as a user's would. Tokenization is excluded unless a meter says otherwise,
-because every engine shares it: it would pull all ratios towards 1.
+The examples are real ones at their true lengths: padded to one length, a model that is slow
+on short inputs would look as good as any. A call runs from arrays to arrays on the host,
+copies to a GPU and back included, as a user's would. Tokenization is excluded unless a
+meter says otherwise, because every engine shares it: it would pull all ratios towards 1.
 
-Each call of each round is kept apart (``rounds.Timings``), because statistics over rounds need to
-know which timings are of the same call, and which of the same moment.
+Each call of each round is kept apart (``rounds.Timings``), because statistics over rounds
+need to know which timings are of the same call, and which of the same moment.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ RATIO_OF = "the time of all calls, each by the median of its ratios over the rou
 """What a speed ratio compares. It stands in the conditions of each."""
 
 _SETTLE_SECONDS = 0.02
-"""How long calls run without being timed when a side's turn begins: enough for some calls of a
-small model, little beside a round."""
+"""How long calls run without being timed when a side's turn begins: enough for some calls
+of a small model, little beside a round."""
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A measurement of a meter, but for its value. ``title`` makes it a column of the report's
-    table."""
+    """A measurement of a meter, but for its value. ``title`` makes it a column of the
+    report's table."""
 
     name: str
     unit: str
@@ -51,8 +51,8 @@ class Quantity:
 
 
 class Timing(Meter):
-    """A meter whose sample is the nanoseconds of each call of one round. ``quantities`` are its
-    measurements, ``ratio`` is the comparison with another artifact."""
+    """A meter whose sample is the nanoseconds of each call of one round. ``quantities`` are
+    its measurements, ``ratio`` is the comparison with another artifact."""
 
     takes_turns: ClassVar[bool] = True
     quantities: ClassVar[Sequence[Quantity]]
@@ -67,8 +67,8 @@ class Timing(Meter):
         """Measurements from all rounds."""
 
     def prepare(self, probe: Probe) -> None:
-        """Build the calls and run each once, untimed: a first run with a new shape allocates memory
-        and chooses kernels."""
+        """Build the calls and run each once, untimed: a first run with a new shape
+        allocates memory and chooses kernels."""
         if probe.features:
             calls, stated = self.calls(probe)
             took = [call() for call in calls]
@@ -78,9 +78,9 @@ class Timing(Meter):
     def sample(self, probe: Probe) -> Sample:
         """``nanoseconds`` of each call of one round, and the ``conditions``.
 
-        Calls that are not timed come first: during the other side's turn this side's weights left
-        the caches and its threads went to sleep. It is the cheapest call that is repeated, so that
-        not much more time goes than is needed."""
+        Calls that are not timed come first: during the other side's turn this side's
+        weights left the caches and its threads went to sleep. It is the cheapest call that
+        is repeated, so that not much more time goes than is needed."""
         if not probe.features:
             return {"absent": NO_TEST_ROWS}
         calls, stated, cheapest = probe.state[self.name]
@@ -146,8 +146,8 @@ def measurement(
     stated: Stated,
     detail: Mapping[str, Any] | None = None,
 ) -> Measurement:
-    """``quantity`` with the value and the intervals of ``spread``. ``worst`` is the one-sided end
-    on the bad side."""
+    """``quantity`` with the value and the intervals of ``spread``. ``worst`` is the
+    one-sided end on the bad side."""
     return Measurement(
         quantity.name,
         spread.value,
@@ -177,8 +177,9 @@ def on_the_clock(run: Callable[[], object]) -> Call:
 def of_model(probe: Probe, batch: Batch) -> Call:
     """A call of the model on a batch, from arrays to arrays.
 
-    On a GPU whose session offers it, the device's own events time it: the host's clock would also
-    count what the host waits for in the driver. Elsewhere the host's clock does."""
+    On a GPU whose session offers it, the device's own events time it: the host's clock
+    would also count what the host waits for in the driver. Elsewhere the host's clock
+    does."""
     elapsed = _elapsed(probe)
     if elapsed is None:
         return on_the_clock(partial(probe.session.run, batch))

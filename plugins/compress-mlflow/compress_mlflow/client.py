@@ -1,5 +1,5 @@
-"""Write to MLflow through its client. The only global settings are variables that mlflow reads when
-it is imported."""
+"""Write to MLflow through its client. The only global settings are variables that mlflow
+reads when it is imported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from typing import Any
 
 # Telemetry: https://mlflow.org/docs/latest/community/usage-tracking.html
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-# mlflow would try for minutes to reach a server that is away; a run must not wait that long.
+# mlflow would try for minutes to reach a server that is away; a run must not wait that
+# long.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 # Without this a newer mlflow refuses a store of files, the only local one of mlflow-skinny.
@@ -51,8 +52,8 @@ class Log:
         self._sent = time.monotonic()
 
     def value(self, name: str, value: float, step: int, at: float) -> None:
-        """Gather a value of training unless it is the last one again. ``at`` is in seconds since
-        1970."""
+        """Gather a value of training unless it is the last one again. ``at`` is in seconds
+        since 1970."""
         if self._last.get(name) != value:
             self._last[name] = value
             self._gathered.append(Metric(allowed(name), value, int(1000 * at), step))
@@ -82,9 +83,9 @@ class Log:
 def measured(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """(``STEP/NAME``, value) of every measurement that has a value.
 
-    Comparisons with the reference are ``STEP/vs_reference/NAME``, those with it in its fastest
-    float engine ``STEP/vs_fastest/NAME``. ``.low`` and ``.high`` after a name are the ends of its
-    95 % interval."""
+    Comparisons with the reference are ``STEP/vs_reference/NAME``, those with it in its
+    fastest float engine ``STEP/vs_fastest/NAME``. ``.low`` and ``.high`` after a name are
+    the ends of its 95 % interval."""
     for step in report["steps"]:
         groups = {"": step["measurements"]}
         for which, of in against_references(step).items():
@@ -97,8 +98,8 @@ def measured(report: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
 
 def options(report: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """(name, value) of the run's settings, then of every ``STEP.OPTION``; nested options are
-    flattened."""
+    """(name, value) of the run's settings, then of every ``STEP.OPTION``; nested options
+    are flattened."""
     yield "task", report["task"]["name"]
     for key in ("seed", "effort", "reference"):
         yield key, report[key]
@@ -116,8 +117,8 @@ def _parts(items: list[Any]) -> list[list[Any]]:
 
 
 def _uri(folder: Path) -> str:
-    """The store: the user's, else mlflow's own default, which only the full mlflow can open, else
-    a folder in the run's."""
+    """The store: the user's, else mlflow's own default, which only the full mlflow can
+    open, else a folder in the run's."""
     if mlflow.is_tracking_uri_set() or _full():
         return str(mlflow.get_tracking_uri())
     return (folder / "mlruns").resolve().as_uri()

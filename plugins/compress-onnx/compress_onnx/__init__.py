@@ -1,5 +1,5 @@
-"""ONNX: the stages ``export.onnx`` and ``quantize.onnx``, and the engine ``onnxruntime`` that runs
-what they make."""
+"""ONNX: the stages ``export.onnx`` and ``quantize.onnx``, and the engine ``onnxruntime``
+that runs what they make."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def lacks_vnni() -> bool:
 
 
 class ExportOnnx(Stage[ExportOptions]):
-    """A float ONNX model of a float PyTorch model of any shape. It is checked on other batches than
-    the traced one."""
+    """A float ONNX model of a float PyTorch model of any shape. It is checked on other
+    batches than the traced one."""
 
     name: ClassVar[str] = "export.onnx"
     summary: ClassVar[str] = "Export to ONNX in float32"
@@ -91,8 +91,8 @@ class ExportOnnx(Stage[ExportOptions]):
 
     @classmethod
     def produces(cls, traits: Traits, options: ExportOptions, task: str) -> Traits:
-        """ONNX, float, no longer trainable. An ONNX file holds any shape, so nothing is replayed at
-        load."""
+        """ONNX, float, no longer trainable. An ONNX file holds any shape, so nothing is
+        replayed at load."""
         return Traits(format="onnx", precision="float", shape="stock", trainable=False, task=task)
 
     def apply(self, context: Context[ExportOptions]) -> Made:
@@ -124,13 +124,13 @@ class QuantizeOnnx(Stage[QuantizeOptions]):
 
     @classmethod
     def back_off(cls, options: QuantizeOptions) -> QuantizeOptions | None:
-        """One scale for each output channel, which rounds weights less; None where that is so
-        already."""
+        """One scale for each output channel, which rounds weights less; None where that is
+        so already."""
         return None if options.per_channel else options.model_copy(update={"per_channel": True})
 
     def apply(self, context: Context[QuantizeOptions]) -> Made:
-        """Write ``onnx/model_quantized.onnx``. Raises CompressError where nothing is quantized or
-        an output is not finite."""
+        """Write ``onnx/model_quantized.onnx``. Raises CompressError where nothing is
+        quantized or an output is not finite."""
         from compress_onnx.make import quantize
 
         source = _source(context)

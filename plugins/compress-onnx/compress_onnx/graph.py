@@ -1,10 +1,11 @@
-"""Make ONNX graphs from a PyTorch model, quantize, clean and write them. No recipes, no artifacts.
+"""Make ONNX graphs from a PyTorch model, quantize, clean and write them. No recipes, no
+artifacts.
 
-``transformers.exporters`` does the work. It gets the dynamic axes explicitly: if it looks for them
-itself, it is slower and does not know that the inputs share them. Opset 20 is the first in which
-GELU is one operator. A 6-layer int8 encoder of hidden size 384 took 3.0 to 3.1 ms in 17 and 18, and
-2.5 to 2.9 ms in 20 and 21, between which there was no difference beyond the noise (batch 1, two
-threads, mean length 22, medians of five processes).
+``transformers.exporters`` does the work. It gets the dynamic axes explicitly: if it looks
+for them itself, it is slower and does not know that the inputs share them. Opset 20 is the
+first in which GELU is one operator. A 6-layer int8 encoder of hidden size 384 took 3.0 to
+3.1 ms in 17 and 18, and 2.5 to 2.9 ms in 20 and 21, between which there was no difference
+beyond the noise (batch 1, two threads, mean length 22, medians of five processes).
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ ONE_FILE_BYTES = 2_000_000_000
 
 
 def export_graph(model: PreTrainedModel, batch: Mapping[str, np.ndarray]) -> onnx_ir.Model:
-    """The float graph of ``model``. Its inputs are the entries of ``batch`` [batch, sequence, ...],
-    with both axes dynamic.
+    """The float graph of ``model``. Its inputs are the entries of ``batch`` [batch,
+    sequence, ...], with both axes dynamic.
 
-    The model is only traced, so the values in ``batch`` do not matter. Both axes must be longer
-    than 1: the tracer takes a length of 1 for a constant."""
+    The model is only traced, so the values in ``batch`` do not matter. Both axes must be
+    longer than 1: the tracer takes a length of 1 for a constant."""
     longest = getattr(model.config, "max_position_embeddings", None)
     axes = {0: Dim(AXES[0]), 1: Dim(AXES[1], max=longest)}
     inputs: dict[str, Any] = {n: torch.as_tensor(a) for n, a in batch.items()}
@@ -60,8 +61,8 @@ def fuse(graph: onnx_ir.Model) -> None:
 
 
 def quantize_graph(graph: onnx_ir.Model, *, per_channel: bool, reduce_range: bool) -> onnx_ir.Model:
-    """``graph`` with int8 weights (matrix products and embeddings) and activations quantized as
-    they come."""
+    """``graph`` with int8 weights (matrix products and embeddings) and activations
+    quantized as they come."""
     config = OnnxRuntimeDynamicConfig(per_channel=per_channel, reduce_range=reduce_range)
     with _quiet():
         return OnnxRuntimeQuantizer(config).quantize(graph, {}, ExportFormat.ONNX)
@@ -78,8 +79,8 @@ def count_int8(graph: onnx_ir.Model) -> int:
 def write_graph(graph: onnx_ir.Model, file: Path) -> None:
     """Write ``graph``; weights stand in a file of their own only above 2 GB.
 
-    The exporter's stack traces, with paths of this machine, are removed from each node, so that
-    equal models give equal bytes."""
+    The exporter's stack traces, with paths of this machine, are removed from each node, so
+    that equal models give equal bytes."""
     _strip(graph)
     file.parent.mkdir(parents=True, exist_ok=True)
     weights = 0
@@ -105,8 +106,8 @@ def _strip(graph: onnx_ir.Model) -> None:
 
 
 def _name_axes(graph: onnx_ir.Model) -> None:
-    """Rename the tracer's symbols for axes (``s43``) to ``batch`` and ``sequence``, also within
-    expressions of them (``s43 + 1``)."""
+    """Rename the tracer's symbols for axes (``s43``) to ``batch`` and ``sequence``, also
+    within expressions of them (``s43 + 1``)."""
     first = graph.graph.inputs[0].shape
     assert first is not None
     names = dict(zip(map(str, first), AXES, strict=False))
@@ -132,7 +133,8 @@ def _values(graph: onnx_ir.Model) -> Iterator[onnx_ir.Value]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hide what the exporter and the quantizer print on each run; their errors are exceptions."""
+    """Hide what the exporter and the quantizer print on each run; their errors are
+    exceptions."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,5 +1,5 @@
-"""The code that opens an ONNX artifact with ONNX Runtime and tokenizers alone, as text for model
-cards."""
+"""The code that opens an ONNX artifact with ONNX Runtime and tokenizers alone, as text for
+model cards."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The work of the stages: from an artifact to the files of an ONNX artifact, checked against its
-source."""
+"""The work of the stages: from an artifact to the files of an ONNX artifact, checked
+against its source."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from compress.sessions import TorchSession
 from compress.stage import Context
 from compress.task import Batch, Row
 
-# The session module comes first: it switches ONNX Runtime's telemetry off before anything else
-# imports it.
+# The session module comes first: it switches ONNX Runtime's telemetry off before anything
+# else imports it.
 from compress_onnx.session import OnnxSession  # isort: skip
 import onnx_ir
 
@@ -39,12 +39,13 @@ TEXTS = (
     "so that the two are of different lengths.",
     "[MASK].",
 )
-"""Texts to trace the graph with where there are no rows; the masks are for a task that fills
-them."""
+"""Texts to trace the graph with where there are no rows; the masks are for a task that
+fills them."""
 
 
 def export(context: Context[ExportOptions], artifact: Artifact, file: Path) -> None:
-    """Write the float graph of ``artifact`` to ``file``, with config and processor beside it.
+    """Write the float graph of ``artifact`` to ``file``, with config and processor beside
+    it.
 
     Raises CompressError where an output differs by more than TOLERANCE."""
     batches = _batches(context, artifact)
@@ -60,8 +61,8 @@ def export(context: Context[ExportOptions], artifact: Artifact, file: Path) -> N
 def quantize(
     context: Context[QuantizeOptions], artifact: Artifact, file: Path
 ) -> Mapping[str, Any]:
-    """Write the int8 graph of ``artifact`` to ``file``, with config and processor beside it. Facts
-    for the manifest come back.
+    """Write the int8 graph of ``artifact`` to ``file``, with config and processor beside
+    it. Facts for the manifest come back.
 
     Raises CompressError where nothing can be quantized or an output is not finite."""
     batches = _batches(context, artifact)
@@ -84,8 +85,9 @@ def quantize(
 
 
 def _batches(context: Context[Any], artifact: Artifact) -> list[Batch]:
-    """Three batches, of real rows where there are some: the two longest, which are traced; the
-    shortest alone, and all but the longest, by which the result is checked at other sizes."""
+    """Three batches, of real rows where there are some: the two longest, which are traced;
+    the shortest alone, and all but the longest, by which the result is checked at other
+    sizes."""
     rows = _rows(context) or context.task.request(TEXTS)
     processor = context.task.processor(artifact.folder)
     features = sorted(context.task.features(rows, processor), key=context.task.length)

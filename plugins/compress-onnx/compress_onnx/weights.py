@@ -10,8 +10,8 @@ import onnx_ir
 
 
 def initializers(file: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and values of each initializer of ``file``'s graph and of the graphs within it, one
-    after the other.
+    """Name and values of each initializer of ``file``'s graph and of the graphs within it,
+    one after the other.
 
     Values in a file beside it are read when their turn comes. bfloat16 has the dtype of
     ``ml_dtypes``."""

@@ -1,5 +1,5 @@
-"""The stage ``prune.structured``: whole layers, attention heads and feed-forward neurons are
-removed."""
+"""The stage ``prune.structured``: whole layers, attention heads and feed-forward neurons
+are removed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from compress.training import LIBRARIES, TrainingOptions
 
 
 class StructuredOptions(Options):
-    """What to remove; at least one of ``layers``, ``feed_forward`` and ``heads`` is given."""
+    """What to remove; at least one of ``layers``, ``feed_forward`` and ``heads`` is
+    given."""
 
     layer_criterion: ClassVar[str] = "losses_without"
     unit_criterion: ClassVar[str] = "gate_gradients"
-    """Names in the tables of ``compress_prune.importance``. There is one of each, so they are no
-    options yet."""
+    """Names in the tables of ``compress_prune.importance``. There is one of each, so they
+    are no options yet."""
 
     layers: KeptLayers | None = Field(
         default=None,
@@ -65,7 +66,8 @@ _LEAST = 0.01
 
 
 class StructuredPruning(Stage[StructuredOptions]):
-    """Removes the units that the training loss depends on least, and stores the smaller tensors."""
+    """Removes the units that the training loss depends on least, and stores the smaller
+    tensors."""
 
     name = "prune.structured"
     summary = (
@@ -88,8 +90,8 @@ class StructuredPruning(Stage[StructuredOptions]):
     def produces(cls, traits: Traits, options: StructuredOptions, task: str) -> Traits:
         """The input's traits, with a free shape where heads are cut.
 
-        The plan does not know the architecture, and few stock configs can express a head count. The
-        manifest states the shape that resulted."""
+        The plan does not know the architecture, and few stock configs can express a head
+        count. The manifest states the shape that resulted."""
         return replace(
             traits, task=task, shape="free" if options.heads is not None else traits.shape
         )
@@ -109,7 +111,8 @@ class StructuredPruning(Stage[StructuredOptions]):
 
     @classmethod
     def check_layers(cls, options: StructuredOptions, layers: int) -> list[tuple[str, str, str]]:
-        """Layers that the input does not have, or all that it has where nothing else is removed."""
+        """Layers that the input does not have, or all that it has where nothing else is
+        removed."""
         if options.layers is None:
             return []
         misfit = layers_misfit(options.layers, layers)
@@ -132,9 +135,9 @@ class StructuredPruning(Stage[StructuredOptions]):
 
     @classmethod
     def back_off(cls, options: StructuredOptions) -> StructuredOptions | None:
-        """Half of the shares ``feed_forward`` and ``heads``; a share that gets too small is left
-        out. Where only a number of layers is given, one layer more stays. None where no cut is
-        left."""
+        """Half of the shares ``feed_forward`` and ``heads``; a share that gets too small is
+        left out. Where only a number of layers is given, one layer more stays. None where
+        no cut is left."""
         if not _cuts_units(options):
             if isinstance(options.layers, int):
                 return options.model_copy(update={"layers": options.layers + 1})

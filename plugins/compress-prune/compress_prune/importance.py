@@ -1,10 +1,10 @@
 """Criteria of importance: how much a model's loss depends on its parts, measured on data.
 
-A *unit* (a neuron, a head, a group of heads) is a run of adjacent input columns of an output
-projection. A *layer* is a whole transformer block.
+A *unit* (a neuron, a head, a group of heads) is a run of adjacent input columns of an
+output projection. A *layer* is a whole transformer block.
 
-A new criterion is one function and one entry in ``UNIT_CRITERIA`` or ``LAYER_CRITERIA``. Of every
-criterion the units or layers with the highest scores stay.
+A new criterion is one function and one entry in ``UNIT_CRITERIA`` or ``LAYER_CRITERIA``. Of
+every criterion the units or layers with the highest scores stay.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ Batch = dict[str, torch.Tensor]
 
 @dataclass(frozen=True)
 class Gated:
-    """An output projection whose input columns are units of ``unit_size`` columns each (1 for
-    neurons, the head size for heads)."""
+    """An output projection whose input columns are units of ``unit_size`` columns each (1
+    for neurons, the head size for heads)."""
 
     projection: nn.Linear
     unit_size: int
@@ -43,28 +43,30 @@ def gate_gradients(
 ) -> list[torch.Tensor]:
     """Importance of each unit, float64 [units] on the CPU, for each of ``gated``.
 
-    A gate of 1 multiplies the activations of each unit; the score is the mean over the data of
-    |dLoss/dgate|. That is the first-order estimate of how the loss changes when the gate goes to 0,
-    that is, when the unit is removed: for heads Michel et al. 2019, section 4.1, for neurons
-    Molchanov et al. 2017, section 2.2.
+    A gate of 1 multiplies the activations of each unit; the score is the mean over the data
+    of |dLoss/dgate|. That is the first-order estimate of how the loss changes when the gate
+    goes to 0, that is, when the unit is removed: for heads Michel et al. 2019, section 4.1,
+    for neurons Molchanov et al. 2017, section 2.2.
 
-    ``model`` is in evaluation mode and gives ``.loss`` for ``model(**batch)``: a mean over the
-    labels that are not IGNORED, of which each batch has at least one. The scores do not depend on
-    how examples are batched (nearly so in a causal decoder, which shifts its labels). Raises
-    CompressError for a loss that is missing or not finite."""
+    ``model`` is in evaluation mode and gives ``.loss`` for ``model(**batch)``: a mean over
+    the labels that are not IGNORED, of which each batch has at least one. The scores do not
+    depend on how examples are batched (nearly so in a causal decoder, which shifts its
+    labels). Raises CompressError for a loss that is missing or not finite."""
     totals = [torch.zeros(g.units, dtype=torch.float64) for g in gated]
     counted = 0
     with _gates(gated) as gates:
         for batch in batches:
             labels = labels_of(batch)
             gates[:] = _fresh_gates(batch, gated)
-            # The loss is a mean over the labels of the batch. Times their number it is a sum, so
-            # that an example's gradient has the same scale in a small batch as in a large one.
+            # The loss is a mean over the labels of the batch. Times their number it is a
+            # sum, so that an example's gradient has the same scale in a small batch as in a
+            # large one.
             loss = _loss(model, batch) * labels
             for total, grad in zip(totals, torch.autograd.grad(loss, gates), strict=True):
-                # grad [examples, units]. The absolute value comes before the sum: a unit that
-                # lowers the loss of one example and raises that of another matters to both, and
-                # their gradients would cancel. Sums in float64, for thousands of small numbers.
+                # grad [examples, units]. The absolute value comes before the sum: a unit
+                # that lowers the loss of one example and raises that of another matters to
+                # both, and their gradients would cancel. Sums in float64, for thousands of
+                # small numbers.
                 total += grad.abs().double().sum(dim=0).cpu()  # -> [units]
             counted += labels
     return [total / counted for total in totals]
@@ -77,9 +79,9 @@ def losses_without(
     """Importance of each layer: the mean loss over the labels without it (nats for a
     cross-entropy), layer by layer.
 
-    A skipped layer hands its input on, as the stack without it would. This is the perplexity
-    criterion of Kim et al. 2024, "Shortened LLaMA". Each layer is judged alone, in the model with
-    all others: what the removal of two does together is not measured."""
+    A skipped layer hands its input on, as the stack without it would. This is the
+    perplexity criterion of Kim et al. 2024, "Shortened LLaMA". Each layer is judged alone,
+    in the model with all others: what the removal of two does together is not measured."""
     for block in blocks:
         hook = block.register_forward_hook(_skip, with_kwargs=True)
         try:
@@ -99,8 +101,8 @@ LAYER_CRITERIA: Mapping[str, LayerCriterion] = MappingProxyType({"losses_without
 
 
 def labels_of(batch: Batch) -> int:
-    """Number of labels over which the loss is a mean; the number of examples where the labels go by
-    another name."""
+    """Number of labels over which the loss is a mean; the number of examples where the
+    labels go by another name."""
     labels = batch.get("labels")
     return _examples(batch) if labels is None else int((labels != IGNORED).sum())
 
@@ -110,8 +112,9 @@ def _examples(batch: Batch) -> int:
 
 
 def _fresh_gates(batch: Batch, gated: Sequence[Gated]) -> list[torch.Tensor]:
-    """Gates [examples, units] of 1. Each example has gates of its own: one gate for the whole batch
-    would only give the gradient of the batch's sum, in which examples cancel."""
+    """Gates [examples, units] of 1. Each example has gates of its own: one gate for the
+    whole batch would only give the gradient of the batch's sum, in which examples
+    cancel."""
     device = gated[0].projection.weight.device
     size = _examples(batch)
     return [torch.ones(size, g.units, device=device, requires_grad=True) for g in gated]
@@ -119,8 +122,8 @@ def _fresh_gates(batch: Batch, gated: Sequence[Gated]) -> list[torch.Tensor]:
 
 @contextmanager
 def _gates(gated: Sequence[Gated]) -> Iterator[list[torch.Tensor]]:
-    """A list for one gate tensor [examples, units] per projection. While the context is open, they
-    multiply the inputs of the projections."""
+    """A list for one gate tensor [examples, units] per projection. While the context is
+    open, they multiply the inputs of the projections."""
     gates: list[torch.Tensor] = []
     hooks = []
     try:
@@ -136,7 +139,8 @@ def _gate(
     gates: list[torch.Tensor], index: int, unit_size: int
 ) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], tuple[torch.Tensor, ...]]:
     def hook(module: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        # [examples, units] -> [examples, columns]: a unit's gate stands over each of its columns.
+        # [examples, units] -> [examples, columns]: a unit's gate stands over each of its
+        # columns.
         columns = gates[index].repeat_interleave(unit_size, dim=1)
         return (args[0] * columns.unsqueeze(1), *args[1:])  # [examples, length, columns]
 
@@ -144,14 +148,15 @@ def _gate(
 
 
 def _skip(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
-    """The block's input in the place of its output, which may be a tuple with other things."""
+    """The block's input in the place of its output, which may be a tuple with other
+    things."""
     hidden = args[0] if args else kwargs["hidden_states"]
     return hidden if isinstance(output, torch.Tensor) else (hidden, *output[1:])
 
 
 def _mean_loss(model: nn.Module, batches: Sequence[Batch]) -> float:
-    """The mean over all labels: a mean of the batches' means would weigh a label in a small batch
-    more."""
+    """The mean over all labels: a mean of the batches' means would weigh a label in a small
+    batch more."""
     counts = [labels_of(batch) for batch in batches]
     losses = [
         float(_loss(model, batch)) * count for batch, count in zip(batches, counts, strict=True)

@@ -25,11 +25,11 @@ _BATCH_SIZE = 16
 
 
 def prune(context: Context[StructuredOptions]) -> Made:
-    """Write the pruned model into ``context.output``: layers are cut first, then heads and neurons
-    by their importance in the layers that are left.
+    """Write the pruned model into ``context.output``: layers are cut first, then heads and
+    neurons by their importance in the layers that are left.
 
-    Raises UsageError where the model's family cannot be cut, or the model does not have the layers
-    that are to stay; NothingChanged where nothing is removed."""
+    Raises UsageError where the model's family cannot be cut, or the model does not have the
+    layers that are to stay; NothingChanged where nothing is removed."""
     options, source = context.options, context.input
     assert source is not None, "a plan gives this stage an input"
     model = open_model(source, context.task, "cuda" if torch.cuda.is_available() else "cpu")
@@ -86,8 +86,8 @@ def _described(
 def _batches(
     context: Context[StructuredOptions], source: Artifact, device: torch.device
 ) -> list[Batch]:
-    """Batches of training rows drawn at random, of about equal length, each with at least one
-    label.
+    """Batches of training rows drawn at random, of about equal length, each with at least
+    one label.
 
     What a task draws (masks) depends on the seed alone."""
     assert context.data is not None, "the stage needs data"
@@ -141,7 +141,8 @@ def _cut_units(
     batches: list[Batch],
     context: Context[StructuredOptions],
 ) -> None:
-    """Cut neurons and heads in every block; both are measured in the same passes over the data."""
+    """Cut neurons and heads in every block; both are measured in the same passes over the
+    data."""
     options, head_size = context.options, surgery.head_size_of(model, architecture)
     # Query heads that share a key and value head go together: the group is the unit.
     group_sizes = []
@@ -187,7 +188,8 @@ def _reported(batches: list[Batch], context: Context[StructuredOptions]) -> Iter
 def _notes(
     model: PreTrainedModel, architecture: type[Architecture], layout: Layout, layers: list[int]
 ) -> dict[str, Any]:
-    """What is left: layers by their old number, and each one's feed-forward width and heads."""
+    """What is left: layers by their old number, and each one's feed-forward width and
+    heads."""
     counts = surgery.head_counts(model, layout, surgery.head_size_of(model, architecture))
     return {
         "layers": layers,

@@ -34,8 +34,8 @@ class ConllOptions(TextFiles):
 class Conll(FileSource[ConllOptions]):
     """Sentences of CoNLL files as ``tokens`` and ``tags``; the tags keep the file's scheme.
 
-    The layout is that of the CoNLL-2003 shared task (Tjong Kim Sang and De Meulder, 2003, section
-    2.2)."""
+    The layout is that of the CoNLL-2003 shared task (Tjong Kim Sang and De Meulder, 2003,
+    section 2.2)."""
 
     name = "conll"
     summary = "a token and its tag a line, a blank line after each sentence"
@@ -43,8 +43,8 @@ class Conll(FileSource[ConllOptions]):
     suffixes = (".conll",)
 
     def table(self, path: Path) -> Table:
-        """One row for each sentence; its place is that of the first token. ``-DOCSTART-`` lines
-        end a sentence too."""
+        """One row for each sentence; its place is that of the first token. ``-DOCSTART-``
+        lines end a sentence too."""
         sentences = list(_sentences(decoded(path, self.options.encoding)))
         if not sentences:
             return Table([], [])

@@ -50,7 +50,8 @@ class Csv(FileSource[DelimitedOptions]):
     delimiter: ClassVar[str] = ","
 
     def table(self, path: Path) -> Table:
-        """One row for each record. A record of another length than the header is a mistake."""
+        """One row for each record. A record of another length than the header is a
+        mistake."""
         text = decoded(path, self.options.encoding)
         with _long_fields():
             records = list(self._records(path, text))
@@ -124,8 +125,8 @@ class Tsv(Csv):
 
 
 def _is_cut(rest: Iterator[Record], path: Path) -> bool:
-    """Whether a record may go on beyond the file's head: no other follows it there. ``rest`` are
-    the records that follow."""
+    """Whether a record may go on beyond the file's head: no other follows it there.
+    ``rest`` are the records that follow."""
     try:
         return next(rest, None) is None and path.stat().st_size > HEAD
     except UsageError:  # one follows

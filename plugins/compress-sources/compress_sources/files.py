@@ -1,5 +1,5 @@
-"""What all sources of files share: which files there are, how bytes become text, and how mistakes
-are reported."""
+"""What all sources of files share: which files there are, how bytes become text, and how
+mistakes are reported."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ _MARKS = {
 
 
 class SplitFiles(FileOptions):
-    """File options that name at least one file; a share of the rows lies between 0 and 1."""
+    """File options that name at least one file; a share of the rows lies between 0 and
+    1."""
 
     @field_validator("validation")
     @classmethod
@@ -78,15 +79,17 @@ class FileSource(Source[O]):
 
     @abstractmethod
     def table(self, path: Path) -> Table:
-        """The rows of one file. Raises UsageError with a Mistake for each place that cannot be
-        read."""
+        """The rows of one file. Raises UsageError with a Mistake for each place that cannot
+        be read."""
 
     @abstractmethod
     def header(self, path: Path) -> Sequence[str]:
-        """Column names of one file, read from its beginning; empty where they do not show there."""
+        """Column names of one file, read from its beginning; empty where they do not show
+        there."""
 
     def identity(self) -> Mapping[str, Any]:
-        """The sha256 of each file, and the options that shape rows. Paths are no part of it."""
+        """The sha256 of each file, and the options that shape rows. Paths are no part of
+        it."""
         options = self.options.model_dump(mode="json", exclude=set(SPLITS))
         if isinstance(self.options.validation, float):
             options["validation"] = self.options.validation
@@ -94,8 +97,8 @@ class FileSource(Source[O]):
         return {"source": self.name, "files": files, "options": options}
 
     def read(self) -> Mapping[str, Table]:
-        """The tables of all files, with the validation share set aside. Raises one UsageError with
-        the mistakes of all files."""
+        """The tables of all files, with the validation share set aside. Raises one
+        UsageError with the mistakes of all files."""
         tables: dict[str, Table] = {}
         mistakes: list[Mistake] = []
         for split, path in self._files().items():
@@ -143,8 +146,8 @@ class FileSource(Source[O]):
 
 
 def decoded(path: Path, encoding: str) -> str:
-    """The file's text without a byte order mark. Raises a UsageError that names each line that is
-    not in ``encoding``."""
+    """The file's text without a byte order mark. Raises a UsageError that names each line
+    that is not in ``encoding``."""
     data = path.read_bytes()
     _refuse_unmarked(path, data, encoding)
     if _marked_otherwise(data, encoding):
@@ -157,8 +160,8 @@ def decoded(path: Path, encoding: str) -> str:
 
 
 def head(path: Path, encoding: str) -> str:
-    """The first 64 KiB of the file as text; empty where they cannot be decoded, which ``decoded``
-    reports.
+    """The first 64 KiB of the file as text; empty where they cannot be decoded, which
+    ``decoded`` reports.
 
     Raises UsageError where the encoding needs a byte order mark and there is none."""
     with path.open("rb") as stream:
@@ -173,13 +176,14 @@ def head(path: Path, encoding: str) -> str:
 
 
 def lines_of(text: str) -> list[str]:
-    """Lines without their ends (``\\n``, ``\\r\\n``, ``\\r``); no other character ends one."""
+    """Lines without their ends (``\\n``, ``\\r\\n``, ``\\r``); no other character ends
+    one."""
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def _marked_otherwise(data: bytes, encoding: str) -> bool:
-    """Whether the file has the mark of UTF-8 and another encoding is set. latin-1 and its like
-    would decode any bytes without an error."""
+    """Whether the file has the mark of UTF-8 and another encoding is set. latin-1 and its
+    like would decode any bytes without an error."""
     return data.startswith(codecs.BOM_UTF8) and codecs.lookup(encoding).name not in (
         "utf-8",
         "utf-8-sig",
@@ -187,8 +191,8 @@ def _marked_otherwise(data: bytes, encoding: str) -> bool:
 
 
 def _refuse_unmarked(path: Path, data: bytes, encoding: str) -> None:
-    """Raise UsageError for utf-16 and utf-32 without a mark at the beginning. The mark gives the
-    order of bytes; with the wrong order a text becomes another one."""
+    """Raise UsageError for utf-16 and utf-32 without a mark at the beginning. The mark
+    gives the order of bytes; with the wrong order a text becomes another one."""
     name = codecs.lookup(encoding).name
     if data and name in _MARKS and not data.startswith(_MARKS[name]):
         message = f"the file has no byte order mark, without which {encoding} cannot be read"

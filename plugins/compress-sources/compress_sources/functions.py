@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SHORTEST = 40
-"""Characters of the shortest function that is listed. A shorter one (a bare ``pass``, a one-line
-property) does not show which package it comes from."""
+"""Characters of the shortest function that is listed. A shorter one (a bare ``pass``, a
+one-line property) does not show which package it comes from."""
 
 _TESTS = frozenset({"test", "tests", "idle_test"})
 _DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -24,8 +24,8 @@ _HOLDER = (ast.ClassDef, ast.If, ast.Try, ast.With)
 
 @dataclass(frozen=True)
 class Function:
-    """Source of one function, dedented, with decorators and docstring. ``file`` is a relative path
-    with forward slashes."""
+    """Source of one function, dedented, with decorators and docstring. ``file`` is a
+    relative path with forward slashes."""
 
     file: str
     line: int
@@ -46,10 +46,11 @@ def python_files(root: Path) -> list[str]:
 
 
 def functions(root: Path, files: Iterable[str]) -> Iterator[Function]:
-    """The functions of ``files`` in order. One that equals an earlier one but for white space is
-    left out.
+    """The functions of ``files`` in order. One that equals an earlier one but for white
+    space is left out.
 
-    So are those under ``SHORTEST`` characters, and a file that cannot be decoded or parsed."""
+    So are those under ``SHORTEST`` characters, and a file that cannot be decoded or
+    parsed."""
     seen: set[str] = set()
     for file in files:
         for function in _functions_of(root, file):

@@ -57,8 +57,8 @@ class HubOptions(SourceOptions):
 
 
 class Hub(Source[HubOptions]):
-    """Rows of a hub data set at one commit. ``datasets`` refuses a data set that needs code of its
-    own."""
+    """Rows of a hub data set at one commit. ``datasets`` refuses a data set that needs code
+    of its own."""
 
     name = "hub"
     summary = "a data set of the Hugging Face hub"
@@ -66,8 +66,8 @@ class Hub(Source[HubOptions]):
     selects = "hub"
 
     def identity(self) -> Mapping[str, Any]:
-        """The options with the revision as a commit. Raises EnvironmentFailure where the hub does
-        not answer."""
+        """The options with the revision as a commit. Raises EnvironmentFailure where the
+        hub does not answer."""
         return {
             "source": self.name,
             **self.options.model_dump(mode="json"),

@@ -21,8 +21,8 @@ Found = tuple[int, Any]
 
 
 class Json(FileSource[TextFiles]):
-    """Rows of JSON files. A file whose first character is ``[`` is a list, any other holds one
-    object a line."""
+    """Rows of JSON files. A file whose first character is ``[`` is a list, any other holds
+    one object a line."""
 
     name = "json"
     summary = "a JSON list of objects, or JSON lines"
@@ -68,8 +68,8 @@ def _line_values(text: str, where: str) -> Iterator[Found]:
 
 
 def _items(text: str, where: str) -> Iterator[Found]:
-    """The list's items with their lines. They are decoded one by one, because ``json.loads`` keeps
-    no positions."""
+    """The list's items with their lines. They are decoded one by one, because
+    ``json.loads`` keeps no positions."""
     position, line, seen = _after_space(text, text.index("[") + 1), 1, 0
     while not text.startswith("]", position):
         line, seen = line + text.count("\n", seen, position), position

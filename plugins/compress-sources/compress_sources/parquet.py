@@ -14,7 +14,8 @@ from compress_sources.labels import class_labels
 
 
 class Parquet(FileSource[SplitFiles]):
-    """Rows of parquet files, with the label names that ``datasets`` wrote into the schema."""
+    """Rows of parquet files, with the label names that ``datasets`` wrote into the
+    schema."""
 
     name = "parquet"
     summary = "parquet files"
@@ -48,6 +49,7 @@ class Parquet(FileSource[SplitFiles]):
 
 
 def _label_names(metadata: Mapping[bytes, bytes]) -> dict[str, Sequence[str]]:
-    """From the schema's ``huggingface`` entry, which ``Dataset.to_parquet`` and the hub write."""
+    """From the schema's ``huggingface`` entry, which ``Dataset.to_parquet`` and the hub
+    write."""
     entry: Any = json.loads(metadata.get(b"huggingface", b"{}"))
     return class_labels((entry.get("info") or {}).get("features") or {})

@@ -1,9 +1,9 @@
 """The Python standard library: real text that comes with every interpreter, so nothing is
 downloaded.
 
-The classification task: which package is a function from? Files, not functions, are dealt to
-splits. The functions of one file share names, and a model should learn the subject of a package,
-not the variables of a file.
+The classification task: which package is a function from? Files, not functions, are dealt
+to splits. The functions of one file share names, and a model should learn the subject of a
+package, not the variables of a file.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ PACKAGES = (
     "urllib",
     "xml",
 )
-"""The labels: packages that Python 3.11 to 3.14 have, in slim builds too, each with at least three
-files of functions."""
+"""The labels: packages that Python 3.11 to 3.14 have, in slim builds too, each with at
+least three files of functions."""
 
 _OTHER = ""
 
@@ -54,8 +54,8 @@ class StandardLibraryOptions(SourceOptions):
 
 
 class StandardLibrary(Source[StandardLibraryOptions]):
-    """Functions of the running interpreter's standard library, with their docstrings, as ``text``
-    and ``label``.
+    """Functions of the running interpreter's standard library, with their docstrings, as
+    ``text`` and ``label``.
 
     No text occurs twice. A labelled file is in the same split in either scope."""
 
@@ -69,7 +69,8 @@ class StandardLibrary(Source[StandardLibraryOptions]):
         self.root = Path(sysconfig.get_path("stdlib")) if root is None else root
 
     def identity(self) -> Mapping[str, Any]:
-        """The options, Python's version, and a sha256 over the names and contents of the files."""
+        """The options, Python's version, and a sha256 over the names and contents of the
+        files."""
         digest = hashlib.sha256()
         for file in self._files():
             digest.update(f"{file}\0".encode())
@@ -87,8 +88,8 @@ class StandardLibrary(Source[StandardLibraryOptions]):
         return dict.fromkeys(SPLITS, columns)
 
     def read(self) -> Mapping[str, Table]:
-        """The three splits. Raises EnvironmentFailure where the interpreter lacks a labelled
-        package's source."""
+        """The three splits. Raises EnvironmentFailure where the interpreter lacks a
+        labelled package's source."""
         found = list(functions(self.root, self._files()))
         splits = self._splits(found)
         parts: dict[str, list[Function]] = {split: [] for split in SPLITS}
@@ -97,8 +98,8 @@ class StandardLibrary(Source[StandardLibraryOptions]):
         return {split: self._table(part) for split, part in parts.items()}
 
     def _files(self) -> list[str]:
-        """The files to read, labelled ones first: a text that also stands in another file then has
-        its label and its split in either scope."""
+        """The files to read, labelled ones first: a text that also stands in another file
+        then has its label and its split in either scope."""
         files = python_files(self.root)
         labelled = [file for file in files if _package(file) != _OTHER]
         if self.options.scope == "labelled":
@@ -106,8 +107,8 @@ class StandardLibrary(Source[StandardLibraryOptions]):
         return labelled + [file for file in files if _package(file) == _OTHER]
 
     def _splits(self, found: Sequence[Function]) -> dict[str, str]:
-        """The split of each file. Each package is dealt by itself, so that every split has some of
-        it."""
+        """The split of each file. Each package is dealt by itself, so that every split has
+        some of it."""
         counts = Counter(function.file for function in found)
         dealt: dict[str, str] = {}
         for package in (*PACKAGES, _OTHER):

@@ -23,16 +23,16 @@ def read_text(row: Row, column: str) -> str:
 
 
 def whole(text: str, column: str) -> str:
-    """``text`` as it is. Raises RowError where it holds a surrogate, half of a character, such as
-    of an emoji that was cut in two."""
+    """``text`` as it is. Raises RowError where it holds a surrogate, half of a character,
+    such as of an emoji that was cut in two."""
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise RowError(f"{column} {ascii(text)} is not valid Unicode text")
     return text
 
 
 def label_name(value: Any, column: str = "label") -> str:
-    """A label cell as a name without surrounding spaces; a number becomes its digits (1 and 1.0 are
-    ``1``).
+    """A label cell as a name without surrounding spaces; a number becomes its digits (1 and
+    1.0 are ``1``).
 
     Raises RowError where it is missing or cannot be a label."""
     if isinstance(value, float) and value.is_integer():
@@ -50,8 +50,8 @@ def is_number(name: str) -> bool:
 
 
 def sorted_names(names: Iterable[str]) -> list[str]:
-    """Distinct names in alphabetical order, or in numerical order where all of them are whole
-    numbers."""
+    """Distinct names in alphabetical order, or in numerical order where all of them are
+    whole numbers."""
     distinct = set(names)
     return sorted(distinct, key=int) if all(map(is_number, distinct)) else sorted(distinct)
 
@@ -66,11 +66,11 @@ def distinct_names(declared: Sequence[str]) -> list[str]:
 
 
 def names_by_split(cells: Mapping[str, Iterable[Any]]) -> list[str]:
-    """Label names that occur in the training split, sorted; those of all splits where there is no
-    training split.
+    """Label names that occur in the training split, sorted; those of all splits where there
+    is no training split.
 
-    Raises RowError where the training split has names and another split has numbers: that they are
-    indices, and in which order, would be a guess."""
+    Raises RowError where the training split has names and another split has numbers: that
+    they are indices, and in which order, would be a guess."""
     found = {split: _names_in(values) for split, values in cells.items()}
     everywhere = set().union(*found.values())
     names = found.get("train") or everywhere
@@ -91,8 +91,8 @@ def _names_in(cells: Iterable[Any]) -> set[str]:
 
 
 def label_index(value: Any, labels: Sequence[str], column: str = "label") -> int:
-    """Index of a label cell. A number is an index unless a label's name is itself a number. Raises
-    RowError."""
+    """Index of a label cell. A number is an index unless a label's name is itself a number.
+    Raises RowError."""
     name = label_name(value, column)
     if name in labels:
         return labels.index(name)
@@ -115,8 +115,8 @@ def requested(texts: Sequence[str]) -> Sequence[str]:
 
 
 def _readable(cell: Any) -> Iterable[str]:
-    """The names in a cell. None where it cannot be read: ``normalise`` refuses that row later, with
-    its place."""
+    """The names in a cell. None where it cannot be read: ``normalise`` refuses that row
+    later, with its place."""
     try:
         return [label_name(value) for value in (cell if isinstance(cell, list | tuple) else [cell])]
     except RowError:

@@ -1,9 +1,10 @@
 """``fill-mask``: masked language modelling, by which encoders are pretrained.
 
-15 % of the positions are chosen; of these 80 % become the mask token, 10 % a random token and 10 %
-stay (Devlin et al. 2019, section 3.1). Training draws anew each time. An evaluation draws from a
-generator that is seeded with the example's own ids. So an example has the same masks in any batch,
-order and process, and models with one tokenizer answer the same questions.
+15 % of the positions are chosen; of these 80 % become the mask token, 10 % a random token
+and 10 % stay (Devlin et al. 2019, section 3.1). Training draws anew each time. An
+evaluation draws from a generator that is seeded with the example's own ids. So an example
+has the same masks in any batch, order and process, and models with one tokenizer answer the
+same questions.
 """
 
 from __future__ import annotations
@@ -86,11 +87,11 @@ class FillMask(Task[FillMaskOptions]):
         return {"text": read_text(row, "text")}
 
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
-        """``input_ids`` and ``maskable``, the positions of ordinary tokens. Raises UsageError where
-        the tokenizer has no mask token.
+        """``input_ids`` and ``maskable``, the positions of ordinary tokens. Raises
+        UsageError where the tokenizer has no mask token.
 
-        A request has ``masks`` instead, the positions to fill, and ``decode``, which turns ids into
-        text."""
+        A request has ``masks`` instead, the positions to fill, and ``decode``, which turns
+        ids into text."""
         mask = str(processor.tokenizer.id_to_token(_mask_id(processor)))
         texts = [
             row["text"].replace(MASK, mask) if row.get("request") else row["text"] for row in rows
@@ -112,8 +113,8 @@ class FillMask(Task[FillMaskOptions]):
         processor: TextProcessor,
         generator: np.random.Generator | None = None,
     ) -> Batch:
-        """Padded arrays in which masks were drawn. ``labels`` int64 [batch, length] hold the ids
-        that were there before, and IGNORED at other positions.
+        """Padded arrays in which masks were drawn. ``labels`` int64 [batch, length] hold
+        the ids that were there before, and IGNORED at other positions.
 
         Requests keep their own masks and have no ``labels``."""
         batch = pad(features, processor)
@@ -131,9 +132,10 @@ class FillMask(Task[FillMaskOptions]):
     def predictions(
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
     ) -> list[Prediction]:
-        """Counts of each example: ``correct``, ``masked`` and ``nll``, the negative log-likelihood
-        in nats, summed over the masked tokens. For each masked token its id (``wanted``), the id
-        that was answered (``answers``) and its probability (``confidence``).
+        """Counts of each example: ``correct``, ``masked`` and ``nll``, the negative
+        log-likelihood in nats, summed over the masked tokens. For each masked token its id
+        (``wanted``), the id that was answered (``answers``) and its probability
+        (``confidence``).
 
         For a request ``top``: the five likeliest ``{token, id, score}`` at each mask."""
         logits = outputs["logits"]  # [batch, length, vocabulary]
@@ -145,7 +147,8 @@ class FillMask(Task[FillMaskOptions]):
     def score(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
     ) -> Quality:
-        """``accuracy`` over all masked tokens, their mean ``loss`` in nats, and ``perplexity``."""
+        """``accuracy`` over all masked tokens, their mean ``loss`` in nats, and
+        ``perplexity``."""
         from compress_tasks.metrics import MaskedTokenMetric, quality
 
         return quality(
@@ -163,7 +166,8 @@ class FillMask(Task[FillMaskOptions]):
         return statistics.ratio(counts)
 
     def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
-        """One for each masked token, in the order of the draw; a token's id is its class."""
+        """One for each masked token, in the order of the draw; a token's id is its
+        class."""
         asked = zip(
             prediction["answers"], prediction["wanted"], prediction["confidence"], strict=True
         )
@@ -183,24 +187,25 @@ class FillMask(Task[FillMaskOptions]):
         return [{"text": text, "request": True} for text in requested(texts)]
 
     def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> Shown:
-        """The text and, for each of its masks, the likeliest tokens with their probabilities."""
+        """The text and, for each of its masks, the likeliest tokens with their
+        probabilities."""
         masks = []
         for top in prediction["top"]:
             masks.append([{"token": t["token"], "score": t["score"]} for t in top])
         return {"text": row["text"], "masks": masks}
 
     def _choose(self, features: Features, draws: np.random.Generator) -> np.ndarray:
-        """The positions to ask for, int64: the share of the maskable ones, rounded, but at least
-        one where there are any."""
+        """The positions to ask for, int64: the share of the maskable ones, rounded, but at
+        least one where there are any."""
         maskable = np.array(features["maskable"], dtype=np.int64)
         count = max(1, round(self.options.mask_probability * len(maskable)))
-        # Sorting random numbers draws without replacement, with one draw for each position whatever
-        # the count.
+        # Sorting random numbers draws without replacement, with one draw for each position
+        # whatever the count.
         return maskable[draws.random(len(maskable)).argsort(kind="stable")[:count]]
 
     def _counted(self, logits: np.ndarray, features: Features) -> Prediction:
-        """The counts of an example whose masks came from its own generator; ``logits`` are [length,
-        vocabulary]. Equal seeds give the positions again."""
+        """The counts of an example whose masks came from its own generator; ``logits`` are
+        [length, vocabulary]. Equal seeds give the positions again."""
         positions = self._choose(features, _own_generator(features))
         wanted = np.array(features["input_ids"], dtype=np.int64)[positions]
         asked = logits[positions]  # [masked, vocabulary]

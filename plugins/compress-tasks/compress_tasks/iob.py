@@ -1,9 +1,9 @@
 """Entity tags: ``O``, ``B-TYPE`` and ``I-TYPE``, in the schemes IOB1 and IOB2.
 
-IOB2 opens each entity with ``B-``. IOB1 does so only where an entity follows another of its type
-without a word between (Tjong Kim Sang and Veenstra 1999, "Representing Text Chunks", section 2).
-``to_iob2`` leaves IOB2 as it is and is exact for IOB1. ``check_scheme`` finds data that are
-neither.
+IOB2 opens each entity with ``B-``. IOB1 does so only where an entity follows another of its
+type without a word between (Tjong Kim Sang and Veenstra 1999, "Representing Text Chunks",
+section 2). ``to_iob2`` leaves IOB2 as it is and is exact for IOB1. ``check_scheme`` finds
+data that are neither.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def is_tag(name: str) -> bool:
 
 
 def entity_type(tag: str) -> str | None:
-    """The type of a tag (``PER`` of ``B-PER``); None for ``O``. Raises RowError for any other
-    text."""
+    """The type of a tag (``PER`` of ``B-PER``); None for ``O``. Raises RowError for any
+    other text."""
     if tag == OUTSIDE:
         return None
     if not is_tag(tag):
@@ -32,14 +32,14 @@ def entity_type(tag: str) -> str | None:
 
 
 def openings(tags: Sequence[str]) -> list[str]:
-    """The tags that open an entity at the start, after ``O`` or after another type. A ``B-`` after
-    its own type is not among them: both schemes write it."""
+    """The tags that open an entity at the start, after ``O`` or after another type. A
+    ``B-`` after its own type is not among them: both schemes write it."""
     return [tag for before, tag in _pairs(tags) if _opens(before, tag)]
 
 
 def check_scheme(sentences: Mapping[str, Iterable[Sequence[str]]]) -> None:
-    """Raise RowError where the sentences of all splits together are neither IOB1 nor IOB2: an
-    ``I-`` opens one entity, and a ``B-`` another."""
+    """Raise RowError where the sentences of all splits together are neither IOB1 nor IOB2:
+    an ``I-`` opens one entity, and a ``B-`` another."""
     first: dict[str, str] = {}
     for split, rows in sentences.items():
         for i, tags in enumerate(rows):

@@ -1,9 +1,9 @@
-"""``evaluate.Metric`` classes over scikit-learn, scipy and seqeval. Importing this takes seconds
-and loads torch, so only ``score`` does it.
+"""``evaluate.Metric`` classes over scikit-learn, scipy and seqeval. Importing this takes
+seconds and loads torch, so only ``score`` does it.
 
 A new metric is an entry in the dict that a class's ``_compute`` returns; a task says in its
-``directions`` which way the metric points. evaluate's own metrics are never loaded by name: that
-would run a script from the working directory or the hub.
+``directions`` which way the metric points. evaluate's own metrics are never loaded by name:
+that would run a script from the working directory or the hub.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def quality(
     references: Sequence[Any] | None = None,
     **settings: Any,
 ) -> Quality:
-    """The scores that ``metric`` computes, with its ``per_class`` table apart. Raises UsageError
-    where there is nothing to score.
+    """The scores that ``metric`` computes, with its ``per_class`` table apart. Raises
+    UsageError where there is nothing to score.
 
     evaluate would leave folders and locks in the user's cache: it is given a folder that is
     deleted."""
@@ -61,8 +61,8 @@ def quality(
 
 
 class SingleLabelMetric(evaluate.Metric):
-    """For indices of labels: accuracy, macro averages, Matthews' correlation, and the table by
-    label."""
+    """For indices of labels: accuracy, macro averages, Matthews' correlation, and the table
+    by label."""
 
     def _info(self) -> evaluate.MetricInfo:
         return _described(self, Value("int64"))
@@ -90,8 +90,8 @@ class SingleLabelMetric(evaluate.Metric):
 
 
 class MultiLabelMetric(evaluate.Metric):
-    """For a 0 or 1 of each label: micro and macro F1, the share of examples that are right in every
-    label, and the table by label."""
+    """For a 0 or 1 of each label: micro and macro F1, the share of examples that are right
+    in every label, and the table by label."""
 
     def _info(self) -> evaluate.MetricInfo:
         return _described(self, ListOf(Value("int64")))
@@ -131,8 +131,8 @@ class RegressionMetric(evaluate.Metric):
 
 
 class EntityMetric(evaluate.Metric):
-    """For IOB2 tags by name: seqeval's strict mode, in which an entity is right where its type and
-    both ends are."""
+    """For IOB2 tags by name: seqeval's strict mode, in which an entity is right where its
+    type and both ends are."""
 
     def _info(self) -> evaluate.MetricInfo:
         return _described(self, ListOf(Value("string")))
@@ -158,8 +158,8 @@ class EntityMetric(evaluate.Metric):
 
 
 class MaskedTokenMetric(evaluate.Metric):
-    """For (correct, masked, summed negative log-likelihood) of each example: accuracy, loss and
-    perplexity of a masked token."""
+    """For (correct, masked, summed negative log-likelihood) of each example: accuracy, loss
+    and perplexity of a masked token."""
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(

@@ -12,8 +12,8 @@ from compress.task import Batch, Features, Row
 
 
 def model_inputs(row: Row, encoding: Encoding, processor: TextProcessor) -> Features:
-    """``input_ids``, ``token_type_ids`` where the model has that input, and the row's ``id`` where
-    it has one."""
+    """``input_ids``, ``token_type_ids`` where the model has that input, and the row's
+    ``id`` where it has one."""
     features: Features = {"input_ids": encoding.ids}
     if processor.uses_token_types:
         features["token_type_ids"] = encoding.type_ids
@@ -31,8 +31,8 @@ def padded(lists: Sequence[Sequence[int]], fill: int) -> np.ndarray:
 
 
 def pad(features: Sequence[Features], processor: TextProcessor) -> Batch:
-    """``input_ids``, ``attention_mask`` (0 where padded), and ``token_type_ids`` where the model
-    has that input; int64 [batch, longest]."""
+    """``input_ids``, ``attention_mask`` (0 where padded), and ``token_type_ids`` where the
+    model has that input; int64 [batch, longest]."""
     ids = [f["input_ids"] for f in features]
     batch = {
         "input_ids": padded(ids, processor.pad_id),

@@ -1,5 +1,5 @@
-"""What a text classifier learns: one label, several labels, or a number. Each kind has its own
-head, answers and score."""
+"""What a text classifier learns: one label, several labels, or a number. Each kind has its
+own head, answers and score."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from compress_tasks.confidence import DIGITS
 
 
 class Target(ABC):
-    """A kind of label. ``problem_type`` is transformers' name for it, by which a model chooses its
-    loss; ``dtype`` is that of the labels which this loss needs."""
+    """A kind of label. ``problem_type`` is transformers' name for it, by which a model
+    chooses its loss; ``dtype`` is that of the labels which this loss needs."""
 
     headline: ClassVar[str]
     problem_type: ClassVar[str]
@@ -35,8 +35,8 @@ class Target(ABC):
 
     @abstractmethod
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
-        """One answer for each row of ``logits`` [batch, labels]. Under ``score``, ``scores`` and
-        ``probabilities`` stand probabilities."""
+        """One answer for each row of ``logits`` [batch, labels]. Under ``score``,
+        ``scores`` and ``probabilities`` stand probabilities."""
 
     @abstractmethod
     def score(
@@ -123,8 +123,8 @@ class SingleLabel(Target):
 
 
 class MultiLabel(Target):
-    """Any number of labels. A model learns a 0 or 1 for each, and answers those with a probability
-    above 0.5."""
+    """Any number of labels. A model learns a 0 or 1 for each, and answers those with a
+    probability above 0.5."""
 
     headline = "f1_micro"
     problem_type = "multi_label_classification"
@@ -159,7 +159,8 @@ class MultiLabel(Target):
         return [int(i in chosen) for i in range(len(labels))]
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
-        # Sigmoid in float64, whose exp stays finite up to 709; float32 would overflow at 89.
+        # Sigmoid in float64, whose exp stays finite up to 709; float32 would overflow at
+        # 89.
         shares = 1.0 / (1.0 + np.exp(-np.clip(logits.astype(np.float64), -500, 500)))
         chosen = [np.flatnonzero(row > 0).tolist() for row in logits]
         return [
@@ -211,8 +212,8 @@ class MultiLabel(Target):
 
 
 class Regression(Target):
-    """A number, learnt as it stands. Pearson's and Spearman's correlations score it, as in STS-B
-    (Cer et al. 2017, section 6)."""
+    """A number, learnt as it stands. Pearson's and Spearman's correlations score it, as in
+    STS-B (Cer et al. 2017, section 6)."""
 
     headline = "pearson"
     problem_type = "regression"
@@ -274,8 +275,8 @@ TARGETS: Mapping[str, type[Target]] = {
 
 
 def _names(cells: Mapping[str, Sequence[Any]], declared: Sequence[str] | None) -> list[str]:
-    """Label names as declared, else those in the label cells of each split. Raises RowError for
-    fewer than two."""
+    """Label names as declared, else those in the label cells of each split. Raises RowError
+    for fewer than two."""
     names = distinct_names(declared) if declared else names_by_split(cells)
     if len(names) < 2:
         raise RowError(
@@ -295,8 +296,8 @@ def _several(cell: Any) -> list[Any]:
 
 
 def _readable(cell: Any) -> list[Any]:
-    """The labels of a cell. None where it cannot be read: ``normalise`` refuses that row later,
-    with its place."""
+    """The labels of a cell. None where it cannot be read: ``normalise`` refuses that row
+    later, with its place."""
     try:
         return [] if cell is None else _several(cell)
     except RowError:

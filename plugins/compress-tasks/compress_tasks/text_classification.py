@@ -1,4 +1,5 @@
-"""``text-classification``: a label, several labels or a number for a text or a pair of texts."""
+"""``text-classification``: a label, several labels or a number for a text or a pair of
+texts."""
 
 from __future__ import annotations
 
@@ -41,8 +42,8 @@ class TextClassificationOptions(TaskOptions):
 
 
 class TextClassification(Task[TextClassificationOptions]):
-    """A label for one text or a pair. The headline depends on ``kind``: accuracy, micro F1 or
-    Pearson's correlation."""
+    """A label for one text or a pair. The headline depends on ``kind``: accuracy, micro F1
+    or Pearson's correlation."""
 
     name = "text-classification"
     summary = "A label, several labels or a number for a text or a pair of texts."
@@ -83,16 +84,19 @@ class TextClassification(Task[TextClassificationOptions]):
     def labels(
         self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
     ) -> list[str]:
-        """Label names as declared, else those of the training split, sorted (numbers by value);
-        none for a regression.
+        """Label names as declared, else those of the training split, sorted (numbers by
+        value); none for a regression.
 
-        A label that only validation or test has is not among them, and its row is refused."""
+        A label that only validation or test has is not among them, and its row is
+        refused."""
         return self.target.labels(rows, declared)
 
     def normalise(self, row: Row, labels: Sequence[str]) -> Row:
-        """``text``, ``text_pair`` (None where there is none) and ``label``. Raises RowError.
+        """``text``, ``text_pair`` (None where there is none) and ``label``. Raises
+        RowError.
 
-        The label is an index, a 0 or 1 for each label, or a float, according to ``kind``."""
+        The label is an index, a 0 or 1 for each label, or a float, according to
+        ``kind``."""
         pair = None if row.get("text_pair") is None else read_text(row, "text_pair")
         return {
             "text": read_text(row, "text"),
@@ -101,8 +105,8 @@ class TextClassification(Task[TextClassificationOptions]):
         }
 
     def head_config(self, labels: Sequence[str]) -> ModelConfig:
-        """Label maps (one output for a regression) and the ``problem_type`` that selects the
-        model's loss."""
+        """Label maps (one output for a regression) and the ``problem_type`` that selects
+        the model's loss."""
         return {
             **(super().head_config(labels) or {"num_labels": 1}),
             "problem_type": self.target.problem_type,
@@ -110,15 +114,15 @@ class TextClassification(Task[TextClassificationOptions]):
 
     @classmethod
     def stated_labels(cls, config: ModelConfig) -> tuple[str, ...]:
-        """Those of ``id2label``; none for a regression. A single output is a regression, for
-        transformers too."""
+        """Those of ``id2label``; none for a regression. A single output is a regression,
+        for transformers too."""
         names = super().stated_labels(config)
         return () if len(names) == 1 or config.get("problem_type") == "regression" else names
 
     def head_mistake(self, config: ModelConfig, labels: Sequence[str]) -> str | None:
-        """Another ``problem_type`` than that of ``kind``, or a number of outputs that does not fit
-        it: a regression has one, labels have several. Without a ``problem_type`` two outputs fit
-        both one label of two and any of two."""
+        """Another ``problem_type`` than that of ``kind``, or a number of outputs that does
+        not fit it: a regression has one, labels have several. Without a ``problem_type``
+        two outputs fit both one label of two and any of two."""
         kind, wanted = self.options.kind, self.target.problem_type
         learnt = config.get("problem_type")
         if learnt is not None and learnt != wanted:
@@ -135,8 +139,8 @@ class TextClassification(Task[TextClassificationOptions]):
         return f"has {counted}, and kind: {kind} takes {needed}"
 
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
-        """``input_ids`` with special tokens, ``token_type_ids`` where the model has that input,
-        ``labels`` and ``id``."""
+        """``input_ids`` with special tokens, ``token_type_ids`` where the model has that
+        input, ``labels`` and ``id``."""
         texts = [_texts(row) for row in rows]
         encodings = processor.encode(texts, max_length=self.options.max_length)
         found = []
@@ -153,8 +157,8 @@ class TextClassification(Task[TextClassificationOptions]):
         processor: TextProcessor,
         generator: np.random.Generator | None = None,
     ) -> Batch:
-        """Padded arrays. ``labels`` are int64 [batch] for one label, float32 [batch, labels] for
-        several, float32 [batch] for a number."""
+        """Padded arrays. ``labels`` are int64 [batch] for one label, float32 [batch,
+        labels] for several, float32 [batch] for a number."""
         batch = pad(features, processor)
         if all("labels" in f for f in features):
             batch["labels"] = np.array([f["labels"] for f in features], dtype=self.target.dtype)
@@ -170,8 +174,8 @@ class TextClassification(Task[TextClassificationOptions]):
     def score(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
     ) -> Quality:
-        """By ``kind``: accuracy, macro scores and Matthews' correlation; F1 and exact match; or
-        correlations and errors."""
+        """By ``kind``: accuracy, macro scores and Matthews' correlation; F1 and exact
+        match; or correlations and errors."""
         return self.target.score(predictions, [row["label"] for row in rows], labels)
 
     def resample(
@@ -182,7 +186,8 @@ class TextClassification(Task[TextClassificationOptions]):
         return self.target.counts(predictions, [row["label"] for row in rows], labels)
 
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
-        """Accuracy, micro F1 or Pearson's correlation for summed counts [..., k] -> [...]."""
+        """Accuracy, micro F1 or Pearson's correlation for summed counts [..., k] ->
+        [...]."""
         return self.target.headline_of(counts)
 
     def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
@@ -198,8 +203,8 @@ class TextClassification(Task[TextClassificationOptions]):
         return rows
 
     def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> Shown:
-        """The row's texts and, by ``kind``, the label with its probability, each label with its
-        own, or the number."""
+        """The row's texts and, by ``kind``, the label with its probability, each label with
+        its own, or the number."""
         texts = {key: row[key] for key in ("text", "text_pair") if row.get(key) is not None}
         return {**texts, **self.target.present(prediction, labels)}
 

@@ -1,4 +1,5 @@
-"""``token-classification``: a tag for each word, scored by the entities that the tags form."""
+"""``token-classification``: a tag for each word, scored by the entities that the tags
+form."""
 
 from __future__ import annotations
 
@@ -51,8 +52,8 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 
 
 class TokenClassification(Task[TaskOptions]):
-    """A tag for each word, learnt and answered at the word's first piece (Devlin et al. 2019,
-    section 5.3). Labels are IOB2 tags."""
+    """A tag for each word, learnt and answered at the word's first piece (Devlin et al.
+    2019, section 5.3). Labels are IOB2 tags."""
 
     name = "token-classification"
     summary = "A tag for each word: named entities, in IOB1 or IOB2."
@@ -75,8 +76,8 @@ class TokenClassification(Task[TaskOptions]):
     def labels(
         self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
     ) -> list[str]:
-        """The declared labels, completed by the ``B-`` or ``I-`` that a type lacks; else ``O`` and
-        both tags of each type in the training split.
+        """The declared labels, completed by the ``B-`` or ``I-`` that a type lacks; else
+        ``O`` and both tags of each type in the training split.
 
         Raises RowError for tags that are neither IOB1 nor IOB2."""
         known = distinct_names(declared or [])
@@ -108,8 +109,8 @@ class TokenClassification(Task[TaskOptions]):
         }
 
     def head_mistake(self, config: ModelConfig, labels: Sequence[str]) -> str | None:
-        """Another number of outputs than the data have ``labels``; without these, an output whose
-        name is no IOB tag."""
+        """Another number of outputs than the data have ``labels``; without these, an output
+        whose name is no IOB tag."""
         names = self.stated_labels(config)
         if labels:
             if len(names) == len(labels):
@@ -123,8 +124,9 @@ class TokenClassification(Task[TaskOptions]):
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
         """``input_ids``, ``starts`` and ``labels``.
 
-        ``starts`` are the positions of the words' first pieces; None for a word that was cut off or
-        has no piece. ``labels`` hold a word's tag at its start, and IGNORED elsewhere."""
+        ``starts`` are the positions of the words' first pieces; None for a word that was
+        cut off or has no piece. ``labels`` hold a word's tag at its start, and IGNORED
+        elsewhere."""
         encodings = processor.encode(
             [row["tokens"] for row in rows], max_length=self.options.max_length, words=True
         )
@@ -148,18 +150,19 @@ class TokenClassification(Task[TaskOptions]):
     def predictions(
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
     ) -> list[Prediction]:
-        """``tags``: one index for each word, and ``confidence``, its probability. Both are None for
-        a word that the model did not see."""
+        """``tags``: one index for each word, and ``confidence``, its probability. Both are
+        None for a word that the model did not see."""
         logits = outputs["logits"]  # [batch, length, tags]
         return [_tagged(row, f["starts"]) for row, f in zip(logits, batch, strict=True)]
 
     def score(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
     ) -> Quality:
-        """Precision, recall and F1 of entities, for all and for each type, and the share of words
-        with the right tag.
+        """Precision, recall and F1 of entities, for all and for each type, and the share of
+        words with the right tag.
 
-        By seqeval in strict mode with IOB2. A word that the model did not see counts as ``O``."""
+        By seqeval in strict mode with IOB2. A word that the model did not see counts as
+        ``O``."""
         from compress_tasks.metrics import EntityMetric, quality
 
         return quality(
@@ -184,8 +187,8 @@ class TokenClassification(Task[TaskOptions]):
         return statistics.f1_of_entities(counts)
 
     def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
-        """One for each word: its tag. The class is the entity's type, or ``O``. A word that the
-        model did not see is answered ``O``, as in the score, and has no confidence."""
+        """One for each word: its tag. The class is the entity's type, or ``O``. A word that
+        the model did not see is answered ``O``, as in the score, and has no confidence."""
         answers, truth = _names(prediction["tags"], labels), _names(row["tags"], labels)
         return [
             Decision(answer, answer == tag, entity_type(tag) or OUTSIDE, share)
@@ -193,14 +196,14 @@ class TokenClassification(Task[TaskOptions]):
         ]
 
     def request(self, texts: Sequence[str]) -> list[Row]:
-        """A row for each text, cut into words. A word is a run of letters, digits and underscores,
-        or any other single character but a space. ``spans`` are the words' (start, end) in the
-        text."""
+        """A row for each text, cut into words. A word is a run of letters, digits and
+        underscores, or any other single character but a space. ``spans`` are the words'
+        (start, end) in the text."""
         return [_requested_row(text) for text in requested(texts)]
 
     def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> Shown:
-        """The text and its entities: ``type``, ``text``, ``start`` and ``end`` (characters, ``end``
-        exclusive)."""
+        """The text and its entities: ``type``, ``text``, ``start`` and ``end`` (characters,
+        ``end`` exclusive)."""
         text = row.get("text") or " ".join(row["tokens"])
         spans = row.get("spans") or _joined_spans(row["tokens"])
         shown = []
@@ -244,8 +247,8 @@ def _list(row: Row, column: str) -> Sequence[Any]:
 
 
 def _tag(value: Any, labels: Sequence[str]) -> str:
-    """The name of a tag cell, IOB1 or IOB2. Raises RowError for one that is no IOB tag or is not
-    among ``labels``."""
+    """The name of a tag cell, IOB1 or IOB2. Raises RowError for one that is no IOB tag or
+    is not among ``labels``."""
     name = label_name(value, "tag")
     if not is_number(name):
         entity_type(name)  # raises
@@ -253,8 +256,9 @@ def _tag(value: Any, labels: Sequence[str]) -> str:
 
 
 def _readable(row: Row, known: Sequence[str]) -> list[str]:
-    """The names of a row's tags. None where one cannot be read: ``normalise`` refuses that row
-    later, with its place. A number is an index into the ``known`` labels, where there are any."""
+    """The names of a row's tags. None where one cannot be read: ``normalise`` refuses that
+    row later, with its place. A number is an index into the ``known`` labels, where there
+    are any."""
     names = []
     try:
         for tag in _list(row, "tags"):
@@ -285,8 +289,8 @@ def _features(row: Row, encoding: Encoding, processor: TextProcessor) -> Feature
 
 
 def _tagged(logits: np.ndarray, starts: Sequence[int | None]) -> Prediction:
-    """The likeliest tag at each word's first piece and its probability, from ``logits`` [length,
-    tags]."""
+    """The likeliest tag at each word's first piece and its probability, from ``logits``
+    [length, tags]."""
     best, shares = likeliest(logits)
     return {
         "tags": [None if start is None else int(best[start]) for start in starts],

@@ -11,8 +11,8 @@ from compress.tracker import Event, Tracker
 
 
 class TensorBoard(Tracker):
-    """Values of training by optimizer step while it runs; measurements by step of the recipe at the
-    end."""
+    """Values of training by optimizer step while it runs; measurements by step of the
+    recipe at the end."""
 
     name: ClassVar[str] = "tensorboard"
     summary: ClassVar[str] = "Event files for TensorBoard in the run's folder"
@@ -29,8 +29,8 @@ class TensorBoard(Tracker):
         return f"tensorboard --logdir {place}"
 
     def event(self, event: Event) -> None:
-        """Write a point for each new value of training. Events repeat a value until there is
-        another."""
+        """Write a point for each new value of training. Events repeat a value until there
+        is another."""
         if event["event"] != "progress":
             return
         for key, value in event["values"].items():

@@ -26,8 +26,8 @@ class EventFile:
     def scalar(
         self, tag: str, value: float, step: int, at: float | None = None, description: str = ""
     ) -> None:
-        """Add a point at ``step``. ``at`` is its time in seconds since 1970. TensorBoard shows the
-        first description of a tag."""
+        """Add a point at ``step``. ``at`` is its time in seconds since 1970. TensorBoard
+        shows the first description of a tag."""
         metadata = _metadata("scalars", description)
         self._add(Summary.Value(tag=tag, simple_value=value, metadata=metadata), step, at)
 
@@ -47,7 +47,8 @@ class EventFile:
 
 
 def _metadata(plugin: str, description: str = "") -> SummaryMetadata:
-    """The metadata of a tag: which of TensorBoard's plugins shows it, and its description."""
+    """The metadata of a tag: which of TensorBoard's plugins shows it, and its
+    description."""
     return SummaryMetadata(
         summary_description=description, plugin_data=SummaryMetadata.PluginData(plugin_name=plugin)
     )

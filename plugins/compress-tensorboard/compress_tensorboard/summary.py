@@ -9,8 +9,8 @@ from compress.tracker import against_references
 
 
 def measured(report: Mapping[str, Any]) -> Iterator[tuple[str, int, float]]:
-    """(tag, index of the step in the run, value) of every measurement that has a value, and of
-    every comparison with the reference and with it in its fastest float engine.
+    """(tag, index of the step in the run, value) of every measurement that has a value, and
+    of every comparison with the reference and with it in its fastest float engine.
 
     ``.low`` and ``.high`` after a name are the ends of its 95 % interval."""
     for index, step in enumerate(report["steps"]):
@@ -30,8 +30,9 @@ def described(report: Mapping[str, Any]) -> str:
 
 
 def table(report: Mapping[str, Any]) -> str:
-    """A Markdown table of every measurement of every step and its comparisons with the reference
-    and with it in its fastest float engine, with 95 % intervals, or why a value is absent."""
+    """A Markdown table of every measurement of every step and its comparisons with the
+    reference and with it in its fastest float engine, with 95 % intervals, or why a value
+    is absent."""
     lines = [_line("step", "measurement", "value", "unit"), _line(*["---"] * 4)]
     for step in report["steps"]:
         for name, m in step["measurements"].items():

@@ -1,5 +1,5 @@
-"""Counts of a PyTorch model in memory: its parameters by part, and the multiply-accumulates of one
-example."""
+"""Counts of a PyTorch model in memory: its parameters by part, and the multiply-accumulates
+of one example."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ _RECURRENT = (nn.LSTM, nn.GRU, nn.RNN)
 
 
 def counts(session: TorchSession, length: int) -> Counts | None:
-    """Parameters by part, and multiply-accumulates of one example of ``length`` tokens, or of as
-    many as the model has positions for. None for a model whose parameters are not all floats."""
+    """Parameters by part, and multiply-accumulates of one example of ``length`` tokens, or
+    of as many as the model has positions for. None for a model whose parameters are not all
+    floats."""
     if not all(p.is_floating_point() for p in session.model.parameters()):
         return None
     taken = min(length, positions(session.model) or length)
@@ -33,9 +34,9 @@ def counts(session: TorchSession, length: int) -> Counts | None:
 def parameters_by_part(model: PreTrainedModel) -> dict[str, int]:
     """Number of parameters of the ``embeddings``, the ``layers`` and the ``head``.
 
-    Embeddings are every ``nn.Embedding`` and all of a module called ``embeddings``; the head is
-    what is outside of the base model; layers are the rest. A shared parameter counts once, as an
-    embedding where it is one."""
+    Embeddings are every ``nn.Embedding`` and all of a module called ``embeddings``; the
+    head is what is outside of the base model; layers are the rest. A shared parameter
+    counts once, as an embedding where it is one."""
     embeddings: set[int] = set()
     for name, module in model.named_modules():
         if isinstance(module, nn.Embedding) or name.rpartition(".")[2] == "embeddings":
@@ -52,17 +53,19 @@ def parameters_by_part(model: PreTrainedModel) -> dict[str, int]:
 
 
 def positions(model: PreTrainedModel) -> int | None:
-    """Tokens of the longest example that the model has positions for; None without a limit."""
+    """Tokens of the longest example that the model has positions for; None without a
+    limit."""
     return sizes.positions(model.config.to_dict())
 
 
 def macs(session: TorchSession, length: int) -> int:
     """Multiply-accumulates of the matrix products of one example of ``length`` tokens.
 
-    Half of what torch's ``FlopCounterMode`` counts: it counts a multiplication and an addition
-    apart. Recurrent modules follow a formula of their own. Attention runs unfused meanwhile: torch
-    2.13 counts nothing of the fused kernel for processors."""
-    # An encoder-decoder's classifier reads its answer at an end-of-text token: one must be there.
+    Half of what torch's ``FlopCounterMode`` counts: it counts a multiplication and an
+    addition apart. Recurrent modules follow a formula of their own. Attention runs unfused
+    meanwhile: torch 2.13 counts nothing of the fused kernel for processors."""
+    # An encoder-decoder's classifier reads its answer at an end-of-text token: one must be
+    # there.
     ends = session.model.config.eos_token_id
     ids = np.full((1, length), ends if isinstance(ends, int) else 0, dtype=np.int64)
     batch = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
@@ -78,10 +81,11 @@ def macs(session: TorchSession, length: int) -> int:
 
 @contextmanager
 def _recurrent(model: nn.Module, counter: FlopCounterMode) -> Iterator[list[int]]:
-    """A list that gets, for each call of an LSTM, GRU or RNN, the number to add to torch's count.
+    """A list that gets, for each call of an LSTM, GRU or RNN, the number to add to torch's
+    count.
 
-    Whether torch counts their products depends on the kernel: none in oneDNN's and cuDNN's, all of
-    them in its own."""
+    Whether torch counts their products depends on the kernel: none in oneDNN's and cuDNN's,
+    all of them in its own."""
     corrections: list[int] = []
     before: list[int] = []
 
@@ -106,11 +110,12 @@ def _recurrent(model: nn.Module, counter: FlopCounterMode) -> Iterator[list[int]
 
 
 def recurrent_macs(module: nn.Module, tokens: int) -> int:
-    """Multiply-accumulates of an ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN`` for ``tokens`` tokens.
+    """Multiply-accumulates of an ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN`` for ``tokens``
+    tokens.
 
-    In the equations of their documentation every element of ``W_ih``, ``W_hh`` and ``W_hr`` is
-    multiplied once for each token: 4, 3 or 1 gates of hidden x (input + recurrent) for each layer
-    and direction, and hidden x projection where there is one."""
+    In the equations of their documentation every element of ``W_ih``, ``W_hh`` and ``W_hr``
+    is multiplied once for each token: 4, 3 or 1 gates of hidden x (input + recurrent) for
+    each layer and direction, and hidden x projection where there is one."""
     weights = 0
     for name, parameter in module.named_parameters(recurse=False):
         if name.startswith("weight_"):

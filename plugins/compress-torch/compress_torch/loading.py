@@ -1,5 +1,5 @@
-"""The code that opens a PyTorch artifact of a stock shape with transformers alone, as text for
-model cards."""
+"""The code that opens a PyTorch artifact of a stock shape with transformers alone, as text
+for model cards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Fine-tuning: the given model with a head for the task, trained with the model's own loss."""
+"""Fine-tuning: the given model with a head for the task, trained with the model's own
+loss."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Pre-training: a tokenizer and a model from a fresh configuration, or a given model that trains on
-with other text."""
+"""Pre-training: a tokenizer and a model from a fresh configuration, or a given model that
+trains on with other text."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Train a tokenizer that is equal each time: byte-level BPE.
 
 The WordPiece trainer of tokenizers 0.23 gives other ids, even other tokens, at each run. An
-interrupted run could then not end in the weights of an unbroken one. The BPE trainer gives the same
-tokens each time.
+interrupted run could then not end in the weights of an unbroken one. The BPE trainer gives
+the same tokens each time.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask
 def train_tokenizer(
     texts: Iterable[str], vocabulary: int, lowercase: bool, max_length: int, model_type: str
 ) -> TextProcessor:
-    """A byte-level BPE tokenizer of at most ``vocabulary`` tokens, with BERT's special tokens and
-    templates."""
+    """A byte-level BPE tokenizer of at most ``vocabulary`` tokens, with BERT's special
+    tokens and templates."""
     tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL["unk"]))
     steps: list[normalizers.Normalizer] = [normalizers.NFC()]
     if lowercase:
