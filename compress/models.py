@@ -168,10 +168,10 @@ def _saved_as_named(model: PreTrainedModel) -> PreTrainedModel:
 def _pad_as_tokenizer(model: PreTrainedModel, task: Task[Any], folder: Path) -> None:
     """Set the config's ``pad_token_id`` for a head that finds a text's last token by it.
 
-    Llama's and GPT-2's heads read the answer at the last token with ``input_ids !=
-    pad_token_id``, and their configs name no such id. Such a head also skips the id at the
-    end of a text itself, so an id that ordinary texts end with must not pad. Raises
-    UsageError where the tokenizer names no id to pad with."""
+    Llama's and GPT-2's heads read the answer at the last token whose id differs from it,
+    and their configs name no such id. Such a head also skips the id at the end of a text
+    itself, so an id that ordinary texts end with must not pad. Raises UsageError where the
+    tokenizer names no id to pad with."""
     # These families have no class in common, but their forward reads the config's entry.
     if "pad_token_id" not in inspect.unwrap(type(model).forward).__code__.co_names:
         return
@@ -196,8 +196,8 @@ def _draw_head(model: PreTrainedModel, task: Task[Any]) -> None:
 
 
 def save_model(model: PreTrainedModel, folder: Path) -> int:
-    """The number of parameters (shared ones once), after writing config and safetensors
-    weights into ``folder``."""
+    """Write config and safetensors weights into ``folder``. The number of parameters comes
+    back (shared ones once)."""
     model.save_pretrained(folder, max_shard_size="4GB")
     return count_parameters(model)
 
