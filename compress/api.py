@@ -134,8 +134,7 @@ def _open_tracker(name: str, registry: Registry) -> Tracker:
     if missing:
         extra = f": install compress-toolkit[{entry.cls.extra}]" if entry.cls.extra else ""
         raise EnvironmentFailure(f"tracker {name} needs the package {missing!r}{extra}")
-    tracker: Tracker = entry.cls()
-    return tracker
+    return entry.cls()
 
 
 def _installed(package: str) -> bool:

@@ -188,8 +188,7 @@ def _tries(value: Mapping[str, Any], path: _Path, resolver: Resolver) -> int:
 
 
 def _first_less(step: Step) -> Options | None:
-    less: Options | None = step.entry.cls.back_off(step.options)
-    return less
+    return step.entry.cls.back_off(step.options)
 
 
 def _who_can(resolver: Resolver) -> str:

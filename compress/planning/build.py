@@ -24,6 +24,7 @@ from compress.pretrained.families import Families
 from compress.recipes.recipe import Recipe, StepText
 from compress.registry.plugins import Registry
 from compress.source import SPLITS, FileOptions
+from compress.stage import Stage
 
 _LATER = "it stands after this step; a step takes from one that stands before it"
 
@@ -198,7 +199,11 @@ class _Builder:
                 check_step_budget(budget, self.steps[text.name], (*text.path, "budget"), resolver)
 
     def _check_references(
-        self, text: StepText, stage: Any, references: Mapping[str, str], task: TaskChoice
+        self,
+        text: StepText,
+        stage: type[Stage[Any]],
+        references: Mapping[str, str],
+        task: TaskChoice,
     ) -> None:
         for option, name in references.items():
             if name not in self.broken:
@@ -233,7 +238,7 @@ class _Builder:
             )
         self.names.add(text.name)
 
-    def _options(self, text: StepText, stage: Any) -> Options | None:
+    def _options(self, text: StepText, stage: type[Stage[Any]]) -> Options | None:
         path = (*text.path, text.stage)
         options = validated(
             stage.Options, text.options, self.resolver.recipe.place, path, self.resolver.mistakes
@@ -252,7 +257,7 @@ class _Builder:
         return options
 
     def _follow_layers(
-        self, text: StepText, stage: Any, options: Options, parent: str | None
+        self, text: StepText, stage: type[Stage[Any]], options: Options, parent: str | None
     ) -> None:
         """Check the options against the layers of the step's input and note those of its result,
         where they are known."""
@@ -330,7 +335,7 @@ class _Builder:
     def _edges(
         self,
         text: StepText,
-        stage: Any,
+        stage: type[Stage[Any]],
         options: Options,
         parent: str | None,
         task: TaskChoice,
@@ -380,7 +385,7 @@ class _Builder:
             return self.inputs[name].traits or Traits(task="?")
         return None
 
-    def _serving(self, stage: Any, task: TaskChoice) -> list[str]:
+    def _serving(self, stage: type[Stage[Any]], task: TaskChoice) -> list[str]:
         names = [*self.inputs, *self.steps]
         return [
             n

@@ -14,7 +14,7 @@ from compress.planning.validate import resolve_paths, validated
 from compress.pretrained.families import Families
 from compress.pretrained.modelfolder import folder_traits, is_hub_id
 from compress.recipes.recipe import Recipe
-from compress.registry.plugins import Registered, Registry
+from compress.registry.plugins import Kind, Registered, Registry
 from compress.source import FileOptions
 
 _Path = tuple[str | int, ...]
@@ -34,8 +34,8 @@ class Resolver:
         self.mistakes.append(Mistake(self.recipe.place(*path, of_value=of_value), message, hint))
 
     def registered(
-        self, kind: str, name: str, path: _Path, *, of_value: bool = True
-    ) -> Registered | None:
+        self, kind: Kind, name: str, path: _Path, *, of_value: bool = True
+    ) -> Registered[Any] | None:
         """The registered thing, or None with the mistake added."""
         entry = (
             self.registry.task_named(name) if kind == "tasks" else self.registry.of(kind).get(name)
@@ -50,7 +50,7 @@ class Resolver:
             )
         return entry
 
-    def _known(self, kind: str, name: str) -> str:
+    def _known(self, kind: Kind, name: str) -> str:
         names = list(self.registry.of(kind))
         family = [n for n in names if n.startswith(name + ".")]
         if family:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from compress.artifact import Traits
 from compress.stage import Accepts, Stage
 
 
 def edge_mistake(
-    stage: type[Stage],
+    stage: type[Stage[Any]],
     traits: Traits | None,
     parent: str | None,
     task: str,

@@ -12,6 +12,7 @@ from compress.options import Options
 from compress.planning.budget import Budget
 from compress.registry.plugins import Registered
 from compress.source import Source, SourceOptions
+from compress.stage import Stage
 from compress.task import Task, TaskOptions
 
 MODEL = "model"
@@ -22,7 +23,7 @@ MODEL = "model"
 class TaskChoice:
     """A task with its validated options."""
 
-    entry: Registered
+    entry: Registered[Task[Any]]
     options: TaskOptions
 
     @property
@@ -32,8 +33,7 @@ class TaskChoice:
 
     def make(self) -> Task[Any]:
         """The task object."""
-        task: Task[Any] = self.entry.cls(self.options)
-        return task
+        return self.entry.cls(self.options)
 
     def as_dict(self) -> dict[str, Any]:
         """Name and options, JSON-ready."""
@@ -45,14 +45,13 @@ class DataChoice:
     """A source with its validated options; paths in them are absolute. ``place`` is where the
     recipe says so."""
 
-    entry: Registered
+    entry: Registered[Source[Any]]
     options: SourceOptions
     place: str = field(default="", compare=False)
 
     def make(self) -> Source[Any]:
         """The source object."""
-        source: Source[Any] = self.entry.cls(self.options)
-        return source
+        return self.entry.cls(self.options)
 
     def as_dict(self) -> dict[str, Any]:
         """Name and options, JSON-ready."""
@@ -78,7 +77,7 @@ class Step:
     input."""
 
     name: str
-    entry: Registered
+    entry: Registered[Stage[Any]]
     options: Options
     task: TaskChoice
     data: DataChoice | None

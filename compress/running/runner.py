@@ -18,7 +18,6 @@ from compress.measure.reuse import (
     reusable,
 )
 from compress.measurement import Measured
-from compress.options import Options
 from compress.planning import DataChoice, Plan, Step, TaskChoice
 from compress.planning.budget import Budget
 from compress.planning.budgetsection import with_options
@@ -217,7 +216,7 @@ class Runner:
     def _with_less(self, step: Step, attempts: Sequence[Attempt], index: int) -> Attempt | None:
         """The next try; None where the stage has nothing less to take, or took nothing at all."""
         before = attempts[-1]
-        less: Options | None = step.entry.cls.back_off(before.options)
+        less = step.entry.cls.back_off(before.options)
         if less is None:
             return None
         how = changed(before.options, less)
