@@ -1,15 +1,17 @@
 """The numbers of compress beside those of independent tools on the same artifact, taken in one go.
 
-  latency     a bare loop over plain ONNX Runtime or transformers (bare.py), rounds taken in turns with the instrument's
+  latency     a bare loop over plain ONNX Runtime or transformers (bare.py), rounds taken in turns
+              with the instrument's
   f1, accuracy  seqeval and scikit-learn on the raw file in columns
   size        du -b of every file but the manifest
   parameters  transformers' num_parameters of a float PyTorch model
   macs        a count by hand for BERT: 4 L d^2 + 2 L^2 d + 2 L d f for each layer, and the head
 
-  python benchmarks/agreement.py FOLDER [FOLDER ...] --data RECIPE [--set key=value ...] [--run report.json] [--loads 8]
-FOLDER is an artifact for token classification; RECIPE says where the test split is, a file in columns. With --run, the
-numbers that a run's report has of the same artifacts stand in a column beside them. Writes
-benchmarks/results/agreement.json.
+  python benchmarks/agreement.py FOLDER [FOLDER ...] --data RECIPE [--set key=value ...]
+      [--run report.json] [--loads 8]
+FOLDER is an artifact for token classification; RECIPE says where the test split is, a file in
+columns. With --run, the numbers that a run's report has of the same artifacts stand in a column
+beside them. Writes benchmarks/results/agreement.json.
 """
 
 from __future__ import annotations

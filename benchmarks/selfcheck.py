@@ -1,11 +1,12 @@
 """Whether the instrument reads 1.00 where nothing differs, and finds a slowdown of 3 %: repeated,
 with everything fixed.
 
-In each repeat three processes open the same model and take turns: `model`, `again`, and `slowed`, each of whose calls waits
-busily for 3 % of its own time; after every eighth round others take their places, as in a thorough run. The numbers of
-repeats and rounds are fixed before; the machine's load is recorded before each repeat. What is asked of the whole:
-|ratio - 1| <= 0.02 and half-width <= 2 % in every repeat of `again`, 1.00 covered in at least 17 of 20, and 1.00 excluded
-for `slowed` in at least 18 of 20.
+In each repeat three processes open the same model and take turns: `model`, `again`, and `slowed`,
+each of whose calls waits busily for 3 % of its own time; after every eighth round others take their
+places, as in a thorough run. The numbers of repeats and rounds are fixed before; the machine's load
+is recorded before each repeat. What is asked of the whole: |ratio - 1| <= 0.02 and half-width <=
+2 % in every repeat of `again`, 1.00 covered in at least 17 of 20, and 1.00 excluded for `slowed` in
+at least 18 of 20.
 
   python benchmarks/selfcheck.py [--repeats 20] [--rounds 64] [--engines torch onnxruntime]
 """

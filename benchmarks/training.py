@@ -9,10 +9,12 @@ Throughput is measured in rounds, the arms taking turns, each in a fresh process
 sentences of the training split (imports and data preparation are not timed; saving the model is).
 
   python benchmarks/training.py --model FOLDER --data FOLDER [--rounds 5] [--f1 FILE]
-FOLDER of the data holds eng.train and eng.testa in columns. FILE holds the F1 of whole trainings on the validation split
-(strict IOB2), a line each, as this prints it; they may run side by side, for how long they take does not count:
+FOLDER of the data holds eng.train and eng.testa in columns. FILE holds the F1 of whole trainings on
+the validation split (strict IOB2), a line each, as this prints it; they may run side by side, for
+how long they take does not count:
 
-  python benchmarks/training.py --model FOLDER --data FOLDER --arm compress --seed 0 --epochs 2 >> FILE
+  python benchmarks/training.py --model FOLDER --data FOLDER --arm compress --seed 0 --epochs 2 \\
+      >> FILE
 """
 
 from __future__ import annotations

@@ -1,18 +1,23 @@
-"""How a family of models is built: where its parts stand and which config keys size them. Paths are
-relative."""
+"""How a family of models is built: the paths of its modules, and the config keys of its
+sizes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
+
+ModelConfig = Mapping[str, Any]
+"""Entries of a model's ``config.json``."""
 
 
 @dataclass(frozen=True)
 class AttentionLayout:
-    """Module paths inside one block. Rows of ``query``, ``key`` and ``value`` are cut by head
-    together with the columns of ``output``. ``counts`` are (path, attribute, unit) of integers that
-    follow: unit ``heads`` or ``width``."""
+    """Module paths inside one block. A cut removes the rows of a head from ``query``,
+    ``key`` and ``value`` and its columns from ``output``.
+
+    ``counts`` are (path, attribute, unit) of integers that must follow: the number of heads
+    where the unit is ``heads``, that of rows where it is ``width``."""
 
     query: str
     key: str
@@ -23,8 +28,8 @@ class AttentionLayout:
 
 @dataclass(frozen=True)
 class FeedForwardLayout:
-    """Module paths inside one block: rows of ``inputs`` are cut together with the columns of
-    ``output``."""
+    """Module paths inside one block. A cut removes the rows of a neuron from ``inputs`` and
+    its column from ``output``."""
 
     inputs: tuple[str, ...]
     output: str
@@ -32,7 +37,7 @@ class FeedForwardLayout:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the parts of a model stand. ``blocks`` is the path of the module list under the base
+    """The paths of a model's parts. ``blocks`` is that of the module list, under the base
     model."""
 
     blocks: str
@@ -41,10 +46,12 @@ class Layout:
 
 
 class Architecture:
-    """A family. ``model_types`` are the config's ``model_type`` values; ``sizes`` maps our size
-    names (the fields of ``compress.sizes.Sizes``) to config keys where optimum's NormalizedConfig
-    has none or a wrong one; ``layout`` is None for a family that is not described for cutting, and
-    one that is names the key of ``feed_forward``."""
+    """A family of models.
+
+    ``model_types`` are the values of ``model_type`` in its configs. ``sizes`` maps our
+    names of sizes (the fields of ``compress.sizes.Sizes``) to config keys, where optimum's
+    NormalizedConfig has none or a wrong one. ``layout`` is None for a family that cannot be
+    cut; one with a layout has the key of ``feed_forward`` in ``sizes``."""
 
     name: ClassVar[str]
     summary: ClassVar[str] = ""
@@ -52,5 +59,6 @@ class Architecture:
     sizes: ClassVar[Mapping[str, str]] = {}
     layout: ClassVar[Layout | None] = None
     states_head_size: ClassVar[bool] = False
-    """Whether the stock config can express a head count with the head size kept; such a family's
-    ``sizes`` name the keys of ``heads``, ``head_size`` and ``key_value_heads``."""
+    """Whether the stock config states the head size, so that it can express another head
+    count. The ``sizes`` of such a family have the keys of ``heads``, ``head_size`` and
+    ``key_value_heads``."""

@@ -1,35 +1,36 @@
-"""What a plugin's options are: a pydantic model whose field descriptions are the help, the docs and
-the error texts."""
+"""The options of a plugin: a pydantic model whose field descriptions become help, docs and
+error texts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class Options(BaseModel):
-    """Frozen options that refuse unknown keys, infinite numbers, and turning one type into another
-    (``"3"`` is not 3)."""
+    """Frozen options. They refuse unknown keys, infinite numbers, and values of another
+    type (``"3"`` is not 3)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     def left_to_machine(self) -> Mapping[str, Any]:
-        """What these options leave to the machine (``auto``) and how it stands there, JSON-ready:
-        part of a product's key.
+        """What these options leave to the machine (``auto``) and what it is on this one,
+        JSON-ready. It is part of a product's key.
 
-        By default what nested options leave. Asked where torch may not be imported."""
-        found = {
-            name: dict(value.left_to_machine())
-            for name, value in self
-            if isinstance(value, Options)
-        }
-        return {name: left for name, left in found.items() if left}
+        By default that of nested options. Called where torch may not be imported."""
+        found: dict[str, Any] = {}
+        for name, value in self:
+            left = value.left_to_machine() if isinstance(value, Options) else {}
+            if left:
+                found[name] = dict(left)
+        return found
 
 
 class ArtifactReferenceMark:
-    """Marks an option whose value names an artifact: an earlier step, a folder or a hub id."""
+    """Marks an option whose value names an artifact: an earlier step, a folder or a hub
+    id."""
 
 
 class PathMark:
@@ -37,55 +38,51 @@ class PathMark:
 
 
 class SplitMark:
-    """Marks an option that, where it is given, needs a split of the data, such as
-    ``validation``."""
+    """Marks an option that needs a split of the data, such as ``validation``, where it is
+    given."""
 
     def __init__(self, split: str) -> None:
         self.split = split
 
 
 class FreshMark:
-    """Marks an option that is for a fresh model alone: a step that starts from another refuses
-    it."""
+    """Marks an option for fresh models only. A step with an input refuses it."""
 
 
 def splits_asked(
     options: BaseModel, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], str]]:
-    """(path, split) of each option that is given, nested ones too, and needs a split."""
+    """(path, split) of each option that is given and needs a split; nested options too."""
     for name, field in type(options).model_fields.items():
         value = getattr(options, name)
         if isinstance(value, BaseModel):
             yield from splits_asked(value, (*path, name))
         elif value is not None:
-            yield from (
-                ((*path, name), mark.split)
-                for mark in field.metadata
-                if isinstance(mark, SplitMark)
-            )
+            for mark in field.metadata:
+                if isinstance(mark, SplitMark):
+                    yield (*path, name), mark.split
 
 
 def _layers_that_can_stay(layers: int | list[int]) -> int | list[int]:
-    some = (
-        layers >= 1
-        if isinstance(layers, int)
-        else layers == sorted(set(layers)) and min(layers, default=-1) >= 0
-    )
-    if not some:
+    if isinstance(layers, int):
+        valid = layers >= 1
+    else:
+        valid = layers == sorted(set(layers)) and min(layers, default=-1) >= 0
+    if not valid:
         raise ValueError(
-            "expected how many layers stay, from 1, or their indices in order, from 0, such as [0, "
-            "2, 4]"
+            "expected how many layers stay, from 1, or their indices in order, from 0, such as "
+            "[0, 2, 4]"
         )
     return layers
 
 
 def layers_misfit(kept: int | list[int], layers: int) -> str:
-    """What keeps ``kept`` of a model's ``layers`` from being done, in words; empty where it can
-    be."""
-    most = kept if isinstance(kept, int) else kept[-1] + 1
-    return (
-        f"{kept} does not fit a model of {layers} layers (numbered from 0)" if most > layers else ""
-    )
+    """Why ``kept`` does not fit a model of ``layers`` layers, in words; empty where it
+    fits."""
+    needed = kept if isinstance(kept, int) else kept[-1] + 1
+    if needed <= layers:
+        return ""
+    return f"{kept} does not fit a model of {layers} layers (numbered from 0)"
 
 
 def layers_left(kept: int | list[int]) -> int:
@@ -94,44 +91,52 @@ def layers_left(kept: int | list[int]) -> int:
 
 
 KeptLayers = Annotated[int | list[int], AfterValidator(_layers_that_can_stay)]
-"""The layers of a model that stay: how many, from 1, or their indices, ascending from 0 and each
-once."""
+"""The layers of a model that stay: how many, from 1, or their indices, distinct and
+ascending from 0."""
 
 ArtifactReference = Annotated[str, ArtifactReferenceMark()]
 RecipePath = Annotated[str, PathMark()]
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Options by their dotted names, as ``--set`` takes them: ``student.layers`` for ``layers`` in
+    """Options by their dotted names, as in ``--set``: ``student.layers`` for ``layers`` in
     ``student``."""
     found: dict[str, Any] = {}
     for name, value in values.items():
-        found |= (
-            flat(value, f"{prefix}{name}.")
-            if isinstance(value, Mapping)
-            else {f"{prefix}{name}": value}
-        )
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
     return found
 
 
 def nested(annotation: Any) -> type[BaseModel] | None:
-    """The options model that an annotation is, or holds in a union; None where there is none."""
+    """The options model that an annotation is, or that it holds in a union; None where
+    there is none."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    return next((m for m in map(nested, getattr(annotation, "__args__", ())) if m), None)
+    for inner in getattr(annotation, "__args__", ()):
+        found = nested(inner)
+        if found is not None:
+            return found
+    return None
 
 
 def fields_marked(options: type[BaseModel], mark: type) -> list[str]:
-    """Names of the fields of ``options`` whose annotation carries ``mark``, at the top level or
-    inside a union."""
-    return [
-        name
-        for name, field in options.model_fields.items()
-        if _carries(field.annotation, mark) or any(isinstance(m, mark) for m in field.metadata)
-    ]
+    """Names of the fields of ``options`` whose annotation carries ``mark``, at the top
+    level or inside a union."""
+    found = []
+    for name, field in options.model_fields.items():
+        if _holds(field.metadata, mark) or _carries(field.annotation, mark):
+            found.append(name)
+    return found
 
 
 def _carries(annotation: Any, mark: type) -> bool:
-    if any(isinstance(m, mark) for m in getattr(annotation, "__metadata__", ())):
+    if _holds(getattr(annotation, "__metadata__", ()), mark):
         return True
     return any(_carries(inner, mark) for inner in getattr(annotation, "__args__", ()))
+
+
+def _holds(metadata: Iterable[Any], mark: type) -> bool:
+    return any(isinstance(each, mark) for each in metadata)

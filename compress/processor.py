@@ -1,8 +1,8 @@
-"""Text to ids with the ``tokenizers`` library alone, so that an engine's process need not import
+"""Text to ids with the ``tokenizers`` library alone: an engine's process need not import
 torch or transformers.
 
-An artifact's ``tokenizer.json`` is the same file that ``AutoTokenizer`` reads; tests hold both to
-equal ids.
+``AutoTokenizer`` reads the same ``tokenizer.json`` of an artifact; tests hold both to equal
+ids.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from compress.errors import UsageError
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
-# Families whose models tell the two texts of a pair apart by token_type_ids. Others refuse them
-# (distilbert), have one type only (roberta) or read them as something else (gpt2).
+# Families whose models tell the two texts of a pair apart by token_type_ids. Others refuse
+# them (distilbert), have one type only (roberta) or read them as something else (gpt2).
 _TOKEN_TYPE_FAMILIES = frozenset(
     {
         "albert",
@@ -45,8 +45,8 @@ _TOKEN_TYPE_FAMILIES = frozenset(
 class TextProcessor:
     """A tokenizer as saved in a model folder, without its built-in padding and truncation.
 
-    ``model_type`` and ``model_padding`` are what the model's config says of its family and of the
-    id that pads."""
+    ``model_type`` and ``model_padding`` are the family and the padding id in the model's
+    config."""
 
     def __init__(
         self,
@@ -79,13 +79,13 @@ class TextProcessor:
         )
 
     def save(self, folder: str | Path, max_length: int | None = None) -> None:
-        """Write ``tokenizer.json`` and ``tokenizer_config.json`` so that ``AutoTokenizer`` reads
-        them back; it then cuts at ``max_length`` tokens, or where it did before."""
+        """Write ``tokenizer.json`` and ``tokenizer_config.json``, which ``AutoTokenizer``
+        reads. It cuts at ``max_length`` tokens; by default where it did before."""
         path = Path(folder)
         self.tokenizer.save(str(path / "tokenizer.json"))
-        config = (
-            self.config if max_length is None else {**self.config, "model_max_length": max_length}
-        )
+        config = dict(self.config)
+        if max_length is not None:
+            config["model_max_length"] = max_length
         text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
         (path / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
 
@@ -96,13 +96,13 @@ class TextProcessor:
         max_length: int,
         words: bool = False,
     ) -> list[Encoding]:
-        """Encodings with special tokens, cut to ``max_length`` ids (of a pair, the longer side is
-        cut first).
+        """Encodings with special tokens, cut to ``max_length`` ids; of a pair the longer
+        side is cut first.
 
-        With ``words`` each item is a list of words, and an encoding's ``word_ids`` name the word of
-        each id."""
+        With ``words`` each item is a list of words, and the ``word_ids`` of an encoding
+        give the word of each id."""
         if words and self._spaces_are_bytes:
-            texts = [[" " + word for word in item] for item in texts]
+            texts = [_with_spaces(item) for item in texts]
         self.tokenizer.enable_truncation(
             max_length,
             strategy="longest_first",
@@ -114,8 +114,8 @@ class TextProcessor:
             self.tokenizer.no_truncation()
 
     def token(self, kind: str) -> str | None:
-        """Text of a special token: ``kind`` is ``pad``, ``mask``, ``cls``, ``sep``, ``unk``,
-        ``bos`` or ``eos``."""
+        """Text of a special token: ``kind`` is ``pad``, ``mask``, ``cls``, ``sep``,
+        ``unk``, ``bos`` or ``eos``."""
         token = self.config.get(f"{kind}_token")
         return token.get("content") if isinstance(token, dict) else token
 
@@ -127,11 +127,12 @@ class TextProcessor:
 
     @cached_property
     def _spaces_are_bytes(self) -> bool:
-        """Whether a word's ids depend on the space before it and the tokenizer puts none there
+        """Whether a word's ids depend on the space before it, and the tokenizer adds none
         itself.
 
-        So it is in byte-level BPE without ``add_prefix_space``: words given one by one would become
-        the pieces of word endings, which is not what the model met in running text."""
+        That is so in byte-level BPE without ``add_prefix_space``. Words without a space
+        before them would become the pieces of word endings, which is not what the model saw
+        in running text."""
         if self.tokenizer.pre_tokenizer is None:
             return False
         state = json.loads(self.tokenizer.pre_tokenizer.__getstate__())
@@ -141,24 +142,29 @@ class TextProcessor:
 
     @property
     def pad_id(self) -> int:
-        """Id that fills a batch: see ``named_pad_id``. Where there is none it is 0, for what is
-        masked out may be any; not so for heads that find the last token by it, which
-        ``compress.models`` therefore refuses."""
+        """Id that fills a batch: ``named_pad_id``, or 0 where there is none.
+
+        Any id would do, because padding is masked out. The exception are heads that find
+        the last token by this id: ``compress.models`` refuses them where no id is named."""
         return self.named_pad_id or 0
 
     @property
     def named_pad_id(self) -> int | None:
-        """Id of the tokenizer's padding token, else that which the model's config pads with, else
+        """Id of the tokenizer's padding token, else that in the model's config, else that
         of the end of a text (the usual practice for decoders); None where none is named."""
         pads = [self.token_id("pad"), self.model_padding, self.token_id("eos")]
         return next((pad for pad in pads if pad is not None and pad >= 0), None)
 
     @property
     def uses_token_types(self) -> bool:
-        """Whether the model takes ``token_type_ids``: as the input names that its tokenizer
-        declares say, else as its family does."""
+        """Whether the model has the input ``token_type_ids``, by the input names that its
+        tokenizer declares, else by its family."""
         names = self.config.get("model_input_names")
         return "token_type_ids" in names if names else self.model_type in _TOKEN_TYPE_FAMILIES
+
+
+def _with_spaces(words: Sequence[str]) -> list[str]:
+    return [" " + word for word in words]
 
 
 def _json(path: Path) -> dict[str, Any]:

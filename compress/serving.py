@@ -96,7 +96,7 @@ def open_predictor(folder: Path, registry: Registry) -> Predictor:
             f"{folder} serves no task that is installed "
             f"({artifact.traits.task or 'it has no head'})"
         )
-    task: Task[Any] = entry.cls(
+    task = entry.cls(
         entry.cls.Options.model_validate(_task_options(artifact, entry.cls), strict=False)
     )
     engine = engine_for(registry, artifact.traits.format)

@@ -1,5 +1,5 @@
-"""A session over a PyTorch model in memory: an artifact that the torch engine opened, or one that
-is being trained."""
+"""A session over a PyTorch model in memory: an artifact that the torch engine opened, or a
+model in training."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ import torch
 from transformers import PreTrainedModel
 
 TARGETS = frozenset({"labels", "start_positions", "end_positions"})
-"""Inputs of a forward that hold the answers; given them, a model computes a loss too."""
+"""Inputs of a forward pass that hold the right answers. With them a model computes a loss
+too."""
 
 
 class TorchSession:
-    """Arrays in, arrays out, without gradients and without dropout; the model's own training mode
-    is restored.
+    """Arrays in, arrays out, without gradients and dropout. The model's training mode is
+    restored.
 
-    ``model`` is on ``device`` already. Threads are the caller's to set: torch has one setting for
-    the whole process."""
+    ``model`` must be on ``device`` already. The caller sets the threads: torch has one
+    setting for the whole process."""
 
     def __init__(self, model: PreTrainedModel, device: str) -> None:
         self.model = model
@@ -29,7 +30,7 @@ class TorchSession:
         self.inputs = tuple(
             n for n, p in names.items() if n not in TARGETS and p.kind is not p.VAR_KEYWORD
         )
-        # A decoder would return its keys and values, which nobody reads here.
+        # A decoder would also return its keys and values, which nobody reads here.
         self._switches = {"use_cache": False} if "use_cache" in names else {}
 
     def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -41,8 +42,8 @@ class TorchSession:
         }
 
     def forward(self, batch: Mapping[str, np.ndarray], **switches: bool) -> Any:
-        """The model's own output, where it computed it; ``switches`` ask for more, such as
-        ``output_hidden_states``."""
+        """The model's own output object, with tensors on the device. ``switches`` ask for
+        more, such as ``output_hidden_states``."""
         taken = {
             n: torch.as_tensor(a, device=self.device) for n, a in batch.items() if n in self.inputs
         }
@@ -57,11 +58,11 @@ class TorchSession:
                 self.model.train(True)
 
     def elapsed(self, batch: Mapping[str, np.ndarray]) -> float | None:
-        """Milliseconds by the GPU's own clock of one ``run``, copies in and out included; None off
-        a GPU.
+        """Milliseconds of one ``run`` by the GPU's own clock, with the copies in and out;
+        None without a GPU.
 
-        CUDA events are recorded in the stream of the run, so no other work of the process is waited
-        for."""
+        CUDA events stand in the stream of the run, so no other work of the process is
+        waited for."""
         if self.device != "cuda":
             return None
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))

@@ -1,19 +1,20 @@
-"""The sizes of a model, read from its config under whatever names its family gives them.
+"""The sizes of a model, read from its config, in which each family has its own names for
+them.
 
-``sizes`` needs optimum, so that only workers call it; ``positions`` needs nothing."""
+``sizes`` needs optimum, so only workers call it; ``positions`` needs nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from compress.architecture import Architecture
+from compress.architecture import Architecture, ModelConfig
 from compress.errors import UsageError
 
-# What optimum's NormalizedConfig is asked for where no architecture names the config key. Names it
-# does not define are looked up in the config as they stand, through its attribute_map (T5's
-# head_dim is its d_kv).
+# Names to ask optimum's NormalizedConfig for, where no architecture names the config key.
+# It looks up names that it does not define in the config itself, through the config's
+# attribute_map (T5's head_dim is its d_kv).
 _NORMALIZED = {
     "layers": "num_layers",
     "hidden": "hidden_size",
@@ -24,8 +25,8 @@ _NORMALIZED = {
     "key_value_heads": "num_key_value_heads",
 }
 
-# Families that number positions from behind that of padding, so that the first ``pad_token_id + 1``
-# serve no token (``create_position_ids_from_input_ids`` of transformers' RoBERTa, and what was
+# Families that number positions from ``pad_token_id + 1`` on, so that the first ones serve
+# no token (``create_position_ids_from_input_ids`` of transformers' RoBERTa, and what was
 # copied from it).
 _BEHIND_PADDING = frozenset(
     {
@@ -52,11 +53,11 @@ _PADDING = 1
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of a model; None where the config does not say.
+    """Sizes of a model; None where the config does not state one.
 
-    ``heads`` are the query heads of a layer, ``key_value_heads`` the key and value heads they share
-    (None: as many), ``head_size`` the width of one head, ``feed_forward`` the inner width,
-    ``vocabulary`` the number of token ids.
+    ``heads`` are the query heads of a layer, ``key_value_heads`` the key and value heads
+    that they share (None: as many), ``head_size`` the width of one head, ``feed_forward``
+    the inner width, ``vocabulary`` the number of token ids.
     """
 
     layers: int | None
@@ -71,8 +72,8 @@ class Sizes:
 def architecture_of(
     model_type: str, architectures: Sequence[type[Architecture]]
 ) -> type[Architecture] | None:
-    """The architecture that serves ``model_type`` (None where none does). Raises UsageError where
-    two do."""
+    """The architecture that serves ``model_type`` (None where none does). Raises UsageError
+    where two do."""
     found = [a for a in architectures if model_type in a.model_types]
     if len(found) > 1:
         raise UsageError(
@@ -86,37 +87,43 @@ def architecture_of(
 def sizes(config: Any, architectures: Sequence[type[Architecture]]) -> Sizes:
     """Sizes of the model that ``config`` (a transformers config) describes.
 
-    Each comes from the config key that the model type's architecture names, else from optimum's
-    NormalizedConfig, else it is None. A head size that is stated nowhere is hidden / heads where
-    heads divide hidden."""
+    Each comes from the config key that the model type's architecture names, else from
+    optimum's NormalizedConfig, else it is None. A head size that is not stated is hidden /
+    heads, where heads divide hidden."""
     architecture = architecture_of(config.model_type, architectures)
     keys = architecture.sizes if architecture else {}
     normalized = _normalized(config)
     found: dict[str, int | None] = {}
-    for name in (f.name for f in fields(Sizes)):
-        value = (
-            getattr(config, keys[name], None)
-            if name in keys
-            else getattr(normalized, _NORMALIZED[name], None)
-        )
-        # Families with one value per stage hold lists, for which optimum answers 0.
-        found[name] = value if isinstance(value, int) and value > 0 else None
-    hidden, heads = found["hidden"], found["heads"]
-    if found["head_size"] is None and hidden and heads and hidden % heads == 0:
-        found["head_size"] = hidden // heads
+    for name, normalized_name in _NORMALIZED.items():
+        if name in keys:
+            found[name] = _positive(getattr(config, keys[name], None))
+        else:
+            found[name] = _positive(getattr(normalized, normalized_name, None))
+    if found["head_size"] is None:
+        found["head_size"] = _divided(found["hidden"], found["heads"])
     return Sizes(**found)
 
 
-def positions(config: Mapping[str, Any]) -> int | None:
-    """Tokens of the longest example that a model has positions for, from its config's entries as
-    ``config.json`` has them.
+def _positive(value: Any) -> int | None:
+    """``value`` as a size. Families with one value per stage hold lists, for which optimum
+    answers 0."""
+    return value if isinstance(value, int) and value > 0 else None
 
-    None where the config states no limit: positions are relative (T5), or it leaves the number to
-    its family."""
+
+def _divided(hidden: int | None, heads: int | None) -> int | None:
+    return hidden // heads if hidden and heads and hidden % heads == 0 else None
+
+
+def positions(config: ModelConfig) -> int | None:
+    """Tokens of the longest example that a model has positions for. ``config`` holds the
+    entries of ``config.json``.
+
+    None where the config states no limit: positions are relative (T5), or the number is
+    left to the family."""
     limit = config.get("max_position_embeddings")
-    if (
-        limit is None and "relative_attention_num_buckets" not in config
-    ):  # T5's n_positions are what it was trained on
+    # A model with relative positions has no limit: T5's n_positions is what it was trained
+    # on.
+    if limit is None and "relative_attention_num_buckets" not in config:
         limit = config.get("n_positions")
     if not isinstance(limit, int) or limit < 1:
         return None

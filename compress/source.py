@@ -1,4 +1,4 @@
-"""Where examples come from. Everything here works without torch."""
+"""Sources: where examples come from. Everything here works without torch."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Table:
-    """The rows of one split, as the source has them.
+    """The rows of one split, as they are in the source.
 
-    ``rows`` maps column names to values; ``places[i]`` says where row i stands (``train.csv:18``),
-    for error messages; ``label_names`` gives, for a column that holds label numbers, the names in
-    order.
+    Each of ``rows`` maps column names to values. ``places[i]`` names the place of row i
+    (``train.csv:18``) for error messages. ``label_names`` gives, for a column that holds
+    label numbers, the names in order.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -29,8 +29,8 @@ class Table:
 
 
 class SourceOptions(Options):
-    """Options that every source has: how its columns are named for the task, and how labels are
-    ordered."""
+    """Options of every source: which of its columns the task reads, and the order of
+    labels."""
 
     columns: dict[str, str] = Field(
         default_factory=dict,
@@ -44,7 +44,8 @@ class SourceOptions(Options):
     @field_validator("labels")
     @classmethod
     def _are_distinct(cls, value: list[str] | None) -> list[str] | None:
-        twice = [name for i, name in enumerate(value or []) if name in (value or [])[:i]]
+        names = value or []
+        twice = [name for i, name in enumerate(names) if name in names[:i]]
         if twice:
             raise ValueError(f"each label is named once, and {twice[0]!r} is there more than once")
         return value
@@ -56,7 +57,9 @@ class FileOptions(SourceOptions):
     train: RecipePath | None = Field(default=None, description="File of the training split.")
     validation: RecipePath | float | None = Field(
         default=None,
-        description="File of the validation split, or the share of the training rows to set aside for it.",
+        description=(
+            "File of the validation split, or the share of the training rows to set aside for it."
+        ),
     )
     test: RecipePath | None = Field(default=None, description="File of the test split.")
 
@@ -67,8 +70,8 @@ O = TypeVar("O", bound=SourceOptions)
 class Source(ABC, Generic[O]):
     """A kind of data. A subclass sets the class variables and reads tables.
 
-    ``suffixes`` are the file suffixes by which a recipe that names no ``source`` selects this one;
-    ``selects`` is an option whose presence does the same (``hub``).
+    A recipe that names no ``source`` selects it by a file with one of ``suffixes``, or by
+    the option ``selects`` (``hub``).
     """
 
     name: ClassVar[str]
@@ -82,24 +85,25 @@ class Source(ABC, Generic[O]):
 
     @abstractmethod
     def identity(self) -> Mapping[str, Any]:
-        """JSON-ready values that change whenever the rows would: digests of files, a revision, a
-        Python version.
+        """JSON-ready values that change whenever the rows change: digests of files, a
+        revision, a Python version.
 
-        Called by a plan and when a run starts; raises UsageError naming a file that does not exist.
-        Cheap: seconds at most.
+        Called by a plan and at the start of a run. Takes seconds at most. Raises UsageError
+        that names a file which does not exist.
         """
 
     @abstractmethod
     def read(self) -> Mapping[str, Table]:
-        """The tables by split name (``train``, ``validation``, ``test``; those there are).
+        """The tables by split name: ``train``, ``validation`` and ``test``, as far as there
+        are any.
 
-        Raises UsageError with one Mistake for each unreadable place (text that is not UTF-8, a
-        ragged row)."""
+        Raises UsageError with one Mistake for each place that cannot be read (text that is
+        not UTF-8, a row with too few fields)."""
 
     def columns(self) -> Mapping[str, Sequence[str]]:
-        """Column names by split as far as they are known without reading everything; empty where
-        they are not.
+        """Column names by split, where they are known without reading everything; else
+        empty.
 
-        Called when the plan is made: a header line is read, nothing more, and nothing is
-        downloaded."""
+        Called when the plan is made. It reads at most a header line and downloads
+        nothing."""
         return {}

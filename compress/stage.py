@@ -1,5 +1,5 @@
-"""A stage: a function from an artifact to a new artifact, with options and a declaration of what it
-takes and gives."""
+"""A stage: a function from an artifact to a new artifact. It declares its options, what
+input it accepts and what it makes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ from compress.task import Row, Task
 
 @dataclass(frozen=True)
 class Accepts:
-    """What a stage takes as input. ``nothing`` is for a stage that makes a model of a fresh
-    configuration; ``task`` asks that the input's head already serves the step's task."""
+    """The artifacts that a stage accepts as input.
+
+    ``trainable`` asks for weights that can be trained, ``task`` for a head that already
+    serves the step's task. ``nothing``: the stage also works without an input, from a fresh
+    configuration."""
 
     formats: tuple[str, ...] = ("pytorch",)
     precisions: tuple[str, ...] = ("float",)
@@ -32,13 +35,13 @@ class Accepts:
 
 @dataclass(frozen=True)
 class Made:
-    """What a stage says of the model it wrote: its float parameter count, and the edits that give
-    it its shape."""
+    """What a stage reports about the model that it wrote."""
 
     parameters: int | None = None
+    """The float parameter count; None: that of the input."""
     edits: Sequence[Mapping[str, Any]] | None = None
-    """Every edit to replay on an empty model of the written config (``surgery.settle``); None:
-    those of the input."""
+    """The edits that give an empty model of the written config its shape
+    (``surgery.settle``); None: those of the input."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     """Facts for the manifest (steps trained, heads kept), JSON-ready."""
 
@@ -56,11 +59,18 @@ class OptionMistake:
 class Data(Protocol):
     """The prepared data of a step."""
 
-    labels: Sequence[str]
-    digest: str
+    @property
+    def labels(self) -> Sequence[str]:
+        """Label names in order; empty for a task without labels."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Identifies the content."""
+        ...
 
     def rows(self, split: str) -> list[Row]:
-        """Normalised rows of a split, each with its ``id``; empty where the recipe has no such
+        """Normalised rows of a split, each with its ``id``; empty where there is no such
         split."""
         ...
 
@@ -69,12 +79,13 @@ O = TypeVar("O", bound=Options)
 
 
 class Context(Protocol[O]):
-    """What a stage is given. It writes a model folder's files into ``output`` and nothing anywhere
-    else but ``work``.
+    """What a stage works with. It writes the files of a model folder into ``output``, and
+    nothing anywhere else but ``work``.
 
-    ``input`` is the artifact before it (None for a fresh model, whose configuration is then
-    ``fresh``); ``references`` holds the artifact of each option that names one; ``work`` survives a
-    crash and is deleted when the step is committed: checkpoints go there.
+    ``input`` is the artifact before it; None for a fresh model, whose configuration is then
+    ``fresh``. ``references`` holds the artifact of each option that names one. ``data`` is
+    None where the step has none; a stage with ``needs_data`` always has data. ``work``
+    survives a crash and is deleted when the step is committed: checkpoints go there.
     """
 
     options: O
@@ -84,68 +95,68 @@ class Context(Protocol[O]):
     references: Mapping[str, Artifact]
     task: Task[Any]
     architectures: Sequence[type[Architecture]]
-    data: Data
+    data: Data | None
     output: Path
     work: Path
 
     def progress(self, done: float, total: float, text: str = "", **values: float) -> None:
-        """Tell the user how far it is; ``values`` are shown beside (loss, quality)."""
+        """Show the user how far the stage is; ``values`` (loss, quality) are shown beside
+        it."""
         ...
 
     def note(self, text: str) -> None:
-        """Tell the user one line that stays visible."""
+        """Show the user one line that stays visible."""
         ...
 
     def measure(self, folders: Mapping[str, Path], made: Made) -> Mapping[str, Measured]:
-        """Measurements of candidate models by name, each with its ratios to the first, timed in
-        turns.
+        """Measurements of candidate models by name, each with its ratios to the first.
 
-        Each folder holds a model as ``output`` would; ``made`` says what it is. They are opened in
-        processes of their own by the instrument that measures the steps, so that a stage chooses by
-        the numbers the report will show."""
+        Each folder holds a model as ``output`` would; ``made`` describes it. The instrument
+        that measures the steps opens each in a process of its own and times them in turns,
+        so a stage chooses by the numbers that the report will show."""
         ...
 
     def product(
         self, kind: str, ingredients: Mapping[str, Any], make: Callable[[Path], None]
     ) -> Path:
-        """The folder of an immutable product of the store, made by ``make(folder)`` where it is not
-        there yet.
+        """The folder of an immutable product of the store; ``make(folder)`` fills it where
+        it is not there yet.
 
-        ``ingredients`` (JSON-ready) are all that its content depends on; the key is made of
-        them."""
+        ``ingredients`` (JSON-ready) are everything that its content depends on; they make
+        its key."""
         ...
 
 
 class Stage(ABC, Generic[O]):
-    """A kind of work. A subclass sets the class variables and implements ``apply``; heavy imports
-    stand inside it."""
+    """A kind of work. A subclass sets the class variables and implements ``apply``, with
+    heavy imports inside it."""
 
     name: ClassVar[str]
     summary: ClassVar[str]
     Options: ClassVar[type[Options]] = Options
     accepts: ClassVar[Accepts] = Accepts()
     references: ClassVar[Accepts] = Accepts(task=True)
-    """What an artifact must be that an option names, such as a teacher."""
+    """What it accepts as the artifact that an option names, such as a teacher."""
     paper: ClassVar[str] = ""
     libraries: ClassVar[tuple[str, ...]] = ("torch", "transformers")
     """Distributions whose versions shape the result; they are part of the product's key."""
     reads_architectures: ClassVar[bool] = False
-    """Whether it reads ``context.architectures``: who registers them is then part of the product's
-    key."""
+    """Whether it reads ``context.architectures``: the versions of their plugins are then
+    part of the product's key."""
     needs_data: ClassVar[tuple[str, ...]] = ()
     """Splits without which it cannot work."""
     serves: ClassVar[tuple[str, ...]] = ()
     """Tasks it can work for; empty for any."""
     configures: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    """Keys of a fresh model's config that it sets itself, and by what: a recipe that sets one is
-    told so."""
+    """Keys of a fresh model's config that it sets itself, each with what sets it. A recipe
+    that sets one is refused."""
     extra: ClassVar[str | None] = None
     """The extra of the toolkit it needs, named in the error where an import fails."""
 
     @classmethod
     def produces(cls, traits: Traits, options: O, task: str) -> Traits:
-        """Traits of what it makes from an input of ``traits``: by default the same, for the step's
-        task."""
+        """Traits of what it makes from an input of ``traits``; by default the same, with
+        the step's task."""
         return replace(traits, task=task)
 
     @classmethod
@@ -155,32 +166,33 @@ class Stage(ABC, Generic[O]):
 
     @classmethod
     def check_layers(cls, options: O, layers: int) -> list[OptionMistake]:
-        """Mistakes in options for an input of ``layers`` layers. A plan asks where the number is
-        known."""
+        """Mistakes in options for an input of ``layers`` layers. The name of
+        an option may be dotted. Called by a plan that knows the number."""
         return []
 
     @classmethod
     def layers_left(cls, options: O, layers: int) -> int | None:
-        """Layers of what it makes of an input of ``layers`` layers; None where only ``apply``
-        knows, and by default."""
+        """Layers of what it makes from an input of ``layers`` layers; None, the default,
+        where only ``apply`` knows."""
         return None
 
     @classmethod
     def back_off(cls, options: O) -> O | None:
-        """Options that take less from the model, for another try when a budget was missed; None
-        where there is no less.
+        """Options that remove less from the model, for another try after a missed budget;
+        None where nothing less is possible.
 
-        A stage that does not override it has no such rule. It may look at nothing but the options,
-        and the same ones give the same answer, so that a run that is continued makes the same
-        tries."""
+        A stage that does not override it cannot back off. The result may depend on the
+        options alone, so that a continued run makes the same tries."""
         return None
 
     @abstractmethod
     def apply(self, context: Context[O]) -> Made:
-        """Make the model in ``context.output``. Raises CompressError for what the user can mend."""
+        """Make the model in ``context.output``. Raises CompressError for what the user can
+        fix."""
 
 
 def has_back_off(stage: type[Stage[Any]]) -> bool:
-    """Whether a stage has a rule of its own for another try with less."""
-    own, default = (getattr(s.back_off, "__func__", s.back_off) for s in (stage, Stage))
+    """Whether a stage overrides ``back_off``."""
+    own = getattr(stage.back_off, "__func__", stage.back_off)
+    default = getattr(Stage.back_off, "__func__", Stage.back_off)
     return own is not default

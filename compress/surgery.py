@@ -1,14 +1,37 @@
-"""Cutting a model: whole layers, feed-forward neurons, attention heads, each with every tensor
-coupled to it.
+"""Cut a model: whole layers, feed-forward neurons, attention heads, each with all coupled
+tensors.
 
-A cut takes the indices to keep (choosing them is the caller's), cuts the coupled tensors, then the
-attributes that count them, then checks the shapes. When all cuts are made, ``settle`` writes into
-the config what a stock config can express and returns the rest as *edits*: JSON-ready dicts that
-hold module paths and counts, no weights. ``replay`` gives an empty model built from that config the
-same shapes, without knowing the architecture.
+The caller chooses the indices to keep. A cut then removes the other rows and columns from
+all coupled tensors, updates the attributes that count them, and checks the shapes. After
+all cuts ``settle`` writes into the config what a stock config can express and returns the
+rest as *edits*: JSON-ready dicts with module paths and counts, without weights. ``replay``
+gives an empty model built from that config the same shapes, without knowing the
+architecture. Edits describe the model as it is, not its history: they stay right when a
+pruned model is pruned again.
 
-Edits describe the model as it is, not its history: they stay right when a pruned model is pruned
-again.
+A cut by example. One BERT block has hidden width 8, 4 heads of 2, and 6 feed-forward
+neurons. A linear layer from 8 to 6 has a weight [6, 8]: its rows are its outputs, its
+columns its inputs.
+
+``keep_heads`` of heads 0 and 2: head h owns the rows 2h and 2h + 1, so rows 0, 1, 4, 5
+stay.
+
+    query, key, value   weight [8, 8] -> [4, 8]   bias [8] -> [4]   rows go
+    attention output    weight [8, 8] -> [8, 4]   bias [8] stays    the columns that read them go
+    num_attention_heads 4 -> 2, all_head_size 8 -> 4                what forward reshapes by
+
+``keep_feed_forward`` of the neurons 1, 3 and 4:
+
+    intermediate        weight [6, 8] -> [3, 8]   bias [6] -> [3]   rows go
+    output              weight [8, 6] -> [8, 3]   bias [8] stays    the columns that read them go
+
+Both ends of a cut lie inside the block. What the block adds to the residual stream is still
+8 wide, so no other block changes. The bias of an output belongs to that sum, not to a head
+or a neuron.
+
+Where query heads share key and value heads (4 query and 2 key heads: groups of 2), a group
+goes together: keeping query heads 2 and 3 keeps rows 4 to 7 of query [8, 8] -> [4, 8], and
+key head 1, rows 2 and 3 of key and value [4, 8] -> [2, 8].
 """
 
 from __future__ import annotations
@@ -25,7 +48,8 @@ from compress.architecture import Architecture, AttentionLayout, FeedForwardLayo
 from compress.errors import CompressError
 from compress.sizes import sizes
 
-Edit = dict[str, Any]
+Edit = Mapping[str, Any]
+"""The shape of one part of a block, JSON-ready."""
 
 
 def blocks_of(model: PreTrainedModel, layout: Layout) -> list[nn.Module]:
@@ -35,7 +59,8 @@ def blocks_of(model: PreTrainedModel, layout: Layout) -> list[nn.Module]:
 
 def feed_forward_widths(model: PreTrainedModel, layout: Layout) -> list[int]:
     """Feed-forward width of each block."""
-    return [linear_at(b, layout.feed_forward.output).in_features for b in blocks_of(model, layout)]
+    path = layout.feed_forward.output
+    return [linear_at(block, path).in_features for block in blocks_of(model, layout)]
 
 
 def head_size_of(model: PreTrainedModel, architecture: type[Architecture]) -> int:
@@ -54,8 +79,8 @@ def head_counts(model: PreTrainedModel, layout: Layout, head_size: int) -> list[
 
 
 def linear_at(block: nn.Module, path: str) -> nn.Linear:
-    """The linear layer at ``path`` in ``block``. Raises CompressError where something else stands
-    there."""
+    """The linear layer at ``path`` in ``block``. Raises CompressError for any other
+    module."""
     module = block.get_submodule(path)
     if not isinstance(module, nn.Linear):
         raise CompressError(f"{path} is a {type(module).__name__}; only torch.nn.Linear can be cut")
@@ -63,8 +88,8 @@ def linear_at(block: nn.Module, path: str) -> nn.Linear:
 
 
 def keep_layers(model: PreTrainedModel, layout: Layout, indices: Sequence[int]) -> None:
-    """Keep the blocks at ``indices`` (ascending) in place; the config counts them, so that no edit
-    is needed."""
+    """Keep the blocks at ``indices`` (ascending), in place. The config counts layers, so
+    this needs no edit."""
     path = _blocks_path(model, layout)
     blocks = blocks_of(model, layout)
     kept = _checked(indices, len(blocks), f"layers of {path}")
@@ -72,7 +97,8 @@ def keep_layers(model: PreTrainedModel, layout: Layout, indices: Sequence[int]) 
     setattr(model.get_submodule(parent), name, nn.ModuleList(blocks[i] for i in kept))
     for new, old in enumerate(kept):
         for module in blocks[old].modules():
-            # The place of a layer's keys and values in the cache.
+            # The place of a layer's keys and values in a decoder's cache, which has one per
+            # layer.
             if hasattr(module, "layer_idx"):
                 module.layer_idx = new  # type: ignore[assignment]
     config = model.config
@@ -84,8 +110,8 @@ def keep_layers(model: PreTrainedModel, layout: Layout, indices: Sequence[int]) 
 def keep_feed_forward(
     model: PreTrainedModel, layout: Layout, block: int, indices: Sequence[int]
 ) -> Edit:
-    """Keep the feed-forward neurons ``indices`` (ascending) of block number ``block``; the edit
-    that repeats it."""
+    """Keep the feed-forward neurons ``indices`` (ascending) of block number ``block``, in
+    place. The edit that repeats the cut comes back."""
     path = f"{_blocks_path(model, layout)}.{block}"
     _cut_feed_forward(model.get_submodule(path), path, layout.feed_forward, indices)
     return _feed_forward_edit(path, layout.feed_forward, len(indices))
@@ -94,22 +120,23 @@ def keep_feed_forward(
 def keep_heads(
     model: PreTrainedModel, layout: Layout, block: int, heads: Sequence[int], head_size: int
 ) -> Edit:
-    """Keep the query heads ``heads`` (ascending) of block number ``block``; the edit that repeats
-    it.
+    """Keep the query heads ``heads`` (ascending) of block number ``block``, in place. The
+    edit that repeats the cut comes back.
 
-    Where query heads share key and value heads, ``heads`` must hold whole groups. Raises
-    CompressError otherwise."""
+    Raises CompressError where query heads share key and value heads and ``heads`` holds
+    only a part of a group."""
     path = f"{_blocks_path(model, layout)}.{block}"
     _cut_heads(model.get_submodule(path), path, layout.attention, heads, head_size)
     return _heads_edit(path, layout.attention, len(heads), head_size)
 
 
 def settle(model: PreTrainedModel, architecture: type[Architecture]) -> list[Edit]:
-    """Write into the model's config every shape it can express; edits for the others come back,
-    none for a stock model.
+    """Write every shape that the model's config can express into it. Edits for the other
+    shapes come back; none for a stock model.
 
-    One feed-forward width for all blocks, and one head count for all where the architecture states
-    its head size and the config accepts the count, are stock."""
+    A config can express one feed-forward width for all blocks. It can express one head
+    count for all where the architecture states its head size and the config accepts the
+    count."""
     layout = architecture.layout
     if layout is None:
         raise CompressError(
@@ -119,56 +146,53 @@ def settle(model: PreTrainedModel, architecture: type[Architecture]) -> list[Edi
     widths, counts = feed_forward_widths(model, layout), head_counts(model, layout, head_size)
     if len(set(widths)) == 1:
         setattr(model.config, architecture.sizes["feed_forward"], widths[0])
-    if (
-        architecture.states_head_size
-        and len(set(counts)) == 1
-        and counts[0] != _stated_heads(model, architecture)
-    ):
-        _state_heads(model, architecture, *counts[0], head_size)
-    width_stated, heads_stated = (
-        sizes(model.config, [architecture]).feed_forward,
-        _stated_heads(model, architecture),
-    )
+    if architecture.states_head_size and len(set(counts)) == 1:
+        _state_heads(model, architecture, counts[0], head_size)
+    # What the config says now is what an empty model is built with; every block that
+    # differs from it needs an edit.
+    width_stated = sizes(model.config, [architecture]).feed_forward
+    heads_stated = _stated_heads(model, architecture)
     path = _blocks_path(model, layout)
-    edits = [
-        _feed_forward_edit(f"{path}.{i}", layout.feed_forward, width)
-        for i, width in enumerate(widths)
-        if width != width_stated
-    ]
-    return edits + [
-        _heads_edit(f"{path}.{i}", layout.attention, count[0], head_size)
-        for i, count in enumerate(counts)
-        if count != heads_stated
-    ]
+    edits = []
+    for i, width in enumerate(widths):
+        if width != width_stated:
+            edits.append(_feed_forward_edit(f"{path}.{i}", layout.feed_forward, width))
+    for i, count in enumerate(counts):
+        if count != heads_stated:
+            edits.append(_heads_edit(f"{path}.{i}", layout.attention, count[0], head_size))
+    return edits
 
 
-def replay(model: PreTrainedModel, edits: Sequence[Mapping[str, Any]]) -> None:
-    """Give ``model``, fresh from its config and possibly without memory (meta device), the shapes
-    that ``edits`` say.
+def replay(model: PreTrainedModel, edits: Sequence[Edit]) -> None:
+    """Give ``model`` the shapes of ``edits``, in place. It is fresh from its config and may
+    be without memory (meta device).
 
     Raises CompressError for an edit that does not fit the model."""
     for edit in edits:
-        path = edit["block"]
         try:
-            block = model.get_submodule(path)
+            block = model.get_submodule(edit["block"])
         except AttributeError as error:
-            raise CompressError(f"an edit names {path}, which this model does not have") from error
-        kept = range(edit["keep"])
-        if edit["op"] == "feed_forward":
-            _cut_feed_forward(
-                block, path, FeedForwardLayout(tuple(edit["inputs"]), edit["output"]), kept
-            )
-        elif edit["op"] == "heads":
-            counts = tuple((module, name, unit) for module, name, unit in edit["counts"])
-            layout = AttentionLayout(
-                edit["query"], edit["key"], edit["value"], edit["output"], counts
-            )
-            _cut_heads(block, path, layout, kept, edit["head_size"])
-        else:
             raise CompressError(
-                f"{path}: unknown edit {edit['op']!r}; it was written by another release of "
-                "compress"
-            )
+                f"an edit names {edit['block']}, which this model does not have"
+            ) from error
+        _replay_one(block, edit)
+
+
+def _replay_one(block: nn.Module, edit: Edit) -> None:
+    # The weights come later, from the file: which rows are cut from an empty model is all
+    # the same.
+    path, kept = edit["block"], range(edit["keep"])
+    if edit["op"] == "feed_forward":
+        ends = FeedForwardLayout(tuple(edit["inputs"]), edit["output"])
+        _cut_feed_forward(block, path, ends, kept)
+    elif edit["op"] == "heads":
+        counts = tuple((module, name, unit) for module, name, unit in edit["counts"])
+        layout = AttentionLayout(edit["query"], edit["key"], edit["value"], edit["output"], counts)
+        _cut_heads(block, path, layout, kept, edit["head_size"])
+    else:
+        raise CompressError(
+            f"{path}: unknown edit {edit['op']!r}; it was written by another release of compress"
+        )
 
 
 def _cut_feed_forward(
@@ -187,8 +211,9 @@ def _cut_heads(
 ) -> None:
     queries, shared = _head_counts(block, layout, head_size)
     kept = _checked(heads, queries, f"heads of {path}")
-    group = queries // shared
+    group = queries // shared  # query heads that share a key and value head; 1 without sharing
     shared_kept = sorted({head // group for head in kept})
+    # The groups that ``kept`` touches are whole if they hold as many heads as ``kept``.
     if len(kept) != group * len(shared_kept):
         raise CompressError(
             f"{path}: {group} query heads share a key and value head; keep them in whole groups"
@@ -198,16 +223,22 @@ def _cut_heads(
     _cut_rows(linear_at(block, layout.key), shared_rows)
     _cut_rows(linear_at(block, layout.value), shared_rows)
     _cut_columns(linear_at(block, layout.output), rows)
+    # In families that have these attributes the forward pass reshapes [batch, length,
+    # width] to heads by them; with the old counts it would fail.
+    values = {"heads": len(kept), "width": len(rows)}
     for module, attribute, unit in layout.counts:
-        setattr(
-            block.get_submodule(module), attribute, {"heads": len(kept), "width": len(rows)}[unit]
-        )
+        setattr(block.get_submodule(module), attribute, values[unit])
     _check_widths(block, path, (layout.query,), layout.output, len(rows))
     _check_widths(block, path, (layout.key, layout.value), None, len(shared_rows))
 
 
 def _rows_of(heads: Sequence[int], head_size: int) -> list[int]:
-    return [head * head_size + i for head in heads for i in range(head_size)]
+    """The rows of ``heads``: head h owns ``head_size`` adjacent ones from h * ``head_size``
+    on."""
+    rows: list[int] = []
+    for head in heads:
+        rows.extend(range(head * head_size, (head + 1) * head_size))
+    return rows
 
 
 def _cut_rows(linear: nn.Linear, kept: Sequence[int]) -> None:
@@ -223,10 +254,11 @@ def _cut_columns(linear: nn.Linear, kept: Sequence[int]) -> None:
 
 
 def _select(parameter: torch.Tensor, dim: int, kept: Sequence[int]) -> nn.Parameter:
+    # index_select copies, so that the memory of what is cut is freed with the old
+    # parameter.
     index = torch.tensor(list(kept), dtype=torch.long, device=parameter.device)
-    return nn.Parameter(
-        parameter.detach().index_select(dim, index), requires_grad=parameter.requires_grad
-    )
+    chosen = parameter.detach().index_select(dim, index)
+    return nn.Parameter(chosen, requires_grad=parameter.requires_grad)
 
 
 def _feed_forward_edit(path: str, layout: FeedForwardLayout, keep: int) -> Edit:
@@ -256,16 +288,19 @@ def _heads_edit(path: str, layout: AttentionLayout, keep: int, head_size: int) -
 def _stated_heads(
     model: PreTrainedModel, architecture: type[Architecture]
 ) -> tuple[int | None, int | None]:
+    """(query heads, key and value heads) of every block, as the config says."""
     stated = sizes(model.config, [architecture])
     return stated.heads, stated.key_value_heads or stated.heads
 
 
 def _state_heads(
-    model: PreTrainedModel, architecture: type[Architecture], heads: int, shared: int, size: int
+    model: PreTrainedModel, architecture: type[Architecture], counts: tuple[int, int], size: int
 ) -> None:
-    """Write the head counts into the config if it accepts them (llama's refuses heads that do not
-    divide hidden)."""
-    keys = architecture.sizes
+    """Write the head counts into the config where they differ from it and it accepts them.
+    Llama's refuses a number of heads that does not divide the hidden width."""
+    if counts == _stated_heads(model, architecture):
+        return
+    keys, (heads, shared) = architecture.sizes, counts
     values = {keys["heads"]: heads, keys["key_value_heads"]: shared, keys["head_size"]: size}
     try:
         type(model.config).from_dict({**model.config.to_dict(), **values})
@@ -276,6 +311,7 @@ def _state_heads(
 
 
 def _head_counts(block: nn.Module, layout: AttentionLayout, head_size: int) -> tuple[int, int]:
+    """(query heads, key and value heads) of a block, by the shapes of its tensors."""
     rows = [linear_at(block, name).out_features for name in (layout.query, layout.key)]
     if any(r % head_size for r in rows) or rows[0] % rows[1]:
         raise CompressError(
@@ -290,6 +326,8 @@ def _blocks_path(model: PreTrainedModel, layout: Layout) -> str:
 
 
 def _checked(indices: Sequence[int], size: int, what: str) -> list[int]:
+    """``indices`` as a list. Raises CompressError unless they are ascending, distinct, from
+    0 to ``size`` - 1, and at least one."""
     kept = list(indices)
     if not kept or kept != sorted(set(kept)) or kept[0] < 0 or kept[-1] >= size:
         raise CompressError(
@@ -302,9 +340,11 @@ def _checked(indices: Sequence[int], size: int, what: str) -> list[int]:
 def _check_widths(
     block: nn.Module, path: str, inputs: Sequence[str], output: str | None, width: int
 ) -> None:
-    found = {name: linear_at(block, name).weight.shape[0] for name in inputs}
+    """Raise CompressError unless ``inputs`` have ``width`` rows and ``output`` as many
+    columns."""
+    widths = {name: linear_at(block, name).weight.shape[0] for name in inputs}
     if output:
-        found[output] = linear_at(block, output).weight.shape[1]
-    wrong = [f"{name} is {got} wide" for name, got in found.items() if got != width]
+        widths[output] = linear_at(block, output).weight.shape[1]
+    wrong = [f"{name} is {got} wide" for name, got in widths.items() if got != width]
     if wrong:
         raise CompressError(f"{path}: after the cut to {width}, " + ", ".join(wrong))

@@ -19,6 +19,8 @@ from compress.registry.plugins import KINDS, Registry
 
 ROOT = Path(__file__).parent.parent
 PLUGINS = sorted(path for path in (ROOT / "plugins").iterdir() if path.is_dir())
+TOYS = sorted(file.parent for file in ROOT.glob("tests/plugins/*/pyproject.toml"))
+"""Distributions that only tests use."""
 COUNT = 12
 """Folders below plugins/: a loop that finds fewer proves nothing."""
 OPTIONAL = {"mlflow", "pynvml", "tensorboard"}
@@ -76,6 +78,14 @@ def test_plugin_asks_for_no_more_than_the_root_installs(folder: Path) -> None:
     root = project(ROOT)["project"]
     extra = root["optional-dependencies"].get(folder.name.removeprefix("compress-"), [])
     assert own <= {*root["dependencies"], *extra}
+
+
+def test_types_are_checked_in_the_core_and_in_every_plugin_and_toy_plugin() -> None:
+    settings, folders = project(ROOT)["tool"]["mypy"], [*PLUGINS, *TOYS]
+    names = sorted(folder.name.replace("-", "_") for folder in folders)
+    assert settings["packages"] == ["compress", *names]
+    paths = [f"$MYPY_CONFIG_FILE_DIR/{folder.relative_to(ROOT).as_posix()}" for folder in folders]
+    assert settings["mypy_path"] == ["$MYPY_CONFIG_FILE_DIR", *paths]
 
 
 def imports(file: Path, *, top: bool = False) -> Iterator[str]:

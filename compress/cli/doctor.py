@@ -9,6 +9,7 @@ import click
 from packaging.version import Version
 
 from compress.artifact import JsonObject
+from compress.engine import Engine
 from compress.machine import ask_nvidia_driver, environment, versions
 from compress.registry.plugins import Registered, load_plugins
 
@@ -70,7 +71,7 @@ def _gpus() -> list[str]:
     return [", ".join(values) for values in listed]
 
 
-def _engine_state(entry: Registered) -> EngineState:
+def _engine_state(entry: Registered[Engine]) -> EngineState:
     installed = versions(entry.cls.packages)
     missing = [package for package in entry.cls.packages if package not in installed]
     return EngineState(list(entry.cls.formats), installed, missing)

@@ -11,7 +11,7 @@ from compress.planning.resolver import Resolver
 from compress.planning.types import DataChoice, TaskChoice
 from compress.recipes.places import KeyPath, Section
 from compress.registry.plugins import Registered
-from compress.source import SPLITS, FileOptions
+from compress.source import SPLITS, FileOptions, Source
 from compress.task import Column
 
 
@@ -33,7 +33,7 @@ def read_data(
     if options is None:
         return None
     selects = entry.cls.selects
-    named = (*path, selects) if selects in value else path
+    named = (*path, selects) if selects is not None and selects in value else path
     choice = DataChoice(entry, options, str(resolver.recipe.place(*named, of_value=True)))
     if len(resolver.mistakes) == before and task is not None:
         check_columns(choice, task, path, resolver)
@@ -49,19 +49,21 @@ def splits_of(data: DataChoice | None) -> tuple[str, ...]:
     return SPLITS
 
 
-def _source(value: Section, path: KeyPath, resolver: Resolver) -> Registered | None:
+def _source(value: Section, path: KeyPath, resolver: Resolver) -> Registered[Source[Any]] | None:
     """The source that a section names or implies; None with a mistake added."""
     if "source" not in value:
         return _implied_source(value, path, resolver)
     name, place = value["source"], (*path, "source")
     if isinstance(name, str):
-        return resolver.registered("sources", name, place)
+        return resolver.source(name, place)
     hint = f"one of {_known_sources(resolver)}"
     resolver.wrong(place, f"source: got {name!r}: expected a name", hint)
     return None
 
 
-def _implied_source(value: Section, path: KeyPath, resolver: Resolver) -> Registered | None:
+def _implied_source(
+    value: Section, path: KeyPath, resolver: Resolver
+) -> Registered[Source[Any]] | None:
     """The source that has an option of its own in the section, or that reads files of these
     names."""
     sources = resolver.registry.sources.values()

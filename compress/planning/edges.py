@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from compress.artifact import Traits
 from compress.errors import Mistake
@@ -13,7 +14,7 @@ UNKNOWN_TASK = "?"
 
 
 def edge_mistake(
-    stage: type[Stage],
+    stage: type[Stage[Any]],
     traits: Traits | None,
     parent: str | None,
     task: str,
@@ -46,7 +47,7 @@ def served_by(traits: Traits) -> str:
     return f"serves {traits.task}" if traits.task else "has no task head"
 
 
-def _needs_a_model(stage: type[Stage]) -> Mistake:
+def _needs_a_model(stage: type[Stage[Any]]) -> Mistake:
     message = f"{stage.name!r} needs a model to start from, and the recipe's model is a fresh one"
     hint = "put a stage that makes a model before it, such as a pre-training"
     return Mistake("", message, hint)

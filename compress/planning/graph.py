@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from compress.artifact import Traits
 from compress.planning.edges import UNKNOWN_TASK, edge_mistake
@@ -52,7 +53,7 @@ class Graph:
             tasks[name] = step.task.name
         return tasks
 
-    def serving(self, stage: type[Stage], task: str) -> list[str]:
+    def serving(self, stage: type[Stage[Any]], task: str) -> list[str]:
         """The names of the artifacts that ``stage`` could start from."""
         return [
             name

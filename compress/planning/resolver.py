@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -12,7 +12,10 @@ from compress.planning.validate import resolve_paths, validated
 from compress.pretrained.families import Families
 from compress.recipes.places import KeyPath, Mistakes, Section
 from compress.recipes.recipe import Recipe
-from compress.registry.plugins import Registered, Registry
+from compress.registry.plugins import Kind, Registered, Registry
+from compress.source import Source
+from compress.stage import Stage
+from compress.task import Task
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -31,25 +34,36 @@ class Resolver:
         """Add a mistake at the value that ``path`` leads to, or at its key."""
         self.mistakes.add(self.recipe.place(*path, of_value=of_value), message, hint)
 
-    def registered(
-        self, kind: str, name: str, path: KeyPath, *, of_value: bool = True
-    ) -> Registered | None:
-        """The registered class of that kind and name; None with a mistake added."""
-        if kind == "tasks":
-            entry = self.registry.task_named(name)
-        else:
-            entry = self.registry.of(kind).get(name)
-        if entry is not None:
-            return entry
+    def stage(self, name: str, path: KeyPath) -> Registered[Stage[Any]] | None:
+        """The stage of that name, for the key at ``path``; None with a mistake added."""
+        entry = self.registry.stages.get(name)
+        if entry is None:
+            self._unknown("stages", name, path, of_value=False)
+        return entry
+
+    def task(self, name: str, path: KeyPath) -> Registered[Task[Any]] | None:
+        """The task of that name or synonym; None with a mistake added."""
+        entry = self.registry.task_named(name)
+        if entry is None:
+            self._unknown("tasks", name, path)
+        return entry
+
+    def source(self, name: str, path: KeyPath) -> Registered[Source[Any]] | None:
+        """The source of that name; None with a mistake added."""
+        entry = self.registry.sources.get(name)
+        if entry is None:
+            self._unknown("sources", name, path)
+        return entry
+
+    def _unknown(self, kind: Kind, name: str, path: KeyPath, *, of_value: bool = True) -> None:
         clash = self.registry.clashes.get((kind, name))
         if clash is not None:
             self.wrong(path, clash, of_value=of_value)
         else:
             message = f"there is no {kind[:-1]} {name!r}"
             self.wrong(path, message, self._known(kind, name), of_value=of_value)
-        return None
 
-    def _known(self, kind: str, name: str) -> str:
+    def _known(self, kind: Kind, name: str) -> str:
         """The hint for an unknown name: the members of a family, or the nearest name."""
         names = list(self.registry.of(kind))
         family = sorted(n for n in names if n.startswith(name + "."))

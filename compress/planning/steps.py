@@ -20,6 +20,7 @@ from compress.planning.types import DataChoice, Step, TaskChoice
 from compress.recipes.places import KeyPath
 from compress.recipes.steps import StepText
 from compress.registry.plugins import Registered
+from compress.stage import Stage
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def read_step(
     ``previous`` names the model or step that it starts from, unless it has a ``from``."""
     before = len(resolver.mistakes)
     check_name(text, resolver)
-    entry = resolver.registered("stages", text.stage, text.stage_path, of_value=False)
+    entry = resolver.stage(text.stage, text.stage_path)
     own = _own(text, defaults, resolver)
     options = _read_options(text, entry, resolver) if entry else None
     parent = find_parent(text, previous, graph, resolver)
@@ -89,7 +90,9 @@ def _own(text: StepText, defaults: Defaults, resolver: Resolver) -> Defaults:
     return Defaults(task, data, seed)
 
 
-def _read_options(text: StepText, entry: Registered, resolver: Resolver) -> Options | None:
+def _read_options(
+    text: StepText, entry: Registered[Stage[Any]], resolver: Resolver
+) -> Options | None:
     options: Options | None = resolver.options(entry.cls.Options, text.options, text.stage_path)
     if options is None:
         return None

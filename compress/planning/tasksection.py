@@ -25,7 +25,7 @@ def read_task(value: Any, path: KeyPath, resolver: Resolver) -> TaskChoice | Non
         message = "a task is a name, or a mapping from its name to its options"
         resolver.wrong(path, message, _EXAMPLE)
         return None
-    entry = resolver.registered("tasks", name, path)
+    entry = resolver.task(name, path)
     if entry is None:
         return None
     if not isinstance(options or {}, dict):

@@ -13,6 +13,7 @@ from compress.planning.budget import Budget
 from compress.recipes.places import Section
 from compress.registry.plugins import Registered
 from compress.source import Source, SourceOptions
+from compress.stage import Stage
 from compress.task import Task, TaskOptions
 
 MODEL = "model"
@@ -23,7 +24,7 @@ MODEL = "model"
 class TaskChoice:
     """A task with its validated options."""
 
-    entry: Registered
+    entry: Registered[Task[Any]]
     options: TaskOptions
 
     @property
@@ -33,8 +34,7 @@ class TaskChoice:
 
     def make(self) -> Task[Any]:
         """The task object."""
-        task: Task[Any] = self.entry.cls(self.options)
-        return task
+        return self.entry.cls(self.options)
 
     def as_dict(self) -> dict[str, Any]:
         """Name and options, JSON-ready."""
@@ -46,14 +46,13 @@ class DataChoice:
     """A source with its validated options; paths in them are absolute. ``place`` is where the
     recipe names it, for messages."""
 
-    entry: Registered
+    entry: Registered[Source[Any]]
     options: SourceOptions
     place: str = field(default="", compare=False)
 
     def make(self) -> Source[Any]:
         """The source object."""
-        source: Source[Any] = self.entry.cls(self.options)
-        return source
+        return self.entry.cls(self.options)
 
     def as_dict(self) -> dict[str, Any]:
         """Name and options, JSON-ready."""
@@ -80,7 +79,7 @@ class Step:
     maps each option that refers to an artifact to the name of that step or input."""
 
     name: str
-    entry: Registered
+    entry: Registered[Stage[Any]]
     options: Options
     task: TaskChoice
     data: DataChoice | None

@@ -1,1 +1,1 @@
-"""What the installed plugins register: the hooks, and the registry that plans and workers ask."""
+"""The hooks that plugins implement, and the registry of what they registered."""

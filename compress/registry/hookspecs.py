@@ -1,9 +1,10 @@
-"""The hooks. A plugin implements them with ``compress.hookimpl``; registration hooks return
-classes."""
+"""The hooks. A plugin implements them with ``compress.hookimpl``; each returns the classes
+to register."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pluggy
 
@@ -20,19 +21,19 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 
 
 @hookspec
-def compress_stages() -> Sequence[type[Stage]]:
+def compress_stages() -> Sequence[type[Stage[Any]]]:
     """Stages to register. Called once, when plugins are loaded."""
     raise NotImplementedError
 
 
 @hookspec
-def compress_tasks() -> Sequence[type[Task]]:
+def compress_tasks() -> Sequence[type[Task[Any]]]:
     """Tasks to register. Called once, when plugins are loaded."""
     raise NotImplementedError
 
 
 @hookspec
-def compress_sources() -> Sequence[type[Source]]:
+def compress_sources() -> Sequence[type[Source[Any]]]:
     """Sources to register. Called once, when plugins are loaded."""
     raise NotImplementedError
 

@@ -1,5 +1,7 @@
-"""Finding plugins and answering what they registered. One bad plugin is one line of complaint; the
-others go on."""
+"""Find the installed plugins and look up what they registered.
+
+A plugin that fails becomes one line of complaint; the others are loaded all the same.
+"""
 
 from __future__ import annotations
 
@@ -9,24 +11,35 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 import pluggy
 
+from compress.architecture import Architecture
 from compress.engine import Engine
 from compress.errors import EnvironmentFailure, name_and_first_line, suggestion, with_hint
+from compress.meter import Meter
 from compress.registry import hookspecs
+from compress.source import Source
+from compress.stage import Stage
+from compress.task import Task
+from compress.tracker import Tracker
 
 GROUP = "compress"
-KINDS = ("stages", "tasks", "sources", "architectures", "engines", "meters", "trackers")
+Kind = Literal["stages", "tasks", "sources", "architectures", "engines", "meters", "trackers"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Registered:
-    """A registered class and the distribution it comes from."""
+class Registered(Generic[T]):
+    """A registered class and the distribution that it comes from.
+
+    ``T`` is the contract that the class implements, such as ``Stage``."""
 
     name: str
-    cls: Any
+    cls: type[T]
     distribution: str
     version: str
 
@@ -38,32 +51,34 @@ class Registered:
 
 @dataclass
 class Registry:
-    """What the installed plugins registered, by kind and name; ``problems`` are lines for the user;
-    ``clashes`` are names that two distributions claim, which nobody may use."""
+    """The classes that the installed plugins registered, by kind and name.
 
-    stages: dict[str, Registered] = field(default_factory=dict)
-    tasks: dict[str, Registered] = field(default_factory=dict)
-    sources: dict[str, Registered] = field(default_factory=dict)
-    architectures: dict[str, Registered] = field(default_factory=dict)
-    engines: dict[str, Registered] = field(default_factory=dict)
-    meters: dict[str, Registered] = field(default_factory=dict)
-    trackers: dict[str, Registered] = field(default_factory=dict)
+    ``problems`` are lines for the user. ``clashes`` maps (kind, name) to a message: two
+    distributions claim the name, so neither may use it."""
+
+    stages: dict[str, Registered[Stage[Any]]] = field(default_factory=dict)
+    tasks: dict[str, Registered[Task[Any]]] = field(default_factory=dict)
+    sources: dict[str, Registered[Source[Any]]] = field(default_factory=dict)
+    architectures: dict[str, Registered[Architecture]] = field(default_factory=dict)
+    engines: dict[str, Registered[Engine]] = field(default_factory=dict)
+    meters: dict[str, Registered[Meter]] = field(default_factory=dict)
+    trackers: dict[str, Registered[Tracker]] = field(default_factory=dict)
     plugins: list[tuple[str, str, str]] = field(default_factory=list)
     """(entry point, distribution, version) of each loaded plugin."""
     problems: list[str] = field(default_factory=list)
     clashes: dict[tuple[str, str], str] = field(default_factory=dict)
 
-    def of(self, kind: str) -> dict[str, Registered]:
-        """The registered things of one of ``KINDS``."""
-        table: dict[str, Registered] = getattr(self, kind)
+    def of(self, kind: Kind) -> dict[str, Registered[Any]]:
+        """The registered classes of one kind, by name."""
+        table: dict[str, Registered[Any]] = getattr(self, kind)
         return table
 
-    def origins(self, kind: str) -> dict[str, str]:
-        """Distribution and version of each registered thing of one of ``KINDS``, by name."""
+    def origins(self, kind: Kind) -> dict[str, str]:
+        """Distribution and version of each registered class of one kind, by name."""
         return {name: entry.origin for name, entry in sorted(self.of(kind).items())}
 
-    def task_named(self, word: str) -> Registered | None:
-        """The task whose name or synonym is ``word``."""
+    def task_named(self, word: str) -> Registered[Task[Any]] | None:
+        """The task whose name or synonym is ``word``; None where there is none."""
         for entry in self.tasks.values():
             if word == entry.name or word in entry.cls.synonyms:
                 return entry
@@ -71,19 +86,18 @@ class Registry:
 
 
 def engine_for(registry: Registry, artifact_format: str) -> Engine:
-    """The engine that opens a format. Raises EnvironmentFailure where no installed plugin brings
-    one."""
+    """The engine that opens ``artifact_format``. Raises EnvironmentFailure where no
+    installed plugin has one."""
     for entry in registry.engines.values():
         if artifact_format in entry.cls.formats:
-            engine: Engine = entry.cls()
-            return engine
+            return entry.cls()
     raise EnvironmentFailure(f"no installed engine opens {artifact_format} models")
 
 
 @contextmanager
 def naming_what_is_missing(name: str, extra: str | None) -> Iterator[None]:
-    """Turn a package that the plugin ``name`` cannot import into an EnvironmentFailure that names
-    the toolkit's extra."""
+    """Raise EnvironmentFailure for a package that ``name`` needs and cannot import; the
+    message names the toolkit's extra that installs it."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -94,15 +108,15 @@ def naming_what_is_missing(name: str, extra: str | None) -> Iterator[None]:
 def load_plugins(
     points: Iterable[EntryPoint] | None = None, environ: Mapping[str, str] = os.environ
 ) -> Registry:
-    """A registry of everything that the installed entry points of group ``compress`` contribute.
+    """A registry of the classes that the entry points of group ``compress`` register.
 
     ``COMPRESS_DISABLE_PLUGINS`` (comma-separated entry point names) leaves some out."""
     registry = Registry()
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     disabled = {name.strip() for name in environ.get("COMPRESS_DISABLE_PLUGINS", "").split(",")}
-    found = list(entry_points(group=GROUP) if points is None else points)
-    for point in sorted(set(found), key=lambda p: (p.name, _distribution(p))):
+    installed = set(entry_points(group=GROUP) if points is None else points)
+    for point in sorted(installed, key=lambda p: (p.name, _distribution(p))):
         if point.name not in disabled:
             _load_one(manager, point, registry)
     return registry
@@ -118,10 +132,8 @@ def _load_one(manager: pluggy.PluginManager, point: EntryPoint, registry: Regist
         registry.problems.append(f"{where} is installed twice")
         return
     unique = f"{distribution}:{point.name}"
-    if (
-        _guarded(lambda: manager.register(plugin, name=unique), f"{where} is refused", registry)
-        is None
-    ):
+    register = partial(manager.register, plugin, name=unique)
+    if _guarded(register, f"{where} is refused", registry) is None:
         return
     registry.plugins.append((point.name, distribution, version))
     for kind in KINDS:
@@ -134,12 +146,12 @@ def _load_one(manager: pluggy.PluginManager, point: EntryPoint, registry: Regist
 
 
 def _entries(
-    hook: Callable[[], Iterable[Any]], distribution: str, version: str
-) -> list[Registered]:
+    hook: Callable[[], Iterable[type[Any]]], distribution: str, version: str
+) -> list[Registered[Any]]:
     return [Registered(cls.name, cls, distribution, version) for cls in hook()]
 
 
-def _register(registry: Registry, kind: str, entry: Registered) -> None:
+def _register(registry: Registry, kind: Kind, entry: Registered[Any]) -> None:
     table = registry.of(kind)
     if (kind, entry.name) in registry.clashes or entry.name in table:
         first = table.pop(entry.name, None)
@@ -168,9 +180,9 @@ def _known_hooks(
     return not unknown
 
 
-def _guarded(call: Callable[[], Any], complaint: str, registry: Registry) -> Any:
-    """The call's result; a plugin's failure, whatever it is, becomes one line, for one plugin must
-    not stop the others."""
+def _guarded(call: Callable[[], T], complaint: str, registry: Registry) -> T | None:
+    """The call's result; None where it fails. The failure, of whatever class, becomes one
+    line of ``problems``, because one plugin must not stop the others."""
     try:
         return call()
     except Exception as error:

@@ -48,9 +48,8 @@ def usage(
 def _engine_of(traits: Traits, registry: Registry) -> type[Engine] | None:
     """The first engine that runs the format."""
     for entry in registry.engines.values():
-        engine: type[Engine] = entry.cls
-        if traits.format in engine.formats:
-            return engine
+        if traits.format in entry.cls.formats:
+            return entry.cls
     return None
 
 

@@ -1,38 +1,45 @@
 """Training, for every stage that trains: transformers' Trainer wrapped once.
 
 What the wrapper adds: batches bucketed by length, bf16 where the hardware is faster in it,
-checkpoints that count only when they are complete, an exact resume, a stop at the first loss that
-is not finite, evaluation in the order of the rows. This module is light; torch is imported when
-``fit`` is called.
+checkpoints that count only when they are complete, an exact resume, a stop at the first
+loss that is not finite, evaluation in the order of the rows. This module is light; torch is
+imported when ``fit`` is called.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from compress.processor import TextProcessor
+from compress.stage import Context
+from compress.training.facts import TrainingFacts
 from compress.training.options import LIBRARIES, Loss, TrainingOptions
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 def fit(
-    model: Any,
-    context: Any,
+    model: PreTrainedModel,
+    context: Context[Any],
     options: TrainingOptions,
     *,
     loss: Loss | None = None,
-    processor: Any = None,
-) -> dict[str, Any]:
-    """Facts of training ``model`` in place on the train split of ``context``: steps, seconds, the
-    best quality.
+    processor: TextProcessor | None = None,
+) -> TrainingFacts:
+    """Train ``model`` in place on the train split of ``context``; the facts of it come
+    back.
 
-    The loss is the model's own where none is given, and the processor that of the input. With a
-    validation split the weights of the epoch with the best quality are kept. Continues from the
-    newest complete checkpoint in ``context.work``. Raises CompressError at the first loss that is
-    not finite."""
+    Without ``loss`` the model's own is used, without ``processor`` that of the input. With
+    a validation split the model ends with the weights of the epoch of the best quality.
+    Continues from the newest complete checkpoint in ``context.work``. Raises CompressError
+    at the first loss that is not finite."""
     from compress.training.loop import train
 
-    return train(
-        model, context, options, loss, processor or context.task.processor(context.input.folder)
-    )
+    if processor is None:
+        assert context.input is not None, "the processor of a fresh model is given"
+        processor = context.task.processor(context.input.folder)
+    return train(model, context, options, loss, processor)
 
 
-__all__ = ["LIBRARIES", "Loss", "TrainingOptions", "fit"]
+__all__ = ["LIBRARIES", "Loss", "TrainingFacts", "TrainingOptions", "fit"]

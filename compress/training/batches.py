@@ -1,5 +1,5 @@
-"""Batches of rows of about the same length, drawn so that an epoch depends on the seed and its
-number alone."""
+"""Batches of rows of about the same length. They depend on the seed and the number of the
+epoch alone."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from compress.processor import TextProcessor
 from compress.task import Features, Task
 
 _POOL = 50
-"""Batches' worth of rows that are drawn together and sorted: enough to fill batches evenly, few
-enough to stay random (transformers' LengthGroupedSampler uses the same number). Smaller pools were
-slower and no better."""
+"""Rows are drawn in pools of this many batches and sorted within each: enough to fill
+batches with equal lengths, few enough to stay random (transformers' LengthGroupedSampler
+uses the same number). Smaller pools were slower and no better."""
 
 
 class FeatureDataset(Dataset[Any]):
@@ -33,11 +33,11 @@ class FeatureDataset(Dataset[Any]):
 
 
 class BucketedBatches(Sampler[list[int]]):
-    """Batches of positions, bucketed by length and in random order; the same for the same seed and
+    """Batches of positions, bucketed by length, in random order; equal for equal seed and
     epoch.
 
-    ``epoch`` is set before each pass. No global generator is drawn from, so a resumed run sees the
-    same batches."""
+    ``set_epoch`` is called before each pass. Nothing is drawn from a global generator, so a
+    resumed run gets the same batches."""
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
         self.lengths = np.asarray(lengths)
@@ -49,7 +49,7 @@ class BucketedBatches(Sampler[list[int]]):
         return -(-len(self.lengths) // self.batch_size)
 
     def set_epoch(self, epoch: int) -> None:
-        """Name the pass that comes next."""
+        """Set the number of the pass that comes next."""
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -64,8 +64,8 @@ class BucketedBatches(Sampler[list[int]]):
 
 
 class Collator:
-    """Features to tensors. What a task draws (masks) depends on seed, epoch and the batch's first
-    row, not on what was drawn before."""
+    """Features to tensors. What a task draws (masks) depends on the seed, the epoch and the
+    batch's first row, not on earlier draws: a resumed run draws the same."""
 
     def __init__(self, task: Task[Any], processor: TextProcessor, batches: BucketedBatches) -> None:
         self.task, self.processor, self.batches = task, processor, batches

@@ -1,5 +1,5 @@
-"""Checkpoints that count only when they are complete: a marker with digests is written last, old
-ones go after it."""
+"""Checkpoints that count only when they are complete: a marker with digests is written
+last, and old checkpoints are deleted after it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STATE = "trainer_state.json"
 
 
 def mark_complete(checkpoint: Path) -> None:
-    """Write the marker of a checkpoint whose files are all there."""
+    """Write the marker of a checkpoint whose files are all written."""
     draft = checkpoint / (MARKER + ".draft")
     draft.write_text(
         json.dumps(digest_files(checkpoint, without=(MARKER, draft.name))), encoding="utf-8"
@@ -24,12 +24,15 @@ def mark_complete(checkpoint: Path) -> None:
 
 
 def newest_complete(folder: Path) -> Path | None:
-    """The checkpoint with the highest step whose files are as marked, and those of the best
-    checkpoint that it names; all others that do not count are deleted."""
-    found = sorted(folder.glob("checkpoint-*"), key=_step)
-    whole = {checkpoint.name for checkpoint in found if _is_complete(checkpoint)}
+    """The complete checkpoint with the highest step; None where there is none. Checkpoints
+    that are not complete are deleted.
+
+    One counts only if the best checkpoint that it names is complete too: training loads the
+    best weights at its end."""
+    by_step = sorted(folder.glob("checkpoint-*"), key=_step)
+    whole = {checkpoint.name for checkpoint in by_step if _is_complete(checkpoint)}
     newest: Path | None = None
-    for checkpoint in found:
+    for checkpoint in by_step:
         if checkpoint.name in whole and best_of(checkpoint) in (None, *whole):
             newest = checkpoint
         else:
@@ -38,8 +41,8 @@ def newest_complete(folder: Path) -> Path | None:
 
 
 def best_of(checkpoint: Path) -> str | None:
-    """Name of the checkpoint with the best weights at the time of ``checkpoint``; None without
-    validation."""
+    """Name of the checkpoint that had the best weights when ``checkpoint`` was written;
+    None without validation."""
     best = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))["best_model_checkpoint"]
     return Path(best).name if best else None
 

@@ -8,19 +8,34 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_model
-from transformers import EarlyStoppingCallback, TrainerState, TrainingArguments, set_seed
+from transformers import (
+    EarlyStoppingCallback,
+    PreTrainedModel,
+    TrainerCallback,
+    TrainerState,
+    TrainingArguments,
+    set_seed,
+)
 
 from compress.errors import UsageError
 from compress.machine import processor
+from compress.processor import TextProcessor
+from compress.stage import Context
 from compress.training import checkpoints
+from compress.training.facts import TrainingFacts
 from compress.training.options import Loss, TrainingOptions
 from compress.training.trainer import OrderedTrainer, Reporter, TrainingParts
 
 
 def train(
-    model: Any, context: Any, options: TrainingOptions, loss: Loss | None, text_processor: Any
-) -> dict[str, Any]:
-    """Facts of training ``model`` in place; see ``compress.training.fit``."""
+    model: PreTrainedModel,
+    context: Context[Any],
+    options: TrainingOptions,
+    loss: Loss | None,
+    text_processor: TextProcessor,
+) -> TrainingFacts:
+    """Train ``model`` in place; the facts of it come back. See
+    ``compress.training.fit``."""
     set_seed(context.seed)
     parts = TrainingParts(context, options.batch_size, loss, text_processor)
     if not len(parts.dataset):
@@ -33,9 +48,8 @@ def train(
     start = time.monotonic()
     if newest and _is_over(newest, options.patience):
         trainer.state = TrainerState.load_from_json(str(newest / checkpoints.STATE))
-        load_model(
-            model, folder / (checkpoints.best_of(newest) or newest.name) / "model.safetensors"
-        )
+        best = folder / (checkpoints.best_of(newest) or newest.name)
+        load_model(model, best / "model.safetensors")
     else:
         trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     model.eval()
@@ -43,19 +57,37 @@ def train(
 
 
 def uses_bf16(precision: str) -> bool:
-    """Whether training computes in bf16: as asked, and for ``auto`` where it is faster here."""
+    """Whether training computes in bf16: as asked, and for ``auto`` where it is faster
+    here."""
     if precision != "auto":
         return precision == "bf16"
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return processor().fast_in_bf16
 
 
 def _trainer(
-    model: Any, context: Any, options: TrainingOptions, parts: TrainingParts, folder: Path
+    model: PreTrainedModel,
+    context: Context[Any],
+    options: TrainingOptions,
+    parts: TrainingParts,
+    folder: Path,
 ) -> OrderedTrainer:
+    callbacks: list[TrainerCallback] = [Reporter(context, parts.task.headline)]
+    if options.patience is not None:
+        if not parts.validation_rows:
+            raise UsageError(
+                "patience needs validation data to judge by; add a validation split or leave it out"
+            )
+        callbacks.append(EarlyStoppingCallback(options.patience))
+    arguments = _arguments(context.seed, options, parts, folder)
+    return OrderedTrainer(parts, model=model, args=arguments, callbacks=callbacks)
+
+
+def _arguments(
+    seed: int, options: TrainingOptions, parts: TrainingParts, folder: Path
+) -> TrainingArguments:
     validates = bool(parts.validation_rows)
-    rhythm = "epoch" if validates else "no"
     arguments = TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=options.epochs,
@@ -67,13 +99,13 @@ def _trainer(
         weight_decay=options.weight_decay,
         warmup_steps=options.warmup,
         optim="adamw_torch_fused",
-        seed=context.seed,
-        eval_strategy=rhythm,
+        seed=seed,
+        eval_strategy="epoch" if validates else "no",
         save_strategy="epoch",
         load_best_model_at_end=validates,
         metric_for_best_model=f"eval_{parts.task.headline}" if validates else None,
         greater_is_better=parts.task.higher_is_better if validates else None,
-        restore_callback_states_from_checkpoint=True,  # the patience that is used up already
+        restore_callback_states_from_checkpoint=True,  # epochs without progress count on
         logging_steps=10,
         logging_nan_inf_filter=False,
         report_to=[],
@@ -82,41 +114,34 @@ def _trainer(
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
     )
-    # With several GPUs and no distributed launcher, Trainer would wrap the model in DataParallel,
-    # which hides its config, computes outside of autocast and takes a batch for each GPU: one is
-    # used.
+    # With several GPUs and no distributed launcher, Trainer would wrap the model in
+    # DataParallel. That hides its config, computes outside of autocast and puts a batch on
+    # each GPU. So one GPU is used.
     arguments._n_gpu = min(arguments.n_gpu, 1)
-    callbacks: list[Any] = [Reporter(context, parts.task.headline)]
-    if options.patience is not None:
-        if not validates:
-            raise UsageError(
-                "patience needs validation data to judge by; add a validation split or leave it out"
-            )
-        callbacks.append(EarlyStoppingCallback(options.patience))
-    return OrderedTrainer(parts, model=model, args=arguments, callbacks=callbacks)
+    return arguments
 
 
 def _is_over(checkpoint: Path, patience: int | None) -> bool:
-    """Whether training had ended when the checkpoint was written, by its steps or for lack of
-    progress: Trainer would go on from the latter."""
+    """Whether training had ended when the checkpoint was written: all steps were done, or
+    patience was used up. Trainer would train on in the second case."""
     state = TrainerState.load_from_json(str(checkpoint / checkpoints.STATE))
     if state.global_step >= state.max_steps or patience is None:
-        return state.global_step >= state.max_steps
+        return bool(state.global_step >= state.max_steps)
     saved = state.stateful_callbacks["EarlyStoppingCallback"]["attributes"]
     return int(saved["early_stopping_patience_counter"]) >= patience
 
 
 def _facts(
     trainer: OrderedTrainer, options: TrainingOptions, seconds: float, resumed: Path | None
-) -> dict[str, Any]:
+) -> TrainingFacts:
     state = trainer.state
-    steps = state.global_step
-    facts: dict[str, Any] = {
-        "steps": steps,
+    facts: TrainingFacts = {
+        "steps": state.global_step,
         "precision": "bf16" if uses_bf16(options.precision) else "fp32",
     }
     if resumed is None:
-        facts |= {"training_seconds": round(seconds, 2)}
-    if state.best_metric is not None:
-        facts |= {"best_validation": state.best_metric, "best_step": state.best_global_step}
+        facts["training_seconds"] = round(seconds, 2)
+    if state.best_metric is not None and state.best_global_step is not None:
+        facts["best_validation"] = state.best_metric
+        facts["best_step"] = state.best_global_step
     return facts

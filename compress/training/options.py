@@ -1,17 +1,22 @@
-"""What a training can be told, and what a stage gives it: no torch."""
+"""The options of a training, and the loss that a stage may give it: no torch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from pydantic import Field
 
 from compress.machine import gpus, processor
 from compress.options import Options, SplitMark
 
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedModel
+
 LIBRARIES = ("torch", "transformers", "accelerate", "tokenizers")
-"""Distributions that shape what a training makes: ``Stage.libraries`` of a stage that trains."""
+"""Distributions that shape what a training makes: ``Stage.libraries`` of a stage that
+trains."""
 
 
 class TrainingOptions(Options):
@@ -31,7 +36,10 @@ class TrainingOptions(Options):
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto",
-        description="Arithmetic of the forward pass; auto takes bf16 where the processor or GPU is faster in it.",
+        description=(
+            "Arithmetic of the forward pass; auto takes bf16 where the processor or GPU is "
+            "faster in it."
+        ),
     )
     weight_decay: float = Field(
         default=0.01, ge=0, le=1, description="Decoupled weight decay of AdamW."
@@ -46,14 +54,19 @@ class TrainingOptions(Options):
     )
 
     def left_to_machine(self) -> Mapping[str, Any]:
-        """The precision, where it is ``auto``: by the GPU that trains, else by the processor."""
-        return (
-            {"precision": [*gpus()[:1], processor().fast_in_bf16]}
-            if self.precision == "auto"
-            else {}
-        )
+        """The precision, where it is ``auto``: by the GPU that trains, else by the
+        processor."""
+        if self.precision != "auto":
+            return {}
+        return {"precision": [*gpus()[:1], processor().fast_in_bf16]}
 
 
-Loss = Callable[..., Any]
-"""``loss(model, batch, indices) -> scalar tensor``: ``batch`` holds tensors with ``labels``,
-``indices`` (int64 [batch]) the rows' positions in the training split."""
+class Loss(Protocol):
+    """A function that computes the loss of a batch in place of the model's own."""
+
+    def __call__(
+        self, model: PreTrainedModel, batch: dict[str, Tensor], indices: Tensor, /
+    ) -> Tensor:
+        """The loss, a scalar. ``batch`` holds what ``Task.collate`` made, with ``labels``;
+        ``indices`` (int64 [batch]) are the rows' positions in the training split."""
+        ...

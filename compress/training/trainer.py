@@ -21,6 +21,7 @@ from compress.errors import CompressError
 from compress.predict import predict
 from compress.processor import TextProcessor
 from compress.sessions import TorchSession
+from compress.stage import Context
 from compress.task import IGNORED
 from compress.training import checkpoints
 from compress.training.batches import BucketedBatches, Collator, FeatureDataset
@@ -32,8 +33,8 @@ _CHECKPOINT_SECONDS = 600
 class OrderedTrainer(Trainer):
     """The one trainer. ``parts`` holds what it reads besides Trainer's own arguments."""
 
-    # A batch's loss is its own mean, a stage's and a model's alike: Trainer divides by the number
-    # of batches of a step.
+    # A batch's loss is its own mean, a stage's and a model's alike: Trainer divides by the
+    # number of batches of a step.
     loss_is_scaled_for_ga = False
 
     def __init__(self, parts: TrainingParts, **arguments: Any) -> None:
@@ -44,13 +45,15 @@ class OrderedTrainer(Trainer):
             data_collator=parts.collator,
             **arguments,
         )
-        # Many heads take the number of items in a step and do not divide by it; Trainer goes by
-        # their signature alone.
+        # Many heads take the number of items in a step and do not divide by it; Trainer
+        # goes by their signature alone.
         self.model_accepts_loss_kwargs = False
 
     def get_train_dataloader(self) -> DataLoader[Any]:
-        """Our batches in our order; Trainer names each epoch to them. The loader has a generator of
-        its own: creating an iterator draws from one."""
+        """Our batches in our order; Trainer calls their ``set_epoch``.
+
+        Creating an iterator draws a random number: the loader has a generator of its own,
+        so that the global one, from which dropout draws, is left as it is."""
         loader = DataLoader(
             self.parts.dataset,
             batch_sampler=self.parts.batches,
@@ -58,7 +61,8 @@ class OrderedTrainer(Trainer):
             generator=torch.Generator().manual_seed(0),
             pin_memory=self.args.dataloader_pin_memory,
         )
-        return self.accelerator.prepare(loader)  # type: ignore[no-any-return]
+        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        return prepared
 
     def compute_loss(
         self,
@@ -67,23 +71,22 @@ class OrderedTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """The stage's loss where it has one, else the model's own; 0 for a batch in which nothing
-        is scored (a text of unknown characters alone has no token to mask), of which either would
-        be the mean of nothing."""
+        """The stage's loss where it has one, else the model's own; 0 for a batch without a
+        label.
+
+        Such a batch occurs: a text of unknown characters alone has no token to mask. Either
+        loss would be a mean over nothing, which is not a number."""
         indices = inputs.pop("indices")
-        labels = inputs.get("labels")
-        if (
-            labels is not None
-            and not labels.is_floating_point()
-            and not bool((labels != IGNORED).any())
-        ):
+        if _has_no_label(inputs):
+            # Times 0, so that the graph is there and every gradient is 0.
             return 0.0 * model(**inputs).logits.sum()
         if self.parts.loss is not None:
             return self.parts.loss(model, inputs, indices)
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Trainer's step. Raises CompressError where its loss is not finite, naming the step."""
+        """Trainer's step. Raises CompressError where its loss is not finite, naming the
+        step."""
         loss = super().training_step(*args, **kwargs)
         if not torch.isfinite(loss):
             raise CompressError(
@@ -94,8 +97,8 @@ class OrderedTrainer(Trainer):
         return loss
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Quality on the validation split, predicted in the rows' order (Trainer's own bucketing
-        reorders rows)."""
+        """Quality on the validation split, by metric. Rows are predicted in their order:
+        Trainer's own loop would reorder them."""
         parts, model = self.parts, cast(PreTrainedModel, self.model)
         model.eval()
         session = TorchSession(model, str(self.args.device))
@@ -126,17 +129,26 @@ class OrderedTrainer(Trainer):
             checkpoints.keep_only(folder, {newest, *([Path(best)] if best else [])})
 
 
+def _has_no_label(inputs: dict[str, Any]) -> bool:
+    labels = inputs.get("labels")
+    if labels is None or labels.is_floating_point():
+        return False
+    return not bool((labels != IGNORED).any())
+
+
 class TrainingParts:
     """The data and the task that one training reads."""
 
     def __init__(
-        self, context: Any, batch_size: int, loss: Loss | None, processor: TextProcessor
+        self, context: Context[Any], batch_size: int, loss: Loss | None, processor: TextProcessor
     ) -> None:
+        data = context.data
+        assert data is not None, "a stage that trains names the splits it needs"
         self.task, self.loss = context.task, loss
-        self.labels = context.data.labels
+        self.labels = data.labels
         self.processor = processor
-        features = self.task.features(context.data.rows("train"), self.processor)
-        self.validation_rows = context.data.rows("validation")
+        features = self.task.features(data.rows("train"), self.processor)
+        self.validation_rows = data.rows("validation")
         self.validation_features = self.task.features(self.validation_rows, self.processor)
         self.evaluation_batch = max(32, batch_size)
         self.dataset = FeatureDataset(features)
@@ -147,9 +159,9 @@ class TrainingParts:
 
 
 class Reporter(TrainerCallback):
-    """Tells the user how far training is, and saves when a save is long ago."""
+    """Reports progress to the user, and asks for a checkpoint where the last one is old."""
 
-    def __init__(self, context: Any, headline: str) -> None:
+    def __init__(self, context: Context[Any], headline: str) -> None:
         self._context, self._headline = context, headline
         self._values: dict[str, float] = {}
         self._saved = time.monotonic()
@@ -157,18 +169,17 @@ class Reporter(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Progress, and a checkpoint when the last is ten minutes old."""
+        """Report progress; ask for a checkpoint when the last is ten minutes old."""
         self._context.progress(state.global_step, state.max_steps, "", **self._values)
-        ends_epoch = float(
-            state.epoch or 0
-        ).is_integer()  # then Trainer saves by itself, after the evaluation
+        # At the end of an epoch Trainer saves by itself, after the evaluation.
+        ends_epoch = float(state.epoch or 0).is_integer()
         if time.monotonic() - self._saved > _CHECKPOINT_SECONDS and not ends_epoch:
             control.should_save = True
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Count from here to the next."""
+        """Start to count the time to the next checkpoint."""
         self._saved = time.monotonic()
 
     def on_log(
@@ -179,7 +190,7 @@ class Reporter(TrainerCallback):
         logs: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Keep the latest loss and quality to show."""
+        """Keep the latest loss and quality, which ``progress`` shows."""
         for key, shown in (("loss", "loss"), (f"eval_{self._headline}", self._headline)):
             if logs and key in logs:
                 self._values[shown] = float(logs[key])

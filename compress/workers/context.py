@@ -11,8 +11,7 @@ from typing import Any
 from compress.architecture import Architecture
 from compress.artifact import Artifact, JsonObject
 from compress.measurement import Measured
-from compress.stage import Made
-from compress.store.prepared import Prepared
+from compress.stage import Data, Made
 from compress.store.store import Ingredients, Store
 from compress.task import Task
 from compress.workers.channel import WorkerLine
@@ -35,7 +34,7 @@ class WorkerContext:
     references: Mapping[str, Artifact]
     task: Task[Any]
     architectures: Sequence[type[Architecture]]
-    data: Prepared | None
+    data: Data | None
     output: Path
     work: Path
     store: Store

@@ -13,12 +13,10 @@ from compress.workers.protocol import Chosen
 def task_of(chosen: Chosen, registry: Registry) -> Task[Any]:
     """The task object."""
     cls = registry.tasks[chosen.name].cls
-    task: Task[Any] = cls(cls.Options.model_validate(chosen.options, strict=False))
-    return task
+    return cls(cls.Options.model_validate(chosen.options, strict=False))
 
 
 def source_of(chosen: Chosen, registry: Registry) -> Source[Any]:
     """The source object."""
     cls = registry.sources[chosen.name].cls
-    source: Source[Any] = cls(cls.Options.model_validate(chosen.options, strict=False))
-    return source
+    return cls(cls.Options.model_validate(chosen.options, strict=False))

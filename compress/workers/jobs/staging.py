@@ -11,7 +11,7 @@ from compress.artifact import MANIFEST, Artifact, Manifest, Traits, digest_files
 from compress.errors import CompressError, NothingChanged
 from compress.machine import versions
 from compress.registry.plugins import Registered, Registry, naming_what_is_missing
-from compress.stage import Made
+from compress.stage import Made, Stage
 from compress.store.store import Store
 from compress.workers.channel import WorkerLine
 from compress.workers.context import WorkerContext
@@ -38,7 +38,7 @@ def run(job: ApplyStage, line: WorkerLine, registry: Registry) -> Finished:
 def _context(
     job: ApplyStage,
     before: Artifact | None,
-    entry: Registered,
+    entry: Registered[Stage[Any]],
     writer: ManifestWriter,
     line: WorkerLine,
     registry: Registry,
@@ -65,7 +65,7 @@ class ManifestWriter:
     """Describes models that a stage makes of one input; ``before`` is the input's manifest."""
 
     job: ApplyStage
-    entry: Registered
+    entry: Registered[Stage[Any]]
     before: Manifest | None
 
     def write(self, folder: Path, made: Made) -> None:

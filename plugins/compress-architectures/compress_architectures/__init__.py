@@ -1,4 +1,5 @@
-"""Encoder and decoder families: where their parts stand, and the config keys that size them."""
+"""Encoder and decoder families: where their parts stand, and the config keys that size
+them."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ _COMMON_SIZES = {
 
 
 class BertLike(Architecture):
-    """Families that name their modules as BERT does. Their head size is hidden / heads: a head cut
-    is never stock."""
+    """Families that name their modules as BERT does. Their head size is hidden / heads: a
+    head cut is never stock."""
 
     name = "bert"
     summary = "BERT and the encoders that share its module names (RoBERTa, ELECTRA, ERNIE, ...)."
@@ -85,8 +86,9 @@ class DistilBert(Architecture):
 
 
 class LlamaLike(Architecture):
-    """Decoders with a gated feed-forward network and a stated head size. Llama's own config accepts
-    only a head count that divides the hidden width; other counts are edits there."""
+    """Decoders with a gated feed-forward network and a stated head size. Llama's own config
+    accepts only a head count that divides the hidden width; other counts are edits
+    there."""
 
     name = "llama"
     summary = "Llama and the decoders that share its module names (Mistral, Qwen2, Qwen3)."

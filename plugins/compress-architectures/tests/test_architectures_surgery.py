@@ -100,6 +100,37 @@ def test_a_cut_of_silent_units_keeps_the_outputs_of_every_model_type(architectur
     assert surgery.head_counts(model, architecture.layout, HEAD) == [full, full, (2, full[1] // 2)]
 
 
+def shapes_of(block, *paths):
+    """Shapes of weight and bias of each linear layer."""
+    linears = [surgery.linear_at(block, path) for path in paths]
+    return [(tuple(x.weight.shape), tuple(x.bias.shape)) for x in linears]
+
+
+def test_the_cuts_that_the_module_explains_give_the_shapes_that_it_states():
+    model = build("bert", hidden_size=8, num_attention_heads=4, intermediate_size=6)
+    block = surgery.blocks_of(model, BertLike.layout)[0]
+    query = surgery.linear_at(block, "attention.self.query").weight
+    neurons = surgery.linear_at(block, "output.dense").weight
+    surgery.keep_heads(model, BertLike.layout, 0, [0, 2], 2)
+    surgery.keep_feed_forward(model, BertLike.layout, 0, [1, 3, 4])
+    heads = [f"attention.self.{name}" for name in ("query", "key", "value")]
+    assert shapes_of(block, *heads) == [((4, 8), (4,))] * 3
+    assert shapes_of(block, "attention.output.dense") == [((8, 4), (8,))]
+    assert shapes_of(block, "intermediate.dense") == [((3, 8), (3,))]
+    assert shapes_of(block, "output.dense") == [((8, 3), (8,))]
+    attention = block.attention.self
+    assert (attention.num_attention_heads, attention.all_head_size) == (2, 4)
+    assert torch.equal(attention.query.weight, query[[0, 1, 4, 5]])
+    assert torch.equal(block.output.dense.weight, neurons[:, [1, 3, 4]])
+
+    shared = build("llama", hidden_size=8, num_key_value_heads=2, head_dim=2)
+    block = surgery.blocks_of(shared, LlamaLike.layout)[0]
+    query, key = block.self_attn.q_proj.weight, block.self_attn.k_proj.weight
+    surgery.keep_heads(shared, LlamaLike.layout, 0, [2, 3], 2)
+    assert torch.equal(block.self_attn.q_proj.weight, query[4:8])
+    assert torch.equal(block.self_attn.k_proj.weight, key[2:4])
+
+
 @pytest.mark.parametrize(("architecture", "model_type"), MODEL_TYPES)
 def test_sizes_are_right_for_every_model_type(architecture, model_type):
     shared = 2 if architecture is LlamaLike else None

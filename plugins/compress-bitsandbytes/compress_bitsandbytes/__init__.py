@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -20,19 +20,23 @@ class BitsAndBytesOptions(Options):
     threshold: float = Field(
         default=6.0,
         ge=0.0,
-        description="Features of the activations whose magnitude exceeds this are multiplied in 16 "
-        "bits instead of 8; 0 multiplies everything in 8.",
+        description=(
+            "Features of the activations whose magnitude exceeds this are multiplied in 16 bits "
+            "instead of 8; 0 multiplies everything in 8."
+        ),
     )
     skip_modules: list[str] = Field(
         default=[],
-        description="Linear layers to leave as they are beside the model's head: the beginning or the end of "
-        "their names, such as `bert.encoder.layer.0` or `attention.output.dense`.",
+        description=(
+            "Linear layers to leave as they are beside the model's head: the beginning or the end "
+            "of their names, such as `bert.encoder.layer.0` or `attention.output.dense`."
+        ),
     )
 
 
 class QuantizeBitsAndBytes(Stage[BitsAndBytesOptions]):
-    """A PyTorch model whose linear layers hold int8 weights, which plain ``from_pretrained``
-    opens."""
+    """A PyTorch model with int8 weights in its linear layers, for plain
+    ``from_pretrained``."""
 
     name: ClassVar[str] = "quantize.bitsandbytes"
     summary: ClassVar[str] = (
@@ -47,12 +51,12 @@ class QuantizeBitsAndBytes(Stage[BitsAndBytesOptions]):
 
     @classmethod
     def produces(cls, traits: Traits, options: BitsAndBytesOptions, task: str) -> Traits:
-        """int8 and no longer trainable, still PyTorch."""
+        """int8, no longer trainable, still PyTorch."""
         return replace(traits, precision="int8", trainable=False, task=task)
 
     def apply(self, context: Context[BitsAndBytesOptions]) -> Made:
-        """Write the quantized model. Raises UsageError for a ``skip_modules`` entry that names no
-        linear layer, and CompressError where no layer was quantized."""
+        """Write the quantized model. Raises UsageError for a ``skip_modules`` entry that
+        names no linear layer, and CompressError where no layer was quantized."""
         from compress_bitsandbytes.int8 import quantize
 
         if context.input is None:
@@ -62,6 +66,6 @@ class QuantizeBitsAndBytes(Stage[BitsAndBytesOptions]):
 
 
 @hookimpl
-def compress_stages() -> list[type[Stage]]:
+def compress_stages() -> list[type[Stage[Any]]]:
     """The stage of this plugin."""
     return [QuantizeBitsAndBytes]

@@ -1,9 +1,9 @@
-"""LLM.int8 (Dettmers et al. 2022, arXiv:2208.07339): int8 weights with a scale for each row, and
-activations quantized for each token, except the few features of large magnitude (section 3.2),
-which are multiplied in 16 bits.
+"""LLM.int8 (Dettmers et al. 2022, arXiv:2208.07339).
 
-transformers swaps the layers while it reads the weights. The head stays float: it is small, and its
-error is the answer's. Embeddings stay float too, which in a small encoder are half of the file.
+Weights are int8 with a scale for each row; activations are quantized for each token. The
+few features of large magnitude are multiplied in 16 bits (section 3.2). transformers swaps
+the layers while it reads the weights. The head stays float: it is small, and its error is
+the answer's. Embeddings stay float too; in a small encoder they are half of the file.
 """
 
 from __future__ import annotations
@@ -27,16 +27,15 @@ if TYPE_CHECKING:
 
 
 def quantize(context: Context[BitsAndBytesOptions], artifact: Artifact) -> Mapping[str, Any]:
-    """Facts for the report; the quantized model, config and processor are written to the context's
-    output."""
+    """Write the quantized model, its config and its processor into the context's output.
+    Facts for the manifest come back."""
     kept = _kept(open_model(artifact, context.task), context.options.skip_modules)
     model = _quantized(artifact, context.task, context.options.threshold, kept)
     layers = [n for n, m in model.named_modules() if isinstance(m, Linear8bitLt)]
     if not layers:
         raise CompressError(
             f"{artifact.folder}: quantize.bitsandbytes quantized nothing: the model has no linear "
-            "layer "
-            "outside of its head and of skip_modules"
+            "layer outside of its head and of skip_modules"
         )
     save_model(model, context.output)
     context.task.processor(artifact.folder).save(context.output)
@@ -44,17 +43,23 @@ def quantize(context: Context[BitsAndBytesOptions], artifact: Artifact) -> Mappi
 
 
 def _kept(model: PreTrainedModel, skip: Sequence[str]) -> list[str]:
-    """Names of the linear layers that stay float: the head's, and those that ``skip`` names."""
+    """Names of the linear layers that stay float: the head's, and those that ``skip``
+    names."""
     names = [n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)]
-    idle = [s for s in skip if all(should_convert_module(n, [s]) for n in names)]
+    idle = [entry for entry in skip if not _names_any(entry, names)]
     if idle:
         raise UsageError(
             f"skip_modules: {', '.join(map(repr, idle))} names no linear layer; there are, among "
-            "others: "
-            f"{', '.join(names[:3])}"
+            f"others: {', '.join(names[:3])}"
         )
     body = model.base_model_prefix + "."
     return [n for n in names if not n.startswith(body) or not should_convert_module(n, list(skip))]
+
+
+def _names_any(entry: str, names: Sequence[str]) -> bool:
+    """Whether transformers would leave out one of the layers ``names`` because of
+    ``entry``."""
+    return not all(should_convert_module(name, [entry]) for name in names)
 
 
 def _quantized(
@@ -74,4 +79,5 @@ def _quantized(
         local_files_only=True,
         use_safetensors=True,
     )
-    return model.eval()
+    model.eval()
+    return model

@@ -16,17 +16,22 @@ class StudentOptions(Options):
     """How the student is cut from the model that the step takes."""
 
     layers: KeptLayers = Field(
-        description="Layers of the student: a number, taken evenly spaced from first to last, or the list of layers kept."
+        description=(
+            "Layers of the student: a number, taken evenly spaced from first to last, or the list "
+            "of layers kept."
+        )
     )
 
 
 class DistillOptions(TrainingOptions):
-    """Options of ``distill``: those of training, the student's shape, and the weights of the loss's
-    terms."""
+    """Options of ``distill``: those of training, the student's shape, and the weights of
+    the loss's terms."""
 
     teacher: ArtifactReference | None = Field(
         default=None,
-        description="Step, folder or hub id whose answers are learned; the default is the step's own input.",
+        description=(
+            "Step, folder or hub id whose answers are learned; the default is the step's own input."
+        ),
     )
     student: StudentOptions | None = Field(
         default=None,
@@ -41,7 +46,9 @@ class DistillOptions(TrainingOptions):
     hidden: float = Field(
         default=1.0,
         ge=0,
-        description="Weight of the distance between last hidden states; must be 0 where widths differ.",
+        description=(
+            "Weight of the distance between last hidden states; must be 0 where widths differ."
+        ),
     )
     labels: float = Field(
         default=0.0, ge=0, description="Weight of the task's own loss on the true labels."
@@ -49,8 +56,8 @@ class DistillOptions(TrainingOptions):
 
 
 class Distill(Stage[DistillOptions]):
-    """A student learns a teacher's answers and last hidden states, which are computed once and kept
-    in the store."""
+    """A student learns a teacher's answers and last hidden states. They are computed once
+    and kept in the store."""
 
     name = "distill"
     summary = (
@@ -96,7 +103,8 @@ class Distill(Stage[DistillOptions]):
         if options.student is None:
             return []
         kept = options.student.layers
-        if misfit := layers_misfit(kept, layers):
+        misfit = layers_misfit(kept, layers)
+        if misfit:
             return [OptionMistake("student.layers", f"student.layers: {misfit}")]
         if layers_left(kept) == layers:
             return [
@@ -110,19 +118,20 @@ class Distill(Stage[DistillOptions]):
 
     @classmethod
     def layers_left(cls, options: DistillOptions, layers: int) -> int:
-        """Those of the student."""
+        """The layers of the student; all where none is cut."""
         return layers_left(options.student.layers) if options.student else layers
 
     @classmethod
     def back_off(cls, options: DistillOptions) -> DistillOptions | None:
-        """One layer more of the student; None where its layers are listed, or none are cut."""
+        """A student with one layer more; None where its layers are listed, or none are
+        cut."""
         if options.student is None or not isinstance(options.student.layers, int):
             return None
         return options.model_copy(
             update={"student": StudentOptions(layers=options.student.layers + 1)}
         )
 
-    def apply(self, context: Context[Any]) -> Made:
+    def apply(self, context: Context[DistillOptions]) -> Made:
         """Write the trained student with its tokenizer."""
         from compress_distill.distill import distill
 
@@ -130,6 +139,6 @@ class Distill(Stage[DistillOptions]):
 
 
 @hookimpl
-def compress_stages() -> list[type[Stage]]:
+def compress_stages() -> list[type[Stage[Any]]]:
     """The stages of this plugin."""
     return [Distill]

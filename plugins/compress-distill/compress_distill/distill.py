@@ -1,4 +1,4 @@
-"""Distillation: cut the student, learn the teacher's answers, save."""
+"""Distillation: cut the student, train it on the teacher's answers, save it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import set_seed
+from transformers import PreTrainedModel, set_seed
 
 from compress import surgery
 from compress.artifact import Artifact
 from compress.errors import NothingChanged, UsageError
 from compress.models import adapt_model, load_config, save_model
 from compress.sizes import architecture_of, sizes
-from compress.stage import Context, Made
+from compress.stage import Context, Data, Made
+from compress.surgery import Edit
 from compress.task import IGNORED, meant_labels
 from compress.training import fit
 from compress_distill import DistillOptions
@@ -23,34 +24,35 @@ from compress_distill.teacher import TeacherOutputs, teacher_outputs
 
 
 def distill(context: Context[DistillOptions]) -> Made:
-    """What was made: the trained student in ``context.output``."""
-    assert context.input is not None  # the stage accepts no fresh model
-    teacher = context.references.get("teacher", context.input)
-    _refuse_strangers(teacher, context.input, context)
+    """Write the trained student and its tokenizer into ``context.output``."""
+    source, data = context.input, context.data
+    assert source is not None, "the stage accepts no fresh model"
+    assert data is not None, "the stage needs data"
+    teacher = context.references.get("teacher", source)
+    _refuse_strangers(teacher, source, data, context)
     set_seed(context.seed)
-    student = adapt_model(context.input, context.task, context.data.labels)
+    student = adapt_model(source, context.task, data.labels)
     _refuse_other_width(student, teacher, context)
     edits = _cut(student, context) if context.options.student else None
-    features = context.task.features(
-        context.data.rows("train"), context.task.processor(context.input.folder)
-    )
+    processor = context.task.processor(source.folder)
+    features = context.task.features(data.rows("train"), processor)
     outputs = teacher_outputs(context, teacher, features, hidden=context.options.hidden > 0)
     facts = fit(student, context, context.options, loss=DistillationLoss(outputs, context.options))
     parameters = save_model(student, context.output)
-    context.task.processor(context.input.folder).save(context.output)
+    context.task.processor(source.folder).save(context.output)
     return Made(parameters=parameters, edits=edits, notes=facts)
 
 
 def evenly_spaced(count: int, layers: int) -> list[int]:
-    """``count`` of ``layers`` indices, evenly spaced from the first to the last; the last one alone
-    for a count of 1."""
+    """``count`` of ``layers`` indices, evenly spaced from the first to the last; only the
+    last for a count of 1. Three of 12: 0, 6, 11."""
     if count == 1:
         return [layers - 1]
     return [round(i * (layers - 1) / (count - 1)) for i in range(count)]
 
 
-def _cut(student: Any, context: Context[DistillOptions]) -> Sequence[Any]:
-    """Cut the student in place; the edits that its shape needs at load."""
+def _cut(student: PreTrainedModel, context: Context[DistillOptions]) -> Sequence[Edit]:
+    """Cut the student in place; the edits that give a model its shape come back."""
     assert context.options.student is not None
     wanted = context.options.student.layers
     architecture = architecture_of(student.config.model_type, context.architectures)
@@ -68,41 +70,41 @@ def _cut(student: Any, context: Context[DistillOptions]) -> Sequence[Any]:
     if len(kept) == layers:
         raise NothingChanged(
             f"student.layers: {wanted} cuts nothing from a model of {layers} layers: take fewer, "
-            "or leave "
-            "student out and name a teacher"
+            "or leave student out and name a teacher"
         )
     surgery.keep_layers(student, architecture.layout, kept)
     return surgery.settle(student, architecture)
 
 
 def _refuse_strangers(
-    teacher: Artifact, student: Artifact, context: Context[DistillOptions]
+    teacher: Artifact, student: Artifact, data: Data, context: Context[DistillOptions]
 ) -> None:
-    """A teacher must answer the same question in the same words."""
+    """Raise UsageError unless teacher and student share task, labels, their order and
+    tokens."""
     if teacher.traits.task != context.task.name:
         raise UsageError(
             f"the teacher serves {teacher.traits.task or 'no task'}, and the step is for "
             f"{context.task.name}"
         )
-    if meant_labels(teacher.manifest.labels, context.data.labels) != tuple(context.data.labels):
+    if meant_labels(teacher.manifest.labels, data.labels) != tuple(data.labels):
         raise UsageError("the teacher's labels are not the data's labels in the same order")
-    # As the library writes it now: files of its older versions say the same in other words.
-    theirs, own = (
-        context.task.processor(side.folder).tokenizer.to_str() for side in (teacher, student)
-    )
+    # Compared as the library writes them now: an older version may have written an equal
+    # tokenizer in other words.
+    theirs = context.task.processor(teacher.folder).tokenizer.to_str()
+    own = context.task.processor(student.folder).tokenizer.to_str()
     if theirs != own:
         raise UsageError(
             "teacher and student have different tokenizers, so that their tokens cannot be compared"
         )
 
 
-def _refuse_other_width(student: Any, teacher: Artifact, context: Context[DistillOptions]) -> None:
+def _refuse_other_width(
+    student: PreTrainedModel, teacher: Artifact, context: Context[DistillOptions]
+) -> None:
     if context.options.hidden == 0:
         return
-    theirs, own = (
-        sizes(c, context.architectures).hidden
-        for c in (load_config(teacher.folder), student.config)
-    )
+    theirs = sizes(load_config(teacher.folder), context.architectures).hidden
+    own = sizes(student.config, context.architectures).hidden
     if theirs != own:
         raise UsageError(
             f"the teacher's hidden width is {theirs} and the student's {own}: set hidden: 0"
@@ -110,18 +112,25 @@ def _refuse_other_width(student: Any, teacher: Artifact, context: Context[Distil
 
 
 class DistillationLoss:
-    """The weighted sum of the terms; called by training as ``loss(model, batch, indices)``."""
+    """The weighted sum of the terms: the teacher's answers, its last hidden states, the
+    labels.
+
+    A ``compress.training.Loss``. Each term is a mean over what it compares, so that its
+    weight does not depend on the batch's size."""
 
     def __init__(self, outputs: TeacherOutputs, options: DistillOptions) -> None:
         self._outputs, self._options = outputs, options
 
-    def __call__(self, model: Any, batch: dict[str, Tensor], indices: Tensor) -> Tensor:
-        """The loss of one batch, a scalar."""
+    def __call__(self, model: PreTrainedModel, batch: dict[str, Tensor], indices: Tensor) -> Tensor:
+        """The loss of one batch, a float32 scalar."""
         options, rows, length = self._options, indices.tolist(), batch["input_ids"].shape[1]
         labels = batch["labels"]
-        inputs = batch if options.labels > 0 else {k: v for k, v in batch.items() if k != "labels"}
+        inputs = dict(batch)
+        if options.labels == 0:
+            # Without labels the model does not compute its own loss, which nobody reads.
+            del inputs["labels"]
         answer = model(**inputs, output_hidden_states=options.hidden > 0)
-        loss = answer.logits.new_zeros((), dtype=torch.float32)
+        loss: Tensor = answer.logits.new_zeros((), dtype=torch.float32)
         if options.logits > 0:
             teacher = self._outputs.logits_of(rows, length).to(answer.logits.device)
             loss = loss + options.logits * self._answers(
@@ -136,9 +145,12 @@ class DistillationLoss:
         return loss
 
     def _answers(self, config: Any, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+        """How far the student's logits are from the teacher's, by the kind of answer. Both
+        are [batch, classes], or [batch, length, classes] where each token has an answer."""
         if self._outputs.per_token:
-            # Positions that the task scores: the others' answers were never trained.
-            counted = labels != IGNORED
+            # Only positions that have a label, a word's first piece: the teacher's answers
+            # at the others, and at padding, were never trained.
+            counted = labels != IGNORED  # [batch, length]
             return divergence(student[counted], teacher[counted], self._options.temperature)
         problem = getattr(config, "problem_type", None)
         if problem == "regression":
@@ -147,6 +159,8 @@ class DistillationLoss:
         return compare(student, teacher, self._options.temperature)
 
     def _states(self, student: Tensor, rows: list[int], mask: Tensor) -> Tensor:
+        """How far the student's last hidden states [batch, length, width] are from the
+        teacher's, over all tokens but padding."""
         teacher = self._outputs.hidden_of(rows, student.shape[1]).to(student.device)
-        real = mask.bool()
+        real = mask.bool()  # [batch, length]; states[real] is [tokens, width]
         return hidden_distance(student[real], teacher[real])

@@ -1,9 +1,9 @@
-"""A teacher's answers on the training rows, computed once, kept in the store, and read batch by
+"""A teacher's answers to the training rows: computed once, kept in the store, read batch by
 batch.
 
-They are stored flat: the logits and the last hidden states of all rows one after the other, with
-the rows' ids and where each begins, so that no padding is stored and an answer cannot be given to
-another row.
+They are stored flat: the logits and the last hidden states of all rows one after the other,
+with the rows' ids and the place where each begins. So no padding is stored, and no row can
+get the answers of another.
 """
 
 from __future__ import annotations
@@ -37,9 +37,11 @@ _BATCH = 32
 
 @dataclass(frozen=True)
 class TeacherOutputs:
-    """Answers by row position. ``logits`` [rows or tokens, classes] float32; ``hidden`` [tokens,
-    width] float16 or None; ``starts`` [rows + 1] int64 are the first token of each row;
-    ``per_token`` says whether logits are by token."""
+    """Answers by row position.
+
+    ``logits`` are float32 [rows, classes], or [tokens, classes] where ``per_token``;
+    ``hidden`` is float16 [tokens, width] or None; ``starts`` int64 [rows + 1] are the first
+    token of each row, and last the number of tokens."""
 
     logits: Tensor
     hidden: Tensor | None
@@ -47,13 +49,11 @@ class TeacherOutputs:
     per_token: bool
 
     def logits_of(self, indices: Sequence[int], length: int) -> Tensor:
-        """Logits [batch, classes], or [batch, length, classes] padded with 0 where they are by
-        token."""
-        return (
-            self._padded(self.logits, indices, length)
-            if self.per_token
-            else self.logits[list(indices)]
-        )
+        """Logits [batch, classes], or [batch, length, classes] padded with 0 where they are
+        by token."""
+        if self.per_token:
+            return self._padded(self.logits, indices, length)
+        return self.logits[list(indices)]
 
     def hidden_of(self, indices: Sequence[int], length: int) -> Tensor:
         """Last hidden states [batch, length, width] in float32, padded with 0."""
@@ -71,11 +71,12 @@ class TeacherOutputs:
 def teacher_outputs(
     context: Context[Any], teacher: Artifact, features: Sequence[Features], *, hidden: bool
 ) -> TeacherOutputs:
-    """The teacher's answers on the training rows, from the store where it has them; ``features``
-    are the student's.
+    """The teacher's answers to the training rows, from the store where they are there
+    already. ``features`` are the student's.
 
-    Raises UsageError where the teacher's tokens are others, CompressError where the stored rows are
-    not these rows."""
+    Raises UsageError where the teacher's tokens differ from them, CompressError where the
+    stored rows are not these rows."""
+    assert context.data is not None, "the stage needs data"
     tokens = hashlib.sha256(json.dumps([f["input_ids"] for f in features]).encode()).hexdigest()
     ingredients = {
         "teacher": teacher.digest,
@@ -90,34 +91,30 @@ def teacher_outputs(
         KIND, ingredients, lambda out: _compute(context, teacher, features, hidden, out)
     )
     with safe_open(folder / _FILE, framework="pt") as stored:
-        said = stored.metadata()
-        if said["ids"].split("\n") != [f["id"] for f in features]:
+        metadata = stored.metadata()
+        if metadata["ids"].split("\n") != [f["id"] for f in features]:
             raise CompressError("the stored answers of the teacher belong to other rows")
         states = stored.get_tensor("hidden") if hidden else None
         return TeacherOutputs(
             stored.get_tensor("logits"),
             states,
             stored.get_tensor("starts"),
-            said["per_token"] == "yes",
+            metadata["per_token"] == "yes",
         )
 
 
 def _compute(
     context: Context[Any], teacher: Artifact, features: Sequence[Features], hidden: bool, out: Path
 ) -> None:
+    """Write the teacher's answers into the folder ``out``."""
+    assert context.data is not None, "the stage needs data"
     device = "cuda" if torch.cuda.is_available() else "cpu"
     session = TorchSession(open_model(teacher, context.task, device), device)
     processor = context.task.processor(teacher.folder)
-    # The teacher's own features: of two families with one vocabulary, one may take token types and
-    # the other not.
+    # The teacher has features of its own: of two families with one vocabulary, one may take
+    # token types and the other not.
     asked = context.task.features(context.data.rows("train"), processor)
-    if any(
-        theirs["input_ids"] != mine["input_ids"]
-        for theirs, mine in zip(asked, features, strict=True)
-    ):
-        raise UsageError(
-            "the teacher's tokenizer makes other tokens of these texts than the student's"
-        )
+    _refuse_other_tokens(asked, features)
     starts = [0, *np.cumsum([len(f["input_ids"]) for f in asked]).tolist()]
     flat: dict[str, Tensor] = {}
     done, per_token = 0, False
@@ -138,21 +135,30 @@ def _compute(
     )
 
 
+def _refuse_other_tokens(asked: Sequence[Features], features: Sequence[Features]) -> None:
+    """Raise UsageError where the teacher's ids of a text differ from the student's."""
+    for theirs, mine in zip(asked, features, strict=True):
+        if theirs["input_ids"] != mine["input_ids"]:
+            raise UsageError(
+                "the teacher's tokenizer makes other tokens of these texts than the student's"
+            )
+
+
 def _fill(
     flat: dict[str, Tensor], name: str, values: Tensor, places: Sequence[int], starts: Sequence[int]
 ) -> None:
-    """Write a batch's ``values`` [batch, width] or [batch, length, width] to where their rows, or
-    tokens, stand in ``flat[name]``. It is made for all rows with the first batch, so that the
-    answers of a split are in memory once."""
+    """Write a batch's ``values``, [batch, width] or [batch, length, width], to the places
+    of their rows or tokens in ``flat[name]``.
+
+    The first batch makes that tensor, for all rows: the answers of a split are in memory
+    once."""
     per_token = values.dim() == 3
     if name not in flat:
-        flat[name] = torch.empty(
-            starts[-1] if per_token else len(starts) - 1, values.shape[-1], dtype=values.dtype
-        )
+        count = starts[-1] if per_token else len(starts) - 1
+        flat[name] = torch.empty(count, values.shape[-1], dtype=values.dtype)
     for value, place in zip(values, places, strict=True):
         if per_token:
-            flat[name][starts[place] : starts[place + 1]] = value[
-                : starts[place + 1] - starts[place]
-            ]  # less the padding
+            first, end = starts[place], starts[place + 1]
+            flat[name][first:end] = value[: end - first]  # without the padding
         else:
             flat[name][place] = value

@@ -1,11 +1,11 @@
-"""``anatomy``: what a model is made of, which no machine changes: parameters by part,
-multiply-accumulates, what is stored, and how much of that is not zero."""
+"""``anatomy``: counts that are equal on every machine: parameters by part,
+multiply-accumulates, stored elements, and how many of them are not zero."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from compress.engine import Engine
 from compress.measurement import Measurement, absent
@@ -21,7 +21,7 @@ INHERITED = "inherited from"
 
 
 class Anatomy(Meter):
-    """What a model is made of. Comes last: it runs the model in another way and reads all its
+    """Counts of a model. Comes last: it runs the model in another way and reads all its
     weights."""
 
     name: ClassVar[str] = "anatomy"
@@ -32,8 +32,8 @@ class Anatomy(Meter):
     order: ClassVar[int] = 90
 
     def sample(self, probe: Probe) -> Sample:
-        """``counts`` (None where the engine cannot tell), and ``stored``: elements and bytes by
-        dtype, and the ``share`` of weights that are not zero."""
+        """``counts`` (None where the engine cannot count), and ``stored``: elements and
+        bytes by dtype, and the ``share`` of weights that are not zero."""
         if probe.runtime is None:
             return {"absent": "no engine opened this model"}
         counts = probe.runtime.counts(probe.session, probe.task, LENGTH)
@@ -62,39 +62,41 @@ class Anatomy(Meter):
     def inherit(
         self, own: Sequence[Measurement], parent: Mapping[str, Measurement], name: str
     ) -> list[Measurement]:
-        """``own`` with the parent's parameters by part and multiply-accumulates where the
-        artifact's engine cannot count them and both have equally many parameters: an export and
-        int8 weights change neither."""
-        mine = next((m.value for m in own if m.name == "parameters"), None)
-        if mine is None or "parameters" not in parent or parent["parameters"].value != mine:
+        """``own`` with the parent's parameters by part and multiply-accumulates, where the
+        artifact's engine cannot count them. Only where both have equally many parameters:
+        an export and int8 weights change neither count."""
+        if not _same_parameters(own, parent):
             return list(own)
-        return [
-            _from(parent[m.name], name)
-            if m.value is None
-            and m.name in _COUNTED
-            and m.name in parent
-            and parent[m.name].value is not None
-            else m
-            for m in own
-        ]
+        counted = {n: m for n, m in parent.items() if n in _COUNTED and m.value is not None}
+        filled = []
+        for m in own:
+            inherits = m.value is None and m.name in counted
+            filled.append(_from(counted[m.name], name) if inherits else m)
+        return filled
+
+
+def _same_parameters(own: Sequence[Measurement], parent: Mapping[str, Measurement]) -> bool:
+    """Whether both have a number of parameters, and it is the same."""
+    mine = next((m.value for m in own if m.name == "parameters"), None)
+    return mine is not None and "parameters" in parent and parent["parameters"].value == mine
 
 
 _COUNTED = (*(f"parameters_{part}" for part in PARTS), "macs")
 
 
 def _from(measurement: Measurement, name: str) -> Measurement:
-    """The parent's measurement, labelled with the artifact that it was taken of."""
+    """The parent's measurement, labelled with the artifact that was measured."""
     return replace(measurement, conditions={INHERITED: name, **measurement.conditions})
 
 
-def _stored(engine: Engine, probe: Probe) -> dict[str, Any]:
+def _stored(engine: Engine, probe: Probe) -> Sample:
     stored = Stored()
     for name, values in engine.weights(probe.artifact):
         stored.add(name, values)
     return {"dtypes": stored.dtypes, "share": stored.share(), "unresolved": stored.unresolved()}
 
 
-def _counted(counts: Mapping[str, Any]) -> list[Measurement]:
+def _counted(counts: Sample) -> list[Measurement]:
     parts = [
         Measurement(
             f"parameters_{part}",
@@ -126,7 +128,7 @@ def _uncounted(why: str) -> list[Measurement]:
     ]
 
 
-def _of_stored(stored: Mapping[str, Any]) -> list[Measurement]:
+def _of_stored(stored: Sample) -> list[Measurement]:
     elements = sum(row["elements"] for row in stored["dtypes"].values())
     everything = Measurement(
         "stored_elements",

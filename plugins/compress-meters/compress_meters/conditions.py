@@ -1,8 +1,8 @@
-"""What a measurement states beside its number, and which test examples are timed."""
+"""The conditions that a measurement states, and which test examples are timed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,15 @@ import numpy as np
 from compress.meter import Probe
 from compress.task import Features
 
+Stated = Mapping[str, Any]
+"""The conditions that a measurement states, by name, JSON-ready."""
+
 NO_TEST_ROWS = "there is no test split for this task"
 
 
-def conditions(probe: Probe, features: Sequence[Features], batch: int) -> dict[str, Any]:
-    """Engine, device, threads, batch size (as large as there are examples), how many examples and
-    their mean length in tokens."""
+def conditions(probe: Probe, features: Sequence[Features], batch: int) -> Stated:
+    """Engine, device, threads, batch size (no larger than the number of examples), the
+    number of examples and their mean length in tokens."""
     lengths = [probe.task.length(f) for f in features]
     return {
         **run_by(probe),
@@ -25,8 +28,8 @@ def conditions(probe: Probe, features: Sequence[Features], batch: int) -> dict[s
     }
 
 
-def run_by(probe: Probe) -> dict[str, Any]:
-    """What answers: engine, device and threads."""
+def run_by(probe: Probe) -> Stated:
+    """Engine, device and threads."""
     return {
         "engine": probe.engine,
         "device": probe.placement.device,
@@ -35,14 +38,10 @@ def run_by(probe: Probe) -> dict[str, Any]:
 
 
 def places(probe: Probe, count: int) -> list[int]:
-    """Places of at most ``count`` test examples drawn by the probe's seed alone, so that every
-    artifact is timed on the same."""
-    total = len(probe.features)
-    return sorted(
-        np.random.default_rng(probe.seed)
-        .choice(total, size=min(count, total), replace=False)
-        .tolist()
-    )
+    """Places of at most ``count`` test examples. They are drawn by the probe's seed alone,
+    so that every artifact is timed on the same examples."""
+    generator, total = np.random.default_rng(probe.seed), len(probe.features)
+    return sorted(generator.choice(total, size=min(count, total), replace=False).tolist())
 
 
 def chosen(probe: Probe, count: int) -> list[Features]:

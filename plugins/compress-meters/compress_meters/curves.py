@@ -1,5 +1,5 @@
-"""Curves over fixed lengths and over batch sizes, of the model alone and from text to answer, of a
-thorough run."""
+"""Curves over fixed lengths and over batch sizes, of the model alone and from text to
+answer. Only in a thorough run."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from compress.measurement import Measurement, absent
 from compress.meter import Effort, Probe, Rounds, Sample
 from compress.predict import length_batches
 from compress_meters import rounds
-from compress_meters.conditions import conditions, places, run_by
+from compress_meters.conditions import Stated, conditions, places, run_by
 from compress_meters.rounds import Spread, Timings
 from compress_meters.stretched import most_tokens, stretched, stretched_row
 from compress_meters.timing import (
     FROM_TEXT_STATED,
     Call,
+    Quantity,
     Timing,
     from_text,
     measurement,
     of_model,
     of_model_stated,
+    ratio_named,
     timings_of,
 )
 
@@ -31,49 +33,42 @@ BATCHES = (1, 8, 32, 128)
 
 
 class _Curve(Timing):
-    """A meter whose calls belong to points of a curve: ``at`` in the conditions holds the point of
-    each call."""
+    """A meter whose calls belong to points of a curve. ``at`` in the conditions holds the
+    point of each call."""
 
     efforts: ClassVar[tuple[Effort, ...]] = ("thorough",)
     axis: ClassVar[str]
     design: ClassVar[Rounds] = Rounds(8, 24, 0.02, 25.0, 1)
 
     def rounds(self, effort: Effort) -> Rounds:
-        """Eight rounds, each of another load, for an interval is as good as the loads are many;
-        then on until the ratio at every point is known to 2 % (from text to answer five, and 3
-        %)."""
+        """Eight rounds (five from text to answer), then on until the ratio at every point
+        is known to 2 % (3 %), or the time is over. Each round has a load of its own: the
+        number of loads decides how wide an interval is."""
         return self.design
 
     def stated(self, probe: Probe) -> Mapping[str, str]:
-        """What the calls leave out or take in."""
+        """The conditions that follow from the kind of call."""
         return of_model_stated(probe)
 
     def half_width(self, samples: Sequence[Sample], others: Sequence[Sample]) -> float:
-        """Of the ratio's interval where it is widest."""
+        """That of the ratio at the point where it is widest."""
         if "absent" in samples[0] or "absent" in others[0]:
             return 0.0
         ats = (samples[0]["conditions"]["at"], others[0]["conditions"]["at"])
-        return max(
-            (s.half_width for s in _ratios(timings_of(samples), timings_of(others), ats).values()),
-            default=0.0,
-        )
+        ratios = _ratios(timings_of(samples), timings_of(others), ats)
+        return max((spread.half_width for spread in ratios.values()), default=0.0)
 
-    def compared(
-        self, own: Timings, other: Timings, stated: Mapping[str, Any]
-    ) -> list[Measurement]:
-        """The ratio at each point as a curve; the value is that over all of them."""
+    def compared(self, own: Timings, other: Timings, stated: Stated) -> list[Measurement]:
+        """The ratio at each point as a curve; the value is the ratio over all points."""
         ats = (stated["at"], stated["other"]["at"])
         by_point = _ratios(own, other, ats)
         if not by_point:
-            return [
-                absent(
-                    self.ratio, "x", "higher", f"the two have no point in common over {self.axis}"
-                )
-            ]
+            ratio, why = self.ratio, f"the two have no point in common over {self.axis}"
+            return [absent(ratio.name, ratio.unit, ratio.direction, why)]
         whole = rounds.ratio(_at(other, ats[1], list(by_point)), _at(own, ats[0], list(by_point)))
-        said = {**_over_all(stated), "other": _over_all(stated["other"])}
+        shown = {**_over_all(stated), "other": _over_all(stated["other"])}
         curve = self._curve([_point(x, spread) for x, spread in by_point.items()])
-        return [measurement(self.ratio, whole, "x", "higher", len(own.times), said, detail=curve)]
+        return [measurement(self.ratio, whole, len(own.times), shown, detail=curve)]
 
     def _curve(self, points: Sequence[Sequence[float]]) -> dict[str, Any]:
         return {"curve": {"axis": self.axis, "points": [list(p) for p in points]}}
@@ -85,7 +80,7 @@ class _FromText(_Curve):
     design: ClassVar[Rounds] = Rounds(5, 16, 0.03, 15.0, 1)
 
     def stated(self, probe: Probe) -> Mapping[str, str]:
-        """What the calls leave out or take in."""
+        """The conditions that follow from the kind of call."""
         return FROM_TEXT_STATED
 
 
@@ -96,76 +91,78 @@ class LatencyByLength(_Curve):
     name: ClassVar[str] = "latency_by_length"
     summary: ClassVar[str] = "Milliseconds at batch 1 over lengths of 16 to 512 tokens"
     order: ClassVar[int] = 34
-    ratio: ClassVar[str] = "speedup_by_length"
-    absences: ClassVar[Any] = [("latency_by_length", "ms", "lower", "")]
+    ratio: ClassVar[Quantity] = ratio_named("speedup_by_length")
+    quantities: ClassVar[Sequence[Quantity]] = (Quantity("latency_by_length", "ms", "lower"),)
     axis: ClassVar[str] = "tokens"
     repeats: ClassVar[int] = 4
 
     def prepare(self, probe: Probe) -> None:
-        """As of any timing, where the model has positions for a length at all."""
+        """As of any timing, where the model has positions for the shortest length."""
         if most_tokens(probe) >= LENGTHS[0]:
             super().prepare(probe)
 
     def sample(self, probe: Probe) -> Sample:
-        """As of any timing; absent for a model that has no positions for the shortest length."""
-        if probe.features and most_tokens(probe) < LENGTHS[0]:
-            return {
-                "absent": f"the model has {most_tokens(probe)} positions, and the shortest length is {LENGTHS[0]}"
-            }
+        """As of any timing; absent for a model that has no positions for the shortest
+        length."""
+        positions = most_tokens(probe)
+        if probe.features and positions < LENGTHS[0]:
+            why = f"the model has {positions} positions, and the shortest length is {LENGTHS[0]}"
+            return {"absent": why}
         return super().sample(probe)
 
-    def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
-        """One test example, repeated or cut to each length that the model has positions for."""
-        found = dict(self.call(probe, length) for length in LENGTHS if length <= most_tokens(probe))
-        lengths = list(found)
+    def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
+        """One test example, repeated or cut to each length that the model has positions
+        for."""
+        by_length = dict(self.call(probe, n) for n in LENGTHS if n <= most_tokens(probe))
+        lengths = list(by_length)
+        calls: list[Call] = []
+        at: list[int] = []
+        for length, call in by_length.items():
+            calls += [call] * self.repeats
+            at += [length] * self.repeats
         stated = {
             **run_by(probe),
             "batch": 1,
             "example": "the first, repeated or cut",
             "lengths": lengths,
             **self.stated(probe),
-            "at": [length for length in lengths for _ in range(self.repeats)],
+            "at": at,
         }
         if len(lengths) < len(LENGTHS):
             stated["left_out"] = f"lengths above the model's {most_tokens(probe)} positions"
-        return [call for call in found.values() for _ in range(self.repeats)], stated
+        return calls, stated
 
     def call(self, probe: Probe, length: int) -> tuple[int, Call]:
         """The length, and a call of the model alone on an example of it."""
-        return length, of_model(
-            probe, probe.task.collate([stretched(probe, length)], probe.processor)
-        )
+        batch = probe.task.collate([stretched(probe, length)], probe.processor)
+        return length, of_model(probe, batch)
 
-    def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
+    def measurements(self, timings: Timings, stated: Stated) -> list[Measurement]:
         """Milliseconds, under the meter's name."""
-        spreads = {
-            x: rounds.total(Timings(t.times / 1e6 / self.repeats, t.blocks))
-            for x, t in _by_point(timings, stated["at"]).items()
-        }
+        spreads = {}
+        for length, timed in _by_point(timings, stated["at"]).items():
+            # The sum over the repeats of a call, in milliseconds, is then that of one call.
+            spreads[length] = rounds.total(Timings(timed.times / 1e6 / self.repeats, timed.blocks))
         longest = max(spreads)
-        return [
-            measurement(
-                self.name,
-                spreads[longest],
-                "ms",
-                "lower",
-                len(timings.times),
-                {**_told(stated), "length": longest},
-                detail=self._curve([_point(x, s) for x, s in spreads.items()]),
-            )
-        ]
+        shown = {**_without_points(stated), "length": longest}
+        curve = self._curve([_point(x, s) for x, s in spreads.items()])
+        count = len(timings.times)
+        return [measurement(self.quantities[0], spreads[longest], count, shown, detail=curve)]
 
 
 class LatencyByLengthFromText(_FromText, LatencyByLength):
-    """The same from text to answer: a text that is cut to each length, tokenization included."""
+    """The same from text to answer: a text that is cut to each length, tokenization
+    included."""
 
     name: ClassVar[str] = "latency_by_length_from_text"
     summary: ClassVar[str] = (
         "Milliseconds from one text to its answer over lengths of 16 to 512 tokens"
     )
     order: ClassVar[int] = 36
-    ratio: ClassVar[str] = "speedup_by_length_from_text"
-    absences: ClassVar[Any] = [("latency_by_length_from_text", "ms", "lower", "")]
+    ratio: ClassVar[Quantity] = ratio_named("speedup_by_length_from_text")
+    quantities: ClassVar[Sequence[Quantity]] = (
+        Quantity("latency_by_length_from_text", "ms", "lower"),
+    )
 
     def call(self, probe: Probe, length: int) -> tuple[int, Call]:
         """The length that the text has in tokens, and a call from it to its answer."""
@@ -174,70 +171,67 @@ class LatencyByLengthFromText(_FromText, LatencyByLength):
 
 
 class ThroughputByBatch(_Curve):
-    """Examples in a second over batch sizes, at true lengths, batches made by length; the value is
-    that of the largest."""
+    """Examples in a second over batch sizes, at true lengths, batches made by length; the
+    value is that of the largest."""
 
     name: ClassVar[str] = "throughput_by_batch"
     summary: ClassVar[str] = "Examples in a second over batches of 1 to 128"
     order: ClassVar[int] = 42
-    ratio: ClassVar[str] = "throughput_speedup_by_batch"
-    absences: ClassVar[Any] = [("throughput_by_batch", "examples/s", "higher", "")]
+    ratio: ClassVar[Quantity] = ratio_named("throughput_speedup_by_batch")
+    quantities: ClassVar[Sequence[Quantity]] = (
+        Quantity("throughput_by_batch", "examples/s", "higher"),
+    )
     axis: ClassVar[str] = "batch"
     examples: ClassVar[int] = 128
 
-    def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
+    def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
         """The same examples in batches of each size that there are examples for."""
         some = places(probe, self.examples)
         features = [probe.features[i] for i in some]
         sizes = [size for size in BATCHES if size <= len(some)]
-        batches = [
-            (size, [some[i] for i in batch])
-            for size in sizes
-            for batch in length_batches(probe.task, features, size)
-        ]
+        calls: list[Call] = []
+        at: list[int] = []
+        for size in sizes:
+            for batch in length_batches(probe.task, features, size):
+                calls.append(self.call(probe, [some[i] for i in batch]))
+                at.append(size)
         stated = {
             **conditions(probe, features, max(sizes)),
             "batches": sizes,
             **self.stated(probe),
-            "at": [size for size, _ in batches],
+            "at": at,
         }
         if len(sizes) < len(BATCHES):
             stated["left_out"] = f"batches above the {len(some)} test examples"
-        return [self.call(probe, batch) for _, batch in batches], stated
+        return calls, stated
 
     def call(self, probe: Probe, batch: Sequence[int]) -> Call:
         """A call of the model alone on the test examples at these places."""
-        return of_model(
-            probe, probe.task.collate([probe.features[i] for i in batch], probe.processor)
-        )
+        features = [probe.features[i] for i in batch]
+        return of_model(probe, probe.task.collate(features, probe.processor))
 
-    def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
+    def measurements(self, timings: Timings, stated: Stated) -> list[Measurement]:
         """Examples in a second, under the meter's name."""
-        spreads = {
-            x: rounds.per_second(rounds.total(t), stated["examples"] * 1e9)
-            for x, t in _by_point(timings, stated["at"]).items()
-        }
-        return [
-            measurement(
-                self.name,
-                spreads[max(spreads)],
-                "examples/s",
-                "higher",
-                len(timings.times),
-                _told(stated),
-                detail=self._curve([_point(x, s) for x, s in spreads.items()]),
-            )
-        ]
+        spreads = {}
+        for size, timed in _by_point(timings, stated["at"]).items():
+            spreads[size] = rounds.per_second(rounds.total(timed), stated["examples"] * 1e9)
+        largest = spreads[max(spreads)]
+        curve = self._curve([_point(x, s) for x, s in spreads.items()])
+        count, shown = len(timings.times), _without_points(stated)
+        return [measurement(self.quantities[0], largest, count, shown, detail=curve)]
 
 
 class ThroughputByBatchFromText(_FromText, ThroughputByBatch):
-    """The same from texts to answers: tokenization, batching, the model and reading its outputs."""
+    """The same from texts to answers: tokenization, batching, the model and reading its
+    outputs."""
 
     name: ClassVar[str] = "throughput_by_batch_from_text"
     summary: ClassVar[str] = "Examples in a second from texts to answers over batches of 1 to 128"
     order: ClassVar[int] = 44
-    ratio: ClassVar[str] = "throughput_speedup_by_batch_from_text"
-    absences: ClassVar[Any] = [("throughput_by_batch_from_text", "examples/s", "higher", "")]
+    ratio: ClassVar[Quantity] = ratio_named("throughput_speedup_by_batch_from_text")
+    quantities: ClassVar[Sequence[Quantity]] = (
+        Quantity("throughput_by_batch_from_text", "examples/s", "higher"),
+    )
 
     def call(self, probe: Probe, batch: Sequence[int]) -> Call:
         """A call from the test rows at these places to their answers."""
@@ -247,8 +241,8 @@ class ThroughputByBatchFromText(_FromText, ThroughputByBatch):
 def _ratios(
     own: Timings, other: Timings, ats: tuple[Sequence[int], Sequence[int]]
 ) -> dict[int, Spread]:
-    """How many times faster than the other at each point that both have; ``ats`` hold the point of
-    each call."""
+    """How many times faster than the other side, at each point that both have. ``ats`` hold
+    the point of each call."""
     mine, theirs = _by_point(own, ats[0]), _by_point(other, ats[1])
     return {x: rounds.ratio(theirs[x], mine[x]) for x in mine if x in theirs}
 
@@ -266,16 +260,15 @@ def _point(x: int, spread: Spread) -> list[float]:
     return [x, spread.value, spread.low, spread.high]
 
 
-def _told(stated: Mapping[str, Any]) -> dict[str, Any]:
+def _without_points(stated: Stated) -> dict[str, Any]:
     """The conditions without the point of each call, which only the curve needs."""
     return {key: value for key, value in stated.items() if key not in ("at", "other")}
 
 
-def _over_all(stated: Mapping[str, Any]) -> dict[str, Any]:
-    """The conditions of what is of all points, and so of no single batch where there are
-    several."""
-    return {
-        key: value
-        for key, value in _told(stated).items()
-        if key != "batch" or "batches" not in stated
-    }
+def _over_all(stated: Stated) -> Stated:
+    """The conditions of a value over all points: without a single ``batch`` where there
+    were several."""
+    found = _without_points(stated)
+    if "batches" in found:
+        found.pop("batch", None)
+    return found

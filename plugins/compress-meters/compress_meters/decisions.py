@@ -1,9 +1,9 @@
-"""The decisions of a whole test split, short enough to be kept as JSON."""
+"""The decisions of a whole test split, in a form that is short as JSON."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,16 @@ import numpy as np
 from compress.task import Decision
 
 Kept = dict[str, Any]
+"""What ``keep`` writes, JSON-ready."""
 
 
 @dataclass(frozen=True)
 class Decisions:
-    """Decisions in the order of the examples: ``per_example`` int64 [examples] says how many each
-    has; ``answers`` and ``classes`` (objects), ``right`` (bool) and ``confidence`` (float64, nan
-    where there is none) are [decisions]."""
+    """Decisions in the order of the examples.
+
+    ``per_example`` int64 [examples] says how many each has. ``answers`` and ``classes``
+    (objects), ``right`` (bool) and ``confidence`` (float64, nan where there is none) are
+    [decisions]."""
 
     per_example: np.ndarray
     answers: np.ndarray
@@ -34,13 +37,16 @@ class Decisions:
 
 def keep(decisions: Iterable[Sequence[Decision]]) -> Kept | None:
     """The decisions of each example as JSON; None where there are none at all."""
-    some = [list(of_one) for of_one in decisions]
-    flat = [d for of_one in some for d in of_one]
+    counts: list[int] = []
+    flat: list[Decision] = []
+    for of_one in decisions:
+        counts.append(len(of_one))
+        flat.extend(of_one)
     if not flat:
         return None
     shares = [math.nan if d.confidence is None else round(float(d.confidence), 5) for d in flat]
     return {
-        "per_example": written(map(len, some)),
+        "per_example": written(counts),
         "answers": _named([d.answer for d in flat]),
         "right": written(int(d.right) for d in flat),
         "classes": _named([d.cls for d in flat]),
@@ -48,8 +54,8 @@ def keep(decisions: Iterable[Sequence[Decision]]) -> Kept | None:
     }
 
 
-def opened(kept: Mapping[str, Any]) -> Decisions:
-    """What ``keep`` wrote."""
+def opened(kept: Kept) -> Decisions:
+    """The decisions that ``keep`` wrote."""
     return Decisions(
         read(kept["per_example"], np.int64),
         _names(kept["answers"]),
@@ -60,7 +66,7 @@ def opened(kept: Mapping[str, Any]) -> Decisions:
 
 
 def written(numbers: Iterable[float]) -> str:
-    """Numbers as one text: a list would be a line for each in a JSON file that is indented."""
+    """Numbers as one text: in an indented JSON file a list would take a line for each."""
     return " ".join(map(repr, numbers))
 
 
@@ -70,10 +76,12 @@ def read(text: str, dtype: type[np.generic] = np.float64) -> np.ndarray:
 
 
 def _named(values: Sequence[Any]) -> Kept:
+    """``values`` as the distinct ones and the place of each among them."""
     names = {value: place for place, value in enumerate(dict.fromkeys(values))}
     return {"names": list(names), "places": written(names[value] for value in values)}
 
 
-def _names(kept: Mapping[str, Any]) -> np.ndarray:
+def _names(kept: Kept) -> np.ndarray:
+    """The values that ``_named`` wrote, objects [n]."""
     named: np.ndarray = np.array(kept["names"], dtype=object)[read(kept["places"], np.int64)]
     return named

@@ -1,9 +1,10 @@
-"""What a process takes of a GPU: the peaks that torch's allocator kept, and the bytes that the
+"""GPU memory of a process: the peaks that torch's allocator kept, and the bytes that the
 driver counts.
 
-torch says what tensors took (allocated) and what its allocator held for them (reserved); the driver
-(NVML) also counts the CUDA context and libraries, which are hundreds of megabytes that no allocator
-knows of."""
+torch knows what tensors took (allocated) and what its allocator held for them (reserved).
+The driver (NVML) also counts the CUDA context and libraries: hundreds of megabytes that no
+allocator knows of.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import os
 import sys
 from typing import Any
 
-from compress.meter import Probe
+from compress.meter import Probe, Sample
 
 Peaks = dict[str, int]
 """``allocated`` and ``reserved`` bytes."""
@@ -20,27 +21,27 @@ _LOAD = "gpu load"
 
 
 def note_load(probe: Probe) -> None:
-    """Keep the peaks of loading in the probe's state and start new ones; only the first call
-    counts, before the model ran."""
+    """Keep the peaks of loading in the probe's state and reset torch's. Only the first call
+    does so: it comes before the model ran."""
     if _LOAD not in probe.state and why_not(probe) is None:
         probe.state[_LOAD] = peaks()
         sys.modules["torch"].cuda.reset_peak_memory_stats()
 
 
 def load_peaks(probe: Probe) -> Peaks:
-    """The peaks of loading, as ``note_load`` kept them."""
+    """The peaks of loading that ``note_load`` kept."""
     noted: Peaks = probe.state[_LOAD]
     return noted
 
 
 def peaks() -> Peaks:
-    """The peaks of torch's allocator since they were last started anew."""
+    """The peaks of torch's allocator since their last reset."""
     cuda = sys.modules["torch"].cuda
     return {"allocated": cuda.max_memory_allocated(), "reserved": cuda.max_memory_reserved()}
 
 
 def why_not(probe: Probe) -> str | None:
-    """Why torch has no peaks to tell of this probe; None where it has."""
+    """Why torch has no peaks of this probe; None where it has."""
     if probe.placement.device != "cuda":
         return f"the model ran on the {probe.placement.device}"
     if "torch" not in sys.modules or not peaks()["allocated"]:
@@ -48,34 +49,35 @@ def why_not(probe: Probe) -> str | None:
     return None
 
 
-def process_bytes(probe: Probe) -> dict[str, Any]:
-    """``process``: the bytes of all GPUs that the driver counts for this process now, or
-    ``process_absent``: why it does not."""
+def process_bytes(probe: Probe) -> Sample:
+    """``process``: the bytes on all GPUs that the driver counts for this process now;
+    ``process_absent``, with the reason, where it counts none."""
     if probe.placement.device != "cuda":
         return {"process_absent": f"the model ran on the {probe.placement.device}"}
     try:
-        import pynvml  # type: ignore[import-not-found,unused-ignore]
+        import pynvml
     except ImportError:
         return {"process_absent": "nvidia-ml-py is not installed; install compress-toolkit[gpu]"}
     try:
-        return _asked(pynvml)
+        return _counted_by(pynvml)
     except pynvml.NVMLError as error:
         return {"process_absent": f"the driver does not say: {error}"}
 
 
-def _asked(nvml: Any) -> dict[str, Any]:
-    """All GPUs are asked, because CUDA_VISIBLE_DEVICES renumbers them for CUDA and not for NVML."""
+def _counted_by(nvml: Any) -> Sample:
+    """``process`` or ``process_absent``. All GPUs are asked: CUDA_VISIBLE_DEVICES renumbers
+    them for CUDA, but not for NVML."""
     nvml.nvmlInit()
     try:
-        handles = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
-        listed = [
-            p for handle in handles for p in nvml.nvmlDeviceGetComputeRunningProcesses(handle)
-        ]
+        listed = []
+        for index in range(nvml.nvmlDeviceGetCount()):
+            handle = nvml.nvmlDeviceGetHandleByIndex(index)
+            listed += nvml.nvmlDeviceGetComputeRunningProcesses(handle)
     finally:
         nvml.nvmlShutdown()
     own = [p.usedGpuMemory for p in listed if p.pid == os.getpid()]
     if not own or None in own:
-        # A container has process numbers of its own, and the driver lists the host's.
+        # A container numbers processes in its own way; the driver lists the host's numbers.
         return {
             "process_absent": "the driver does not list this process's memory, as in a container"
         }

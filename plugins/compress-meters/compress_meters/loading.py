@@ -1,4 +1,4 @@
-"""``loading``: how long it takes until a model answers for the first time."""
+"""``loading``: the time until a model answers for the first time."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from compress_meters.conditions import NO_TEST_ROWS, chosen, conditions, run_by
 
 
 class Loading(Meter):
-    """Seconds to open the artifact in its engine, the engine's import excluded, and milliseconds of
-    the first call. Comes before everything that runs the model."""
+    """Seconds to open the artifact in its engine, the engine's import excluded, and
+    milliseconds of the first call. Comes before everything that runs the model."""
 
     name: ClassVar[str] = "loading"
     summary: ClassVar[str] = "Seconds to load, and milliseconds of the first call"
     order: ClassVar[int] = 0
 
     def sample(self, probe: Probe) -> Sample:
-        """``load_seconds``, and ``first_call`` in ms, or ``absent`` where there is no example."""
+        """``load_seconds``, and ``first_call`` in ms; ``absent`` where there is no
+        example."""
         loaded = {
             "load_seconds": probe.load_seconds,
             "engine": {**run_by(probe), "files": "read just before, to be verified"},
@@ -45,14 +46,8 @@ class Loading(Meter):
         )
         if "absent" in sample:
             return [load, absent("first_call", "ms", "lower", sample["absent"])]
+        stated, milliseconds = sample["conditions"], sample["first_call"]
         return [
             load,
-            Measurement(
-                "first_call",
-                sample["first_call"],
-                "ms",
-                "lower",
-                n=1,
-                conditions=sample["conditions"],
-            ),
+            Measurement("first_call", milliseconds, "ms", "lower", n=1, conditions=stated),
         ]

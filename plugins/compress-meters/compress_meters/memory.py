@@ -1,9 +1,9 @@
-"""``memory``: what loading and running the model adds to the process at its peak."""
+"""``memory``: bytes that loading and running the model add to the process at its peak."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from compress.machine import peak_memory
 from compress.measurement import Measurement, absent
@@ -14,15 +14,17 @@ from compress_meters.conditions import NO_TEST_ROWS, conditions
 
 BATCH = 32
 _FREED = 1 << 20
-"""Bytes by which a peak that was started anew may lie above what is resident then."""
+"""Bytes by which a peak may lie above the resident memory right after its reset."""
 BY_PHASE = "GPU bytes by phase"
 
 
 class Memory(Meter):
-    """Peak resident bytes of the process above what it held before the model was loaded; on a GPU
-    the peaks of the bytes that torch allocated and reserved, in loading and in inference apart, and
-    the process's bytes by the driver's count. Comes before the meters that keep answers and
-    timings."""
+    """Peak resident bytes of the process, less those that it held before the model was
+    loaded.
+
+    On a GPU also the peaks of the bytes that torch allocated and reserved, for loading and
+    for inference, and the process's bytes by the driver's count. Comes before the meters
+    that keep answers and timings in memory."""
 
     name: ClassVar[str] = "memory"
     summary: ClassVar[str] = (
@@ -31,8 +33,8 @@ class Memory(Meter):
     order: ClassVar[int] = 20
 
     def sample(self, probe: Probe) -> Sample:
-        """``host`` and ``process`` bytes and the ``gpu``'s by phase, each or ``..._absent`` with
-        the reason."""
+        """``host`` and ``process`` bytes and the ``gpu``'s by phase; ``..._absent``, with
+        the reason, for each that cannot be measured."""
         if not probe.features:
             return {f"{key}_absent": NO_TEST_ROWS for key in ("host", "gpu", "process")}
         gpu.note_load(probe)
@@ -46,8 +48,8 @@ class Memory(Meter):
         }
 
     def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
-        """``memory``, ``memory_gpu`` (the highest of the phases) and ``memory_gpu_process``, each
-        with its reason where it is absent."""
+        """``memory``, ``memory_gpu`` (the highest of the phases) and
+        ``memory_gpu_process``."""
         return [
             _measurement(samples[0], "memory", "host", "memory"),
             _phases(samples[0]),
@@ -55,30 +57,24 @@ class Memory(Meter):
         ]
 
 
-def _host(probe: Probe) -> dict[str, Any]:
-    """``host``, or ``host_absent`` where the system does not say, or has only an earlier peak that
-    is higher."""
-    peak, earlier, held = (
-        peak_memory(),
-        probe.host_memory["peak_before_load"],
-        probe.host_memory["before_load"],
-    )
+def _host(probe: Probe) -> Sample:
+    """``host``; ``host_absent`` where the system does not count peaks, or an earlier peak
+    of the process hides that of the model."""
+    peak = peak_memory()
+    earlier, held = probe.host_memory["peak_before_load"], probe.host_memory["before_load"]
     if peak is None or earlier is None or held is None:
         return {"host_absent": "this system does not say what a process held at its peak"}
     if peak <= earlier and earlier > held + _FREED:
-        return {
-            "host_absent": "the peak of resident memory cannot be started anew here, and that of the start is higher"
-        }
+        why = "the peak of resident memory cannot be reset here, and an earlier one was higher"
+        return {"host_absent": why}
     return {"host": peak - held}
 
 
-def _gpu(probe: Probe) -> dict[str, Any]:
+def _gpu(probe: Probe) -> Sample:
     why = gpu.why_not(probe)
-    return (
-        {"gpu_absent": why}
-        if why
-        else {"gpu": {"load": gpu.load_peaks(probe), "inference": gpu.peaks()}}
-    )
+    if why:
+        return {"gpu_absent": why}
+    return {"gpu": {"load": gpu.load_peaks(probe), "inference": gpu.peaks()}}
 
 
 def _phases(sample: Sample) -> Measurement:

@@ -1,4 +1,5 @@
-"""A share of decisions, its interval, and whether two artifacts are right equally often."""
+"""The interval of a share of decisions, and a test of whether two artifacts are right
+equally often."""
 
 from __future__ import annotations
 
@@ -11,39 +12,51 @@ TWO_SIDED, ONE_SIDED = 1.959964, 1.644854
 
 
 def wilson(share: float, n: float, z: float = TWO_SIDED) -> tuple[float, float]:
-    """Score interval (low, high) of a share of ``n`` (Wilson 1927, Probable Inference, the Law of
-    Succession, and Statistical Inference); it stays within 0 and 1, and has a width where nothing
-    was counted."""
+    """Score interval (low, high) of a ``share`` of ``n`` (Wilson 1927, Probable Inference,
+    the Law of Succession, and Statistical Inference).
+
+    The usual share +- z * standard error leaves 0 to 1 and has no width for a share of 0.
+    This one holds the shares p from which the observed one is at most z standard errors *of
+    p* away."""
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    # At 0 and 1 the two terms cancel exactly in mathematics, not in float64.
     return (0.0 if share == 0 else middle - half), (1.0 if share == 1 else middle + half)
 
 
 def effective_count(hits: np.ndarray, decisions: np.ndarray) -> float:
-    """How many independent decisions are worth as much as these, of which ``hits`` [examples] of
-    ``decisions`` [examples] count: those of one example resemble each other.
+    """The number of independent decisions that tell as much about the share as these do.
 
-    The count over the design effect (Kish 1965, Survey Sampling, section 8.2; with Wilson's
-    interval: Korn and Graubard 1998, Confidence Intervals for Proportions with Small Expected
-    Number of Positive Counts), which is at least 1. Where none or all count it cannot be estimated:
-    the number of examples, as if each decided once."""
+    Of each example ``hits`` [examples] of its ``decisions`` [examples] count. Decisions of
+    one example resemble each other, so the variance of the share is larger than that of
+    independent ones, by the design effect; the effective number is the number over that
+    effect (Kish 1965, Survey Sampling, section 8.2; with Wilson's interval: Korn and
+    Graubard 1998, Confidence Intervals for Proportions with Small Expected Number of
+    Positive Counts). Where none or all count, the effect cannot be estimated: then it is
+    the number of examples with a decision, as if each decided once."""
     total = float(decisions.sum())
     share = float(hits.sum()) / total
     if share in (0.0, 1.0):
         return float((decisions > 0).sum())
+    # The variance of the examples' sums about what the share predicts, over that of
+    # independent decisions. Below 1 it is chance, and no reason to count more decisions
+    # than there are.
     effect = float(((hits - share * decisions) ** 2).sum()) / (total * share * (1 - share))
     return total / max(1.0, effect)
 
 
 def mcnemar(one: int, other: int) -> float:
-    """Two-sided exact p-value for ``one`` and ``other``, how often only the one and only the other
-    side is right, being drawn from equal chances (McNemar 1947, Note on the sampling error of the
-    difference between correlated proportions; exact: a binomial with a chance of 1/2)."""
+    """Two-sided exact p-value for two sides being right equally often.
+
+    ``one`` and ``other`` are how often only the one and only the other side is right.
+    Decisions that both have right, or both wrong, tell nothing. Without a difference each
+    of the rest falls to either side with a chance of 1/2: twice the binomial tail (McNemar
+    1947, Note on the sampling error of the difference between correlated proportions)."""
     n, fewer = one + other, min(one, other)
     if n == 0:
         return 1.0
     steps = np.arange(fewer, dtype=np.float64)
-    # log C(n, k) for k = 0 ... fewer: each binomial coefficient is the one before times (n - k) /
-    # (k + 1).
+    # log C(n, k) for k = 0 ... fewer: each binomial coefficient is the one before times (n
+    # - k) / (k + 1). In logarithms, for C(n, k) overflows float64 from n = 1030 on.
     logarithms = np.concatenate([[0.0], np.log((n - steps) / (steps + 1)).cumsum()])
     return min(1.0, 2.0 * float(np.exp(logarithms - n * math.log(2)).sum()))

@@ -1,5 +1,5 @@
-"""``quality``: the whole test split predicted in the artifact's own engine and scored by the
-task."""
+"""``quality``: the whole test split, predicted in the artifact's own engine and scored by
+the task."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ BATCH = 32
 
 
 class Quality(Meter):
-    """The task's headline as ``quality`` with a 95 % bootstrap interval where the task's score can
-    be resampled, its other metrics under their names, ``calibration_error``, and what changed
-    against another artifact (``paired``).
+    """The task's headline as ``quality``, with a 95 % bootstrap interval where the task's
+    score can be resampled; its other metrics under their names; ``calibration_error``; and
+    what changed against another artifact (``paired``).
 
-    The sample holds each example's answer under its row's id, in row order, and what comparisons
-    need without the task: the headline of each resample and the decisions."""
+    The sample holds each example's answer with its row's id, in row order. It also holds
+    what a comparison needs, which has no task at hand: the headline of each resample and
+    the decisions."""
 
     name: ClassVar[str] = "quality"
     summary: ClassVar[str] = "The task's score of the whole test split"
@@ -35,8 +36,8 @@ class Quality(Meter):
     order: ClassVar[int] = 50
 
     def sample(self, probe: Probe) -> Sample:
-        """``predictions``, ``metrics``, ``per_class``, ``by_length``, ``counts`` of each example,
-        the headline of each resample (``resampled``) and ``decisions``."""
+        """``predictions``, ``metrics``, ``per_class``, ``by_length``, ``counts`` of each
+        example, the headline of each resample (``resampled``) and ``decisions``."""
         if not probe.rows:
             return {"absent": NO_TEST_ROWS}
         task, rows, labels = probe.task, probe.rows, probe.labels
@@ -91,12 +92,12 @@ def _headline(sample: Sample) -> Measurement:
     low = high = worst = None
     if sample["resampled"] is not None:
         values, examples = decisions.read(sample["resampled"]), sample["conditions"]["examples"]
-        ends = (*bootstrap.interval(values, examples), bootstrap.worst(values, direction, examples))
-        low, high, worst = (
-            ends
-            if bootstrap.varies(values)
-            else (_within(end, float(values[0]), direction) for end in ends)
-        )
+        low, high = bootstrap.interval(values, examples)
+        worst = bootstrap.worst(values, direction, examples)
+        if not bootstrap.varies(values):
+            value = float(values[0])
+            low, high = _within(low, value, direction), _within(high, value, direction)
+            worst = _within(worst, value, direction)
     tables = {"by class": sample["per_class"], "by length in tokens": sample["by_length"]}
     return _measurement(
         sample,
@@ -112,7 +113,8 @@ def _headline(sample: Sample) -> Measurement:
 
 
 def _within(end: float, value: float, direction: Direction) -> float:
-    """An end that no resample has, which for a share of what could be right is one too."""
+    """An end that was computed instead of resampled; cut to 0 and 1 where ``value`` is a
+    share."""
     return min(1.0, max(0.0, end)) if direction == "higher" and 0 <= value <= 1 else end
 
 

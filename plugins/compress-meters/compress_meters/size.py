@@ -1,4 +1,4 @@
-"""``size``: what the artifact takes on disk, and its parameters."""
+"""``size``: bytes of the artifact on disk, and its parameters."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ BY_FILE = "bytes by file"
 
 
 class Size(Meter):
-    """Bytes of all files but the manifest, in all and by file; parameters of the float model."""
+    """Bytes of all files but the manifest, together and by file; parameters of the float
+    model."""
 
     name: ClassVar[str] = "size"
     summary: ClassVar[str] = "Bytes on disk, and parameters"
     order: ClassVar[int] = 10
 
     def sample(self, probe: Probe) -> Sample:
-        """``files``, their bytes by name, and ``parameters`` (None where the manifest does not
-        say)."""
+        """``files``, their bytes by name, and ``parameters``; None where the manifest does
+        not count them."""
         folder, manifest = probe.artifact.folder, probe.artifact.manifest
         return {
             "files": {name: (folder / name).stat().st_size for name in sorted(manifest.files)},

@@ -13,8 +13,9 @@ Table = dict[str, dict[str, float]]
 
 
 def by_length(lengths: Sequence[int], score: Callable[[np.ndarray], float], headline: str) -> Table:
-    """``score`` of the places of each bucket of examples by their ``lengths`` in tokens, under the
-    name ``headline``, and how many they are; buckets without an example are left out."""
+    """The headline metric of each bucket of examples by their ``lengths`` in tokens, and
+    the number of examples (``support``). ``score`` gives the metric of the examples at some
+    places. Buckets without an example are left out."""
     bucket = np.searchsorted(EDGES, lengths)
     table = {}
     for i in np.unique(bucket).tolist():
@@ -26,17 +27,17 @@ def by_length(lengths: Sequence[int], score: Callable[[np.ndarray], float], head
 def change(
     own: Mapping[str, Mapping[str, float]], other: Mapping[str, Mapping[str, float]]
 ) -> Table:
-    """``own`` table minus ``other``, cell by cell of the rows that both have; ``support`` is
-    own."""
-    return {
-        row: {
-            name: value if name == "support" else value - other[row][name]
-            for name, value in cells.items()
-            if name in other[row]
-        }
-        for row, cells in own.items()
-        if row in other
-    }
+    """``own`` table minus ``other``, for the rows and cells that both have. ``support`` is
+    that of ``own``."""
+    return {row: _row_change(own[row], other[row]) for row in own if row in other}
+
+
+def _row_change(own: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    changes = {}
+    for name, value in own.items():
+        if name in other:
+            changes[name] = value if name == "support" else value - other[name]
+    return changes
 
 
 def _label(bucket: int) -> str:

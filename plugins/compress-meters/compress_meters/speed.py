@@ -1,25 +1,27 @@
-"""How fast an artifact answers real examples: ``latency`` and ``throughput``, of the model alone
-and from text to answer."""
+"""How fast an artifact answers real examples: ``latency`` and ``throughput``, of the model
+alone and from text to answer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from compress.measurement import Measurement
 from compress.meter import Effort, Probe, Rounds, Sample
 from compress.predict import length_batches
 from compress_meters import rounds
-from compress_meters.conditions import chosen, conditions, places
+from compress_meters.conditions import Stated, chosen, conditions, places
 from compress_meters.rounds import Timings
 from compress_meters.timing import (
     FROM_TEXT_STATED,
     Call,
+    Quantity,
     Timing,
     from_text,
     measurement,
     of_model,
     of_model_stated,
+    ratio_named,
     timings_of,
 )
 
@@ -27,22 +29,25 @@ _PERCENTILES = (50, 95, 99)
 
 
 class Latency(Timing):
-    """Milliseconds for one example at batch 1: percentiles of all timings of 64 test examples, of
-    32 at ``standard``: what a load of the model and some seconds of the machine do to a ratio is
-    more than what further examples do."""
+    """Milliseconds for one example at batch 1: percentiles of all timings of 64 test
+    examples, or of 32 at ``standard``. More examples would not help: one load of the model
+    and some seconds of the machine change a ratio more than they do."""
 
     name: ClassVar[str] = "latency"
     summary: ClassVar[str] = "Milliseconds for one example at batch 1, tokenization excluded"
     order: ClassVar[int] = 30
-    ratio: ClassVar[str] = "speedup"
-    ratio_p50: ClassVar[str] = "speedup_p50"
-    absences: ClassVar[Any] = [
-        (f"latency_p{p}", "ms", "lower", "latency" if p == 50 else "") for p in _PERCENTILES
-    ]
+    ratio: ClassVar[Quantity] = ratio_named("speedup")
+    ratio_p50: ClassVar[Quantity] = ratio_named("speedup_p50")
+    quantities: ClassVar[Sequence[Quantity]] = (
+        Quantity("latency_p50", "ms", "lower", "latency"),
+        Quantity("latency_p95", "ms", "lower"),
+        Quantity("latency_p99", "ms", "lower"),
+    )
     examples: ClassVar[Mapping[Effort, int]] = {"quick": 64, "standard": 32, "thorough": 64}
 
     def rounds(self, effort: Effort) -> Rounds:
-        """Until the ratios are known to 1 % (0.5 % where thorough), or the time is over."""
+        """Until the ratios are known to 1 % (0.5 % in a thorough run), or the time is
+        over."""
         by_effort: dict[Effort, Rounds] = {
             "quick": Rounds(5, 5),
             "standard": Rounds(12, 60, 0.01, 8.0, 2),
@@ -50,74 +55,60 @@ class Latency(Timing):
         }
         return by_effort[effort]
 
-    def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
+    def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
         """The model alone, on one example at a time."""
         features = chosen(probe, self.examples[probe.effort])
         batches = [probe.task.collate([f], probe.processor) for f in features]
-        return [of_model(probe, b) for b in batches], {
-            **conditions(probe, features, 1),
-            **of_model_stated(probe),
-        }
+        stated = {**conditions(probe, features, 1), **of_model_stated(probe)}
+        return [of_model(probe, batch) for batch in batches], stated
 
-    def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
+    def measurements(self, timings: Timings, stated: Stated) -> list[Measurement]:
         """``latency_p50``, ``latency_p95`` and ``latency_p99`` in ms."""
         milliseconds, count = Timings(timings.times / 1e6, timings.blocks), timings.times.size
-        return [
-            measurement(
-                name,
-                rounds.quantile(milliseconds, level / 100),
-                unit,
-                direction,
-                count,
-                stated,
-                title,
-            )
-            for level, (name, unit, direction, title) in zip(
-                _PERCENTILES, self.absences, strict=True
-            )
-        ]
+        found = []
+        for level, quantity in zip(_PERCENTILES, self.quantities, strict=True):
+            spread = rounds.quantile(milliseconds, level / 100)
+            found.append(measurement(quantity, spread, count, stated))
+        return found
 
-    def compared(
-        self, own: Timings, other: Timings, stated: Mapping[str, Any]
-    ) -> list[Measurement]:
-        """The ratio of the time of all examples, and that of the medians (``..._p50``), by which
-        budgets limit latency."""
-        medians = measurement(
-            self.ratio_p50,
-            rounds.quantile_ratio(other, own, 0.5),
-            "x",
-            "higher",
-            len(own.times),
-            {**stated, "ratio_of": "the medians (p50) of all timings"},
-        )
+    def compared(self, own: Timings, other: Timings, stated: Stated) -> list[Measurement]:
+        """The ratio of the time of all examples, and that of the medians (``..._p50``), by
+        which budgets limit latency."""
+        spread = rounds.quantile_ratio(other, own, 0.5)
+        of_medians = {**stated, "ratio_of": "the medians (p50) of all timings"}
+        medians = measurement(self.ratio_p50, spread, len(own.times), of_medians)
         return [*super().compared(own, other, stated), medians]
 
     def half_width(self, samples: Sequence[Sample], others: Sequence[Sample]) -> float:
-        """Of the wider interval: that of the ratio of all time, or of the medians."""
+        """That of the wider interval: of the ratio of all time, or of the medians."""
         whole = super().half_width(samples, others)
         if not whole:
             return whole
-        return max(
-            whole, rounds.quantile_ratio(timings_of(others), timings_of(samples), 0.5).half_width
-        )
+        medians = rounds.quantile_ratio(timings_of(others), timings_of(samples), 0.5)
+        return max(whole, medians.half_width)
 
 
 class FromText(Latency):
-    """The same from text to answer: tokenization, batching, the model and reading its outputs."""
+    """The same from text to answer: tokenization, batching, the model and reading its
+    outputs."""
 
     name: ClassVar[str] = "latency_from_text"
     summary: ClassVar[str] = "Milliseconds from one text to its answer, tokenization included"
     efforts: ClassVar[tuple[Effort, ...]] = ("thorough",)
     order: ClassVar[int] = 32
-    ratio: ClassVar[str] = "speedup_from_text"
-    ratio_p50: ClassVar[str] = "speedup_from_text_p50"
-    absences: ClassVar[Any] = [(f"latency_from_text_p{p}", "ms", "lower", "") for p in _PERCENTILES]
+    ratio: ClassVar[Quantity] = ratio_named("speedup_from_text")
+    ratio_p50: ClassVar[Quantity] = ratio_named("speedup_from_text_p50")
+    quantities: ClassVar[Sequence[Quantity]] = (
+        Quantity("latency_from_text_p50", "ms", "lower"),
+        Quantity("latency_from_text_p95", "ms", "lower"),
+        Quantity("latency_from_text_p99", "ms", "lower"),
+    )
 
     def rounds(self, effort: Effort) -> Rounds:
         """Until the ratios are known to 1 %."""
         return Rounds(12, 60, 0.01, 10.0, 2)
 
-    def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
+    def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
         """A row at a time, through the task."""
         some = places(probe, self.examples[probe.effort])
         stated = conditions(probe, [probe.features[i] for i in some], 1)
@@ -125,19 +116,22 @@ class FromText(Latency):
 
 
 class Throughput(Timing):
-    """Examples in a second at batch 32, batches made by length: of 256 test examples, of 128 at
-    ``standard``."""
+    """Examples in a second at batch 32, batches made by length: of 256 test examples, or of
+    128 at ``standard``."""
 
     name: ClassVar[str] = "throughput"
     summary: ClassVar[str] = "Examples in a second at batch 32, tokenization excluded"
     order: ClassVar[int] = 40
-    ratio: ClassVar[str] = "throughput_speedup"
-    absences: ClassVar[Any] = [("throughput", "examples/s", "higher", "throughput")]
+    ratio: ClassVar[Quantity] = ratio_named("throughput_speedup")
+    quantities: ClassVar[Sequence[Quantity]] = (
+        Quantity("throughput", "examples/s", "higher", "throughput"),
+    )
     examples: ClassVar[Mapping[Effort, int]] = {"quick": 256, "standard": 128, "thorough": 256}
     batch: ClassVar[int] = 32
 
     def rounds(self, effort: Effort) -> Rounds:
-        """Until the ratios are known to 2 % (1 % where thorough), or the time is over."""
+        """Until the ratios are known to 2 % (1 % in a thorough run), or the time is
+        over."""
         by_effort: dict[Effort, Rounds] = {
             "quick": Rounds(3, 3),
             "standard": Rounds(4, 20, 0.02, 6.0, 1),
@@ -145,27 +139,24 @@ class Throughput(Timing):
         }
         return by_effort[effort]
 
-    def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
+    def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
         """The model alone, on batches of near-equal length."""
         features = chosen(probe, self.examples[probe.effort])
-        batches = [
-            probe.task.collate([features[i] for i in some], probe.processor)
-            for some in length_batches(probe.task, features, self.batch)
-        ]
-        return [of_model(probe, b) for b in batches], {
-            **conditions(probe, features, self.batch),
-            **of_model_stated(probe),
-        }
+        calls = []
+        for some in length_batches(probe.task, features, self.batch):
+            batch = probe.task.collate([features[i] for i in some], probe.processor)
+            calls.append(of_model(probe, batch))
+        return calls, {**conditions(probe, features, self.batch), **of_model_stated(probe)}
 
-    def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
+    def measurements(self, timings: Timings, stated: Stated) -> list[Measurement]:
         """Examples in a second."""
         spread = rounds.per_second(rounds.total(timings), stated["examples"] * 1e9)
-        ((name, unit, direction, title),) = self.absences
-        return [measurement(name, spread, unit, direction, len(timings.times), stated, title)]
+        return [measurement(self.quantities[0], spread, len(timings.times), stated)]
 
 
 class ThroughputFromText(Throughput):
-    """The same from texts to answers: tokenization, batching, the model and reading its outputs."""
+    """The same from texts to answers: tokenization, batching, the model and reading its
+    outputs."""
 
     name: ClassVar[str] = "throughput_from_text"
     summary: ClassVar[str] = (
@@ -173,23 +164,21 @@ class ThroughputFromText(Throughput):
     )
     efforts: ClassVar[tuple[Effort, ...]] = ("thorough",)
     order: ClassVar[int] = 41
-    ratio: ClassVar[str] = "throughput_speedup_from_text"
-    absences: ClassVar[Any] = [("throughput_from_text", "examples/s", "higher", "")]
+    ratio: ClassVar[Quantity] = ratio_named("throughput_speedup_from_text")
+    quantities: ClassVar[Sequence[Quantity]] = (
+        Quantity("throughput_from_text", "examples/s", "higher"),
+    )
 
     def rounds(self, effort: Effort) -> Rounds:
         """Until the ratios are known to 2 %."""
         return Rounds(6, 20, 0.02, 10.0, 2)
 
-    def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
-        """The rows of a batch at a time, through the task; batches are made by length, as without
-        tokenization."""
+    def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
+        """The rows of a batch at a time, through the task; batches are made by length, as
+        without tokenization."""
         some = places(probe, self.examples[probe.effort])
         features = [probe.features[i] for i in some]
-        rows = [
-            [probe.rows[some[i]] for i in batch]
-            for batch in length_batches(probe.task, features, self.batch)
-        ]
-        return [from_text(probe, batch) for batch in rows], {
-            **conditions(probe, features, self.batch),
-            **FROM_TEXT_STATED,
-        }
+        calls = []
+        for batch in length_batches(probe.task, features, self.batch):
+            calls.append(from_text(probe, [probe.rows[some[i]] for i in batch]))
+        return calls, {**conditions(probe, features, self.batch), **FROM_TEXT_STATED}

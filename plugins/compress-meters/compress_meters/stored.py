@@ -1,13 +1,13 @@
-"""Stored tensors added up: elements and bytes by dtype, and how many weights are not zero. No
-torch."""
+"""Sums over stored tensors: elements and bytes by dtype, and how many weights are not zero.
+No torch."""
 
 from __future__ import annotations
 
 import numpy as np
 
 ZERO_POINT, QUANTIZED = "_zero_point", "_quantized"
-"""How ONNX Runtime's quantizer names the integer that stands for 0 in a weight, and the weight
-itself."""
+"""Ends of the names that ONNX Runtime's quantizer gives to a weight's zero point, the
+integer that stands for 0, and to the weight itself."""
 
 _CHUNK = 1 << 22
 
@@ -15,8 +15,9 @@ _CHUNK = 1 << 22
 class Stored:
     """A running sum over tensors. ``dtypes`` maps a dtype to ``elements`` and ``bytes``.
 
-    Weights are tensors of floats and of 8-bit integers, without zero points. A zero point may come
-    after its weight, so of 8-bit integers the distribution of values is kept."""
+    Weights are tensors of floats and of 8-bit integers, but not zero points. A zero point
+    may come after its weight, so the distribution of values of each 8-bit weight is
+    kept."""
 
     def __init__(self) -> None:
         self.dtypes: dict[str, dict[str, int]] = {}
@@ -40,16 +41,19 @@ class Stored:
             self._nonzero += int(np.count_nonzero(values))
 
     def share(self) -> float | None:
-        """The share of weights that are not zero, where zero is an integer weight's zero point;
-        None without weights."""
-        weights = self._weights + sum(int(d.sum()) for d in self._bytes.values())
-        nonzero = self._nonzero + sum(
-            int(d.sum() - d[self._zero(name) & 0xFF]) for name, d in self._bytes.items()
-        )
+        """The share of weights that are not zero; None without weights. Zero in an integer
+        weight is its zero point."""
+        weights, nonzero = self._weights, self._nonzero
+        for name, distribution in self._bytes.items():
+            count = int(distribution.sum())
+            weights += count
+            # & 0xFF: int8 values are counted as the bytes that hold them, -1 as 255.
+            nonzero += count - int(distribution[self._zero(name) & 0xFF])
         return nonzero / weights if weights else None
 
     def unresolved(self) -> int:
-        """How many integer tensors have several zero points, so that 0 was taken for zero."""
+        """Number of integer tensors with several zero points, for which 0 counts as
+        zero."""
         return sum(self._zeros.get(name.removesuffix(QUANTIZED), 0) is None for name in self._bytes)
 
     def _zero(self, name: str) -> int:
@@ -57,9 +61,9 @@ class Stored:
 
 
 def _distribution(values: np.ndarray) -> np.ndarray:
-    """How often each byte occurs in ``values``, [256]; in pieces, for counting takes eight times
-    their memory."""
-    found, flat = np.zeros(256, dtype=np.int64), values.reshape(-1).view(np.uint8)
+    """How often each byte occurs in ``values``, int64 [256]. Counted in pieces: bincount
+    makes an int64 copy, of eight times their memory."""
+    counts, flat = np.zeros(256, dtype=np.int64), values.reshape(-1).view(np.uint8)
     for start in range(0, len(flat), _CHUNK):
-        found += np.bincount(flat[start : start + _CHUNK], minlength=256)
-    return found
+        counts += np.bincount(flat[start : start + _CHUNK], minlength=256)
+    return counts

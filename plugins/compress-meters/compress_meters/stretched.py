@@ -1,5 +1,5 @@
-"""An example of any length: what a token is does not matter to the time, so one test example is
-repeated or cut."""
+"""Examples of any length. Which tokens they hold does not matter to the time, so one test
+example is repeated or cut."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _SPECIAL = 4
 def stretched(probe: Probe, length: int) -> Features:
     """The features of the first test example, repeated or cut to ``length`` tokens.
 
-    Lists by token are stretched with it. Others hold positions, of which those that are cut go."""
+    Lists with one value per token are stretched too. Other lists hold positions; those
+    beyond the new length are left out."""
     features = probe.features[0]
     count = probe.task.length(features)
 
@@ -33,38 +34,44 @@ def stretched(probe: Probe, length: int) -> Features:
 
 
 def stretched_row(probe: Probe, length: int) -> tuple[Row, Task[Any]]:
-    """The first test row, its texts repeated or cut until they have ``length`` tokens, and the task
+    """The first test row with its texts repeated or cut to ``length`` tokens, and a task
     that keeps as many."""
-    row, task = (
-        probe.rows[0],
-        type(probe.task)(probe.task.options.model_copy(update={"max_length": length})),
-    )
+    row = probe.rows[0]
+    task = type(probe.task)(probe.task.options.model_copy(update={"max_length": length}))
     texts = _texts(row, probe.task)
     times = length // max(1, probe.task.length(probe.features[0]) - _SPECIAL) + 1
 
-    def of(units: int) -> Row:
-        """The row with so many characters of each text, or so many words."""
+    def cut_to(units: int) -> Row:
+        """The row with ``units`` characters of each text, or as many words."""
         return {**row, **{name: _repeated(text, times)[:units] for name, text in texts.items()}}
 
     def tokens(units: int) -> int:
-        return task.length(task.features([of(units)], probe.processor)[0])
+        return task.length(task.features([cut_to(units)], probe.processor)[0])
 
     longest = max((len(_repeated(text, times)) for text in texts.values()), default=1)
-    return of(bisect_left(range(longest), length, lo=1, key=tokens)), task
+    # More units never make fewer tokens, so the fewest that make enough are found by
+    # bisection.
+    return cut_to(bisect_left(range(longest), length, lo=1, key=tokens)), task
 
 
 def _texts(row: Row, task: Task[Any]) -> dict[str, Any]:
     """The row's columns that are texts, words, or have one value for each word."""
     columns = {column.name for column in task.columns}
-    words = next(
-        (len(v) for v in row.values() if isinstance(v, list) and v and isinstance(v[0], str)), None
-    )
-    return {
-        name: value
-        for name, value in row.items()
-        if name in columns
-        and (isinstance(value, str) or isinstance(value, list) and len(value) == words)
-    }
+    values = {name: value for name, value in row.items() if name in columns}
+    words = _word_count(row)
+    texts = {}
+    for name, value in values.items():
+        if isinstance(value, str) or (isinstance(value, list) and len(value) == words):
+            texts[name] = value
+    return texts
+
+
+def _word_count(row: Row) -> int | None:
+    """The length of the row's first list of words; None where it has none."""
+    for value in row.values():
+        if isinstance(value, list) and value and isinstance(value[0], str):
+            return len(value)
+    return None
 
 
 def _repeated(text: Any, times: int) -> Any:
@@ -72,7 +79,8 @@ def _repeated(text: Any, times: int) -> Any:
 
 
 def most_tokens(probe: Probe) -> float:
-    """How many tokens the model takes, as its config says; no limit where it does not."""
+    """The most tokens that the model has positions for; infinite where its config has no
+    limit."""
     file = probe.artifact.folder / "config.json"
     config = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     limit = positions(config)

@@ -1,9 +1,13 @@
-"""What meters of time share: a sample is one round over the same calls, taken in turns with other
-artifacts.
+"""What meters of time share: a sample is one round over the same calls, taken in turns with
+other artifacts.
 
-The examples are real ones at their true lengths: padding all to one length flatters whatever is bad
-at short inputs. What is timed runs from arrays to arrays on the host; tokenization is left out
-where a meter does not say otherwise, because every engine shares it.
+The examples are real ones at their true lengths: padded to one length, a model that is slow
+on short inputs would look as good as any. A call runs from arrays to arrays on the host,
+copies to a GPU and back included, as a user's would. Tokenization is excluded unless a
+meter says otherwise, because every engine shares it: it would pull all ratios towards 1.
+
+Each call of each round is kept apart (``rounds.Timings``), because statistics over rounds
+need to know which timings are of the same call, and which of the same moment.
 """
 
 from __future__ import annotations
@@ -11,55 +15,72 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
-from compress.measurement import Measurement, absent
+from compress.measurement import Direction, Measurement, absent
 from compress.meter import Meter, Probe, Sample
 from compress.task import Batch, Row, Task
 from compress_meters import rounds
-from compress_meters.conditions import NO_TEST_ROWS
+from compress_meters.conditions import NO_TEST_ROWS, Stated
 from compress_meters.rounds import Spread, Timings
 
 Call = Callable[[], int]
 """Runs something; the nanoseconds that it took come back."""
 
 RATIO_OF = "the time of all calls, each by the median of its ratios over the rounds"
-"""What a speed ratio compares: long examples weigh as much as they take, and no call is left
-out."""
+"""What a speed ratio compares. It stands in the conditions of each."""
 
 _SETTLE_SECONDS = 0.02
+"""How long calls run without being timed when a side's turn begins: enough for some calls
+of a small model, little beside a round."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A measurement of a meter, but for its value. ``title`` makes it a column of the
+    report's table."""
+
+    name: str
+    unit: str
+    direction: Direction
+    title: str = ""
 
 
 class Timing(Meter):
-    """A meter whose sample is the nanoseconds of each call of one round. ``absences`` are (name,
-    unit, direction, title) of its measurements; ``ratio`` is the name of its comparison."""
+    """A meter whose sample is the nanoseconds of each call of one round. ``quantities`` are
+    its measurements, ``ratio`` is the comparison with another artifact."""
 
     takes_turns: ClassVar[bool] = True
-    absences: ClassVar[Sequence[tuple[str, str, Any, str]]]
-    ratio: ClassVar[str]
+    quantities: ClassVar[Sequence[Quantity]]
+    ratio: ClassVar[Quantity]
 
     @abstractmethod
-    def calls(self, probe: Probe) -> tuple[list[Call], Mapping[str, Any]]:
+    def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
         """The calls of a round, and the conditions that every number of them states."""
 
     @abstractmethod
-    def measurements(self, timings: Timings, stated: Mapping[str, Any]) -> list[Measurement]:
+    def measurements(self, timings: Timings, stated: Stated) -> list[Measurement]:
         """Measurements from all rounds."""
 
     def prepare(self, probe: Probe) -> None:
-        """Make the calls and run a whole round, so that each shape was seen and memory is there."""
+        """Build the calls and run each once, untimed: a first run with a new shape
+        allocates memory and chooses kernels."""
         if probe.features:
             calls, stated = self.calls(probe)
             took = [call() for call in calls]
-            probe.state[self.name] = calls, stated, calls[took.index(min(took))]
+            cheapest = calls[took.index(min(took))]
+            probe.state[self.name] = calls, stated, cheapest
 
     def sample(self, probe: Probe) -> Sample:
-        """Nanoseconds of each call of one round, after calls that are not timed: the other side's
-        turn left the caches and the other process's threads as they were. It is the call that took
-        the least when all were prepared."""
+        """``nanoseconds`` of each call of one round, and the ``conditions``.
+
+        Calls that are not timed come first: during the other side's turn this side's
+        weights left the caches and its threads went to sleep. It is the cheapest call that
+        is repeated, so that not much more time goes than is needed."""
         if not probe.features:
             return {"absent": NO_TEST_ROWS}
         calls, stated, cheapest = probe.state[self.name]
@@ -71,19 +92,16 @@ class Timing(Meter):
     def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
         """Measurements from all rounds, or their absence."""
         if "absent" in samples[0]:
-            return [
-                absent(name, unit, direction, samples[0]["absent"], title)
-                for name, unit, direction, title in self.absences
-            ]
-        return self.measurements(
-            timings_of(samples), {**samples[0]["conditions"], **_extent(samples)}
-        )
+            why = samples[0]["absent"]
+            return [absent(q.name, q.unit, q.direction, why, q.title) for q in self.quantities]
+        stated = {**samples[0]["conditions"], **_extent(samples)}
+        return self.measurements(timings_of(samples), stated)
 
     def compare(self, samples: Sequence[Sample], others: Sequence[Sample]) -> list[Measurement]:
         """How many times faster than the other, both sides' rounds taken in turns."""
         reason = samples[0].get("absent") or others[0].get("absent")
         if reason:
-            return [absent(self.ratio, "x", "higher", reason)]
+            return [absent(self.ratio.name, self.ratio.unit, self.ratio.direction, reason)]
         stated = {
             **samples[0]["conditions"],
             "ratio_of": RATIO_OF,
@@ -92,57 +110,56 @@ class Timing(Meter):
         }
         return self.compared(timings_of(samples), timings_of(others), stated)
 
-    def compared(
-        self, own: Timings, other: Timings, stated: Mapping[str, Any]
-    ) -> list[Measurement]:
-        """The ratio of two sides' times, first of all ratios."""
-        return [
-            measurement(self.ratio, rounds.ratio(other, own), "x", "higher", len(own.times), stated)
-        ]
+    def compared(self, own: Timings, other: Timings, stated: Stated) -> list[Measurement]:
+        """The other side's time over this one's: above 1 this side is faster."""
+        return [measurement(self.ratio, rounds.ratio(other, own), len(own.times), stated)]
 
     def half_width(self, samples: Sequence[Sample], others: Sequence[Sample]) -> float:
-        """Of the ratio's interval."""
+        """That of the ratio."""
         if "absent" in samples[0] or "absent" in others[0]:
             return 0.0
         return rounds.ratio(timings_of(others), timings_of(samples)).half_width
 
 
 def timings_of(samples: Sequence[Sample]) -> Timings:
-    """The nanoseconds of all rounds."""
+    """The nanoseconds of all rounds, float64 [rounds, calls], and their blocks."""
     return Timings(
         np.array([s["nanoseconds"] for s in samples], dtype=np.float64),
         np.array([s["block"] for s in samples]),
     )
 
 
+def ratio_named(name: str) -> Quantity:
+    """A speed ratio: how many times faster than the other side."""
+    return Quantity(name, "x", "higher")
+
+
 def _extent(samples: Sequence[Sample]) -> dict[str, int]:
+    """How many rounds there were, and how often the artifacts were loaded for them."""
     return {"rounds": len(samples), "loads": samples[-1]["block"] + 1}
 
 
 def measurement(
-    name: str,
+    quantity: Quantity,
     spread: Spread,
-    unit: str,
-    direction: Any,
     n: int,
-    stated: Mapping[str, Any],
-    title: str = "",
+    stated: Stated,
     detail: Mapping[str, Any] | None = None,
 ) -> Measurement:
-    """A measurement of a spread; its worst end is the one that lies on the bad side."""
-    worst = spread.highest if direction == "lower" else spread.lowest
+    """``quantity`` with the value and the intervals of ``spread``. ``worst`` is the
+    one-sided end on the bad side."""
     return Measurement(
-        name,
+        quantity.name,
         spread.value,
-        unit,
-        direction,
+        quantity.unit,
+        quantity.direction,
         spread.low,
         spread.high,
         n,
         dict(stated),
-        title=title,
+        title=quantity.title,
         detail=detail or {},
-        worst=worst,
+        worst=spread.highest if quantity.direction == "lower" else spread.lowest,
     )
 
 
@@ -158,27 +175,30 @@ def on_the_clock(run: Callable[[], object]) -> Call:
 
 
 def of_model(probe: Probe, batch: Batch) -> Call:
-    """A call of the model on a batch: timed by the device's own events on a GPU whose session
-    offers them, else by the host's clock, from arrays to arrays."""
+    """A call of the model on a batch, from arrays to arrays.
+
+    On a GPU whose session offers it, the device's own events time it: the host's clock
+    would also count what the host waits for in the driver. Elsewhere the host's clock
+    does."""
     elapsed = _elapsed(probe)
     if elapsed is None:
         return on_the_clock(partial(probe.session.run, batch))
-    return lambda: round(elapsed(batch) * 1e6)
+    return lambda: round(elapsed(batch) * 1e6)  # milliseconds to nanoseconds
 
 
 def of_model_stated(probe: Probe) -> dict[str, str]:
-    """What is stated of calls of the model alone."""
+    """The conditions of calls of the model alone."""
     return {"tokenization": "excluded", "clock": "host" if _elapsed(probe) is None else "device"}
 
 
 def from_text(probe: Probe, rows: Sequence[Row], task: Task[Any] | None = None) -> Call:
-    """A call from rows to their answers, by the host's clock; ``task`` is the probe's where none is
-    given."""
+    """A call from rows to their answers, by the host's clock. ``task`` is by default the
+    probe's."""
     return on_the_clock(partial(_answer, probe, rows, task or probe.task))
 
 
 FROM_TEXT_STATED = {"tokenization": "included", "clock": "host"}
-"""What is stated of calls from text to answer."""
+"""The conditions of calls from text to answer."""
 
 
 def _answer(probe: Probe, rows: Sequence[Row], task: Task[Any]) -> object:
@@ -187,5 +207,6 @@ def _answer(probe: Probe, rows: Sequence[Row], task: Task[Any]) -> object:
 
 
 def _elapsed(probe: Probe) -> Callable[[Batch], float] | None:
+    """The session's own clock for a batch, in milliseconds; None where it has none."""
     found: Callable[[Batch], float] | None = getattr(probe.session, "elapsed", None)
     return found if probe.placement.device == "cuda" else None

@@ -149,7 +149,7 @@ def test_a_peak_from_before_the_model_is_not_taken_for_its_own(
     monkeypatch.setattr(machine, "_STATUS", status)
     kept = probe(tmp_path)
     kept.host_memory = {"before_load": 1000, "peak_before_load": 5000 * 1024}
-    assert "cannot be started anew" in measured(kept)["memory"].absent
+    assert "cannot be reset" in measured(kept)["memory"].absent
     status.write_text("VmHWM:\t  6000 kB\n")  # the model went above it
     assert measured(kept)["memory"].value == 6000 * 1024 - 1000
 

@@ -10,7 +10,7 @@ from compress.tracker import Event, Report, Tracker
 
 
 class MLflow(Tracker):
-    """Training values while they come; options, measurements and the report at the end."""
+    """Values of training while it runs; options, measurements and the report at the end."""
 
     name: ClassVar[str] = "mlflow"
     summary: ClassVar[str] = "A run in MLflow, where MLFLOW_TRACKING_URI says"
@@ -18,14 +18,14 @@ class MLflow(Tracker):
     extra: ClassVar[str | None] = "mlflow"
 
     def start(self, folder: Path, name: str) -> str:
-        """Where the run is."""
+        """The run's id and its store."""
         from compress_mlflow.client import Log
 
         self._log = Log(folder, name)
         return f"run {self._log.run} in {self._log.uri}"
 
     def event(self, event: Event) -> None:
-        """A metric for each new value of training; the end of a step sends what was gathered."""
+        """Gather each new value of training; the end of a step sends them."""
         if event["event"] == "progress":
             for key, value in event["values"].items():
                 self._log.value(f"{event['step']}/{key}", value, int(event["done"]), event["time"])
@@ -33,7 +33,7 @@ class MLflow(Tracker):
             self._log.send()
 
     def finish(self, report: Report) -> None:
-        """Options, measurements, files and how the run ended."""
+        """Write options, measurements, files and how the run ended."""
         self._log.finish(report)
 
 

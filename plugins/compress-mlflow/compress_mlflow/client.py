@@ -1,5 +1,5 @@
-"""Talking to MLflow through its client; nothing global is set but what mlflow reads when it is
-imported."""
+"""Write to MLflow through its client. The only global settings are variables that mlflow
+reads when it is imported."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from typing import Any
 
 # Telemetry: https://mlflow.org/docs/latest/community/usage-tracking.html
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-# A server that is away must not hold a run for the minutes that mlflow would try.
+# mlflow would try for minutes to reach a server that is away; a run must not wait that
+# long.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-# Without this newer mlflow refuses a store of files, the only local one that mlflow-skinny has.
+# Without this a newer mlflow refuses a store of files, the only local one of mlflow-skinny.
 os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
 
 import mlflow  # noqa: E402
@@ -26,11 +27,11 @@ from compress.options import flat  # noqa: E402
 from compress.tracker import Report, reported_numbers  # noqa: E402
 
 _SECONDS = 5.0
-"""How long values are gathered before they are sent in one request."""
+"""Values are gathered for this long and then sent in one request."""
 _AT_ONCE = 100
-"""Params or metrics of one request, of which MLflow takes 100 and 1,000."""
+"""Params or metrics of one request. MLflow accepts 100 params and 1,000 metrics."""
 _LONGEST = 500
-"""Characters of a param's value that older servers take too."""
+"""Characters of a param's value; older servers refuse longer ones."""
 _FILES = ("report.json", "report.html", "recipe.yaml")
 _STATES = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
@@ -53,7 +54,8 @@ class Log:
         self._sent = time.monotonic()
 
     def value(self, name: str, value: float, step: int, at: float) -> None:
-        """Gather a value of training that is new; ``at`` is in seconds since 1970."""
+        """Gather a value of training unless it is the last one again. ``at`` is in seconds
+        since 1970."""
         if self._last.get(name) != value:
             self._last[name] = value
             self._gathered.append(Metric(allowed(name), value, int(1000 * at), step))
@@ -61,19 +63,18 @@ class Log:
             self.send()
 
     def send(self) -> None:
-        """Send what was gathered."""
+        """Send the gathered values."""
         metrics, self._gathered, self._sent = self._gathered, [], time.monotonic()
         for part in _parts(metrics):
             self._client.log_batch(self.run, metrics=part)
 
     def finish(self, report: Report) -> None:
-        """Send everything that the report says, and end the run."""
+        """Send the report's measurements, options and files, and end the run."""
         now = int(1000 * time.time())
         self._gathered += [Metric(allowed(n), value, now, 0) for n, value in measured(report)]
         self.send()
-        for part in _parts(
-            [Param(allowed(key), str(value)[:_LONGEST]) for key, value in options(report)]
-        ):
+        params = [Param(allowed(key), str(value)[:_LONGEST]) for key, value in options(report)]
+        for part in _parts(params):
             self._client.log_batch(self.run, params=part)
         for file in (self._folder / name for name in _FILES):
             if file.is_file():
@@ -82,10 +83,11 @@ class Log:
 
 
 def measured(report: Report) -> Iterator[tuple[str, float]]:
-    """(``STEP/NAME``, value) of every measurement that has a value, and
-    (``STEP/vs_reference/NAME``, value) of every comparison with the reference, likewise
-    ``vs_fastest`` with it in its fastest float engine; ``.low`` and ``.high`` after a name are the
-    ends of its 95 % interval."""
+    """(``STEP/NAME``, value) of every measurement that has a value.
+
+    Comparisons with the reference are ``STEP/vs_reference/NAME``, those with it in its
+    fastest float engine ``STEP/vs_fastest/NAME``. ``.low`` and ``.high`` after a name are
+    the ends of its 95 % interval."""
     for number in reported_numbers(report):
         under = "" if number.side == "measured" else f"{number.side}/"
         for end, value in number.values().items():
@@ -93,8 +95,8 @@ def measured(report: Report) -> Iterator[tuple[str, float]]:
 
 
 def options(report: Report) -> Iterator[tuple[str, Any]]:
-    """(name, value) of every option: of the run, then ``STEP.OPTION`` with nested options
-    flattened."""
+    """(name, value) of the run's settings, then of every ``STEP.OPTION``; nested options
+    are flattened."""
     yield "task", report["task"]["name"]
     for key in ("seed", "effort", "reference"):
         yield key, report[key]
@@ -103,7 +105,7 @@ def options(report: Report) -> Iterator[tuple[str, Any]]:
 
 
 def allowed(name: str) -> str:
-    """``name`` with what MLflow does not take in a name replaced by ``_``."""
+    """``name`` with ``_`` for each character that MLflow refuses in a name."""
     return re.sub(r"[^\w\-. /]", "_", name)
 
 
@@ -112,14 +114,15 @@ def _parts(items: list[Any]) -> list[list[Any]]:
 
 
 def _uri(folder: Path) -> str:
-    """Where the user says, else mlflow's own default, which only the full mlflow can open, else the
-    run's folder."""
+    """The store: the user's, else mlflow's own default, which only the full mlflow can
+    open, else a folder in the run's."""
     if mlflow.is_tracking_uri_set() or _full():
         return str(mlflow.get_tracking_uri())
     return (folder / "mlruns").resolve().as_uri()
 
 
 def _full() -> bool:
+    """Whether the full mlflow is installed, not mlflow-skinny alone."""
     try:
         distribution("mlflow")
     except PackageNotFoundError:

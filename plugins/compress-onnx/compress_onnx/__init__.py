@@ -1,5 +1,5 @@
-"""ONNX: the stages ``export.onnx`` and ``quantize.onnx``, and the engine ``onnxruntime`` that runs
-what they make."""
+"""ONNX: the stages ``export.onnx`` and ``quantize.onnx``, and the engine ``onnxruntime``
+that runs what they make."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from compress.task import Task
 
 FLOAT_FILE = "onnx/model.onnx"
 INT8_FILE = "onnx/model_quantized.onnx"
-"""Where the ecosystem looks for a model and for its int8 form."""
+"""Where other tools look for a model and for its int8 form."""
 
 _LIBRARIES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
 
@@ -33,8 +33,10 @@ class ExportOptions(Options):
 
     fusions: bool = Field(
         default=False,
-        description="Fuse attention, normalisation and activation into ONNX Runtime's own operators: "
-        "faster for some models, but the file then runs in ONNX Runtime alone.",
+        description=(
+            "Fuse attention, normalisation and activation into ONNX Runtime's own operators: "
+            "faster for some models, but the file then runs in ONNX Runtime alone."
+        ),
     )
 
 
@@ -43,38 +45,43 @@ class QuantizeOptions(ExportOptions):
 
     mode: Literal["dynamic"] = Field(
         default="dynamic",
-        description="dynamic: int8 weights and embeddings; activations are quantized as they come, "
-        "so no calibration data are needed.",
+        description=(
+            "dynamic: int8 weights and embeddings; activations are quantized as they come, so no "
+            "calibration data are needed."
+        ),
     )
     per_channel: bool = Field(
         default=False,
-        description="One scale for each output channel of a weight instead of one for the whole weight.",
+        description=(
+            "One scale for each output channel of a weight instead of one for the whole weight."
+        ),
     )
     reduce_range: bool | Literal["auto"] = Field(
         default="auto",
-        description="Use 7 of 8 bits in weights, because sums overflow on processors without VNNI; "
-        "auto: only where the processor that quantizes is an x86 one without VNNI.",
+        description=(
+            "Use 7 of 8 bits in weights, because sums overflow on processors without VNNI; auto: "
+            "only where the processor that quantizes is an x86 one without VNNI."
+        ),
     )
 
     def left_to_machine(self) -> Mapping[str, Any]:
-        """The range, where it is ``auto``."""
+        """``reduce_range``, where it is ``auto``."""
         return {"reduce_range": self.reduces_range()} if self.reduce_range == "auto" else {}
 
     def reduces_range(self) -> bool:
-        """Whether weights take 7 bits, on this machine."""
+        """Whether weights use 7 bits on this machine."""
         return lacks_vnni() if self.reduce_range == "auto" else self.reduce_range
 
 
 def lacks_vnni() -> bool:
-    """Whether this is an x86 processor without 8-bit dot products (VNNI), or one that does not
-    say."""
+    """Whether this is an x86 processor that does not report 8-bit dot products (VNNI)."""
     is_x86 = platform.machine().lower() in {"x86_64", "amd64"}
     return is_x86 and not {"avx512_vnni", "avx_vnni"} & set(processor().features)
 
 
 class ExportOnnx(Stage[ExportOptions]):
-    """A float ONNX model of a float PyTorch model of any shape, checked on other batches than the
-    traced one."""
+    """A float ONNX model of a float PyTorch model of any shape. It is checked on other
+    batches than the traced one."""
 
     name: ClassVar[str] = "export.onnx"
     summary: ClassVar[str] = "Export to ONNX in float32"
@@ -84,8 +91,8 @@ class ExportOnnx(Stage[ExportOptions]):
 
     @classmethod
     def produces(cls, traits: Traits, options: ExportOptions, task: str) -> Traits:
-        """ONNX, float, no longer trainable. An ONNX file holds any shape, so nothing is replayed at
-        load."""
+        """ONNX, float, no longer trainable. An ONNX file holds any shape, so nothing is
+        replayed at load."""
         return Traits(format="onnx", precision="float", shape="stock", trainable=False, task=task)
 
     def apply(self, context: Context[ExportOptions]) -> Made:
@@ -117,13 +124,13 @@ class QuantizeOnnx(Stage[QuantizeOptions]):
 
     @classmethod
     def back_off(cls, options: QuantizeOptions) -> QuantizeOptions | None:
-        """One scale for each output channel, which rounds weights less; None where it is so
-        already."""
+        """One scale for each output channel, which rounds weights less; None where that is
+        so already."""
         return None if options.per_channel else options.model_copy(update={"per_channel": True})
 
     def apply(self, context: Context[QuantizeOptions]) -> Made:
-        """Write ``onnx/model_quantized.onnx``. Raises CompressError where nothing is quantized or
-        an output is not finite."""
+        """Write ``onnx/model_quantized.onnx``. Raises CompressError where nothing is
+        quantized or an output is not finite."""
         from compress_onnx.make import quantize
 
         source = _source(context)
@@ -189,7 +196,7 @@ def _source(context: Context[Any]) -> Artifact:
 
 
 @hookimpl
-def compress_stages() -> list[type[Stage]]:
+def compress_stages() -> list[type[Stage[Any]]]:
     """The stages of this plugin."""
     return [ExportOnnx, QuantizeOnnx]
 

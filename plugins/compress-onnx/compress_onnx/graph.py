@@ -1,10 +1,11 @@
-"""ONNX graphs: made from a PyTorch model, quantized, cleaned, written. No recipes, no artifacts.
+"""Make ONNX graphs from a PyTorch model, quantize, clean and write them. No recipes, no
+artifacts.
 
-``transformers.exporters`` does the work. It is told the dynamic axes explicitly: left to find them,
-it is slower and does not know that the inputs share them. Opset 20 is the first in which GELU is
-one operator: a 6-layer int8 encoder of hidden size 384 took 3.0 to 3.1 ms in 17 and 18, 2.5 to 2.9
-ms in 20 and 21, which did not differ beyond the noise (batch 1, two threads, mean length 22,
-medians of five processes).
+``transformers.exporters`` does the work. It gets the dynamic axes explicitly: if it looks
+for them itself, it is slower and does not know that the inputs share them. Opset 20 is the
+first in which GELU is one operator. A 6-layer int8 encoder of hidden size 384 took 3.0 to
+3.1 ms in 17 and 18, and 2.5 to 2.9 ms in 20 and 21, between which there was no difference
+beyond the noise (batch 1, two threads, mean length 22, medians of five processes).
 """
 
 from __future__ import annotations
@@ -36,10 +37,11 @@ ONE_FILE_BYTES = 2_000_000_000
 
 
 def export_graph(model: PreTrainedModel, batch: Mapping[str, np.ndarray]) -> onnx_ir.Model:
-    """The float graph of ``model``, its inputs the entries of ``batch`` [batch, sequence, ...],
-    both axes dynamic.
+    """The float graph of ``model``. Its inputs are the entries of ``batch`` [batch,
+    sequence, ...], with both axes dynamic.
 
-    ``batch`` is only traced, so its values do not matter; both its axes must be longer than 1."""
+    The model is only traced, so the values in ``batch`` do not matter. Both axes must be
+    longer than 1: the tracer takes a length of 1 for a constant."""
     longest = getattr(model.config, "max_position_embeddings", None)
     axes = {0: Dim(AXES[0]), 1: Dim(AXES[1], max=longest)}
     inputs: dict[str, Any] = {n: torch.as_tensor(a) for n, a in batch.items()}
@@ -59,8 +61,8 @@ def fuse(graph: onnx_ir.Model) -> None:
 
 
 def quantize_graph(graph: onnx_ir.Model, *, per_channel: bool, reduce_range: bool) -> onnx_ir.Model:
-    """``graph`` with int8 weights (matrix products and embeddings) and activations quantized as
-    they come."""
+    """``graph`` with int8 weights (matrix products and embeddings) and activations
+    quantized as they come."""
     config = OnnxRuntimeDynamicConfig(per_channel=per_channel, reduce_range=reduce_range)
     with _quiet():
         return OnnxRuntimeQuantizer(config).quantize(graph, {}, ExportFormat.ONNX)
@@ -68,20 +70,24 @@ def quantize_graph(graph: onnx_ir.Model, *, per_channel: bool, reduce_range: boo
 
 def count_int8(graph: onnx_ir.Model) -> int:
     """Number of operators of ``graph`` that multiply in int8."""
-    return sum(node.op_type in INT8_OPERATORS for part in graph.graphs() for node in part)
+    count = 0
+    for part in graph.graphs():
+        count += sum(node.op_type in INT8_OPERATORS for node in part)
+    return count
 
 
 def write_graph(graph: onnx_ir.Model, file: Path) -> None:
-    """Write ``graph``, with weights outside of the file only where they exceed 2 GB, and nothing of
-    where and how it was made: each node carries stack traces with the paths of this machine."""
+    """Write ``graph``; weights stand in a file of their own only above 2 GB.
+
+    The exporter's stack traces, with paths of this machine, are removed from each node, so
+    that equal models give equal bytes."""
     _strip(graph)
     file.parent.mkdir(parents=True, exist_ok=True)
-    weights = sum(
-        v.const_value.nbytes for v in graph.graph.initializers.values() if v.const_value is not None
-    )
-    onnx_ir.save(
-        graph, file, external_data=f"{file.name}.data" if weights > ONE_FILE_BYTES else None
-    )
+    weights = 0
+    for value in graph.graph.initializers.values():
+        weights += value.const_value.nbytes if value.const_value is not None else 0
+    beside = f"{file.name}.data" if weights > ONE_FILE_BYTES else None
+    onnx_ir.save(graph, file, external_data=beside)
 
 
 def _strip(graph: onnx_ir.Model) -> None:
@@ -100,21 +106,21 @@ def _strip(graph: onnx_ir.Model) -> None:
 
 
 def _name_axes(graph: onnx_ir.Model) -> None:
-    """Call the tracer's symbols (``s43``) what they are."""
+    """Rename the tracer's symbols for axes (``s43``) to ``batch`` and ``sequence``, also
+    within expressions of them (``s43 + 1``)."""
     first = graph.graph.inputs[0].shape
     assert first is not None
-    names = dict(zip((str(d) for d in first), AXES, strict=False))
+    names = dict(zip(map(str, first), AXES, strict=False))
     symbol = re.compile(rf"\b({'|'.join(names)})\b")
+
+    def named(size: int | onnx_ir.SymbolicDim) -> int | str | onnx_ir.SymbolicDim:
+        if isinstance(size, onnx_ir.SymbolicDim) and size.value:
+            return symbol.sub(lambda match: names[match[0]], str(size.value))
+        return size
+
     for value in _values(graph):
         if value.shape is not None:
-            value.shape = onnx_ir.Shape(
-                [
-                    symbol.sub(lambda m: names[m[0]], str(size.value))
-                    if isinstance(size, onnx_ir.SymbolicDim) and size.value
-                    else size
-                    for size in value.shape
-                ]
-            )
+            value.shape = onnx_ir.Shape(map(named, value.shape))
 
 
 def _values(graph: onnx_ir.Model) -> Iterator[onnx_ir.Value]:
@@ -127,7 +133,8 @@ def _values(graph: onnx_ir.Model) -> Iterator[onnx_ir.Value]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hide what the exporter and the quantizer say on each run; their errors are exceptions."""
+    """Hide what the exporter and the quantizer print on each run; their errors are
+    exceptions."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

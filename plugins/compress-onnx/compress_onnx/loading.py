@@ -1,5 +1,5 @@
-"""How an ONNX artifact is opened with ONNX Runtime and tokenizers alone, as text for model
-cards."""
+"""The code that opens an ONNX artifact with ONNX Runtime and tokenizers alone, as text for
+model cards."""
 
 from __future__ import annotations
 
@@ -18,9 +18,14 @@ from tokenizers import Tokenizer
     code="""\
 tokenizer = Tokenizer.from_file(str(Path(folder, "tokenizer.json")))
 tokenizer.enable_truncation(max_length)
-session = onnxruntime.InferenceSession(next(Path(folder).rglob("*.onnx")), providers=["CPUExecutionProvider"])
+file = next(Path(folder).rglob("*.onnx"))
+session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
 encoding = tokenizer.encode(text)
-known = {"input_ids": encoding.ids, "attention_mask": encoding.attention_mask, "token_type_ids": encoding.type_ids}
+known = {
+    "input_ids": encoding.ids,
+    "attention_mask": encoding.attention_mask,
+    "token_type_ids": encoding.type_ids,
+}
 inputs = {i.name: np.array([known[i.name]], dtype=np.int64) for i in session.get_inputs()}
 logits = session.run(["logits"], inputs)[0]
 config = json.loads(Path(folder, "config.json").read_text(encoding="utf-8"))

@@ -1,5 +1,5 @@
-"""What the stages do: from an artifact to the files of an ONNX artifact, checked against what it
-was made from."""
+"""The work of the stages: from an artifact to the files of an ONNX artifact, checked
+against its source."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from compress.errors import CompressError
 from compress.models import open_model
 from compress.sessions import TorchSession
 from compress.stage import Context
-from compress.task import Batch
+from compress.task import Batch, Row
 
-# The session module comes first: it switches ONNX Runtime's telemetry off before anything else
-# imports it.
+# The session module comes first: it switches ONNX Runtime's telemetry off before anything
+# else imports it.
 from compress_onnx.session import OnnxSession  # isort: skip
 import onnx_ir
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from compress_onnx import ExportOptions, QuantizeOptions
 
 TOLERANCE = 1e-3
-"""Largest difference of an output that a float export may have; 4e-6 is what a BERT has."""
+"""The difference of an output that a float export must stay below. A BERT has 4e-6."""
 
 SAMPLES = 8
 TEXTS = (
@@ -39,12 +39,13 @@ TEXTS = (
     "so that the two are of different lengths.",
     "[MASK].",
 )
-"""What the graph is traced with where there are no rows; the masks are for a task that fills
-them."""
+"""Texts to trace the graph with where there are no rows; the masks are for a task that
+fills them."""
 
 
 def export(context: Context[ExportOptions], artifact: Artifact, file: Path) -> None:
-    """Write the float graph of ``artifact`` to ``file``, config and processor beside it.
+    """Write the float graph of ``artifact`` to ``file``, with config and processor beside
+    it.
 
     Raises CompressError where an output differs by more than TOLERANCE."""
     batches = _batches(context, artifact)
@@ -60,8 +61,8 @@ def export(context: Context[ExportOptions], artifact: Artifact, file: Path) -> N
 def quantize(
     context: Context[QuantizeOptions], artifact: Artifact, file: Path
 ) -> Mapping[str, Any]:
-    """Facts for the report; the int8 graph of ``artifact`` is written to ``file``, config and
-    processor beside it.
+    """Write the int8 graph of ``artifact`` to ``file``, with config and processor beside
+    it. Facts for the manifest come back.
 
     Raises CompressError where nothing can be quantized or an output is not finite."""
     batches = _batches(context, artifact)
@@ -84,18 +85,24 @@ def quantize(
 
 
 def _batches(context: Context[Any], artifact: Artifact) -> list[Batch]:
-    """Batches of real rows where there are some: the two longest, which are traced, then the
-    shortest alone and all but the longest, by which the result is checked at other sizes."""
-    data = context.data
-    splits = (
-        [data.rows(split) for split in ("validation", "test", "train")] if data is not None else []
-    )
-    rows = next((r[:SAMPLES] for r in splits if len(r) > 2), None) or context.task.request(TEXTS)
+    """Three batches, of real rows where there are some: the two longest, which are traced;
+    the shortest alone, and all but the longest, by which the result is checked at other
+    sizes."""
+    rows = _rows(context) or context.task.request(TEXTS)
     processor = context.task.processor(artifact.folder)
     features = sorted(context.task.features(rows, processor), key=context.task.length)
-    return [
-        context.task.collate(f, processor) for f in (features[-2:], features[:1], features[:-1])
-    ]
+    parts = (features[-2:], features[:1], features[:-1])
+    return [context.task.collate(part, processor) for part in parts]
+
+
+def _rows(context: Context[Any]) -> list[Row]:
+    """Some rows of the first split that has more than two; empty where there is none."""
+    if context.data is not None:
+        for split in ("validation", "test", "train"):
+            rows = context.data.rows(split)
+            if len(rows) > 2:
+                return rows[:SAMPLES]
+    return []
 
 
 def _float_graph(session: TorchSession, batch: Batch) -> onnx_ir.Model:
@@ -116,7 +123,10 @@ def _check_equal(expected: Session, made: Session, batches: list[Batch]) -> None
 
 
 def _check_finite(made: Session, batches: list[Batch]) -> None:
-    bad = {n for batch in batches for n, v in made.run(batch).items() if not np.isfinite(v).all()}
+    bad: set[str] = set()
+    for batch in batches:
+        outputs = made.run(batch)
+        bad.update(name for name, value in outputs.items() if not np.isfinite(value).all())
     if bad:
         raise CompressError(
             f"quantize.onnx: outputs are not finite: {', '.join(sorted(bad))}; try per_channel: "

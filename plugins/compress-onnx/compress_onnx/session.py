@@ -1,5 +1,5 @@
-"""A session of ONNX Runtime. Importing this file imports ONNX Runtime, with its telemetry off, and
-neither torch nor transformers."""
+"""A session of ONNX Runtime. Importing this file imports ONNX Runtime, with its telemetry
+off, and neither torch nor transformers."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class OnnxSession:
     """A loaded ONNX file: arrays in, named float32 arrays out.
 
     The pool gets exactly ``placement.threads`` threads: by default ONNX Runtime counts the
-    machine's cores, not the ones that the process may use. Its threads spin for a moment between
-    operators; that is kept, because a 6-layer int8 encoder at batch 1 took 2.4 to 2.9 ms with it
-    and 3.4 to 4.4 ms without (two threads, three processes each), and an engine has its process
-    alone.
+    machine's cores, not those that the process may use. Its threads spin for a moment
+    between operators, and that stays on: a 6-layer int8 encoder at batch 1 took 2.4 to 2.9
+    ms with spinning and 3.4 to 4.4 ms without (two threads, three processes each), and an
+    engine has a process to itself.
     """
 
     def __init__(self, file: Path, placement: Placement) -> None:
@@ -45,7 +45,7 @@ class OnnxSession:
         providers = list(dict.fromkeys([wanted, _PROVIDERS["cpu"]]))
         self._session = onnxruntime.InferenceSession(str(file), options, providers=providers)
         if wanted not in self._session.get_providers():
-            # ONNX Runtime goes on with the processor when a GPU does not start.
+            # Where a GPU does not start, ONNX Runtime would silently use the processor.
             raise EnvironmentFailure(
                 f"onnxruntime {onnxruntime.__version__} could not start {wanted}; are the CUDA "
                 "and cuDNN that it was built for installed?"

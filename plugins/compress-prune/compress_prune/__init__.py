@@ -1,10 +1,11 @@
-"""The stage ``prune.structured``: whole layers, attention heads and feed-forward neurons are
-removed."""
+"""The stage ``prune.structured``: whole layers, attention heads and feed-forward neurons
+are removed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, ClassVar
 
 from pydantic import Field
 
@@ -16,24 +17,38 @@ from compress.training import LIBRARIES, TrainingOptions
 
 
 class StructuredOptions(Options):
-    """What to remove; at least one of ``layers``, ``feed_forward`` and ``heads`` is given."""
+    """What to remove; at least one of ``layers``, ``feed_forward`` and ``heads`` is
+    given."""
+
+    layer_criterion: ClassVar[str] = "losses_without"
+    unit_criterion: ClassVar[str] = "gate_gradients"
+    """Names in the tables of ``compress_prune.importance``. There is one of each, so they
+    are no options yet."""
 
     layers: KeptLayers | None = Field(
         default=None,
-        description="Layers to keep: how many (those without which the loss is highest), or which ([0, 2, 4]).",
+        description=(
+            "Layers to keep: how many (those without which the loss is highest), or which "
+            "([0, 2, 4])."
+        ),
     )
     feed_forward: float | None = Field(
         default=None,
         gt=0,
         lt=1,
-        description="Share of each layer's feed-forward neurons to remove; what stays is rounded to a multiple of 8.",
+        description=(
+            "Share of each layer's feed-forward neurons to remove; what stays is rounded to a "
+            "multiple of 8."
+        ),
     )
     heads: float | None = Field(
         default=None,
         gt=0,
         lt=1,
-        description="Share of each layer's attention heads to remove, rounded to whole heads (whole groups where heads "
-        "share keys and values); one stays at least.",
+        description=(
+            "Share of each layer's attention heads to remove, rounded to whole heads (whole groups "
+            "where heads share keys and values); one stays at least."
+        ),
     )
     importance_examples: int = Field(
         default=512,
@@ -47,14 +62,18 @@ class StructuredOptions(Options):
 
 
 _LEAST = 0.01
-"""A smaller share is not worth a try: of most layers it rounds to nothing."""
+"""A smaller share is not worth a try: in most layers it rounds to nothing."""
 
 
 class StructuredPruning(Stage[StructuredOptions]):
-    """Removes the units that the training loss depends on least, and stores the smaller tensors."""
+    """Removes the units that the training loss depends on least, and stores the smaller
+    tensors."""
 
     name = "prune.structured"
-    summary = "Removes whole layers, attention heads and feed-forward neurons by their measured importance."
+    summary = (
+        "Removes whole layers, attention heads and feed-forward neurons by their measured "
+        "importance."
+    )
     Options = StructuredOptions
     accepts = Accepts(formats=("pytorch",), precisions=("float",), trainable=True, task=True)
     libraries = LIBRARIES
@@ -62,17 +81,17 @@ class StructuredPruning(Stage[StructuredOptions]):
     paper = (
         "Michel et al. 2019, 'Are Sixteen Heads Really Better than One?', section 4.1 (heads); "
         "Molchanov et al. 2017, 'Pruning Convolutional Neural Networks for Resource Efficient "
-        "Inference', "
-        "section 2.2 (neurons); "
+        "Inference', section 2.2 (neurons); "
         "Kim et al. 2024, 'Shortened LLaMA' (layers)"
     )
     needs_data = ("train",)
 
     @classmethod
     def produces(cls, traits: Traits, options: StructuredOptions, task: str) -> Traits:
-        """The input's traits, with a free shape where heads are cut: the plan does not know the
-        architecture, and few stock configs can express a head count. The manifest says what came of
-        it."""
+        """The input's traits, with a free shape where heads are cut.
+
+        The plan does not know the architecture, and few stock configs can express a head
+        count. The manifest states the shape that resulted."""
         return replace(
             traits, task=task, shape="free" if options.heads is not None else traits.shape
         )
@@ -80,7 +99,7 @@ class StructuredPruning(Stage[StructuredOptions]):
     @classmethod
     def check(cls, options: StructuredOptions) -> list[OptionMistake]:
         """Options that remove nothing."""
-        if options.layers is None and options.feed_forward is None and options.heads is None:
+        if options.layers is None and not _cuts_units(options):
             return [
                 OptionMistake(
                     "feed_forward",
@@ -92,16 +111,14 @@ class StructuredPruning(Stage[StructuredOptions]):
 
     @classmethod
     def check_layers(cls, options: StructuredOptions, layers: int) -> list[OptionMistake]:
-        """Layers that the input does not have, or all that it has where nothing else is removed."""
+        """Layers that the input does not have, or all that it has where nothing else is
+        removed."""
         if options.layers is None:
             return []
-        if misfit := layers_misfit(options.layers, layers):
+        misfit = layers_misfit(options.layers, layers)
+        if misfit:
             return [OptionMistake("layers", f"layers: {misfit}")]
-        if (
-            layers_left(options.layers) == layers
-            and options.feed_forward is None
-            and options.heads is None
-        ):
+        if layers_left(options.layers) == layers and not _cuts_units(options):
             return [
                 OptionMistake(
                     "layers",
@@ -113,22 +130,23 @@ class StructuredPruning(Stage[StructuredOptions]):
 
     @classmethod
     def layers_left(cls, options: StructuredOptions, layers: int) -> int:
-        """Those that are to be kept."""
+        """The number of layers that stay."""
         return layers if options.layers is None else layers_left(options.layers)
 
     @classmethod
     def back_off(cls, options: StructuredOptions) -> StructuredOptions | None:
-        """Half of the feed-forward and head shares, none of what is nearly nothing; where a number
-        of layers is all that is given, one more stays. None where neither is left."""
-        less = {
-            name: _half(share)
-            for name in ("feed_forward", "heads")
-            if (share := getattr(options, name)) is not None
-        }
-        if not less and isinstance(options.layers, int):
-            return options.model_copy(update={"layers": options.layers + 1})
-        still_cuts = options.layers is not None or any(less.values())
-        return options.model_copy(update=less) if less and still_cuts else None
+        """Half of the shares ``feed_forward`` and ``heads``; a share that gets too small is
+        left out. Where only a number of layers is given, one layer more stays. None where
+        no cut is left."""
+        if not _cuts_units(options):
+            if isinstance(options.layers, int):
+                return options.model_copy(update={"layers": options.layers + 1})
+            return None
+        shares = {"feed_forward": options.feed_forward, "heads": options.heads}
+        less = options.model_copy(
+            update={name: _half(share) for name, share in shares.items() if share is not None}
+        )
+        return less if less.layers is not None or _cuts_units(less) else None
 
     def apply(self, context: Context[StructuredOptions]) -> Made:
         """The pruned model, with its tokenizer, in ``context.output``."""
@@ -137,11 +155,15 @@ class StructuredPruning(Stage[StructuredOptions]):
         return prune(context)
 
 
+def _cuts_units(options: StructuredOptions) -> bool:
+    return options.feed_forward is not None or options.heads is not None
+
+
 def _half(share: float) -> float | None:
     return share / 2 if share / 2 >= _LEAST else None
 
 
 @hookimpl
-def compress_stages() -> Sequence[type[Stage]]:
+def compress_stages() -> Sequence[type[Stage[Any]]]:
     """The stage of this plugin."""
     return [StructuredPruning]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel
 
 from compress import surgery
 from compress.architecture import Architecture, Layout
@@ -16,35 +17,30 @@ from compress.models import count_parameters, open_model, save_model
 from compress.sizes import architecture_of
 from compress.stage import Context, Made
 from compress.training import fit
+from compress_prune import StructuredOptions
 from compress_prune.choose import heads_of, kept_units, kept_width, most_important
-from compress_prune.importance import Batch, Gated, labels_of, losses_without, unit_importance
+from compress_prune.importance import LAYER_CRITERIA, UNIT_CRITERIA, Batch, Gated, labels_of
 
 _BATCH_SIZE = 16
 
 
-def prune(context: Context[Any]) -> Made:
-    """The pruned model in ``context.output``: layers first, then heads and neurons by their
-    importance in what is left.
+def prune(context: Context[StructuredOptions]) -> Made:
+    """Write the pruned model into ``context.output``: layers are cut first, then heads and
+    neurons by their importance in the layers that are left.
 
-    Raises UsageError where the model's family cannot be cut, or does not have the layers that are
-    to stay."""
+    Raises UsageError where the model's family cannot be cut, or the model does not have the
+    layers that are to stay; NothingChanged where nothing is removed."""
     options, source = context.options, context.input
     assert source is not None, "a plan gives this stage an input"
     model = open_model(source, context.task, "cuda" if torch.cuda.is_available() else "cpu")
     architecture, layout = _described(model, context)
-    batches = _batches(context, source, model.device) if _measures(options) else []
+    batches = _batches(context, source, model.device) if _needs_importance(options) else []
     whole = count_parameters(model)
     layers = _cut_layers(model, layout, batches, context)
     if options.feed_forward is not None or options.heads is not None:
         _cut_units(model, architecture, layout, batches, context)
     if count_parameters(model) == whole:
-        asked = {name: getattr(options, name) for name in ("layers", "feed_forward", "heads")}
-        told = ", ".join(f"{name}: {value}" for name, value in asked.items() if value is not None)
-        raise NothingChanged(
-            f"{told} removes nothing from a model of {len(layers)} layers: ask for more, or leave "
-            "the "
-            "step out"
-        )
+        raise _nothing_removed(options, len(layers))
     edits = surgery.settle(model, architecture)
     notes = _notes(model, architecture, layout, layers)
     if options.recover is not None:
@@ -54,7 +50,7 @@ def prune(context: Context[Any]) -> Made:
     return Made(parameters=parameters, edits=edits, notes=notes)
 
 
-def _measures(options: Any) -> bool:
+def _needs_importance(options: StructuredOptions) -> bool:
     return (
         isinstance(options.layers, int)
         or options.feed_forward is not None
@@ -62,22 +58,39 @@ def _measures(options: Any) -> bool:
     )
 
 
-def _described(model: Any, context: Context[Any]) -> tuple[type[Architecture], Layout]:
+def _nothing_removed(options: StructuredOptions, layers: int) -> NothingChanged:
+    values = {name: getattr(options, name) for name in ("layers", "feed_forward", "heads")}
+    given = ", ".join(f"{name}: {value}" for name, value in values.items() if value is not None)
+    return NothingChanged(
+        f"{given} removes nothing from a model of {layers} layers: ask for more, or leave the step "
+        "out"
+    )
+
+
+def _described(
+    model: PreTrainedModel, context: Context[StructuredOptions]
+) -> tuple[type[Architecture], Layout]:
     kind = model.config.model_type
     architecture = architecture_of(kind, context.architectures)
     if architecture is None or architecture.layout is None:
-        known = sorted(t for a in context.architectures if a.layout for t in a.model_types)
+        known: list[str] = []
+        for described in context.architectures:
+            known += described.model_types if described.layout is not None else ()
         raise UsageError(
-            f"a {kind} model cannot be pruned: no architecture says where its parts stand; "
-            f"those that can: {', '.join(known)}"
+            f"a {kind} model cannot be pruned: no architecture says where its parts are; "
+            f"those that can: {', '.join(sorted(known))}"
         )
     return architecture, architecture.layout
 
 
-def _batches(context: Context[Any], source: Artifact, device: torch.device) -> list[Batch]:
-    """Batches of training rows drawn at random, of about equal length, each with a label at least.
+def _batches(
+    context: Context[StructuredOptions], source: Artifact, device: torch.device
+) -> list[Batch]:
+    """Batches of training rows drawn at random, of about equal length, each with at least
+    one label.
 
     What a task draws (masks) depends on the seed alone."""
+    assert context.data is not None, "the stage needs data"
     generator = np.random.default_rng(context.seed)
     rows = context.data.rows("train")
     drawn = np.sort(generator.permutation(len(rows))[: context.options.importance_examples])
@@ -85,22 +98,25 @@ def _batches(context: Context[Any], source: Artifact, device: torch.device) -> l
     features = sorted(
         context.task.features([rows[i] for i in drawn], processor), key=context.task.length
     )
-    parts = [features[i : i + _BATCH_SIZE] for i in range(0, len(features), _BATCH_SIZE)]
-    collated = [context.task.collate(part, processor, generator) for part in parts]
-    batches = [
-        {name: torch.from_numpy(array).to(device) for name, array in batch.items()}
-        for batch in collated
-    ]
-    labelled = [batch for batch in batches if labels_of(batch)]
-    if not labelled:
+    batches = []
+    for start in range(0, len(features), _BATCH_SIZE):
+        part = features[start : start + _BATCH_SIZE]
+        arrays = context.task.collate(part, processor, generator)
+        batch = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+        if labels_of(batch):
+            batches.append(batch)
+    if not batches:
         raise UsageError("importance is measured on the train split, which has no labels")
-    return labelled
+    return batches
 
 
 def _cut_layers(
-    model: Any, layout: Layout, batches: list[Batch], context: Context[Any]
+    model: PreTrainedModel,
+    layout: Layout,
+    batches: list[Batch],
+    context: Context[StructuredOptions],
 ) -> list[int]:
-    """Indices of the layers that stay."""
+    """Indices of the layers that stay, after cutting the others."""
     blocks, wanted = surgery.blocks_of(model, layout), context.options.layers
     if wanted is None:
         return list(range(len(blocks)))
@@ -109,71 +125,74 @@ def _cut_layers(
             f"layers: {wanted} cannot be kept, for the model has {len(blocks)} (numbered from 0)"
         )
     if isinstance(wanted, int):
-        losses = []
-        for loss in losses_without(model, blocks, batches):
-            losses.append(loss)
-            context.progress(len(losses), len(blocks), "measuring what each layer is worth")
-        wanted = most_important(losses, wanted)
+        scores = []
+        for score in LAYER_CRITERIA[context.options.layer_criterion](model, blocks, batches):
+            scores.append(score)
+            context.progress(len(scores), len(blocks), "measuring what each layer is worth")
+        wanted = most_important(scores, wanted)
     surgery.keep_layers(model, layout, wanted)
     return list(wanted)
 
 
 def _cut_units(
-    model: Any,
+    model: PreTrainedModel,
     architecture: type[Architecture],
     layout: Layout,
     batches: list[Batch],
-    context: Context[Any],
+    context: Context[StructuredOptions],
 ) -> None:
-    """Cut neurons and heads in every block; both are measured in the same passes over the data."""
+    """Cut neurons and heads in every block; both are measured in the same passes over the
+    data."""
     options, head_size = context.options, surgery.head_size_of(model, architecture)
-    blocks = surgery.blocks_of(model, layout)
     # Query heads that share a key and value head go together: the group is the unit.
-    shared_by = [
-        queries // shared for queries, shared in surgery.head_counts(model, layout, head_size)
-    ]
-    neurons = (
-        [Gated(surgery.linear_at(b, layout.feed_forward.output), 1) for b in blocks]
-        if options.feed_forward
-        else []
-    )
-    heads = (
-        [
-            Gated(surgery.linear_at(b, layout.attention.output), head_size * group)
-            for b, group in zip(blocks, shared_by, strict=True)
-        ]
-        if options.heads
-        else []
-    )
-    scores = [
-        s.numpy() for s in unit_importance(model, [*neurons, *heads], _told(batches, context))
-    ]
-    for i, score in enumerate(scores[: len(neurons)]):
-        kept = most_important(score, kept_width(len(score), options.feed_forward))
-        surgery.keep_feed_forward(model, layout, i, kept)
-    for i, score in enumerate(scores[len(neurons) :]):
-        kept = most_important(score, kept_units(len(score), options.heads))
-        surgery.keep_heads(model, layout, i, heads_of(kept, shared_by[i]), head_size)
+    group_sizes = []
+    for queries, shared in surgery.head_counts(model, layout, head_size):
+        group_sizes.append(queries // shared)
+    neurons = _neurons(model, layout) if options.feed_forward is not None else []
+    heads = _heads(model, layout, head_size, group_sizes) if options.heads is not None else []
+    measure = UNIT_CRITERIA[options.unit_criterion]
+    scores = [s.numpy() for s in measure(model, [*neurons, *heads], _reported(batches, context))]
+    if options.feed_forward is not None:
+        for i, score in enumerate(scores[: len(neurons)]):
+            kept = most_important(score, kept_width(len(score), options.feed_forward))
+            surgery.keep_feed_forward(model, layout, i, kept)
+    if options.heads is not None:
+        for i, score in enumerate(scores[len(neurons) :]):
+            kept = most_important(score, kept_units(len(score), options.heads))
+            surgery.keep_heads(model, layout, i, heads_of(kept, group_sizes[i]), head_size)
 
 
-def _told(batches: list[Batch], context: Context[Any]) -> Iterator[Batch]:
+def _neurons(model: PreTrainedModel, layout: Layout) -> list[Gated]:
+    """The feed-forward output of each block, whose every column is a neuron."""
+    blocks = surgery.blocks_of(model, layout)
+    return [Gated(surgery.linear_at(block, layout.feed_forward.output), 1) for block in blocks]
+
+
+def _heads(
+    model: PreTrainedModel, layout: Layout, head_size: int, group_sizes: Sequence[int]
+) -> list[Gated]:
+    """The attention output of each block, whose units are groups of heads."""
+    gated = []
+    for block, group in zip(surgery.blocks_of(model, layout), group_sizes, strict=True):
+        gated.append(Gated(surgery.linear_at(block, layout.attention.output), head_size * group))
+    return gated
+
+
+def _reported(batches: list[Batch], context: Context[StructuredOptions]) -> Iterator[Batch]:
+    """The batches, with progress reported after each."""
     for done, batch in enumerate(batches, 1):
         yield batch
         context.progress(done, len(batches), "measuring what heads and neurons are worth")
 
 
 def _notes(
-    model: Any, architecture: type[Architecture], layout: Layout, layers: list[int]
+    model: PreTrainedModel, architecture: type[Architecture], layout: Layout, layers: list[int]
 ) -> dict[str, Any]:
-    """What is left: layers by their old number, and each one's feed-forward width and heads."""
-    heads = [
-        queries
-        for queries, _ in surgery.head_counts(
-            model, layout, surgery.head_size_of(model, architecture)
-        )
-    ]
+    """What is left: layers by their old number, and each one's feed-forward width and
+    heads."""
+    counts = surgery.head_counts(model, layout, surgery.head_size_of(model, architecture))
     return {
         "layers": layers,
         "feed_forward": surgery.feed_forward_widths(model, layout),
-        "heads": heads,
+        "heads": [queries for queries, _ in counts],
     }

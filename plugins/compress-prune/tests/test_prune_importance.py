@@ -3,8 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from compress_prune import StructuredOptions
 from compress_prune.choose import heads_of, kept_units, kept_width, most_important
-from compress_prune.importance import Gated, losses_without, unit_importance
+from compress_prune.importance import (
+    LAYER_CRITERIA,
+    UNIT_CRITERIA,
+    Gated,
+    gate_gradients,
+    losses_without,
+)
 from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification
 
 from compress.errors import CompressError
@@ -49,7 +56,7 @@ def split(batch, size):
 def test_importance_agrees_with_the_slope_of_the_loss_in_each_gate():
     model = build().double()
     data = examples(2)
-    scores = unit_importance(model, gated_of(model), split(data, 2))
+    scores = gate_gradients(model, gated_of(model), split(data, 2))
     eps = 1e-5
 
     def loss_with(weight, columns, factor, example):
@@ -82,7 +89,7 @@ def test_importance_does_not_depend_on_the_batches(cls, tokens):
     model, data = build(cls), examples(tokens=tokens)
     if tokens:
         data["labels"][0, 2:] = -100
-    one, all_at_once = (unit_importance(model, gated_of(model), split(data, n)) for n in (1, 6))
+    one, all_at_once = (gate_gradients(model, gated_of(model), split(data, n)) for n in (1, 6))
     for a, b in zip(one, all_at_once, strict=True):
         torch.testing.assert_close(a, b, rtol=2e-5, atol=1e-8)  # measured: 1e-6 relative at most
 
@@ -93,7 +100,7 @@ def test_a_unit_with_zero_output_weights_has_no_importance():
     with torch.no_grad():
         layer.output.dense.weight[:, [2, 7]] = 0
         layer.attention.output.dense.weight[:, 8:16] = 0
-    scores = unit_importance(model, gated_of(model), split(examples(), 3))
+    scores = gate_gradients(model, gated_of(model), split(examples(), 3))
     assert scores[1].nonzero().flatten().tolist() == [i for i in range(24) if i not in (2, 7)]
     assert scores[3].nonzero().flatten().tolist() == [0, 2, 3]
     assert all(s.dtype == torch.float64 for s in scores)
@@ -102,7 +109,7 @@ def test_a_unit_with_zero_output_weights_has_no_importance():
 def test_measuring_leaves_the_model_as_it_was():
     model, data = build(), examples()
     before = model(**data).logits
-    unit_importance(model, gated_of(model), [data])
+    gate_gradients(model, gated_of(model), [data])
     list(losses_without(model, list(model.bert.encoder.layer), [data]))
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
     assert all(p.grad is None for p in model.parameters())
@@ -113,7 +120,7 @@ def test_hooks_are_removed_when_measuring_fails():
     model, data = build(), examples()
     del data["labels"]
     with pytest.raises(CompressError, match="no labels"):
-        unit_importance(model, gated_of(model), [data])
+        gate_gradients(model, gated_of(model), [data])
     with pytest.raises(CompressError, match="no labels"):
         list(losses_without(model, list(model.bert.encoder.layer), [data]))
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
@@ -124,7 +131,7 @@ def test_a_loss_that_is_not_finite_is_refused():
     with torch.no_grad():
         model.classifier.bias[0] = float("nan")
     with pytest.raises(CompressError, match="nan"):
-        unit_importance(model, gated_of(model), [examples()])
+        gate_gradients(model, gated_of(model), [examples()])
 
 
 def test_the_loss_without_a_block_is_that_of_the_model_built_without_it():
@@ -134,6 +141,13 @@ def test_the_loss_without_a_block_is_that_of_the_model_built_without_it():
         short = build()
         del short.bert.encoder.layer[i]
         assert loss == pytest.approx(short(**data).loss.item(), rel=1e-6)  # measured: 5e-8
+
+
+def test_the_criteria_of_the_stage_stand_in_the_tables_under_their_own_names():
+    assert StructuredOptions.layer_criterion in LAYER_CRITERIA
+    assert StructuredOptions.unit_criterion in UNIT_CRITERIA
+    for name, criterion in {**UNIT_CRITERIA, **LAYER_CRITERIA}.items():
+        assert criterion.__name__ == name and criterion.__doc__
 
 
 def test_a_share_near_zero_keeps_everything_and_widths_are_multiples_of_eight():

@@ -1,5 +1,5 @@
-"""Where examples come from: files, data sets of the Hugging Face hub, and text that every Python
-ships with."""
+"""Where examples come from: files, data sets of the Hugging Face hub, and text that every
+Python ships with."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""CoNLL files: a token a line with its columns, sentences parted by blank lines."""
+"""CoNLL files: one token a line, with its columns, and a blank line between sentences."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import chain
 from pathlib import Path
 
 from pydantic import Field
@@ -32,11 +32,10 @@ class ConllOptions(TextFiles):
 
 
 class Conll(FileSource[ConllOptions]):
-    """Sentences of CoNLL files as ``tokens`` and ``tags``, the tags in the scheme in which the file
-    has them.
+    """Sentences of CoNLL files as ``tokens`` and ``tags``; the tags keep the file's scheme.
 
-    The layout is that of the CoNLL-2003 shared task (Tjong Kim Sang and De Meulder, 2003, section
-    2.2)."""
+    The layout is that of the CoNLL-2003 shared task (Tjong Kim Sang and De Meulder, 2003,
+    section 2.2)."""
 
     name = "conll"
     summary = "a token and its tag a line, a blank line after each sentence"
@@ -44,29 +43,23 @@ class Conll(FileSource[ConllOptions]):
     suffixes = (".conll",)
 
     def table(self, path: Path) -> Table:
-        """One row for each sentence, its place that of the first token; ``-DOCSTART-`` lines part
-        sentences too."""
+        """One row for each sentence; its place is that of the first token. ``-DOCSTART-``
+        lines end a sentence too."""
         sentences = list(_sentences(decoded(path, self.options.encoding)))
         if not sentences:
             return Table([], [])
         width = len(sentences[0][0][1])
         token, tag = self._columns(path, width)
-        ragged = [
-            Mistake(f"{path}:{number}", f"{len(columns)} columns where the first line has {width}")
-            for sentence in sentences
-            for number, columns in sentence
-            if len(columns) != width
-        ]
+        ragged = _ragged(path, sentences, width)
         if ragged:
             raise UsageError(ragged)
-        rows = [
-            {
-                "tokens": [line[token] for _, line in sentence],
-                "tags": [line[tag] for _, line in sentence],
-            }
-            for sentence in sentences
-        ]
-        return Table(rows, [f"{path.name}:{sentence[0][0]}" for sentence in sentences])
+        rows, places = [], []
+        for sentence in sentences:
+            tokens = [columns[token] for _, columns in sentence]
+            tags = [columns[tag] for _, columns in sentence]
+            rows.append({"tokens": tokens, "tags": tags})
+            places.append(f"{path.name}:{sentence[0][0]}")
+        return Table(rows, places)
 
     def header(self, path: Path) -> Sequence[str]:
         """Always ``tokens`` and ``tags``."""
@@ -83,22 +76,29 @@ class Conll(FileSource[ConllOptions]):
             raise UsageError(absent)
         token, tag = (index % width for index in chosen.values())
         if token == tag:
-            raise UsageError(
-                [
-                    Mistake(
-                        str(path),
-                        f"token and tag are the same of the file's {width} columns",
-                        "set token_column and tag_column",
-                    )
-                ]
-            )
+            message = f"token and tag are the same of the file's {width} columns"
+            raise UsageError([Mistake(str(path), message, "set token_column and tag_column")])
         return token, tag
 
 
+def _ragged(path: Path, sentences: list[list[Line]], width: int) -> list[Mistake]:
+    """A mistake for each line that does not have ``width`` columns."""
+    mistakes = []
+    for number, columns in chain.from_iterable(sentences):
+        if len(columns) != width:
+            message = f"{len(columns)} columns where the first line has {width}"
+            mistakes.append(Mistake(f"{path}:{number}", message))
+    return mistakes
+
+
 def _sentences(text: str) -> Iterator[list[Line]]:
-    lines = ((number, line.strip(" \t")) for number, line in enumerate(lines_of(text), start=1))
-    for is_token, group in groupby(
-        lines, key=lambda line: bool(line[1]) and not line[1].startswith(DOCUMENT)
-    ):
-        if is_token:
-            yield [(number, _SPACES.split(line)) for number, line in group]
+    sentence: list[Line] = []
+    for number, line in enumerate(lines_of(text), start=1):
+        columns = line.strip(" \t")
+        if columns and not columns.startswith(DOCUMENT):
+            sentence.append((number, _SPACES.split(columns)))
+        elif sentence:
+            yield sentence
+            sentence = []
+    if sentence:
+        yield sentence

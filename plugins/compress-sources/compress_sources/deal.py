@@ -1,4 +1,5 @@
-"""Which split a file goes to, so that no file's rows are in two splits and every split has some."""
+"""Deal files to splits, so that no file's rows are in two splits and every split has
+some."""
 
 from __future__ import annotations
 
@@ -9,11 +10,11 @@ SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
 
 
 def deal(counts: Mapping[str, int]) -> dict[str, str]:
-    """The split of each file, from the number of rows that each has (at least 1).
+    """The split of each file, from the number of rows of each (at least 1).
 
-    The largest file first (the sha256 of its name where two are equal), each goes to the split that
-    lacks most of its share of the rows, the last ones to splits that are still empty: with three
-    files or more, none is."""
+    The largest file comes first; among files of one size the sha256 of the name decides.
+    Each goes to the split that lacks most of its share of the rows, and the last ones to
+    splits that are still empty. With three files or more no split stays empty."""
     total = sum(counts.values())
     lacking = {split: share * total for split, share in SHARES.items()}
     empty = list(SHARES)

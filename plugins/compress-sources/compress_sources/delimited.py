@@ -27,11 +27,16 @@ class DelimitedOptions(TextFiles):
 
     header: bool = Field(
         default=True,
-        description="Whether the first line names the columns; without it they are named 0, 1, 2, ...",
+        description=(
+            "Whether the first line names the columns; without it they are named 0, 1, 2, ..."
+        ),
     )
     quoting: Literal["minimal", "none"] = Field(
         default="minimal",
-        description="minimal: a field that starts with a quote ends at the next one; none: a quote is plain text.",
+        description=(
+            "minimal: a field that starts with a quote ends at the next one; none: a quote is "
+            "plain text."
+        ),
     )
 
 
@@ -45,7 +50,8 @@ class Csv(FileSource[DelimitedOptions]):
     delimiter: ClassVar[str] = ","
 
     def table(self, path: Path) -> Table:
-        """One row for each record; a ragged one is a mistake."""
+        """One row for each record. A record of another length than the header is a
+        mistake."""
         text = decoded(path, self.options.encoding)
         with _long_fields():
             records = list(self._records(path, text))
@@ -69,7 +75,7 @@ class Csv(FileSource[DelimitedOptions]):
         records = self._records(path, text)
         try:
             first = next(records, None)
-        except UsageError:  # one that ``table`` will complain of, or that goes on beyond the head
+        except UsageError:  # ``table`` will report it, or the record goes on beyond the head
             return ()
         return () if first is None or _is_cut(records, path) else self._columns(first[1])
 
@@ -83,11 +89,9 @@ class Csv(FileSource[DelimitedOptions]):
         names = self._columns(first)
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
+            where = f"{path}:{line}"
             raise UsageError(
-                [
-                    Mistake(f"{path}:{line}", f"the header names {name!r} more than once")
-                    for name in twice
-                ]
+                [Mistake(where, f"the header names {name!r} more than once") for name in twice]
             )
         return names
 
@@ -105,14 +109,10 @@ class Csv(FileSource[DelimitedOptions]):
                     yield line, fields
                 line = reader.line_num + 1
         except csv.Error as error:
-            hint = (
-                "with quoting: none a quote is plain text"
-                if self.options.quoting == "minimal"
-                else ""
-            )
-            raise UsageError(
-                [Mistake(f"{path}:{line}", f"cannot be read as {self.name}: {error}", hint)]
-            ) from error
+            quotes = self.options.quoting == "minimal"
+            hint = "with quoting: none a quote is plain text" if quotes else ""
+            message = f"cannot be read as {self.name}: {error}"
+            raise UsageError([Mistake(f"{path}:{line}", message, hint)]) from error
 
 
 class Tsv(Csv):
@@ -125,8 +125,8 @@ class Tsv(Csv):
 
 
 def _is_cut(rest: Iterator[Record], path: Path) -> bool:
-    """Whether the record before ``rest``, those of the file's head, may go on beyond the head: none
-    follows in it."""
+    """Whether a record may go on beyond the file's head: no other follows it there.
+    ``rest`` are the records that follow."""
     try:
         return next(rest, None) is None and path.stat().st_size > HEAD
     except UsageError:  # one follows

@@ -1,5 +1,5 @@
-"""What every source of files has in common: which files there are, how bytes become text, and how
-mistakes are told."""
+"""What all sources of files share: which files there are, how bytes become text, and how
+mistakes are reported."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from compress.source import SPLITS, FileOptions, Source, Table
 from compress_sources.share import set_aside
 
 LISTED = 20
-"""Mistakes named one by one; of the others the number is told."""
+"""Mistakes that are listed one by one; the others are counted."""
 HEAD = 1 << 16
-"""Bytes of a file by which its columns are told."""
+"""Bytes at the beginning of a file from which its columns are read."""
 _MARKS = {
     "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
     "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
@@ -27,7 +27,8 @@ _MARKS = {
 
 
 class SplitFiles(FileOptions):
-    """File options that name at least one file, with a share that is one."""
+    """File options that name at least one file; a share of the rows lies between 0 and
+    1."""
 
     @field_validator("validation")
     @classmethod
@@ -52,7 +53,9 @@ class TextFiles(SplitFiles):
 
     encoding: str = Field(
         default="utf-8",
-        description="Character encoding: utf-8, latin-1, cp1252, ...; a byte order mark is dropped.",
+        description=(
+            "Character encoding: utf-8, latin-1, cp1252, ...; a byte order mark is dropped."
+        ),
     )
 
     @field_validator("encoding")
@@ -76,15 +79,17 @@ class FileSource(Source[O]):
 
     @abstractmethod
     def table(self, path: Path) -> Table:
-        """The rows of one file. Raises UsageError with a Mistake for each place that cannot be
-        read."""
+        """The rows of one file. Raises UsageError with a Mistake for each place that cannot
+        be read."""
 
     @abstractmethod
     def header(self, path: Path) -> Sequence[str]:
-        """Column names of one file from its beginning; empty where that does not tell them."""
+        """Column names of one file, read from its beginning; empty where they do not show
+        there."""
 
     def identity(self) -> Mapping[str, Any]:
-        """The sha256 of each file and the options that shape rows; paths are no part of it."""
+        """The sha256 of each file, and the options that shape rows. Paths are no part of
+        it."""
         options = self.options.model_dump(mode="json", exclude=set(SPLITS))
         if isinstance(self.options.validation, float):
             options["validation"] = self.options.validation
@@ -92,8 +97,8 @@ class FileSource(Source[O]):
         return {"source": self.name, "files": files, "options": options}
 
     def read(self) -> Mapping[str, Table]:
-        """The tables of all files, with the validation share set aside; UsageError with the
-        mistakes of all files."""
+        """The tables of all files, with the validation share set aside. Raises one
+        UsageError with the mistakes of all files."""
         tables: dict[str, Table] = {}
         mistakes: list[Mistake] = []
         for split, path in self._files().items():
@@ -110,7 +115,7 @@ class FileSource(Source[O]):
         return {split: tables[split] for split in SPLITS if split in tables}
 
     def columns(self) -> Mapping[str, Sequence[str]]:
-        """The columns of each file that is there and says so at its beginning."""
+        """The columns of each file that exists and shows them at its beginning."""
         found = {
             split: self.header(path) for split, path in self._named().items() if path.is_file()
         }
@@ -141,8 +146,8 @@ class FileSource(Source[O]):
 
 
 def decoded(path: Path, encoding: str) -> str:
-    """The file's text without a byte order mark. Raises UsageError that names each line that is not
-    in ``encoding``."""
+    """The file's text without a byte order mark. Raises a UsageError that names each line
+    that is not in ``encoding``."""
     data = path.read_bytes()
     _refuse_unmarked(path, data, encoding)
     if _marked_otherwise(data, encoding):
@@ -155,10 +160,10 @@ def decoded(path: Path, encoding: str) -> str:
 
 
 def head(path: Path, encoding: str) -> str:
-    """The first 64 KiB of the file as text; empty where they do not decode (``decoded`` then says
-    why).
+    """The first 64 KiB of the file as text; empty where they cannot be decoded, which
+    ``decoded`` reports.
 
-    Raises UsageError where the encoding needs a byte order mark that is not there."""
+    Raises UsageError where the encoding needs a byte order mark and there is none."""
     with path.open("rb") as stream:
         data = stream.read(HEAD)
     _refuse_unmarked(path, data, encoding)
@@ -171,12 +176,14 @@ def head(path: Path, encoding: str) -> str:
 
 
 def lines_of(text: str) -> list[str]:
-    """Lines without their ends (``\\n``, ``\\r\\n``, ``\\r``); no other character ends one."""
+    """Lines without their ends (``\\n``, ``\\r\\n``, ``\\r``); no other character ends
+    one."""
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def _marked_otherwise(data: bytes, encoding: str) -> bool:
-    """latin-1 and its like decode any bytes, and would do so silently."""
+    """Whether the file has the mark of UTF-8 and another encoding is set. latin-1 and its
+    like would decode any bytes without an error."""
     return data.startswith(codecs.BOM_UTF8) and codecs.lookup(encoding).name not in (
         "utf-8",
         "utf-8-sig",
@@ -184,25 +191,19 @@ def _marked_otherwise(data: bytes, encoding: str) -> bool:
 
 
 def _refuse_unmarked(path: Path, data: bytes, encoding: str) -> None:
-    """utf-16 and utf-32 leave the order of bytes to a mark at the beginning; without it any text
-    may be read as another."""
+    """Raise UsageError for utf-16 and utf-32 without a mark at the beginning. The mark
+    gives the order of bytes; with the wrong order a text becomes another one."""
     name = codecs.lookup(encoding).name
     if data and name in _MARKS and not data.startswith(_MARKS[name]):
-        raise UsageError(
-            [
-                Mistake(
-                    f"{path}:1",
-                    f"the file has no byte order mark, without which {encoding} cannot be read",
-                    f"encoding: {name}-le or {name}-be, or leave it out for UTF-8",
-                )
-            ]
-        )
+        message = f"the file has no byte order mark, without which {encoding} cannot be read"
+        hint = f"encoding: {name}-le or {name}-be, or leave it out for UTF-8"
+        raise UsageError([Mistake(f"{path}:1", message, hint)])
 
 
 def _undecodable(
     path: Path, data: bytes, encoding: str, first: UnicodeDecodeError
 ) -> list[Mistake]:
-    if "\n".encode(encoding) != b"\n":  # lines cannot be told apart without decoding
+    if "\n".encode(encoding) != b"\n":  # lines cannot be found without decoding
         return [_bad_byte(path, 1, data, first.start, encoding)]
     mistakes, start = [], 0
     for number, line in enumerate(data.split(b"\n"), start=1):

@@ -1,6 +1,6 @@
-"""Functions of Python files as text: what the standard library's source is made of.
+"""Functions of Python files as text.
 
-A function nested in another one is part of the outer one's text and does not stand alone.
+A function inside another is part of the outer one's text and is not listed by itself.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SHORTEST = 40
-"""Characters below which a function (a bare ``pass``, a one-line property) says nothing about where
-it comes from."""
+"""Characters of the shortest function that is listed. A shorter one (a bare ``pass``, a
+one-line property) does not show which package it comes from."""
 
 _TESTS = frozenset({"test", "tests", "idle_test"})
 _DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -24,8 +24,8 @@ _HOLDER = (ast.ClassDef, ast.If, ast.Try, ast.With)
 
 @dataclass(frozen=True)
 class Function:
-    """Source of one function, dedented, with decorators and docstring; ``file`` is relative, with
-    forward slashes."""
+    """Source of one function, dedented, with decorators and docstring. ``file`` is a
+    relative path with forward slashes."""
 
     file: str
     line: int
@@ -37,21 +37,20 @@ def python_files(root: Path) -> list[str]:
     ``site-packages``."""
     found = []
     for folder, names, files in os.walk(root):
+        # os.walk goes into the folders that are left in ``names``.
         names[:] = [name for name in names if name.isidentifier() and name not in _TESTS]
-        stems = (
-            Path(folder, file)
-            for file in files
-            if file.endswith(".py") and file[:-3].isidentifier()
-        )
-        found += [path.relative_to(root).as_posix() for path in stems]
+        for file in files:
+            if file.endswith(".py") and file[:-3].isidentifier():
+                found.append(Path(folder, file).relative_to(root).as_posix())
     return sorted(found)
 
 
 def functions(root: Path, files: Iterable[str]) -> Iterator[Function]:
-    """The functions of ``files`` in order, none of them equal to an earlier one up to white space.
+    """The functions of ``files`` in order. One that equals an earlier one but for white
+    space is left out.
 
-    Those under ``SHORTEST`` characters are left out, and so is a file that does not decode or
-    parse."""
+    So are those under ``SHORTEST`` characters, and a file that cannot be decoded or
+    parsed."""
     seen: set[str] = set()
     for file in files:
         for function in _functions_of(root, file):
@@ -70,9 +69,8 @@ def _functions_of(root: Path, file: str) -> list[Function]:
             tree = ast.parse(source)
     except (SyntaxError, ValueError):  # ValueError: bytes that the encoding lacks
         return []
-    lines = source.split(
-        "\n"
-    )  # as the parser counts them: str.splitlines also breaks at form feeds
+    # Lines as the parser counts them: str.splitlines also breaks at form feeds.
+    lines = source.split("\n")
     return [_function(file, node, lines) for node in _definitions(tree)]
 
 

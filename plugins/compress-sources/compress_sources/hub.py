@@ -28,13 +28,17 @@ class HubOptions(SourceOptions):
     )
     revision: str | None = Field(
         default=None,
-        description="Branch, tag or commit; the default is the main branch. With a full commit, cached "
-        "data need no network.",
+        description=(
+            "Branch, tag or commit; the default is the main branch. With a full commit, cached "
+            "data need no network."
+        ),
     )
     splits: dict[str, str] = Field(
         default_factory=dict,
-        description="Our split to the data set's: {train: train, validation: dev}; the default "
-        "takes those named train, validation and test.",
+        description=(
+            "Our split to the data set's: {train: train, validation: dev}; the default takes "
+            "those named train, validation and test."
+        ),
     )
     validation: float | None = Field(
         default=None,
@@ -53,8 +57,8 @@ class HubOptions(SourceOptions):
 
 
 class Hub(Source[HubOptions]):
-    """Rows of a hub data set at one commit; a data set that needs code of its own is refused by
-    ``datasets``."""
+    """Rows of a hub data set at one commit. ``datasets`` refuses a data set that needs code
+    of its own."""
 
     name = "hub"
     summary = "a data set of the Hugging Face hub"
@@ -62,8 +66,8 @@ class Hub(Source[HubOptions]):
     selects = "hub"
 
     def identity(self) -> Mapping[str, Any]:
-        """The options with the revision as a commit. Raises EnvironmentFailure where the hub does
-        not answer."""
+        """The options with the revision as a commit. Raises EnvironmentFailure where the
+        hub does not answer."""
         return {
             "source": self.name,
             **self.options.model_dump(mode="json"),
@@ -91,7 +95,7 @@ class Hub(Source[HubOptions]):
         if options.revision and _COMMIT.fullmatch(options.revision):
             return options.revision
         from huggingface_hub import HfApi
-        from huggingface_hub.errors import (  # type: ignore[attr-defined]  # HTTPError is its HTTP client's
+        from huggingface_hub.errors import (
             HFValidationError,
             HTTPError,
             RepositoryNotFoundError,
@@ -104,7 +108,7 @@ class Hub(Source[HubOptions]):
             raise UsageError(
                 f"the hub has no data set {self._wanted}: {_one_line(error)}"
             ) from error
-        except (HTTPError, OSError) as error:  # every failure of the network is one of the two
+        except (HTTPError, OSError) as error:  # whatever fails in the network is one of the two
             raise self._unreachable(error) from error
         return str(info.sha)
 
@@ -117,8 +121,7 @@ class Hub(Source[HubOptions]):
         """Our split names to ``datasets.Dataset``."""
         if Path(self.options.hub).exists():  # load_dataset would read that instead
             raise UsageError(
-                f"hub: {self.options.hub} is a path in the working directory too; run from another "
-                "one"
+                f"hub: {self.options.hub} is a path in the working directory too; run from another"
             )
         if self.options.splits:
             return {
@@ -129,8 +132,7 @@ class Hub(Source[HubOptions]):
         if not ours:
             raise UsageError(
                 f"{self.options.hub} has none of the splits {', '.join(SPLITS)} but "
-                f"{', '.join(found)}; "
-                "name them with splits: {train: ...}"
+                f"{', '.join(found)}; name them with splits: {{train: ...}}"
             )
         return ours
 
@@ -142,11 +144,8 @@ class Hub(Source[HubOptions]):
             return load_dataset(self.options.hub, self.options.name, revision=self._commit, **split)
         except ConnectionError as error:
             raise self._unreachable(error) from error
-        except (
-            DatasetsError,
-            ValueError,
-            RuntimeError,
-        ) as error:  # what datasets raises for names and for scripts
+        except (DatasetsError, ValueError, RuntimeError) as error:
+            # What datasets raises for unknown names and for scripts.
             raise UsageError(f"{self._wanted} cannot be loaded: {_one_line(error)}") from error
 
     def _unreachable(self, error: Exception) -> EnvironmentFailure:

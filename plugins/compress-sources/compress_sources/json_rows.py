@@ -17,12 +17,12 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _SHAPES = "a file is one list of objects, or one object a line"
 
 Found = tuple[int, Any]
-"""A line number and the value that starts there; a Mistake where none could be read."""
+"""A line number and the value that starts there; a Mistake where it cannot be read."""
 
 
 class Json(FileSource[TextFiles]):
-    """Rows of JSON files: whether a file is a list or lines of objects is told by its first
-    character."""
+    """Rows of JSON files. A file whose first character is ``[`` is a list, any other holds
+    one object a line."""
 
     name = "json"
     summary = "a JSON list of objects, or JSON lines"
@@ -32,11 +32,9 @@ class Json(FileSource[TextFiles]):
     def table(self, path: Path) -> Table:
         """One row for each object, with the values' own types."""
         text = decoded(path, self.options.encoding)
-        found = list(
-            _items(text, str(path))
-            if text.lstrip().startswith("[")
-            else _line_values(text, str(path))
-        )
+        is_list = text.lstrip().startswith("[")
+        values = _items(text, str(path)) if is_list else _line_values(text, str(path))
+        found = list(values)
         mistakes = [
             _complaint(path, line, value) for line, value in found if not isinstance(value, dict)
         ]
@@ -70,8 +68,8 @@ def _line_values(text: str, where: str) -> Iterator[Found]:
 
 
 def _items(text: str, where: str) -> Iterator[Found]:
-    """The list's items with their lines, decoded one by one, for ``json.loads`` keeps no
-    positions."""
+    """The list's items with their lines. They are decoded one by one, because
+    ``json.loads`` keeps no positions."""
     position, line, seen = _after_space(text, text.index("[") + 1), 1, 0
     while not text.startswith("]", position):
         line, seen = line + text.count("\n", seen, position), position
@@ -94,7 +92,7 @@ def _after_space(text: str, position: int) -> int:
 
 
 def _after_separator(text: str, position: int) -> int:
-    """Where the next item starts, or the closing bracket stands."""
+    """The position of the next item, or of the closing bracket."""
     if text.startswith("]", position):
         return position
     if not text.startswith(",", position):

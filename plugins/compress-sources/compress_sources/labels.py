@@ -7,10 +7,11 @@ from typing import Any
 
 
 def class_labels(features: Mapping[str, Any]) -> dict[str, Sequence[str]]:
-    """Label names in order, by column, from features as ``datasets.Features.to_dict`` writes them.
+    """Label names in order, by column, from features as ``datasets.Features.to_dict``
+    writes them.
 
-    A list of labels counts as well as a single one (``List``, and ``Sequence`` as older releases
-    wrote it)."""
+    A list of labels counts as well as a single one (``List``, and ``Sequence`` as older
+    releases wrote it)."""
     found = {column: _names(feature) for column, feature in features.items()}
     return {column: names for column, names in found.items() if names}
 

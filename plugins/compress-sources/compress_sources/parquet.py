@@ -14,8 +14,8 @@ from compress_sources.labels import class_labels
 
 
 class Parquet(FileSource[SplitFiles]):
-    """Rows of parquet files; label names that ``datasets`` wrote into the schema are found
-    there."""
+    """Rows of parquet files, with the label names that ``datasets`` wrote into the
+    schema."""
 
     name = "parquet"
     summary = "parquet files"
@@ -23,7 +23,7 @@ class Parquet(FileSource[SplitFiles]):
     suffixes = (".parquet",)
 
     def table(self, path: Path) -> Table:
-        """One row for each of the file's, places counted from 1."""
+        """One row for each row of the file. Places count from 1."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -43,11 +43,12 @@ class Parquet(FileSource[SplitFiles]):
 
         try:
             return list(pq.read_schema(path).names)
-        except (pa.ArrowException, OSError):  # told by ``table``
+        except (pa.ArrowException, OSError):  # ``table`` reports it
             return ()
 
 
 def _label_names(metadata: Mapping[bytes, bytes]) -> dict[str, Sequence[str]]:
-    """From the schema's ``huggingface`` entry, which ``Dataset.to_parquet`` and the hub write."""
+    """From the schema's ``huggingface`` entry, which ``Dataset.to_parquet`` and the hub
+    write."""
     entry: Any = json.loads(metadata.get(b"huggingface", b"{}"))
     return class_labels((entry.get("info") or {}).get("features") or {})

@@ -1,9 +1,9 @@
-"""The Python standard library: real text of which every interpreter brings the source, so nothing
-is downloaded.
+"""The Python standard library: real text that comes with every interpreter, so nothing is
+downloaded.
 
-As a classification task: which package is a function from? Files, not functions, are dealt to
-splits, for the functions of one file share names; what is asked of a model is to know a package's
-subject, not one file's variables.
+The classification task: which package is a function from? Files, not functions, are dealt
+to splits. The functions of one file share names, and a model should learn the subject of a
+package, not the variables of a file.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ PACKAGES = (
     "urllib",
     "xml",
 )
-"""The labels: packages of Python 3.11 to 3.14 in slim builds too, each with three files of
-functions or more."""
+"""The labels: packages that Python 3.11 to 3.14 have, in slim builds too, each with at
+least three files of functions."""
 
 _OTHER = ""
 
@@ -46,16 +46,18 @@ class StandardLibraryOptions(SourceOptions):
 
     scope: Literal["labelled", "all"] = Field(
         default="labelled",
-        description="labelled: functions of ten packages, with the package as label; all: functions of every module, "
-        "without labels, for pre-training.",
+        description=(
+            "labelled: functions of ten packages, with the package as label; all: functions of "
+            "every module, without labels, for pre-training."
+        ),
     )
 
 
 class StandardLibrary(Source[StandardLibraryOptions]):
-    """Functions of the running interpreter's standard library, with their docstrings, as ``text``
-    and ``label``.
+    """Functions of the running interpreter's standard library, with their docstrings, as
+    ``text`` and ``label``.
 
-    No text is there twice. A labelled file is in the same split in either scope."""
+    No text occurs twice. A labelled file is in the same split in either scope."""
 
     name = "python-stdlib"
     summary = "functions of the Python standard library, labelled with their package; no download"
@@ -67,8 +69,8 @@ class StandardLibrary(Source[StandardLibraryOptions]):
         self.root = Path(sysconfig.get_path("stdlib")) if root is None else root
 
     def identity(self) -> Mapping[str, Any]:
-        """The options, Python's version, and a sha256 over names and contents of the files that are
-        read."""
+        """The options, Python's version, and a sha256 over the names and contents of the
+        files."""
         digest = hashlib.sha256()
         for file in self._files():
             digest.update(f"{file}\0".encode())
@@ -82,33 +84,31 @@ class StandardLibrary(Source[StandardLibraryOptions]):
 
     def columns(self) -> Mapping[str, Sequence[str]]:
         """``text``, and ``label`` where the scope has labels."""
-        return {
-            split: ("text", "label") if self.options.scope == "labelled" else ("text",)
-            for split in SPLITS
-        }
+        columns = ("text", "label") if self.options.scope == "labelled" else ("text",)
+        return dict.fromkeys(SPLITS, columns)
 
     def read(self) -> Mapping[str, Table]:
-        """The three splits. Raises EnvironmentFailure where the interpreter lacks a labelled
-        package's source."""
+        """The three splits. Raises EnvironmentFailure where the interpreter lacks a
+        labelled package's source."""
         found = list(functions(self.root, self._files()))
         splits = self._splits(found)
-        return {
-            split: self._table([f for f in found if splits[f.file] == split]) for split in SPLITS
-        }
+        parts: dict[str, list[Function]] = {split: [] for split in SPLITS}
+        for function in found:
+            parts[splits[function.file]].append(function)
+        return {split: self._table(part) for split, part in parts.items()}
 
     def _files(self) -> list[str]:
-        """Labelled files first: a text that is elsewhere too then keeps its label and its split in
-        either scope."""
+        """The files to read, labelled ones first: a text that also stands in another file
+        then has its label and its split in either scope."""
         files = python_files(self.root)
         labelled = [file for file in files if _package(file) != _OTHER]
-        others = (
-            [file for file in files if _package(file) == _OTHER]
-            if self.options.scope == "all"
-            else []
-        )
-        return labelled + others
+        if self.options.scope == "labelled":
+            return labelled
+        return labelled + [file for file in files if _package(file) == _OTHER]
 
     def _splits(self, found: Sequence[Function]) -> dict[str, str]:
+        """The split of each file. Each package is dealt by itself, so that every split has
+        some of it."""
         counts = Counter(function.file for function in found)
         dealt: dict[str, str] = {}
         for package in (*PACKAGES, _OTHER):

@@ -1,9 +1,8 @@
-"""Plain text."""
+"""Plain text files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -32,25 +31,34 @@ class Text(FileSource[TextOptions]):
 
     def table(self, path: Path) -> Table:
         """One row for each line or paragraph, whose lines stay lines."""
-        lines = enumerate(lines_of(decoded(path, self.options.encoding)), start=1)
-        paragraphs = _paragraphs(lines)
-        units = (
-            paragraphs
-            if self.options.unit == "paragraph"
-            else ([line] for group in paragraphs for line in group)
-        )
-        examples = [(group[0][0], "\n".join(line for _, line in group)) for group in units]
-        return Table(
-            [{"text": text} for _, text in examples],
-            [f"{path.name}:{number}" for number, _ in examples],
-        )
+        lines = lines_of(decoded(path, self.options.encoding))
+        units = _paragraphs(lines) if self.options.unit == "paragraph" else _single(lines)
+        rows, places = [], []
+        for number, unit in units:
+            rows.append({"text": "\n".join(unit)})
+            places.append(f"{path.name}:{number}")
+        return Table(rows, places)
 
     def header(self, path: Path) -> Sequence[str]:
         """Always ``text``."""
         return ("text",)
 
 
-def _paragraphs(lines: Iterator[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
-    for has_text, group in groupby(lines, key=lambda line: bool(line[1].strip())):
-        if has_text:
-            yield list(group)
+def _single(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """(line number, the line) of each line that is not blank."""
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            yield number, [line]
+
+
+def _paragraphs(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """(number of the first line, the lines) of each run of lines that are not blank."""
+    paragraph: list[str] = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            paragraph.append(line)
+        elif paragraph:
+            yield number - len(paragraph), paragraph
+            paragraph = []
+    if paragraph:
+        yield len(lines) - len(paragraph) + 1, paragraph

@@ -1,7 +1,7 @@
 """Tasks on text: ``text-classification``, ``token-classification`` and ``fill-mask``.
 
-Everything here is numpy; scikit-learn, seqeval and evaluate are imported when a score is computed
-(``metrics``).
+Everything here is numpy; scikit-learn, seqeval and evaluate are imported when a score is
+computed (``metrics``).
 """
 
 from __future__ import annotations

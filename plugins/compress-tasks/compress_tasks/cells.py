@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -23,18 +24,18 @@ def read_text(row: Row, column: str) -> str:
 
 
 def whole(text: str, column: str) -> str:
-    """``text`` as it is. Raises RowError where it holds half of a character, as of an emoji that
-    was cut in two."""
+    """``text`` as it is. Raises RowError where it holds a surrogate, half of a character,
+    such as of an emoji that was cut in two."""
     if has_lone_surrogate(text):
         raise RowError(f"{column} {ascii(text)} is not valid Unicode text")
     return text
 
 
 def label_name(value: Any, column: str = "label") -> str:
-    """A label cell as a name, surrounding spaces removed; numbers become their digits (1 and 1.0
-    are ``1``).
+    """A label cell as a name without surrounding spaces; a number becomes its digits (1 and
+    1.0 are ``1``).
 
-    Raises RowError where it is missing or no label."""
+    Raises RowError where it is missing or cannot be a label."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if value is None or value != value or (isinstance(value, str) and not value.strip()):
@@ -50,46 +51,49 @@ def is_number(name: str) -> bool:
 
 
 def sorted_names(names: Iterable[str]) -> list[str]:
-    """Distinct names in alphabetical order, or in numerical order where all of them are whole
-    numbers."""
+    """Distinct names in alphabetical order, or in numerical order where all of them are
+    whole numbers."""
     distinct = set(names)
     return sorted(distinct, key=int) if all(map(is_number, distinct)) else sorted(distinct)
 
 
 def distinct_names(declared: Sequence[str]) -> list[str]:
     """Declared label names in their order. Raises RowError where a name occurs twice."""
-    twice = sorted({name for name in declared if list(declared).count(name) > 1})
+    counts = Counter(declared)
+    twice = sorted(name for name in counts if counts[name] > 1)
     if twice:
         raise RowError(f"label {twice[0]!r} is declared twice")
     return list(declared)
 
 
 def names_by_split(cells: Mapping[str, Iterable[Any]]) -> list[str]:
-    """Label names that occur in the training split (in any split where there is no training split),
-    sorted.
+    """Label names that occur in the training split, sorted; those of all splits where there
+    is no training split.
 
-    Raises RowError where the training split has names and another has numbers, which could only be
-    guessed to be indices."""
-    found = {
-        split: {name for cell in values for name in _readable(cell)}
-        for split, values in cells.items()
-    }
-    names = found.get("train") or set().union(*found.values())
-    strangers = sorted(
-        name for other in found.values() for name in other if is_number(name) and name not in names
-    )
+    Raises RowError where the training split has names and another split has numbers: that
+    they are indices, and in which order, would be a guess."""
+    found = {split: _names_in(values) for split, values in cells.items()}
+    everywhere = set().union(*found.values())
+    names = found.get("train") or everywhere
+    strangers = sorted(name for name in everywhere - names if is_number(name))
     if strangers and not any(map(is_number, names)):
         raise RowError(
             f"label {strangers[0]!r} is a number where the training split has names; state the "
-            "order of the "
-            "labels with data.labels"
+            "order of the labels with data.labels"
         )
     return sorted_names(names)
 
 
+def _names_in(cells: Iterable[Any]) -> set[str]:
+    names: set[str] = set()
+    for cell in cells:
+        names.update(_readable(cell))
+    return names
+
+
 def label_index(value: Any, labels: Sequence[str], column: str = "label") -> int:
-    """Index of a label cell. A number is an index where no label's name is itself a number. Raises
-    RowError."""
+    """Index of a label cell. A number is an index unless a label's name is itself a number.
+    Raises RowError."""
     name = label_name(value, column)
     if name in labels:
         return labels.index(name)
@@ -102,7 +106,7 @@ def label_index(value: Any, labels: Sequence[str], column: str = "label") -> int
 
 
 def requested(texts: Sequence[str]) -> Sequence[str]:
-    """``texts`` as they are. Raises UsageError naming each one that is empty."""
+    """``texts`` as they are. Raises UsageError that names each empty one."""
     empty = [
         Mistake(f"text {i + 1}", "it is empty") for i, text in enumerate(texts) if not text.strip()
     ]
@@ -112,13 +116,9 @@ def requested(texts: Sequence[str]) -> Sequence[str]:
 
 
 def _readable(cell: Any) -> Iterable[str]:
-    """The names in a cell; none where it cannot be read, for the row is refused by its place
-    later."""
+    """The names in a cell. None where it cannot be read: ``normalise`` refuses that row
+    later, with its place."""
     try:
-        return (
-            [label_name(value) for value in cell]
-            if isinstance(cell, list | tuple)
-            else [label_name(cell)]
-        )
+        return [label_name(value) for value in (cell if isinstance(cell, list | tuple) else [cell])]
     except RowError:
         return []

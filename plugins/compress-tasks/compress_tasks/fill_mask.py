@@ -1,20 +1,21 @@
 """``fill-mask``: masked language modelling, by which encoders are pretrained.
 
-15 % of the positions are chosen; of these 80 % become the mask token, 10 % a random token and 10 %
-stay (Devlin et al. 2019, section 3.1). Training draws anew each time. An evaluation draws from a
-generator seeded with the example's own ids, so the same masks come back in any batch, order and
-process, and models with one tokenizer are asked the same.
+15 % of the positions are chosen; of these 80 % become the mask token, 10 % a random token
+and 10 % stay (Devlin et al. 2019, section 3.1). Training draws anew each time. An
+evaluation draws from a generator that is seeded with the example's own ids. So an example
+has the same masks in any batch, order and process, and models with one tokenizer answer the
+same questions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from pydantic import Field
 from tokenizers import Encoding
 
+from compress.architecture import ModelConfig
 from compress.errors import UsageError
 from compress.processor import TextProcessor
 from compress.task import (
@@ -26,6 +27,7 @@ from compress.task import (
     Prediction,
     Quality,
     Row,
+    Shown,
     Task,
     TaskOptions,
 )
@@ -35,10 +37,11 @@ from compress_tasks.confidence import likeliest
 from compress_tasks.padding import model_inputs, pad
 
 MASK = "[MASK]"
-"""What a user may write for a mask, whatever the tokenizer calls it."""
+"""What a user writes for a mask, whatever the tokenizer calls it."""
 
 _SPECIAL = ("pad", "mask", "cls", "sep", "unk", "bos", "eos")
 _TOP = 5
+"""Tokens that are shown for a mask of a request."""
 
 
 class FillMaskOptions(TaskOptions):
@@ -69,8 +72,8 @@ class FillMask(Task[FillMaskOptions]):
     example = f"A text to {MASK} it on."
     reading = (
         "# logits: [1, tokens, vocabulary], before softmax\n"
-        "print(tokenizer.decode([int(i) for i in logits[0].argmax(-1)]))  # the likeliest token at "
-        "each place\n"
+        "print(tokenizer.decode([int(i) for i in logits[0].argmax(-1)]))"
+        "  # the likeliest token at each place\n"
     )
 
     def labels(
@@ -84,23 +87,25 @@ class FillMask(Task[FillMaskOptions]):
         return {"text": read_text(row, "text")}
 
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
-        """``input_ids`` and ``maskable``, the positions of ordinary tokens. Raises UsageError
-        without a mask token.
+        """``input_ids`` and ``maskable``, the positions of ordinary tokens. Raises
+        UsageError where the tokenizer has no mask token.
 
-        A request has ``masks`` instead, the positions to fill, and ``decode``, which turns ids into
-        text."""
+        A request has ``masks`` instead, the positions to fill, and ``decode``, which turns
+        ids into text."""
         mask = str(processor.tokenizer.id_to_token(_mask_id(processor)))
         texts = [
             row["text"].replace(MASK, mask) if row.get("request") else row["text"] for row in rows
         ]
         encodings = processor.encode(texts, max_length=self.options.max_length)
-        return [
-            _request_features(row, encoding, processor)
-            if row.get("request")
-            else model_inputs(row, encoding, processor)
-            | {"maskable": _maskable(encoding, processor)}
-            for row, encoding in zip(rows, encodings, strict=True)
-        ]
+        found = []
+        for row, encoding in zip(rows, encodings, strict=True):
+            if row.get("request"):
+                found.append(_request_features(row, encoding, processor))
+            else:
+                features = model_inputs(row, encoding, processor)
+                features["maskable"] = _maskable(encoding, processor)
+                found.append(features)
+        return found
 
     def collate(
         self,
@@ -108,10 +113,10 @@ class FillMask(Task[FillMaskOptions]):
         processor: TextProcessor,
         generator: np.random.Generator | None = None,
     ) -> Batch:
-        """Padded arrays with masks drawn; ``labels`` int64 [batch, length]: the ids that were
-        there, IGNORED elsewhere.
+        """Padded arrays in which masks were drawn. ``labels`` int64 [batch, length] hold
+        the ids that were there before, and IGNORED at other positions.
 
-        Requests are left as they are and have no ``labels``."""
+        Requests keep their own masks and have no ``labels``."""
         batch = pad(features, processor)
         if any("masks" in f for f in features):
             return batch
@@ -119,18 +124,18 @@ class FillMask(Task[FillMaskOptions]):
         for ids, labels, f in zip(batch["input_ids"], batch["labels"], features, strict=True):
             draws = generator or _own_generator(f)
             positions = self._choose(f, draws)
-            labels[positions] = ids[positions]
-            _corrupt(
-                ids, positions, _mask_id(processor), processor.tokenizer.get_vocab_size(), draws
-            )
+            labels[positions] = ids[positions]  # before they are overwritten
+            vocabulary = processor.tokenizer.get_vocab_size()
+            _corrupt(ids, positions, _mask_id(processor), vocabulary, draws)
         return batch
 
     def predictions(
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
     ) -> list[Prediction]:
-        """``correct``, ``masked`` and ``nll`` (summed over the masked tokens, nats) of each
-        example, and for each masked token its id, the id answered and the probability of that:
-        ``wanted``, ``answers``, ``confidence``.
+        """Counts of each example: ``correct``, ``masked`` and ``nll``, the negative
+        log-likelihood in nats, summed over the masked tokens. For each masked token its id
+        (``wanted``), the id that was answered (``answers``) and its probability
+        (``confidence``).
 
         For a request ``top``: the five likeliest ``{token, id, score}`` at each mask."""
         logits = outputs["logits"]  # [batch, length, vocabulary]
@@ -142,7 +147,8 @@ class FillMask(Task[FillMaskOptions]):
     def score(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
     ) -> Quality:
-        """``accuracy`` over all masked tokens, their mean ``loss`` in nats and ``perplexity``."""
+        """``accuracy`` over all masked tokens, their mean ``loss`` in nats, and
+        ``perplexity``."""
         from compress_tasks.metrics import MaskedTokenMetric, quality
 
         return quality(
@@ -152,7 +158,7 @@ class FillMask(Task[FillMaskOptions]):
     def resample(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
     ) -> np.ndarray:
-        """(correct, masked) of each example, [n, 2]."""
+        """(correct, masked) of each example, float64 [n, 2]."""
         return np.array([[p["correct"], p["masked"]] for p in predictions], dtype=np.float64)
 
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
@@ -160,7 +166,8 @@ class FillMask(Task[FillMaskOptions]):
         return statistics.ratio(counts)
 
     def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
-        """One for each masked token, in the order of the draw; a token's id is its class."""
+        """One for each masked token, in the order of the draw; a token's id is its
+        class."""
         asked = zip(
             prediction["answers"], prediction["wanted"], prediction["confidence"], strict=True
         )
@@ -170,33 +177,35 @@ class FillMask(Task[FillMaskOptions]):
         ]
 
     @classmethod
-    def stated_labels(cls, config: Mapping[str, Any]) -> tuple[str, ...]:
-        """None: every config of transformers may hold an ``id2label``, which this head has no use
-        for."""
+    def stated_labels(cls, config: ModelConfig) -> tuple[str, ...]:
+        """None. Any config may hold an ``id2label``, but this head does not use it."""
         return ()
 
     def request(self, texts: Sequence[str]) -> list[Row]:
-        """Rows whose masks are to be filled; the texts hold the tokenizer's mask token or
+        """Rows whose masks are to be filled. Each text holds the tokenizer's mask token or
         ``[MASK]``."""
         return [{"text": text, "request": True} for text in requested(texts)]
 
-    def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> dict[str, Any]:
-        """The text and, for each of its masks, the likeliest tokens with their probabilities."""
-        masks = [
-            [{"token": t["token"], "score": t["score"]} for t in top] for top in prediction["top"]
-        ]
+    def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> Shown:
+        """The text and, for each of its masks, the likeliest tokens with their
+        probabilities."""
+        masks = []
+        for top in prediction["top"]:
+            masks.append([{"token": t["token"], "score": t["score"]} for t in top])
         return {"text": row["text"], "masks": masks}
 
     def _choose(self, features: Features, draws: np.random.Generator) -> np.ndarray:
-        """Positions to ask for, int64: the share of the maskable ones, rounded, at least one where
-        there is any."""
+        """The positions to ask for, int64: the share of the maskable ones, rounded, but at
+        least one where there are any."""
         maskable = np.array(features["maskable"], dtype=np.int64)
         count = max(1, round(self.options.mask_probability * len(maskable)))
+        # Sorting random numbers draws without replacement, with one draw for each position
+        # whatever the count.
         return maskable[draws.random(len(maskable)).argsort(kind="stable")[:count]]
 
     def _counted(self, logits: np.ndarray, features: Features) -> Prediction:
-        """The counts of an example whose masks were drawn by its own generator; ``logits`` are
-        [length, vocabulary]."""
+        """The counts of an example whose masks came from its own generator; ``logits`` are
+        [length, vocabulary]. Equal seeds give the positions again."""
         positions = self._choose(features, _own_generator(features))
         wanted = np.array(features["input_ids"], dtype=np.int64)[positions]
         asked = logits[positions]  # [masked, vocabulary]
@@ -219,8 +228,8 @@ def _own_generator(features: Features) -> np.random.Generator:
 def _corrupt(
     ids: np.ndarray, positions: np.ndarray, mask: int, vocabulary: int, draws: np.random.Generator
 ) -> None:
-    """Change ``ids`` in place: 80 % of the positions to ``mask``, 10 % to any id of the vocabulary,
-    10 % stay."""
+    """Change ``ids`` in place: 80 % of the positions become ``mask``, 10 % any id of the
+    vocabulary, 10 % stay."""
     lot = draws.random(len(positions))
     anything = (draws.random(len(positions)) * vocabulary).astype(np.int64)
     ids[positions] = np.where(lot < 0.8, mask, np.where(lot < 0.9, anything, ids[positions]))
@@ -264,15 +273,16 @@ def _top(logits: np.ndarray, features: Features) -> Prediction:
     """The likeliest tokens for ``logits`` [masks, vocabulary], best first."""
     shares = np.exp(_log_softmax(logits))
     best = np.argsort(-shares, axis=-1, kind="stable")[:, :_TOP]
-    return {
-        "top": [
+    top = []
+    for row, ids in zip(shares, best.tolist(), strict=True):
+        tokens = [features["decode"]([i]).strip() for i in ids]
+        top.append(
             [
-                {"token": features["decode"]([i]).strip(), "id": i, "score": float(row[i])}
-                for i in ids.tolist()
+                {"token": token, "id": i, "score": float(row[i])}
+                for token, i in zip(tokens, ids, strict=True)
             ]
-            for row, ids in zip(shares, best, strict=True)
-        ]
-    }
+        )
+    return {"top": top}
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Entity tags: ``O``, ``B-TYPE`` and ``I-TYPE``, in the schemes IOB1 and IOB2.
 
-IOB2 opens each entity with ``B-``; IOB1 uses ``B-`` only between two touching entities of one type
-(Tjong Kim Sang and Veenstra 1999, "Representing Text Chunks", section 2). ``to_iob2`` leaves IOB2
-as it is and is exact for IOB1; data that are neither are found by ``check_scheme``.
+IOB2 opens each entity with ``B-``. IOB1 does so only where an entity follows another of its
+type without a word between (Tjong Kim Sang and Veenstra 1999, "Representing Text Chunks",
+section 2). ``to_iob2`` leaves IOB2 as it is and is exact for IOB1. ``check_scheme`` finds
+data that are neither.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ def is_tag(name: str) -> bool:
 
 
 def entity_type(tag: str) -> str | None:
-    """The type of a tag (``PER`` of ``B-PER``), None for ``O``. Raises RowError for what is not
-    IOB."""
+    """The type of a tag (``PER`` of ``B-PER``); None for ``O``. Raises RowError for any
+    other text."""
     if tag == OUTSIDE:
         return None
     if not is_tag(tag):
@@ -31,19 +32,14 @@ def entity_type(tag: str) -> str | None:
 
 
 def openings(tags: Sequence[str]) -> list[str]:
-    """The tags that open an entity at the start, after ``O`` or after another type (not ``B-``
-    after its own type)."""
-    return [
-        tag
-        for before, tag in zip([OUTSIDE, *tags], tags, strict=False)
-        if tag != OUTSIDE and entity_type(before) != entity_type(tag)
-    ]
+    """The tags that open an entity at the start, after ``O`` or after another type. A
+    ``B-`` after its own type is not among them: both schemes write it."""
+    return [tag for before, tag in _pairs(tags) if _opens(before, tag)]
 
 
 def check_scheme(sentences: Mapping[str, Iterable[Sequence[str]]]) -> None:
-    """Raise RowError where the sentences of all splits, together, are neither IOB1 nor IOB2.
-
-    They are not where an ``I-`` opens one entity and a ``B-`` another."""
+    """Raise RowError where the sentences of all splits together are neither IOB1 nor IOB2:
+    an ``I-`` opens one entity, and a ``B-`` another."""
     first: dict[str, str] = {}
     for split, rows in sentences.items():
         for i, tags in enumerate(rows):
@@ -57,24 +53,31 @@ def check_scheme(sentences: Mapping[str, Iterable[Sequence[str]]]) -> None:
 
 
 def to_iob2(tags: Sequence[str]) -> list[str]:
-    """The tags with ``B-`` at the start of each entity; what is IOB2 already comes back
-    unchanged."""
-    return [
-        "B-" + tag[2:] if tag != OUTSIDE and entity_type(before) != entity_type(tag) else tag
-        for before, tag in zip([OUTSIDE, *tags], tags, strict=False)
-    ]
+    """The tags with ``B-`` at the start of each entity; IOB2 comes back unchanged."""
+    return ["B-" + tag[2:] if _opens(before, tag) else tag for before, tag in _pairs(tags)]
+
+
+def _pairs(tags: Sequence[str]) -> Iterable[tuple[str, str]]:
+    """(the tag before, the tag) of each word; ``O`` before the first."""
+    return zip([OUTSIDE, *tags], tags, strict=False)
+
+
+def _opens(before: str, tag: str) -> bool:
+    return tag != OUTSIDE and entity_type(before) != entity_type(tag)
 
 
 def tag_names(types: Iterable[str]) -> list[str]:
     """``O``, then ``B-`` and ``I-`` of each type, the types in alphabetical order."""
-    return [OUTSIDE, *(prefix + kind for kind in sorted(set(types)) for prefix in ("B-", "I-"))]
+    names = [OUTSIDE]
+    for kind in sorted(set(types)):
+        names += [f"B-{kind}", f"I-{kind}"]
+    return names
 
 
 def entities(tags: Sequence[str]) -> list[Span]:
-    """The (start, end, type) of each entity of IOB2 tags, ``end`` exclusive; an ``I-`` that
-    continues nothing is none.
+    """The (start, end, type) of each entity of IOB2 tags, ``end`` exclusive.
 
-    It is how seqeval reads them in strict mode."""
+    An ``I-`` that continues no entity opens none: so seqeval reads tags in strict mode."""
     found: list[Span] = []
     inside = ""
     for i, tag in enumerate(tags):

@@ -1,8 +1,9 @@
-"""``evaluate.Metric`` classes over scikit-learn, scipy and seqeval. Importing this takes seconds
-and loads torch: only ``score`` does.
+"""``evaluate.Metric`` classes over scikit-learn, scipy and seqeval. Importing this takes
+seconds and loads torch, so only ``score`` does it.
 
-evaluate's own metrics are never loaded by name, since that would run a script of the working
-directory or the hub.
+A new metric is an entry in the dict that a class's ``_compute`` returns; a task says in its
+``directions`` which way the metric points. evaluate's own metrics are never loaded by name:
+that would run a script from the working directory or the hub.
 """
 
 from __future__ import annotations
@@ -43,18 +44,16 @@ def quality(
     references: Sequence[Any] | None = None,
     **settings: Any,
 ) -> Quality:
-    """What ``metric`` computes, its ``per_class`` table apart. Raises UsageError where there is
-    nothing to score.
+    """The scores that ``metric`` computes, with its ``per_class`` table apart. Raises
+    UsageError where there is nothing to score.
 
-    Kept in memory, in a folder that is deleted: evaluate would leave folders and locks in the
-    user's cache."""
+    evaluate would leave folders and locks in the user's cache: it is given a folder that is
+    deleted."""
     if not predictions:
         raise UsageError("there are no examples to score")
-    inputs = (
-        {"predictions": predictions}
-        if references is None
-        else {"predictions": predictions, "references": list(references)}
-    )
+    inputs: dict[str, Sequence[Any]] = {"predictions": predictions}
+    if references is not None:
+        inputs["references"] = list(references)
     with TemporaryDirectory(prefix="compress-metric-") as folder:
         scores: Scores = metric(keep_in_memory=True, cache_dir=folder).compute(**inputs, **settings)
     per_class = scores.pop(_PER_CLASS, {})
@@ -62,8 +61,8 @@ def quality(
 
 
 class SingleLabelMetric(evaluate.Metric):
-    """Indices of labels: accuracy, macro averages, Matthews' correlation, and the table by
-    label."""
+    """For indices of labels: accuracy, macro averages, Matthews' correlation, and the table
+    by label."""
 
     def _info(self) -> evaluate.MetricInfo:
         return _described(self, Value("int64"))
@@ -78,11 +77,8 @@ class SingleLabelMetric(evaluate.Metric):
             references, predictions, labels=range(len(labels)), zero_division=0
         )
         # Undefined where only one label occurs; scikit-learn gives 0 too, with a warning.
-        matthews = (
-            matthews_corrcoef(references, predictions)
-            if len({*references, *predictions}) > 1
-            else 0.0
-        )
+        several = len({*references, *predictions}) > 1
+        matthews = matthews_corrcoef(references, predictions) if several else 0.0
         return {
             "accuracy": accuracy_score(references, predictions),
             "f1_macro": f1,
@@ -94,8 +90,8 @@ class SingleLabelMetric(evaluate.Metric):
 
 
 class MultiLabelMetric(evaluate.Metric):
-    """A 0 or 1 for each label: micro and macro F1, the share of examples that are right in every
-    label, the table."""
+    """For a 0 or 1 of each label: micro and macro F1, the share of examples that are right
+    in every label, and the table by label."""
 
     def _info(self) -> evaluate.MetricInfo:
         return _described(self, ListOf(Value("int64")))
@@ -117,8 +113,8 @@ class MultiLabelMetric(evaluate.Metric):
 
 
 class RegressionMetric(evaluate.Metric):
-    """Numbers: Pearson's and Spearman's correlations (0 where a side is constant), mean absolute
-    and root mean squared error in the label's unit."""
+    """For numbers: Pearson's and Spearman's correlations (0 where a side is constant), mean
+    absolute and root mean squared error in the label's unit."""
 
     def _info(self) -> evaluate.MetricInfo:
         return _described(self, Value("float64"))
@@ -135,8 +131,8 @@ class RegressionMetric(evaluate.Metric):
 
 
 class EntityMetric(evaluate.Metric):
-    """IOB2 tags by name: seqeval's strict mode, in which an entity counts where its type and both
-    ends are right."""
+    """For IOB2 tags by name: seqeval's strict mode, in which an entity is right where its
+    type and both ends are."""
 
     def _info(self) -> evaluate.MetricInfo:
         return _described(self, ListOf(Value("string")))
@@ -144,7 +140,8 @@ class EntityMetric(evaluate.Metric):
     def _compute(self, predictions: Sequence[list[str]], references: Sequence[list[str]]) -> Scores:
         guess, truth = list(predictions), list(references)
         accuracy = tag_accuracy(truth, guess)
-        if not any(tag.startswith("B-") for tags in (*guess, *truth) for tag in tags):
+        if not any(map(_has_entity, (*guess, *truth))):
+            # seqeval would warn: its macro average over no type is not a number.
             return {"f1": 0.0, "precision": 0.0, "recall": 0.0, "accuracy": accuracy}
         report = classification_report(
             truth, guess, mode="strict", scheme=IOB2, output_dict=True, zero_division=0
@@ -161,8 +158,8 @@ class EntityMetric(evaluate.Metric):
 
 
 class MaskedTokenMetric(evaluate.Metric):
-    """(correct, masked, summed negative log-likelihood) of each example: accuracy, loss and
-    perplexity of a token."""
+    """For (correct, masked, summed negative log-likelihood) of each example: accuracy, loss
+    and perplexity of a masked token."""
 
     def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
@@ -179,6 +176,10 @@ class MaskedTokenMetric(evaluate.Metric):
         return {"accuracy": correct / masked, "loss": loss, "perplexity": math.exp(loss)}
 
 
+def _has_entity(tags: Sequence[str]) -> bool:
+    return any(tag.startswith("B-") for tag in tags)
+
+
 def _described(metric: evaluate.Metric, kind: Any) -> evaluate.MetricInfo:
     return evaluate.MetricInfo(
         description=type(metric).__doc__ or "",
@@ -188,16 +189,21 @@ def _described(metric: evaluate.Metric, kind: Any) -> evaluate.MetricInfo:
 
 
 def _by_label(labels: Sequence[str], table: Sequence[Any]) -> dict[str, dict[str, float]]:
-    """scikit-learn's four arrays by label name."""
-    keys = ("precision", "recall", "f1", "support")
-    return {
-        name: {key: float(values[i]) for key, values in zip(keys, table, strict=True)}
-        for i, name in enumerate(labels)
-    }
+    """scikit-learn's four arrays [labels] by label name."""
+    precision, recall, f1, support = table
+    rows = {}
+    for i, name in enumerate(labels):
+        rows[name] = {
+            "precision": float(precision[i]),
+            "recall": float(recall[i]),
+            "f1": float(f1[i]),
+            "support": float(support[i]),
+        }
+    return rows
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, float]:
-    """A line of seqeval's report under our names."""
+    """A line of seqeval's report, with our names."""
     return {
         "precision": float(row["precision"]),
         "recall": float(row["recall"]),

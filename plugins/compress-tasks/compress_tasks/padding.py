@@ -1,4 +1,4 @@
-"""Batches: what differs in length is padded on the right to the longest of the batch."""
+"""Batches of arrays, padded on the right to the longest example of the batch."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from compress.task import Batch, Features, Row
 
 
 def model_inputs(row: Row, encoding: Encoding, processor: TextProcessor) -> Features:
-    """``input_ids``, ``token_type_ids`` where the model takes them, and the row's ``id`` where it
-    has one."""
+    """``input_ids``, ``token_type_ids`` where the model has that input, and the row's
+    ``id`` where it has one."""
     features: Features = {"input_ids": encoding.ids}
     if processor.uses_token_types:
         features["token_type_ids"] = encoding.type_ids
@@ -23,7 +23,7 @@ def model_inputs(row: Row, encoding: Encoding, processor: TextProcessor) -> Feat
 
 
 def padded(lists: Sequence[Sequence[int]], fill: int) -> np.ndarray:
-    """int64 [batch, longest], shorter lists filled up with ``fill``."""
+    """int64 [batch, longest]; shorter lists are filled up with ``fill``."""
     array = np.full((len(lists), max(map(len, lists))), fill, dtype=np.int64)
     for row, values in zip(array, lists, strict=True):
         row[: len(values)] = values
@@ -31,8 +31,8 @@ def padded(lists: Sequence[Sequence[int]], fill: int) -> np.ndarray:
 
 
 def pad(features: Sequence[Features], processor: TextProcessor) -> Batch:
-    """``input_ids``, ``attention_mask`` (0 where padded), ``token_type_ids`` (where taken), int64
-    [batch, longest]."""
+    """``input_ids``, ``attention_mask`` (0 where padded), and ``token_type_ids`` where the
+    model has that input; int64 [batch, longest]."""
     ids = [f["input_ids"] for f in features]
     batch = {
         "input_ids": padded(ids, processor.pad_id),

@@ -1,5 +1,5 @@
-"""What a text classifier is taught: one label, several labels, or a number; each with its head,
-answers and score."""
+"""What a text classifier learns: one label, several labels, or a number. Each kind has its
+own head, answers and score."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from compress.task import Decision, Prediction, Quality, Row, RowError
+from compress.task import Decision, Prediction, Quality, Row, RowError, Shown
 from compress_tasks import statistics
 from compress_tasks.cells import distinct_names, label_index, label_name, names_by_split
 from compress_tasks.confidence import DIGITS
 
 
 class Target(ABC):
-    """A kind of label. ``problem_type`` is transformers' name for it, by which a model chooses its
-    loss; ``dtype`` is what that loss takes."""
+    """A kind of label. ``problem_type`` is transformers' name for it, by which a model
+    chooses its loss; ``dtype`` is that of the labels which this loss needs."""
 
     headline: ClassVar[str]
     problem_type: ClassVar[str]
@@ -35,14 +35,14 @@ class Target(ABC):
 
     @abstractmethod
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
-        """Answers for logits [batch, labels]; the keys ``score``, ``scores`` and ``probabilities``
-        hold probabilities."""
+        """One answer for each row of ``logits`` [batch, labels]. Under ``score``,
+        ``scores`` and ``probabilities`` stand probabilities."""
 
     @abstractmethod
     def score(
         self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]
     ) -> Quality:
-        """Quality of the answers against what ``read`` gave."""
+        """Quality of the answers against the labels that ``read`` gave."""
 
     @abstractmethod
     def counts(
@@ -58,15 +58,15 @@ class Target(ABC):
     def decisions(
         self, prediction: Prediction, reference: Any, labels: Sequence[str]
     ) -> list[Decision]:
-        """What one answer decides."""
+        """The decisions of one answer."""
 
     @abstractmethod
-    def present(self, prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
+    def present(self, prediction: Prediction, labels: Sequence[str]) -> Shown:
         """The answer with label names."""
 
 
 class SingleLabel(Target):
-    """Exactly one label; its index is learnt and answered."""
+    """Exactly one label. A model learns and answers its index."""
 
     headline = "accuracy"
     problem_type = "single_label_classification"
@@ -75,12 +75,16 @@ class SingleLabel(Target):
     def labels(
         self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
     ) -> list[str]:
-        return _names(rows, declared)
+        cells = {}
+        for split, some in rows.items():
+            cells[split] = [row.get("label") for row in some]
+        return _names(cells, declared)
 
     def read(self, cell: Any, labels: Sequence[str]) -> int:
         return label_index(cell, labels)
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
+        # Softmax in float64. Less the largest logit, no exponential overflows.
         shares = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
         shares /= shares.sum(axis=-1, keepdims=True)
         return [{"label": int(row.argmax()), "score": float(row.max())} for row in shares]
@@ -114,13 +118,13 @@ class SingleLabel(Target):
             Decision(labels[answer], answer == reference, labels[reference], prediction["score"])
         ]
 
-    def present(self, prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
+    def present(self, prediction: Prediction, labels: Sequence[str]) -> Shown:
         return {"label": labels[prediction["label"]], "score": prediction["score"]}
 
 
 class MultiLabel(Target):
-    """Any number of labels; a 0 or 1 for each label is learnt, and those above a probability of 0.5
-    are answered."""
+    """Any number of labels. A model learns a 0 or 1 for each, and answers those with a
+    probability above 0.5."""
 
     headline = "f1_micro"
     problem_type = "multi_label_classification"
@@ -129,13 +133,13 @@ class MultiLabel(Target):
     def labels(
         self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
     ) -> list[str]:
-        lists = {
-            s: [{"label": _readable(row.get("label"))} for row in some] for s, some in rows.items()
-        }
-        cells = [row["label"] for some in lists.values() for row in some]
-        if cells and all(
-            len(cell) == 2 and all(value in (0, 1) for value in cell) for cell in cells
-        ):
+        lists: dict[str, list[list[Any]]] = {}
+        every: list[list[Any]] = []
+        for split, some in rows.items():
+            lists[split] = [_readable(row.get("label")) for row in some]
+            every += lists[split]
+        if every and all(map(_is_pair_of_bits, every)):
+            # As names these would be the two labels "0" and "1", and training would go on.
             raise RowError(
                 "each list has a 0 or 1 for each of two labels: a list names the labels that are "
                 "right"
@@ -150,13 +154,13 @@ class MultiLabel(Target):
         if twice is not None:
             raise RowError(
                 f"label {twice!r} is there more than once: a list names the labels that are right, "
-                "and is "
-                "no 0 or 1 for each"
+                "and is no 0 or 1 for each"
             )
         return [int(i in chosen) for i in range(len(labels))]
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
-        # In float64 exp stays finite up to 709; float32 would overflow at 89 and warn.
+        # Sigmoid in float64, whose exp stays finite up to 709; float32 would overflow at
+        # 89.
         shares = 1.0 / (1.0 + np.exp(-np.clip(logits.astype(np.float64), -500, 500)))
         chosen = [np.flatnonzero(row > 0).tolist() for row in logits]
         return [
@@ -181,10 +185,9 @@ class MultiLabel(Target):
         self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]
     ) -> np.ndarray:
         guess, truth = _indicators(predictions, labels), np.asarray(references, dtype=np.int64)
-        both = (guess & truth).sum(axis=1)
-        return np.stack([both, guess.sum(axis=1) - both, truth.sum(axis=1) - both], axis=-1).astype(
-            np.float64
-        )
+        both = (guess & truth).sum(axis=1)  # [n, labels] -> [n]
+        counts = [both, guess.sum(axis=1) - both, truth.sum(axis=1) - both]
+        return np.stack(counts, axis=-1).astype(np.float64)
 
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         return statistics.f1_of_labels(counts)
@@ -192,26 +195,25 @@ class MultiLabel(Target):
     def decisions(
         self, prediction: Prediction, reference: Any, labels: Sequence[str]
     ) -> list[Decision]:
-        """One for each label: 1 where it is answered, with the probability of that or, of a 0, of
-        its absence."""
-        answers = [int(i in prediction["labels"]) for i in range(len(labels))]
-        shares = [
-            p if answer else 1.0 - p
-            for answer, p in zip(answers, prediction["probabilities"], strict=True)
-        ]
-        return [
-            Decision(answer, answer == truth, name, share)
-            for answer, truth, name, share in zip(answers, reference, labels, shares, strict=True)
-        ]
+        """One for each label: 1 where it is answered, else 0. The confidence of a 0 is the
+        probability that the label is absent."""
+        found = []
+        for i, (name, probability) in enumerate(
+            zip(labels, prediction["probabilities"], strict=True)
+        ):
+            answer = int(i in prediction["labels"])
+            share = probability if answer else 1.0 - probability
+            found.append(Decision(answer, answer == reference[i], name, share))
+        return found
 
-    def present(self, prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
+    def present(self, prediction: Prediction, labels: Sequence[str]) -> Shown:
         pairs = zip(prediction["labels"], prediction["scores"], strict=True)
         return {"labels": [{"label": labels[i], "score": score} for i, score in pairs]}
 
 
 class Regression(Target):
-    """A number. It is learnt as it stands; Pearson's and Spearman's correlations score it, as STS-B
-    does (Cer et al. 2017, section 6)."""
+    """A number, learnt as it stands. Pearson's and Spearman's correlations score it, as in
+    STS-B (Cer et al. 2017, section 6)."""
 
     headline = "pearson"
     problem_type = "regression"
@@ -258,10 +260,10 @@ class Regression(Target):
     def decisions(
         self, prediction: Prediction, reference: Any, labels: Sequence[str]
     ) -> list[Decision]:
-        """None: a number is never the same twice."""
+        """None: two models hardly ever give the same number."""
         return []
 
-    def present(self, prediction: Prediction, labels: Sequence[str]) -> dict[str, Any]:
+    def present(self, prediction: Prediction, labels: Sequence[str]) -> Shown:
         return {"value": prediction["value"]}
 
 
@@ -272,8 +274,9 @@ TARGETS: Mapping[str, type[Target]] = {
 }
 
 
-def _names(rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None) -> list[str]:
-    cells = {split: [row.get("label") for row in some] for split, some in rows.items()}
+def _names(cells: Mapping[str, Sequence[Any]], declared: Sequence[str] | None) -> list[str]:
+    """Label names as declared, else those in the label cells of each split. Raises RowError
+    for fewer than two."""
     names = distinct_names(declared) if declared else names_by_split(cells)
     if len(names) < 2:
         raise RowError(
@@ -284,8 +287,8 @@ def _names(rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None) ->
 
 
 def _several(cell: Any) -> list[Any]:
-    """The labels of a cell: a list as it is, text cut at semicolons (``sports;politics``), empty
-    text as none."""
+    """The labels of a cell: those of a list, or of text with semicolons between them
+    (``sports;politics``); empty text has none."""
     if isinstance(cell, list | tuple):
         return list(cell)
     text = label_name(cell) if cell != "" else ""
@@ -293,12 +296,16 @@ def _several(cell: Any) -> list[Any]:
 
 
 def _readable(cell: Any) -> list[Any]:
-    """The labels of a cell; none where it cannot be read, for the row is refused by its place
-    later."""
+    """The labels of a cell. None where it cannot be read: ``normalise`` refuses that row
+    later, with its place."""
     try:
         return [] if cell is None else _several(cell)
     except RowError:
         return []
+
+
+def _is_pair_of_bits(cell: Sequence[Any]) -> bool:
+    return len(cell) == 2 and all(value in (0, 1) for value in cell)
 
 
 def _indicators(predictions: Sequence[Prediction], labels: Sequence[str]) -> np.ndarray:

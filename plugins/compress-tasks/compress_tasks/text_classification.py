@@ -1,4 +1,5 @@
-"""``text-classification``: a label, several labels or a number for a text or a pair of texts."""
+"""``text-classification``: a label, several labels or a number for a text or a pair of
+texts."""
 
 from __future__ import annotations
 
@@ -8,8 +9,10 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
+from compress.architecture import ModelConfig
 from compress.processor import TextProcessor
 from compress.task import (
+    DEFAULT_OUTPUTS,
     Batch,
     Column,
     Decision,
@@ -17,6 +20,7 @@ from compress.task import (
     Prediction,
     Quality,
     Row,
+    Shown,
     Task,
     TaskOptions,
 )
@@ -24,23 +28,22 @@ from compress_tasks.cells import read_text, requested
 from compress_tasks.padding import model_inputs, pad
 from compress_tasks.targets import TARGETS
 
-_DEFAULT_OUTPUTS = 2
-"""What transformers gives a head whose config states no number."""
-
 
 class TextClassificationOptions(TaskOptions):
     """Options of ``text-classification``."""
 
     kind: Literal["single", "multi", "regression"] = Field(
         default="single",
-        description="What the label column holds: `single`, one label; `multi`, a list of labels or "
-        "text with semicolons between them; `regression`, a number.",
+        description=(
+            "What the label column holds: `single`, one label; `multi`, a list of labels or text "
+            "with semicolons between them; `regression`, a number."
+        ),
     )
 
 
 class TextClassification(Task[TextClassificationOptions]):
-    """One or two texts to a label. The headline depends on ``kind``: accuracy, micro F1 or
-    Pearson's correlation."""
+    """A label for one text or a pair. The headline depends on ``kind``: accuracy, micro F1
+    or Pearson's correlation."""
 
     name = "text-classification"
     summary = "A label, several labels or a number for a text or a pair of texts."
@@ -81,16 +84,19 @@ class TextClassification(Task[TextClassificationOptions]):
     def labels(
         self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
     ) -> list[str]:
-        """Label names as declared, else those of the training split, sorted (numbers by value);
-        none for a regression.
+        """Label names as declared, else those of the training split, sorted (numbers by
+        value); none for a regression.
 
-        A label that only validation or test has is therefore refused with its row."""
+        A label that only validation or test has is not among them, and its row is
+        refused."""
         return self.target.labels(rows, declared)
 
     def normalise(self, row: Row, labels: Sequence[str]) -> Row:
-        """``text``, ``text_pair`` (None where there is none) and ``label``. Raises RowError.
+        """``text``, ``text_pair`` (None where there is none) and ``label``. Raises
+        RowError.
 
-        The label is an index, a 0 or 1 for each label, or a float, according to ``kind``."""
+        The label is an index, a 0 or 1 for each label, or a float, according to
+        ``kind``."""
         pair = None if row.get("text_pair") is None else read_text(row, "text_pair")
         return {
             "text": read_text(row, "text"),
@@ -98,50 +104,52 @@ class TextClassification(Task[TextClassificationOptions]):
             "label": self.target.read(row.get("label"), labels),
         }
 
-    def head_config(self, labels: Sequence[str]) -> dict[str, Any]:
-        """Label maps (one output for a regression) and the ``problem_type`` that selects the
-        model's loss."""
+    def head_config(self, labels: Sequence[str]) -> ModelConfig:
+        """Label maps (one output for a regression) and the ``problem_type`` that selects
+        the model's loss."""
         return {
             **(super().head_config(labels) or {"num_labels": 1}),
             "problem_type": self.target.problem_type,
         }
 
     @classmethod
-    def stated_labels(cls, config: Mapping[str, Any]) -> tuple[str, ...]:
-        """Those of ``id2label``; none for a regression, which transformers takes a head with one
-        output for too."""
+    def stated_labels(cls, config: ModelConfig) -> tuple[str, ...]:
+        """Those of ``id2label``; none for a regression. A single output is a regression,
+        for transformers too."""
         names = super().stated_labels(config)
         return () if len(names) == 1 or config.get("problem_type") == "regression" else names
 
-    def head_mistake(self, config: Mapping[str, Any], labels: Sequence[str]) -> str | None:
-        """A ``problem_type`` that is not that of ``kind``, else a number of outputs that ``kind``
-        has no use for: one for a regression, several for labels. Two outputs and no type may be one
-        label of two, or any of two."""
-        kind, learnt, wanted = (
-            self.options.kind,
-            config.get("problem_type"),
-            self.target.problem_type,
-        )
+    def head_mistake(self, config: ModelConfig, labels: Sequence[str]) -> str | None:
+        """Another ``problem_type`` than that of ``kind``, or a number of outputs that does
+        not fit it: a regression has one, labels have several. Without a ``problem_type``
+        two outputs fit both one label of two and any of two."""
+        kind, wanted = self.options.kind, self.target.problem_type
+        learnt = config.get("problem_type")
         if learnt is not None and learnt != wanted:
             return f"was trained for {learnt}, and kind: {kind} takes {wanted}"
-        outputs = len(config.get("id2label") or ()) or config.get("num_labels", _DEFAULT_OUTPUTS)
+        outputs = len(config.get("id2label") or ()) or config.get("num_labels", DEFAULT_OUTPUTS)
         if kind == "regression":
-            return f"has {outputs} outputs, and kind: regression takes 1" if outputs != 1 else None
-        if outputs < 2 or (labels and outputs != len(labels)):
-            return f"has {outputs} output{'s'[outputs == 1 :]}, and kind: {kind} takes {len(labels) or '2 or more'}"
-        return None
+            fits, needed = outputs == 1, "1"
+        else:
+            fits = outputs >= 2 and (not labels or outputs == len(labels))
+            needed = str(len(labels)) if labels else "2 or more"
+        if fits:
+            return None
+        counted = f"{outputs} output" if outputs == 1 else f"{outputs} outputs"
+        return f"has {counted}, and kind: {kind} takes {needed}"
 
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
-        """``input_ids`` with special tokens, ``token_type_ids`` where the model takes them,
-        ``labels``, ``id``."""
-        encodings = processor.encode(
-            [_texts(row) for row in rows], max_length=self.options.max_length
-        )
-        return [
-            model_inputs(row, encoding, processor)
-            | ({"labels": row["label"]} if "label" in row else {})
-            for row, encoding in zip(rows, encodings, strict=True)
-        ]
+        """``input_ids`` with special tokens, ``token_type_ids`` where the model has that
+        input, ``labels`` and ``id``."""
+        texts = [_texts(row) for row in rows]
+        encodings = processor.encode(texts, max_length=self.options.max_length)
+        found = []
+        for row, encoding in zip(rows, encodings, strict=True):
+            features = model_inputs(row, encoding, processor)
+            if "label" in row:
+                features["labels"] = row["label"]
+            found.append(features)
+        return found
 
     def collate(
         self,
@@ -149,8 +157,8 @@ class TextClassification(Task[TextClassificationOptions]):
         processor: TextProcessor,
         generator: np.random.Generator | None = None,
     ) -> Batch:
-        """Padded arrays; ``labels`` int64 [batch] for one label, float32 [batch, labels] or [batch]
-        otherwise."""
+        """Padded arrays. ``labels`` are int64 [batch] for one label, float32 [batch,
+        labels] for several, float32 [batch] for a number."""
         batch = pad(features, processor)
         if all("labels" in f for f in features):
             batch["labels"] = np.array([f["labels"] for f in features], dtype=self.target.dtype)
@@ -159,44 +167,48 @@ class TextClassification(Task[TextClassificationOptions]):
     def predictions(
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
     ) -> list[Prediction]:
-        """``label`` and ``score``; ``labels``, their ``scores`` and the ``probabilities`` of all;
-        or ``value``: according to ``kind``."""
+        """By ``kind``: ``label`` and its ``score``; ``labels``, their ``scores`` and the
+        ``probabilities`` of all; or ``value``."""
         return self.target.predictions(outputs["logits"])
 
     def score(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
     ) -> Quality:
-        """Accuracy, macro scores and Matthews' correlation; F1 and exact match; or correlations and
-        errors."""
+        """By ``kind``: accuracy, macro scores and Matthews' correlation; F1 and exact
+        match; or correlations and errors."""
         return self.target.score(predictions, [row["label"] for row in rows], labels)
 
     def resample(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
     ) -> np.ndarray:
-        """(correct, 1); (true positives, false positives, false negatives); or
+        """By ``kind``: (correct, 1); (true positives, false positives, false negatives); or
         ``statistics.moments``."""
         return self.target.counts(predictions, [row["label"] for row in rows], labels)
 
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
-        """Accuracy, micro F1 or Pearson's correlation for summed counts [..., k] -> [...]."""
+        """Accuracy, micro F1 or Pearson's correlation for summed counts [..., k] ->
+        [...]."""
         return self.target.headline_of(counts)
 
     def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
-        """The label; a 0 or 1 for each label; none for a number."""
+        """By ``kind``: the label; a 0 or 1 for each label; none for a number."""
         return self.target.decisions(prediction, row["label"], labels)
 
     def request(self, texts: Sequence[str]) -> list[Row]:
         """A row for each text; a tab in it separates the two texts of a pair."""
-        parts = [text.split("\t", 1) for text in requested(texts)]
-        return [{"text": p[0], "text_pair": p[1] if len(p) == 2 else None} for p in parts]
+        rows: list[Row] = []
+        for text in requested(texts):
+            first, tab, second = text.partition("\t")
+            rows.append({"text": first, "text_pair": second if tab else None})
+        return rows
 
-    def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> dict[str, Any]:
-        """The row's texts with the label's name and probability, those of each label, or the
-        number."""
+    def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> Shown:
+        """The row's texts and, by ``kind``, the label with its probability, each label with
+        its own, or the number."""
         texts = {key: row[key] for key in ("text", "text_pair") if row.get(key) is not None}
         return {**texts, **self.target.present(prediction, labels)}
 
 
 def _texts(row: Row) -> Any:
-    """What the tokenizer encodes: the text, or the pair of texts."""
+    """What the tokenizer encodes: the text, or the pair."""
     return row["text"] if row.get("text_pair") is None else (row["text"], row["text_pair"])

@@ -1,14 +1,17 @@
-"""``token-classification``: a tag for each word, scored by the entities that the tags spell."""
+"""``token-classification``: a tag for each word, scored by the entities that the tags
+form."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from tokenizers import Encoding
 
+from compress.architecture import ModelConfig
 from compress.processor import TextProcessor
 from compress.task import (
     IGNORED,
@@ -20,6 +23,7 @@ from compress.task import (
     Quality,
     Row,
     RowError,
+    Shown,
     Task,
     TaskOptions,
 )
@@ -48,8 +52,8 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 
 
 class TokenClassification(Task[TaskOptions]):
-    """A tag for each word, learnt on the word's first piece (Devlin et al. 2019, section 5.3), IOB2
-    throughout."""
+    """A tag for each word, learnt and answered at the word's first piece (Devlin et al.
+    2019, section 5.3). Labels are IOB2 tags."""
 
     name = "token-classification"
     summary = "A tag for each word: named entities, in IOB1 or IOB2."
@@ -72,23 +76,21 @@ class TokenClassification(Task[TaskOptions]):
     def labels(
         self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
     ) -> list[str]:
-        """As declared, with the ``B-`` or ``I-`` that a declared type lacks; else ``O`` and the
-        pairs of the types in the training split. Raises RowError for tags that are neither IOB1 nor
-        IOB2."""
+        """The declared labels, completed by the ``B-`` or ``I-`` that a type lacks; else
+        ``O`` and both tags of each type in the training split.
+
+        Raises RowError for tags that are neither IOB1 nor IOB2."""
         known = distinct_names(declared or [])
         if known and OUTSIDE not in known:
             raise RowError(
                 f"the declared labels {', '.join(known)} lack 'O', the tag of words outside all "
                 "entities"
             )
-        tags = {split: [_readable(row, known) for row in some] for split, some in rows.items()}
+        tags = {}
+        for split, some in rows.items():
+            tags[split] = [_readable(row, known) for row in some]
         check_scheme(tags)
-        source = (
-            [known] if known else tags.get("train") or [t for some in tags.values() for t in some]
-        )
-        names = tag_names(
-            kind for some in source for tag in some if (kind := entity_type(tag)) is not None
-        )
+        names = tag_names(_types_in([known] if known else _training_tags(tags)))
         return known + [name for name in names if name not in known]
 
     def normalise(self, row: Row, labels: Sequence[str]) -> Row:
@@ -106,22 +108,24 @@ class TokenClassification(Task[TaskOptions]):
             "tags": [label_index(name, labels, "tag") for name in names],
         }
 
-    def head_mistake(self, config: Mapping[str, Any], labels: Sequence[str]) -> str | None:
-        """Outputs that are not as many as the data's ``labels``; without these, labels that are no
-        IOB tags."""
+    def head_mistake(self, config: ModelConfig, labels: Sequence[str]) -> str | None:
+        """Another number of outputs than the data have ``labels``; without these, an output
+        whose name is no IOB tag."""
         names = self.stated_labels(config)
         if labels:
-            return (
-                None
-                if len(names) == len(labels)
-                else f"has {len(names)} outputs, and the data have {len(labels)} tags"
-            )
-        odd = next((name for name in names if not is_tag(name)), None)
-        return odd and f"calls an output {odd!r}, which is not O, B-TYPE or I-TYPE"
+            if len(names) == len(labels):
+                return None
+            return f"has {len(names)} outputs, and the data have {len(labels)} tags"
+        for name in names:
+            if not is_tag(name):
+                return f"calls an output {name!r}, which is not O, B-TYPE or I-TYPE"
+        return None
 
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
-        """``input_ids``, ``starts`` (the position of each word's first piece, None for a word that
-        was cut or has no piece), and ``labels``: the word's tag at that position, IGNORED
+        """``input_ids``, ``starts`` and ``labels``.
+
+        ``starts`` are the positions of the words' first pieces; None for a word that was
+        cut off or has no piece. ``labels`` hold a word's tag at its start, and IGNORED
         elsewhere."""
         encodings = processor.encode(
             [row["tokens"] for row in rows], max_length=self.options.max_length, words=True
@@ -146,18 +150,19 @@ class TokenClassification(Task[TaskOptions]):
     def predictions(
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
     ) -> list[Prediction]:
-        """``tags``: one index for each word, and ``confidence``, the probability of each; both None
-        for a word that the model did not see."""
+        """``tags``: one index for each word, and ``confidence``, its probability. Both are
+        None for a word that the model did not see."""
         logits = outputs["logits"]  # [batch, length, tags]
         return [_tagged(row, f["starts"]) for row, f in zip(logits, batch, strict=True)]
 
     def score(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
     ) -> Quality:
-        """Entity-level precision, recall and F1, overall and for each type, and the share of words
-        tagged right.
+        """Precision, recall and F1 of entities, for all and for each type, and the share of
+        words with the right tag.
 
-        seqeval in strict mode with IOB2; a word that the model did not see counts as ``O``."""
+        By seqeval in strict mode with IOB2. A word that the model did not see counts as
+        ``O``."""
         from compress_tasks.metrics import EntityMetric, quality
 
         return quality(
@@ -169,22 +174,21 @@ class TokenClassification(Task[TaskOptions]):
     def resample(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
     ) -> np.ndarray:
-        """Entities right, invented and missed in each sentence, [n, 3]."""
+        """Entities found, invented and missed in each sentence, float64 [n, 3]."""
         counts = []
         for prediction, row in zip(predictions, rows, strict=True):
-            guess, truth = (
-                set(entities(_names(tags, labels))) for tags in (prediction["tags"], row["tags"])
-            )
+            guess = set(entities(_names(prediction["tags"], labels)))
+            truth = set(entities(_names(row["tags"], labels)))
             counts.append([len(guess & truth), len(guess - truth), len(truth - guess)])
         return np.array(counts, dtype=np.float64)
 
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
-        """Entity-level F1 for summed counts [..., 3] -> [...]."""
+        """F1 of entities for summed counts [..., 3] -> [...]."""
         return statistics.f1_of_entities(counts)
 
     def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
-        """One for each word: its tag. A word that the model did not see is answered ``O``, as it is
-        scored, and has no confidence. The class is the entity's type, or ``O``."""
+        """One for each word: its tag. The class is the entity's type, or ``O``. A word that
+        the model did not see is answered ``O``, as in the score, and has no confidence."""
         answers, truth = _names(prediction["tags"], labels), _names(row["tags"], labels)
         return [
             Decision(answer, answer == tag, entity_type(tag) or OUTSIDE, share)
@@ -192,31 +196,43 @@ class TokenClassification(Task[TaskOptions]):
         ]
 
     def request(self, texts: Sequence[str]) -> list[Row]:
-        """A row for each text, cut into words: a run of letters, digits and underscores is a word,
-        and so is every other character but spaces. ``spans`` are the words' (start, end) in the
-        text."""
-        found = [(text, list(_WORD.finditer(text))) for text in requested(texts)]
-        return [
-            {"text": text, "tokens": [m.group() for m in words], "spans": [m.span() for m in words]}
-            for text, words in found
-        ]
+        """A row for each text, cut into words. A word is a run of letters, digits and
+        underscores, or any other single character but a space. ``spans`` are the words'
+        (start, end) in the text."""
+        return [_requested_row(text) for text in requested(texts)]
 
-    def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> dict[str, Any]:
-        """The text and its entities: ``type``, ``text``, ``start`` and ``end`` (characters, ``end``
-        exclusive)."""
+    def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> Shown:
+        """The text and its entities: ``type``, ``text``, ``start`` and ``end`` (characters,
+        ``end`` exclusive)."""
         text = row.get("text") or " ".join(row["tokens"])
         spans = row.get("spans") or _joined_spans(row["tokens"])
-        found = [
-            (kind, spans[first][0], spans[end - 1][1])
-            for first, end, kind in entities(_names(prediction["tags"], labels))
-        ]
-        return {
-            "text": text,
-            "entities": [
-                {"type": kind, "text": text[start:end], "start": start, "end": end}
-                for kind, start, end in found
-            ],
-        }
+        shown = []
+        for first, after, kind in entities(_names(prediction["tags"], labels)):
+            start, end = spans[first][0], spans[after - 1][1]
+            shown.append({"type": kind, "text": text[start:end], "start": start, "end": end})
+        return {"text": text, "entities": shown}
+
+
+def _requested_row(text: str) -> Row:
+    words = list(_WORD.finditer(text))
+    return {
+        "text": text,
+        "tokens": [word.group() for word in words],
+        "spans": [word.span() for word in words],
+    }
+
+
+def _training_tags(tags: Mapping[str, list[list[str]]]) -> list[list[str]]:
+    """The tags of the training split's sentences; of all splits where there is none."""
+    if tags.get("train"):
+        return tags["train"]
+    return list(chain.from_iterable(tags.values()))
+
+
+def _types_in(sentences: Iterable[Sequence[str]]) -> set[str]:
+    """The types of the tags, without ``O``."""
+    types = {entity_type(tag) for tag in chain.from_iterable(sentences)}
+    return {kind for kind in types if kind is not None}
 
 
 def _list(row: Row, column: str) -> Sequence[Any]:
@@ -231,31 +247,33 @@ def _list(row: Row, column: str) -> Sequence[Any]:
 
 
 def _tag(value: Any, labels: Sequence[str]) -> str:
-    """The name of a tag cell, IOB1 or IOB2. Raises RowError for one that is not IOB or not among
-    ``labels``."""
+    """The name of a tag cell, IOB1 or IOB2. Raises RowError for one that is no IOB tag or
+    is not among ``labels``."""
     name = label_name(value, "tag")
     if not is_number(name):
-        entity_type(name)
+        entity_type(name)  # raises
     return labels[label_index(name, labels, "tag")]
 
 
 def _readable(row: Row, known: Sequence[str]) -> list[str]:
-    """The names of a row's tags; none where one cannot be read, for the row is refused by its place
-    later."""
+    """The names of a row's tags. None where one cannot be read: ``normalise`` refuses that
+    row later, with its place. A number is an index into the ``known`` labels, where there
+    are any."""
+    names = []
     try:
-        names = [label_name(tag, "tag") for tag in _list(row, "tags")]
-        names = [
-            known[label_index(n, known, "tag")] if known and is_number(n) else n for n in names
-        ]
-        for name in names:
-            entity_type(name)
+        for tag in _list(row, "tags"):
+            name = label_name(tag, "tag")
+            if known and is_number(name):
+                name = known[label_index(name, known, "tag")]
+            entity_type(name)  # raises
+            names.append(name)
     except RowError:
         return []
     return names
 
 
 def _features(row: Row, encoding: Encoding, processor: TextProcessor) -> Features:
-    first: dict[int, int] = {}
+    first: dict[int, int] = {}  # word -> the position of its first piece
     for position, word in enumerate(encoding.word_ids):
         if word is not None:
             first.setdefault(word, position)
@@ -271,8 +289,8 @@ def _features(row: Row, encoding: Encoding, processor: TextProcessor) -> Feature
 
 
 def _tagged(logits: np.ndarray, starts: Sequence[int | None]) -> Prediction:
-    """The likeliest tag at each word's first piece, of ``logits`` [length, tags], and its
-    probability."""
+    """The likeliest tag at each word's first piece and its probability, from ``logits``
+    [length, tags]."""
     best, shares = likeliest(logits)
     return {
         "tags": [None if start is None else int(best[start]) for start in starts],

@@ -10,8 +10,8 @@ from compress.tracker import Event, Report, Tracker
 
 
 class TensorBoard(Tracker):
-    """Training values by optimizer step while they come, measurements by step of the recipe at the
-    end."""
+    """Values of training by optimizer step while it runs; measurements by step of the
+    recipe at the end."""
 
     name: ClassVar[str] = "tensorboard"
     summary: ClassVar[str] = "Event files for TensorBoard in the run's folder"
@@ -28,16 +28,18 @@ class TensorBoard(Tracker):
         return f"tensorboard --logdir {place}"
 
     def event(self, event: Event) -> None:
-        """A point for each value of training that is new; it is repeated in events until there is
-        another."""
-        for key, value in event["values"].items() if event["event"] == "progress" else ():
+        """Write a point for each new value of training. Events repeat a value until there
+        is another."""
+        if event["event"] != "progress":
+            return
+        for key, value in event["values"].items():
             tag = f"{event['step']}/{key}"
             if self._last.get(tag) != value:
                 self._last[tag] = value
                 self._file.scalar(tag, value, int(event["done"]), event["time"])
 
     def finish(self, report: Report) -> None:
-        """Every measurement that has a value, the recipe and a table."""
+        """Write every measurement that has a value, the recipe and a table."""
         from compress_tensorboard.summary import described, measured, table
 
         place = described(report)

@@ -1,5 +1,5 @@
-"""An event file, by TensorBoard's own writer and messages: neither torch nor TensorFlow is
-needed."""
+"""An event file, written with TensorBoard's own writer and messages, without torch or
+TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 _FLUSH_SECONDS = 5
-"""How old a point may be before it can be seen."""
+"""After this time a point can be seen."""
 
 
 class EventFile:
-    """A new event file in ``folder``, open until ``close``. Scalars are float32, as TensorBoard has
-    them."""
+    """A new event file in ``folder``, open until ``close``. Scalars are float32, as in
+    TensorBoard."""
 
     def __init__(self, folder: Path) -> None:
         self._writer = EventFileWriter(str(folder), flush_secs=_FLUSH_SECONDS)
@@ -26,21 +26,18 @@ class EventFile:
     def scalar(
         self, tag: str, value: float, step: int, at: float | None = None, description: str = ""
     ) -> None:
-        """Add a point at ``step``; ``at`` is when it was taken, in seconds since 1970. The first
-        description of a tag stands."""
-        self._add(
-            Summary.Value(tag=tag, simple_value=value, metadata=_metadata("scalars", description)),
-            step,
-            at,
-        )
+        """Add a point at ``step``. ``at`` is its time in seconds since 1970. TensorBoard
+        shows the first description of a tag."""
+        metadata = _metadata("scalars", description)
+        self._add(Summary.Value(tag=tag, simple_value=value, metadata=metadata), step, at)
 
     def text(self, tag: str, markdown: str) -> None:
-        """Add a text, which TensorBoard shows as Markdown."""
+        """Add a text. TensorBoard shows it as Markdown."""
         tensor = TensorProto(dtype=DT_STRING, string_val=[markdown.encode()])
         self._add(Summary.Value(tag=tag, metadata=_metadata("text"), tensor=tensor), 0, None)
 
     def close(self) -> None:
-        """Write what is not written yet and close the file."""
+        """Write what is pending and close the file."""
         self._writer.close()
 
     def _add(self, value: Summary.Value, step: int, at: float | None) -> None:
@@ -50,7 +47,8 @@ class EventFile:
 
 
 def _metadata(plugin: str, description: str = "") -> SummaryMetadata:
-    """What says which of TensorBoard's plugins shows a tag."""
+    """The metadata of a tag: which of TensorBoard's plugins shows it, and its
+    description."""
     return SummaryMetadata(
         summary_description=description, plugin_data=SummaryMetadata.PluginData(plugin_name=plugin)
     )

@@ -8,22 +8,25 @@ from compress.tracker import Report, ReportedNumber, reported_numbers
 
 
 def measured(report: Report) -> Iterator[tuple[str, int, float]]:
-    """(tag, place of the step in the run from 0, value) of every measurement that has a value, and
-    of every comparison with the reference and with it in its fastest float engine; ``.low`` and
-    ``.high`` after a name are the ends of its 95 % interval."""
+    """(tag, place of the step in the run from 0, value) of every measurement that has a
+    value, and of every comparison with the reference and with it in its fastest float
+    engine.
+
+    ``.low`` and ``.high`` after a name are the ends of its 95 % interval."""
     for number in reported_numbers(report):
         for end, value in number.values().items():
             yield f"{number.side}/{number.name}{end}", number.place, value
 
 
 def described(report: Report) -> str:
-    """Which steps the points of a measurement are of."""
+    """The names of the steps by index: a measurement has one point for each."""
     return ", ".join(f"{index}: {step['name']}" for index, step in enumerate(report["steps"]))
 
 
 def table(report: Report) -> str:
-    """Every measurement of every step, and comparison with the reference and its fastest float
-    engine, with its 95 % interval, or why it is absent."""
+    """A Markdown table of every measurement of every step and its comparisons with the
+    reference and with it in its fastest float engine, with 95 % intervals, or why a value
+    is absent."""
     lines = [["step", "measurement", "value", "unit"], ["---"] * 4]
     for number in reported_numbers(report):
         lines.append([number.step, _name(number), _value(number), number.unit])

@@ -21,10 +21,11 @@ class TorchEngine(Engine):
     library: ClassVar[str | None] = "transformers"
 
     def open(self, artifact: Artifact, placement: Placement, task: Task[Any]) -> Session:
-        """A session on the artifact's model, float32 where its precision is float. Sets torch's
-        threads.
+        """A session on the artifact's model, float32 where its precision is float. Sets
+        torch's threads.
 
-        Raises EnvironmentFailure where ``placement`` names a GPU that torch does not see."""
+        Raises EnvironmentFailure where ``placement`` names a GPU that torch does not
+        see."""
         import torch
 
         from compress.models import open_model
@@ -49,8 +50,8 @@ class TorchEngine(Engine):
             torch.zeros(1, device="cuda")
 
     def counts(self, session: Session, task: Task[Any], length: int) -> Counts | None:
-        """Parameters by part and multiply-accumulates of a float model; None for one with int8
-        weights, and for a session that is not this engine's own."""
+        """Parameters by part and multiply-accumulates of a float model; None for one with
+        int8 weights, and for a session that is not this engine's own."""
         from compress.sessions import TorchSession
         from compress_torch.anatomy import counts
 

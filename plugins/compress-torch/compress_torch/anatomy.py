@@ -1,4 +1,4 @@
-"""What a PyTorch model in memory is made of: its parameters by part, and the multiply-accumulates
+"""Counts of a PyTorch model in memory: its parameters by part, and the multiply-accumulates
 of one example."""
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ _RECURRENT = (nn.LSTM, nn.GRU, nn.RNN)
 
 
 def counts(session: TorchSession, length: int) -> Counts | None:
-    """Parameters by part, and multiply-accumulates of one example of ``length`` tokens or as many
-    as the model has positions for; None for a model whose parameters are not all floats."""
+    """Parameters by part, and multiply-accumulates of one example of ``length`` tokens, or
+    of as many as the model has positions for. None for a model whose parameters are not all
+    floats."""
     if not all(p.is_floating_point() for p in session.model.parameters()):
         return None
     taken = min(length, positions(session.model) or length)
@@ -31,44 +32,41 @@ def counts(session: TorchSession, length: int) -> Counts | None:
 
 
 def parameters_by_part(model: PreTrainedModel) -> dict[str, int]:
-    """Parameters of the ``embeddings`` (every ``nn.Embedding``, and all of a module called
-    ``embeddings``), of the ``head`` (what is outside of the base model) and of the ``layers`` (the
-    rest); a shared one counts once, as an embedding where it is one."""
-    embeddings = {
-        id(p)
-        for name, module in model.named_modules()
-        for p in module.parameters()
-        if isinstance(module, nn.Embedding) or name.rpartition(".")[2] == "embeddings"
-    }
-    base = {id(p) for p in model.base_model.parameters()}
-    found = dict.fromkeys(("embeddings", "layers", "head"), 0)
+    """Number of parameters of the ``embeddings``, the ``layers`` and the ``head``.
+
+    Embeddings are every ``nn.Embedding`` and all of a module called ``embeddings``; the
+    head is what is outside of the base model; layers are the rest. A shared parameter
+    counts once, as an embedding where it is one."""
+    embeddings: set[int] = set()
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Embedding) or name.rpartition(".")[2] == "embeddings":
+            embeddings.update(map(id, module.parameters()))
+    base = set(map(id, model.base_model.parameters()))
+    counts = dict.fromkeys(("embeddings", "layers", "head"), 0)
     for parameter in model.parameters():
-        part = (
-            "embeddings"
-            if id(parameter) in embeddings
-            else "layers"
-            if id(parameter) in base
-            else "head"
-        )
-        found[part] += parameter.numel()
-    return found
+        if id(parameter) in embeddings:
+            part = "embeddings"
+        else:
+            part = "layers" if id(parameter) in base else "head"
+        counts[part] += parameter.numel()
+    return counts
 
 
 def positions(model: PreTrainedModel) -> int | None:
-    """The longest example that the model has positions for; None where its config names no
+    """Tokens of the longest example that the model has positions for; None without a
     limit."""
     return sizes.positions(model.config.to_dict())
 
 
 def macs(session: TorchSession, length: int) -> int:
-    """Multiply-accumulates of the matrix products of one example of ``length`` tokens: half of what
-    torch's ``FlopCounterMode`` counts, with recurrent modules by their own formula.
+    """Multiply-accumulates of the matrix products of one example of ``length`` tokens.
 
-    Attention runs unfused meanwhile: of the fused kernel for processors torch 2.13 counts
-    nothing."""
-    ends = (
-        session.model.config.eos_token_id
-    )  # an encoder-decoder's classifier reads its answer at such a token
+    Half of what torch's ``FlopCounterMode`` counts: it counts a multiplication and an
+    addition apart. Recurrent modules follow a formula of their own. Attention runs unfused
+    meanwhile: torch 2.13 counts nothing of the fused kernel for processors."""
+    # An encoder-decoder's classifier reads its answer at an end-of-text token: one must be
+    # there.
+    ends = session.model.config.eos_token_id
     ids = np.full((1, length), ends if isinstance(ends, int) else 0, dtype=np.int64)
     batch = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
     with (
@@ -77,17 +75,18 @@ def macs(session: TorchSession, length: int) -> int:
         sdpa_kernel(SDPBackend.MATH),
     ):
         session.run(batch)
-    return counter.get_total_flops() // 2 + sum(recurrent)
+    products = int(counter.get_total_flops()) // 2
+    return products + sum(recurrent)
 
 
 @contextmanager
 def _recurrent(model: nn.Module, counter: FlopCounterMode) -> Iterator[list[int]]:
-    """A list that fills with what the count of each call of an LSTM, GRU or RNN has to be corrected
-    by.
+    """A list that gets, for each call of an LSTM, GRU or RNN, the number to add to torch's
+    count.
 
-    Whether torch counts their products depends on the kernel: nothing in oneDNN's and cuDNN's, all
-    of them in its own."""
-    found: list[int] = []
+    Whether torch counts their products depends on the kernel: none in oneDNN's and cuDNN's,
+    all of them in its own."""
+    corrections: list[int] = []
     before: list[int] = []
 
     def enter(module: nn.Module, given: tuple[Any, ...]) -> None:
@@ -97,31 +96,31 @@ def _recurrent(model: nn.Module, counter: FlopCounterMode) -> Iterator[list[int]
         module: nn.Module, given: tuple[Any, ...], named: dict[str, Any], outputs: Any
     ) -> None:
         counted = (counter.get_total_flops() - before.pop()) // 2
-        found.append(
-            recurrent_macs(module, _tokens(given[0] if given else named["input"])) - counted
-        )
+        tokens = _tokens(given[0] if given else named["input"])
+        corrections.append(recurrent_macs(module, tokens) - counted)
 
     modules = [m for m in model.modules() if isinstance(m, _RECURRENT)]
     hooks = [m.register_forward_pre_hook(enter) for m in modules]
     hooks += [m.register_forward_hook(leave, with_kwargs=True) for m in modules]
     try:
-        yield found
+        yield corrections
     finally:
         for hook in hooks:
             hook.remove()
 
 
 def recurrent_macs(module: nn.Module, tokens: int) -> int:
-    """Multiply-accumulates of an ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN`` for ``tokens`` tokens.
+    """Multiply-accumulates of an ``nn.LSTM``, ``nn.GRU`` or ``nn.RNN`` for ``tokens``
+    tokens.
 
-    In the equations of their documentation every element of ``W_ih``, ``W_hh`` and ``W_hr`` meets
-    each token once: 4, 3 or 1 gates of hidden x (input + recurrent) for each layer and direction,
-    and hidden x projection where there is one."""
-    return tokens * sum(
-        p.numel()
-        for name, p in module.named_parameters(recurse=False)
-        if name.startswith("weight_")
-    )
+    In the equations of their documentation every element of ``W_ih``, ``W_hh`` and ``W_hr``
+    is multiplied once for each token: 4, 3 or 1 gates of hidden x (input + recurrent) for
+    each layer and direction, and hidden x projection where there is one."""
+    weights = 0
+    for name, parameter in module.named_parameters(recurse=False):
+        if name.startswith("weight_"):
+            weights += parameter.numel()
+    return tokens * weights
 
 
 def _tokens(inputs: Any) -> int:

@@ -1,5 +1,5 @@
-"""How a PyTorch artifact of a stock shape is opened with transformers alone, as text for model
-cards."""
+"""The code that opens a PyTorch artifact of a stock shape with transformers alone, as text
+for model cards."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from compress.engine import Loading
 
 
 def loading(traits: Traits, auto_class: str) -> Loading:
-    """The packages and the code; int8 weights are those of bitsandbytes, which transformers then
-    imports together with accelerate, and puts on a GPU where there is one."""
+    """The packages and the code. For int8 weights transformers also needs bitsandbytes and
+    accelerate, and puts them on a GPU where there is one."""
     more = ("accelerate", "bitsandbytes") if traits.precision == "int8" else ()
     return Loading(
         ("torch", "transformers", *more),
@@ -17,9 +17,9 @@ def loading(traits: Traits, auto_class: str) -> Loading:
         f"""\
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = {auto_class}.from_pretrained(folder).eval()
-batch = tokenizer(text, return_tensors="pt", truncation=True, max_length=max_length).to(model.device)
+batch = tokenizer(text, return_tensors="pt", truncation=True, max_length=max_length)
 with torch.no_grad():
-    logits = model(**batch).logits.float().cpu().numpy()
+    logits = model(**batch.to(model.device)).logits.float().cpu().numpy()
 labels = model.config.id2label
 """,
     )

@@ -77,7 +77,7 @@ def test_labels_and_unknown_entries_do_not_reach_the_model() -> None:
     )
 
 
-def test_a_live_model_is_evaluated_without_dropout_and_stays_in_training_mode() -> None:
+def test_a_model_in_training_mode_is_evaluated_without_dropout_and_stays_in_that_mode() -> None:
     model = bert()
     expected = reference(model)
     outputs = TorchSession(model.train(), "cpu").run(BATCH)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -20,7 +20,7 @@ SPECIAL_TOKENS: Mapping[str, str] = MappingProxyType(
 
 
 class PretrainOptions(TrainingOptions):
-    """Options of ``pretrain``: those of training, and the tokenizer's."""
+    """Options of ``pretrain``: those of a training, and of the tokenizer."""
 
     vocabulary: Annotated[int, FreshMark()] = Field(
         default=8000,
@@ -33,10 +33,14 @@ class PretrainOptions(TrainingOptions):
 
 
 class Pretrain(Stage[PretrainOptions]):
-    """Masked language modelling from a fresh configuration, or continued on in-domain text."""
+    """Masked language modelling: of a fresh configuration, or of a given model on in-domain
+    text."""
 
     name = "pretrain"
-    summary = "Train a masked language model: tokenizer and model from scratch, or a given model on in-domain text."
+    summary = (
+        "Train a masked language model: tokenizer and model from scratch, or a given model on "
+        "in-domain text."
+    )
     paper = "Devlin et al. 2019, BERT, section 3.1 (arXiv:1810.04805)"
     Options = PretrainOptions
     accepts = Accepts(trainable=True, nothing=True)
@@ -52,7 +56,7 @@ class Pretrain(Stage[PretrainOptions]):
 
     @classmethod
     def layers_left(cls, options: PretrainOptions, layers: int) -> int:
-        """All."""
+        """All layers."""
         return layers
 
     def apply(self, context: Context[PretrainOptions]) -> Made:
@@ -74,7 +78,7 @@ class Finetune(Stage[TrainingOptions]):
 
     @classmethod
     def layers_left(cls, options: TrainingOptions, layers: int) -> int:
-        """All."""
+        """All layers."""
         return layers
 
     def apply(self, context: Context[TrainingOptions]) -> Made:
@@ -85,6 +89,6 @@ class Finetune(Stage[TrainingOptions]):
 
 
 @hookimpl
-def compress_stages() -> list[type[Stage]]:
+def compress_stages() -> list[type[Stage[Any]]]:
     """The stages of this plugin."""
     return [Pretrain, Finetune]

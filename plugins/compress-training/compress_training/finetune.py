@@ -1,4 +1,5 @@
-"""Fine-tuning: a head for the task on the given model, trained with the model's own loss."""
+"""Fine-tuning: the given model with a head for the task, trained with the model's own
+loss."""
 
 from __future__ import annotations
 
@@ -10,8 +11,9 @@ from compress.training import TrainingOptions, fit
 
 
 def finetune(context: Context[TrainingOptions]) -> Made:
-    """What was made: the trained model in ``context.output``."""
-    assert context.input is not None  # the stage accepts no fresh model
+    """Write the trained model and its tokenizer into ``context.output``."""
+    assert context.input is not None, "the stage accepts no fresh model"
+    assert context.data is not None, "the stage needs data"
     set_seed(context.seed)  # a new head is drawn from the global generator
     model = adapt_model(context.input, context.task, context.data.labels)
     facts = fit(model, context, context.options)

@@ -1,11 +1,9 @@
-"""Pre-training: a tokenizer and a model from a fresh configuration, or a given model continued on
-other text."""
+"""Pre-training: a tokenizer and a model from a fresh configuration, or a given model that
+trains on with other text."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from transformers import set_seed
+from transformers import PreTrainedModel, set_seed
 
 from compress.models import adapt_model, fresh_model, save_model
 from compress.processor import TextProcessor
@@ -16,22 +14,22 @@ from compress_training.tokenizer import train_tokenizer
 
 
 def pretrain(context: Context[PretrainOptions]) -> Made:
-    """What was made: the trained model and its tokenizer in ``context.output``."""
+    """Write the trained model and its tokenizer into ``context.output``."""
     processor = _processor(context)
     set_seed(context.seed)  # weights are drawn from the global generator
     model = _model(context, processor)
     facts = fit(model, context, context.options, processor=processor)
     parameters = save_model(model, context.output)
     processor.save(context.output, context.task.options.max_length)
-    return Made(
-        parameters=parameters, notes={**facts, "vocabulary": processor.tokenizer.get_vocab_size()}
-    )
+    notes = {**facts, "vocabulary": processor.tokenizer.get_vocab_size()}
+    return Made(parameters=parameters, notes=notes)
 
 
 def _processor(context: Context[PretrainOptions]) -> TextProcessor:
     if context.input is not None:
         return context.task.processor(context.input.folder)
-    assert context.fresh is not None  # without an input there is a fresh configuration
+    assert context.fresh is not None, "without an input there is a fresh configuration"
+    assert context.data is not None, "the stage needs data"
     texts = (row["text"] for row in context.data.rows("train"))
     context.progress(0, 1, "training the tokenizer")
     return train_tokenizer(
@@ -43,9 +41,11 @@ def _processor(context: Context[PretrainOptions]) -> TextProcessor:
     )
 
 
-def _model(context: Context[PretrainOptions], processor: TextProcessor) -> Any:
+def _model(context: Context[PretrainOptions], processor: TextProcessor) -> PreTrainedModel:
     if context.input is not None:
         return adapt_model(context.input, context.task, ())
     tokens = {key: processor.token_id(kind) for key, kind in SPECIAL_TOKENS.items()}
     config = {**(context.fresh or {}), "vocab_size": processor.tokenizer.get_vocab_size(), **tokens}
-    return fresh_model(config, context.task, ()).train()
+    model = fresh_model(config, context.task, ())
+    model.train()
+    return model

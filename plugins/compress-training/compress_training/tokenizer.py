@@ -1,7 +1,8 @@
-"""Training a tokenizer whose training is reproducible: byte-level BPE.
+"""Train a tokenizer that is equal each time: byte-level BPE.
 
-The WordPiece trainer of tokenizers 0.23 gives other ids, even other tokens, at each run, so that an
-interrupted run could not end in the same weights; the BPE trainer gives the same each time.
+The WordPiece trainer of tokenizers 0.23 gives other ids, even other tokens, at each run. An
+interrupted run could then not end in the weights of an unbroken one. The BPE trainer gives
+the same tokens each time.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask
 def train_tokenizer(
     texts: Iterable[str], vocabulary: int, lowercase: bool, max_length: int, model_type: str
 ) -> TextProcessor:
-    """A byte-level BPE tokenizer of at most ``vocabulary`` tokens, with BERT's special tokens and
-    templates."""
+    """A byte-level BPE tokenizer of at most ``vocabulary`` tokens, with BERT's special
+    tokens and templates."""
     tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL["unk"]))
-    steps = [normalizers.NFC(), *([normalizers.Lowercase()] if lowercase else [])]
+    steps: list[normalizers.Normalizer] = [normalizers.NFC()]
+    if lowercase:
+        steps.append(normalizers.Lowercase())
     tokenizer.normalizer = normalizers.Sequence(steps)
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()

@@ -39,6 +39,7 @@ class Count(Stage[Options]):
 
     def apply(self, context: Context[Options]) -> Made:
         """Write the counts, and a tokenizer of one token."""
+        assert context.data is not None
         counts = np.bincount([row["label"] for row in context.data.rows("train")])
         (context.output / FILE).write_text(json.dumps(counts.tolist()), encoding="utf-8")
         tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from compress import hookimpl
-from compress.tracker import Event, Tracker
+from compress.tracker import Event, Report, Tracker
 
 
 class Lines(Tracker):
@@ -33,7 +33,7 @@ class Lines(Tracker):
         fail(at=event["event"])
         self._write(event)
 
-    def finish(self, report: Mapping[str, Any]) -> None:
+    def finish(self, report: Report) -> None:
         """Write the report."""
         fail(at="finish")
         self._write({"finished": report})

@@ -1,0 +1,19 @@
+"""What a training reports of itself: no torch."""
+
+from __future__ import annotations
+
+from typing import Literal, NotRequired, TypedDict
+
+
+class TrainingFacts(TypedDict):
+    """Facts of one training, JSON-ready, for the manifest's ``notes``.
+
+    ``training_seconds`` is absent where the training continued from a checkpoint: the
+    seconds before it are not known. ``best_validation`` (the headline metric) and
+    ``best_step`` are absent without a validation split."""
+
+    steps: int
+    precision: Literal["bf16", "fp32"]
+    training_seconds: NotRequired[float]
+    best_validation: NotRequired[float]
+    best_step: NotRequired[int]
