@@ -558,6 +558,16 @@ def test_the_guides_tests_pass(example: Path) -> None:
     assert answer.returncode == 0 and "3 passed" in answer.stdout, answer.stdout
 
 
+@pytest.mark.slow
+def test_the_guides_code_passes_the_checks_of_this_repository(example: Path) -> None:
+    settings, code = ROOT / "pyproject.toml", example / "compress_average"
+    format_, lint = ("ruff", "format", "--check", "--config"), ("ruff", "check", "--config")
+    for words in (format_, lint, ("mypy", "--strict", "--config-file")):
+        search = os.pathsep.join(map(str, (ROOT, example)))
+        answer = run("-m", *words, settings, code, MYPYPATH=search)
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
 # pages
 
 
