@@ -95,7 +95,7 @@ def test_make_check_looks_at_the_generated_pages_and_pre_commit_runs_it() -> Non
     assert [h["entry"] for repo in hooks["repos"] for h in repo["hooks"]] == ["make check"]
 
 
-def test_a_stale_part_is_told(tmp_path: Path) -> None:
+def test_a_stale_part_is_reported(tmp_path: Path) -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT / 'docs')!r})\nfrom pathlib import Path\nfrom "
         "markers import *\n"
@@ -558,6 +558,16 @@ def test_the_guides_tests_pass(example: Path) -> None:
     assert answer.returncode == 0 and "3 passed" in answer.stdout, answer.stdout
 
 
+@pytest.mark.slow
+def test_the_guides_code_passes_the_checks_of_this_repository(example: Path) -> None:
+    settings, code = ROOT / "pyproject.toml", example / "compress_average"
+    format_, lint = ("ruff", "format", "--check", "--config"), ("ruff", "check", "--config")
+    for words in (format_, lint, ("mypy", "--strict", "--config-file")):
+        search = os.pathsep.join(map(str, (ROOT, example)))
+        answer = run("-m", *words, settings, code, MYPYPATH=search)
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
 # pages
 
 
@@ -604,6 +614,27 @@ def test_modules_of_the_architecture_page_exist() -> None:
         for n in names
         if not (package / f"{n}.py").is_file() and not (package / n / "__init__.py").is_file()
     ] == []
+
+
+def core_code(folder: str = "") -> str:
+    """The text of every module of the core, or of one of its folders."""
+    paths = sorted((ROOT / "compress" / folder).rglob("*.py"))
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths)
+
+
+def test_the_drawing_of_a_run_names_functions_and_types_that_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    section = text.split("## A run\n")[1].split("\n## ")[0]
+    drawing = section.split("```\n")[1]
+    functions = re.findall(r"^  ([a-z]\w+) +([a-z]+) ", drawing, re.M)
+    assert len(functions) > 4 and drawing.count("\n") < 16
+    for name, room in functions:
+        assert f"\ndef {name}(" in core_code(room), name
+    types = re.findall(r"^([A-Z]\w+)", drawing, re.M)
+    types += re.findall(r"`([A-Z]\w+)`", section.split("Other types")[1])
+    assert len(types) > 10
+    code = core_code()
+    assert [name for name in types if not re.search(rf"^class {name}\b", code, re.M)] == []
 
 
 def test_every_module_of_the_core_has_its_room() -> None:

@@ -14,6 +14,7 @@ from compress.artifact import Traits
 from compress.errors import CompressError, EnvironmentFailure, Mistake, NothingChanged, UsageError
 from compress.measurement import Measured, Measurement
 from compress.store.prepared import Prepared
+from compress.store.store import Store
 from compress.workers import protocol
 from compress.workers.encoding import decode_job, decode_message, encode
 from compress.workers.failures import describe, error_of
@@ -35,7 +36,7 @@ JOBS_SENT: list[Job] = [
         options={"epochs": 1, "student": {"layers": [0, 2]}},
         task=TASK,
         traits=Traits(shape="free"),
-        store=Path("store"),
+        store=Store(Path("store")),
         input=Path("model"),
         fresh=None,
         references={"teacher": Path("teacher")},

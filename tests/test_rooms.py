@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parent.parent
 CORE = ROOT / "compress"
@@ -35,22 +37,64 @@ def modules() -> dict[str, Path]:
 
 
 def imported(file: Path, known: Mapping[str, Path]) -> Iterator[str]:
-    """The core's modules that a file imports, at its top or in a function."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if (
-            isinstance(node, ast.ImportFrom)
-            and node.module
-            and node.module.split(".")[0] == "compress"
-        ):
-            base = node.module.removeprefix("compress").removeprefix(".")
-            for alias in node.names:
-                inner = f"{base}.{alias.name}" if base else alias.name
-                yield inner if inner in known else base or "__init__"
+    """The core's modules that a file of the core imports."""
+    package = file.relative_to(ROOT).parent.parts
+    return imported_by(file.read_text(encoding="utf-8"), package, known)
+
+
+def imported_by(code: str, package: Sequence[str], known: Mapping[str, Path]) -> Iterator[str]:
+    """The core's modules that code of a package imports, at its top or in a function."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = imported_from(node, package)
+            names = [f"{base}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] == "compress":
+                yield nearest_module(name, known)
+
+
+def imported_from(node: ast.ImportFrom, package: Sequence[str]) -> str:
+    """The whole name of what a ``from`` import reads, also of a relative one."""
+    if node.level == 0:
+        return node.module or ""
+    above = package[: len(package) + 1 - node.level]
+    return ".".join([*above, node.module] if node.module else above)
+
+
+def nearest_module(name: str, known: Mapping[str, Path]) -> str:
+    """The module that holds ``name``: itself, or the nearest one above it."""
+    module = name.removeprefix("compress").removeprefix(".")
+    while module and module not in known:
+        module = module.rpartition(".")[0]
+    return module or "__init__"
 
 
 def room_of(module: str, table: Mapping[str, list[str]]) -> str:
     top = module.split(".")[0]
     return next(room for room, names in table.items() if top in names)
+
+
+@pytest.mark.parametrize(
+    ("code", "module"),
+    [
+        ("import compress.running.run", "running.run"),
+        ("import json, compress.api as api", "api"),
+        ("from compress.running.run import Run", "running.run"),
+        ("from compress.running import run, runner", "running.run"),
+        ("from compress import api", "api"),
+        ("from compress import run", "__init__"),
+        ("from ..running.run import Run", "running.run"),
+        ("from .. import api", "api"),
+        ("from . import edges", "planning.edges"),
+        ("def f():\n    from compress.running.run import Run", "running.run"),
+    ],
+)
+def test_no_form_of_an_import_is_overlooked(code: str, module: str) -> None:
+    assert module in imported_by(code, ("compress", "planning"), modules())
 
 
 def test_every_module_stands_in_a_room_and_every_room_is_there() -> None:
@@ -81,6 +125,7 @@ def test_imports_lead_to_the_same_room_or_to_one_below_it() -> None:
             continue
         for target in imported(file, known):
             arrows += 1
+            assert target not in DOORS, f"{module} imports the package itself, which is for users"
             if height[room_of(target, table)] > height[room_of(module, table)]:
                 upwards.append(f"{module} -> {target}")
     assert arrows > 200

@@ -19,6 +19,7 @@ from compress.processor import TextProcessor
 from compress.registry.plugins import Registry, load_plugins
 from compress.source import Source, SourceOptions, Table
 from compress.store.prepared import Prepared, prepare
+from compress.store.store import Store
 from compress.task import Row, Task
 from compress.workers.jobs import importing, staging
 from compress.workers.protocol import ApplyStage, Chosen, ImportModel
@@ -182,7 +183,7 @@ def make_artifact(
         options=chosen.model_dump(mode="json"),
         task=Chosen(task.name, task.options.model_dump(mode="json")),
         traits=traits,
-        store=folder.parent / "store",
+        store=Store(folder.parent / "store"),
         input=input.folder if input else None,
         fresh=dict(fresh) if fresh else None,
         references={option: artifact.folder for option, artifact in (references or {}).items()},

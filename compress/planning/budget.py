@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from compress.quantities import LATENCY, MEMORY, QUALITY, SIZE
+
 QUANTITIES: Mapping[str, str] = {
-    "quality": "quality",
-    "latency": "latency_p50",
-    "size": "size",
-    "memory": "memory",
+    "quality": QUALITY,
+    "latency": LATENCY,
+    "size": SIZE,
+    "memory": MEMORY,
 }
 """The quantities that may be limited, each with its measurement; latency is the median at batch
 1."""

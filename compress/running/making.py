@@ -178,7 +178,7 @@ class Products:
                 options=step.options.model_dump(mode="json"),
                 task=Chosen.of(step.task),
                 traits=step.traits,
-                store=self.store.root,
+                store=self.store,
                 input=parent.folder if parent else None,
                 fresh=fresh,
                 references={option: artifact.folder for option, artifact in references.items()},

@@ -16,6 +16,7 @@ from compress.errors import Mistake
 from compress.measurement import Measured
 from compress.meter import Effort, Sample
 from compress.store.prepared import Prepared
+from compress.store.store import Store
 
 if TYPE_CHECKING:  # a worker needs no plans, and would load the readers of recipes with them
     from compress.planning import DataChoice, TaskChoice
@@ -96,7 +97,7 @@ class ApplyStage:
     options: JsonObject
     task: Chosen
     traits: Traits
-    store: Path
+    store: Store
     input: Path | None
     fresh: JsonObject | None
     references: Mapping[str, Path]

@@ -12,7 +12,6 @@ from compress.errors import CompressError, NothingChanged
 from compress.machine import versions
 from compress.registry.plugins import Registered, Registry, naming_what_is_missing
 from compress.stage import Made, Stage
-from compress.store.store import Store
 from compress.workers.channel import WorkerLine
 from compress.workers.context import WorkerContext
 from compress.workers.jobs.common import task_of
@@ -54,7 +53,7 @@ def _context(
         data=job.data,
         output=job.output,
         work=job.work,
-        store=Store(job.store),
+        store=job.store,
         line=line,
         write_manifest=writer.write,
     )
