@@ -1,5 +1,5 @@
-"""Encoder and decoder families: where their parts stand, and the config keys that size
-them."""
+"""Encoder and decoder families: the paths of their parts, and the config keys of their
+sizes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _COMMON_SIZES = {
 
 
 class BertLike(Architecture):
-    """Families that name their modules as BERT does. Their head size is hidden / heads: a
-    head cut is never stock."""
+    """Families that name their modules as BERT does. Their configs state no head size (it
+    is hidden / heads), so plain transformers cannot open a model that lost heads."""
 
     name = "bert"
     summary = "BERT and the encoders that share its module names (RoBERTa, ELECTRA, ERNIE, ...)."

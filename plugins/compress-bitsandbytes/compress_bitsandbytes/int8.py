@@ -1,9 +1,10 @@
 """LLM.int8 (Dettmers et al. 2022, arXiv:2208.07339).
 
-Weights are int8 with a scale for each row; activations are quantized for each token. The
+Weights are int8 with a scale for each row. Activations are quantized for each token. The
 few features of large magnitude are multiplied in 16 bits (section 3.2). transformers swaps
-the layers while it reads the weights. The head stays float: it is small, and its error is
-the answer's. Embeddings stay float too; in a small encoder they are half of the file.
+the layers while it reads the weights. The head stays float: it is small, and its rounding
+would directly change the answer. Embeddings stay float too; in a small encoder they are
+half of the file.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 def quantize(context: Context[BitsAndBytesOptions], artifact: Artifact) -> Mapping[str, Any]:
     """Write the quantized model, its config and its processor into the context's output.
-    Facts for the manifest come back."""
+    Returns facts for the manifest."""
     kept = _kept(open_model(artifact, context.task), context.options.skip_modules)
     model = _quantized(artifact, context.task, context.options.threshold, kept)
     layers = [n for n, m in model.named_modules() if isinstance(m, Linear8bitLt)]
@@ -43,8 +44,8 @@ def quantize(context: Context[BitsAndBytesOptions], artifact: Artifact) -> Mappi
 
 
 def _kept(model: PreTrainedModel, skip: Sequence[str]) -> list[str]:
-    """Names of the linear layers that stay float: the head's, and those that ``skip``
-    names."""
+    """Names of the linear layers that stay float: the head's, and those that an entry of
+    ``skip`` names."""
     names = [n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)]
     idle = [entry for entry in skip if not _names_any(entry, names)]
     if idle:
@@ -57,8 +58,8 @@ def _kept(model: PreTrainedModel, skip: Sequence[str]) -> list[str]:
 
 
 def _names_any(entry: str, names: Sequence[str]) -> bool:
-    """Whether transformers would leave out one of the layers ``names`` because of
-    ``entry``."""
+    """Whether ``entry`` of ``skip_modules`` makes transformers leave one of the layers
+    ``names`` as it is."""
     return not all(should_convert_module(name, [entry]) for name in names)
 
 

@@ -13,7 +13,7 @@ from compress.training import LIBRARIES, TrainingOptions
 
 
 class StudentOptions(Options):
-    """How the student is cut from the model that the step takes."""
+    """How the student is cut from the step's input."""
 
     layers: KeptLayers = Field(
         description=(
@@ -24,8 +24,8 @@ class StudentOptions(Options):
 
 
 class DistillOptions(TrainingOptions):
-    """Options of ``distill``: those of training, the student's shape, and the weights of
-    the loss's terms."""
+    """Options of ``distill``: those of training, the shape of the student, and the weights
+    of the loss."""
 
     teacher: ArtifactReference | None = Field(
         default=None,
@@ -78,9 +78,9 @@ class Distill(Stage[DistillOptions]):
     @classmethod
     def check(cls, options: DistillOptions) -> list[OptionMistake]:
         """Combinations that would teach nothing."""
-        found = []
+        mistakes = []
         if options.student is None and options.teacher is None:
-            found.append(
+            mistakes.append(
                 OptionMistake(
                     "student",
                     "the student would be its own teacher",
@@ -88,18 +88,18 @@ class Distill(Stage[DistillOptions]):
                 )
             )
         if options.logits == options.hidden == 0:
-            found.append(
+            mistakes.append(
                 OptionMistake(
                     "logits",
                     "nothing of the teacher is learned",
                     "give logits or hidden a weight above 0",
                 )
             )
-        return found
+        return mistakes
 
     @classmethod
     def check_layers(cls, options: DistillOptions, layers: int) -> list[OptionMistake]:
-        """Layers of the student that the input does not have, or all that it has."""
+        """A student with layers that the input does not have, or with all of its layers."""
         if options.student is None:
             return []
         kept = options.student.layers
@@ -118,12 +118,12 @@ class Distill(Stage[DistillOptions]):
 
     @classmethod
     def layers_left(cls, options: DistillOptions, layers: int) -> int:
-        """The layers of the student; all where none is cut."""
+        """The number of layers of the student; all if no student is cut."""
         return layers_left(options.student.layers) if options.student else layers
 
     @classmethod
     def back_off(cls, options: DistillOptions) -> DistillOptions | None:
-        """A student with one layer more; None where its layers are listed, or none are
+        """A student with one layer more. None if its layers are a list, or if no student is
         cut."""
         if options.student is None or not isinstance(options.student.layers, int):
             return None

@@ -52,7 +52,7 @@ def evenly_spaced(count: int, layers: int) -> list[int]:
 
 
 def _cut(student: PreTrainedModel, context: Context[DistillOptions]) -> Sequence[Edit]:
-    """Cut the student in place; the edits that give a model its shape come back."""
+    """Cut the student in place. Returns the edits that give an empty model its shape."""
     assert context.options.student is not None
     wanted = context.options.student.layers
     architecture = architecture_of(student.config.model_type, context.architectures)
@@ -79,8 +79,8 @@ def _cut(student: PreTrainedModel, context: Context[DistillOptions]) -> Sequence
 def _refuse_strangers(
     teacher: Artifact, student: Artifact, data: Data, context: Context[DistillOptions]
 ) -> None:
-    """Raise UsageError unless teacher and student share task, labels, their order and
-    tokens."""
+    """Raise UsageError unless teacher and student have the same task, the same labels in
+    the same order, and the same tokenizer."""
     if teacher.traits.task != context.task.name:
         raise UsageError(
             f"the teacher serves {teacher.traits.task or 'no task'}, and the step is for "
@@ -88,8 +88,8 @@ def _refuse_strangers(
         )
     if meant_labels(teacher.manifest.labels, data.labels) != tuple(data.labels):
         raise UsageError("the teacher's labels are not the data's labels in the same order")
-    # Compared as the library writes them now: an older version may have written an equal
-    # tokenizer in other words.
+    # Both are compared as the installed library writes them: an older version may have
+    # written the same tokenizer in another way.
     theirs = context.task.processor(teacher.folder).tokenizer.to_str()
     own = context.task.processor(student.folder).tokenizer.to_str()
     if theirs != own:
@@ -112,22 +112,24 @@ def _refuse_other_width(
 
 
 class DistillationLoss:
-    """The weighted sum of the terms: the teacher's answers, its last hidden states, the
-    labels.
+    """The weighted sum of three terms: distance from the teacher's answers, distance from
+    its last hidden states, and the model's own loss on the labels. It is a
+    ``compress.training.Loss``.
 
-    A ``compress.training.Loss``. Each term is a mean over what it compares, so that its
-    weight does not depend on the batch's size."""
+    Each term is a mean over its rows or tokens. As sums, the terms would change their
+    weights with the size of the batch and the length of its texts."""
 
     def __init__(self, outputs: TeacherOutputs, options: DistillOptions) -> None:
         self._outputs, self._options = outputs, options
 
     def __call__(self, model: PreTrainedModel, batch: dict[str, Tensor], indices: Tensor) -> Tensor:
-        """The loss of one batch, a float32 scalar."""
+        """The loss of one batch, a float32 scalar. ``indices``, int64 [batch], are the
+        positions of its rows among the training rows."""
         options, rows, length = self._options, indices.tolist(), batch["input_ids"].shape[1]
         labels = batch["labels"]
         inputs = dict(batch)
         if options.labels == 0:
-            # Without labels the model does not compute its own loss, which nobody reads.
+            # Without labels the model does not compute its own loss, which is not used.
             del inputs["labels"]
         answer = model(**inputs, output_hidden_states=options.hidden > 0)
         loss: Tensor = answer.logits.new_zeros((), dtype=torch.float32)
@@ -146,11 +148,11 @@ class DistillationLoss:
 
     def _answers(self, config: Any, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
         """How far the student's logits are from the teacher's, by the kind of answer. Both
-        are [batch, classes], or [batch, length, classes] where each token has an answer."""
+        are [batch, classes], or [batch, length, classes] if each token has an answer."""
         if self._outputs.per_token:
-            # Only positions that have a label, a word's first piece: the teacher's answers
-            # at the others, and at padding, were never trained.
-            counted = labels != IGNORED  # [batch, length]
+            # Only positions with a label, the first piece of a word. The teacher was never
+            # trained at the others and at padding: its answers there are noise.
+            counted = labels != IGNORED  # [batch, length]; student[counted] is [words, classes]
             return divergence(student[counted], teacher[counted], self._options.temperature)
         problem = getattr(config, "problem_type", None)
         if problem == "regression":
@@ -160,7 +162,8 @@ class DistillationLoss:
 
     def _states(self, student: Tensor, rows: list[int], mask: Tensor) -> Tensor:
         """How far the student's last hidden states [batch, length, width] are from the
-        teacher's, over all tokens but padding."""
+        teacher's. Padding is left out: the stored states have none, so it would be compared
+        with zeros."""
         teacher = self._outputs.hidden_of(rows, student.shape[1]).to(student.device)
         real = mask.bool()  # [batch, length]; states[real] is [tokens, width]
         return hidden_distance(student[real], teacher[real])

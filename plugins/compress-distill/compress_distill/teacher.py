@@ -1,9 +1,9 @@
 """A teacher's answers to the training rows: computed once, kept in the store, read batch by
 batch.
 
-They are stored flat: the logits and the last hidden states of all rows one after the other,
-with the rows' ids and the place where each begins. So no padding is stored, and no row can
-get the answers of another.
+They are stored flat: the logits and the last hidden states of all rows, one row after the
+other, with the ids of the rows and the place where each row begins. So no padding is
+stored, and no row can get the answers of another.
 """
 
 from __future__ import annotations
@@ -37,11 +37,13 @@ _BATCH = 32
 
 @dataclass(frozen=True)
 class TeacherOutputs:
-    """Answers by row position.
+    """The answers to all training rows.
 
-    ``logits`` are float32 [rows, classes], or [tokens, classes] where ``per_token``;
-    ``hidden`` is float16 [tokens, width] or None; ``starts`` int64 [rows + 1] are the first
-    token of each row, and last the number of tokens."""
+    - ``logits``: float32 [rows, classes], or [tokens, classes] if ``per_token``.
+    - ``hidden``: float16 [tokens, width], or None. float16 halves the memory of the largest
+      of these tensors.
+    - ``starts``: int64 [rows + 1], the first token of each row, then the number of tokens.
+    """
 
     logits: Tensor
     hidden: Tensor | None
@@ -71,11 +73,11 @@ class TeacherOutputs:
 def teacher_outputs(
     context: Context[Any], teacher: Artifact, features: Sequence[Features], *, hidden: bool
 ) -> TeacherOutputs:
-    """The teacher's answers to the training rows, from the store where they are there
-    already. ``features`` are the student's.
+    """The teacher's answers to the training rows, whose ``features`` for the student are
+    given. They come from the store, if the store has them.
 
-    Raises UsageError where the teacher's tokens differ from them, CompressError where the
-    stored rows are not these rows."""
+    Raises UsageError if the teacher's tokens are not the student's, CompressError if the
+    store has the answers to other rows."""
     assert context.data is not None, "the stage needs data"
     tokens = hashlib.sha256(json.dumps([f["input_ids"] for f in features]).encode()).hexdigest()
     ingredients = {
@@ -111,23 +113,23 @@ def _compute(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     session = TorchSession(open_model(teacher, context.task, device), device)
     processor = context.task.processor(teacher.folder)
-    # The teacher has features of its own: of two families with one vocabulary, one may take
+    # The teacher has features of its own: of two families with one vocabulary, one may have
     # token types and the other not.
-    asked = context.task.features(context.data.rows("train"), processor)
-    _refuse_other_tokens(asked, features)
-    starts = [0, *np.cumsum([len(f["input_ids"]) for f in asked]).tolist()]
+    inputs = context.task.features(context.data.rows("train"), processor)
+    _refuse_other_tokens(inputs, features)
+    starts = [0, *np.cumsum([len(f["input_ids"]) for f in inputs]).tolist()]
     flat: dict[str, Tensor] = {}
     done, per_token = 0, False
-    for places in length_batches(context.task, asked, _BATCH):
-        batch = context.task.collate([asked[i] for i in places], processor)
+    for places in length_batches(context.task, inputs, _BATCH):
+        batch = context.task.collate([inputs[i] for i in places], processor)
         output = session.forward(batch, output_hidden_states=hidden)
         per_token = output.logits.dim() == 3
         _fill(flat, "logits", output.logits.float().cpu(), places, starts)
         if hidden:
             _fill(flat, "hidden", output.hidden_states[-1].half().cpu(), places, starts)
         done += len(places)
-        context.progress(done, len(asked), "asking the teacher")
-    ids = "\n".join(f["id"] for f in asked)
+        context.progress(done, len(inputs), "asking the teacher")
+    ids = "\n".join(f["id"] for f in inputs)
     save_file(
         {**flat, "starts": torch.tensor(starts)},
         out / _FILE,
@@ -135,9 +137,9 @@ def _compute(
     )
 
 
-def _refuse_other_tokens(asked: Sequence[Features], features: Sequence[Features]) -> None:
-    """Raise UsageError where the teacher's ids of a text differ from the student's."""
-    for theirs, mine in zip(asked, features, strict=True):
+def _refuse_other_tokens(teachers: Sequence[Features], students: Sequence[Features]) -> None:
+    """Raise UsageError if the teacher's ids of a text differ from the student's."""
+    for theirs, mine in zip(teachers, students, strict=True):
         if theirs["input_ids"] != mine["input_ids"]:
             raise UsageError(
                 "the teacher's tokenizer makes other tokens of these texts than the student's"
@@ -147,11 +149,11 @@ def _refuse_other_tokens(asked: Sequence[Features], features: Sequence[Features]
 def _fill(
     flat: dict[str, Tensor], name: str, values: Tensor, places: Sequence[int], starts: Sequence[int]
 ) -> None:
-    """Write a batch's ``values``, [batch, width] or [batch, length, width], to the places
-    of their rows or tokens in ``flat[name]``.
+    """Write the ``values`` of a batch, [batch, width] or [batch, length, width], into
+    ``flat[name]``, [rows, width] or [tokens, width]. ``places`` are the rows of the batch.
 
-    The first batch makes that tensor, for all rows: the answers of a split are in memory
-    once."""
+    The first batch makes that tensor for all rows. A list of batches that is joined at the
+    end would need the memory twice."""
     per_token = values.dim() == 3
     if name not in flat:
         count = starts[-1] if per_token else len(starts) - 1

@@ -21,8 +21,8 @@ INHERITED = "inherited from"
 
 
 class Anatomy(Meter):
-    """Counts of a model. Comes last: it runs the model in another way and reads all its
-    weights."""
+    """Counts of a model. It is the last meter, because it runs the model in another way and
+    reads all its weights."""
 
     name: ClassVar[str] = "anatomy"
     summary: ClassVar[str] = (
@@ -62,9 +62,9 @@ class Anatomy(Meter):
     def inherit(
         self, own: Sequence[Measurement], parent: Mapping[str, Measurement], name: str
     ) -> list[Measurement]:
-        """``own`` with the parent's parameters by part and multiply-accumulates, where the
-        artifact's engine cannot count them. Only where both have equally many parameters:
-        an export and int8 weights change neither count."""
+        """``own``, with the parent's parameters by part and multiply-accumulates if the
+        artifact's engine cannot count them. Only if both have the same number of
+        parameters: an export and int8 weights change neither count."""
         if not _same_parameters(own, parent):
             return list(own)
         counted = {n: m for n, m in parent.items() if n in _COUNTED and m.value is not None}
@@ -138,22 +138,16 @@ def _of_stored(stored: Sample) -> list[Measurement]:
         n=1,
         detail={"tables": {BY_DTYPE: stored["dtypes"]}},
     )
+    return [_nonzero(stored), everything]
+
+
+def _nonzero(stored: Sample) -> Measurement:
+    """The share of weights that are not zero."""
     if stored["share"] is None:
-        return [
-            absent(
-                "nonzero",
-                "share",
-                "neither",
-                "the artifact stores no weights that its engine can read",
-            ),
-            everything,
-        ]
-    zero = {"tensors": "float and 8-bit integer", "zero of 8-bit integers": "their zero point"}
+        why = "the artifact stores no weights that its engine can read"
+        return absent("nonzero", "share", "neither", why)
+    zero = "their zero point"
     if stored["unresolved"]:
-        zero["zero of 8-bit integers"] += (
-            f"; 0 in {stored['unresolved']} tensors with several zero points"
-        )
-    return [
-        Measurement("nonzero", stored["share"], "share", "neither", n=1, conditions=zero),
-        everything,
-    ]
+        zero += f"; 0 in {stored['unresolved']} tensors with several zero points"
+    conditions = {"tensors": "float and 8-bit integer", "zero of 8-bit integers": zero}
+    return Measurement("nonzero", stored["share"], "share", "neither", n=1, conditions=conditions)

@@ -6,9 +6,14 @@ again, with replacement, shows how much its score depends on which examples it h
 hold. That needs no formula for the score, so it serves F1 and correlations as well as
 shares.
 
-A task that can be resampled gives counts [examples, k] for each example, from whose sums
-its score follows: (right, 1) for accuracy, (true positives, false positives, false
-negatives) for F1. A resample then costs one sum instead of one scoring.
+A task that can be resampled gives counts [examples, k], and its score follows from their
+sums [k]: (right, 1) for accuracy, (true positives, false positives, false negatives) for
+F1. A resample then costs one sum instead of one scoring. A score that does not follow from
+sums (a median, a rank correlation) cannot be resampled in this way.
+
+An example is the unit of a draw. Where an example has several decisions (the words of a
+sentence), they are drawn together. Drawn one by one they would look independent, and the
+intervals would be too narrow.
 """
 
 from __future__ import annotations
@@ -20,8 +25,8 @@ import numpy as np
 from compress.measurement import Direction
 
 RESAMPLES = 2000
-"""The 2.5 % ends are then the 50th value from either side, which moves by about 1/7 of its
-count from seed to seed."""
+"""The 2.5 % ends are then the 50th values from either side. With fewer resamples an end
+would depend on a handful of values, and so on the seed."""
 
 LEVELS = (2.5, 97.5)
 """Percentiles of the resamples between which 95 % of them lie."""
@@ -51,16 +56,18 @@ def resampled(
 
 
 def varies(values: np.ndarray) -> bool:
-    """Whether a resample differs from another. None does where every example is right."""
+    """Whether any two ``values`` [resamples] differ. None do if every example is right."""
     return bool(np.ptp(values) > 0)
 
 
 def interval(values: np.ndarray, examples: int, right: float = 1.0) -> Interval:
-    """Ends of the middle 95 % of resampled ``values`` [resamples] of so many ``examples``.
+    """The middle 95 % (low, high) of ``values`` [resamples], which were resampled from
+    ``examples`` examples.
 
-    Where no value differs from another, an interval of no width would claim certainty. It
-    is then what unseen examples could change (``unseen``), on either side; ``right`` is the
-    value if all of them were right."""
+    If all values are equal, the percentiles would give an interval of no width, which
+    claims certainty. Then its ends are as far from the value as unseen examples could move
+    it (``unseen``). ``right`` is the value that a score of 1 would have: 1 for a score
+    itself."""
     if not varies(values):
         change = right * unseen(examples, 0.975)
         return float(values[0]) - change, float(values[0]) + change
@@ -69,8 +76,8 @@ def interval(values: np.ndarray, examples: int, right: float = 1.0) -> Interval:
 
 
 def worst(values: np.ndarray, direction: Direction, examples: int, right: float = 1.0) -> float:
-    """The end of the one-sided 95 % interval on the bad side of resampled ``values``
-    [resamples]. ``examples`` and ``right`` as in ``interval``."""
+    """The end on the bad side of the one-sided 95 % interval: high if lower is better, low
+    otherwise. Arguments as in ``interval``."""
     lower_is_better = direction == "lower"
     if not varies(values):
         change = right * unseen(examples, 0.95)
@@ -79,20 +86,19 @@ def worst(values: np.ndarray, direction: Direction, examples: int, right: float 
 
 
 def unseen(examples: int, level: float) -> float:
-    """The share of examples that may be otherwise where none of ``examples`` was, at a
-    one-sided confidence ``level``.
+    """The largest share of examples of another kind, if none of ``examples`` is of that
+    kind; at a one-sided confidence ``level``.
 
-    The exact bound of a binomial of which nothing was counted: the share p at which seeing
-    none in n has the probability (1 - p)^n = 1 - level (Clopper and Pearson 1934, The Use
+    The exact bound of a binomial with a count of 0: the share p for which n examples of the
+    usual kind have the probability (1 - p)^n = 1 - level (Clopper and Pearson 1934, The Use
     of Confidence or Fiducial Limits). At 95 % it is about 3 / n. A share of right examples
-    changes by at most as much, and F1 by about as much; for other scores (a correlation, a
+    changes by at most as much, and F1 by about as much. For other scores (a correlation, a
     loss) it is a convention."""
     return float(1.0 - (1.0 - level) ** (1.0 / examples))
 
 
 def p_of_zero(differences: np.ndarray, differing: int) -> float:
-    """Two-sided p-value of resampled ``differences`` [resamples] for there being no
-    difference.
+    """Two-sided p-value for no difference, of resampled ``differences`` [resamples].
 
     Twice the share of the resamples on the rarer side of 0. The observed difference counts
     as one of them, so that p is never 0 (Davison and Hinkley 1997, Bootstrap Methods and

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from compress.measurement import Measurement, absent
-from compress_meters.conditions import Stated
+from compress.measurement import Conditions, Measurement, absent
 from compress_meters.decisions import Kept, opened
+from compress_meters.slices import Table
 
 BINS = 15
 NAME = "calibration_error"
 
-Table = dict[str, dict[str, float]]
 
-
-def calibration(kept: Kept | None, stated: Stated) -> Measurement:
-    """``calibration_error`` of kept decisions, with a table by confidence. Absent where no
-    answer has a confidence."""
+def calibration(kept: Kept | None, stated: Conditions) -> Measurement:
+    """``calibration_error`` of kept decisions, with a table by confidence. Absent if there
+    are no decisions, or none has a confidence."""
     if kept is None:
         return absent(
             NAME, "", "lower", "the task's answers are no decisions, of which one is right or wrong"
@@ -38,19 +36,23 @@ def calibration(kept: Kept | None, stated: Stated) -> Measurement:
 
 
 def expected_error(confidence: np.ndarray, right: np.ndarray) -> tuple[float, Table]:
-    """(expected calibration error, its bins) of ``confidence`` float64 [n] and ``right``
-    bool [n].
+    """(expected calibration error, table of its bins) of ``confidence`` float64 [n] and
+    ``right`` bool [n], for n of at least 1 and no nan.
 
-    The mean over decisions of the distance between the mean confidence of their bin and the
-    share of it that is right (Guo et al. 2017, arXiv:1706.04599, section 3). Bins have
-    equal mass instead of equal width (Nixon et al. 2019, arXiv:1904.01685, section 3):
-    nearly all answers of a confident model would fall into the last bin of equal width, and
-    one bin's mean hides what lies within it. Equal confidences share a bin, so there may be
-    fewer than ``BINS``."""
-    edges = np.quantile(confidence, np.linspace(0.0, 1.0, BINS + 1))
+    Decisions are sorted into bins by confidence. In each bin the mean confidence is
+    compared with the share of right answers; the error is the mean of these distances,
+    weighed by the decisions in the bin (Guo et al. 2017, arXiv:1706.04599, section 3).
+
+    Bins hold equally many decisions (Nixon et al. 2019, arXiv:1904.01685, section 3). With
+    bins of equal width, nearly all answers of a confident model would be in the last one,
+    and its mean would hide the differences within it. Equal confidences are in one bin, so
+    there may be fewer bins than ``BINS``."""
+    edges = np.quantile(confidence, np.linspace(0.0, 1.0, BINS + 1))  # [BINS + 1], ascending
+    # The bin of each decision [n], 0 to BINS - 1. Only inner edges are searched: with the
+    # outer ones the smallest confidence would have a bin of its own.
     places = np.searchsorted(edges[1:-1], confidence)
+    # Of each bin [BINS]: decisions, the sum of their confidences, and right answers.
     count = np.bincount(places, minlength=BINS)
-    # Sums over each bin [BINS]: of confidences, and of right answers.
     confident = np.bincount(places, weights=confidence, minlength=BINS)
     correct = np.bincount(places, weights=right.astype(np.float64), minlength=BINS)
     table: Table = {}
@@ -61,5 +63,6 @@ def expected_error(confidence: np.ndarray, right: np.ndarray) -> tuple[float, Ta
             "right": float(correct[i] / count[i]),
             "support": float(count[i]),
         }
-    # |mean confidence - share right| weighed by count / n is |sum - sum| / n.
+    # count / n * |confident / count - correct / count| is |confident - correct| / n: the
+    # counts cancel, and an empty bin divides nothing by 0.
     return float(np.abs(confident - correct).sum() / len(confidence)), table

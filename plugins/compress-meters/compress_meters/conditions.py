@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
+from compress.measurement import Conditions
 from compress.meter import Probe
 from compress.task import Features
-
-Stated = Mapping[str, Any]
-"""The conditions that a measurement states, by name, JSON-ready."""
 
 NO_TEST_ROWS = "there is no test split for this task"
 
 
-def conditions(probe: Probe, features: Sequence[Features], batch: int) -> Stated:
+def conditions(probe: Probe, features: Sequence[Features], batch: int) -> Conditions:
     """Engine, device, threads, batch size (no larger than the number of examples), the
     number of examples and their mean length in tokens."""
     lengths = [probe.task.length(f) for f in features]
@@ -28,7 +25,7 @@ def conditions(probe: Probe, features: Sequence[Features], batch: int) -> Stated
     }
 
 
-def run_by(probe: Probe) -> Stated:
+def run_by(probe: Probe) -> Conditions:
     """Engine, device and threads."""
     return {
         "engine": probe.engine,
@@ -38,8 +35,9 @@ def run_by(probe: Probe) -> Stated:
 
 
 def places(probe: Probe, count: int) -> list[int]:
-    """Places of at most ``count`` test examples. They are drawn by the probe's seed alone,
-    so that every artifact is timed on the same examples."""
+    """Ascending places of at most ``count`` test examples. They are drawn by the probe's
+    seed alone, so that every artifact is timed on the same examples: speed ratios compare
+    call i with call i."""
     generator, total = np.random.default_rng(probe.seed), len(probe.features)
     return sorted(generator.choice(total, size=min(count, total), replace=False).tolist())
 

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from compress.measurement import Measurement, absent
+from compress.measurement import Conditions, Measurement, absent
 from compress.meter import Effort, Probe, Rounds, Sample
 from compress.predict import length_batches
 from compress_meters import rounds
-from compress_meters.conditions import Stated, conditions, places, run_by
+from compress_meters.conditions import conditions, places, run_by
 from compress_meters.rounds import Spread, Timings
 from compress_meters.stretched import most_tokens, stretched, stretched_row
 from compress_meters.timing import (
@@ -33,17 +33,17 @@ BATCHES = (1, 8, 32, 128)
 
 
 class _Curve(Timing):
-    """A meter whose calls belong to points of a curve. ``at`` in the conditions holds the
-    point of each call."""
+    """A meter with several calls for each point of a curve. ``at`` in the conditions holds
+    the point of each call, int [calls]."""
 
     efforts: ClassVar[tuple[Effort, ...]] = ("thorough",)
     axis: ClassVar[str]
     design: ClassVar[Rounds] = Rounds(8, 24, 0.02, 25.0, 1)
 
     def rounds(self, effort: Effort) -> Rounds:
-        """Eight rounds (five from text to answer), then on until the ratio at every point
-        is known to 2 % (3 %), or the time is over. Each round has a load of its own: the
-        number of loads decides how wide an interval is."""
+        """Eight rounds (five from text to answer), then more until the ratio at every point
+        is known to 2 % (3 %), or the time is over. Each round has a load of its own,
+        because the width of an interval depends on the number of loads."""
         return self.design
 
     def stated(self, probe: Probe) -> Mapping[str, str]:
@@ -51,14 +51,15 @@ class _Curve(Timing):
         return of_model_stated(probe)
 
     def half_width(self, samples: Sequence[Sample], others: Sequence[Sample]) -> float:
-        """That of the ratio at the point where it is widest."""
+        """The relative half-width of the ratio at the point where it is widest; 0 if the
+        two have no point in common."""
         if "absent" in samples[0] or "absent" in others[0]:
             return 0.0
         ats = (samples[0]["conditions"]["at"], others[0]["conditions"]["at"])
         ratios = _ratios(timings_of(samples), timings_of(others), ats)
         return max((spread.half_width for spread in ratios.values()), default=0.0)
 
-    def compared(self, own: Timings, other: Timings, stated: Stated) -> list[Measurement]:
+    def compared(self, own: Timings, other: Timings, stated: Conditions) -> list[Measurement]:
         """The ratio at each point as a curve; the value is the ratio over all points."""
         ats = (stated["at"], stated["other"]["at"])
         by_point = _ratios(own, other, ats)
@@ -95,6 +96,8 @@ class LatencyByLength(_Curve):
     quantities: ClassVar[Sequence[Quantity]] = (Quantity("latency_by_length", "ms", "lower"),)
     axis: ClassVar[str] = "tokens"
     repeats: ClassVar[int] = 4
+    """Calls of each length in a round. One call alone is a noisy number: a point has no
+    other examples, whose sum would be steadier."""
 
     def prepare(self, probe: Probe) -> None:
         """As of any timing, where the model has positions for the shortest length."""
@@ -110,7 +113,7 @@ class LatencyByLength(_Curve):
             return {"absent": why}
         return super().sample(probe)
 
-    def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
+    def calls(self, probe: Probe) -> tuple[list[Call], Conditions]:
         """One test example, repeated or cut to each length that the model has positions
         for."""
         by_length = dict(self.call(probe, n) for n in LENGTHS if n <= most_tokens(probe))
@@ -137,11 +140,12 @@ class LatencyByLength(_Curve):
         batch = probe.task.collate([stretched(probe, length)], probe.processor)
         return length, of_model(probe, batch)
 
-    def measurements(self, timings: Timings, stated: Stated) -> list[Measurement]:
+    def measurements(self, timings: Timings, stated: Conditions) -> list[Measurement]:
         """Milliseconds, under the meter's name."""
         spreads = {}
         for length, timed in _by_point(timings, stated["at"]).items():
-            # The sum over the repeats of a call, in milliseconds, is then that of one call.
+            # ``total`` sums over the repeats of a call. Divided by their number, the sum is
+            # the time of one call.
             spreads[length] = rounds.total(Timings(timed.times / 1e6 / self.repeats, timed.blocks))
         longest = max(spreads)
         shown = {**_without_points(stated), "length": longest}
@@ -151,8 +155,8 @@ class LatencyByLength(_Curve):
 
 
 class LatencyByLengthFromText(_FromText, LatencyByLength):
-    """The same from text to answer: a text that is cut to each length, tokenization
-    included."""
+    """``LatencyByLength`` from text to answer: a text that is cut to each length,
+    tokenization included."""
 
     name: ClassVar[str] = "latency_by_length_from_text"
     summary: ClassVar[str] = (
@@ -184,8 +188,8 @@ class ThroughputByBatch(_Curve):
     axis: ClassVar[str] = "batch"
     examples: ClassVar[int] = 128
 
-    def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
-        """The same examples in batches of each size that there are examples for."""
+    def calls(self, probe: Probe) -> tuple[list[Call], Conditions]:
+        """The same examples in batches of each size, up to the number of examples."""
         some = places(probe, self.examples)
         features = [probe.features[i] for i in some]
         sizes = [size for size in BATCHES if size <= len(some)]
@@ -210,7 +214,7 @@ class ThroughputByBatch(_Curve):
         features = [probe.features[i] for i in batch]
         return of_model(probe, probe.task.collate(features, probe.processor))
 
-    def measurements(self, timings: Timings, stated: Stated) -> list[Measurement]:
+    def measurements(self, timings: Timings, stated: Conditions) -> list[Measurement]:
         """Examples in a second, under the meter's name."""
         spreads = {}
         for size, timed in _by_point(timings, stated["at"]).items():
@@ -222,8 +226,8 @@ class ThroughputByBatch(_Curve):
 
 
 class ThroughputByBatchFromText(_FromText, ThroughputByBatch):
-    """The same from texts to answers: tokenization, batching, the model and reading its
-    outputs."""
+    """``ThroughputByBatch`` from texts to answers: tokenization, batching, the model and
+    reading its outputs."""
 
     name: ClassVar[str] = "throughput_by_batch_from_text"
     summary: ClassVar[str] = "Examples in a second from texts to answers over batches of 1 to 128"
@@ -241,8 +245,8 @@ class ThroughputByBatchFromText(_FromText, ThroughputByBatch):
 def _ratios(
     own: Timings, other: Timings, ats: tuple[Sequence[int], Sequence[int]]
 ) -> dict[int, Spread]:
-    """How many times faster than the other side, at each point that both have. ``ats`` hold
-    the point of each call."""
+    """How many times faster than the other side, at each point that both have. ``ats`` are
+    the points of the own calls and of the other's."""
     mine, theirs = _by_point(own, ats[0]), _by_point(other, ats[1])
     return {x: rounds.ratio(theirs[x], mine[x]) for x in mine if x in theirs}
 
@@ -260,15 +264,15 @@ def _point(x: int, spread: Spread) -> list[float]:
     return [x, spread.value, spread.low, spread.high]
 
 
-def _without_points(stated: Stated) -> dict[str, Any]:
+def _without_points(stated: Conditions) -> dict[str, Any]:
     """The conditions without the point of each call, which only the curve needs."""
     return {key: value for key, value in stated.items() if key not in ("at", "other")}
 
 
-def _over_all(stated: Stated) -> Stated:
-    """The conditions of a value over all points: without a single ``batch`` where there
-    were several."""
-    found = _without_points(stated)
-    if "batches" in found:
-        found.pop("batch", None)
-    return found
+def _over_all(stated: Conditions) -> Conditions:
+    """The conditions of a value over all points. ``batch`` is left out if there were
+    several sizes."""
+    shown = _without_points(stated)
+    if "batches" in shown:
+        shown.pop("batch", None)
+    return shown

@@ -5,23 +5,38 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from compress.task import Decision
 
-Kept = dict[str, Any]
-"""What ``keep`` writes, JSON-ready."""
+
+class Named(TypedDict):
+    """Values with repetitions: the distinct ``names``, and the ``places`` of the values
+    among them, as ``written`` writes numbers."""
+
+    names: list[Any]
+    places: str
+
+
+class Kept(TypedDict):
+    """Decisions as JSON. Texts hold numbers, as ``written`` writes them."""
+
+    per_example: str
+    answers: Named
+    right: str
+    classes: Named
+    confidence: str
 
 
 @dataclass(frozen=True)
 class Decisions:
     """Decisions in the order of the examples.
 
-    ``per_example`` int64 [examples] says how many each has. ``answers`` and ``classes``
-    (objects), ``right`` (bool) and ``confidence`` (float64, nan where there is none) are
-    [decisions]."""
+    ``per_example`` int64 [examples] is the number of decisions of each example. ``answers``
+    and ``classes`` (objects), ``right`` (bool) and ``confidence`` (float64, nan if the
+    answer has none) are [decisions]."""
 
     per_example: np.ndarray
     answers: np.ndarray
@@ -58,9 +73,9 @@ def opened(kept: Kept) -> Decisions:
     """The decisions that ``keep`` wrote."""
     return Decisions(
         read(kept["per_example"], np.int64),
-        _names(kept["answers"]),
+        _values(kept["answers"]),
         read(kept["right"], np.int64).astype(bool),
-        _names(kept["classes"]),
+        _values(kept["classes"]),
         read(kept["confidence"]),
     )
 
@@ -75,13 +90,12 @@ def read(text: str, dtype: type[np.generic] = np.float64) -> np.ndarray:
     return np.array(text.split(), dtype=dtype)
 
 
-def _named(values: Sequence[Any]) -> Kept:
-    """``values`` as the distinct ones and the place of each among them."""
-    names = {value: place for place, value in enumerate(dict.fromkeys(values))}
-    return {"names": list(names), "places": written(names[value] for value in values)}
+def _named(values: Sequence[Any]) -> Named:
+    places = {value: place for place, value in enumerate(dict.fromkeys(values))}
+    return {"names": list(places), "places": written(places[value] for value in values)}
 
 
-def _names(kept: Kept) -> np.ndarray:
+def _values(named: Named) -> np.ndarray:
     """The values that ``_named`` wrote, objects [n]."""
-    named: np.ndarray = np.array(kept["names"], dtype=object)[read(kept["places"], np.int64)]
-    return named
+    values: np.ndarray = np.array(named["names"], dtype=object)[read(named["places"], np.int64)]
+    return values

@@ -13,8 +13,8 @@ from compress_meters.conditions import NO_TEST_ROWS, chosen, conditions, run_by
 
 
 class Loading(Meter):
-    """Seconds to open the artifact in its engine, the engine's import excluded, and
-    milliseconds of the first call. Comes before everything that runs the model."""
+    """Seconds to open the artifact in its engine, without the engine's import, and
+    milliseconds of the first call. It is measured before any other meter runs the model."""
 
     name: ClassVar[str] = "loading"
     summary: ClassVar[str] = "Seconds to load, and milliseconds of the first call"

@@ -14,7 +14,7 @@ from compress_meters.conditions import NO_TEST_ROWS, conditions
 
 BATCH = 32
 _FREED = 1 << 20
-"""Bytes by which a peak may lie above the resident memory right after its reset."""
+"""Bytes by which a peak may be above the resident memory right after its reset."""
 BY_PHASE = "GPU bytes by phase"
 
 
@@ -23,8 +23,8 @@ class Memory(Meter):
     loaded.
 
     On a GPU also the peaks of the bytes that torch allocated and reserved, for loading and
-    for inference, and the process's bytes by the driver's count. Comes before the meters
-    that keep answers and timings in memory."""
+    for inference, and the bytes of the process as the driver counts them. It is measured
+    before the meters that keep answers and timings in memory."""
 
     name: ClassVar[str] = "memory"
     summary: ClassVar[str] = (

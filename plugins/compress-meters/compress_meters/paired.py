@@ -1,11 +1,15 @@
 """Compare the answers of two artifacts to the same examples: how much quality differs, and
 which answers changed.
 
-Both artifacts answer one test split. What makes an interval wide is mostly which examples
-the split happens to hold: some are hard for every model. That is common to both sides and
-cancels where each example is compared with itself. The interval of a difference is
-therefore drawn from pairs, and is much narrower than two separate intervals suggest: two
-models with 90 % ± 2 % may well differ by 0.5 % ± 0.3 %.
+Both artifacts answer one test split. An interval is wide mostly because other examples
+could have been in the split, and some examples are hard for every model. This chance is
+common to both artifacts. It cancels if each example is compared with itself. The interval
+of a difference is therefore drawn from pairs. It is much narrower than two separate
+intervals suggest: two models with 90 % ± 2 % may well differ by 0.5 % ± 0.3 %.
+
+This holds only for equal resamples on both sides. If examples, their order, the metric or
+the seed differed, place i of the two would not be a pair, and the interval would be wrong
+without a sign of it. ``_why_incomparable`` guards this.
 """
 
 from __future__ import annotations
@@ -16,11 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from compress.measurement import Direction, Measurement, absent
+from compress.measurement import Conditions, Direction, Measurement, absent
 from compress.meter import Sample
 from compress_meters import bootstrap
-from compress_meters.conditions import Stated
-from compress_meters.decisions import Decisions, opened, read
+from compress_meters.decisions import Decisions, Named, opened, read
 from compress_meters.proportion import ONE_SIDED, effective_count, mcnemar, wilson
 from compress_meters.slices import change
 
@@ -30,8 +33,8 @@ NO_DECISIONS = "the task's answers are no decisions that could change"
 
 
 def compare(own: Sample, other: Sample) -> list[Measurement]:
-    """``quality_difference``, ``quality_kept`` and ``flips`` of one kept sample against
-    another. They are absent, with the reason, where the two did not answer the same
+    """``quality_difference``, ``quality_kept`` and ``flips`` of ``own`` against ``other``,
+    two samples of ``Quality``. Absent, with the reason, if the two did not answer the same
     questions."""
     why = _why_incomparable(own, other)
     if why:
@@ -53,22 +56,24 @@ def _why_incomparable(own: Sample, other: Sample) -> str:
         return "the two were scored by other metrics or resampled with other seeds"
     if [p["id"] for p in own["predictions"]] != [p["id"] for p in other["predictions"]]:
         return "the two answered other test examples"
-    if _asked(own) != _asked(other):
+    if _questions(own) != _questions(other):
         return "the two were asked for other decisions about the same examples"
     return ""
 
 
-def _asked(sample: Sample) -> Any:
-    """How many decisions each example has, and the class of each, in the form in which they
-    are kept: equal classes are written alike. None where answers are no decisions."""
+def _questions(sample: Sample) -> tuple[str, Named] | None:
+    """How many decisions each example has, and the class of each, as ``decisions.keep``
+    wrote them: equal classes are written alike. None if the task has no decisions."""
     kept = sample["decisions"]
     return None if kept is None else (kept["per_example"], kept["classes"])
 
 
 def _difference(own: Sample, other: Sample) -> Measurement:
-    """Own minus other, with the paired bootstrap's interval and a p-value for there being
-    no difference."""
-    mine, theirs = _resampled(own), _resampled(other)  # [RESAMPLES], the same examples at place i
+    """Own minus other, with the paired bootstrap's interval and a p-value for no
+    difference."""
+    # [RESAMPLES] each. The i-th of both are of the same examples, so the i-th difference is
+    # that of one drawn split.
+    mine, theirs = _resampled(own), _resampled(other)
     differences = mine - theirs if mine is not None and theirs is not None else None
     detail = _tested(own, other, differences)
     table = change(own["per_class"], other["per_class"])
@@ -80,11 +85,11 @@ def _difference(own: Sample, other: Sample) -> Measurement:
 
 
 def _kept(own: Sample, other: Sample) -> Measurement:
-    """Own over other; other over own where a lower score is better, so that above 1 is
+    """Own over other; other over own if a lower score is better. So a value above 1 is
     always a gain.
 
-    Absent where the score below the line is not above 0: a share of a negative correlation
-    means nothing. Without an interval where that holds for some resample."""
+    Absent if the divisor is not above 0: a share of a negative correlation means nothing.
+    Without an interval if the divisor of a resample is not above 0."""
     over, under = (other, own) if own["direction"] == "lower" else (own, other)
     if _value(under) <= 0:
         whose = "own" if under is own else "other's"
@@ -95,8 +100,8 @@ def _kept(own: Sample, other: Sample) -> Measurement:
     above, below = _resampled(over), _resampled(under)
     if above is None or below is None or not (below > 0).all():
         return replace(kept, direction="higher")
-    shares = above / below  # the i-th of both are of the same examples: a paired ratio
-    # A score of 1 over the other's: the share if all examples were right.
+    shares = above / below  # [RESAMPLES]; place i of both has the same examples: a paired ratio
+    # The share that a score of 1 would have. The interval needs it if no resample differs.
     examples, right = len(own["predictions"]), 1 / _value(under)
     low, high = bootstrap.interval(shares, examples, right)
     worst = bootstrap.worst(shares, "higher", examples, right)
@@ -110,19 +115,13 @@ def _flips(own: Sample, other: Sample) -> Measurement:
     if own["decisions"] is None:
         return absent("flips", "share", "lower", NO_DECISIONS)
     mine, theirs = opened(own["decisions"]), opened(other["decisions"])
-    changed = mine.answers != theirs.answers
+    changed = mine.answers != theirs.answers  # bool [decisions]
     # Decisions of one example (the words of a sentence) change together, so they tell less
-    # than as many independent ones: Wilson's interval is that of the smaller, effective
-    # number.
-    hits, n = mine.of_examples(changed), len(changed)
-    share, count = float(changed.mean()), effective_count(hits, mine.per_example)
+    # than as many independent ones. With their plain number the interval would be too
+    # narrow: Wilson's is computed with the smaller, effective number.
+    share = float(changed.mean())
+    count = effective_count(mine.of_examples(changed), mine.per_example)
     low, high = wilson(share, count)
-    detail = {
-        "changed": int(changed.sum()),
-        "right_before": int((changed & theirs.right).sum()),
-        "wrong_before": int((changed & mine.right).sum()),
-        "both_wrong": int((changed & ~mine.right & ~theirs.right).sum()),
-    }
     return Measurement(
         "flips",
         share,
@@ -130,19 +129,31 @@ def _flips(own: Sample, other: Sample) -> Measurement:
         "lower",
         low,
         high,
-        n,
+        len(changed),
         _conditions(own, other),
-        detail=detail,
+        detail=_flip_counts(changed, mine.right, theirs.right),
         worst=wilson(share, count, ONE_SIDED)[1],
     )
 
 
-def _tested(own: Sample, other: Sample, differences: np.ndarray | None) -> dict[str, Any]:
-    """The test's name and p-value; empty where the task cannot be resampled.
+def _flip_counts(changed: np.ndarray, own: np.ndarray, other: np.ndarray) -> dict[str, int]:
+    """How many decisions changed, and of these, how many each side had right. ``own`` and
+    ``other``, bool [decisions], say where each side is right."""
+    return {
+        "changed": int(changed.sum()),
+        "right_before": int((changed & other).sum()),
+        "wrong_before": int((changed & own).sum()),
+        "both_wrong": int((changed & ~own & ~other).sum()),
+    }
 
-    McNemar's exact test looks at the decisions that only one side has right. It holds where
-    the score is the share of right decisions and these are independent, that is, one for
-    each example. Any other score, and examples with several decisions, take the paired
+
+def _tested(own: Sample, other: Sample, differences: np.ndarray | None) -> dict[str, Any]:
+    """The test's name and p-value; empty if the task cannot be resampled.
+
+    McNemar's exact test counts the decisions that only one side has right. It needs a score
+    that is the share of right decisions, and independent decisions, that is, one for each
+    example. With several decisions for an example it would give p-values that are too
+    small. Any other score, and examples with several decisions, are tested by the paired
     bootstrap."""
     if own["decisions"] is not None:
         mine, theirs = opened(own["decisions"]), opened(other["decisions"])
@@ -150,6 +161,7 @@ def _tested(own: Sample, other: Sample, differences: np.ndarray | None) -> dict[
             return {"test": "McNemar exact", "p": mcnemar(*_discordant(mine, theirs))}
     if differences is None:
         return {}
+    # Examples whose counts differ: no others can move the difference.
     differing = sum(a != b for a, b in zip(own["counts"], other["counts"], strict=True))
     return {"test": "paired bootstrap", "p": bootstrap.p_of_zero(differences, differing)}
 
@@ -197,10 +209,10 @@ def _value(sample: Sample) -> float:
 
 
 def _resampled(sample: Sample) -> np.ndarray | None:
-    """The headline of each resample [RESAMPLES]. The i-th resample of every artifact holds
-    the same examples."""
+    """The headline of each resample, float64 [RESAMPLES]; None if the task cannot be
+    resampled. The i-th resample of every artifact holds the same examples."""
     return None if sample["resampled"] is None else read(sample["resampled"])
 
 
-def _conditions(own: Sample, other: Sample) -> Stated:
+def _conditions(own: Sample, other: Sample) -> Conditions:
     return {**own["conditions"], "other": other["conditions"]}

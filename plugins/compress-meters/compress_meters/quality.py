@@ -22,13 +22,13 @@ BATCH = 32
 
 
 class Quality(Meter):
-    """The task's headline as ``quality``, with a 95 % bootstrap interval where the task's
-    score can be resampled; its other metrics under their names; ``calibration_error``; and
-    what changed against another artifact (``paired``).
+    """The task's headline as ``quality``, with a 95 % bootstrap interval if the task's
+    score can be resampled. Also its other metrics under their names, ``calibration_error``,
+    and what changed against another artifact (``paired``).
 
-    The sample holds each example's answer with its row's id, in row order. It also holds
-    what a comparison needs, which has no task at hand: the headline of each resample and
-    the decisions."""
+    The sample holds each example's answer with its row's id, in row order. A comparison has
+    no task to ask, so the sample also holds the headline of each resample and the
+    decisions."""
 
     name: ClassVar[str] = "quality"
     summary: ClassVar[str] = "The task's score of the whole test split"
@@ -43,27 +43,21 @@ class Quality(Meter):
         task, rows, labels = probe.task, probe.rows, probe.labels
         answers = predict(probe.session, task, probe.processor, probe.features, BATCH)
         scored, counts = task.score(answers, rows, labels), task.resample(answers, rows, labels)
+        answered = list(zip(answers, rows, strict=True))
+        stated = {"split": "test", "metric": task.headline}
         return {
-            "predictions": [
-                {**answer, "id": row["id"]} for answer, row in zip(answers, rows, strict=True)
-            ],
+            "predictions": [{**answer, "id": row["id"]} for answer, row in answered],
             "metrics": {n: float(v) for n, v in scored.metrics.items()},
             "per_class": {label: dict(values) for label, values in scored.per_class.items()},
             "by_length": _by_length(probe, answers, counts),
             "counts": None if counts is None else counts.tolist(),
             "resampled": _resampled(probe, counts),
-            "decisions": decisions.keep(
-                task.decisions(a, r, labels) for a, r in zip(answers, rows, strict=True)
-            ),
+            "decisions": decisions.keep(task.decisions(a, r, labels) for a, r in answered),
             "headline": task.headline,
             "direction": "higher" if task.higher_is_better else "lower",
             "directions": dict(task.directions),
             "seed": probe.seed,
-            "conditions": {
-                **conditions(probe, probe.features, BATCH),
-                "split": "test",
-                "metric": task.headline,
-            },
+            "conditions": {**conditions(probe, probe.features, BATCH), **stated},
         }
 
     def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
@@ -113,8 +107,8 @@ def _headline(sample: Sample) -> Measurement:
 
 
 def _within(end: float, value: float, direction: Direction) -> float:
-    """An end that was computed instead of resampled; cut to 0 and 1 where ``value`` is a
-    share."""
+    """``end``, cut to 0 and 1 if ``value`` may be a share. Only for an end that was
+    computed (``bootstrap.unseen``): resampled scores are never outside of their range."""
     return min(1.0, max(0.0, end)) if direction == "higher" and 0 <= value <= 1 else end
 
 
@@ -133,6 +127,8 @@ def _by_length(probe: Probe, answers: Sequence[Prediction], counts: np.ndarray |
 
 
 def _resampled(probe: Probe, counts: np.ndarray | None) -> str | None:
+    """The headline of each resample [bootstrap.RESAMPLES], as text; None if the task's
+    score cannot be resampled. Nine decimals are kept: an interval is shown with fewer."""
     if counts is None:
         return None
     values = bootstrap.resampled(counts, probe.task.headline_of, probe.seed)

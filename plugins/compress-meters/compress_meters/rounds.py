@@ -1,24 +1,24 @@
-"""Statistics of timings that were taken in rounds: arrays [rounds, calls], the same calls
-each time.
+"""Statistics of timings in rounds: arrays [rounds, calls], with the same calls in each
+round.
 
 A call is represented by its median over the rounds. A mean would follow a single round in
-which the machine was busy; a minimum would describe the luckiest one.
+which the machine was busy. A minimum would describe the luckiest round.
 
 Intervals come from a hierarchical bootstrap. Rounds come in blocks, and all artifacts are
-loaded anew before each block. Where a load puts the weights, and what the machine does for
-some seconds, is common to the rounds of a block, so these are not independent: drawn alone
-they would give intervals that are far too narrow. So blocks are drawn with replacement,
-then rounds within each (Kalibera and Jones 2013, Rigorous Benchmarking in Reasonable Time,
-section 6). Two artifacts that are compared share the draw, round i beside round i, because
-what else the machine did met both.
+loaded anew before each block. The rounds of a block have much in common: the place of the
+weights in memory, and what else the machine does in these seconds. So they are not
+independent. Intervals from single rounds would be far too narrow. Therefore blocks are
+drawn with replacement, then rounds within each block (Kalibera and Jones 2013, Rigorous
+Benchmarking in Reasonable Time, section 6). Two artifacts that are compared share the
+draw, round i beside round i: a disturbance of the machine met both.
 
-With few blocks, percentile intervals are too narrow even so: n resampled blocks vary by (n
-- 1) / n of the true variance, and the percentiles know nothing of the heavy tails of
-Student's t. Intervals are therefore widened by sqrt(n / (n - 1)) and by the quantile of t
-over that of the normal distribution (Hesterberg 2015, What Teachers Should Know About the
-Bootstrap, section 5.1). They are widened on the scale of the logarithm, for times and their
-ratios are above 0: an end cannot become negative, and it makes no difference which side of
-a ratio is the numerator.
+With few blocks, percentile intervals are still too narrow: the variance of n resampled
+blocks is (n - 1) / n of the true one, and percentiles ignore the heavy tails of Student's
+t. Intervals are therefore widened by sqrt(n / (n - 1)), and by the quantile of t over that
+of the normal distribution (Hesterberg 2015, What Teachers Should Know About the Bootstrap,
+section 5.1). They are widened on a logarithmic scale. Times and their ratios are above 0,
+and so an end cannot become negative. The interval of a / b is then also that of b / a,
+turned over.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ _NORMAL, _NORMAL_ONE_SIDED = 1.960, 1.645
 
 @dataclass(frozen=True)
 class Spread:
-    """A value with its two-sided 95 % interval (``low``, ``high``), and the ends of the
-    one-sided 95 % intervals: 5 % lie below ``lowest``, 5 % above ``highest``."""
+    """A value with its two-sided 95 % interval (``low``, ``high``), and the ends of the two
+    one-sided 95 % intervals: above ``lowest``, and below ``highest``."""
 
     value: float
     low: float
@@ -71,7 +71,8 @@ class Spread:
 
 @dataclass(frozen=True)
 class Timings:
-    """Nanoseconds [rounds, calls], and the number of each round's block [rounds]."""
+    """``times``: nanoseconds, float64 [rounds, calls]. ``blocks``: the number of each
+    round's block, int64 [rounds]."""
 
     times: np.ndarray
     blocks: np.ndarray
@@ -85,18 +86,18 @@ def quantile(timings: Timings, level: float, seed: int = 0) -> Spread:
     """The quantile at ``level`` (0 to 1) of all timings.
 
     Rounds and calls are both drawn: other examples would have had other lengths. The ends
-    lie within the resampled values, because a few rounds say nothing about a tail that is
-    longer than theirs; without that, widening would invent one."""
+    are cut to the range of the resampled values. A few rounds say nothing about times that
+    are longer than theirs, and widening alone would invent such times."""
     times = timings.times
-    # Rounds are drawn with ``seed`` alone, the same ones for every statistic; calls have a
-    # stream of their own.
+    # Rounds are drawn with ``seed`` alone, the same ones for every statistic. Calls have
+    # random numbers of their own, so that they do not follow the draw of the rounds.
     generator = np.random.default_rng((seed, 1))
     calls = times.shape[1]
-    found = []
+    quantiles = []
     for pick in _picks(timings.blocks, seed):
         drawn = times[pick][:, generator.integers(calls, size=calls)]  # [rounds, calls]
-        found.append(np.quantile(drawn, level))
-    resampled = np.array(found)  # [RESAMPLES]
+        quantiles.append(np.quantile(drawn, level))
+    resampled = np.array(quantiles)  # [RESAMPLES]
     spread = _spread(float(np.quantile(times, level)), resampled, timings.blocks)
     ends = np.clip(
         (spread.low, spread.high, spread.lowest, spread.highest), resampled.min(), resampled.max()
@@ -108,8 +109,10 @@ def quantile_ratio(numerator: Timings, denominator: Timings, level: float, seed:
     """The quantile at ``level`` of all timings over that of another artifact, round i
     beside round i.
 
-    The calls of both are the same ones, so they are not drawn: what the length of a call
-    does to one side it does to the other."""
+    Only rounds are drawn. Both artifacts answer the same examples, so a draw of calls would
+    change the lengths on both sides alike, and the ratio hardly.
+
+    Both need equally many rounds in equal blocks, as they have when taken in turns."""
     one, other = numerator.times, denominator.times
     value = np.quantile(one, level) / np.quantile(other, level)
     resampled = _resampled(
@@ -121,8 +124,9 @@ def quantile_ratio(numerator: Timings, denominator: Timings, level: float, seed:
 
 
 def total(timings: Timings, seed: int = 0) -> Spread:
-    """The sum of the calls' medians: what the calls take together when nothing disturbs
-    them."""
+    """The sum over the calls of each one's median: the time of all calls when nothing
+    disturbs them. Medians come before the sum: a median of the rounds' sums would hold the
+    disturbed calls of every round."""
     resampled = _resampled(lambda picks: _sums(timings.times, picks), timings.blocks, seed)
     return _spread(float(np.median(timings.times, axis=0).sum()), resampled, timings.blocks)
 
@@ -142,13 +146,17 @@ def per_second(seconds: Spread, count: float) -> Spread:
 def ratio(numerator: Timings, denominator: Timings, seed: int = 0) -> Spread:
     """The time of all calls over that of another artifact.
 
-    Each call has a ratio of its own: the median over the rounds of its time in round i over
-    the other's in round i. A machine that is slower for some seconds is so for both sides
-    of a round, which cancels. The calls' ratios are averaged with the other side's times as
-    weights: the result is a ratio of total times, in which a call counts as much as it
-    takes. In a plain mean the many short texts would decide.
+    Each call has a ratio of its own: its time over the other's time in the same round, and
+    of these the median over the rounds. If the machine is slower for some seconds, both
+    sides of a round are slower, and the ratio does not change. With medians of each side
+    first, that would be lost.
 
-    Where the two do not have the same calls, a round's calls are taken together as one."""
+    The result is the mean of the calls' ratios, weighed by the other side's times. So it is
+    a ratio of total times, and a long call counts more than a short one. In a plain mean
+    the many short texts would decide.
+
+    If the two do not have the same number of calls, the calls of a round are summed
+    first."""
     one, other = numerator.times, denominator.times
     if one.shape != other.shape:
         one, other = one.sum(axis=1, keepdims=True), other.sum(axis=1, keepdims=True)
@@ -161,8 +169,8 @@ def ratio(numerator: Timings, denominator: Timings, seed: int = 0) -> Spread:
 
 
 def _weighed(quotients: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """Means of the calls' median ratios, weighed by their median times: [resamples, rounds,
-    calls] to [resamples]."""
+    """Means of the calls' median ratios, weighed by their median times. Both arguments are
+    [resamples, rounds, calls]; the result is [resamples]."""
     weights = np.median(times, axis=1)  # [resamples, calls]
     means: np.ndarray = (weights * np.median(quotients, axis=1)).sum(axis=1) / weights.sum(axis=1)
     return means
@@ -170,13 +178,15 @@ def _weighed(quotients: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 def _quantiles(times: np.ndarray, picks: np.ndarray, level: float) -> np.ndarray:
     """Quantiles of all timings of the picked rounds: [resamples, rounds] to [resamples]."""
-    found: np.ndarray = np.quantile(times[picks].reshape(len(picks), -1), level, axis=1)
-    return found
+    drawn = times[picks].reshape(len(picks), -1)  # [resamples, rounds * calls]
+    quantiles: np.ndarray = np.quantile(drawn, level, axis=1)
+    return quantiles
 
 
 def _sums(times: np.ndarray, picks: np.ndarray) -> np.ndarray:
     """Sums of the calls' medians over the picked rounds: [resamples, rounds] to
     [resamples]."""
+    # times[picks] is [resamples, rounds, calls].
     sums: np.ndarray = np.median(times[picks], axis=1).sum(axis=1)
     return sums
 
@@ -184,8 +194,8 @@ def _sums(times: np.ndarray, picks: np.ndarray) -> np.ndarray:
 def _resampled(
     statistic: Callable[[np.ndarray], np.ndarray], blocks: np.ndarray, seed: int
 ) -> np.ndarray:
-    """``statistic`` of the rounds of each resample, [RESAMPLES]; it maps picks [some,
-    rounds] to [some]."""
+    """``statistic`` of each resample, [RESAMPLES]. It gets the rounds of some resamples
+    [some, rounds] and gives [some] values."""
     picks = _picks(blocks, seed)
     parts = []
     for start in range(0, RESAMPLES, _TOGETHER):
@@ -197,10 +207,12 @@ def _picks(blocks: np.ndarray, seed: int) -> np.ndarray:
     """The rounds of each resample, [RESAMPLES, rounds]: blocks drawn with replacement, then
     rounds within them.
 
-    They depend on ``blocks`` and ``seed`` alone, so that two artifacts that were measured
-    in turns get the same draws. All blocks have one length but the last, which may be
-    shorter: its rounds are repeated to fill the table, and what is drawn is cut to the
-    number of rounds."""
+    They depend on ``blocks`` and ``seed`` alone, so two artifacts that were measured in
+    turns get the same draws. With other draws on either side a ratio would no longer
+    compare the same moments.
+
+    All blocks have the same length, only the last may be shorter. Its rounds are repeated
+    to fill the table, and each draw is cut to the number of rounds."""
     generator = np.random.default_rng(seed)
     members = [np.flatnonzero(blocks == block) for block in np.unique(blocks)]
     count, longest = len(members), max(map(len, members))
@@ -215,7 +227,7 @@ def _spread(value: float, resampled: np.ndarray, blocks: np.ndarray) -> Spread:
     """``value`` with the percentiles of ``resampled`` [RESAMPLES], widened for few
     blocks."""
     low, lowest, highest, high = np.percentile(resampled, [2.5, 5, 95, 97.5])
-    # What was drawn independently: the blocks, or the rounds where there is only one block.
+    # The number of independent draws: the blocks, or the rounds if there is only one block.
     units = len(np.unique(blocks))
     units = units if units > 1 else len(blocks)
     both = _expansion(units, _STUDENT, _NORMAL)
@@ -230,15 +242,18 @@ def _spread(value: float, resampled: np.ndarray, blocks: np.ndarray) -> Spread:
 
 
 def _widened(value: float, end: float, factor: float) -> float:
-    """The end ``factor`` times as far from ``value``, on the scale of the logarithm:
-    exp(log value + factor * (log end - log value))."""
+    """``end`` moved to ``factor`` times its distance from ``value``, on a logarithmic
+    scale: exp(log value + factor * (log end - log value))."""
     widened: float = value * (float(end) / value) ** factor
     return widened
 
 
 def _expansion(units: int, student: Sequence[float], normal: float) -> float:
-    """How much wider an interval is than its percentiles, by the number of units that were
-    drawn; 1 where a single one leaves nothing to estimate a spread from."""
+    """The factor that widens an interval of ``units`` independent draws. 1 for a single
+    unit, from which no spread can be estimated.
+
+    ``student`` are quantiles of Student's t by degrees of freedom from 1 on, ``normal`` is
+    that of the normal distribution. n units have n - 1 degrees of freedom."""
     if units < 2:
         return 1.0
     quantile = student[units - 2] if units - 2 < len(student) else normal

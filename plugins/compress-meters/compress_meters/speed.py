@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from compress.measurement import Measurement
+from compress.measurement import Conditions, Measurement
 from compress.meter import Effort, Probe, Rounds, Sample
 from compress.predict import length_batches
 from compress_meters import rounds
-from compress_meters.conditions import Stated, chosen, conditions, places
+from compress_meters.conditions import chosen, conditions, places
 from compress_meters.rounds import Timings
 from compress_meters.timing import (
     FROM_TEXT_STATED,
@@ -55,32 +55,33 @@ class Latency(Timing):
         }
         return by_effort[effort]
 
-    def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
+    def calls(self, probe: Probe) -> tuple[list[Call], Conditions]:
         """The model alone, on one example at a time."""
         features = chosen(probe, self.examples[probe.effort])
         batches = [probe.task.collate([f], probe.processor) for f in features]
         stated = {**conditions(probe, features, 1), **of_model_stated(probe)}
         return [of_model(probe, batch) for batch in batches], stated
 
-    def measurements(self, timings: Timings, stated: Stated) -> list[Measurement]:
+    def measurements(self, timings: Timings, stated: Conditions) -> list[Measurement]:
         """``latency_p50``, ``latency_p95`` and ``latency_p99`` in ms."""
         milliseconds, count = Timings(timings.times / 1e6, timings.blocks), timings.times.size
-        found = []
+        percentiles = []
         for level, quantity in zip(_PERCENTILES, self.quantities, strict=True):
             spread = rounds.quantile(milliseconds, level / 100)
-            found.append(measurement(quantity, spread, count, stated))
-        return found
+            percentiles.append(measurement(quantity, spread, count, stated))
+        return percentiles
 
-    def compared(self, own: Timings, other: Timings, stated: Stated) -> list[Measurement]:
-        """The ratio of the time of all examples, and that of the medians (``..._p50``), by
-        which budgets limit latency."""
+    def compared(self, own: Timings, other: Timings, stated: Conditions) -> list[Measurement]:
+        """The ratio of the time of all examples, and the ratio of the medians
+        (``..._p50``). Budgets limit latency by the second."""
         spread = rounds.quantile_ratio(other, own, 0.5)
         of_medians = {**stated, "ratio_of": "the medians (p50) of all timings"}
         medians = measurement(self.ratio_p50, spread, len(own.times), of_medians)
         return [*super().compared(own, other, stated), medians]
 
     def half_width(self, samples: Sequence[Sample], others: Sequence[Sample]) -> float:
-        """That of the wider interval: of the ratio of all time, or of the medians."""
+        """The relative half-width of the wider interval: of the ratio of all time, or of
+        the ratio of the medians."""
         whole = super().half_width(samples, others)
         if not whole:
             return whole
@@ -89,7 +90,7 @@ class Latency(Timing):
 
 
 class FromText(Latency):
-    """The same from text to answer: tokenization, batching, the model and reading its
+    """``Latency`` from text to answer: tokenization, batching, the model and reading its
     outputs."""
 
     name: ClassVar[str] = "latency_from_text"
@@ -108,7 +109,7 @@ class FromText(Latency):
         """Until the ratios are known to 1 %."""
         return Rounds(12, 60, 0.01, 10.0, 2)
 
-    def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
+    def calls(self, probe: Probe) -> tuple[list[Call], Conditions]:
         """A row at a time, through the task."""
         some = places(probe, self.examples[probe.effort])
         stated = conditions(probe, [probe.features[i] for i in some], 1)
@@ -139,7 +140,7 @@ class Throughput(Timing):
         }
         return by_effort[effort]
 
-    def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
+    def calls(self, probe: Probe) -> tuple[list[Call], Conditions]:
         """The model alone, on batches of near-equal length."""
         features = chosen(probe, self.examples[probe.effort])
         calls = []
@@ -148,15 +149,15 @@ class Throughput(Timing):
             calls.append(of_model(probe, batch))
         return calls, {**conditions(probe, features, self.batch), **of_model_stated(probe)}
 
-    def measurements(self, timings: Timings, stated: Stated) -> list[Measurement]:
+    def measurements(self, timings: Timings, stated: Conditions) -> list[Measurement]:
         """Examples in a second."""
         spread = rounds.per_second(rounds.total(timings), stated["examples"] * 1e9)
         return [measurement(self.quantities[0], spread, len(timings.times), stated)]
 
 
 class ThroughputFromText(Throughput):
-    """The same from texts to answers: tokenization, batching, the model and reading its
-    outputs."""
+    """``Throughput`` from texts to answers: tokenization, batching, the model and reading
+    its outputs."""
 
     name: ClassVar[str] = "throughput_from_text"
     summary: ClassVar[str] = (
@@ -173,7 +174,7 @@ class ThroughputFromText(Throughput):
         """Until the ratios are known to 2 %."""
         return Rounds(6, 20, 0.02, 10.0, 2)
 
-    def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
+    def calls(self, probe: Probe) -> tuple[list[Call], Conditions]:
         """The rows of a batch at a time, through the task; batches are made by length, as
         without tokenization."""
         some = places(probe, self.examples[probe.effort])

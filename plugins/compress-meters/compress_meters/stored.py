@@ -32,8 +32,8 @@ class Stored:
         row["elements"] += values.size
         row["bytes"] += values.nbytes
         if name.endswith(ZERO_POINT):
-            found = np.unique(values)
-            self._zeros[name.removesuffix(ZERO_POINT)] = int(found[0]) if len(found) == 1 else None
+            zeros = np.unique(values)
+            self._zeros[name.removesuffix(ZERO_POINT)] = int(zeros[0]) if len(zeros) == 1 else None
         elif values.dtype in (np.int8, np.uint8):
             self._bytes[name] = _distribution(values)
         elif values.dtype.kind in "fV":  # ml_dtypes' floats are V

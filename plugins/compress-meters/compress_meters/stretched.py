@@ -18,24 +18,25 @@ _SPECIAL = 4
 def stretched(probe: Probe, length: int) -> Features:
     """The features of the first test example, repeated or cut to ``length`` tokens.
 
-    Lists with one value per token are stretched too. Other lists hold positions; those
-    beyond the new length are left out."""
+    Lists with one value per token are repeated or cut too. Other lists hold positions of
+    tokens; positions beyond the new length are left out."""
     features = probe.features[0]
     count = probe.task.length(features)
+    return {name: _fitted(value, count, length) for name, value in features.items()}
 
-    def fitted(value: Any) -> Any:
-        if not isinstance(value, list):
-            return value
-        if len(value) == count:
-            return (value * (length // count + 1))[:length]
-        return [x for x in value if not isinstance(x, int) or x < length]
 
-    return {name: fitted(value) for name, value in features.items()}
+def _fitted(value: Any, count: int, length: int) -> Any:
+    """A feature of an example of ``count`` tokens, for one of ``length`` tokens."""
+    if not isinstance(value, list):
+        return value
+    if len(value) == count:
+        return (value * (length // count + 1))[:length]
+    return [x for x in value if not isinstance(x, int) or x < length]
 
 
 def stretched_row(probe: Probe, length: int) -> tuple[Row, Task[Any]]:
     """The first test row with its texts repeated or cut to ``length`` tokens, and a task
-    that keeps as many."""
+    whose ``max_length`` is that length."""
     row = probe.rows[0]
     task = type(probe.task)(probe.task.options.model_copy(update={"max_length": length}))
     texts = _texts(row, probe.task)
@@ -49,13 +50,12 @@ def stretched_row(probe: Probe, length: int) -> tuple[Row, Task[Any]]:
         return task.length(task.features([cut_to(units)], probe.processor)[0])
 
     longest = max((len(_repeated(text, times)) for text in texts.values()), default=1)
-    # More units never make fewer tokens, so the fewest that make enough are found by
-    # bisection.
+    # More units never make fewer tokens, so bisection gives the fewest that make enough.
     return cut_to(bisect_left(range(longest), length, lo=1, key=tokens)), task
 
 
 def _texts(row: Row, task: Task[Any]) -> dict[str, Any]:
-    """The row's columns that are texts, words, or have one value for each word."""
+    """The columns of the row that hold a text, words, or one value for each word."""
     columns = {column.name for column in task.columns}
     values = {name: value for name, value in row.items() if name in columns}
     words = _word_count(row)

@@ -1,13 +1,14 @@
-"""What meters of time share: a sample is one round over the same calls, taken in turns with
-other artifacts.
+"""The common parts of meters of time. A sample is one round over the same calls; two
+artifacts have their rounds in turns.
 
-The examples are real ones at their true lengths: padded to one length, a model that is slow
+The examples are real ones at their true lengths. Padded to one length, a model that is slow
 on short inputs would look as good as any. A call runs from arrays to arrays on the host,
-copies to a GPU and back included, as a user's would. Tokenization is excluded unless a
-meter says otherwise, because every engine shares it: it would pull all ratios towards 1.
+with copies to a GPU and back, as a user's call does. Tokenization is excluded unless a
+meter states otherwise. Every engine shares it, so it would pull all ratios towards 1.
 
-Each call of each round is kept apart (``rounds.Timings``), because statistics over rounds
-need to know which timings are of the same call, and which of the same moment.
+The time of each call in each round is kept (``rounds.Timings``), not a sum or mean.
+Statistics over rounds need to know which timings are of the same call, and which of the
+same moment.
 """
 
 from __future__ import annotations
@@ -21,27 +22,27 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from compress.measurement import Direction, Measurement, absent
+from compress.measurement import Conditions, Direction, Measurement, absent
 from compress.meter import Meter, Probe, Sample
 from compress.task import Batch, Row, Task
 from compress_meters import rounds
-from compress_meters.conditions import NO_TEST_ROWS, Stated
+from compress_meters.conditions import NO_TEST_ROWS
 from compress_meters.rounds import Spread, Timings
 
 Call = Callable[[], int]
-"""Runs something; the nanoseconds that it took come back."""
+"""Runs something once and returns the nanoseconds of that run."""
 
 RATIO_OF = "the time of all calls, each by the median of its ratios over the rounds"
-"""What a speed ratio compares. It stands in the conditions of each."""
+"""What a speed ratio compares. The conditions of each ratio hold this text."""
 
 _SETTLE_SECONDS = 0.02
-"""How long calls run without being timed when a side's turn begins: enough for some calls
-of a small model, little beside a round."""
+"""How long calls run untimed when a side's turn begins. Enough for some calls of a small
+model, and short compared with a round."""
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """A measurement of a meter, but for its value. ``title`` makes it a column of the
+    """Everything of a measurement but its value. With a ``title`` it is a column of the
     report's table."""
 
     name: str
@@ -59,28 +60,29 @@ class Timing(Meter):
     ratio: ClassVar[Quantity]
 
     @abstractmethod
-    def calls(self, probe: Probe) -> tuple[list[Call], Stated]:
+    def calls(self, probe: Probe) -> tuple[list[Call], Conditions]:
         """The calls of a round, and the conditions that every number of them states."""
 
     @abstractmethod
-    def measurements(self, timings: Timings, stated: Stated) -> list[Measurement]:
+    def measurements(self, timings: Timings, stated: Conditions) -> list[Measurement]:
         """Measurements from all rounds."""
 
     def prepare(self, probe: Probe) -> None:
-        """Build the calls and run each once, untimed: a first run with a new shape
-        allocates memory and chooses kernels."""
+        """Build the calls and run each once. These times are not kept: a first run with a
+        new shape also allocates memory and chooses kernels."""
         if probe.features:
             calls, stated = self.calls(probe)
-            took = [call() for call in calls]
-            cheapest = calls[took.index(min(took))]
+            nanoseconds = [call() for call in calls]
+            cheapest = calls[nanoseconds.index(min(nanoseconds))]
             probe.state[self.name] = calls, stated, cheapest
 
     def sample(self, probe: Probe) -> Sample:
         """``nanoseconds`` of each call of one round, and the ``conditions``.
 
-        Calls that are not timed come first: during the other side's turn this side's
-        weights left the caches and its threads went to sleep. It is the cheapest call that
-        is repeated, so that not much more time goes than is needed."""
+        Untimed calls come first. During the other side's turn the weights of this side left
+        the caches, and its threads went to sleep. Without these calls the first examples of
+        each round would look slow. The cheapest call is repeated, because a long one could
+        run far beyond the time that is needed."""
         if not probe.features:
             return {"absent": NO_TEST_ROWS}
         calls, stated, cheapest = probe.state[self.name]
@@ -98,7 +100,7 @@ class Timing(Meter):
         return self.measurements(timings_of(samples), stated)
 
     def compare(self, samples: Sequence[Sample], others: Sequence[Sample]) -> list[Measurement]:
-        """How many times faster than the other, both sides' rounds taken in turns."""
+        """How many times faster this side is than the other, from rounds in turns."""
         reason = samples[0].get("absent") or others[0].get("absent")
         if reason:
             return [absent(self.ratio.name, self.ratio.unit, self.ratio.direction, reason)]
@@ -110,19 +112,20 @@ class Timing(Meter):
         }
         return self.compared(timings_of(samples), timings_of(others), stated)
 
-    def compared(self, own: Timings, other: Timings, stated: Stated) -> list[Measurement]:
+    def compared(self, own: Timings, other: Timings, stated: Conditions) -> list[Measurement]:
         """The other side's time over this one's: above 1 this side is faster."""
         return [measurement(self.ratio, rounds.ratio(other, own), len(own.times), stated)]
 
     def half_width(self, samples: Sequence[Sample], others: Sequence[Sample]) -> float:
-        """That of the ratio."""
+        """The relative half-width of the ratio's interval; 0 if there is no ratio."""
         if "absent" in samples[0] or "absent" in others[0]:
             return 0.0
         return rounds.ratio(timings_of(others), timings_of(samples)).half_width
 
 
 def timings_of(samples: Sequence[Sample]) -> Timings:
-    """The nanoseconds of all rounds, float64 [rounds, calls], and their blocks."""
+    """The nanoseconds of all rounds, float64 [rounds, calls], and the blocks of the rounds
+    [rounds]. Every sample has the same calls, or the array would be ragged."""
     return Timings(
         np.array([s["nanoseconds"] for s in samples], dtype=np.float64),
         np.array([s["block"] for s in samples]),
@@ -135,7 +138,8 @@ def ratio_named(name: str) -> Quantity:
 
 
 def _extent(samples: Sequence[Sample]) -> dict[str, int]:
-    """How many rounds there were, and how often the artifacts were loaded for them."""
+    """The number of rounds, and how often the artifacts were loaded for them. Blocks count
+    from 0, so the last one has the number of loads less 1."""
     return {"rounds": len(samples), "loads": samples[-1]["block"] + 1}
 
 
@@ -143,7 +147,7 @@ def measurement(
     quantity: Quantity,
     spread: Spread,
     n: int,
-    stated: Stated,
+    stated: Conditions,
     detail: Mapping[str, Any] | None = None,
 ) -> Measurement:
     """``quantity`` with the value and the intervals of ``spread``. ``worst`` is the
@@ -177,9 +181,8 @@ def on_the_clock(run: Callable[[], object]) -> Call:
 def of_model(probe: Probe, batch: Batch) -> Call:
     """A call of the model on a batch, from arrays to arrays.
 
-    On a GPU whose session offers it, the device's own events time it: the host's clock
-    would also count what the host waits for in the driver. Elsewhere the host's clock
-    does."""
+    On a GPU the device's own events time it, if the session offers that: the host's clock
+    would also count waits in the driver. Otherwise the host's clock times it."""
     elapsed = _elapsed(probe)
     if elapsed is None:
         return on_the_clock(partial(probe.session.run, batch))
@@ -207,6 +210,7 @@ def _answer(probe: Probe, rows: Sequence[Row], task: Task[Any]) -> object:
 
 
 def _elapsed(probe: Probe) -> Callable[[Batch], float] | None:
-    """The session's own clock for a batch, in milliseconds; None where it has none."""
-    found: Callable[[Batch], float] | None = getattr(probe.session, "elapsed", None)
-    return found if probe.placement.device == "cuda" else None
+    """The session's own clock: milliseconds of a batch. None on a processor, and for a
+    session without such a clock."""
+    elapsed: Callable[[Batch], float] | None = getattr(probe.session, "elapsed", None)
+    return elapsed if probe.placement.device == "cuda" else None

@@ -69,7 +69,7 @@ class QuantizeOptions(ExportOptions):
         return {"reduce_range": self.reduces_range()} if self.reduce_range == "auto" else {}
 
     def reduces_range(self) -> bool:
-        """Whether weights use 7 bits on this machine."""
+        """Whether weights use 7 of 8 bits, decided for this machine if ``auto``."""
         return lacks_vnni() if self.reduce_range == "auto" else self.reduce_range
 
 
@@ -80,8 +80,8 @@ def lacks_vnni() -> bool:
 
 
 class ExportOnnx(Stage[ExportOptions]):
-    """A float ONNX model of a float PyTorch model of any shape. It is checked on other
-    batches than the traced one."""
+    """A float ONNX model of a float PyTorch model of any shape. Its outputs are compared
+    with the PyTorch model's, on other batches than the traced one."""
 
     name: ClassVar[str] = "export.onnx"
     summary: ClassVar[str] = "Export to ONNX in float32"
@@ -124,8 +124,8 @@ class QuantizeOnnx(Stage[QuantizeOptions]):
 
     @classmethod
     def back_off(cls, options: QuantizeOptions) -> QuantizeOptions | None:
-        """One scale for each output channel, which rounds weights less; None where that is
-        so already."""
+        """One scale for each output channel, which rounds weights less. None if the options
+        already say so."""
         return None if options.per_channel else options.model_copy(update={"per_channel": True})
 
     def apply(self, context: Context[QuantizeOptions]) -> Made:

@@ -3,9 +3,9 @@ artifacts.
 
 ``transformers.exporters`` does the work. It gets the dynamic axes explicitly: if it looks
 for them itself, it is slower and does not know that the inputs share them. Opset 20 is the
-first in which GELU is one operator. A 6-layer int8 encoder of hidden size 384 took 3.0 to
-3.1 ms in 17 and 18, and 2.5 to 2.9 ms in 20 and 21, between which there was no difference
-beyond the noise (batch 1, two threads, mean length 22, medians of five processes).
+first in which GELU is one operator. A 6-layer int8 encoder of hidden size 384 needed 3.0 to
+3.1 ms in opsets 17 and 18, and 2.5 to 2.9 ms in 20 and 21. 20 and 21 did not differ beyond
+the noise (batch 1, two threads, mean length 22, medians of five processes).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def export_graph(model: PreTrainedModel, batch: Mapping[str, np.ndarray]) -> onn
     sequence, ...], with both axes dynamic.
 
     The model is only traced, so the values in ``batch`` do not matter. Both axes must be
-    longer than 1: the tracer takes a length of 1 for a constant."""
+    longer than 1: the tracer treats a length of 1 as a constant."""
     longest = getattr(model.config, "max_position_embeddings", None)
     axes = {0: Dim(AXES[0]), 1: Dim(AXES[1], max=longest)}
     inputs: dict[str, Any] = {n: torch.as_tensor(a) for n, a in batch.items()}
@@ -77,10 +77,10 @@ def count_int8(graph: onnx_ir.Model) -> int:
 
 
 def write_graph(graph: onnx_ir.Model, file: Path) -> None:
-    """Write ``graph``; weights stand in a file of their own only above 2 GB.
+    """Write ``graph``. Weights of more than 2 GB are in a file of their own.
 
-    The exporter's stack traces, with paths of this machine, are removed from each node, so
-    that equal models give equal bytes."""
+    The exporter writes stack traces with paths of this machine into each node. They are
+    removed, so that equal models give equal bytes."""
     _strip(graph)
     file.parent.mkdir(parents=True, exist_ok=True)
     weights = 0

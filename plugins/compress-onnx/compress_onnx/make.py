@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from compress_onnx import ExportOptions, QuantizeOptions
 
 TOLERANCE = 1e-3
-"""The difference of an output that a float export must stay below. A BERT has 4e-6."""
+"""A float export is refused if an output differs by this much or more. A BERT's outputs
+differ by 4e-6."""
 
 SAMPLES = 8
 TEXTS = (
@@ -39,7 +40,7 @@ TEXTS = (
     "so that the two are of different lengths.",
     "[MASK].",
 )
-"""Texts to trace the graph with where there are no rows; the masks are for a task that
+"""Texts that the graph is traced with if there are no rows. The masks are for a task that
 fills them."""
 
 
@@ -62,7 +63,7 @@ def quantize(
     context: Context[QuantizeOptions], artifact: Artifact, file: Path
 ) -> Mapping[str, Any]:
     """Write the int8 graph of ``artifact`` to ``file``, with config and processor beside
-    it. Facts for the manifest come back.
+    it. Returns facts for the manifest.
 
     Raises CompressError where nothing can be quantized or an output is not finite."""
     batches = _batches(context, artifact)
@@ -85,8 +86,8 @@ def quantize(
 
 
 def _batches(context: Context[Any], artifact: Artifact) -> list[Batch]:
-    """Three batches, of real rows where there are some: the two longest, which are traced;
-    the shortest alone, and all but the longest, by which the result is checked at other
+    """Three batches, of real rows if there are any. The first, the two longest rows, is
+    traced. The shortest row alone, and all rows but the longest, check the result at other
     sizes."""
     rows = _rows(context) or context.task.request(TEXTS)
     processor = context.task.processor(artifact.folder)
@@ -96,7 +97,7 @@ def _batches(context: Context[Any], artifact: Artifact) -> list[Batch]:
 
 
 def _rows(context: Context[Any]) -> list[Row]:
-    """Some rows of the first split that has more than two; empty where there is none."""
+    """Some rows of the first split with more than two rows; empty if there is none."""
     if context.data is not None:
         for split in ("validation", "test", "train"):
             rows = context.data.rows(split)

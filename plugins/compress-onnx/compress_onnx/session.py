@@ -29,11 +29,11 @@ _TYPES = {
 class OnnxSession:
     """A loaded ONNX file: arrays in, named float32 arrays out.
 
-    The pool gets exactly ``placement.threads`` threads: by default ONNX Runtime counts the
+    The pool has exactly ``placement.threads`` threads: by default ONNX Runtime counts the
     machine's cores, not those that the process may use. Its threads spin for a moment
-    between operators, and that stays on: a 6-layer int8 encoder at batch 1 took 2.4 to 2.9
-    ms with spinning and 3.4 to 4.4 ms without (two threads, three processes each), and an
-    engine has a process to itself.
+    between operators, which is left on. An engine has a process to itself, and a 6-layer
+    int8 encoder at batch 1 needed 2.4 to 2.9 ms with spinning and 3.4 to 4.4 ms without
+    (two threads, three processes each).
     """
 
     def __init__(self, file: Path, placement: Placement) -> None:
@@ -56,10 +56,10 @@ class OnnxSession:
 
     def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The model's outputs by name, float32."""
-        taken: dict[str, np.ndarray] = {
+        inputs: dict[str, np.ndarray] = {
             n: np.asarray(batch[n], dtype=t) for n, t in self._types.items()
         }
-        outputs = self._session.run(self._outputs, taken)
+        outputs = self._session.run(self._outputs, inputs)
         return {
             n: np.asarray(v, dtype=np.float32) for n, v in zip(self._outputs, outputs, strict=True)
         }

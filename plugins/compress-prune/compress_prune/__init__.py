@@ -22,8 +22,8 @@ class StructuredOptions(Options):
 
     layer_criterion: ClassVar[str] = "losses_without"
     unit_criterion: ClassVar[str] = "gate_gradients"
-    """Names in the tables of ``compress_prune.importance``. There is one of each, so they
-    are no options yet."""
+    """Names in the tables of ``compress_prune.importance``. Each table has one entry, so
+    these are no options yet."""
 
     layers: KeptLayers | None = Field(
         default=None,
@@ -59,6 +59,11 @@ class StructuredOptions(Options):
         default=None,
         description="Training after the cut, with the options of a fine-tuning; none: no training.",
     )
+
+    @property
+    def cuts_units(self) -> bool:
+        """Whether feed-forward neurons or heads are removed."""
+        return self.feed_forward is not None or self.heads is not None
 
 
 _LEAST = 0.01
@@ -99,7 +104,7 @@ class StructuredPruning(Stage[StructuredOptions]):
     @classmethod
     def check(cls, options: StructuredOptions) -> list[OptionMistake]:
         """Options that remove nothing."""
-        if options.layers is None and not _cuts_units(options):
+        if options.layers is None and not options.cuts_units:
             return [
                 OptionMistake(
                     "feed_forward",
@@ -118,7 +123,7 @@ class StructuredPruning(Stage[StructuredOptions]):
         misfit = layers_misfit(options.layers, layers)
         if misfit:
             return [OptionMistake("layers", f"layers: {misfit}")]
-        if layers_left(options.layers) == layers and not _cuts_units(options):
+        if layers_left(options.layers) == layers and not options.cuts_units:
             return [
                 OptionMistake(
                     "layers",
@@ -138,7 +143,7 @@ class StructuredPruning(Stage[StructuredOptions]):
         """Half of the shares ``feed_forward`` and ``heads``; a share that gets too small is
         left out. Where only a number of layers is given, one layer more stays. None where
         no cut is left."""
-        if not _cuts_units(options):
+        if not options.cuts_units:
             if isinstance(options.layers, int):
                 return options.model_copy(update={"layers": options.layers + 1})
             return None
@@ -146,17 +151,13 @@ class StructuredPruning(Stage[StructuredOptions]):
         less = options.model_copy(
             update={name: _half(share) for name, share in shares.items() if share is not None}
         )
-        return less if less.layers is not None or _cuts_units(less) else None
+        return less if less.layers is not None or less.cuts_units else None
 
     def apply(self, context: Context[StructuredOptions]) -> Made:
         """The pruned model, with its tokenizer, in ``context.output``."""
         from compress_prune.structured import prune
 
         return prune(context)
-
-
-def _cuts_units(options: StructuredOptions) -> bool:
-    return options.feed_forward is not None or options.heads is not None
 
 
 def _half(share: float) -> float | None:

@@ -12,24 +12,23 @@ tiles; a width between two multiples costs as much as the larger one."""
 
 
 def kept_width(width: int, share: float) -> int:
-    """Neurons that stay of ``width`` when ``share`` (0 to 1) is removed: the nearest
-    multiple of 8.
+    """The number of neurons that stay when ``share`` (0 to 1) of ``width`` is removed.
 
-    It is at least 8 and at most ``width``."""
+    It is the nearest multiple of 8, but at least 8 and at most ``width``."""
     nearest = MULTIPLE * round(width * (1 - share) / MULTIPLE)
     return min(width, max(MULTIPLE, nearest))
 
 
 def kept_units(units: int, share: float) -> int:
-    """Units (heads, or groups of heads) that stay of ``units`` when ``share`` (0 to 1) is
-    removed: one at least."""
+    """The number of heads, or groups of heads, that stay when ``share`` (0 to 1) of
+    ``units`` is removed; at least one."""
     return max(1, round(units * (1 - share)))
 
 
 def most_important(importance: Sequence[float] | np.ndarray, keep: int) -> list[int]:
     """Ascending indices of the ``keep`` largest scores; among equal scores the first
     stay."""
-    # A stable sort of the negated scores: ties keep their order, so equal runs keep equal
+    # The sort is stable: equal scores keep their order, so that equal runs keep the same
     # units.
     order = np.argsort(-np.asarray(importance, dtype=np.float64), kind="stable")
     return sorted(int(i) for i in order[:keep])

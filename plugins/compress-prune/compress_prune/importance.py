@@ -3,8 +3,8 @@
 A *unit* (a neuron, a head, a group of heads) is a run of adjacent input columns of an
 output projection. A *layer* is a whole transformer block.
 
-A new criterion is one function and one entry in ``UNIT_CRITERIA`` or ``LAYER_CRITERIA``. Of
-every criterion the units or layers with the highest scores stay.
+A new criterion is one function and one entry in ``UNIT_CRITERIA`` or ``LAYER_CRITERIA``.
+Higher scores mean more important: the units or layers with the highest scores stay.
 """
 
 from __future__ import annotations
@@ -43,15 +43,19 @@ def gate_gradients(
 ) -> list[torch.Tensor]:
     """Importance of each unit, float64 [units] on the CPU, for each of ``gated``.
 
-    A gate of 1 multiplies the activations of each unit; the score is the mean over the data
-    of |dLoss/dgate|. That is the first-order estimate of how the loss changes when the gate
-    goes to 0, that is, when the unit is removed: for heads Michel et al. 2019, section 4.1,
-    for neurons Molchanov et al. 2017, section 2.2.
+    The activations of each unit are multiplied by a gate of 1. The score is the mean of
+    |dLoss/dgate| over the data. This is a first-order estimate of how much the loss changes
+    when the gate goes from 1 to 0, that is, when the unit is removed (for heads Michel et
+    al. 2019, section 4.1; for neurons Molchanov et al. 2017, section 2.2). One backward
+    pass scores all units; to remove each in turn would need a pass for each.
 
-    ``model`` is in evaluation mode and gives ``.loss`` for ``model(**batch)``: a mean over
-    the labels that are not IGNORED, of which each batch has at least one. The scores do not
-    depend on how examples are batched (nearly so in a causal decoder, which shifts its
-    labels). Raises CompressError for a loss that is missing or not finite."""
+    ``model(**batch).loss`` is a mean over the labels that are not IGNORED, and each batch
+    has at least one such label. ``model`` is in evaluation mode: with dropout, gradients
+    would depend on random numbers. The scores do not depend on how examples are batched
+    (nearly so in a causal decoder, which shifts its labels). Scores of different
+    projections are not compared with each other, so they need no common scale.
+
+    Raises CompressError for a loss that is missing or not finite."""
     totals = [torch.zeros(g.units, dtype=torch.float64) for g in gated]
     counted = 0
     with _gates(gated) as gates:
@@ -59,14 +63,14 @@ def gate_gradients(
             labels = labels_of(batch)
             gates[:] = _fresh_gates(batch, gated)
             # The loss is a mean over the labels of the batch. Times their number it is a
-            # sum, so that an example's gradient has the same scale in a small batch as in a
+            # sum. So the gradient of an example has the same scale in a small batch as in a
             # large one.
             loss = _loss(model, batch) * labels
             for total, grad in zip(totals, torch.autograd.grad(loss, gates), strict=True):
-                # grad [examples, units]. The absolute value comes before the sum: a unit
-                # that lowers the loss of one example and raises that of another matters to
-                # both, and their gradients would cancel. Sums in float64, for thousands of
-                # small numbers.
+                # grad is [examples, units]. The absolute value comes before the sum: a unit
+                # may lower the loss of one example and raise that of another. It matters to
+                # both, but a plain sum would cancel. The sum is in float64, because it has
+                # thousands of small terms.
                 total += grad.abs().double().sum(dim=0).cpu()  # -> [units]
             counted += labels
     return [total / counted for total in totals]
@@ -76,12 +80,12 @@ def gate_gradients(
 def losses_without(
     model: nn.Module, blocks: Sequence[nn.Module], batches: Sequence[Batch]
 ) -> Iterator[float]:
-    """Importance of each layer: the mean loss over the labels without it (nats for a
-    cross-entropy), layer by layer.
+    """Importance of each layer: the mean loss over the labels without that layer (nats for
+    a cross-entropy), layer by layer.
 
-    A skipped layer hands its input on, as the stack without it would. This is the
-    perplexity criterion of Kim et al. 2024, "Shortened LLaMA". Each layer is judged alone,
-    in the model with all others: what the removal of two does together is not measured."""
+    A skipped layer hands on its input, as in a model without it. This is the perplexity
+    criterion of Kim et al. 2024, "Shortened LLaMA". Each layer is skipped alone, with all
+    others in place: the effect of removing two together is not measured."""
     for block in blocks:
         hook = block.register_forward_hook(_skip, with_kwargs=True)
         try:
@@ -91,18 +95,18 @@ def losses_without(
 
 
 UnitCriterion = Callable[[nn.Module, Sequence[Gated], Iterable[Batch]], list[torch.Tensor]]
-"""Scores [units] for each of the projections."""
+"""From a model, its output projections and batches: scores [units] of each projection."""
 
 LayerCriterion = Callable[[nn.Module, Sequence[nn.Module], Sequence[Batch]], Iterable[float]]
-"""A score for each of the blocks."""
+"""From a model, its blocks and batches: a score of each block, one after the other."""
 
 UNIT_CRITERIA: Mapping[str, UnitCriterion] = MappingProxyType({"gate_gradients": gate_gradients})
 LAYER_CRITERIA: Mapping[str, LayerCriterion] = MappingProxyType({"losses_without": losses_without})
 
 
 def labels_of(batch: Batch) -> int:
-    """Number of labels over which the loss is a mean; the number of examples where the
-    labels go by another name."""
+    """Number of labels over which the loss is a mean; the number of examples if the batch
+    has no ``labels``."""
     labels = batch.get("labels")
     return _examples(batch) if labels is None else int((labels != IGNORED).sum())
 
@@ -112,9 +116,9 @@ def _examples(batch: Batch) -> int:
 
 
 def _fresh_gates(batch: Batch, gated: Sequence[Gated]) -> list[torch.Tensor]:
-    """Gates [examples, units] of 1. Each example has gates of its own: one gate for the
-    whole batch would only give the gradient of the batch's sum, in which examples
-    cancel."""
+    """Gates of 1, float32 [examples, units], for each of ``gated``. Each example has its
+    own gates. One gate for the whole batch would have the gradient of the batch's sum, in
+    which examples cancel."""
     device = gated[0].projection.weight.device
     size = _examples(batch)
     return [torch.ones(size, g.units, device=device, requires_grad=True) for g in gated]
@@ -139,24 +143,24 @@ def _gate(
     gates: list[torch.Tensor], index: int, unit_size: int
 ) -> Callable[[nn.Module, tuple[torch.Tensor, ...]], tuple[torch.Tensor, ...]]:
     def hook(module: nn.Module, args: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        # [examples, units] -> [examples, columns]: a unit's gate stands over each of its
-        # columns.
+        # Each column gets the gate of its unit: [examples, units] -> [examples, columns].
         columns = gates[index].repeat_interleave(unit_size, dim=1)
-        return (args[0] * columns.unsqueeze(1), *args[1:])  # [examples, length, columns]
+        # The same gate at each position: [examples, length, columns].
+        return (args[0] * columns.unsqueeze(1), *args[1:])
 
     return hook
 
 
 def _skip(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
-    """The block's input in the place of its output, which may be a tuple with other
-    things."""
+    """A hook that gives the block's input instead of its output. If the output is a tuple,
+    only its first entry is replaced."""
     hidden = args[0] if args else kwargs["hidden_states"]
     return hidden if isinstance(output, torch.Tensor) else (hidden, *output[1:])
 
 
 def _mean_loss(model: nn.Module, batches: Sequence[Batch]) -> float:
-    """The mean over all labels: a mean of the batches' means would weigh a label in a small
-    batch more."""
+    """The mean loss over all labels. In a mean of the batches' means, a label in a small
+    batch would weigh more."""
     counts = [labels_of(batch) for batch in batches]
     losses = [
         float(_loss(model, batch)) * count for batch, count in zip(batches, counts, strict=True)

@@ -25,11 +25,11 @@ _BATCH_SIZE = 16
 
 
 def prune(context: Context[StructuredOptions]) -> Made:
-    """Write the pruned model into ``context.output``: layers are cut first, then heads and
-    neurons by their importance in the layers that are left.
+    """Write the pruned model into ``context.output``. Layers are cut first. Then heads and
+    neurons are cut, by their importance in the layers that are left.
 
-    Raises UsageError where the model's family cannot be cut, or the model does not have the
-    layers that are to stay; NothingChanged where nothing is removed."""
+    Raises UsageError if the model's family cannot be cut, or if the model does not have the
+    layers to keep; NothingChanged if nothing is removed."""
     options, source = context.options, context.input
     assert source is not None, "a plan gives this stage an input"
     model = open_model(source, context.task, "cuda" if torch.cuda.is_available() else "cpu")
@@ -37,7 +37,7 @@ def prune(context: Context[StructuredOptions]) -> Made:
     batches = _batches(context, source, model.device) if _needs_importance(options) else []
     whole = count_parameters(model)
     layers = _cut_layers(model, layout, batches, context)
-    if options.feed_forward is not None or options.heads is not None:
+    if options.cuts_units:
         _cut_units(model, architecture, layout, batches, context)
     if count_parameters(model) == whole:
         raise _nothing_removed(options, len(layers))
@@ -51,11 +51,7 @@ def prune(context: Context[StructuredOptions]) -> Made:
 
 
 def _needs_importance(options: StructuredOptions) -> bool:
-    return (
-        isinstance(options.layers, int)
-        or options.feed_forward is not None
-        or options.heads is not None
-    )
+    return isinstance(options.layers, int) or options.cuts_units
 
 
 def _nothing_removed(options: StructuredOptions, layers: int) -> NothingChanged:
@@ -86,10 +82,11 @@ def _described(
 def _batches(
     context: Context[StructuredOptions], source: Artifact, device: torch.device
 ) -> list[Batch]:
-    """Batches of training rows drawn at random, of about equal length, each with at least
-    one label.
+    """Batches of random training rows, each with at least one label. The rows of a batch
+    have about the same length.
 
-    What a task draws (masks) depends on the seed alone."""
+    One generator draws the rows, then what the task draws (masks), batch by batch. Another
+    order would give other masks, and so other importances."""
     assert context.data is not None, "the stage needs data"
     generator = np.random.default_rng(context.seed)
     rows = context.data.rows("train")
@@ -141,8 +138,8 @@ def _cut_units(
     batches: list[Batch],
     context: Context[StructuredOptions],
 ) -> None:
-    """Cut neurons and heads in every block; both are measured in the same passes over the
-    data."""
+    """Cut neurons and heads in every block. Both are measured before either is cut, in the
+    same passes over the data."""
     options, head_size = context.options, surgery.head_size_of(model, architecture)
     # Query heads that share a key and value head go together: the group is the unit.
     group_sizes = []
@@ -188,8 +185,8 @@ def _reported(batches: list[Batch], context: Context[StructuredOptions]) -> Iter
 def _notes(
     model: PreTrainedModel, architecture: type[Architecture], layout: Layout, layers: list[int]
 ) -> dict[str, Any]:
-    """What is left: layers by their old number, and each one's feed-forward width and
-    heads."""
+    """What is left: the old numbers of the layers, and the feed-forward width and the heads
+    of each."""
     counts = surgery.head_counts(model, layout, surgery.head_size_of(model, architecture))
     return {
         "layers": layers,

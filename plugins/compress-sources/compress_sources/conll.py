@@ -14,7 +14,7 @@ from compress.source import Table
 from compress_sources.files import FileSource, TextFiles, decoded, lines_of
 
 DOCUMENT = "-DOCSTART-"
-_SPACES = re.compile(r"[ \t]+")  # not \s: a no-break space may stand inside a token
+_SPACES = re.compile(r"[ \t]+")  # not \s: a no-break space may be part of a token
 
 Line = tuple[int, list[str]]
 """A token's line number and its columns."""

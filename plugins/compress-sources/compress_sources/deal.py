@@ -12,9 +12,10 @@ SHARES = {"train": 0.7, "validation": 0.15, "test": 0.15}
 def deal(counts: Mapping[str, int]) -> dict[str, str]:
     """The split of each file, from the number of rows of each (at least 1).
 
-    The largest file comes first; among files of one size the sha256 of the name decides.
-    Each goes to the split that lacks most of its share of the rows, and the last ones to
-    splits that are still empty. With three files or more no split stays empty."""
+    Files are dealt from the largest to the smallest; among files of one size the sha256 of
+    the name decides. Each goes to the split that lacks most of its share of the rows. The
+    last files go to splits that are still empty, so with three files or more no split stays
+    empty."""
     total = sum(counts.values())
     lacking = {split: share * total for split, share in SHARES.items()}
     empty = list(SHARES)

@@ -1,5 +1,5 @@
-"""What all sources of files share: which files there are, how bytes become text, and how
-mistakes are reported."""
+"""The common part of all sources of files: which files there are, how bytes become text,
+and how mistakes are reported."""
 
 from __future__ import annotations
 
@@ -84,12 +84,12 @@ class FileSource(Source[O]):
 
     @abstractmethod
     def header(self, path: Path) -> Sequence[str]:
-        """Column names of one file, read from its beginning; empty where they do not show
+        """Column names of one file, read from its beginning; empty if they cannot be read
         there."""
 
     def identity(self) -> Mapping[str, Any]:
-        """The sha256 of each file, and the options that shape rows. Paths are no part of
-        it."""
+        """The sha256 of each file, and the options that shape rows. Paths are not part of
+        it: a moved file is the same data."""
         options = self.options.model_dump(mode="json", exclude=set(SPLITS))
         if isinstance(self.options.validation, float):
             options["validation"] = self.options.validation
@@ -115,13 +115,13 @@ class FileSource(Source[O]):
         return {split: tables[split] for split in SPLITS if split in tables}
 
     def columns(self) -> Mapping[str, Sequence[str]]:
-        """The columns of each file that exists and shows them at its beginning."""
-        found = {
+        """The columns of each split whose file exists and shows them at its beginning."""
+        headers = {
             split: self.header(path) for split, path in self._named().items() if path.is_file()
         }
-        if isinstance(self.options.validation, float) and "train" in found:
-            found["validation"] = found["train"]
-        return {split: found[split] for split in SPLITS if found.get(split)}
+        if isinstance(self.options.validation, float) and "train" in headers:
+            headers["validation"] = headers["train"]
+        return {split: headers[split] for split in SPLITS if headers.get(split)}
 
     def _named(self) -> dict[str, Path]:
         values = {split: getattr(self.options, split) for split in SPLITS}
@@ -160,10 +160,10 @@ def decoded(path: Path, encoding: str) -> str:
 
 
 def head(path: Path, encoding: str) -> str:
-    """The first 64 KiB of the file as text; empty where they cannot be decoded, which
-    ``decoded`` reports.
+    """The first 64 KiB of the file as text; empty if they cannot be decoded (``decoded``
+    reports that).
 
-    Raises UsageError where the encoding needs a byte order mark and there is none."""
+    Raises UsageError if the encoding needs a byte order mark and the file has none."""
     with path.open("rb") as stream:
         data = stream.read(HEAD)
     _refuse_unmarked(path, data, encoding)
@@ -176,14 +176,14 @@ def head(path: Path, encoding: str) -> str:
 
 
 def lines_of(text: str) -> list[str]:
-    """Lines without their ends (``\\n``, ``\\r\\n``, ``\\r``); no other character ends
-    one."""
+    """Lines without their ends (``\\n``, ``\\r\\n``, ``\\r``). No other character ends a
+    line."""
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def _marked_otherwise(data: bytes, encoding: str) -> bool:
-    """Whether the file has the mark of UTF-8 and another encoding is set. latin-1 and its
-    like would decode any bytes without an error."""
+    """Whether the file has the mark of UTF-8 and another encoding is set. Encodings like
+    latin-1 decode any bytes without an error, so the mistake would not show."""
     return data.startswith(codecs.BOM_UTF8) and codecs.lookup(encoding).name not in (
         "utf-8",
         "utf-8-sig",

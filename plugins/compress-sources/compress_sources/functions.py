@@ -35,22 +35,21 @@ class Function:
 def python_files(root: Path) -> list[str]:
     """Importable modules below ``root`` by relative name, sorted; without tests and
     ``site-packages``."""
-    found = []
+    modules = []
     for folder, names, files in os.walk(root):
         # os.walk goes into the folders that are left in ``names``.
         names[:] = [name for name in names if name.isidentifier() and name not in _TESTS]
         for file in files:
             if file.endswith(".py") and file[:-3].isidentifier():
-                found.append(Path(folder, file).relative_to(root).as_posix())
-    return sorted(found)
+                modules.append(Path(folder, file).relative_to(root).as_posix())
+    return sorted(modules)
 
 
 def functions(root: Path, files: Iterable[str]) -> Iterator[Function]:
-    """The functions of ``files`` in order. One that equals an earlier one but for white
-    space is left out.
+    """The functions of ``files`` in order.
 
-    So are those under ``SHORTEST`` characters, and a file that cannot be decoded or
-    parsed."""
+    Left out are functions that differ from an earlier one in white space only, functions
+    under ``SHORTEST`` characters, and files that cannot be decoded or parsed."""
     seen: set[str] = set()
     for file in files:
         for function in _functions_of(root, file):

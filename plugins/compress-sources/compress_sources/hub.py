@@ -121,18 +121,17 @@ class Hub(Source[HubOptions]):
         """Our split names to ``datasets.Dataset``."""
         if Path(self.options.hub).exists():  # load_dataset would read that instead
             raise UsageError(
-                f"hub: {self.options.hub} is a path in the working directory too; run from another"
+                f"hub: {self.options.hub} is a path in the working directory too; "
+                "run from another one"
             )
         if self.options.splits:
-            return {
-                split: self._loaded(split=theirs) for split, theirs in self.options.splits.items()
-            }
-        found = self._loaded()
-        ours = {split: found[split] for split in SPLITS if split in found}
+            return {split: self._loaded(split=name) for split, name in self.options.splits.items()}
+        theirs = self._loaded()
+        ours = {split: theirs[split] for split in SPLITS if split in theirs}
         if not ours:
             raise UsageError(
                 f"{self.options.hub} has none of the splits {', '.join(SPLITS)} but "
-                f"{', '.join(found)}; name them with splits: {{train: ...}}"
+                f"{', '.join(theirs)}; name them with splits: {{train: ...}}"
             )
         return ours
 

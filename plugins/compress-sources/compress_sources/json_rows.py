@@ -16,8 +16,8 @@ _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\r\n]*")
 _SHAPES = "a file is one list of objects, or one object a line"
 
-Found = tuple[int, Any]
-"""A line number and the value that starts there; a Mistake where it cannot be read."""
+Item = tuple[int, Any]
+"""A line number and the value that starts there; a Mistake if it cannot be read."""
 
 
 class Json(FileSource[TextFiles]):
@@ -34,13 +34,18 @@ class Json(FileSource[TextFiles]):
         text = decoded(path, self.options.encoding)
         is_list = text.lstrip().startswith("[")
         values = _items(text, str(path)) if is_list else _line_values(text, str(path))
-        found = list(values)
-        mistakes = [
-            _complaint(path, line, value) for line, value in found if not isinstance(value, dict)
-        ]
+        rows: list[dict[str, Any]] = []
+        places: list[str] = []
+        mistakes: list[Mistake] = []
+        for line, value in values:
+            if isinstance(value, dict):
+                rows.append(value)
+                places.append(f"{path.name}:{line}")
+            else:
+                mistakes.append(_complaint(path, line, value))
         if mistakes:
             raise UsageError(mistakes)
-        return Table([value for _, value in found], [f"{path.name}:{line}" for line, _ in found])
+        return Table(rows, places)
 
     def header(self, path: Path) -> Sequence[str]:
         """The keys of the first object, where it ends within the first 64 KiB."""
@@ -58,7 +63,7 @@ def _complaint(path: Path, line: int, value: Any) -> Mistake:
     return Mistake(f"{path}:{line}", f"a row is an object, not {type(value).__name__}", _SHAPES)
 
 
-def _line_values(text: str, where: str) -> Iterator[Found]:
+def _line_values(text: str, where: str) -> Iterator[Item]:
     for number, line in enumerate(lines_of(text), start=1):
         if line.strip():
             try:
@@ -67,9 +72,9 @@ def _line_values(text: str, where: str) -> Iterator[Found]:
                 yield number, Mistake(f"{where}:{number}:{error.colno}", error.msg, _SHAPES)
 
 
-def _items(text: str, where: str) -> Iterator[Found]:
-    """The list's items with their lines. They are decoded one by one, because
-    ``json.loads`` keeps no positions."""
+def _items(text: str, where: str) -> Iterator[Item]:
+    """The items of the list with their lines. They are decoded one by one, because
+    ``json.loads`` does not say where an item begins."""
     position, line, seen = _after_space(text, text.index("[") + 1), 1, 0
     while not text.startswith("]", position):
         line, seen = line + text.count("\n", seen, position), position

@@ -12,8 +12,8 @@ def class_labels(features: Mapping[str, Any]) -> dict[str, Sequence[str]]:
 
     A list of labels counts as well as a single one (``List``, and ``Sequence`` as older
     releases wrote it)."""
-    found = {column: _names(feature) for column, feature in features.items()}
-    return {column: names for column, names in found.items() if names}
+    by_column = {column: _names(feature) for column, feature in features.items()}
+    return {column: names for column, names in by_column.items() if names}
 
 
 def _names(feature: Any) -> Sequence[str]:

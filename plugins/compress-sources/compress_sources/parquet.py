@@ -28,13 +28,13 @@ class Parquet(FileSource[SplitFiles]):
         import pyarrow.parquet as pq
 
         try:
-            found = pq.read_table(path)
+            table = pq.read_table(path)
         except (pa.ArrowException, OSError) as error:  # Arrow reports a damaged page as an OSError
             raise UsageError(
                 [Mistake(str(path), f"cannot be read as parquet: {first_line(error)}")]
             ) from error
-        places = [f"{path.name}:{i}" for i in range(1, found.num_rows + 1)]
-        return Table(found.to_pylist(), places, _label_names(found.schema.metadata or {}))
+        places = [f"{path.name}:{i}" for i in range(1, table.num_rows + 1)]
+        return Table(table.to_pylist(), places, _label_names(table.schema.metadata or {}))
 
     def header(self, path: Path) -> Sequence[str]:
         """The schema's column names."""

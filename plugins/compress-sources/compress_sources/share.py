@@ -15,10 +15,10 @@ def set_aside(table: Table, share: float) -> tuple[Table, Table]:
     """(rows for training, rows for validation): about ``share`` (0 to 1) of the rows are
     set aside, and both parts keep their order.
 
-    The share is taken of the distinct rows: those with the lowest sha256 of their content.
-    So the same rows are chosen each time, in whatever order they stand, and equal rows are
-    on one side: a copy of a training row in the validation split would flatter the model.
-    Raises UsageError where one side would be empty."""
+    Of the distinct rows, those with the lowest sha256 of their content are set aside. So
+    the same rows are chosen each time, whatever their order. Equal rows are on one side: a
+    copy of a training row in the validation split would flatter the model. Raises
+    UsageError if one side would be empty."""
     digests = [_digest(row) for row in table.rows]
     distinct = sorted(set(digests))
     count = round(share * len(distinct))

@@ -64,7 +64,7 @@ class StandardLibrary(Source[StandardLibraryOptions]):
     Options = StandardLibraryOptions
 
     def __init__(self, options: StandardLibraryOptions, root: Path | None = None) -> None:
-        """``root`` stands in for the interpreter's library folder."""
+        """``root`` is the library folder; by default the interpreter's."""
         super().__init__(options)
         self.root = Path(sysconfig.get_path("stdlib")) if root is None else root
 
@@ -90,26 +90,26 @@ class StandardLibrary(Source[StandardLibraryOptions]):
     def read(self) -> Mapping[str, Table]:
         """The three splits. Raises EnvironmentFailure where the interpreter lacks a
         labelled package's source."""
-        found = list(functions(self.root, self._files()))
-        splits = self._splits(found)
+        listed = list(functions(self.root, self._files()))
+        splits = self._splits(listed)
         parts: dict[str, list[Function]] = {split: [] for split in SPLITS}
-        for function in found:
+        for function in listed:
             parts[splits[function.file]].append(function)
         return {split: self._table(part) for split, part in parts.items()}
 
     def _files(self) -> list[str]:
-        """The files to read, labelled ones first: a text that also stands in another file
-        then has its label and its split in either scope."""
+        """The files to read, labelled ones first. Of equal texts the first is kept, so a
+        text that is also in an unlabelled file has the same split in either scope."""
         files = python_files(self.root)
         labelled = [file for file in files if _package(file) != _OTHER]
         if self.options.scope == "labelled":
             return labelled
         return labelled + [file for file in files if _package(file) == _OTHER]
 
-    def _splits(self, found: Sequence[Function]) -> dict[str, str]:
+    def _splits(self, listed: Sequence[Function]) -> dict[str, str]:
         """The split of each file. Each package is dealt by itself, so that every split has
         some of it."""
-        counts = Counter(function.file for function in found)
+        counts = Counter(function.file for function in listed)
         dealt: dict[str, str] = {}
         for package in (*PACKAGES, _OTHER):
             files = {file: count for file, count in counts.items() if _package(file) == package}
@@ -121,13 +121,12 @@ class StandardLibrary(Source[StandardLibraryOptions]):
             dealt |= deal(files)
         return dealt
 
-    def _table(self, found: Sequence[Function]) -> Table:
-        labelled = self.options.scope == "labelled"
-        rows = [
-            {"text": f.text, "label": _package(f.file)} if labelled else {"text": f.text}
-            for f in found
-        ]
-        return Table(rows, [f"{function.file}:{function.line}" for function in found])
+    def _table(self, part: Sequence[Function]) -> Table:
+        rows = [{"text": function.text} for function in part]
+        if self.options.scope == "labelled":
+            for row, function in zip(rows, part, strict=True):
+                row["label"] = _package(function.file)
+        return Table(rows, [f"{function.file}:{function.line}" for function in part])
 
 
 def _package(file: str) -> str:

@@ -24,8 +24,8 @@ def read_text(row: Row, column: str) -> str:
 
 
 def whole(text: str, column: str) -> str:
-    """``text`` as it is. Raises RowError where it holds a surrogate, half of a character,
-    such as of an emoji that was cut in two."""
+    """``text`` as it is. Raises RowError if it holds a lone surrogate: half of a character,
+    such as an emoji that was cut in two."""
     if has_lone_surrogate(text):
         raise RowError(f"{column} {ascii(text)} is not valid Unicode text")
     return text
@@ -67,14 +67,14 @@ def distinct_names(declared: Sequence[str]) -> list[str]:
 
 
 def names_by_split(cells: Mapping[str, Iterable[Any]]) -> list[str]:
-    """Label names that occur in the training split, sorted; those of all splits where there
-    is no training split.
+    """Label names of the training split, sorted; of all splits if there is no training
+    split.
 
-    Raises RowError where the training split has names and another split has numbers: that
-    they are indices, and in which order, would be a guess."""
-    found = {split: _names_in(values) for split, values in cells.items()}
-    everywhere = set().union(*found.values())
-    names = found.get("train") or everywhere
+    Raises RowError if the training split has names and another split has numbers. These may
+    be indices into the names, but the order of the names would be a guess."""
+    by_split = {split: _names_in(values) for split, values in cells.items()}
+    everywhere = set().union(*by_split.values())
+    names = by_split.get("train") or everywhere
     strangers = sorted(name for name in everywhere - names if is_number(name))
     if strangers and not any(map(is_number, names)):
         raise RowError(
@@ -92,8 +92,8 @@ def _names_in(cells: Iterable[Any]) -> set[str]:
 
 
 def label_index(value: Any, labels: Sequence[str], column: str = "label") -> int:
-    """Index of a label cell. A number is an index unless a label's name is itself a number.
-    Raises RowError."""
+    """Index of the label in a cell. A number that is no label's name is an index, unless
+    some label's name is a number. Raises RowError."""
     name = label_name(value, column)
     if name in labels:
         return labels.index(name)
@@ -116,9 +116,10 @@ def requested(texts: Sequence[str]) -> Sequence[str]:
 
 
 def _readable(cell: Any) -> Iterable[str]:
-    """The names in a cell. None where it cannot be read: ``normalise`` refuses that row
+    """The names in a cell; empty if it cannot be read. ``normalise`` refuses that row
     later, with its place."""
+    values = cell if isinstance(cell, list | tuple) else [cell]
     try:
-        return [label_name(value) for value in (cell if isinstance(cell, list | tuple) else [cell])]
+        return [label_name(value) for value in values]
     except RowError:
         return []

@@ -97,15 +97,15 @@ class FillMask(Task[FillMaskOptions]):
             row["text"].replace(MASK, mask) if row.get("request") else row["text"] for row in rows
         ]
         encodings = processor.encode(texts, max_length=self.options.max_length)
-        found = []
+        examples = []
         for row, encoding in zip(rows, encodings, strict=True):
             if row.get("request"):
-                found.append(_request_features(row, encoding, processor))
+                features = _request_features(row, encoding, processor)
             else:
                 features = model_inputs(row, encoding, processor)
                 features["maskable"] = _maskable(encoding, processor)
-                found.append(features)
-        return found
+            examples.append(features)
+        return examples
 
     def collate(
         self,
@@ -168,12 +168,12 @@ class FillMask(Task[FillMaskOptions]):
     def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
         """One for each masked token, in the order of the draw; a token's id is its
         class."""
-        asked = zip(
+        masked = zip(
             prediction["answers"], prediction["wanted"], prediction["confidence"], strict=True
         )
         return [
             Decision(answer, answer == wanted, str(wanted), share)
-            for answer, wanted, share in asked
+            for answer, wanted, share in masked
         ]
 
     @classmethod
@@ -195,12 +195,12 @@ class FillMask(Task[FillMaskOptions]):
         return {"text": row["text"], "masks": masks}
 
     def _choose(self, features: Features, draws: np.random.Generator) -> np.ndarray:
-        """The positions to ask for, int64: the share of the maskable ones, rounded, but at
-        least one where there are any."""
+        """The positions to mask, int64 [masked]: a share of the maskable ones, rounded, but
+        at least one if there are any."""
         maskable = np.array(features["maskable"], dtype=np.int64)
         count = max(1, round(self.options.mask_probability * len(maskable)))
-        # Sorting random numbers draws without replacement, with one draw for each position
-        # whatever the count.
+        # Sorting random numbers draws without replacement. Every position uses up one random
+        # number, whatever the count, so the draws that follow do not shift.
         return maskable[draws.random(len(maskable)).argsort(kind="stable")[:count]]
 
     def _counted(self, logits: np.ndarray, features: Features) -> Prediction:
@@ -208,9 +208,9 @@ class FillMask(Task[FillMaskOptions]):
         [length, vocabulary]. Equal seeds give the positions again."""
         positions = self._choose(features, _own_generator(features))
         wanted = np.array(features["input_ids"], dtype=np.int64)[positions]
-        asked = logits[positions]  # [masked, vocabulary]
-        nll = -_log_softmax(asked)[np.arange(len(wanted)), wanted]
-        answers, confidence = likeliest(asked)
+        at_masks = logits[positions]  # [masked, vocabulary]
+        nll = -_log_softmax(at_masks)[np.arange(len(wanted)), wanted]  # [masked]
+        answers, confidence = likeliest(at_masks)
         return {
             "correct": int((answers == wanted).sum()),
             "masked": len(wanted),

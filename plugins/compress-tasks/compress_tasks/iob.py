@@ -14,6 +14,7 @@ from compress.task import RowError
 
 OUTSIDE = "O"
 Span = tuple[int, int, str]
+"""Start, end (exclusive) and type of an entity."""
 
 
 def is_tag(name: str) -> bool:
@@ -32,8 +33,8 @@ def entity_type(tag: str) -> str | None:
 
 
 def openings(tags: Sequence[str]) -> list[str]:
-    """The tags that open an entity at the start, after ``O`` or after another type. A
-    ``B-`` after its own type is not among them: both schemes write it."""
+    """The tags that open an entity at the start, after ``O`` or after another type. Left
+    out is a ``B-`` after its own type, which both schemes write."""
     return [tag for before, tag in _pairs(tags) if _opens(before, tag)]
 
 
@@ -77,15 +78,15 @@ def tag_names(types: Iterable[str]) -> list[str]:
 def entities(tags: Sequence[str]) -> list[Span]:
     """The (start, end, type) of each entity of IOB2 tags, ``end`` exclusive.
 
-    An ``I-`` that continues no entity opens none: so seqeval reads tags in strict mode."""
-    found: list[Span] = []
+    An ``I-`` that continues no entity is ignored, as in seqeval's strict mode."""
+    spans: list[Span] = []
     inside = ""
     for i, tag in enumerate(tags):
         if tag.startswith("B-"):
             inside = tag[2:]
-            found.append((i, i + 1, inside))
+            spans.append((i, i + 1, inside))
         elif inside and tag == f"I-{inside}":
-            found[-1] = (found[-1][0], i + 1, inside)
+            spans[-1] = (spans[-1][0], i + 1, inside)
         else:
             inside = ""
-    return found
+    return spans

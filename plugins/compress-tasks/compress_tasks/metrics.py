@@ -1,5 +1,5 @@
-"""``evaluate.Metric`` classes over scikit-learn, scipy and seqeval. Importing this takes
-seconds and loads torch, so only ``score`` does it.
+"""``evaluate.Metric`` classes over scikit-learn, scipy and seqeval. Only ``score`` imports
+this module: the import needs seconds and loads torch.
 
 A new metric is an entry in the dict that a class's ``_compute`` returns; a task says in its
 ``directions`` which way the metric points. evaluate's own metrics are never loaded by name:
@@ -35,6 +35,8 @@ from compress.task import Quality
 from compress_tasks import statistics
 
 Scores = dict[str, Any]
+"""What evaluate wants from ``_compute``: a number for each metric, and under ``per_class``
+a table by class."""
 _PER_CLASS = "per_class"
 
 
@@ -45,10 +47,10 @@ def quality(
     **settings: Any,
 ) -> Quality:
     """The scores that ``metric`` computes, with its ``per_class`` table apart. Raises
-    UsageError where there is nothing to score.
+    UsageError if there is nothing to score.
 
-    evaluate would leave folders and locks in the user's cache: it is given a folder that is
-    deleted."""
+    evaluate would leave folders and locks in the user's cache. So it gets a folder that is
+    deleted afterwards."""
     if not predictions:
         raise UsageError("there are no examples to score")
     inputs: dict[str, Sequence[Any]] = {"predictions": predictions}
@@ -90,8 +92,8 @@ class SingleLabelMetric(evaluate.Metric):
 
 
 class MultiLabelMetric(evaluate.Metric):
-    """For a 0 or 1 of each label: micro and macro F1, the share of examples that are right
-    in every label, and the table by label."""
+    """For a 0 or 1 of each label: micro and macro F1, the share of examples with every label
+    right, and the table by label."""
 
     def _info(self) -> evaluate.MetricInfo:
         return _described(self, ListOf(Value("int64")))
@@ -141,7 +143,7 @@ class EntityMetric(evaluate.Metric):
         guess, truth = list(predictions), list(references)
         accuracy = tag_accuracy(truth, guess)
         if not any(map(_has_entity, (*guess, *truth))):
-            # seqeval would warn: its macro average over no type is not a number.
+            # seqeval would warn, because its macro average over no types is nan.
             return {"f1": 0.0, "precision": 0.0, "recall": 0.0, "accuracy": accuracy}
         report = classification_report(
             truth, guess, mode="strict", scheme=IOB2, output_dict=True, zero_division=0

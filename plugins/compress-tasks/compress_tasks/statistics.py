@@ -1,10 +1,10 @@
 """Headline metrics as functions of counts that add up over examples. A bootstrap then sums
 counts instead of scoring every resample.
 
-Each function works on the last axis and keeps the others: on one sum [k] as on all
-resamples' sums [resamples, k]. Its order of operations is that of the library that scores
-(scikit-learn, seqeval): float64 sums round differently in another order, and the score of
-all examples must be equal to the value that the bootstrap resamples.
+Each function works on the last axis and keeps the others: it accepts one sum [k], and the
+sums of all resamples [resamples, k]. Its order of operations is that of the library that
+scores (scikit-learn, seqeval). In another order float64 rounds differently, and the score
+of all examples must be equal to the value that the bootstrap resamples.
 """
 
 from __future__ import annotations

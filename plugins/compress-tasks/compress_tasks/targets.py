@@ -17,7 +17,7 @@ from compress_tasks.confidence import DIGITS
 
 class Target(ABC):
     """A kind of label. ``problem_type`` is transformers' name for it, by which a model
-    chooses its loss; ``dtype`` is that of the labels which this loss needs."""
+    chooses its loss. ``dtype`` is the type that this loss needs for labels."""
 
     headline: ClassVar[str]
     problem_type: ClassVar[str]
@@ -35,8 +35,8 @@ class Target(ABC):
 
     @abstractmethod
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
-        """One answer for each row of ``logits`` [batch, labels]. Under ``score``,
-        ``scores`` and ``probabilities`` stand probabilities."""
+        """One answer for each row of ``logits`` [batch, labels]. ``score``, ``scores`` and
+        ``probabilities`` hold probabilities."""
 
     @abstractmethod
     def score(
@@ -197,14 +197,14 @@ class MultiLabel(Target):
     ) -> list[Decision]:
         """One for each label: 1 where it is answered, else 0. The confidence of a 0 is the
         probability that the label is absent."""
-        found = []
+        one_each = []
         for i, (name, probability) in enumerate(
             zip(labels, prediction["probabilities"], strict=True)
         ):
             answer = int(i in prediction["labels"])
             share = probability if answer else 1.0 - probability
-            found.append(Decision(answer, answer == reference[i], name, share))
-        return found
+            one_each.append(Decision(answer, answer == reference[i], name, share))
+        return one_each
 
     def present(self, prediction: Prediction, labels: Sequence[str]) -> Shown:
         pairs = zip(prediction["labels"], prediction["scores"], strict=True)
@@ -212,7 +212,7 @@ class MultiLabel(Target):
 
 
 class Regression(Target):
-    """A number, learnt as it stands. Pearson's and Spearman's correlations score it, as in
+    """A number, learnt as it is. Pearson's and Spearman's correlations score it, as in
     STS-B (Cer et al. 2017, section 6)."""
 
     headline = "pearson"
@@ -296,7 +296,7 @@ def _several(cell: Any) -> list[Any]:
 
 
 def _readable(cell: Any) -> list[Any]:
-    """The labels of a cell. None where it cannot be read: ``normalise`` refuses that row
+    """The labels of a cell; empty if it cannot be read. ``normalise`` refuses that row
     later, with its place."""
     try:
         return [] if cell is None else _several(cell)

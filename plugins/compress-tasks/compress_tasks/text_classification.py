@@ -114,8 +114,8 @@ class TextClassification(Task[TextClassificationOptions]):
 
     @classmethod
     def stated_labels(cls, config: ModelConfig) -> tuple[str, ...]:
-        """Those of ``id2label``; none for a regression. A single output is a regression,
-        for transformers too."""
+        """The names of ``id2label``; none for a regression. A single output is a
+        regression, for transformers too."""
         names = super().stated_labels(config)
         return () if len(names) == 1 or config.get("problem_type") == "regression" else names
 
@@ -143,13 +143,13 @@ class TextClassification(Task[TextClassificationOptions]):
         input, ``labels`` and ``id``."""
         texts = [_texts(row) for row in rows]
         encodings = processor.encode(texts, max_length=self.options.max_length)
-        found = []
+        examples = []
         for row, encoding in zip(rows, encodings, strict=True):
             features = model_inputs(row, encoding, processor)
             if "label" in row:
                 features["labels"] = row["label"]
-            found.append(features)
-        return found
+            examples.append(features)
+        return examples
 
     def collate(
         self,

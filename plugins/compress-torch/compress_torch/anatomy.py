@@ -27,16 +27,16 @@ def counts(session: TorchSession, length: int) -> Counts | None:
     floats."""
     if not all(p.is_floating_point() for p in session.model.parameters()):
         return None
-    taken = min(length, positions(session.model) or length)
-    return Counts(parameters_by_part(session.model), macs(session, taken), taken)
+    tokens = min(length, positions(session.model) or length)
+    return Counts(parameters_by_part(session.model), macs(session, tokens), tokens)
 
 
 def parameters_by_part(model: PreTrainedModel) -> dict[str, int]:
     """Number of parameters of the ``embeddings``, the ``layers`` and the ``head``.
 
-    Embeddings are every ``nn.Embedding`` and all of a module called ``embeddings``; the
-    head is what is outside of the base model; layers are the rest. A shared parameter
-    counts once, as an embedding where it is one."""
+    Embeddings are the parameters of every ``nn.Embedding`` and of every module called
+    ``embeddings``. The head is everything outside of the base model. Layers are the rest. A
+    shared parameter counts once, as an embedding if it is one."""
     embeddings: set[int] = set()
     for name, module in model.named_modules():
         if isinstance(module, nn.Embedding) or name.rpartition(".")[2] == "embeddings":
@@ -61,11 +61,11 @@ def positions(model: PreTrainedModel) -> int | None:
 def macs(session: TorchSession, length: int) -> int:
     """Multiply-accumulates of the matrix products of one example of ``length`` tokens.
 
-    Half of what torch's ``FlopCounterMode`` counts: it counts a multiplication and an
-    addition apart. Recurrent modules follow a formula of their own. Attention runs unfused
-    meanwhile: torch 2.13 counts nothing of the fused kernel for processors."""
-    # An encoder-decoder's classifier reads its answer at an end-of-text token: one must be
-    # there.
+    torch's ``FlopCounterMode`` counts a multiplication and an addition as two, so its count
+    is halved. Recurrent modules follow a formula of their own. Attention runs unfused
+    during the count: torch 2.13 counts nothing of the fused kernel for processors."""
+    # The classifier of an encoder-decoder reads its answer at an end-of-text token, so the
+    # example must hold one.
     ends = session.model.config.eos_token_id
     ids = np.full((1, length), ends if isinstance(ends, int) else 0, dtype=np.int64)
     batch = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
@@ -81,11 +81,11 @@ def macs(session: TorchSession, length: int) -> int:
 
 @contextmanager
 def _recurrent(model: nn.Module, counter: FlopCounterMode) -> Iterator[list[int]]:
-    """A list that gets, for each call of an LSTM, GRU or RNN, the number to add to torch's
-    count.
+    """A list that gets a number for each call of an LSTM, GRU or RNN: what to add to
+    torch's count.
 
-    Whether torch counts their products depends on the kernel: none in oneDNN's and cuDNN's,
-    all of them in its own."""
+    It is the number by the formula less the number that torch counted. torch counts none of
+    their products in the kernels of oneDNN and cuDNN, and all of them in its own."""
     corrections: list[int] = []
     before: list[int] = []
 

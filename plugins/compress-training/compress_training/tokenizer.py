@@ -1,8 +1,7 @@
-"""Train a tokenizer that is equal each time: byte-level BPE.
+"""Train a tokenizer: byte-level BPE, which gives the same tokens each time.
 
-The WordPiece trainer of tokenizers 0.23 gives other ids, even other tokens, at each run. An
-interrupted run could then not end in the weights of an unbroken one. The BPE trainer gives
-the same tokens each time.
+The WordPiece trainer of tokenizers 0.23 gives other ids, even other tokens, at each run.
+With it an interrupted run could not end in the weights of an unbroken one.
 """
 
 from __future__ import annotations
@@ -29,13 +28,7 @@ def train_tokenizer(
 ) -> TextProcessor:
     """A byte-level BPE tokenizer of at most ``vocabulary`` tokens, with BERT's special
     tokens and templates."""
-    tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL["unk"]))
-    steps: list[normalizers.Normalizer] = [normalizers.NFC()]
-    if lowercase:
-        steps.append(normalizers.Lowercase())
-    tokenizer.normalizer = normalizers.Sequence(steps)
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer = _empty_tokenizer(lowercase)
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
         special_tokens=list(SPECIAL.values()),
@@ -43,12 +36,7 @@ def train_tokenizer(
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     tokenizer.train_from_iterator(texts, trainer)
-    cls, sep = SPECIAL["cls"], SPECIAL["sep"]
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{cls} $A {sep}",
-        pair=f"{cls} $A {sep} $B:1 {sep}:1",
-        special_tokens=[(token, tokenizer.token_to_id(token)) for token in (cls, sep)],
-    )
+    tokenizer.post_processor = _templates(tokenizer)
     config = {
         "tokenizer_class": "TokenizersBackend",
         "model_max_length": max_length,
@@ -56,3 +44,25 @@ def train_tokenizer(
         **{f"{kind}_token": token for kind, token in SPECIAL.items()},
     }
     return TextProcessor(tokenizer, config, model_type)
+
+
+def _empty_tokenizer(lowercase: bool) -> Tokenizer:
+    """A byte-level BPE tokenizer without tokens."""
+    tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL["unk"]))
+    steps: list[normalizers.Normalizer] = [normalizers.NFC()]
+    if lowercase:
+        steps.append(normalizers.Lowercase())
+    tokenizer.normalizer = normalizers.Sequence(steps)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def _templates(tokenizer: Tokenizer) -> processors.TemplateProcessing:
+    """BERT's templates of one text and of a pair, with the ids of a trained tokenizer."""
+    cls, sep = SPECIAL["cls"], SPECIAL["sep"]
+    return processors.TemplateProcessing(
+        single=f"{cls} $A {sep}",
+        pair=f"{cls} $A {sep} $B:1 {sep}:1",
+        special_tokens=[(token, tokenizer.token_to_id(token)) for token in (cls, sep)],
+    )
