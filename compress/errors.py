@@ -85,7 +85,7 @@ def with_hint(message: str, hint: str | None) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text; empty where it has no text."""
+    """The first line of an error's text; empty if it has no text."""
     return next(iter(str(error).splitlines()), "")
 
 
@@ -95,7 +95,7 @@ def name_and_first_line(error: BaseException) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The hint that names the known word nearest to ``word``; empty where none is near."""
+    """The hint that names the known word nearest to ``word``; empty if none is near."""
     near = get_close_matches(word, sorted(known), n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else ""
 

@@ -47,7 +47,7 @@ def fresh_model(config: ModelConfig, task: Task[Any], labels: Sequence[str]) -> 
     """A model with random float32 weights. ``config`` is a fresh configuration: ``type``
     and keys of the family's config.
 
-    Raises UsageError where ``config`` sets up the head too, or the model has fewer
+    Raises UsageError if ``config`` sets up the head too, or the model has fewer
     positions than the task keeps tokens. A family raises errors of its own for values that
     it cannot use."""
     values, head = dict(config), task.head_config(labels)
@@ -72,7 +72,7 @@ def fresh_model(config: ModelConfig, task: Task[Any], labels: Sequence[str]) -> 
 def open_model(artifact: Artifact, task: Task[Any], device: str = "cpu") -> PreTrainedModel:
     """The artifact's model in evaluation mode, float32 where its precision is float.
 
-    Every weight of the model comes from the artifact. Raises IntegrityError where one is
+    Every weight of the model comes from the artifact. Raises IntegrityError if one is
     missing, of another shape, or of a layer that the config does not have. Other weights in
     the files, such as a pooler's or another head's, are ignored, as transformers does."""
     if artifact.traits.shape == "free":
@@ -90,7 +90,7 @@ def adapt_model(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -> P
     """The artifact's model in training mode, with a head for ``task`` and ``labels``: its
     own head where that fits, else a new one with random weights.
 
-    Raises IntegrityError where weights outside of the head are missing or of another shape,
+    Raises IntegrityError if weights outside of the head are missing or of another shape,
     and for layers that the config does not have."""
     if _head_fits(artifact, task, labels):
         model = open_model(artifact, task)
@@ -142,7 +142,7 @@ def _with_new_head(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -
 
 
 def _refuse_lost_body(model: PreTrainedModel, info: Mapping[str, Any], folder: Path) -> None:
-    """Raise IntegrityError where weights of the base model are missing or of another shape.
+    """Raise IntegrityError if weights of the base model are missing or of another shape.
     A pooler may be missing: not every checkpoint has one."""
     prefix = model.base_model_prefix + "."
     missing = [name for name in info["missing_keys"] if ".pooler." not in name]
@@ -170,7 +170,7 @@ def _pad_as_tokenizer(model: PreTrainedModel, task: Task[Any], folder: Path) -> 
 
     Llama's and GPT-2's heads read the answer at the last token whose id differs from it,
     and their configs name no such id. Such a head also skips the id at the end of a text
-    itself, so an id that ordinary texts end with must not pad. Raises UsageError where the
+    itself, so an id that ordinary texts end with must not pad. Raises UsageError if the
     tokenizer names no id to pad with."""
     # These families have no class in common, but their forward reads the config's entry.
     if "pad_token_id" not in inspect.unwrap(type(model).forward).__code__.co_names:
@@ -265,7 +265,7 @@ def _open_free(artifact: Artifact, task: Task[Any]) -> PreTrainedModel:
 
 
 def _fill(model: PreTrainedModel, artifact: Artifact) -> PreTrainedModel:
-    """``model`` with the artifact's weights in float32. Raises IntegrityError where the two
+    """``model`` with the artifact's weights in float32. Raises IntegrityError if the two
     do not match. Tied weights, which are saved once, are tied again."""
     weights: dict[str, torch.Tensor] = {}
     for file in sorted(artifact.folder.glob("*.safetensors")):

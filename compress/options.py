@@ -77,7 +77,7 @@ def _layers_that_can_stay(layers: int | list[int]) -> int | list[int]:
 
 
 def layers_misfit(kept: int | list[int], layers: int) -> str:
-    """Why ``kept`` does not fit a model of ``layers`` layers, in words; empty where it
+    """Why ``kept`` does not fit a model of ``layers`` layers, in words; empty if it
     fits."""
     needed = kept if isinstance(kept, int) else kept[-1] + 1
     if needed <= layers:
@@ -111,7 +111,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def nested(annotation: Any) -> type[BaseModel] | None:
-    """The options model that an annotation is, or that it holds in a union; None where
+    """The options model that an annotation is, or that it holds in a union; None if
     there is none."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation

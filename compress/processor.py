@@ -64,7 +64,7 @@ class TextProcessor:
 
     @classmethod
     def load(cls, folder: str | Path) -> TextProcessor:
-        """The processor of a model folder. Raises UsageError where the folder has no
+        """The processor of a model folder. Raises UsageError if the folder has no
         ``tokenizer.json``."""
         path = Path(folder)
         file = path / "tokenizer.json"
@@ -120,7 +120,7 @@ class TextProcessor:
         return token.get("content") if isinstance(token, dict) else token
 
     def token_id(self, kind: str) -> int | None:
-        """Id of a special token, None where the tokenizer has none of the ``kind`` (see
+        """Id of a special token, None if the tokenizer has none of the ``kind`` (see
         ``token``)."""
         text = self.token(kind)
         return None if text is None else self.tokenizer.token_to_id(text)
@@ -151,7 +151,7 @@ class TextProcessor:
     @property
     def named_pad_id(self) -> int | None:
         """Id of the tokenizer's padding token, else that in the model's config, else that
-        of the end of a text (the usual practice for decoders); None where none is named."""
+        of the end of a text (the usual practice for decoders); None if none is named."""
         pads = [self.token_id("pad"), self.model_padding, self.token_id("eos")]
         return next((pad for pad in pads if pad is not None and pad >= 0), None)
 

@@ -53,7 +53,7 @@ _PADDING = 1
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of a model; None where the config does not state one.
+    """Sizes of a model; None if the config does not state one.
 
     ``heads`` are the query heads of a layer, ``key_value_heads`` the key and value heads
     that they share (None: as many), ``head_size`` the width of one head, ``feed_forward``
@@ -72,8 +72,8 @@ class Sizes:
 def architecture_of(
     model_type: str, architectures: Sequence[type[Architecture]]
 ) -> type[Architecture] | None:
-    """The architecture that serves ``model_type`` (None where none does). Raises UsageError
-    where two do."""
+    """The architecture that serves ``model_type`` (None if none does). Raises UsageError
+    if two do."""
     found = [a for a in architectures if model_type in a.model_types]
     if len(found) > 1:
         raise UsageError(
@@ -118,7 +118,7 @@ def positions(config: ModelConfig) -> int | None:
     """Tokens of the longest example that a model has positions for. ``config`` holds the
     entries of ``config.json``.
 
-    None where the config states no limit: positions are relative (T5), or the number is
+    None if the config states no limit: positions are relative (T5), or the number is
     left to the family."""
     limit = config.get("max_position_embeddings")
     # A model with relative positions has no limit: T5's n_positions is what it was trained

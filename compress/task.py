@@ -68,7 +68,7 @@ class Decision:
 
     ``answer`` is JSON-ready; ``right`` says whether it equals the reference; ``cls`` names
     the reference's class; ``confidence`` is the probability that the model gave its answer,
-    None where the answer does not hold it."""
+    None if the answer does not hold it."""
 
     answer: str | int | None
     right: bool
@@ -109,10 +109,10 @@ class Task(ABC, Generic[O]):
 
     # model cards: how a model of the task is used without the toolkit
     pipeline_tag: ClassVar[str | None] = None
-    """The model hub's name of the task (https://huggingface.co/tasks); None where it has
+    """The model hub's name of the task (https://huggingface.co/tasks); None if it has
     none."""
     auto_class: ClassVar[str | None] = None
-    """The class of transformers that opens a stock model with this head; None where none
+    """The class of transformers that opens a stock model with this head; None if none
     does."""
     example: ClassVar[str] = "A text to try it on."
     reading: ClassVar[str] = ""
@@ -149,7 +149,7 @@ class Task(ABC, Generic[O]):
     @classmethod
     def stated_labels(cls, config: ModelConfig) -> tuple[str, ...]:
         """Label names in order that a model's ``config.json`` states for a head of this
-        task; empty where it has none.
+        task; empty if it has none.
 
         By default those of ``id2label``. Where there is none, they are the numbered names
         of transformers (see ``is_numbered``), which a config with two outputs leaves out. A
@@ -161,7 +161,7 @@ class Task(ABC, Generic[O]):
 
     def head_mistake(self, config: ModelConfig, labels: Sequence[str]) -> str | None:
         """Why a head for this task does not fit these options, as in "has 1 output, and
-        ..."; None where it fits.
+        ..."; None if it fits.
 
         ``config`` is the model's ``config.json``. ``labels`` are those of the data where
         the model names none itself, else empty. By default every head fits."""
@@ -216,7 +216,7 @@ class Task(ABC, Generic[O]):
         self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
     ) -> np.ndarray | None:
         """Counts of each example [n, k], from whose sums the headline of any resample
-        follows (``headline_of``), for a fast bootstrap. None where the task has no such
+        follows (``headline_of``), for a fast bootstrap. None if the task has no such
         counts."""
         return None
 
@@ -226,7 +226,7 @@ class Task(ABC, Generic[O]):
 
     def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
         """The decisions of one example, of equal number and order for every model. Flips,
-        paired tests and calibration count them. Empty where answers are no decisions (a
+        paired tests and calibration count them. Empty if answers are no decisions (a
         regression)."""
         return []
 

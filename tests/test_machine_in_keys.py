@@ -91,6 +91,7 @@ def test_without_the_driver_s_tool_its_files_tell_the_gpus(tmp_path: Path) -> No
             "echo 'GPU, large, GPU-1, 535.1'; echo 'NVIDIA L4, GPU-2, 535.1'",
             [("GPU, large", "GPU-1", "535.1"), ("NVIDIA L4", "GPU-2", "535.1")],
         ),
+        ("echo 'No devices were found'; echo", []),
         ("exit 9", []),
         (None, None),
     ],

@@ -81,8 +81,8 @@ def _samples(
     folder: Path,
     effort: Effort,
 ) -> SamplesByMeter:
-    """Samples by meter and subject. Meters that take turns sample all subjects, others those that
-    ``pairs`` names as the one to compare."""
+    """Samples by meter and subject. Meters that take turns sample all subjects. The others sample
+    the keys of ``pairs``, which are the subjects to measure."""
     if not meters:
         return {}
     everyone = [subject.name for subject in subjects]

@@ -35,7 +35,7 @@ class Family:
 
     def value(self, config: Mapping[str, object], key: str) -> object:
         """The value of a field in a model's ``config``, under any of its names, else its default;
-        None where neither is known."""
+        None if neither is known."""
         own = self.renamed.get(key, key)
         others = (other for other, name in self.renamed.items() if name == own)
         for name in (key, own, *others):
@@ -60,11 +60,11 @@ class Families:
         return self._read()
 
     def model_types(self) -> frozenset[str]:
-        """All model types; empty where transformers could not be asked."""
+        """All model types; empty if transformers could not be asked."""
         return frozenset(self._by_type)
 
     def family_of(self, model_type: str) -> Family | None:
-        """The family of a model type; None where nothing is known of it."""
+        """The family of a model type; None if nothing is known of it."""
         return self._by_type.get(model_type)
 
 

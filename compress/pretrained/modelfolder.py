@@ -62,7 +62,7 @@ def folder_traits(folder: Path, registry: Registry) -> Traits:
 
 
 def folder_labels(folder: Path, registry: Registry) -> tuple[str, ...]:
-    """Labels of a model folder without a manifest, as its ``config.json`` states them; empty where
+    """Labels of a model folder without a manifest, as its ``config.json`` states them; empty if
     it serves no task or its head has none."""
     config = read_config(folder)
     task = _task_of_classes(config.get("architectures") or [], registry)
@@ -79,7 +79,7 @@ def source_files(folder: Path) -> list[Path]:
     """The files of a model folder that an artifact takes: those of its manifest, else config,
     weights and tokenizer.
 
-    Raises UsageError where there are no safetensors weights."""
+    Raises UsageError if there are no safetensors weights."""
     if (folder / MANIFEST).is_file():
         return [folder / name for name in Artifact.open(folder).manifest.files]
     names = ("config.json", "generation_config.json", *TOKENIZER_FILES)
@@ -98,7 +98,7 @@ def tensor_headers(folder: Path) -> dict[str, tuple[str, list[int]]]:
     """Dtype (in safetensors' words, ``F32``) and shape of each tensor by name, from the headers of
     the folder's weights.
 
-    Raises UsageError where there are no safetensors weights, or naming a file that is damaged or
+    Raises UsageError if there are no safetensors weights, or naming a file that is damaged or
     cut off."""
     from safetensors import SafetensorError, safe_open
 
@@ -115,7 +115,7 @@ def tensor_headers(folder: Path) -> dict[str, tuple[str, list[int]]]:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """What stands in the folder's ``config.json``. Raises UsageError where it is missing or no JSON
+    """What stands in the folder's ``config.json``. Raises UsageError if it is missing or no JSON
     object."""
     file = folder / "config.json"
     if not file.is_file():
@@ -152,7 +152,7 @@ def _weights(folder: Path) -> list[Path]:
 
 
 def _indexed(index: Path) -> list[Path]:
-    """The files that an index of weights names. Raises UsageError where it cannot be read or one is
+    """The files that an index of weights names. Raises UsageError if it cannot be read or one is
     not there."""
     try:
         names = sorted(

@@ -15,7 +15,7 @@ KINDS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 def default_tokens(folder: Path, config: Mapping[str, Any], tokenizer: Tokenizer) -> dict[str, str]:
     """``{"mask_token": "[MASK]", ...}`` for a folder whose ``tokenizer_config.json``, ``config``,
     names no special token, as BERT's and GPT-2's on the hub: those of its class that ``tokenizer``
-    has. Empty where one is named, or where transformers cannot read the folder: its
+    has. Empty if one is named, or where transformers cannot read the folder: its
     ``tokenizer.json`` is then used as it stands, and a task that needs a token says so."""
     if any(config.get(f"{kind}_token") for kind in KINDS):
         return {}

@@ -78,7 +78,7 @@ class Registry:
         return {name: entry.origin for name, entry in sorted(self.of(kind).items())}
 
     def task_named(self, word: str) -> Registered[Task[Any]] | None:
-        """The task whose name or synonym is ``word``; None where there is none."""
+        """The task whose name or synonym is ``word``; None if there is none."""
         for entry in self.tasks.values():
             if word == entry.name or word in entry.cls.synonyms:
                 return entry
@@ -86,7 +86,7 @@ class Registry:
 
 
 def engine_for(registry: Registry, artifact_format: str) -> Engine:
-    """The engine that opens ``artifact_format``. Raises EnvironmentFailure where no
+    """The engine that opens ``artifact_format``. Raises EnvironmentFailure if no
     installed plugin has one."""
     for entry in registry.engines.values():
         if artifact_format in entry.cls.formats:
@@ -181,7 +181,7 @@ def _known_hooks(
 
 
 def _guarded(call: Callable[[], T], complaint: str, registry: Registry) -> T | None:
-    """The call's result; None where it fails. The failure, of whatever class, becomes one
+    """The call's result; None if it fails. The failure, of whatever class, becomes one
     line of ``problems``, because one plugin must not stop the others."""
     try:
         return call()

@@ -24,7 +24,7 @@ def mark_complete(checkpoint: Path) -> None:
 
 
 def newest_complete(folder: Path) -> Path | None:
-    """The complete checkpoint with the highest step; None where there is none. Checkpoints
+    """The complete checkpoint with the highest step; None if there is none. Checkpoints
     that are not complete are deleted.
 
     One counts only if the best checkpoint that it names is complete too: training loads the

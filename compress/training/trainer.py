@@ -85,7 +85,7 @@ class OrderedTrainer(Trainer):
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Trainer's step. Raises CompressError where its loss is not finite, naming the
+        """Trainer's step. Raises CompressError if its loss is not finite, naming the
         step."""
         loss = super().training_step(*args, **kwargs)
         if not torch.isfinite(loss):
