@@ -41,14 +41,13 @@ class CompressError(Exception):
 
 
 class UsageError(CompressError):
-    """Mistakes in a recipe, its data or a command: all that one pass found."""
+    """All mistakes of a recipe, its data or a command that one pass can find."""
 
     exit_code = EXIT_USAGE
 
     def __init__(self, mistakes: Iterable[Mistake] | str) -> None:
-        found = [Mistake("", mistakes)] if isinstance(mistakes, str) else list(mistakes)
-        super().__init__("\n".join(map(str, found)))
-        self.mistakes = found
+        self.mistakes = [Mistake("", mistakes)] if isinstance(mistakes, str) else list(mistakes)
+        super().__init__("\n".join(map(str, self.mistakes)))
 
     def placed(self, where: str) -> UsageError:
         """The same mistakes; those without a place are now at ``where``.
@@ -80,7 +79,7 @@ class BudgetMissed(CompressError):
 
 
 def with_hint(message: str, hint: str | None) -> str:
-    """``message (hint)``, or the message alone where there is no hint."""
+    """``message (hint)``, or the message alone without a hint."""
     return f"{message} ({hint})" if hint else message
 
 

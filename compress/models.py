@@ -70,7 +70,7 @@ def fresh_model(config: ModelConfig, task: Task[Any], labels: Sequence[str]) -> 
 
 
 def open_model(artifact: Artifact, task: Task[Any], device: str = "cpu") -> PreTrainedModel:
-    """The artifact's model in evaluation mode, float32 where its precision is float.
+    """The artifact's model in evaluation mode, in float32 if its precision is float.
 
     Every weight of the model comes from the artifact. Raises IntegrityError if one is
     missing, of another shape, or of a layer that the config does not have. Other weights in
@@ -87,8 +87,8 @@ def open_model(artifact: Artifact, task: Task[Any], device: str = "cpu") -> PreT
 
 
 def adapt_model(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -> PreTrainedModel:
-    """The artifact's model in training mode, with a head for ``task`` and ``labels``: its
-    own head where that fits, else a new one with random weights.
+    """The artifact's model in training mode, with a head for ``task`` and ``labels``: its own head
+    if that fits, else a new one with random weights.
 
     Raises IntegrityError if weights outside of the head are missing or of another shape,
     and for layers that the config does not have."""
@@ -103,17 +103,20 @@ def adapt_model(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -> P
 
 
 def _head_fits(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -> bool:
+    """Whether the artifact's head serves ``task``, and its outputs mean ``labels`` in order."""
     if artifact.traits.task != task.name:
         return False
     return meant_labels(artifact.manifest.labels, labels) == tuple(labels)
 
 
 def _state_head(config: PreTrainedConfig, task: Task[Any], labels: Sequence[str]) -> None:
+    """Write into the config that the model's head is for ``task`` and ``labels``."""
     for key, value in task.head_config(labels).items():
         setattr(config, key, value)
 
 
 def _with_new_head(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -> PreTrainedModel:
+    """The artifact's model with a head of random weights."""
     if artifact.traits.shape == "free":
         raise UsageError(
             f"{artifact.folder}: a pruned model of free shape keeps its head; it cannot be given "
@@ -196,8 +199,8 @@ def _draw_head(model: PreTrainedModel, task: Task[Any]) -> None:
 
 
 def save_model(model: PreTrainedModel, folder: Path) -> int:
-    """Write config and safetensors weights into ``folder``. The number of parameters comes
-    back (shared ones once)."""
+    """Write config and safetensors weights into ``folder``, and return the number of parameters.
+    Shared ones count once."""
     model.save_pretrained(folder, max_shard_size="4GB")
     return count_parameters(model)
 
@@ -222,13 +225,14 @@ def _open_stock(artifact: Artifact, task: Task[Any], device: str) -> PreTrainedM
         output_loading_info=True,
         **options,
     )
-    wrong = []
+    problems = []
     for kind in ("missing", "mismatched"):
-        if info[f"{kind}_keys"]:
-            wrong.append(f"{kind}: {', '.join(sorted(map(str, info[f'{kind}_keys'])))}")
-    if wrong:
+        names = sorted(map(str, info[f"{kind}_keys"]))
+        if names:
+            problems.append(f"{kind}: {', '.join(names)}")
+    if problems:
         raise IntegrityError(
-            f"{artifact.folder}: its weights do not fill its model; " + "; ".join(wrong)
+            f"{artifact.folder}: its weights do not fill its model; " + "; ".join(problems)
         )
     _refuse_more_layers(model, info["unexpected_keys"], artifact.folder)
     return model
@@ -255,6 +259,7 @@ def _refuse_more_layers(model: PreTrainedModel, unexpected: Iterable[str], folde
 
 
 def _open_free(artifact: Artifact, task: Task[Any]) -> PreTrainedModel:
+    """A model of free shape: built empty from its config, cut by the edits, then filled."""
     config = load_config(artifact.folder)
     # Parameters get no memory yet. Buffers do: those that are not saved (position ids,
     # rotary frequencies) are computed when a module is built.

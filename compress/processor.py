@@ -79,8 +79,9 @@ class TextProcessor:
         )
 
     def save(self, folder: str | Path, max_length: int | None = None) -> None:
-        """Write ``tokenizer.json`` and ``tokenizer_config.json``, which ``AutoTokenizer``
-        reads. It cuts at ``max_length`` tokens; by default where it did before."""
+        """Write ``tokenizer.json`` and ``tokenizer_config.json`` for ``AutoTokenizer``.
+
+        With ``max_length``, ``AutoTokenizer`` cuts at that many tokens, else as before."""
         path = Path(folder)
         self.tokenizer.save(str(path / "tokenizer.json"))
         config = dict(self.config)
@@ -142,10 +143,10 @@ class TextProcessor:
 
     @property
     def pad_id(self) -> int:
-        """Id that fills a batch: ``named_pad_id``, or 0 where there is none.
+        """The id that fills a batch: ``named_pad_id``, or 0 if it is None.
 
         Any id would do, because padding is masked out. The exception are heads that find
-        the last token by this id: ``compress.models`` refuses them where no id is named."""
+        the last token by this id: ``compress.models`` refuses them if no id is named."""
         return self.named_pad_id or 0
 
     @property

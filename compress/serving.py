@@ -15,7 +15,7 @@ from compress.predict import predict
 from compress.pretrained.modelfolder import folder_labels, folder_traits, read_config
 from compress.pretrained.specialtokens import default_tokens
 from compress.processor import TextProcessor
-from compress.registry.plugins import Registry, engine_for, naming_what_is_missing
+from compress.registry.plugins import Registry, engine_for, explain_missing_package
 from compress.sizes import positions
 from compress.task import Shown, Task
 from compress.unicode import has_lone_surrogate
@@ -100,7 +100,7 @@ def open_predictor(folder: Path, registry: Registry) -> Predictor:
         entry.cls.Options.model_validate(_task_options(artifact, entry.cls), strict=False)
     )
     engine = engine_for(registry, artifact.traits.format)
-    with naming_what_is_missing(engine.name, engine.extra):
+    with explain_missing_package(engine.name, engine.extra):
         session = engine.open(artifact, Placement(engine.devices()[0], threads()), task)
     processor = task.processor(folder)
     if not has_manifest:  # an import would have named the special tokens

@@ -1,6 +1,6 @@
 """Find the installed plugins and look up what they registered.
 
-A plugin that fails becomes one line of complaint; the others are loaded all the same.
+A plugin that fails becomes one line of ``Registry.problems``. The others are loaded.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def engine_for(registry: Registry, artifact_format: str) -> Engine:
 
 
 @contextmanager
-def naming_what_is_missing(name: str, extra: str | None) -> Iterator[None]:
+def explain_missing_package(name: str, extra: str | None) -> Iterator[None]:
     """Raise EnvironmentFailure for a package that ``name`` needs and cannot import; the
     message names the toolkit's extra that installs it."""
     try:
@@ -126,7 +126,7 @@ def _load_one(manager: pluggy.PluginManager, point: EntryPoint, registry: Regist
     distribution, version = _distribution(point)
     where = f"plugin {point.name!r} of {distribution} {version}"
     plugin = _guarded(lambda: point.load(), f"{where} cannot be imported", registry)
-    if plugin is None or not _known_hooks(manager, plugin, where, registry):
+    if plugin is None or not _has_only_known_hooks(manager, plugin, where, registry):
         return
     if manager.is_registered(plugin):
         registry.problems.append(f"{where} is installed twice")
@@ -137,11 +137,12 @@ def _load_one(manager: pluggy.PluginManager, point: EntryPoint, registry: Regist
         return
     registry.plugins.append((point.name, distribution, version))
     for kind in KINDS:
-        hook = getattr(plugin, f"compress_{kind}", None)
-        if hook is None or manager.parse_hookimpl_opts(plugin, f"compress_{kind}") is None:
+        name = f"compress_{kind}"
+        hook = getattr(plugin, name, None)
+        if hook is None or manager.parse_hookimpl_opts(plugin, name) is None:
             continue
         entries = partial(_entries, hook, distribution, version)
-        for entry in _guarded(entries, f"{where}: compress_{kind} failed", registry) or ():
+        for entry in _guarded(entries, f"{where}: {name} failed", registry) or ():
             _register(registry, kind, entry)
 
 
@@ -152,6 +153,8 @@ def _entries(
 
 
 def _register(registry: Registry, kind: Kind, entry: Registered[Any]) -> None:
+    """Add a class to the registry. A name that two plugins claim belongs to neither: it is a clash
+    from then on."""
     table = registry.of(kind)
     if (kind, entry.name) in registry.clashes or entry.name in table:
         first = table.pop(entry.name, None)
@@ -165,9 +168,11 @@ def _register(registry: Registry, kind: Kind, entry: Registered[Any]) -> None:
     table[entry.name] = entry
 
 
-def _known_hooks(
+def _has_only_known_hooks(
     manager: pluggy.PluginManager, plugin: Any, where: str, registry: Registry
 ) -> bool:
+    """Whether the plugin has no hook but known ones. Each unknown one becomes a line of
+    ``problems``."""
     known = [name for name in dir(hookspecs) if name.startswith("compress_")]
     unknown = [
         name

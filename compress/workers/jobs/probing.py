@@ -14,7 +14,7 @@ from compress.artifact import Artifact
 from compress.engine import Engine, Placement, Session
 from compress.machine import forget_peak_memory, peak_memory, stay_on_cores, threads
 from compress.meter import Probe
-from compress.registry.plugins import Registry, engine_for, naming_what_is_missing
+from compress.registry.plugins import Registry, engine_for, explain_missing_package
 from compress.task import Task, meant_labels
 from compress.workers.channel import WorkerLine
 from compress.workers.jobs.common import task_of
@@ -150,7 +150,7 @@ def open_probe(
     processor = task.processor(artifact.folder)
     rows = job.data.rows("test") if job.data else []
     features = task.features(rows, processor)
-    with naming_what_is_missing(engine.name, engine.extra):
+    with explain_missing_package(engine.name, engine.extra):
         placement = Placement(engine.devices()[0], threads())
         engine.start()
     # Before the model is opened: that starts the engine's threads, which inherit the cores.

@@ -10,7 +10,7 @@ from compress.artifact import MANIFEST, Ancestor, Artifact, Manifest, Traits, di
 from compress.edits import Edit
 from compress.errors import CompressError, NothingChanged
 from compress.machine import versions
-from compress.registry.plugins import Registered, Registry, naming_what_is_missing
+from compress.registry.plugins import Registered, Registry, explain_missing_package
 from compress.stage import Made, Stage
 from compress.store.store import Store
 from compress.workers.channel import WorkerLine
@@ -27,7 +27,7 @@ def run(job: ApplyStage, line: WorkerLine, registry: Registry) -> Finished:
     before = Artifact.open(job.input) if job.input else None
     writer = ManifestWriter(job, entry, before.manifest if before else None)
     context = _context(job, before, entry, writer, line, registry)
-    with naming_what_is_missing(entry.name, entry.cls.extra):
+    with explain_missing_package(entry.name, entry.cls.extra):
         made = entry.cls().apply(context)
     manifest = writer.manifest(job.output, made)
     _refuse_unchanged(manifest, before, entry.name)
