@@ -134,16 +134,16 @@ def _refuse_added(folder: Path, files: Iterable[str]) -> None:
     known = {MANIFEST, "README.md", *files}
     added = [
         f"{folder / name} was added after the model was saved: move it out"
-        for name in _file_names(folder)
-        if name not in known and not _is_hidden(name)
+        for name in sorted(map(PurePosixPath, _file_names(folder)))
+        if str(name) not in known and not _is_hidden(name)
     ]
     if added:
         raise IntegrityError("\n".join(added))
 
 
-def _is_hidden(name: str) -> bool:
+def _is_hidden(name: PurePosixPath) -> bool:
     """Whether the file, or a folder that it is in, has a name with a dot in front."""
-    return any(part.startswith(".") for part in PurePosixPath(name).parts)
+    return any(part.startswith(".") for part in name.parts)
 
 
 def _file_names(folder: Path) -> list[str]:

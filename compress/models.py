@@ -211,7 +211,8 @@ def count_parameters(model: torch.nn.Module) -> int:
 
 
 def _open_stock(artifact: Artifact, task: Task[Any], device: str) -> PreTrainedModel:
-    load_config(artifact.folder)
+    """A model of stock shape, as transformers loads it."""
+    load_config(artifact.folder)  # refuses a config that would run code
     options: dict[str, Any] = {"dtype": torch.float32}
     if artifact.traits.precision == "int8":
         # The folder's config holds the quantization; weights go to the device as they are

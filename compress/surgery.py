@@ -174,6 +174,7 @@ def replay(model: PreTrainedModel, edits: Sequence[Edit]) -> None:
 
 
 def _replay_one(block: nn.Module, edit: Edit) -> None:
+    """Give one part of ``block`` the shape of ``edit``."""
     # Only the number of rows counts: the model is empty, and its weights come later from a file.
     path, kept = edit["block"], range(edit["keep"])
     if edit["op"] == "feed_forward":
@@ -192,6 +193,7 @@ def _replay_one(block: nn.Module, edit: Edit) -> None:
 def _cut_feed_forward(
     block: nn.Module, path: str, layout: FeedForwardLayout, indices: Sequence[int]
 ) -> None:
+    """Keep the neurons ``indices`` of a block; ``path`` names it in errors."""
     width = linear_at(block, layout.output).in_features
     kept = _checked(indices, width, f"feed-forward neurons of {path}")
     for name in layout.inputs:
@@ -203,6 +205,7 @@ def _cut_feed_forward(
 def _cut_heads(
     block: nn.Module, path: str, layout: AttentionLayout, heads: Sequence[int], head_size: int
 ) -> None:
+    """Keep the query heads ``heads`` of a block; ``path`` names it in errors."""
     queries, shared = _head_counts(block, layout, head_size)
     kept = _checked(heads, queries, f"heads of {path}")
     group = queries // shared  # query heads that share a key and value head; 1 without sharing

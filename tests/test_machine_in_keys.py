@@ -197,7 +197,7 @@ def test_the_libraries_that_train_are_in_the_keys_of_trainings(
 # measurements
 
 
-def test_of_a_sitting_that_fails_what_can_be_measured_alone_is_kept(
+def test_if_measuring_together_fails_what_can_be_measured_alone_is_kept(
     tmp_path: Path,
     csv_data: Path,
     fake_model: Callable[..., Path],
@@ -227,7 +227,7 @@ def test_of_a_sitting_that_fails_what_can_be_measured_alone_is_kept(
 
 
 @pytest.mark.parametrize("what", ["gpus", "task", "engine", "packages"])
-def test_measurements_are_not_taken_over_where_what_they_depend_on_is_another(
+def test_measurements_are_not_used_again_if_something_they_depend_on_has_changed(
     what: str,
     tmp_path: Path,
     csv_data: Path,

@@ -53,7 +53,7 @@ def room_of(module: str, table: Mapping[str, list[str]]) -> str:
     return next(room for room, names in table.items() if top in names)
 
 
-def test_every_module_stands_in_a_room_and_every_room_is_there() -> None:
+def test_every_module_is_in_a_room_and_every_room_exists() -> None:
     named = [name for names in rooms().values() for name in names]
     assert len(named) == len(set(named))
     assert set(named) == {module.split(".")[0] for module in modules()} - set(DOORS)

@@ -82,6 +82,7 @@ def _with_inherited(
     parent: Mapping[str, Measurement],
     parent_name: str,
 ) -> dict[str, Measurement]:
+    """``own`` measurements, completed by those of the parent that meters say must be equal."""
     measurements = dict(own)
     for meter in meters:
         for m in meter.inherit(list(measurements.values()), parent, parent_name):

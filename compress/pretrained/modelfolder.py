@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def folder_traits(folder: Path, registry: Registry) -> Traits:
             f"{folder / 'config.json'} has no model_type, by which a model's family is known"
         )
     tensor_headers(folder)
-    if not any(path.is_file() for pattern in _VOCABULARIES for path in folder.glob(pattern)):
+    if not any(path.is_file() for path in _matching(folder, _VOCABULARIES)):
         raise UsageError(
             f"{folder} has no tokenizer files; save the model's tokenizer there with "
             "save_pretrained"
@@ -89,10 +89,7 @@ def source_files(folder: Path) -> list[Path]:
 def vocabulary_files(folder: Path) -> list[Path]:
     """The files from which transformers makes the tokenizer of a folder that has no
     ``tokenizer.json``."""
-    files: set[Path] = set()
-    for pattern in TOKENIZER_PATTERNS:
-        files.update(path for path in folder.glob(pattern) if path.is_file())
-    return sorted(files)
+    return sorted({path for path in _matching(folder, TOKENIZER_PATTERNS) if path.is_file()})
 
 
 def tensor_headers(folder: Path) -> dict[str, tuple[str, list[int]]]:
@@ -152,13 +149,19 @@ def _weights(folder: Path) -> list[Path]:
 def _pickle_remedy(folder: Path) -> str:
     """What to do with the first pickle of a folder, to be added to a message; empty if it has
     none."""
-    for pattern in PICKLES:
-        for path in folder.glob(pattern):
-            return (
-                f"; {path.name} is a pickle, which can run code and is not read: convert it with "
-                "transformers first"
-            )
-    return ""
+    pickle = next(_matching(folder, PICKLES), None)
+    if pickle is None:
+        return ""
+    return (
+        f"; {pickle.name} is a pickle, which can run code and is not read: convert it with "
+        "transformers first"
+    )
+
+
+def _matching(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
+    """Everything in the folder that matches one of the patterns, in the order of the patterns."""
+    for pattern in patterns:
+        yield from folder.glob(pattern)
 
 
 def _indexed(index: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, Literal, TypeVar, get_args
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args
 
 import pluggy
 
@@ -49,6 +49,14 @@ class Registered(Generic[T]):
         return f"{self.distribution} {self.version}"
 
 
+class LoadedPlugin(NamedTuple):
+    """The name of a plugin's entry point, and the distribution that it comes from."""
+
+    entry_point: str
+    distribution: str
+    version: str
+
+
 @dataclass
 class Registry:
     """The classes that the installed plugins registered, by kind and name.
@@ -63,8 +71,7 @@ class Registry:
     engines: dict[str, Registered[Engine]] = field(default_factory=dict)
     meters: dict[str, Registered[Meter]] = field(default_factory=dict)
     trackers: dict[str, Registered[Tracker]] = field(default_factory=dict)
-    plugins: list[tuple[str, str, str]] = field(default_factory=list)
-    """(entry point, distribution, version) of each loaded plugin."""
+    plugins: list[LoadedPlugin] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     clashes: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -135,7 +142,7 @@ def _load_one(manager: pluggy.PluginManager, point: EntryPoint, registry: Regist
     register = partial(manager.register, plugin, name=unique)
     if _guarded(register, f"{where} is refused", registry) is None:
         return
-    registry.plugins.append((point.name, distribution, version))
+    registry.plugins.append(LoadedPlugin(point.name, distribution, version))
     for kind in KINDS:
         name = f"compress_{kind}"
         hook = getattr(plugin, name, None)

@@ -71,6 +71,7 @@ def _trainer(
     parts: TrainingParts,
     folder: Path,
 ) -> OrderedTrainer:
+    """The trainer of ``model``, which writes its checkpoints into ``folder``."""
     callbacks: list[TrainerCallback] = [Reporter(context, parts.task.headline)]
     if options.patience is not None:
         if not parts.validation_rows:

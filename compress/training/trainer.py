@@ -86,8 +86,7 @@ class OrderedTrainer(Trainer):
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Trainer's step. Raises CompressError if its loss is not finite, naming the
-        step."""
+        """Trainer's step. Raises CompressError that names the step if its loss is not finite."""
         loss = super().training_step(*args, **kwargs)
         if not torch.isfinite(loss):
             raise CompressError(
@@ -126,11 +125,15 @@ class OrderedTrainer(Trainer):
             folder = Path(str(self.args.output_dir))
             newest = folder / f"checkpoint-{self.state.global_step}"
             checkpoints.mark_complete(newest)
-            best = self.state.best_model_checkpoint
-            checkpoints.keep_only(folder, {newest, *([Path(best)] if best else [])})
+            keep = {newest}
+            if self.state.best_model_checkpoint:  # loaded at the end of the training
+                keep.add(Path(self.state.best_model_checkpoint))
+            checkpoints.keep_only(folder, keep)
 
 
 def _has_no_label(inputs: dict[str, Any]) -> bool:
+    """Whether the batch has labels, and all of them are ``IGNORED``. Labels of a regression are
+    floats and never ignored."""
     labels = inputs.get("labels")
     if labels is None or labels.is_floating_point():
         return False

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
 _CONFIG_METHODS = ("__init__", "__post_init__", "convert_rope_params_to_dict")
-"""Methods that are given a config's keys; others take options of loading and saving."""
+"""Methods whose parameters are keys of a config. Those of other methods are options of loading and
+saving."""
 _WRITTEN_BY_TRANSFORMERS = frozenset({"architectures", "transformers_version"})
 """Fields that no recipe sets."""
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
