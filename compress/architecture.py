@@ -16,8 +16,8 @@ class AttentionLayout:
     """Module paths inside one block. A cut removes the rows of a head from ``query``,
     ``key`` and ``value`` and its columns from ``output``.
 
-    ``counts`` are (path, attribute, unit) of integers that must follow: the number of heads
-    where the unit is ``heads``, that of rows where it is ``width``."""
+    ``counts`` are (path, attribute, unit) of integers that a cut must update. The unit
+    ``heads`` is the number of heads, ``width`` the number of rows."""
 
     query: str
     key: str

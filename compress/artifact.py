@@ -8,8 +8,9 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
+from compress.edits import Edit
 from compress.errors import IntegrityError, UsageError
 
 JsonObject = Mapping[str, Any]
@@ -37,6 +38,15 @@ class Traits:
     task: str | None = None
 
 
+class Ancestor(TypedDict):
+    """A model that an artifact was made from: the step and the stage that made it, and the digest
+    of its manifest."""
+
+    step: str
+    stage: str
+    digest: str
+
+
 @dataclass(frozen=True)
 class Manifest:
     """The content of ``compress.json``.
@@ -45,7 +55,7 @@ class Manifest:
     - ``edits``: the cuts that are replayed on the empty model at load; none for a stock shape.
     - ``parameters``: the number of parameters of the float model. Exported and quantized models
       inherit it.
-    - ``lineage``: the ancestors, oldest first, as ``{"step", "stage", "digest"}``.
+    - ``lineage``: the ancestors, oldest first.
     - ``needs``: the distributions without which the folder does not load; none for a stock shape.
     - ``notes``: facts from the stage, such as steps trained and heads kept.
     """
@@ -58,10 +68,10 @@ class Manifest:
     seed: int = 0
     labels: tuple[str, ...] = ()
     task_options: JsonObject = field(default_factory=dict)
-    edits: tuple[JsonObject, ...] = ()
+    edits: tuple[Edit, ...] = ()
     parameters: int | None = None
     base: str | None = None
-    lineage: tuple[Mapping[str, str], ...] = ()
+    lineage: tuple[Ancestor, ...] = ()
     needs: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     notes: JsonObject = field(default_factory=dict)
@@ -124,16 +134,16 @@ def _refuse_added(folder: Path, files: Iterable[str]) -> None:
     known = {MANIFEST, "README.md", *files}
     added = [
         f"{folder / name} was added after the model was saved: move it out"
-        for name in _file_names(folder)
-        if name not in known and not _is_hidden(name)
+        for name in sorted(map(PurePosixPath, _file_names(folder)))
+        if str(name) not in known and not _is_hidden(name)
     ]
     if added:
         raise IntegrityError("\n".join(added))
 
 
-def _is_hidden(name: str) -> bool:
+def _is_hidden(name: PurePosixPath) -> bool:
     """Whether the file, or a folder that it is in, has a name with a dot in front."""
-    return any(part.startswith(".") for part in PurePosixPath(name).parts)
+    return any(part.startswith(".") for part in name.parts)
 
 
 def _file_names(folder: Path) -> list[str]:

@@ -41,14 +41,13 @@ class CompressError(Exception):
 
 
 class UsageError(CompressError):
-    """Mistakes in a recipe, its data or a command: all that one pass found."""
+    """All mistakes of a recipe, its data or a command that one pass can find."""
 
     exit_code = EXIT_USAGE
 
     def __init__(self, mistakes: Iterable[Mistake] | str) -> None:
-        found = [Mistake("", mistakes)] if isinstance(mistakes, str) else list(mistakes)
-        super().__init__("\n".join(map(str, found)))
-        self.mistakes = found
+        self.mistakes = [Mistake("", mistakes)] if isinstance(mistakes, str) else list(mistakes)
+        super().__init__("\n".join(map(str, self.mistakes)))
 
     def placed(self, where: str) -> UsageError:
         """The same mistakes; those without a place are now at ``where``.
@@ -80,12 +79,12 @@ class BudgetMissed(CompressError):
 
 
 def with_hint(message: str, hint: str | None) -> str:
-    """``message (hint)``, or the message alone where there is no hint."""
+    """``message (hint)``, or the message alone without a hint."""
     return f"{message} ({hint})" if hint else message
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text; empty where it has no text."""
+    """The first line of an error's text; empty if it has no text."""
     return next(iter(str(error).splitlines()), "")
 
 
@@ -95,7 +94,7 @@ def name_and_first_line(error: BaseException) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The hint that names the known word nearest to ``word``; empty where none is near."""
+    """The hint that names the known word nearest to ``word``; empty if none is near."""
     near = get_close_matches(word, sorted(known), n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else ""
 

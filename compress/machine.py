@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TypedDict
 
 import psutil
 
-from compress.artifact import JsonObject
 from compress.errors import UsageError
 
 _STATUS, _PEAK_SWITCH = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -138,8 +138,8 @@ def _gpu_called(word: str, installed: Sequence[tuple[str, str]]) -> str | None:
 
 @cache
 def _installed_gpus() -> tuple[tuple[str, str], ...]:
-    """(name, UUID) of each GPU: from the driver's tool, or from the driver's files where the tool
-    is not installed."""
+    """(name, UUID) of each GPU: from the driver's tool, or from the driver's files if the tool is
+    not installed."""
     listed = ask_nvidia_driver("name", "uuid")
     if listed is not None:
         return tuple((name, uuid) for name, uuid in listed)
@@ -158,9 +158,13 @@ def ask_nvidia_driver(*fields: str) -> list[tuple[str, ...]] | None:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return []
-    # Only the first field, a name, may hold a comma itself.
-    lines = [line.rsplit(",", len(fields) - 1) for line in answer.stdout.splitlines()]
-    return [tuple(map(str.strip, values)) for values in lines]
+    gpus_listed = []
+    for line in answer.stdout.splitlines():
+        # Only the first field, a name, may hold a comma itself.
+        values = tuple(map(str.strip, line.rsplit(",", len(fields) - 1)))
+        if len(values) == len(fields):  # else it is a remark, such as "No devices were found"
+            gpus_listed.append(values)
+    return gpus_listed
 
 
 def _described_gpu(file: Path) -> tuple[str, str]:
@@ -198,14 +202,37 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
     return installed
 
 
-def timing_environment() -> JsonObject:
-    """What timings depend on besides the model. They are not used again where any of it differs."""
-    known = environment()
-    return {key: known[key] for key in ("processor", "gpus", "threads", "versions")}
+class TimingEnvironment(TypedDict):
+    """What timings depend on besides the model. They are not used again if any of it differs."""
+
+    processor: str
+    gpus: list[str]
+    threads: int
+    versions: dict[str, str]
 
 
-def environment() -> JsonObject:
+class Environment(TimingEnvironment):
     """The machine as a report describes it."""
+
+    python: str
+    system: str
+    features: list[str]
+    memory_bytes: int
+
+
+def timing_environment() -> TimingEnvironment:
+    """This machine, as far as timings depend on it."""
+    known = environment()
+    return {
+        "processor": known["processor"],
+        "gpus": known["gpus"],
+        "threads": known["threads"],
+        "versions": known["versions"],
+    }
+
+
+def environment() -> Environment:
+    """This machine."""
     cpu = processor()
     return {
         "python": platform.python_version(),

@@ -47,7 +47,7 @@ def fresh_model(config: ModelConfig, task: Task[Any], labels: Sequence[str]) -> 
     """A model with random float32 weights. ``config`` is a fresh configuration: ``type``
     and keys of the family's config.
 
-    Raises UsageError where ``config`` sets up the head too, or the model has fewer
+    Raises UsageError if ``config`` sets up the head too, or the model has fewer
     positions than the task keeps tokens. A family raises errors of its own for values that
     it cannot use."""
     values, head = dict(config), task.head_config(labels)
@@ -70,9 +70,9 @@ def fresh_model(config: ModelConfig, task: Task[Any], labels: Sequence[str]) -> 
 
 
 def open_model(artifact: Artifact, task: Task[Any], device: str = "cpu") -> PreTrainedModel:
-    """The artifact's model in evaluation mode, float32 where its precision is float.
+    """The artifact's model in evaluation mode, in float32 if its precision is float.
 
-    Every weight of the model comes from the artifact. Raises IntegrityError where one is
+    Every weight of the model comes from the artifact. Raises IntegrityError if one is
     missing, of another shape, or of a layer that the config does not have. Other weights in
     the files, such as a pooler's or another head's, are ignored, as transformers does."""
     if artifact.traits.shape == "free":
@@ -87,10 +87,10 @@ def open_model(artifact: Artifact, task: Task[Any], device: str = "cpu") -> PreT
 
 
 def adapt_model(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -> PreTrainedModel:
-    """The artifact's model in training mode, with a head for ``task`` and ``labels``: its
-    own head where that fits, else a new one with random weights.
+    """The artifact's model in training mode, with a head for ``task`` and ``labels``: its own head
+    if that fits, else a new one with random weights.
 
-    Raises IntegrityError where weights outside of the head are missing or of another shape,
+    Raises IntegrityError if weights outside of the head are missing or of another shape,
     and for layers that the config does not have."""
     if _head_fits(artifact, task, labels):
         model = open_model(artifact, task)
@@ -103,17 +103,20 @@ def adapt_model(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -> P
 
 
 def _head_fits(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -> bool:
+    """Whether the artifact's head serves ``task``, and its outputs mean ``labels`` in order."""
     if artifact.traits.task != task.name:
         return False
     return meant_labels(artifact.manifest.labels, labels) == tuple(labels)
 
 
 def _state_head(config: PreTrainedConfig, task: Task[Any], labels: Sequence[str]) -> None:
+    """Write into the config that the model's head is for ``task`` and ``labels``."""
     for key, value in task.head_config(labels).items():
         setattr(config, key, value)
 
 
 def _with_new_head(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -> PreTrainedModel:
+    """The artifact's model with a head of random weights."""
     if artifact.traits.shape == "free":
         raise UsageError(
             f"{artifact.folder}: a pruned model of free shape keeps its head; it cannot be given "
@@ -142,7 +145,7 @@ def _with_new_head(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -
 
 
 def _refuse_lost_body(model: PreTrainedModel, info: Mapping[str, Any], folder: Path) -> None:
-    """Raise IntegrityError where weights of the base model are missing or of another shape.
+    """Raise IntegrityError if weights of the base model are missing or of another shape.
     A pooler may be missing: not every checkpoint has one."""
     prefix = model.base_model_prefix + "."
     missing = [name for name in info["missing_keys"] if ".pooler." not in name]
@@ -170,7 +173,7 @@ def _pad_as_tokenizer(model: PreTrainedModel, task: Task[Any], folder: Path) -> 
 
     Llama's and GPT-2's heads read the answer at the last token whose id differs from it,
     and their configs name no such id. Such a head also skips the id at the end of a text
-    itself, so an id that ordinary texts end with must not pad. Raises UsageError where the
+    itself, so an id that ordinary texts end with must not pad. Raises UsageError if the
     tokenizer names no id to pad with."""
     # These families have no class in common, but their forward reads the config's entry.
     if "pad_token_id" not in inspect.unwrap(type(model).forward).__code__.co_names:
@@ -196,8 +199,8 @@ def _draw_head(model: PreTrainedModel, task: Task[Any]) -> None:
 
 
 def save_model(model: PreTrainedModel, folder: Path) -> int:
-    """Write config and safetensors weights into ``folder``. The number of parameters comes
-    back (shared ones once)."""
+    """Write config and safetensors weights into ``folder``, and return the number of parameters.
+    Shared ones count once."""
     model.save_pretrained(folder, max_shard_size="4GB")
     return count_parameters(model)
 
@@ -208,7 +211,8 @@ def count_parameters(model: torch.nn.Module) -> int:
 
 
 def _open_stock(artifact: Artifact, task: Task[Any], device: str) -> PreTrainedModel:
-    load_config(artifact.folder)
+    """A model of stock shape, as transformers loads it."""
+    load_config(artifact.folder)  # refuses a config that would run code
     options: dict[str, Any] = {"dtype": torch.float32}
     if artifact.traits.precision == "int8":
         # The folder's config holds the quantization; weights go to the device as they are
@@ -222,13 +226,14 @@ def _open_stock(artifact: Artifact, task: Task[Any], device: str) -> PreTrainedM
         output_loading_info=True,
         **options,
     )
-    wrong = []
+    problems = []
     for kind in ("missing", "mismatched"):
-        if info[f"{kind}_keys"]:
-            wrong.append(f"{kind}: {', '.join(sorted(map(str, info[f'{kind}_keys'])))}")
-    if wrong:
+        names = sorted(map(str, info[f"{kind}_keys"]))
+        if names:
+            problems.append(f"{kind}: {', '.join(names)}")
+    if problems:
         raise IntegrityError(
-            f"{artifact.folder}: its weights do not fill its model; " + "; ".join(wrong)
+            f"{artifact.folder}: its weights do not fill its model; " + "; ".join(problems)
         )
     _refuse_more_layers(model, info["unexpected_keys"], artifact.folder)
     return model
@@ -255,6 +260,7 @@ def _refuse_more_layers(model: PreTrainedModel, unexpected: Iterable[str], folde
 
 
 def _open_free(artifact: Artifact, task: Task[Any]) -> PreTrainedModel:
+    """A model of free shape: built empty from its config, cut by the edits, then filled."""
     config = load_config(artifact.folder)
     # Parameters get no memory yet. Buffers do: those that are not saved (position ids,
     # rotary frequencies) are computed when a module is built.
@@ -265,7 +271,7 @@ def _open_free(artifact: Artifact, task: Task[Any]) -> PreTrainedModel:
 
 
 def _fill(model: PreTrainedModel, artifact: Artifact) -> PreTrainedModel:
-    """``model`` with the artifact's weights in float32. Raises IntegrityError where the two
+    """``model`` with the artifact's weights in float32. Raises IntegrityError if the two
     do not match. Tied weights, which are saved once, are tied again."""
     weights: dict[str, torch.Tensor] = {}
     for file in sorted(artifact.folder.glob("*.safetensors")):

@@ -16,16 +16,16 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     def left_to_machine(self) -> Mapping[str, Any]:
-        """What these options leave to the machine (``auto``) and what it is on this one,
-        JSON-ready. It is part of a product's key.
+        """The properties of this machine that decide options left to it (``auto``), as JSON values
+        by option. They are part of a product's key.
 
-        By default that of nested options. Called where torch may not be imported."""
-        found: dict[str, Any] = {}
+        By default those of nested options. It must not import torch."""
+        by_option: dict[str, Any] = {}
         for name, value in self:
             left = value.left_to_machine() if isinstance(value, Options) else {}
             if left:
-                found[name] = dict(left)
-        return found
+                by_option[name] = dict(left)
+        return by_option
 
 
 class ArtifactReferenceMark:
@@ -38,8 +38,7 @@ class PathMark:
 
 
 class SplitMark:
-    """Marks an option that needs a split of the data, such as ``validation``, where it is
-    given."""
+    """Marks an option that needs a split of the data, such as ``validation``, if it is given."""
 
     def __init__(self, split: str) -> None:
         self.split = split
@@ -77,8 +76,7 @@ def _layers_that_can_stay(layers: int | list[int]) -> int | list[int]:
 
 
 def layers_misfit(kept: int | list[int], layers: int) -> str:
-    """Why ``kept`` does not fit a model of ``layers`` layers, in words; empty where it
-    fits."""
+    """Why ``kept`` does not fit a model of ``layers`` layers, in words; empty if it fits."""
     needed = kept if isinstance(kept, int) else kept[-1] + 1
     if needed <= layers:
         return ""
@@ -101,35 +99,35 @@ RecipePath = Annotated[str, PathMark()]
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Options by their dotted names, as in ``--set``: ``student.layers`` for ``layers`` in
     ``student``."""
-    found: dict[str, Any] = {}
+    by_dotted_name: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}.")
+            by_dotted_name |= flat(value, f"{prefix}{name}.")
         else:
-            found[f"{prefix}{name}"] = value
-    return found
+            by_dotted_name[f"{prefix}{name}"] = value
+    return by_dotted_name
 
 
 def nested(annotation: Any) -> type[BaseModel] | None:
-    """The options model that an annotation is, or that it holds in a union; None where
+    """The options model that an annotation is, or that it holds in a union; None if
     there is none."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for inner in getattr(annotation, "__args__", ()):
-        found = nested(inner)
-        if found is not None:
-            return found
+        model = nested(inner)
+        if model is not None:
+            return model
     return None
 
 
 def fields_marked(options: type[BaseModel], mark: type) -> list[str]:
     """Names of the fields of ``options`` whose annotation carries ``mark``, at the top
     level or inside a union."""
-    found = []
+    names = []
     for name, field in options.model_fields.items():
         if _holds(field.metadata, mark) or _carries(field.annotation, mark):
-            found.append(name)
-    return found
+            names.append(name)
+    return names
 
 
 def _carries(annotation: Any, mark: type) -> bool:

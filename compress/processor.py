@@ -64,7 +64,7 @@ class TextProcessor:
 
     @classmethod
     def load(cls, folder: str | Path) -> TextProcessor:
-        """The processor of a model folder. Raises UsageError where the folder has no
+        """The processor of a model folder. Raises UsageError if the folder has no
         ``tokenizer.json``."""
         path = Path(folder)
         file = path / "tokenizer.json"
@@ -79,8 +79,9 @@ class TextProcessor:
         )
 
     def save(self, folder: str | Path, max_length: int | None = None) -> None:
-        """Write ``tokenizer.json`` and ``tokenizer_config.json``, which ``AutoTokenizer``
-        reads. It cuts at ``max_length`` tokens; by default where it did before."""
+        """Write ``tokenizer.json`` and ``tokenizer_config.json`` for ``AutoTokenizer``.
+
+        With ``max_length``, ``AutoTokenizer`` cuts at that many tokens, else as before."""
         path = Path(folder)
         self.tokenizer.save(str(path / "tokenizer.json"))
         config = dict(self.config)
@@ -120,7 +121,7 @@ class TextProcessor:
         return token.get("content") if isinstance(token, dict) else token
 
     def token_id(self, kind: str) -> int | None:
-        """Id of a special token, None where the tokenizer has none of the ``kind`` (see
+        """Id of a special token, None if the tokenizer has none of the ``kind`` (see
         ``token``)."""
         text = self.token(kind)
         return None if text is None else self.tokenizer.token_to_id(text)
@@ -142,16 +143,16 @@ class TextProcessor:
 
     @property
     def pad_id(self) -> int:
-        """Id that fills a batch: ``named_pad_id``, or 0 where there is none.
+        """The id that fills a batch: ``named_pad_id``, or 0 if it is None.
 
         Any id would do, because padding is masked out. The exception are heads that find
-        the last token by this id: ``compress.models`` refuses them where no id is named."""
+        the last token by this id: ``compress.models`` refuses them if no id is named."""
         return self.named_pad_id or 0
 
     @property
     def named_pad_id(self) -> int | None:
         """Id of the tokenizer's padding token, else that in the model's config, else that
-        of the end of a text (the usual practice for decoders); None where none is named."""
+        of the end of a text (the usual practice for decoders); None if none is named."""
         pads = [self.token_id("pad"), self.model_padding, self.token_id("eos")]
         return next((pad for pad in pads if pad is not None and pad >= 0), None)
 

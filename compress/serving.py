@@ -15,9 +15,9 @@ from compress.predict import predict
 from compress.pretrained.modelfolder import folder_labels, folder_traits, read_config
 from compress.pretrained.specialtokens import default_tokens
 from compress.processor import TextProcessor
-from compress.registry.plugins import Registry, engine_for, naming_what_is_missing
+from compress.registry.plugins import Registry, engine_for, explain_missing_package
 from compress.sizes import positions
-from compress.task import Task
+from compress.task import Shown, Task
 from compress.unicode import has_lone_surrogate
 
 _PAIR = "text_pair"
@@ -36,7 +36,7 @@ class Predictor:
 
     def __call__(
         self, texts: str | Iterable[str | tuple[str, str]], batch_size: int = 32
-    ) -> list[dict[str, Any]]:
+    ) -> list[Shown]:
         """The answers with label names, as the task presents them: a list, also for one text.
 
         A pair of texts is a tuple. Raises UsageError with each item that is not a text or a
@@ -54,28 +54,28 @@ class Predictor:
         """The texts as the task reads requests: the two of a pair are joined by a tab."""
         if not isinstance(texts, Iterable):
             raise UsageError(f"a list of texts is needed, got {texts!r:.80}")
-        asked: list[Any] = [texts] if isinstance(texts, str) else list(texts)
+        items: list[Any] = [texts] if isinstance(texts, str) else list(texts)
         mistakes = []
-        for number, item in enumerate(asked, start=1):
-            wrong = self._mistake(item)
-            if wrong:
-                mistakes.append(Mistake(f"text {number}", wrong))
+        for number, item in enumerate(items, start=1):
+            problem = self._problem(item)
+            if problem:
+                mistakes.append(Mistake(f"text {number}", problem))
         if mistakes:
             raise UsageError(mistakes)
-        return [item if isinstance(item, str) else "\t".join(item) for item in asked]
+        return [item if isinstance(item, str) else "\t".join(item) for item in items]
 
-    def _mistake(self, item: object) -> str:
+    def _problem(self, item: object) -> str:
         """What is wrong with a text or a pair; empty if nothing is."""
-        is_pair = isinstance(item, tuple) and len(item) == 2
-        parts = item if is_pair else (item,)
-        assert isinstance(parts, tuple)
-        if not all(isinstance(part, str) for part in parts):
+        texts: tuple[Any, ...] = (item,)
+        if isinstance(item, tuple) and len(item) == 2:
+            texts = item
+        if not all(isinstance(text, str) for text in texts):
             return f"got {item!r:.80}, which is neither a text nor a tuple of two texts"
-        if any(has_lone_surrogate(part) for part in parts):
+        if any(has_lone_surrogate(text) for text in texts):
             return "it is not valid Unicode text"
-        return self._pair_mistake(*parts) if is_pair else ""
+        return self._pair_problem(*texts) if len(texts) == 2 else ""
 
-    def _pair_mistake(self, first: str, second: str) -> str:
+    def _pair_problem(self, first: str, second: str) -> str:
         if all(column.name != _PAIR for column in self.task.columns):
             return f"it is a pair, and {self.task.name} takes single texts"
         if not first.strip() or not second.strip():
@@ -100,7 +100,7 @@ def open_predictor(folder: Path, registry: Registry) -> Predictor:
         entry.cls.Options.model_validate(_task_options(artifact, entry.cls), strict=False)
     )
     engine = engine_for(registry, artifact.traits.format)
-    with naming_what_is_missing(engine.name, engine.extra):
+    with explain_missing_package(engine.name, engine.extra):
         session = engine.open(artifact, Placement(engine.devices()[0], threads()), task)
     processor = task.processor(folder)
     if not has_manifest:  # an import would have named the special tokens

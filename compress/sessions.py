@@ -42,9 +42,9 @@ class TorchSession:
         }
 
     def forward(self, batch: Mapping[str, np.ndarray], **switches: bool) -> Any:
-        """The model's own output object, with tensors on the device. ``switches`` ask for
-        more, such as ``output_hidden_states``."""
-        taken = {
+        """The model's own output object, with tensors on the device. ``switches`` are arguments
+        of its forward pass, such as ``output_hidden_states``."""
+        tensors = {
             n: torch.as_tensor(a, device=self.device) for n, a in batch.items() if n in self.inputs
         }
         training = self.model.training
@@ -52,20 +52,19 @@ class TorchSession:
             self.model.train(False)
         try:
             with torch.inference_mode():
-                return self.model(**taken, **self._switches, **switches, return_dict=True)
+                return self.model(**tensors, **self._switches, **switches, return_dict=True)
         finally:
             if training:
                 self.model.train(True)
 
     def elapsed(self, batch: Mapping[str, np.ndarray]) -> float | None:
-        """Milliseconds of one ``run`` by the GPU's own clock, with the copies in and out;
-        None without a GPU.
-
-        CUDA events stand in the stream of the run, so no other work of the process is
-        waited for."""
+        """Milliseconds of one ``run`` by the GPU's own clock, with the copies in and out; None
+        without a GPU."""
+        # CUDA events are recorded in the stream of the run. A synchronization of the whole device
+        # would also wait for other work of the process.
         if self.device != "cuda":
             return None
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
         start.record()
         self.run(batch)
         end.record()

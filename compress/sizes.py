@@ -12,8 +12,8 @@ from typing import Any
 from compress.architecture import Architecture, ModelConfig
 from compress.errors import UsageError
 
-# Names to ask optimum's NormalizedConfig for, where no architecture names the config key.
-# It looks up names that it does not define in the config itself, through the config's
+# The names of sizes in optimum's NormalizedConfig, for those whose config key no architecture
+# names. It looks up a name that it does not define in the config itself, through the config's
 # attribute_map (T5's head_dim is its d_kv).
 _NORMALIZED = {
     "layers": "num_layers",
@@ -48,12 +48,12 @@ _BEHIND_PADDING = frozenset(
     }
 )
 _PADDING = 1
-"""RoBERTa's padding token, where a config of such a family names none."""
+"""RoBERTa's padding token, for a config of such a family that names none."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of a model; None where the config does not state one.
+    """Sizes of a model; None if the config does not state one.
 
     ``heads`` are the query heads of a layer, ``key_value_heads`` the key and value heads
     that they share (None: as many), ``head_size`` the width of one head, ``feed_forward``
@@ -72,16 +72,16 @@ class Sizes:
 def architecture_of(
     model_type: str, architectures: Sequence[type[Architecture]]
 ) -> type[Architecture] | None:
-    """The architecture that serves ``model_type`` (None where none does). Raises UsageError
-    where two do."""
-    found = [a for a in architectures if model_type in a.model_types]
-    if len(found) > 1:
+    """The architecture that serves ``model_type`` (None if none does). Raises UsageError
+    if two do."""
+    serving = [a for a in architectures if model_type in a.model_types]
+    if len(serving) > 1:
         raise UsageError(
             f"model type {model_type!r} is claimed by two architectures: "
-            + ", ".join(sorted(a.name for a in found))
+            + ", ".join(sorted(a.name for a in serving))
             + "; disable one of their plugins"
         )
-    return found[0] if found else None
+    return serving[0] if serving else None
 
 
 def sizes(config: Any, architectures: Sequence[type[Architecture]]) -> Sizes:
@@ -89,19 +89,19 @@ def sizes(config: Any, architectures: Sequence[type[Architecture]]) -> Sizes:
 
     Each comes from the config key that the model type's architecture names, else from
     optimum's NormalizedConfig, else it is None. A head size that is not stated is hidden /
-    heads, where heads divide hidden."""
+    heads, if heads divide hidden."""
     architecture = architecture_of(config.model_type, architectures)
     keys = architecture.sizes if architecture else {}
     normalized = _normalized(config)
-    found: dict[str, int | None] = {}
+    values: dict[str, int | None] = {}
     for name, normalized_name in _NORMALIZED.items():
         if name in keys:
-            found[name] = _positive(getattr(config, keys[name], None))
+            values[name] = _positive(getattr(config, keys[name], None))
         else:
-            found[name] = _positive(getattr(normalized, normalized_name, None))
-    if found["head_size"] is None:
-        found["head_size"] = _divided(found["hidden"], found["heads"])
-    return Sizes(**found)
+            values[name] = _positive(getattr(normalized, normalized_name, None))
+    if values["head_size"] is None:
+        values["head_size"] = _divided(values["hidden"], values["heads"])
+    return Sizes(**values)
 
 
 def _positive(value: Any) -> int | None:
@@ -118,7 +118,7 @@ def positions(config: ModelConfig) -> int | None:
     """Tokens of the longest example that a model has positions for. ``config`` holds the
     entries of ``config.json``.
 
-    None where the config states no limit: positions are relative (T5), or the number is
+    None if the config states no limit: positions are relative (T5), or the number is
     left to the family."""
     limit = config.get("max_position_embeddings")
     # A model with relative positions has no limit: T5's n_positions is what it was trained

@@ -101,8 +101,7 @@ class Source(ABC, Generic[O]):
         not UTF-8, a row with too few fields)."""
 
     def columns(self) -> Mapping[str, Sequence[str]]:
-        """Column names by split, where they are known without reading everything; else
-        empty.
+        """Column names by split; empty if they are not known without reading everything.
 
         Called when the plan is made. It reads at most a header line and downloads
         nothing."""

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from compress.architecture import Architecture
 from compress.artifact import Artifact, Traits
+from compress.edits import Edit
 from compress.measurement import Measured
 from compress.options import Options
 from compress.task import Row, Task
@@ -39,7 +40,7 @@ class Made:
 
     parameters: int | None = None
     """The float parameter count; None: that of the input."""
-    edits: Sequence[Mapping[str, Any]] | None = None
+    edits: Sequence[Edit] | None = None
     """The edits that give an empty model of the written config its shape
     (``surgery.settle``); None: those of the input."""
     notes: Mapping[str, Any] = field(default_factory=dict)
@@ -48,8 +49,8 @@ class Made:
 
 @dataclass(frozen=True)
 class OptionMistake:
-    """A mistake in a stage's options: the ``option`` (dotted where it is nested), what is wrong,
-    and what to do about it."""
+    """A mistake in a stage's options: the ``option``, what is wrong, and what to do about it. The
+    name of a nested option is dotted, as ``student.layers``."""
 
     option: str
     message: str
@@ -70,7 +71,7 @@ class Data(Protocol):
         ...
 
     def rows(self, split: str) -> list[Row]:
-        """Normalised rows of a split, each with its ``id``; empty where there is no such
+        """Normalised rows of a split, each with its ``id``; empty if there is no such
         split."""
         ...
 
@@ -84,7 +85,7 @@ class Context(Protocol[O]):
 
     ``input`` is the artifact before it; None for a fresh model, whose configuration is then
     ``fresh``. ``references`` holds the artifact of each option that names one. ``data`` is
-    None where the step has none; a stage with ``needs_data`` always has data. ``work``
+    None if the step has none; a stage with ``needs_data`` always has data. ``work``
     survives a crash and is deleted when the step is committed: checkpoints go there.
     """
 
@@ -119,8 +120,8 @@ class Context(Protocol[O]):
     def product(
         self, kind: str, ingredients: Mapping[str, Any], make: Callable[[Path], None]
     ) -> Path:
-        """The folder of an immutable product of the store; ``make(folder)`` fills it where
-        it is not there yet.
+        """The folder of an immutable product of the store. If the store does not have it yet,
+        ``make(folder)`` fills it.
 
         ``ingredients`` (JSON-ready) are everything that its content depends on; they make
         its key."""
@@ -151,7 +152,7 @@ class Stage(ABC, Generic[O]):
     """Keys of a fresh model's config that it sets itself, each with what sets it. A recipe
     that sets one is refused."""
     extra: ClassVar[str | None] = None
-    """The extra of the toolkit it needs, named in the error where an import fails."""
+    """The extra of the toolkit it needs, for the error message if an import fails."""
 
     @classmethod
     def produces(cls, traits: Traits, options: O, task: str) -> Traits:
@@ -166,20 +167,20 @@ class Stage(ABC, Generic[O]):
 
     @classmethod
     def check_layers(cls, options: O, layers: int) -> list[OptionMistake]:
-        """Mistakes in options for an input of ``layers`` layers. The name of
-        an option may be dotted. Called by a plan that knows the number."""
+        """Mistakes in options for an input of ``layers`` layers. Called by a plan that knows the
+        number."""
         return []
 
     @classmethod
     def layers_left(cls, options: O, layers: int) -> int | None:
         """Layers of what it makes from an input of ``layers`` layers; None, the default,
-        where only ``apply`` knows."""
+        if only ``apply`` knows."""
         return None
 
     @classmethod
     def back_off(cls, options: O) -> O | None:
         """Options that remove less from the model, for another try after a missed budget;
-        None where nothing less is possible.
+        None if nothing less is possible.
 
         A stage that does not override it cannot back off. The result may depend on the
         options alone, so that a continued run makes the same tries."""

@@ -4,10 +4,9 @@ tensors.
 The caller chooses the indices to keep. A cut then removes the other rows and columns from
 all coupled tensors, updates the attributes that count them, and checks the shapes. After
 all cuts ``settle`` writes into the config what a stock config can express and returns the
-rest as *edits*: JSON-ready dicts with module paths and counts, without weights. ``replay``
-gives an empty model built from that config the same shapes, without knowing the
-architecture. Edits describe the model as it is, not its history: they stay right when a
-pruned model is pruned again.
+rest as *edits* (``compress.edits``). ``replay`` gives an empty model built from that config
+the same shapes, without knowing the architecture. Edits describe the model as it is, not its
+history: they stay right when a pruned model is pruned again.
 
 A cut by example. One BERT block has hidden width 8, 4 heads of 2, and 6 feed-forward
 neurons. A linear layer from 8 to 6 has a weight [6, 8]: its rows are its outputs, its
@@ -36,8 +35,7 @@ key head 1, rows 2 and 3 of key and value [4, 8] -> [2, 8].
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -45,11 +43,9 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from compress.architecture import Architecture, AttentionLayout, FeedForwardLayout, Layout
+from compress.edits import Edit, FeedForwardEdit, HeadsEdit
 from compress.errors import CompressError
 from compress.sizes import sizes
-
-Edit = Mapping[str, Any]
-"""The shape of one part of a block, JSON-ready."""
 
 
 def blocks_of(model: PreTrainedModel, layout: Layout) -> list[nn.Module]:
@@ -64,7 +60,7 @@ def feed_forward_widths(model: PreTrainedModel, layout: Layout) -> list[int]:
 
 
 def head_size_of(model: PreTrainedModel, architecture: type[Architecture]) -> int:
-    """Width of one head. Raises CompressError where the config does not say."""
+    """Width of one head. Raises CompressError if the config does not say."""
     size = sizes(model.config, [architecture]).head_size
     if size is None:
         raise CompressError(
@@ -109,9 +105,9 @@ def keep_layers(model: PreTrainedModel, layout: Layout, indices: Sequence[int]) 
 
 def keep_feed_forward(
     model: PreTrainedModel, layout: Layout, block: int, indices: Sequence[int]
-) -> Edit:
-    """Keep the feed-forward neurons ``indices`` (ascending) of block number ``block``, in
-    place. The edit that repeats the cut comes back."""
+) -> FeedForwardEdit:
+    """Keep the feed-forward neurons ``indices`` (ascending) of block number ``block``, in place,
+    and return the edit that repeats the cut."""
     path = f"{_blocks_path(model, layout)}.{block}"
     _cut_feed_forward(model.get_submodule(path), path, layout.feed_forward, indices)
     return _feed_forward_edit(path, layout.feed_forward, len(indices))
@@ -119,24 +115,23 @@ def keep_feed_forward(
 
 def keep_heads(
     model: PreTrainedModel, layout: Layout, block: int, heads: Sequence[int], head_size: int
-) -> Edit:
-    """Keep the query heads ``heads`` (ascending) of block number ``block``, in place. The
-    edit that repeats the cut comes back.
+) -> HeadsEdit:
+    """Keep the query heads ``heads`` (ascending) of block number ``block``, in place, and return
+    the edit that repeats the cut.
 
-    Raises CompressError where query heads share key and value heads and ``heads`` holds
-    only a part of a group."""
+    Raises CompressError if query heads share key and value heads and ``heads`` holds only a part
+    of a group."""
     path = f"{_blocks_path(model, layout)}.{block}"
     _cut_heads(model.get_submodule(path), path, layout.attention, heads, head_size)
     return _heads_edit(path, layout.attention, len(heads), head_size)
 
 
 def settle(model: PreTrainedModel, architecture: type[Architecture]) -> list[Edit]:
-    """Write every shape that the model's config can express into it. Edits for the other
-    shapes come back; none for a stock model.
+    """Write every shape that the model's config can express into it, and return edits for the
+    others: none for a stock model.
 
-    A config can express one feed-forward width for all blocks. It can express one head
-    count for all where the architecture states its head size and the config accepts the
-    count."""
+    A config can express one feed-forward width for all blocks. It can express one head count for
+    all if the architecture states its head size and the config accepts the count."""
     layout = architecture.layout
     if layout is None:
         raise CompressError(
@@ -153,7 +148,7 @@ def settle(model: PreTrainedModel, architecture: type[Architecture]) -> list[Edi
     width_stated = sizes(model.config, [architecture]).feed_forward
     heads_stated = _stated_heads(model, architecture)
     path = _blocks_path(model, layout)
-    edits = []
+    edits: list[Edit] = []
     for i, width in enumerate(widths):
         if width != width_stated:
             edits.append(_feed_forward_edit(f"{path}.{i}", layout.feed_forward, width))
@@ -179,8 +174,8 @@ def replay(model: PreTrainedModel, edits: Sequence[Edit]) -> None:
 
 
 def _replay_one(block: nn.Module, edit: Edit) -> None:
-    # The weights come later, from the file: which rows are cut from an empty model is all
-    # the same.
+    """Give one part of ``block`` the shape of ``edit``."""
+    # Only the number of rows counts: the model is empty, and its weights come later from a file.
     path, kept = edit["block"], range(edit["keep"])
     if edit["op"] == "feed_forward":
         ends = FeedForwardLayout(tuple(edit["inputs"]), edit["output"])
@@ -198,6 +193,7 @@ def _replay_one(block: nn.Module, edit: Edit) -> None:
 def _cut_feed_forward(
     block: nn.Module, path: str, layout: FeedForwardLayout, indices: Sequence[int]
 ) -> None:
+    """Keep the neurons ``indices`` of a block; ``path`` names it in errors."""
     width = linear_at(block, layout.output).in_features
     kept = _checked(indices, width, f"feed-forward neurons of {path}")
     for name in layout.inputs:
@@ -209,6 +205,7 @@ def _cut_feed_forward(
 def _cut_heads(
     block: nn.Module, path: str, layout: AttentionLayout, heads: Sequence[int], head_size: int
 ) -> None:
+    """Keep the query heads ``heads`` of a block; ``path`` names it in errors."""
     queries, shared = _head_counts(block, layout, head_size)
     kept = _checked(heads, queries, f"heads of {path}")
     group = queries // shared  # query heads that share a key and value head; 1 without sharing
@@ -261,7 +258,7 @@ def _select(parameter: torch.Tensor, dim: int, kept: Sequence[int]) -> nn.Parame
     return nn.Parameter(chosen, requires_grad=parameter.requires_grad)
 
 
-def _feed_forward_edit(path: str, layout: FeedForwardLayout, keep: int) -> Edit:
+def _feed_forward_edit(path: str, layout: FeedForwardLayout, keep: int) -> FeedForwardEdit:
     return {
         "op": "feed_forward",
         "block": path,
@@ -271,7 +268,7 @@ def _feed_forward_edit(path: str, layout: FeedForwardLayout, keep: int) -> Edit:
     }
 
 
-def _heads_edit(path: str, layout: AttentionLayout, keep: int, head_size: int) -> Edit:
+def _heads_edit(path: str, layout: AttentionLayout, keep: int, head_size: int) -> HeadsEdit:
     return {
         "op": "heads",
         "block": path,
@@ -296,8 +293,9 @@ def _stated_heads(
 def _state_heads(
     model: PreTrainedModel, architecture: type[Architecture], counts: tuple[int, int], size: int
 ) -> None:
-    """Write the head counts into the config where they differ from it and it accepts them.
-    Llama's refuses a number of heads that does not divide the hidden width."""
+    """Write the head counts into the config, if they differ from it and it accepts them.
+
+    Llama's config refuses a number of heads that does not divide the hidden width."""
     if counts == _stated_heads(model, architecture):
         return
     keys, (heads, shared) = architecture.sizes, counts

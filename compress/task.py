@@ -68,7 +68,7 @@ class Decision:
 
     ``answer`` is JSON-ready; ``right`` says whether it equals the reference; ``cls`` names
     the reference's class; ``confidence`` is the probability that the model gave its answer,
-    None where the answer does not hold it."""
+    None if the answer does not hold it."""
 
     answer: str | int | None
     right: bool
@@ -109,10 +109,10 @@ class Task(ABC, Generic[O]):
 
     # model cards: how a model of the task is used without the toolkit
     pipeline_tag: ClassVar[str | None] = None
-    """The model hub's name of the task (https://huggingface.co/tasks); None where it has
+    """The model hub's name of the task (https://huggingface.co/tasks); None if it has
     none."""
     auto_class: ClassVar[str | None] = None
-    """The class of transformers that opens a stock model with this head; None where none
+    """The class of transformers that opens a stock model with this head; None if none
     does."""
     example: ClassVar[str] = "A text to try it on."
     reading: ClassVar[str] = ""
@@ -149,11 +149,11 @@ class Task(ABC, Generic[O]):
     @classmethod
     def stated_labels(cls, config: ModelConfig) -> tuple[str, ...]:
         """Label names in order that a model's ``config.json`` states for a head of this
-        task; empty where it has none.
+        task; empty if it has none.
 
-        By default those of ``id2label``. Where there is none, they are the numbered names
-        of transformers (see ``is_numbered``), which a config with two outputs leaves out. A
-        task whose head can be without labels overrides this."""
+        By default those of ``id2label``. A config without it, as transformers writes one for
+        two outputs without names, has numbered names (see ``is_numbered``). A task whose head
+        can be without labels overrides this."""
         names = config.get("id2label")
         if not names:
             return _numbered(config.get("num_labels", DEFAULT_OUTPUTS))
@@ -161,10 +161,10 @@ class Task(ABC, Generic[O]):
 
     def head_mistake(self, config: ModelConfig, labels: Sequence[str]) -> str | None:
         """Why a head for this task does not fit these options, as in "has 1 output, and
-        ..."; None where it fits.
+        ..."; None if it fits.
 
-        ``config`` is the model's ``config.json``. ``labels`` are those of the data where
-        the model names none itself, else empty. By default every head fits."""
+        ``config`` is the model's ``config.json``. ``labels`` are those of the data if the
+        model names none itself, else empty. By default every head fits."""
         return None
 
     # examples: in training, measuring and serving alike
@@ -177,8 +177,8 @@ class Task(ABC, Generic[O]):
     @abstractmethod
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
         """One dict for each row, in order: ``input_ids`` and the like as lists of ints, and
-        ``labels`` where the row has them. Deterministic: ``collate`` draws masks and the
-        like."""
+        ``labels`` if the row has them. Deterministic: random choices, such as masks, belong
+        to ``collate``."""
 
     def length(self, features: Features) -> int:
         """The length by which batches are made, in tokens."""
@@ -192,9 +192,9 @@ class Task(ABC, Generic[O]):
         generator: np.random.Generator | None = None,
     ) -> Batch:
         """Arrays [batch, length] padded to the longest, int64: with ``attention_mask``, and
-        with ``labels`` where the features have them.
+        with ``labels`` if the features have them.
 
-        ``generator`` is given only in training, to tasks that draw (masks)."""
+        ``generator`` is given only in training, for random choices such as masks."""
 
     # answers
 
@@ -215,19 +215,20 @@ class Task(ABC, Generic[O]):
     def resample(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
     ) -> np.ndarray | None:
-        """Counts of each example [n, k], from whose sums the headline of any resample
-        follows (``headline_of``), for a fast bootstrap. None where the task has no such
-        counts."""
+        """Counts of each example [n, k] for a fast bootstrap; None if the task has none.
+
+        ``headline_of`` computes the headline of a resample from the sums of its examples'
+        counts [k], so that no resample is scored anew."""
         return None
 
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
-        """The headline metric for summed counts [..., k] -> [...]."""
+        """The headline metric [...] of summed counts [..., k]."""
         raise NotImplementedError(f"{self.name} defines resample without headline_of")
 
     def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
         """The decisions of one example, of equal number and order for every model. Flips,
-        paired tests and calibration count them. Empty where answers are no decisions (a
-        regression)."""
+        paired tests and calibration count them. Empty for a task without decisions, such as a
+        regression."""
         return []
 
     # serving

@@ -91,6 +91,16 @@ def test_every_file_that_is_wrong_is_named(folder: Path) -> None:
     assert second == f"{folder / 'onnx' / 'model.onnx'} is missing"
 
 
+def test_files_that_were_added_are_named_folder_by_folder(folder: Path) -> None:
+    for name in ("sub-b", "sub/a"):  # as texts they sort the other way round
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("added", encoding="utf-8")
+    with pytest.raises(IntegrityError) as caught:
+        Artifact.open(folder)
+    lines = str(caught.value).splitlines()
+    assert [line.split()[0] for line in lines] == [str(folder / "sub/a"), str(folder / "sub-b")]
+
+
 def test_file_that_is_no_part_of_the_artifact_is_no_fault(folder: Path) -> None:
     (folder / "README.md").write_text("mine", encoding="utf-8")
     assert "README.md" not in Artifact.open(folder).manifest.files
@@ -163,7 +173,7 @@ def test_canonical_text_is_equal_for_equal_values_and_refuses_what_has_no_json()
         canonical({"a": float("nan")})
 
 
-def test_empty_file_and_missing_file_are_told_apart(tmp_path: Path) -> None:
+def test_empty_file_and_missing_file_are_different_mistakes(tmp_path: Path) -> None:
     (tmp_path / "empty").write_bytes(b"")
     verify_files(tmp_path, {"empty": sha256_file(tmp_path / "empty")})
     with pytest.raises(IntegrityError, match="other is missing"):

@@ -120,7 +120,7 @@ def test_label_number_out_of_range_is_refused_at_its_line(mistakes_of: Refused) 
     )
 
 
-def test_every_row_that_cannot_be_used_is_told_up_to_a_number(mistakes_of: Refused) -> None:
+def test_every_row_that_cannot_be_used_is_named_up_to_a_number(mistakes_of: Refused) -> None:
     found = mistakes_of({"train.csv": GOOD, "test.csv": "text,label\n" + ",good\n" * 30})
     assert [m.where for m in found[:20]] == [f"test.csv:{i + 2}" for i in range(20)]
     assert len(found) == 21 and found[20].message == "10 more rows like these"
@@ -166,7 +166,7 @@ def test_ragged_row_is_refused_at_its_line(mistakes_of: Refused, tmp_path: Path)
     )
 
 
-def test_mistakes_of_all_files_are_told_in_one_pass(mistakes_of: Refused) -> None:
+def test_mistakes_of_all_files_are_named_in_one_pass(mistakes_of: Refused) -> None:
     found = mistakes_of({"train.csv": GOOD + "one\n", "test.csv": GOOD.encode() + b"\xff,good\n"})
     assert [Path(m.where).name for m in found] == ["train.csv:4", "test.csv:4"]
 
@@ -302,7 +302,7 @@ def refused(
     return refuse
 
 
-def test_what_is_wrong_with_the_whole_of_the_data_is_told_at_their_place_in_the_recipe(
+def test_a_mistake_of_the_data_as_a_whole_has_their_place_in_the_recipe(
     refused: Callable[[str], list[Mistake]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "owner" / "set").mkdir(parents=True)
@@ -322,12 +322,12 @@ def test_what_is_wrong_with_the_whole_of_the_data_is_told_at_their_place_in_the_
     )
 
 
-def test_rows_are_told_at_their_lines_and_what_is_left_out_is_not_the_recipes(
+def test_mistakes_of_rows_have_their_lines_and_the_count_of_the_others_has_no_line(
     refused: Callable[[str], list[Mistake]], tmp_path: Path
 ) -> None:
     (tmp_path / "train.csv").write_text("text,label\n" + "a,good,more\n" * 25, encoding="utf-8")
-    *told, last = refused(RECIPE)
-    assert [m.where for m in told] == [f"{tmp_path / 'train.csv'}:{i + 2}" for i in range(20)]
+    *rows, last = refused(RECIPE)
+    assert [m.where for m in rows] == [f"{tmp_path / 'train.csv'}:{i + 2}" for i in range(20)]
     assert str(last) == "data: and 5 more"
 
 

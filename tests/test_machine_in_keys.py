@@ -91,6 +91,7 @@ def test_without_the_driver_s_tool_its_files_tell_the_gpus(tmp_path: Path) -> No
             "echo 'GPU, large, GPU-1, 535.1'; echo 'NVIDIA L4, GPU-2, 535.1'",
             [("GPU, large", "GPU-1", "535.1"), ("NVIDIA L4", "GPU-2", "535.1")],
         ),
+        ("echo 'No devices were found'; echo", []),
         ("exit 9", []),
         (None, None),
     ],
@@ -196,7 +197,7 @@ def test_the_libraries_that_train_are_in_the_keys_of_trainings(
 # measurements
 
 
-def test_of_a_sitting_that_fails_what_can_be_measured_alone_is_kept(
+def test_if_measuring_together_fails_what_can_be_measured_alone_is_kept(
     tmp_path: Path,
     csv_data: Path,
     fake_model: Callable[..., Path],
@@ -226,7 +227,7 @@ def test_of_a_sitting_that_fails_what_can_be_measured_alone_is_kept(
 
 
 @pytest.mark.parametrize("what", ["gpus", "task", "engine", "packages"])
-def test_measurements_are_not_taken_over_where_what_they_depend_on_is_another(
+def test_measurements_are_not_used_again_if_something_they_depend_on_has_changed(
     what: str,
     tmp_path: Path,
     csv_data: Path,

@@ -4,6 +4,7 @@ sitting begin each block."""
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,8 +14,10 @@ from typing import Any
 
 import pytest
 
+from compress.machine import TimingEnvironment
 from compress.measure import Request, Subject, measure
-from compress.measure.reuse import Conditions, MeasurementFile, copy_unless_equal
+from compress.measure.reuse import MeasurementFile, MeasuringConditions, copy_unless_equal
+from compress.measure.turns import take_turns
 from compress.measurement import Measured, Measurement, finite
 from compress.meter import Effort, Meter, Probe, Rounds, Sample
 from compress.workers.protocol import (
@@ -130,7 +133,30 @@ def test_a_block_begins_with_the_model_loaded_anew_or_in_other_processes(
     assert asked.count(Open) == starts
 
 
-TRIED = Conditions("quick", "a", {}, None, {"threads": 2}, "tasks 1", {}, {})
+@pytest.mark.parametrize(("width", "turns"), [(0.01, 2), (0.1, 5), (math.nan, 5)])
+def test_turns_end_when_the_comparison_is_narrow_and_a_width_that_is_no_number_is_not(
+    width: float, turns: int
+) -> None:
+    class Wide(Meter):
+        name, summary, takes_turns = "wide", "Wide.", True
+
+        def half_width(self, samples: Sequence[Sample], others: Sequence[Sample]) -> float:
+            return width
+
+        def sample(self, probe: Probe) -> Sample:
+            raise NotImplementedError
+
+        def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
+            return []
+
+    sides: Any = SimpleNamespace(prepare=lambda *_: None, sample=lambda *_: {})
+    rounds = Rounds(2, 5, width=0.02, seconds=60)
+    samples = take_turns(Wide(), rounds, sides, ["a", "b"], {"a": ["b"]})
+    assert [len(taken) for taken in samples.values()] == [turns, turns]
+
+
+HERE = TimingEnvironment(processor="cpu", gpus=[], threads=2, versions={})
+TRIED = MeasuringConditions("quick", "a", {}, None, HERE, "tasks 1", {}, {})
 
 
 @pytest.mark.parametrize(
@@ -144,7 +170,7 @@ TRIED = Conditions("quick", "a", {}, None, {"threads": 2}, "tasks 1", {}, {})
     ],
 )
 def test_a_try_s_measurements_are_copied_unless_more_is_known_of_the_same(
-    held: Conditions | str | None, kept: bool, tmp_path: Path
+    held: MeasuringConditions | str | None, kept: bool, tmp_path: Path
 ) -> None:
     tried, step = tmp_path / "step@try-1.json", tmp_path / "step.json"
     MeasurementFile(TRIED, Measured({})).write(tried)

@@ -1,4 +1,4 @@
-"""Loading plugins: what each kind of bad plugin is told as, and that the others go on."""
+"""Loading plugins: the message for each kind of bad plugin, and that the others still work."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_two_entry_points_of_one_name_are_both_loaded(installed: Installed, tmp_
     assert sorted(registry.stages) == ["shrink.one", "shrink.two"]
 
 
-def test_misspelt_hook_is_told_with_the_nearest_one(installed: Installed) -> None:
+def test_the_message_for_a_misspelt_hook_names_the_nearest_one(installed: Installed) -> None:
     registry = load_plugins(
         [installed("mine", stage("shrink").replace("def compress_stages", "def compress_stage"))]
     )

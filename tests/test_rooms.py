@@ -97,7 +97,7 @@ def test_no_form_of_an_import_is_overlooked(code: str, module: str) -> None:
     assert module in imported_by(code, ("compress", "planning"), modules())
 
 
-def test_every_module_stands_in_a_room_and_every_room_is_there() -> None:
+def test_every_module_is_in_a_room_and_every_room_exists() -> None:
     named = [name for names in rooms().values() for name in names]
     assert len(named) == len(set(named))
     assert set(named) == {module.split(".")[0] for module in modules()} - set(DOORS)

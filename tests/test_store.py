@@ -55,7 +55,7 @@ def must_not_run(content: Path, work: Path) -> float:
 
 
 def left(store: Store) -> list[str]:
-    """What stands in the staging and work folders."""
+    """The content of the staging and work folders."""
     return sorted(p.name for part in ("staging", "work") for p in (store.root / part).iterdir())
 
 
@@ -188,7 +188,7 @@ def test_files_of_another_kind_do_not_answer_for_this_one(store: Store) -> None:
     assert store.find(Ingredients("other", THING.values)) is None
 
 
-def test_default_store_stands_where_the_environment_says(
+def test_default_store_is_the_folder_that_the_environment_names(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("COMPRESS_STORE", str(tmp_path / "named"))

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import click
 from packaging.version import Version
 
-from compress.artifact import JsonObject
 from compress.engine import Engine
-from compress.machine import ask_nvidia_driver, environment, versions
+from compress.machine import Environment, ask_nvidia_driver, environment, versions
 from compress.registry.plugins import Registered, load_plugins
 
 
@@ -46,7 +45,7 @@ class Examination:
     """This machine, its GPUs, the engines by name, plugins that did not load, and packages below a
     floor."""
 
-    environment: JsonObject
+    environment: Environment
     gpus: Sequence[str]
     engines: Mapping[str, EngineState]
     problems: Sequence[str]

@@ -37,19 +37,14 @@ def measure(
     before its children. The seconds are shared equally among the requested subjects."""
     start = time.monotonic()
     meters = _meters(registry, effort)
-    samples = _samples(
-        meters,
-        [*(request.subject for request in requests), *others],
-        {request.subject.name: request.compared for request in requests},
-        folder,
-        effort,
-    )
+    requested = [request.subject for request in requests]
+    pairs = {request.subject.name: request.compared for request in requests}
+    samples = _samples(meters, [*requested, *others], pairs, folder, effort)
     measured = dict(known or {})
     for request in requests:
         measured[request.subject.name] = summarise(meters, samples, request, measured)
     seconds = (time.monotonic() - start) / len(requests)
-    names = [request.subject.name for request in requests]
-    return {name: replace(measured[name], seconds=seconds) for name in names}
+    return {name: replace(measured[name], seconds=seconds) for name in pairs}
 
 
 def compare(
@@ -61,8 +56,8 @@ def compare(
 ) -> dict[str, Measured]:
     """Measurements of every subject by name, each compared with the first; all take turns."""
     meters = [m for m in _meters(registry, effort) if m.takes_turns or not timings_only]
-    first, *others = subjects
-    requests = [Request(first), *(Request(subject, [first.name]) for subject in others)]
+    first = subjects[0].name
+    requests = [Request(subject, [] if subject.name == first else [first]) for subject in subjects]
     pairs = {request.subject.name: request.compared for request in requests}
     samples = _samples(meters, subjects, pairs, folder, effort)
     return {request.subject.name: summarise(meters, samples, request, {}) for request in requests}
@@ -81,8 +76,8 @@ def _samples(
     folder: Path,
     effort: Effort,
 ) -> SamplesByMeter:
-    """Samples by meter and subject. Meters that take turns sample all subjects, others those that
-    ``pairs`` names as the one to compare."""
+    """Samples by meter and subject. Meters that take turns sample all subjects. The others sample
+    the keys of ``pairs``, which are the subjects to measure."""
     if not meters:
         return {}
     everyone = [subject.name for subject in subjects]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from compress.artifact import JsonObject
-from compress.machine import timing_environment, versions
+from compress.machine import TimingEnvironment, timing_environment, versions
 from compress.measurement import Measured
 from compress.meter import Effort
 from compress.registry.plugins import Registry
@@ -20,23 +19,26 @@ EngineVersions = Sequence[str | Mapping[str, str]]
 
 
 @dataclass(frozen=True)
-class Conditions:
+class MeasuringConditions:
     """All that measurements depend on.
 
-    ``artifact``, ``data`` and ``others`` are digests: ``others`` those of the artifacts that took
-    turns, by name. ``task`` is the origin of the task's plugin, ``meters`` those of the meters'."""
+    - ``artifact`` and ``data``: their digests; None for measurements without data.
+    - ``others``: the digests of the artifacts that took turns, by name.
+    - ``task``: distribution and version of the task's plugin.
+    - ``meters``: the same of each meter's plugin, by the meter's name.
+    """
 
     effort: Effort
     artifact: str
     others: Mapping[str, str]
     data: str | None
-    machine: JsonObject
+    machine: TimingEnvironment
     task: str
     meters: Mapping[str, str]
     engines: Mapping[str, EngineVersions]
 
-    def only_with(self, names: Mapping[str, str]) -> Conditions:
-        """The same, of the others those that are among ``names``."""
+    def only_with(self, names: Collection[str]) -> MeasuringConditions:
+        """The same without the others that are not among ``names``."""
         others = {name: digest for name, digest in self.others.items() if name in names}
         return replace(self, others=others)
 
@@ -48,13 +50,13 @@ def conditions_of(
     task: str,
     effort: Effort,
     registry: Registry,
-) -> Conditions:
+) -> MeasuringConditions:
     """The conditions of measuring an artifact now, on this machine, with the installed plugins."""
     engines: dict[str, EngineVersions] = {
         name: [entry.origin, versions(entry.cls.packages)]
         for name, entry in registry.engines.items()
     }
-    return Conditions(
+    return MeasuringConditions(
         effort=effort,
         artifact=artifact,
         others=dict(others),
@@ -71,7 +73,7 @@ class MeasurementFile:
     """The content of a run's file of measurements: what was measured, and under which
     conditions."""
 
-    conditions: Conditions
+    conditions: MeasuringConditions
     measured: Measured
 
     def write(self, file: Path) -> None:
@@ -84,32 +86,32 @@ class MeasurementFile:
         anew."""
         try:
             values = json.loads(file.read_text(encoding="utf-8"))
-            return cls(Conditions(**values["of"]), Measured.from_dict(values))
+            return cls(MeasuringConditions(**values["of"]), Measured.from_dict(values))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
 
-def reusable(file: Path, conditions: Conditions) -> Measured | None:
+def read_reusable(file: Path, conditions: MeasuringConditions) -> Measured | None:
     """The measurements in ``file`` if they were taken under these conditions, else None.
 
     More others may have taken turns than are asked for. A step that was measured before the
     reference existed is measured again beside it, and its file then has both."""
-    found = MeasurementFile.read(file)
-    if found is None or found.conditions.only_with(conditions.others) != conditions:
+    earlier = MeasurementFile.read(file)
+    if earlier is None or earlier.conditions.only_with(conditions.others) != conditions:
         return None
-    return found.measured
+    return earlier.measured
 
 
 def copy_unless_equal(source: Path, target: Path) -> None:
-    """Copy ``source`` to ``target`` unless both were measured under equal conditions.
-
-    The others that took turns may differ. A target of equal conditions may hold more comparisons,
-    because it is written again when a reference comes later."""
+    """Copy ``source`` to ``target`` unless both were measured under equal conditions. The others
+    that took turns may differ."""
+    # A target of equal conditions may hold more comparisons: it is written again when a reference
+    # is made later.
     if _conditions_alone(source) != _conditions_alone(target):
         shutil.copyfile(source, target)
 
 
-def _conditions_alone(file: Path) -> Conditions | None:
-    """A file's conditions without the others that took turns."""
-    found = MeasurementFile.read(file)
-    return found.conditions.only_with({}) if found else None
+def _conditions_alone(file: Path) -> MeasuringConditions | None:
+    """A file's conditions without the others that took turns; None if it is missing or broken."""
+    content = MeasurementFile.read(file)
+    return content.conditions.only_with(()) if content else None

@@ -47,6 +47,7 @@ class Sides:
         self._stack.close()
 
     def _start(self) -> None:
+        """Start the processes and have them load their artifacts."""
         for subject in self._subjects:
             name = file_name(subject.name)
             self._workers[subject.name] = self._stack.enter_context(

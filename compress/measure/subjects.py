@@ -1,4 +1,4 @@
-"""What is measured."""
+"""Subjects: the artifacts that are measured, and the requests to measure them."""
 
 from __future__ import annotations
 

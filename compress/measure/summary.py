@@ -19,11 +19,11 @@ def summarise(
     request: Request,
     known: Mapping[str, Measured],
 ) -> Measured:
-    """What was measured of the request's subject; ``known`` holds what was measured of others
-    before.
+    """The measurements and comparisons of the request's subject. ``known`` holds those of other
+    subjects.
 
-    What cannot be measured of the subject is inherited from its parent, where a meter says that it
-    must be equal."""
+    A quantity that cannot be measured is inherited from the parent if a meter says that it must be
+    equal."""
     name = request.subject.name
     measured = Measured(
         _measurements(meters, samples, name),
@@ -67,8 +67,8 @@ def _comparison(
 def _samples_of(
     name: str, meter: Meter, samples: SamplesByMeter, known: Mapping[str, Measured]
 ) -> list[Sample]:
-    """A subject's samples to compare with: those taken now, else those that the meter kept before;
-    none where the meter does not compare."""
+    """The samples of a subject to compare with: those taken now, else those that the meter kept
+    before. None if the meter does not compare."""
     if not (meter.takes_turns or meter.keeps):
         return []
     taken = samples[meter.name].get(name, [])
@@ -82,6 +82,7 @@ def _with_inherited(
     parent: Mapping[str, Measurement],
     parent_name: str,
 ) -> dict[str, Measurement]:
+    """``own`` measurements, completed by those of the parent that meters say must be equal."""
     measurements = dict(own)
     for meter in meters:
         for m in meter.inherit(list(measurements.values()), parent, parent_name):

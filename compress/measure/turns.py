@@ -72,9 +72,10 @@ def _begin_block(
 
 
 def _narrow(meter: Meter, samples: SamplesBySide, pairs: Pairs, rounds: Rounds) -> bool:
-    """Whether the interval of every comparison is narrow enough. True where there are no pairs."""
+    """Whether the interval of every comparison is narrow enough. True if there are no pairs."""
     for name, others in pairs.items():
         for other in others:
-            if meter.half_width(samples[name], samples[other]) > rounds.width:
+            # Not ">": a width that is not a number is not narrow.
+            if not meter.half_width(samples[name], samples[other]) <= rounds.width:
                 return False
     return True

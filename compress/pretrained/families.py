@@ -20,9 +20,11 @@ FILE = "families.json"
 class Family:
     """The config of one model type.
 
-    ``keys`` are those that its class knows. ``read`` are further ones that the code of the models
-    reads, as Qwen2's does ``head_dim``. ``renamed`` leads from a second name to the field's own.
-    ``defaults`` holds the fields whose default is a whole number, such as the number of layers."""
+    - ``keys``: the keys that its class knows.
+    - ``read``: further keys that the code of its models reads, such as ``head_dim`` of Qwen2.
+    - ``renamed``: a field's own name by each second name.
+    - ``defaults``: the fields whose default is a whole number, such as the number of layers.
+    """
 
     keys: frozenset[str]
     read: frozenset[str] = frozenset()
@@ -30,12 +32,12 @@ class Family:
     defaults: Mapping[str, int] = field(default_factory=dict)
 
     def knows(self, key: str) -> bool:
-        """Whether ``key`` means something in a config of this family."""
+        """Whether ``key`` has an effect in a config of this family."""
         return key in self.keys or key in self.read
 
     def value(self, config: Mapping[str, object], key: str) -> object:
         """The value of a field in a model's ``config``, under any of its names, else its default;
-        None where neither is known."""
+        None if neither is known."""
         own = self.renamed.get(key, key)
         others = (other for other, name in self.renamed.items() if name == own)
         for name in (key, own, *others):
@@ -45,26 +47,26 @@ class Family:
 
 
 ByType = Mapping[str, Family | None]
-"""Families by model type; None for a type whose config class cannot be imported."""
+"""Families by model type; None for a type with a config class that cannot be imported."""
 
 
 class Families:
-    """The families that the installed transformers knows; ``read`` gives them when they are first
+    """The families that the installed transformers knows. ``load`` is called when they are first
     needed. ``Families(dict)`` knows none."""
 
-    def __init__(self, read: Callable[[], ByType]) -> None:
-        self._read = read
+    def __init__(self, load: Callable[[], ByType]) -> None:
+        self._load = load
 
     @cached_property
     def _by_type(self) -> ByType:
-        return self._read()
+        return self._load()
 
     def model_types(self) -> frozenset[str]:
-        """All model types; empty where transformers could not be asked."""
+        """All model types; empty if transformers could not be asked."""
         return frozenset(self._by_type)
 
     def family_of(self, model_type: str) -> Family | None:
-        """The family of a model type; None where nothing is known of it."""
+        """The family of a model type; None if it is unknown."""
         return self._by_type.get(model_type)
 
 

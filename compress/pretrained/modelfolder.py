@@ -1,14 +1,14 @@
-"""Model folders from outside: what their files say of them, and which of these files an artifact
-takes."""
+"""Model folders from outside: what their files state, and which files an artifact copies."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from compress.architecture import ModelConfig
 from compress.artifact import MANIFEST, Artifact, Manifest, Traits
 from compress.errors import UsageError
 from compress.processor import TOKENIZER_FILES
@@ -34,10 +34,10 @@ TOKENIZER_PATTERNS = (*_VOCABULARIES, "merges.txt", "added_tokens.json")
 
 
 def folder_traits(folder: Path, registry: Registry) -> Traits:
-    """Traits of a model folder, from its manifest where it has one, else from its ``config.json``.
+    """Traits of a model folder, from its manifest if it has one, else from its ``config.json``.
 
-    Raises UsageError for a folder that is no model's, that has no readable safetensors weights or
-    no tokenizer, or whose config asks to run code (``auto_map``)."""
+    Raises UsageError for a folder that holds no model, that has no readable safetensors weights or
+    no tokenizer, or whose config would run code from the folder (``auto_map``)."""
     if (folder / MANIFEST).is_file():
         return Manifest.read(folder).traits
     config = read_config(folder)
@@ -51,7 +51,7 @@ def folder_traits(folder: Path, registry: Registry) -> Traits:
             f"{folder / 'config.json'} has no model_type, by which a model's family is known"
         )
     tensor_headers(folder)
-    if not any(path.is_file() for pattern in _VOCABULARIES for path in folder.glob(pattern)):
+    if not any(path.is_file() for path in _matching(folder, _VOCABULARIES)):
         raise UsageError(
             f"{folder} has no tokenizer files; save the model's tokenizer there with "
             "save_pretrained"
@@ -62,24 +62,24 @@ def folder_traits(folder: Path, registry: Registry) -> Traits:
 
 
 def folder_labels(folder: Path, registry: Registry) -> tuple[str, ...]:
-    """Labels of a model folder without a manifest, as its ``config.json`` states them; empty where
-    it serves no task or its head has none."""
+    """Labels of a model folder without a manifest, as its ``config.json`` states them. Empty if no
+    task has such a head, or the head has no labels."""
     config = read_config(folder)
     task = _task_of_classes(config.get("architectures") or [], registry)
     return registry.tasks[task].cls.stated_labels(config) if task else ()
 
 
 def is_hub_id(word: str) -> bool:
-    """Whether a word that is no folder may name a model on the hub; a word that looks like a path
-    may not."""
+    """Whether a word may name a model on the hub. A word that looks like a path may not. The caller
+    has found no folder of that name."""
     return not word.startswith((".", "/", "~")) and _HUB_ID.fullmatch(word) is not None
 
 
 def source_files(folder: Path) -> list[Path]:
-    """The files of a model folder that an artifact takes: those of its manifest, else config,
+    """The files of a model folder that an artifact copies: those of its manifest, else config,
     weights and tokenizer.
 
-    Raises UsageError where there are no safetensors weights."""
+    Raises UsageError if there are no safetensors weights."""
     if (folder / MANIFEST).is_file():
         return [folder / name for name in Artifact.open(folder).manifest.files]
     names = ("config.json", "generation_config.json", *TOKENIZER_FILES)
@@ -89,33 +89,32 @@ def source_files(folder: Path) -> list[Path]:
 def vocabulary_files(folder: Path) -> list[Path]:
     """The files from which transformers makes the tokenizer of a folder that has no
     ``tokenizer.json``."""
-    return sorted(
-        {path for pattern in TOKENIZER_PATTERNS for path in folder.glob(pattern) if path.is_file()}
-    )
+    return sorted({path for path in _matching(folder, TOKENIZER_PATTERNS) if path.is_file()})
 
 
 def tensor_headers(folder: Path) -> dict[str, tuple[str, list[int]]]:
-    """Dtype (in safetensors' words, ``F32``) and shape of each tensor by name, from the headers of
-    the folder's weights.
+    """Dtype (as safetensors names it, ``F32``) and shape of each tensor by name, from the headers
+    of the folder's weights.
 
-    Raises UsageError where there are no safetensors weights, or naming a file that is damaged or
-    cut off."""
+    Raises UsageError if there are no safetensors weights, or if a file is damaged or cut off."""
     from safetensors import SafetensorError, safe_open
 
-    found = {}
-    for path in (path for path in _weights(folder) if path.suffix == ".safetensors"):
+    headers = {}
+    for path in _weights(folder):
+        if path.suffix != ".safetensors":  # the index
+            continue
         try:
             with safe_open(path, framework="numpy") as tensors:
                 for name in tensors.keys():  # noqa: SIM118 (it is not a dict)
                     tensor = tensors.get_slice(name)
-                    found[name] = (str(tensor.get_dtype()), list(tensor.get_shape()))
+                    headers[name] = (str(tensor.get_dtype()), list(tensor.get_shape()))
         except (SafetensorError, OSError) as error:
             raise UsageError(f"{path} cannot be read: {error}") from error
-    return found
+    return headers
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """What stands in the folder's ``config.json``. Raises UsageError where it is missing or no JSON
+def read_config(folder: Path) -> ModelConfig:
+    """The entries of the folder's ``config.json``. Raises UsageError if it is missing or no JSON
     object."""
     file = folder / "config.json"
     if not file.is_file():
@@ -130,45 +129,59 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def _weights(folder: Path) -> list[Path]:
-    """The files that transformers reads: ``model.safetensors``, else what its index names, and the
-    index. What lies beside, such as Mistral's ``consolidated.safetensors``, holds the same weights
-    once more. Without these names all there are."""
+    """The files of weights that transformers reads: ``model.safetensors``, else the files of its
+    index and the index. A folder with neither has all its safetensors files read.
+
+    Raises UsageError if there are none."""
+    # Other files beside these, such as Mistral's consolidated.safetensors, hold the same weights
+    # once more.
     single, index = folder / _WEIGHTS, folder / f"{_WEIGHTS}.index.json"
     if single.is_file():
         return [single]
-    weights = [*_indexed(index), index] if index.is_file() else sorted(folder.glob("*.safetensors"))
+    if index.is_file():
+        return [*_indexed(index), index]
+    weights = sorted(folder.glob("*.safetensors"))
     if not weights:
-        pickles = [path.name for pattern in PICKLES for path in folder.glob(pattern)]
-        raise UsageError(
-            f"{folder} has no safetensors weights"
-            + (
-                f"; {pickles[0]} is a pickle, which can run code and is not read: convert it with "
-                "transformers first"
-                if pickles
-                else ""
-            )
-        )
+        raise UsageError(f"{folder} has no safetensors weights{_pickle_remedy(folder)}")
     return weights
 
 
+def _pickle_remedy(folder: Path) -> str:
+    """What to do with the first pickle of a folder, to be added to a message; empty if it has
+    none."""
+    pickle = next(_matching(folder, PICKLES), None)
+    if pickle is None:
+        return ""
+    return (
+        f"; {pickle.name} is a pickle, which can run code and is not read: convert it with "
+        "transformers first"
+    )
+
+
+def _matching(folder: Path, patterns: Sequence[str]) -> Iterator[Path]:
+    """Everything in the folder that matches one of the patterns, in the order of the patterns."""
+    for pattern in patterns:
+        yield from folder.glob(pattern)
+
+
 def _indexed(index: Path) -> list[Path]:
-    """The files that an index of weights names. Raises UsageError where it cannot be read or one is
-    not there."""
+    """The files that an index of weights names. Raises UsageError if it cannot be read or a file is
+    missing."""
     try:
-        names = sorted(
-            set(map(str, json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        )
+        file_of_weight = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        names = sorted(set(map(str, file_of_weight.values())))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{index} cannot be read as an index of weights: {error}") from error
-    lost = next((n for n in names if Path(n).name != n or not (index.parent / n).is_file()), None)
-    if lost is not None:
-        raise UsageError(f"{index} names {lost}, which is not in the folder")
+    for name in names:
+        is_in_folder = Path(name).name == name and (index.parent / name).is_file()
+        if not is_in_folder:
+            raise UsageError(f"{index} names {name}, which is not in the folder")
     return [index.parent / name for name in names]
 
 
 def _task_of_classes(classes: Sequence[str], registry: Registry) -> str | None:
-    """The registered task whose head ends one of the transformers class names; None for a bare
-    encoder."""
+    """The registered task with a head that one of the transformers class names ends with
+    (``BertForTokenClassification``); None for a bare encoder."""
     for entry in registry.tasks.values():
         if any(name.endswith(tuple(entry.cls.heads)) for name in classes):
             return entry.name

@@ -1,6 +1,6 @@
 """Find the installed plugins and look up what they registered.
 
-A plugin that fails becomes one line of complaint; the others are loaded all the same.
+A plugin that fails becomes one line of ``Registry.problems``. The others are loaded.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, Literal, TypeVar, get_args
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args
 
 import pluggy
 
@@ -49,6 +49,14 @@ class Registered(Generic[T]):
         return f"{self.distribution} {self.version}"
 
 
+class LoadedPlugin(NamedTuple):
+    """The name of a plugin's entry point, and the distribution that it comes from."""
+
+    entry_point: str
+    distribution: str
+    version: str
+
+
 @dataclass
 class Registry:
     """The classes that the installed plugins registered, by kind and name.
@@ -63,8 +71,7 @@ class Registry:
     engines: dict[str, Registered[Engine]] = field(default_factory=dict)
     meters: dict[str, Registered[Meter]] = field(default_factory=dict)
     trackers: dict[str, Registered[Tracker]] = field(default_factory=dict)
-    plugins: list[tuple[str, str, str]] = field(default_factory=list)
-    """(entry point, distribution, version) of each loaded plugin."""
+    plugins: list[LoadedPlugin] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     clashes: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -78,7 +85,7 @@ class Registry:
         return {name: entry.origin for name, entry in sorted(self.of(kind).items())}
 
     def task_named(self, word: str) -> Registered[Task[Any]] | None:
-        """The task whose name or synonym is ``word``; None where there is none."""
+        """The task whose name or synonym is ``word``; None if there is none."""
         for entry in self.tasks.values():
             if word == entry.name or word in entry.cls.synonyms:
                 return entry
@@ -86,7 +93,7 @@ class Registry:
 
 
 def engine_for(registry: Registry, artifact_format: str) -> Engine:
-    """The engine that opens ``artifact_format``. Raises EnvironmentFailure where no
+    """The engine that opens ``artifact_format``. Raises EnvironmentFailure if no
     installed plugin has one."""
     for entry in registry.engines.values():
         if artifact_format in entry.cls.formats:
@@ -95,7 +102,7 @@ def engine_for(registry: Registry, artifact_format: str) -> Engine:
 
 
 @contextmanager
-def naming_what_is_missing(name: str, extra: str | None) -> Iterator[None]:
+def explain_missing_package(name: str, extra: str | None) -> Iterator[None]:
     """Raise EnvironmentFailure for a package that ``name`` needs and cannot import; the
     message names the toolkit's extra that installs it."""
     try:
@@ -126,7 +133,7 @@ def _load_one(manager: pluggy.PluginManager, point: EntryPoint, registry: Regist
     distribution, version = _distribution(point)
     where = f"plugin {point.name!r} of {distribution} {version}"
     plugin = _guarded(lambda: point.load(), f"{where} cannot be imported", registry)
-    if plugin is None or not _known_hooks(manager, plugin, where, registry):
+    if plugin is None or not _has_only_known_hooks(manager, plugin, where, registry):
         return
     if manager.is_registered(plugin):
         registry.problems.append(f"{where} is installed twice")
@@ -135,13 +142,14 @@ def _load_one(manager: pluggy.PluginManager, point: EntryPoint, registry: Regist
     register = partial(manager.register, plugin, name=unique)
     if _guarded(register, f"{where} is refused", registry) is None:
         return
-    registry.plugins.append((point.name, distribution, version))
+    registry.plugins.append(LoadedPlugin(point.name, distribution, version))
     for kind in KINDS:
-        hook = getattr(plugin, f"compress_{kind}", None)
-        if hook is None or manager.parse_hookimpl_opts(plugin, f"compress_{kind}") is None:
+        name = f"compress_{kind}"
+        hook = getattr(plugin, name, None)
+        if hook is None or manager.parse_hookimpl_opts(plugin, name) is None:
             continue
         entries = partial(_entries, hook, distribution, version)
-        for entry in _guarded(entries, f"{where}: compress_{kind} failed", registry) or ():
+        for entry in _guarded(entries, f"{where}: {name} failed", registry) or ():
             _register(registry, kind, entry)
 
 
@@ -152,6 +160,8 @@ def _entries(
 
 
 def _register(registry: Registry, kind: Kind, entry: Registered[Any]) -> None:
+    """Add a class to the registry. A name that two plugins claim belongs to neither: it is a clash
+    from then on."""
     table = registry.of(kind)
     if (kind, entry.name) in registry.clashes or entry.name in table:
         first = table.pop(entry.name, None)
@@ -165,9 +175,11 @@ def _register(registry: Registry, kind: Kind, entry: Registered[Any]) -> None:
     table[entry.name] = entry
 
 
-def _known_hooks(
+def _has_only_known_hooks(
     manager: pluggy.PluginManager, plugin: Any, where: str, registry: Registry
 ) -> bool:
+    """Whether the plugin has no hook but known ones. Each unknown one becomes a line of
+    ``problems``."""
     known = [name for name in dir(hookspecs) if name.startswith("compress_")]
     unknown = [
         name
@@ -181,7 +193,7 @@ def _known_hooks(
 
 
 def _guarded(call: Callable[[], T], complaint: str, registry: Registry) -> T | None:
-    """The call's result; None where it fails. The failure, of whatever class, becomes one
+    """The call's result; None if it fails. The failure, of whatever class, becomes one
     line of ``problems``, because one plugin must not stop the others."""
     try:
         return call()

@@ -9,7 +9,12 @@ from pathlib import Path
 
 from compress.errors import CompressError, IntegrityError
 from compress.measure import Request, Subject, measure
-from compress.measure.reuse import Conditions, MeasurementFile, conditions_of, reusable
+from compress.measure.reuse import (
+    MeasurementFile,
+    MeasuringConditions,
+    conditions_of,
+    read_reusable,
+)
 from compress.measurement import Measured
 from compress.planning import DataChoice, TaskChoice
 from compress.results.fastest import fastest_float_engine
@@ -54,7 +59,7 @@ class _Group:
         partners = {name: turn_partners(run, name) for name in names}
         conditions = {name: self._conditions(name, partners[name]) for name in names}
         for name in names:
-            run.update(name, measured=reusable(self._file(name), conditions[name]))
+            run.update(name, measured=read_reusable(self._file(name), conditions[name]))
         missing = [name for name in names if run.records[name].measured is None]
         if not missing:
             return
@@ -109,7 +114,7 @@ class _Group:
                 known[name] = record.measured
         return known
 
-    def _conditions(self, name: str, partners: Sequence[str]) -> Conditions:
+    def _conditions(self, name: str, partners: Sequence[str]) -> MeasuringConditions:
         """All that the measurements of an artifact depend on."""
         records = self.run.records
         return conditions_of(

@@ -74,14 +74,14 @@ def prepare(source: Source[Any], task: Task[Any], folder: Path) -> None:
     sizes: dict[str, int] = {}
     mistakes: list[Mistake] = []
     for split, table in tables.items():  # one after the other: a split's rows may be large
-        rows, wrong = _normalised(split, table, task, labels)
+        rows, row_mistakes = _normalise_rows(split, table, task, labels)
         sizes[split] = len(rows)
-        mistakes += wrong
-        if not mistakes:
+        mistakes += row_mistakes
+        if not mistakes:  # nothing more is written after the first split with mistakes
             file = folder / f"{split}.parquet"
             pq.write_table(pa.Table.from_pylist(rows), file, compression="zstd")
     if mistakes:
-        raise UsageError(_first(mistakes))
+        raise UsageError(_shortened(mistakes))
     text = json.dumps(asdict(Contents(labels, sizes)), indent=2, ensure_ascii=False)
     (folder / _CONTENTS).write_text(text + "\n", encoding="utf-8")
 
@@ -106,15 +106,15 @@ def _renamed(table: Table, columns: Mapping[str, str], task: Task[Any]) -> Table
     read from the mapped one alone."""
     names = {column.name: columns.get(column.name, column.name) for column in task.columns}
     rows = [_picked(row, names) for row in table.rows]
-    labels = {
-        name: [label.strip() for label in found]
-        for name, found in _picked(table.label_names, names).items()
-    }
-    return Table(rows, table.places, labels)
+    label_names = {}
+    for column, labels in _picked(table.label_names, names).items():
+        label_names[column] = [label.strip() for label in labels]
+    return Table(rows, table.places, label_names)
 
 
 def _picked(values: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """The ``values`` that ``names`` maps its keys to, under these keys."""
+    """``values`` under new names: ``names`` maps each new name to the old one. Others are left
+    out."""
     return {name: values[other] for name, other in names.items() if other in values}
 
 
@@ -201,7 +201,7 @@ def _source_labels(tables: Tables, task: Task[Any]) -> Sequence[str] | None:
     return None
 
 
-def _normalised(
+def _normalise_rows(
     split: str, table: Table, task: Task[Any], labels: Sequence[str]
 ) -> tuple[list[Row], list[Mistake]]:
     """The rows that can be used, and a mistake for each that cannot."""
@@ -215,7 +215,7 @@ def _normalised(
     return rows, mistakes
 
 
-def _first(mistakes: Sequence[Mistake]) -> list[Mistake]:
+def _shortened(mistakes: Sequence[Mistake]) -> list[Mistake]:
     """The mistakes that are shown, and a line that counts the others."""
     others = len(mistakes) - _MOST_SHOWN
     if others <= 0:

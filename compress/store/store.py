@@ -112,15 +112,15 @@ class Claim:
     def commit(self, seconds: float) -> Product:
         """Make the staging folder's content the product: digests, flush to disk, one rename.
         ``work`` is deleted."""
-        of = self.ingredients
+        made_of = self.ingredients
         files = digest_files(self.content, without=())
-        ProductRecord(of.kind, of.values, files, seconds).write(self.staging)
+        ProductRecord(made_of.kind, made_of.values, files, seconds).write(self.staging)
         _flush(self.staging)
         self.target.parent.mkdir(parents=True, exist_ok=True)
         self.staging.rename(self.target)
         _flush_folder(self.target.parent)
         shutil.rmtree(self.work, ignore_errors=True)
-        return Product(of.kind, of.key, self.target / "content", files, seconds)
+        return Product(made_of.kind, made_of.key, self.target / "content", files, seconds)
 
 
 @dataclass(frozen=True)
@@ -175,14 +175,14 @@ class Store:
         Otherwise ``fill(content, work)`` makes it and returns the seconds that it took; if it
         raises, nothing is stored. While another process makes the product, the call waits, after
         ``on_wait`` was given its name."""
-        found = self.find(ingredients)
-        if found:
-            return found, True
+        product = self.find(ingredients)
+        if product:
+            return product, True
         with self.claim(ingredients, on_wait) as claim:
-            found = self.find(ingredients)
-            if found:
-                return found, True
-            # What a deletion that was broken off has left.
+            product = self.find(ingredients)
+            if product:  # another process made it while this one waited
+                return product, True
+            # A deletion that was interrupted may have left some files.
             shutil.rmtree(claim.target, ignore_errors=True)
             try:
                 seconds = fill(claim.content, claim.work)

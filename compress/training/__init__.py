@@ -1,9 +1,8 @@
 """Training, for every stage that trains: transformers' Trainer wrapped once.
 
-What the wrapper adds: batches bucketed by length, bf16 where the hardware is faster in it,
-checkpoints that count only when they are complete, an exact resume, a stop at the first
-loss that is not finite, evaluation in the order of the rows. This module is light; torch is
-imported when ``fit`` is called.
+The wrapper adds batches bucketed by length, bf16 if the hardware is faster in it, checkpoints
+that count only when they are complete, an exact resume, a stop at the first loss that is not
+finite, and evaluation in the order of the rows. ``fit`` imports torch, this module does not.
 """
 
 from __future__ import annotations
@@ -27,13 +26,13 @@ def fit(
     loss: Loss | None = None,
     processor: TextProcessor | None = None,
 ) -> TrainingFacts:
-    """Train ``model`` in place on the train split of ``context``; the facts of it come
-    back.
+    """Train ``model`` in place on the train split of ``context``, and return facts for the notes
+    of its manifest.
 
-    Without ``loss`` the model's own is used, without ``processor`` that of the input. With
-    a validation split the model ends with the weights of the epoch of the best quality.
-    Continues from the newest complete checkpoint in ``context.work``. Raises CompressError
-    at the first loss that is not finite."""
+    Without ``loss`` the model's own is used, without ``processor`` that of the input. With a
+    validation split the model ends with the weights of the epoch of the best quality. The training
+    continues from the newest complete checkpoint in ``context.work``. Raises CompressError at the
+    first loss that is not finite."""
     from compress.training.loop import train
 
     if processor is None:

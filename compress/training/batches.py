@@ -1,5 +1,5 @@
-"""Batches of rows of about the same length. They depend on the seed and the number of the
-epoch alone."""
+"""Batches of rows of about the same length. They depend on nothing but the seed and the number of
+the epoch."""
 
 from __future__ import annotations
 
@@ -64,8 +64,11 @@ class BucketedBatches(Sampler[list[int]]):
 
 
 class Collator:
-    """Features to tensors. What a task draws (masks) depends on the seed, the epoch and the
-    batch's first row, not on earlier draws: a resumed run draws the same."""
+    """Turns the features of a batch into tensors: those of ``Task.collate``, and ``indices`` (int64
+    [batch]), the rows' positions in the split.
+
+    What a task draws, such as masks, depends on the seed, the epoch and the batch's first row, not
+    on earlier draws: a resumed run draws the same."""
 
     def __init__(self, task: Task[Any], processor: TextProcessor, batches: BucketedBatches) -> None:
         self.task, self.processor, self.batches = task, processor, batches

@@ -1,5 +1,5 @@
-"""Checkpoints that count only when they are complete: a marker with digests is written
-last, and old checkpoints are deleted after it."""
+"""Checkpoints that count only when they are complete: a marker with digests is written last. Old
+checkpoints are deleted after that."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def mark_complete(checkpoint: Path) -> None:
 
 
 def newest_complete(folder: Path) -> Path | None:
-    """The complete checkpoint with the highest step; None where there is none. Checkpoints
+    """The complete checkpoint with the highest step; None if there is none. Checkpoints
     that are not complete are deleted.
 
     One counts only if the best checkpoint that it names is complete too: training loads the
     best weights at its end."""
     by_step = sorted(folder.glob("checkpoint-*"), key=_step)
-    whole = {checkpoint.name for checkpoint in by_step if _is_complete(checkpoint)}
+    complete = {checkpoint.name for checkpoint in by_step if _is_complete(checkpoint)}
     newest: Path | None = None
     for checkpoint in by_step:
-        if checkpoint.name in whole and best_of(checkpoint) in (None, *whole):
+        if checkpoint.name in complete and best_of(checkpoint) in (None, *complete):
             newest = checkpoint
         else:
             shutil.rmtree(checkpoint)

@@ -1,4 +1,4 @@
-"""What a training reports of itself: no torch."""
+"""The facts of a training. No torch."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Literal, NotRequired, TypedDict
 class TrainingFacts(TypedDict):
     """Facts of one training, JSON-ready, for the manifest's ``notes``.
 
-    ``training_seconds`` is absent where the training continued from a checkpoint: the
-    seconds before it are not known. ``best_validation`` (the headline metric) and
+    ``training_seconds`` is absent if the training continued from a checkpoint: the seconds
+    before it are not known. ``best_validation`` (the headline metric) and
     ``best_step`` are absent without a validation split."""
 
     steps: int

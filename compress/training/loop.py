@@ -1,4 +1,4 @@
-"""One training from options to facts."""
+"""One training, from its options to its facts."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ def train(
     loss: Loss | None,
     text_processor: TextProcessor,
 ) -> TrainingFacts:
-    """Train ``model`` in place; the facts of it come back. See
-    ``compress.training.fit``."""
+    """Train ``model`` in place, as ``compress.training.fit`` describes it."""
     set_seed(context.seed)
     parts = TrainingParts(context, options.batch_size, loss, text_processor)
     if not len(parts.dataset):
@@ -46,7 +45,7 @@ def train(
     if newest:
         context.note(f"continuing from step {newest.name.rsplit('-', 1)[1]}")
     start = time.monotonic()
-    if newest and _is_over(newest, options.patience):
+    if newest and _is_over(newest, options.patience):  # only the step was not committed yet
         trainer.state = TrainerState.load_from_json(str(newest / checkpoints.STATE))
         best = folder / (checkpoints.best_of(newest) or newest.name)
         load_model(model, best / "model.safetensors")
@@ -57,8 +56,7 @@ def train(
 
 
 def uses_bf16(precision: str) -> bool:
-    """Whether training computes in bf16: as asked, and for ``auto`` where it is faster
-    here."""
+    """Whether training computes in bf16. With ``auto`` it does if this machine is faster in it."""
     if precision != "auto":
         return precision == "bf16"
     if torch.cuda.is_available():
@@ -73,6 +71,7 @@ def _trainer(
     parts: TrainingParts,
     folder: Path,
 ) -> OrderedTrainer:
+    """The trainer of ``model``, which writes its checkpoints into ``folder``."""
     callbacks: list[TrainerCallback] = [Reporter(context, parts.task.headline)]
     if options.patience is not None:
         if not parts.validation_rows:
@@ -122,8 +121,8 @@ def _arguments(
 
 
 def _is_over(checkpoint: Path, patience: int | None) -> bool:
-    """Whether training had ended when the checkpoint was written: all steps were done, or
-    patience was used up. Trainer would train on in the second case."""
+    """Whether training had ended when the checkpoint was written: all steps were done, or the
+    patience was used up. Trainer itself would train on in the second case."""
     state = TrainerState.load_from_json(str(checkpoint / checkpoints.STATE))
     if state.global_step >= state.max_steps or patience is None:
         return bool(state.global_step >= state.max_steps)

@@ -1,4 +1,4 @@
-"""The options of a training, and the loss that a stage may give it: no torch."""
+"""The options of a training, and the loss that a stage may replace. No torch."""
 
 from __future__ import annotations
 
@@ -54,15 +54,14 @@ class TrainingOptions(Options):
     )
 
     def left_to_machine(self) -> Mapping[str, Any]:
-        """The precision, where it is ``auto``: by the GPU that trains, else by the
-        processor."""
+        """What ``auto`` precision depends on: the GPU that trains, and the processor."""
         if self.precision != "auto":
             return {}
         return {"precision": [*gpus()[:1], processor().fast_in_bf16]}
 
 
 class Loss(Protocol):
-    """A function that computes the loss of a batch in place of the model's own."""
+    """A function that computes the loss of a batch instead of the model."""
 
     def __call__(
         self, model: PreTrainedModel, batch: dict[str, Tensor], indices: Tensor, /

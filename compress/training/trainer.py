@@ -1,4 +1,4 @@
-"""transformers' Trainer with what it lacks; see ``compress.training`` for the list."""
+"""transformers' Trainer with the additions that ``compress.training`` lists."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ from compress.training.batches import BucketedBatches, Collator, FeatureDataset
 from compress.training.options import Loss
 
 _CHECKPOINT_SECONDS = 600
+"""The age of the last checkpoint at which another is written within an epoch."""
 
 
 class OrderedTrainer(Trainer):
-    """The one trainer. ``parts`` holds what it reads besides Trainer's own arguments."""
+    """The trainer of all stages. ``parts`` holds its data, task and loss."""
 
-    # A batch's loss is its own mean, a stage's and a model's alike: Trainer divides by the
+    # Every loss, a stage's or a model's, is the mean over its batch. So Trainer must divide by the
     # number of batches of a step.
     loss_is_scaled_for_ga = False
 
@@ -45,8 +46,8 @@ class OrderedTrainer(Trainer):
             data_collator=parts.collator,
             **arguments,
         )
-        # Many heads take the number of items in a step and do not divide by it; Trainer
-        # goes by their signature alone.
+        # Trainer believes that a head whose forward accepts the number of items in a step divides
+        # by it. Many heads accept it and do not divide.
         self.model_accepts_loss_kwargs = False
 
     def get_train_dataloader(self) -> DataLoader[Any]:
@@ -71,22 +72,21 @@ class OrderedTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """The stage's loss where it has one, else the model's own; 0 for a batch without a
-        label.
+        """The loss of a batch, a scalar: the stage's if it has one, else the model's own; 0 for a
+        batch without a label.
 
-        Such a batch occurs: a text of unknown characters alone has no token to mask. Either
-        loss would be a mean over nothing, which is not a number."""
+        Such a batch occurs: a text of unknown characters alone has no token to mask. Either loss
+        would be a mean over nothing, which is not a number."""
         indices = inputs.pop("indices")
         if _has_no_label(inputs):
-            # Times 0, so that the graph is there and every gradient is 0.
+            # Times 0: the backward pass needs a graph, and every gradient is 0.
             return 0.0 * model(**inputs).logits.sum()
         if self.parts.loss is not None:
             return self.parts.loss(model, inputs, indices)
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Trainer's step. Raises CompressError where its loss is not finite, naming the
-        step."""
+        """Trainer's step. Raises CompressError that names the step if its loss is not finite."""
         loss = super().training_step(*args, **kwargs)
         if not torch.isfinite(loss):
             raise CompressError(
@@ -125,11 +125,15 @@ class OrderedTrainer(Trainer):
             folder = Path(str(self.args.output_dir))
             newest = folder / f"checkpoint-{self.state.global_step}"
             checkpoints.mark_complete(newest)
-            best = self.state.best_model_checkpoint
-            checkpoints.keep_only(folder, {newest, *([Path(best)] if best else [])})
+            keep = {newest}
+            if self.state.best_model_checkpoint:  # loaded at the end of the training
+                keep.add(Path(self.state.best_model_checkpoint))
+            checkpoints.keep_only(folder, keep)
 
 
 def _has_no_label(inputs: dict[str, Any]) -> bool:
+    """Whether the batch has labels, and all of them are ``IGNORED``. Labels of a regression are
+    floats and never ignored."""
     labels = inputs.get("labels")
     if labels is None or labels.is_floating_point():
         return False
@@ -159,7 +163,7 @@ class TrainingParts:
 
 
 class Reporter(TrainerCallback):
-    """Reports progress to the user, and asks for a checkpoint where the last one is old."""
+    """Reports progress to the user, and asks for a checkpoint if the last one is old."""
 
     def __init__(self, context: Context[Any], headline: str) -> None:
         self._context, self._headline = context, headline

@@ -1,4 +1,4 @@
-"""What a stage is given inside a worker."""
+"""The context that a stage works with inside a worker."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def _fields(value: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON holds in place of ``value``. The encoder asks for what it does not know itself."""
+    """``value`` as something that JSON knows. The encoder calls this for any other value."""
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Measured):

@@ -159,7 +159,7 @@ class MeasureCandidates:
 
 @dataclass(frozen=True)
 class Finished:
-    """The job is done. ``folder`` is where a download has put the model."""
+    """The job is done. ``folder`` holds the model that was downloaded."""
 
     folder: Path | None = None
 
@@ -194,7 +194,7 @@ class MeterPrepared:
 
 @dataclass(frozen=True)
 class Sampled:
-    """The sample, taken; the process is at rest."""
+    """A sample was taken, and the process is at rest."""
 
     sample: Sample
 
@@ -245,7 +245,7 @@ class End:
 
 ForUser = Progress | Note
 Reply = Started | Opened | MeterPrepared | Sampled | Reopened | Finished
-"""What a worker that probes an artifact answers a command with."""
+"""What a worker that probes an artifact sends in reply to a command."""
 FromWorker = ForUser | MeasureCandidates | Failed | Reply
 Command = Open | PrepareMeter | TakeSample | Reopen | End
 FromSupervisor = CandidatesMeasured | Command

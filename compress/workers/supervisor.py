@@ -35,7 +35,7 @@ ShowUser = Callable[[ForUser], None]
 AnswerQuestion = Callable[[MeasureCandidates], CandidatesMeasured]
 R = TypeVar("R", bound=Reply)
 _GRACE_SECONDS = 10
-"""Seconds a worker has to end after it was asked to, before it is killed."""
+"""Seconds from the request to end until a worker is killed."""
 
 
 def worker_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

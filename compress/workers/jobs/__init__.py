@@ -1,4 +1,4 @@
-"""What a worker can do: a function for each type of job. It is given the job, the line to the
+"""The jobs that a worker can do: a function for each type. It gets the job, the line to the
 supervisor and the installed plugins."""
 
 from __future__ import annotations

@@ -36,11 +36,11 @@ def run(job: ConfigureModel, line: WorkerLine, registry: Registry) -> Finished:
 
 
 def _reason(error: Exception) -> str:
-    """The line of an error that explains it, with the error's type where the text alone may not
-    (``'gelo'``)."""
+    """The line of an error that explains it. Errors other than ValueError get their type in front,
+    because their text may be one word (``'gelo'``)."""
     from huggingface_hub.errors import StrictDataclassError
 
     if isinstance(error, StrictDataclassError):  # its first line names the field alone
-        *_, last = str(error).splitlines() or [""]
-        return last.strip().removeprefix("TypeError: ")
+        lines = str(error).splitlines() or [""]
+        return lines[-1].strip().removeprefix("TypeError: ")
     return first_line(error) if isinstance(error, ValueError) else name_and_first_line(error)

@@ -25,6 +25,7 @@ from compress.workers.channel import WorkerLine
 from compress.workers.protocol import Finished, ImportModel
 
 _QUANTIZED = ("I8", "U8")
+"""Dtypes of quantized weights, as safetensors names them."""
 
 
 def run(job: ImportModel, line: WorkerLine, registry: Registry) -> Finished:

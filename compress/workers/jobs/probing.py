@@ -14,7 +14,7 @@ from compress.artifact import Artifact
 from compress.engine import Engine, Placement, Session
 from compress.machine import forget_peak_memory, peak_memory, stay_on_cores, threads
 from compress.meter import Probe
-from compress.registry.plugins import Registry, engine_for, naming_what_is_missing
+from compress.registry.plugins import Registry, engine_for, explain_missing_package
 from compress.task import Task, meant_labels
 from compress.workers.channel import WorkerLine
 from compress.workers.jobs.common import task_of
@@ -64,7 +64,7 @@ def run(job: ProbeArtifact, line: WorkerLine, registry: Registry) -> Finished:
 
 
 def _obey(command: Message, probe: Probe, slowdown: float, registry: Registry) -> Message:
-    """The reply to a command, which is carried out."""
+    """Do what a command says. The reply comes back."""
     match command:
         case Reopen():
             reopen(probe, slowdown)
@@ -81,7 +81,7 @@ def _obey(command: Message, probe: Probe, slowdown: float, registry: Registry) -
 
 
 def come_to_rest() -> None:
-    """Return when this process's threads rest, for the next turn is another process's.
+    """Wait until this process's threads rest, because the next turn is another process's.
 
     A pool's threads go on spinning after the work: those of ONNX Runtime 1.32 for about 35 ms,
     libgomp's for 6. They would slow the other side, and only when it follows this one."""
@@ -95,8 +95,10 @@ def come_to_rest() -> None:
 
 
 class Slowed:
-    """A session whose calls take longer by a ``share`` than those of the session it wraps, for the
-    self-check: the instrument must find the difference. It waits busily, as work would."""
+    """A session that makes each call of another session longer by a ``share``.
+
+    The self-check uses it: the instrument must find the difference. It waits busily, as work
+    would."""
 
     def __init__(self, session: Session, share: float) -> None:
         self.session, self.share, self.inputs = session, share, session.inputs
@@ -104,7 +106,7 @@ class Slowed:
             self.elapsed = self._elapsed
 
     def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The outputs of the wrapped session, given later."""
+        """The outputs of the wrapped session, after the wait."""
         start = time.perf_counter()
         outputs = self.session.run(batch)
         end = time.perf_counter()
@@ -148,7 +150,7 @@ def open_probe(
     processor = task.processor(artifact.folder)
     rows = job.data.rows("test") if job.data else []
     features = task.features(rows, processor)
-    with naming_what_is_missing(engine.name, engine.extra):
+    with explain_missing_package(engine.name, engine.extra):
         placement = Placement(engine.devices()[0], threads())
         engine.start()
     # Before the model is opened: that starts the engine's threads, which inherit the cores.
@@ -161,17 +163,17 @@ def open_probe(
     seconds = time.perf_counter() - start
     labels = meant_labels(artifact.manifest.labels, job.data.labels if job.data else ())
     return Probe(
-        artifact,
-        engine.name,
-        session,
-        placement,
-        task,
-        processor,
-        rows,
-        labels,
-        features,
-        memory,
-        seconds,
-        job.effort,
+        artifact=artifact,
+        engine=engine.name,
+        session=session,
+        placement=placement,
+        task=task,
+        processor=processor,
+        rows=rows,
+        labels=labels,
+        features=features,
+        host_memory=memory,
+        load_seconds=seconds,
+        effort=job.effort,
         runtime=engine,
     )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from compress.artifact import MANIFEST, Artifact, Manifest, Traits, digest_files
+from compress.artifact import MANIFEST, Ancestor, Artifact, Manifest, Traits, digest_files
+from compress.edits import Edit
 from compress.errors import CompressError, NothingChanged
 from compress.machine import versions
-from compress.registry.plugins import Registered, Registry, naming_what_is_missing
+from compress.registry.plugins import Registered, Registry, explain_missing_package
 from compress.stage import Made, Stage
 from compress.workers.channel import WorkerLine
 from compress.workers.context import WorkerContext
@@ -26,7 +26,7 @@ def run(job: ApplyStage, line: WorkerLine, registry: Registry) -> Finished:
     before = Artifact.open(job.input) if job.input else None
     writer = ManifestWriter(job, entry, before.manifest if before else None)
     context = _context(job, before, entry, writer, line, registry)
-    with naming_what_is_missing(entry.name, entry.cls.extra):
+    with explain_missing_package(entry.name, entry.cls.extra):
         made = entry.cls().apply(context)
     manifest = writer.manifest(job.output, made)
     _refuse_unchanged(manifest, before, entry.name)
@@ -98,7 +98,7 @@ class ManifestWriter:
             versions=versions(("compress-toolkit", entry.distribution, *entry.cls.libraries)),
         )
 
-    def _edits(self, parent: Manifest, made: Made) -> tuple[Mapping[str, Any], ...]:
+    def _edits(self, parent: Manifest, made: Made) -> tuple[Edit, ...]:
         """Cuts to replay when the model is loaded."""
         if made.edits is not None:
             return tuple(made.edits)
@@ -106,11 +106,11 @@ class ManifestWriter:
         # holds any shape itself.
         return parent.edits if parent.traits.format == self.job.traits.format else ()
 
-    def _lineage(self) -> tuple[Mapping[str, str], ...]:
+    def _lineage(self) -> tuple[Ancestor, ...]:
         """The ancestors, oldest first."""
         if self.before is None:
             return ()
-        parent = {
+        parent: Ancestor = {
             "step": self.before.step,
             "stage": self.before.stage,
             "digest": self.before.digest,

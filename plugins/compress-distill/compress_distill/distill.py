@@ -11,11 +11,11 @@ from transformers import PreTrainedModel, set_seed
 
 from compress import surgery
 from compress.artifact import Artifact
+from compress.edits import Edit
 from compress.errors import NothingChanged, UsageError
 from compress.models import adapt_model, load_config, save_model
 from compress.sizes import architecture_of, sizes
 from compress.stage import Context, Data, Made
-from compress.surgery import Edit
 from compress.task import IGNORED, meant_labels
 from compress.training import fit
 from compress_distill import DistillOptions
