@@ -9,13 +9,13 @@ from typing import Any
 from compress.artifact import Traits
 from compress.options import Options
 from compress.planning.backoff import check_can_back_off
-from compress.planning.budgetsection import read_budget
-from compress.planning.datasection import check_columns, read_data
-from compress.planning.fit import check_fit
 from compress.planning.graph import Graph
-from compress.planning.names import check_name, find_parent, find_references
 from compress.planning.resolver import Resolver
-from compress.planning.tasksection import read_task
+from compress.planning.sections.budget import read_budget
+from compress.planning.sections.data import check_columns, read_data
+from compress.planning.sections.task import read_task
+from compress.planning.steps.fit import check_fit
+from compress.planning.steps.names import check_name, find_parent, find_references
 from compress.planning.types import DataChoice, Step, TaskChoice
 from compress.recipes.places import KeyPath
 from compress.recipes.steps import StepText
