@@ -31,7 +31,7 @@ def load_plan(
 
 
 def make_plan(recipe: Recipe, registry: Registry, families: Families) -> Plan:
-    """The plan of a recipe. ``families`` tell the keys of a fresh model's config, and the number of
+    """The plan of a recipe. ``families`` know the keys of a fresh model's config, and the number of
     layers where a config does not state it.
 
     Raises UsageError with every mistake that can be found without touching a model."""
@@ -46,12 +46,7 @@ def _build(resolver: Resolver) -> Plan | None:
     """The plan, with mistakes added; None where it has no task."""
     recipe, top = resolver.recipe, resolver.recipe.top
     defaults = _defaults(resolver)
-    graph = Graph()
-    read_model(top.get("model"), graph, resolver)
-    previous = MODEL if graph.knows(MODEL) else None
-    for text in recipe.steps:
-        read_step(text, previous, defaults, graph, resolver)
-        previous = text.name
+    graph = _read_graph(defaults, resolver)
     reference = read_reference(top, graph, defaults.task, resolver)
     budget = _budget(defaults.task, graph, resolver)
     steps = graph.steps
@@ -75,6 +70,17 @@ def _build(resolver: Resolver) -> Plan | None:
         budget=budget,
         effort=effort,
     )
+
+
+def _read_graph(defaults: Defaults, resolver: Resolver) -> Graph:
+    """The model and the steps. A step starts from the one before it, the first from the model."""
+    graph = Graph()
+    read_model(resolver.recipe.top.get("model"), graph, resolver)
+    previous = MODEL if graph.knows(MODEL) else None
+    for text in resolver.recipe.steps:
+        read_step(text, previous, defaults, graph, resolver)
+        previous = text.name
+    return graph
 
 
 def _defaults(resolver: Resolver) -> Defaults:

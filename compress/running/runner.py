@@ -56,7 +56,7 @@ def run_in_folder(
         with _reporting_failure(planned, tracking, write=False):
             stack.enter_context(folder.held(lambda holder: _announce_waiting(planned, holder)))
             folder.prepare(plan)
-            planned.events.tell("run_started", name=plan.name, folder=str(folder.root))
+            planned.events.emit("run_started", name=plan.name, folder=str(folder.root))
         with _reporting_failure(planned, tracking):
             run = prepare_inputs(planned)
         with _reporting_failure(run, tracking):
@@ -79,7 +79,7 @@ def _reporting_failure(run: Run, tracking: Tracking, *, write: bool = True) -> I
         yield
     except BaseException as error:
         if write and isinstance(error, CompressError):
-            run.events.tell("run_failed", text=str(error))
+            run.events.emit("run_failed", text=str(error))
         if isinstance(error, KeyboardInterrupt):
             report = run.report("interrupted")
         else:
@@ -107,7 +107,7 @@ def _finish(run: Run) -> Report:
     best = best_step(report)
     if best is not None:
         run.folder.link_best(run.records[best].place)
-    run.events.tell("run_finished", report=str(run.folder.report))
+    run.events.emit("run_finished", report=str(run.folder.report))
     return report
 
 
@@ -124,7 +124,7 @@ def _measure_models(run: Run) -> None:
 
 def _do_step(run: Run, step: Step, index: int) -> None:
     """Make and measure one step, report, and hold the step to its budget."""
-    run.events.tell(
+    run.events.emit(
         "step_started",
         step=step.name,
         stage=step.entry.name,
@@ -140,7 +140,7 @@ def _do_step(run: Run, step: Step, index: int) -> None:
         not_measured.append(step.name)
     not_measured += make_conversions(run, step.name)
     measure_together(run, not_measured, step.task, step.data)
-    run.events.tell("step_finished", step=step.name, record=run.records[step.name].summary())
+    run.events.emit("step_finished", step=step.name, record=run.records[step.name].summary())
     if step.name == run.plan.reference:
         _measure_again(run, same_task)
     hold_step_to_budget(run, step, _report(run, "running"))

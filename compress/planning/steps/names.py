@@ -1,4 +1,5 @@
-"""The names of steps, and what a step's words refer to: its parent, its references."""
+"""The names of steps, and the artifacts that a step refers to by name: its parent and its
+references."""
 
 from __future__ import annotations
 
