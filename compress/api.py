@@ -1,5 +1,5 @@
-"""The Python interface: ``plan``, ``run``, ``load`` and ``diff``, the same that the command line
-uses."""
+"""The Python interface: ``plan``, ``run``, ``load`` and ``diff``. They do what the commands
+``plan``, ``run``, ``predict`` and ``diff`` do."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def run(
 
     ``overrides`` are one or several, as in ``plan``; ``trackers`` names one tracker or several that
     log the run; ``listener`` is called with each event."""
-    registry, opened = load_plugins(), open_store(Path(store) if store else None)
-    families = known_families(opened)
+    registry, product_store = load_plugins(), open_store(Path(store) if store else None)
+    families = known_families(product_store)
     report = run_plan(
         load_plan(str(recipe), _override_words(overrides), registry, families),
         registry,
-        store=opened,
+        store=product_store,
         runs=Path(runs),
         listener=listener or (lambda event: None),
         trackers=_words(trackers, "trackers", "tensorboard"),
@@ -58,10 +58,11 @@ def load(folder: str | Path) -> Predictor:
 
 
 def diff(first: str | Path, second: str | Path, registry: Registry | None = None) -> dict[str, Any]:
-    """What differs between two runs' folders, step by step, with significance; changes are from the
-    first to the second.
+    """The differences between two runs, step by step, with significance; changes are from the first
+    to the second.
 
-    Raises UsageError for a folder that is no run's, IntegrityError where a file of it is broken."""
+    Raises UsageError for a folder that is not a run's, IntegrityError where a file of it is
+    broken."""
     meters = {name: entry.cls() for name, entry in (registry or load_plugins()).meters.items()}
     return compare_folders(Path(first), Path(second), meters).model_dump(mode="json")
 

@@ -1,5 +1,5 @@
-"""Whether this machine can measure: a model against itself must read 1.00, and one slowed on
-purpose must be found."""
+"""Whether this machine can measure: the ratio of a model to itself must be 1.00, and a copy that is
+slowed on purpose must show as slower."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from compress.running.events import Events
 from compress.running.families import known_families
 from compress.running.making import Products
 from compress.running.runner import run_plan
-from compress.store.prepared import Prepared
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
 from compress.tracker import Listener
@@ -47,7 +46,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class SelfCheck:
-    """The ratios by name of a model against itself (``same``) and of the slowed model against it
+    """The ratios, by name, of a model to itself (``same``) and of the slowed model to it
     (``slowed``); ``ok`` where all are as they must be."""
 
     slowdown: float
@@ -71,26 +70,26 @@ def model_to_check(
 def self_check(
     folder: Path, plan: Plan, registry: Registry, store: Store, runs: Path, listener: Listener
 ) -> SelfCheck:
-    """What this machine measures of the model in ``folder`` against itself and against itself
-    slowed.
+    """The ratios that this machine measures for the model in ``folder``: to itself, and slowed to
+    itself.
 
-    ``plan`` gives the task and the test split. Three processes hold the same model and take turns,
-    as often as at effort ``standard``, whatever effort the recipe has. Raises EnvironmentFailure
-    where nothing was timed."""
+    ``plan`` gives the task and the test split. Three processes hold the same model and take turns
+    at effort ``standard``, whatever effort the recipe has. Raises EnvironmentFailure where nothing
+    was timed."""
     if plan.data is None:
         raise UsageError(f"{plan.name} has no data to measure on; give it data:")
     run = RunFolder.of(plan, runs)
     events = Events(run, listener)
-    data = Products(registry, store, run, events.pass_on).data(plan.data, plan.task)
-    prepared = Prepared(data.folder, data.digest)
-    Artifact.open(folder)
+    data = Products(registry, store, run, events.pass_on).prepared(plan.data, plan.task)
+    Artifact.open(folder)  # raises for a folder that compress did not make, or that was changed
     subjects = [
-        Subject(name, folder, Chosen.of(plan.task), prepared, share)
-        for name, share in _SIDES.items()
+        Subject(name, folder, Chosen.of(plan.task), data, slowdown)
+        for name, slowdown in _SIDES.items()
     ]
-    found = compare(subjects, registry, run.measuring("self-check"), "standard", timings_only=True)
-    same = _readings(found["again"], _reads_equal)
-    slowed = _readings(found["slowed"], _reads_slower)
+    job_folder = run.measuring("self-check")
+    measured = compare(subjects, registry, job_folder, "standard", timings_only=True)
+    same = _readings(measured["again"], _reads_equal)
+    slowed = _readings(measured["slowed"], _reads_slower)
     if not same or not slowed:
         raise EnvironmentFailure(
             "nothing was timed: no installed meter takes turns, or the recipe has no test split"
@@ -102,7 +101,7 @@ def self_check(
 def _readings(
     measured: Measured, as_it_must: Callable[[float, float, float], bool]
 ) -> dict[str, Reading]:
-    """The ratios to the model, by name."""
+    """The ratios of one side to the model, by name."""
     readings = {}
     for name, ratio in measured.comparisons["model"].items():
         if ratio.value is not None and ratio.low is not None and ratio.high is not None:

@@ -14,7 +14,7 @@ from reports import as_report, step_named, whole
 from compress.errors import UsageError
 from compress.planning import Plan, make_plan
 from compress.planning.budget import Budget, Limit
-from compress.planning.limits import parse_limit
+from compress.planning.sections.limits import parse_limit
 from compress.pretrained.families import Families
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry

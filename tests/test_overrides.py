@@ -169,6 +169,22 @@ def test_mistake_in_an_override_names_the_override(
         assert word in str(mistake)
 
 
+def test_wrong_overrides_are_reported_in_the_order_in_which_they_are_given(
+    planned: Planned,
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        planned("zoo", "stages.techer.epochs=1", "apes")
+    where = [mistake.where for mistake in caught.value.mistakes]
+    assert where == ["--set zoo", "--set stages.techer.epochs=1", "--set apes"]
+
+
+def test_mistakes_in_one_budget_are_reported_in_the_order_of_reading(planned: Planned) -> None:
+    with pytest.raises(UsageError) as caught:
+        planned("budget={quality: most, on_miss: cry, decide: dice}")
+    first_words = [mistake.message.partition(":")[0] for mistake in caught.value.mistakes]
+    assert first_words == ["on_miss", "decide", "quality"]
+
+
 def test_override_that_repairs_the_recipe_leaves_nothing_to_complain_of(planned: Planned) -> None:
     wrong = RECIPE.replace("epochs: 3", "epochs: three")
     with pytest.raises(UsageError, match="got 'three'"):

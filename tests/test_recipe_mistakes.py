@@ -648,6 +648,17 @@ def test_anchors_that_multiply_are_refused_without_being_expanded(
         read_recipe(write_recipe("\n".join(lines)))
 
 
+def test_word_that_starts_as_an_alias_is_reported_as_yaml_does(
+    write_recipe: Callable[..., Path],
+) -> None:
+    path = write_recipe(STEPS + "  - finetune: {epochs: *three}\n")
+    with pytest.raises(UsageError) as caught:
+        read_recipe(path)
+    (mistake,) = caught.value.mistakes
+    assert mistake.where == f"{path}:5:24"
+    assert "undefined alias 'three'" in mistake.message
+
+
 def test_run_refuses_what_plan_refuses_before_it_makes_anything(
     command: Command, tmp_path: Path, csv_data: Path, write_recipe: Callable[..., Path]
 ) -> None:

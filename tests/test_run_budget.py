@@ -3,6 +3,7 @@ numbers in a file."""
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -396,6 +397,19 @@ def test_what_was_best_is_so_no_more_when_the_run_is_made_again(
     )
     held(steps, budget, code=4)
     assert not best.exists() and not best.is_symlink()
+
+
+def test_what_fails_after_the_last_report_leaves_the_report_finished(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(folder: RunFolder, place: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RunFolder, "link_best", fail)
+    steps, budget = "  - toy.cut: {share: 0.4}\n    name: a\n", "budget: {size: '<= 0.7 kB'}\n"
+    ended = held(steps, budget, code=3)
+    assert ended.report["state"] == "finished"
+    assert "run_failed" not in [event["event"] for event in ended.events]
 
 
 def test_what_comes_before_the_reference_is_compared_with_it_too(held: Held) -> None:

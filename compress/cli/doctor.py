@@ -84,21 +84,21 @@ def _below_floor() -> list[str]:
     ]
 
 
-def print_examination(found: Examination) -> None:
-    """Print it for a reader."""
-    env = found.environment
+def print_examination(examination: Examination) -> None:
+    """Print an examination for a reader."""
+    env = examination.environment
     features = ", ".join(env["features"]) or "no known features"
     click.echo(f"{env['processor']}: {env['threads']} threads, {features}")
     memory = f"{env['memory_bytes'] / 1e9:.1f} GB"
     click.echo(f"memory {memory}; {env['system']}; Python {env['python']}")
-    click.echo("GPU: " + ("; ".join(found.gpus) or "none"))
+    click.echo("GPU: " + ("; ".join(examination.gpus) or "none"))
     click.echo("versions:")
     for name, version in env["versions"].items():
         click.echo(f"  {name} {version}")
-    for name, engine in found.engines.items():
+    for name, engine in examination.engines.items():
         state = f"missing {', '.join(engine.missing)}" if engine.missing else "ready"
         click.echo(f"engine {name}, for {' and '.join(engine.formats)} models: {state}")
-    for line in (*found.problems, *found.below_floor):
+    for line in (*examination.problems, *examination.below_floor):
         click.echo(f"warning: {line}")
-    if not found.problems and not found.below_floor:
+    if not examination.problems and not examination.below_floor:
         click.echo("no plugin failed to load and no package is below its safe floor")

@@ -1,4 +1,4 @@
-"""The commands that list what is installed: each parses its words and hands over."""
+"""The commands that list what is installed. Each parses its arguments and calls another module."""
 
 from __future__ import annotations
 
@@ -61,7 +61,10 @@ def plugins_command(as_json: bool) -> None:
     from compress.registry.plugins import load_plugins
 
     registry = load_plugins()
-    rows = [{"name": n, "distribution": d, "version": v} for n, d, v in registry.plugins]
+    rows = [
+        {"name": name, "distribution": distribution, "version": version}
+        for name, distribution, version in registry.plugins
+    ]
     if as_json:
         emit({"plugins": rows, "problems": registry.problems})
         return
@@ -79,8 +82,8 @@ def doctor_command(as_json: bool) -> None:
 
     from compress.cli.doctor import examine, print_examination
 
-    found = examine()
+    examination = examine()
     if as_json:
-        emit(asdict(found))
+        emit(asdict(examination))
     else:
-        print_examination(found)
+        print_examination(examination)

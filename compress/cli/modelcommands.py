@@ -1,4 +1,4 @@
-"""The commands on a model folder: each parses its words and hands over."""
+"""The commands on a model folder. Each parses its arguments and calls another module."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def predict_command(folder: Path, texts: tuple[str, ...], pair: bool, as_json: b
     from compress.report.text import visible
     from compress.serving import open_predictor
 
-    asked: Sequence[str | tuple[str, str]] = texts
+    questions: Sequence[str | tuple[str, str]] = texts
     if pair:
-        asked = list(zip(texts[::2], texts[1::2], strict=True))
-    answers = open_predictor(folder, load_plugins())(asked)
+        questions = list(zip(texts[::2], texts[1::2], strict=True))
+    answers = open_predictor(folder, load_plugins())(questions)
     if as_json:
         emit(answers)
         return
-    for one, answer in zip(asked, answers, strict=True):
-        given = one.split("\t") if isinstance(one, str) else one
+    for question, answer in zip(questions, answers, strict=True):
+        parts = question.split("\t") if isinstance(question, str) else question
         cells = [f"{key}={value}" for key, value in answer.items() if key not in _QUESTION]
-        click.echo(visible("\t".join([*given, *cells])))
+        click.echo(visible("\t".join([*parts, *cells])))
 
 
 @click.command("verify")

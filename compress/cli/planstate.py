@@ -1,4 +1,4 @@
-"""What the store has of a plan. Nothing is made, and nothing is downloaded."""
+"""Which steps of a plan the store has already. Nothing is made, and nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ def find_states(plan: Plan, registry: Registry, store: Store) -> dict[str, StepS
 
 
 class _Finder:
-    """Looks for the steps of a plan in order, by the digests of what comes before them."""
+    """Looks for the steps of a plan in the store. They must be looked for in order: a step's key is
+    made of the digests of what comes before it."""
 
     def __init__(self, plan: Plan, registry: Registry, store: Store) -> None:
         self._plan, self._registry, self._store = plan, registry, store

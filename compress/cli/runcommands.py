@@ -1,4 +1,5 @@
-"""The commands that plan, run, measure and compare: each parses its words and hands over."""
+"""The commands that plan, run, measure and compare. Each parses its arguments and calls another
+module."""
 
 from __future__ import annotations
 
@@ -187,12 +188,12 @@ def _self_check(
             folder = Path(models[0])
         else:
             plan, folder = model_to_check(registry, store, runs, show.event)
-        found = self_check(folder, plan, registry, store, runs, show.event)
+        check = self_check(folder, plan, registry, store, runs, show.event)
     if as_json:
-        emit(asdict(found))
+        emit(asdict(check))
     else:
-        print_self_check(found, output_console())
-    return EXIT_OK if found.ok else EXIT_ENVIRONMENT
+        print_self_check(check, output_console())
+    return EXIT_OK if check.ok else EXIT_ENVIRONMENT
 
 
 @click.command("report")

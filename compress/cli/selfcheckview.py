@@ -14,24 +14,24 @@ _NOISY = (
 )
 
 
-def print_self_check(found: SelfCheck, console: Console) -> None:
-    """Print each ratio with what it must read, and a sentence on the whole."""
-    same = f"1.00 within {100 * found.within:.0f} %"
-    slowed = f"the same, slowed by {100 * found.slowdown:.0f} %"
-    rows = [_row("the same model", name, found.same[name], same) for name in found.same]
+def print_self_check(check: SelfCheck, console: Console) -> None:
+    """Print each ratio with the value that it must have, and one sentence on all of them."""
+    same = f"1.00 within {100 * check.within:.0f} %"
+    slowed = f"the same, slowed by {100 * check.slowdown:.0f} %"
+    rows = [_row("the same model", name, check.same[name], same) for name in check.same]
     rows += [
-        _row(slowed, name, found.slowed[name], "an interval below 1.00") for name in found.slowed
+        _row(slowed, name, check.slowed[name], "an interval below 1.00") for name in check.slowed
     ]
     print_rows(rows, console)
-    console.print(_GOOD if found.ok else _NOISY)
+    console.print(_GOOD if check.ok else _NOISY)
 
 
-def _row(side: str, name: str, reading: Reading, must: str) -> dict[str, str]:
+def _row(side: str, name: str, reading: Reading, expected: str) -> dict[str, str]:
     return {
         "side": side,
         "ratio": name,
         "reads": f"{reading.value:.4f} [{reading.low:.4f}, {reading.high:.4f}]",
         "rounds": str(reading.rounds),
-        "must read": must,
+        "must read": expected,
         "ok": "yes" if reading.ok else "NO",
     }

@@ -1,4 +1,4 @@
-"""Options that several commands have, and printing what a command found."""
+"""Options that several commands have, and printing of values and rows."""
 
 from __future__ import annotations
 

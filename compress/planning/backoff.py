@@ -1,5 +1,5 @@
-"""Which steps can back off, and with which options: less is taken from a model that missed its
-budget."""
+"""Backing off in a plan: which steps can be tried again with milder options, which compress less,
+and with which ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def check_can_back_off(step: Step, path: KeyPath, resolver: Resolver) -> None:
     if not _limits_quality(budget):
         message = "on_miss: a step backs off for quality, which the budget does not limit"
         resolver.wrong(on_miss, message, _LIMIT_QUALITY)
-    if less_of(step) is not None:
+    if milder_options(step) is not None:
         return
     if has_back_off(step.entry.cls):
         message = f"on_miss: with these options {stage!r} has nothing less to take"
@@ -42,42 +42,42 @@ def check_can_back_off(step: Step, path: KeyPath, resolver: Resolver) -> None:
 def steps_with_limits(
     budget: Budget, steps: Mapping[str, Step], task: str, resolver: Resolver
 ) -> dict[str, Step]:
-    """The steps, with the recipe's limit of quality as a budget for those that can back off.
+    """The steps; those that can back off get the recipe's limit of quality as their budget.
 
-    These are the steps of the recipe's ``task`` without a budget of their own. Only quality is a
-    step's matter: how small and fast the result is shows at the end. A mistake is added where the
-    recipe asks to back off and no step would."""
+    They are steps for the recipe's ``task`` without a budget of their own. A step is tried again
+    for quality only: size and speed are judged on the whole result. A mistake is added where the
+    recipe asks to back off and no step can."""
     if budget.on_miss != "back_off":
         return dict(steps)
     path = ("budget", "on_miss")
-    held = {
+    limited = {
         step.name: replace(step, budget=_quality_of(budget))
         for step in steps.values()
-        if step.budget is None and step.task.name == task and less_of(step) is not None
+        if step.budget is None and step.task.name == task and milder_options(step) is not None
     }
     if not _limits_quality(budget):
         message = "on_miss: a recipe backs off for quality, which the budget does not limit"
         hint = "give quality: '>= 99% of teacher', or the step a budget of its own"
         resolver.wrong(path, message, hint)
-    elif not held and not resolver.mistakes:
+    elif not limited and not resolver.mistakes:
         # A step with a mistake of its own may be the one that can.
         message = "on_miss: no step without a budget of its own can back off"
         resolver.wrong(path, message, _stages_that_can(resolver))
-    return {**steps, **held}
+    return {**steps, **limited}
 
 
-def less_of(step: Step) -> Options | None:
-    """The step's options for another try that takes less; None where there is no less."""
-    less: Options | None = step.entry.cls.back_off(step.options)
-    return less
+def milder_options(step: Step) -> Options | None:
+    """The step's options for another try, which compress less; None where none exist."""
+    milder: Options | None = step.entry.cls.back_off(step.options)
+    return milder
 
 
 def with_options(step: Step, options: Options, plan: Plan) -> Step:
     """The step with other options, and the traits that follow from them."""
     before = plan.step(step.parent or "") or plan.input(step.parent or "")
     traits = before.traits if before and before.traits else Traits()
-    made = step.entry.cls.produces(traits, options, step.task.name)
-    return replace(step, options=options, traits=made)
+    new_traits = step.entry.cls.produces(traits, options, step.task.name)
+    return replace(step, options=options, traits=new_traits)
 
 
 def _quality_of(budget: Budget) -> Budget:

@@ -3,31 +3,41 @@ are found in one pass."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from compress.planning.backoff import steps_with_limits
-from compress.planning.benchmark import read_effort
 from compress.planning.budget import Budget
-from compress.planning.budgetsection import read_budget
-from compress.planning.datasection import read_data
 from compress.planning.graph import Graph
-from compress.planning.modelsection import read_model
 from compress.planning.reference import read_reference
 from compress.planning.resolver import Resolver
-from compress.planning.steps import Defaults, read_seed, read_step
-from compress.planning.tasksection import read_task
+from compress.planning.sections.benchmark import read_effort
+from compress.planning.sections.budget import read_budget
+from compress.planning.sections.data import read_data
+from compress.planning.sections.model import read_model
+from compress.planning.sections.task import read_task
+from compress.planning.steps.step import Defaults, read_seed, read_step
 from compress.planning.types import MODEL, Plan, TaskChoice
 from compress.pretrained.families import Families
-from compress.recipes.recipe import Recipe
+from compress.recipes.recipe import Recipe, read_recipe
+from compress.recipes.shipped import find_recipe
 from compress.registry.plugins import Registry
 
 
+def load_plan(
+    recipe: str, overrides: Sequence[str], registry: Registry, families: Families
+) -> Plan:
+    """The plan of a recipe file or shipped recipe with ``a.b=c`` overrides. Raises UsageError."""
+    return make_plan(read_recipe(find_recipe(recipe), overrides), registry, families)
+
+
 def make_plan(recipe: Recipe, registry: Registry, families: Families) -> Plan:
-    """The plan of a recipe. ``families`` are asked about a fresh model, and about a folder's config
-    that does not state its number of layers.
+    """The plan of a recipe. ``families`` know the keys of a fresh model's config, and the number of
+    layers where a config does not state it.
 
     Raises UsageError with every mistake that can be found without touching a model."""
     resolver = Resolver(recipe, registry, families, recipe.mistakes.copy())
     plan = _build(resolver)
-    resolver.mistakes.raise_all()
+    resolver.mistakes.in_order().raise_all()
     assert plan is not None  # without a mistake, every part was resolved
     return plan
 
@@ -36,12 +46,7 @@ def _build(resolver: Resolver) -> Plan | None:
     """The plan, with mistakes added; None where it has no task."""
     recipe, top = resolver.recipe, resolver.recipe.top
     defaults = _defaults(resolver)
-    graph = Graph()
-    read_model(top.get("model"), graph, resolver)
-    previous = MODEL if graph.knows(MODEL) else None
-    for text in recipe.steps:
-        read_step(text, previous, defaults, graph, resolver)
-        previous = text.name
+    graph = _read_graph(defaults, resolver)
     reference = read_reference(top, graph, defaults.task, resolver)
     budget = _budget(defaults.task, graph, resolver)
     steps = graph.steps
@@ -65,6 +70,17 @@ def _build(resolver: Resolver) -> Plan | None:
         budget=budget,
         effort=effort,
     )
+
+
+def _read_graph(defaults: Defaults, resolver: Resolver) -> Graph:
+    """The model and the steps. A step starts from the one before it, the first from the model."""
+    graph = Graph()
+    read_model(resolver.recipe.top.get("model"), graph, resolver)
+    previous = MODEL if graph.knows(MODEL) else None
+    for text in resolver.recipe.steps:
+        read_step(text, previous, defaults, graph, resolver)
+        previous = text.name
+    return graph
 
 
 def _defaults(resolver: Resolver) -> Defaults:

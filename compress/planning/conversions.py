@@ -23,8 +23,8 @@ class _Reference:
 
 
 def conversion_steps(plan: Plan, registry: Registry) -> list[Step]:
-    """Steps that turn the reference into each engine's float format, in every way that the engine
-    knows; they are named ``reference@engine``. None while the reference is not known."""
+    """Steps that turn the reference into each engine's float format, one for each way that the
+    engine knows. They are named ``reference@engine``. Empty while the reference is not known."""
     reference = _reference(plan)
     if reference is None:
         return []

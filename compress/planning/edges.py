@@ -21,11 +21,11 @@ def edge_mistake(
     serving: Sequence[str],
     accepts: Accepts | None = None,
 ) -> Mistake | None:
-    """Why ``stage`` cannot start from the artifact ``parent`` with these traits, without a place;
-    None where it can.
+    """Why ``stage`` cannot start from the artifact ``parent`` with these traits; None where it can.
+    The mistake has no place.
 
     ``traits`` is None for a fresh model. ``serving`` names the earlier artifacts that would fit.
-    ``accepts`` replaces what the stage accepts as its input."""
+    ``accepts`` is what an option accepts; by default it is what the stage accepts as its input."""
     accepts = accepts or stage.accepts
     if traits is None:
         return None if accepts.nothing else _needs_a_model(stage)
@@ -54,8 +54,8 @@ def _needs_a_model(stage: type[Stage[Any]]) -> Mistake:
 
 
 def _wrong_form(accepts: Accepts, traits: Traits, parent: str | None) -> str:
-    """What is accepted and what is there instead, in words; empty where format, precision and shape
-    fit."""
+    """The formats, precisions or shapes that are accepted and the one that does not fit, in words;
+    empty where all fit."""
     if traits.format not in accepts.formats:
         return f"{' or '.join(accepts.formats)} models, and {parent!r} makes {traits.format}"
     if traits.precision not in accepts.precisions:

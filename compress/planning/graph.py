@@ -14,9 +14,10 @@ from compress.stage import Stage
 
 @dataclass
 class Graph:
-    """The models from outside and the steps that are read so far.
+    """The models from outside and the steps that have been read so far.
 
-    ``broken`` holds names of which a mistake is known already: nothing more is said about them.
+    ``broken`` holds the names of models and steps with a mistake. No further mistake is reported
+    because a step uses one of them.
     ``fresh`` is the configuration of a model that does not exist yet. ``layers`` holds the number
     of layers of each step's model, None where it is not known."""
 

@@ -62,8 +62,8 @@ def first_of_task(model: Input | None, steps: Iterable[Step], task: str) -> str 
 
 
 def with_model_traits(plan: Plan, traits: Mapping[str, Traits]) -> Plan:
-    """The plan with the traits of its inputs as they were found, and the reference that follows
-    from them."""
+    """The plan with these traits of its models, which are known once the models are here, and with
+    the reference that follows from them."""
     inputs = [replace(model, traits=traits.get(model.name, model.traits)) for model in plan.inputs]
     known = replace(plan, inputs=inputs)
     reference = plan.reference or first_of_task(known.input(MODEL), plan.steps, plan.task.name)

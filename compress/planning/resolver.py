@@ -1,4 +1,4 @@
-"""Looking up the words of a recipe among the installed plugins."""
+"""Looking up the names in a recipe among the installed plugins."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ M = TypeVar("M", bound=BaseModel)
 
 @dataclass(frozen=True)
 class Resolver:
-    """Looks words up in a registry, and model types among the known families; collects the mistakes
-    of one recipe."""
+    """Looks up names of one recipe in the registry, and collects the recipe's mistakes. It also
+    carries what other checks ask: the recipe and the families of models."""
 
     recipe: Recipe
     registry: Registry
@@ -61,9 +61,9 @@ class Resolver:
             self.wrong(path, clash, of_value=of_value)
         else:
             message = f"there is no {kind[:-1]} {name!r}"
-            self.wrong(path, message, self._known(kind, name), of_value=of_value)
+            self.wrong(path, message, self._hint_for_unknown(kind, name), of_value=of_value)
 
-    def _known(self, kind: Kind, name: str) -> str:
+    def _hint_for_unknown(self, kind: Kind, name: str) -> str:
         """The hint for an unknown name: the members of a family, or the nearest name."""
         names = list(self.registry.of(kind))
         family = sorted(n for n in names if n.startswith(name + "."))

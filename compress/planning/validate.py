@@ -15,7 +15,6 @@ from pydantic_core import ErrorDetails
 
 from compress.errors import suggestion
 from compress.options import PathMark, fields_marked, nested
-from compress.planning.paths import path_from
 from compress.recipes.places import KeyPath, Mistakes, Section
 from compress.recipes.recipe import Recipe
 
@@ -49,9 +48,7 @@ def validated(
 
 
 def resolve_paths(options: M, path: KeyPath, recipe: Recipe, mistakes: Mistakes) -> M:
-    """The options with absolute paths; a path that leads to nothing is added to the mistakes.
-
-    A relative path starts at the recipe's folder, or at the working directory in an override."""
+    """The options with absolute paths; a mistake is added for each path that leads to nothing."""
     resolved: dict[str, str] = {}
     for name in fields_marked(type(options), PathMark):
         value = getattr(options, name)
@@ -59,7 +56,7 @@ def resolve_paths(options: M, path: KeyPath, recipe: Recipe, mistakes: Mistakes)
             continue
         place = recipe.place(*path, name, of_value=True)
         try:
-            target = path_from(value, recipe.base_folder(place)).resolve()
+            target = recipe.path_of(value, place).resolve()
         except ValueError as error:
             mistakes.add(place, f"{name}: {error}")
             continue

@@ -68,24 +68,25 @@ def read_document(path: Path) -> Document:
 def parse_document(text: str, file: str) -> Document:
     """The document in ``text``; ``file`` is the name used in places. Raises UsageError."""
     try:
-        _refuse_what_multiplies(text, file)
+        repeated = _repeated_values(text, file)
         node = YAML(typ="safe", pure=True).compose(text)
     except YAMLError as error:
         raise unreadable(error, text, file) from None
     if node is None:
         hint = "it needs at least task and stages"
         raise UsageError([Mistake(f"{file}:1:1", "the recipe is empty", hint)])
+    repeated.raise_all()
     reader = _Reader(file)
     value = reader.value(node, ())
     reader.mistakes.raise_all()
     return Document(file, text, value, reader.places, reader.value_places)
 
 
-def _refuse_what_multiplies(text: str, file: str) -> None:
-    """Raise UsageError for values that are nested too deep, and for aliases.
+def _repeated_values(text: str, file: str) -> Mistakes:
+    """A mistake for each alias. Nothing is expanded to find them: a few nested anchors can stand
+    for billions of values.
 
-    The check comes before anything is expanded: a few nested anchors can stand for billions of
-    values."""
+    Raises UsageError for values that are nested too deep to be composed."""
     mistakes = Mistakes()
     depth = 0
     for event in YAML(typ="safe", pure=True).parse(text):
@@ -98,7 +99,7 @@ def _refuse_what_multiplies(text: str, file: str) -> None:
             message = f"*{event.anchor} repeats a value by its anchor"
             hint = "write the value out; a recipe is plain data"
             mistakes.add(_start_of(event, file), message, hint)
-    mistakes.raise_all()
+    return mistakes
 
 
 def _start_of(node: Node | Event, file: str) -> Place:

@@ -72,9 +72,9 @@ def _start(
     if keys[0] != "stages" or len(keys) == 1:
         return _Target(document.value, (), keys)
     steps = read_steps(document, Mistakes())
-    found = _longest_match(steps, keys[1:])
-    if found is not None:
-        step, words = found
+    match = _longest_match(steps, keys[1:])
+    if match is not None:
+        step, words = match
         return _start_in_step(document, step, keys[1 + words :])
     name = ".".join(keys[1:])
     hint = suggestion(name, [step.name for step in steps])
@@ -83,9 +83,9 @@ def _start(
 
 
 def _longest_match(steps: Sequence[StepText], keys: tuple[str, ...]) -> tuple[StepText, int] | None:
-    """The step whose name or number the keys start with, and how many keys that takes.
+    """The step whose name or number the keys start with, and how many keys are part of that name.
 
-    Names may hold dots: the longest one that fits is meant, and of equally long ones the first."""
+    A name may hold dots, so several steps may fit. The longest name wins, then the first step."""
     matches = []
     for step in steps:
         for words in (tuple(step.name.split(".")), (str(step.path[1]),)):
@@ -95,8 +95,8 @@ def _longest_match(steps: Sequence[StepText], keys: tuple[str, ...]) -> tuple[St
 
 
 def _start_in_step(document: Document, step: StepText, keys: tuple[str, ...]) -> _Target:
-    """Reserved keys start at the step, others at its options; the stage's own name may stand before
-    these."""
+    """Reserved keys start at the step, others at its options. Before an option the stage's own name
+    may be written: ``stages.teacher.finetune.epochs``."""
     items, index = document.value["stages"], step.path[1]
     if isinstance(items[index], str):
         items[index] = {step.stage: {}}
@@ -112,8 +112,8 @@ def _start_in_step(document: Document, step: StepText, keys: tuple[str, ...]) ->
 
 
 def _parent_of_last_key(document: Document, start: _Target, place: Place) -> _Target | None:
-    """The mapping in which the last key is set; mappings that are missing are made. None where the
-    keys lead to something else."""
+    """The mapping that holds the last key; mappings that are missing on the way are made. None if
+    the keys lead through a value that is no mapping."""
     value, path = start.value, start.path
     for key in start.keys[:-1]:
         if not isinstance(value, dict):

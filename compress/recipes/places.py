@@ -34,26 +34,32 @@ class Place:
 class Mistakes:
     """The mistakes of one recipe. They are collected, so that the user sees all of them at once."""
 
-    _found: list[tuple[Place, Mistake]] = field(default_factory=list)
+    _placed: list[tuple[Place, Mistake]] = field(default_factory=list)
 
     def __len__(self) -> int:
-        return len(self._found)
+        return len(self._placed)
 
     def copy(self) -> Mistakes:
         """The same mistakes in a collection of their own."""
-        return Mistakes(list(self._found))
+        return Mistakes(list(self._placed))
 
     def add(self, place: Place, message: str, hint: str = "") -> None:
         """Add what is wrong at ``place``, with what to do about it."""
-        self._found.append((place, Mistake(str(place), message, hint)))
+        self._placed.append((place, Mistake(str(place), message, hint)))
 
     def add_all(self, mistakes: Iterable[Mistake], place: Place) -> None:
-        """Add mistakes that were found by reading what ``place`` names, such as a data file."""
-        self._found += [(place, mistake.placed(str(place))) for mistake in mistakes]
+        """Add mistakes of what ``place`` names, such as a data file. Those that have no place of
+        their own get ``place``."""
+        self._placed += [(place, mistake.placed(str(place))) for mistake in mistakes]
+
+    def in_order(self) -> Mistakes:
+        """The mistakes in the order of their places, each once."""
+        first_places: dict[Mistake, Place] = {}
+        for place, mistake in sorted(self._placed, key=lambda entry: entry[0]):
+            first_places.setdefault(mistake, place)
+        return Mistakes([(place, mistake) for mistake, place in first_places.items()])
 
     def raise_all(self) -> None:
-        """Raise UsageError with all mistakes, each once, in the order of their places; do nothing
-        where there are none."""
-        in_order = sorted(self._found, key=lambda entry: entry[0])
-        if in_order:
-            raise UsageError(dict.fromkeys(mistake for _, mistake in in_order))
+        """Raise UsageError with all mistakes; do nothing where there are none."""
+        if self._placed:
+            raise UsageError(mistake for _, mistake in self._placed)

@@ -10,6 +10,7 @@ from pathlib import Path
 from compress.errors import suggestion
 from compress.recipes.document import Document, read_document
 from compress.recipes.overrides import apply_override
+from compress.recipes.paths import path_from
 from compress.recipes.places import Mistakes, Place, Section
 from compress.recipes.steps import StepText, read_steps
 
@@ -46,10 +47,12 @@ class Recipe:
         """The place of a path of keys."""
         return self.document.place(path, of_value=of_value)
 
-    def base_folder(self, place: Place) -> Path:
-        """The folder in which the relative paths at ``place`` start: the recipe's, or the working
-        directory for an override."""
-        return Path.cwd() if place.is_override else self.folder
+    def path_of(self, value: str, place: Place) -> Path:
+        """The path that the ``value`` at ``place`` names. A relative one starts at the recipe's
+        folder, or at the working directory in an override.
+
+        Raises ValueError for a value that cannot be a path."""
+        return path_from(value, Path.cwd() if place.is_override else self.folder)
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

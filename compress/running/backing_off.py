@@ -1,5 +1,5 @@
-"""Backing off: a step that misses its budget is made again with less, and the try that counts is
-chosen."""
+"""Backing off: a step that misses its budget is made again with less compression, until a try
+meets it or none is left. Then one of the tries is chosen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from compress.errors import NothingChanged
 from compress.measure.reuse import copy_unless_equal
 from compress.options import Options, flat
 from compress.planning import Step
-from compress.planning.backoff import less_of, with_options
+from compress.planning.backoff import milder_options, with_options
 from compress.planning.budget import Budget
 from compress.quantities import QUALITY
 from compress.results.outcomes import Verdict, shortfall, verdict_text
@@ -48,35 +48,35 @@ class Attempt:
 
 
 def back_off(run: Run, step: Step, budget: Budget, index: int) -> None:
-    """Make and measure the step, and again with less until it meets its budget.
+    """Make and measure the step, and again with milder options until it meets its budget.
 
-    The tries are named ``step@try-1`` and so on. The step's own name leads to the try that
-    counts."""
+    The tries are named ``step@try-1`` and so on. The step's own name leads to the chosen try."""
     attempts = [_attempt(run, step, index, 1)]
-    while is_worth_another(attempts, budget):
-        another = _with_less(run, attempts, index)
+    while _is_worth_another(attempts, budget):
+        another = _try_milder(run, attempts, index)
         if another is None:
             break
         attempts.append(another)
-    counts = chosen(attempts)
-    place = run.folder.link(index, step.name, counts.record.artifact.folder)
-    number = attempts.index(counts) + 1
+    chosen = _choose(attempts)
+    place = run.folder.link(index, step.name, chosen.record.artifact.folder)
+    number = attempts.index(chosen) + 1
     copy_unless_equal(run.folder.measured(_label(step, number)), run.folder.measured(step.name))
     tries = [attempt.result() for attempt in attempts]
-    run.records[step.name] = replace(counts.record, place=place, attempts=tries)
+    run.records[step.name] = replace(chosen.record, place=place, attempts=tries)
 
 
-def _with_less(run: Run, attempts: Sequence[Attempt], index: int) -> Attempt | None:
-    """The next try; None where the stage has nothing less to take, or took nothing at all."""
+def _try_milder(run: Run, attempts: Sequence[Attempt], index: int) -> Attempt | None:
+    """The next try; None where no milder options exist, or where the stage changes nothing with
+    them."""
     last = attempts[-1]
-    less = less_of(last.step)
-    if less is None:
+    milder = milder_options(last.step)
+    if milder is None:
         return None
-    name, changes = last.step.name, changed(last.step.options, less)
+    name, changes = last.step.name, _changed_options(last.step.options, milder)
     missed = f"{name} misses its budget: {verdict_text(last.verdicts)}"
     run.events.note(f"{missed}; trying again with {changes}")
     try:
-        return _attempt(run, with_options(last.step, less, run.plan), index, len(attempts) + 1)
+        return _attempt(run, with_options(last.step, milder, run.plan), index, len(attempts) + 1)
     except NothingChanged:
         run.events.note(f"{name}: nothing is taken with {changes}")
         return None
@@ -93,22 +93,21 @@ def _label(step: Step, number: int) -> str:
     return f"{step.name}@try-{number}"
 
 
-def chosen(attempts: Sequence[Attempt]) -> Attempt:
+def _choose(attempts: Sequence[Attempt]) -> Attempt:
     """The first attempt that meets the budget; where none does, the nearest, and of equally near
     ones the first."""
     return min(attempts, key=lambda attempt: (not attempt.met, shortfall(attempt.verdicts)))
 
 
-def is_worth_another(attempts: Sequence[Attempt], budget: Budget) -> bool:
-    """Whether less may still meet the budget: the measured quality misses it, and a try is left.
-
-    Less taken from a model makes it no smaller and no faster."""
+def _is_worth_another(attempts: Sequence[Attempt], budget: Budget) -> bool:
+    """Whether milder options may still meet the budget: the measured quality misses it, and a try
+    is left. Milder options make a model better, but neither smaller nor faster."""
     verdicts = attempts[-1].verdicts
     missed = any(v.met is False for v in verdicts if v.quantity == QUALITY)
     return missed and len(attempts) <= budget.tries
 
 
-def changed(before: Options, after: Options) -> str:
+def _changed_options(before: Options, after: Options) -> str:
     """The options that differ, in words: ``feed_forward 0.25``, ``student.layers 3``."""
     old, new = flat(before.model_dump(mode="json")), flat(after.model_dump(mode="json"))
     words = []

@@ -89,8 +89,8 @@ def _serves_another_task(model: str, task: str | None, plan: Plan) -> str:
 
 
 def names_of(models: Sequence[str]) -> list[str]:
-    """A name for each model, all different: the last part of its path or hub id. Where two would be
-    equal, all are whole paths with ``-`` for ``/``, and equal paths are numbered."""
+    """A name for each model, all different: the last part of its path or hub id. If two of
+    these are equal, all names are whole paths with ``-`` for ``/``. Equal paths are numbered."""
     names = [_own_name(model) for model in models]
     if len(set(names)) < len(names):
         names = [_whole_name(model) for model in models]

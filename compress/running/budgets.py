@@ -1,4 +1,4 @@
-"""What a run does where a budget is missed. Nothing else of a run reads a report's verdicts."""
+"""What a run does when a budget is missed. No other module of the run reads a report's verdicts."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def hold_step_to_budget(run: Run, step: Step, report: Report) -> None:
 
 
 def hold_run_to_budget(run: Run) -> None:
-    """Raise BudgetMissed where no step meets a budget that must be met. A bench has no steps to
-    blame."""
+    """Raise BudgetMissed where no step meets a budget with ``on_miss: fail``. A bench has no steps,
+    so it misses nothing."""
     budget = run.plan.budget
     if budget is None or budget.on_miss != "fail" or not run.plan.steps:
         return

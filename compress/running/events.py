@@ -1,4 +1,4 @@
-"""Telling what happens in a run."""
+"""The events of a run: what the user, the trackers and ``events.jsonl`` get."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Events:
     folder: RunFolder
     listener: Listener
 
-    def tell(self, event: str, **values: Any) -> None:
+    def emit(self, event: str, **values: Any) -> None:
         """Record an event and pass it on. Progress is passed on, but not recorded."""
         message = _message(event, values)
         if event != "progress":
@@ -25,8 +25,8 @@ class Events:
         self.listener(message)
 
     def note(self, text: str) -> None:
-        """Tell the user one line."""
-        self.tell("note", text=text)
+        """Emit an event that shows the user one line."""
+        self.emit("note", text=text)
 
     def pass_on(self, event: str, **values: Any) -> None:
         """Pass an event on without recording it: the folder is not held."""

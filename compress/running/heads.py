@@ -1,5 +1,5 @@
-"""Whether the heads of models from outside fit what they are used for: their kind, and the data's
-labels in the data's order."""
+"""Whether the heads of models fit their use: the kind of head, and its labels, which must be the
+data's labels in the same order."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _SHOWN = 6
 
 
 def refuse_wrong_labels(plan: Plan, artifacts: Mapping[str, Artifact], products: Products) -> None:
-    """Raise UsageError where a head does not fit what it is used for: the head of a model from
-    outside, or of a step whose labels are not those of a later step's data."""
+    """Raise UsageError where a head does not fit its use: the head of a model from outside, or the
+    head of a step that a later step uses with other labels."""
     mistakes = []
     for model in plan.inputs:
         for task, data in _uses_of_head(plan, model):
@@ -33,8 +33,8 @@ def refuse_wrong_labels(plan: Plan, artifacts: Mapping[str, Artifact], products:
 
 
 def can_be_measured(plan: Plan, artifact: Artifact, products: Products) -> bool:
-    """Whether a model from outside answers the plan's task about the plan's data as it is. A step
-    may give it another head."""
+    """Whether the head of a model from outside fits the plan's task and data. If not, a step may
+    give the model another head."""
     if plan.data is None or artifact.traits.task != plan.task.name:
         return False
     return _head_mistake("", artifact, plan.task, plan.data, products) is None
@@ -74,8 +74,8 @@ def _labels_used_with(
 def _head_mistake(
     source: str, artifact: Artifact, task: TaskChoice, data: DataChoice | None, products: Products
 ) -> Mistake | None:
-    """Why the head of the model from ``source`` serves ``task``, but not in the kind or the labels
-    asked for; without a place."""
+    """The mistake, without a place, where the model from ``source`` serves ``task`` but its head
+    has another kind or other labels than needed; None where it fits or serves another task."""
     if artifact.traits.task != task.name:
         return None
     labels = list(products.prepared(data, task).labels) if data else []
@@ -93,16 +93,16 @@ def _head_mistake(
 
 
 def _are_indices(labels: Sequence[str], own: Sequence[str]) -> bool:
-    """Whether the data may number the model's labels: numbers are read as indices once the labels
-    that are declared have names."""
+    """Whether the data may use the numbers of the model's labels. A source reads numbers as indices
+    once ``data.labels`` gives the names."""
     return len(own) == len(labels) and all(map(str.isdecimal, labels))
 
 
 def _uses_of_head(plan: Plan, model: Input) -> list[tuple[TaskChoice, DataChoice | None]]:
-    """The tasks and data that a model's own head is used for: by steps that start from it or ask
-    it, and to measure it.
+    """The tasks and data that a model's own head is used with: by steps that start from it or refer
+    to it, and when the model itself is measured.
 
-    It is measured as the reference, or because nothing else is done with it."""
+    It is measured if it is the reference, or if no step uses it."""
     uses = [(step.task, step.data) for step in plan.steps if _needs_head(step, model.name)]
     is_used = any(step.parent == model.name for step in plan.steps) or bool(uses)
     if plan.data is not None and (plan.reference == model.name or not is_used):
@@ -115,8 +115,8 @@ def _needs_head(step: Step, name: str) -> bool:
 
 
 def _other_reference(plan: Plan, model: Input) -> str:
-    """The hint for a head that does not fit: that of a later step may, where no step needs the
-    model's own."""
+    """The hint for a head that does not fit: make a later step the reference, unless a step needs
+    the model's own head."""
     if any(_needs_head(step, model.name) for step in plan.steps):
         return _TRAIN_FIRST
     name = next((step.name for step in plan.steps if step.traits.task == plan.task.name), None)

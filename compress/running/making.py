@@ -1,4 +1,4 @@
-"""Making products: what the store has is reused, what it has not is made by a worker."""
+"""Making products: what the store has is reused, the rest is made by a worker."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ JobIn = Callable[[Path, Path], Job]
 
 @dataclass
 class Products:
-    """Makes the products of one run; ``tell(event, **values)`` reports what happens."""
+    """Makes the products of one run; ``emit(event, **values)`` reports what happens."""
 
     registry: Registry
     store: Store
     folder: RunFolder
-    tell: Callable[..., None]
+    emit: Callable[..., None]
     _data: dict[str, Product] = field(default_factory=dict)
 
     def make(
@@ -78,14 +78,16 @@ class Products:
         return self.store.make(
             ingredients,
             fill,
-            lambda who: self.tell("note", text=f"{name}: waiting for {who}, which makes the same"),
+            lambda holder: self.emit(
+                "note", text=f"{name}: waiting for {holder}, which makes the same"
+            ),
         )
 
     def data(self, data: DataChoice, task: TaskChoice) -> Product:
         """The prepared data of a source for a task.
 
-        Raises UsageError with every row that cannot be used. What is wrong with the data as a whole
-        has the place of the recipe's ``data``."""
+        Raises UsageError with every row that cannot be used. A mistake without a row gets the place
+        of the recipe's ``data``."""
         key = key_of({"data": data.as_dict(), "task": task.as_dict()})
         if key not in self._data:
             try:
@@ -134,7 +136,7 @@ class Products:
     def _model_folder(self, model: Input, label: str) -> Path:
         if not model.from_hub:
             return Path(model.source)
-        self.tell("note", text=f"fetching {model.source} from the hub")
+        self.emit("note", text=f"fetching {model.source} from the hub")
         done = self._run(DownloadModel(model.source), f"{label}-download", label)
         assert done.folder is not None  # a download gives one
         return done.folder
@@ -190,8 +192,8 @@ class Products:
         return self.make(ingredients, job, label)
 
     def _run(self, job: Job, name: str, log_name: str = "") -> Finished:
-        """Have a worker do the job; ``name`` names its job file, and its log unless ``log_name``
-        does."""
+        """Let a worker do the job. Its job file is named by ``name``, its log by ``log_name`` or
+        else by ``name``."""
         shown_as = log_name or name
         return run_job(
             job,
@@ -203,7 +205,7 @@ class Products:
 
     def _show(self, message: ForUser, name: str) -> None:
         if isinstance(message, Progress):
-            self.tell(
+            self.emit(
                 "progress",
                 step=name,
                 done=message.done,
@@ -212,13 +214,13 @@ class Products:
                 values=dict(message.values),
             )
         else:
-            self.tell("note", step=name, text=message.text)
+            self.emit("note", step=name, text=message.text)
 
     def _measure_candidates(
         self, question: MeasureCandidates, job: Job, name: str
     ) -> CandidatesMeasured:
-        """Measurements of unfinished models that a stage asks for, taken as those of the steps
-        are."""
+        """Measurements of unfinished models for a stage that asked, made by the same instrument as
+        those of the steps."""
         if not isinstance(job, ApplyStage):
             raise CompressError(f"{type(job).__name__} asked for measurements: only a stage may")
         subjects = [

@@ -1,5 +1,5 @@
-"""Measuring artifacts of a run: which ones take turns, and what an earlier run has measured
-already."""
+"""Measuring artifacts of a run: which ones take turns, and which measurements of an earlier run are
+reused."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ class _Group:
             run.update(name, measured=result)
 
     def _measure_alone(self, names: Sequence[str], error: CompressError) -> None:
-        """Measure one by one what could not be measured together because of ``error``, and give up
-        the conversion that fails alone."""
+        """Measure the artifacts one by one after ``error`` has ended their common measuring. A
+        conversion that fails alone is given up."""
         if len(names) > 1:
             for name in names:
                 self.measure([name])
@@ -85,10 +85,10 @@ class _Group:
         give_up(self.run, name, error)
 
     def _measure_now(self, partners: Mapping[str, Sequence[str]]) -> dict[str, Measured]:
-        """Measurements of the artifacts that are keys, each compared with its partners."""
+        """Measurements of artifacts, each compared with its partners; keys are the artifacts."""
         run = self.run
         for name in partners:
-            run.events.tell("measuring", step=name)
+            run.events.emit("measuring", step=name)
         others: dict[str, None] = {}
         for names in partners.values():
             others.update(dict.fromkeys(name for name in names if name not in partners))
@@ -106,7 +106,7 @@ class _Group:
         )
 
     def _known(self, names: Iterable[str]) -> dict[str, Measured]:
-        """What was measured before on the same examples, by artifact."""
+        """Earlier measurements on the same examples, by artifact."""
         known = {}
         for name in names:
             record = self.run.records[name]
@@ -115,7 +115,7 @@ class _Group:
         return known
 
     def _conditions(self, name: str, partners: Sequence[str]) -> MeasuringConditions:
-        """All that the measurements of an artifact depend on."""
+        """Everything that the measurements of an artifact depend on."""
         records = self.run.records
         return conditions_of(
             records[name].artifact.digest,

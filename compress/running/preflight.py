@@ -1,5 +1,5 @@
-"""What is refused before the first step: mistakes that only the data and the models from outside
-can show."""
+"""Checks before the first step: mistakes that only the data and the models from outside can
+show."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from compress.sizes import positions
 
 
 def refuse_what_does_not_fit(run: Run) -> None:
-    """Raise UsageError for what the plan could not know before the models were here."""
+    """Raise UsageError for mistakes that the plan could not know before the models were here. Emit
+    a note for each head whose labels get names from the data."""
     plan, artifacts = run.plan, run.artifacts
     refuse_wrong_edges(plan)
     refuse_long_examples(plan, artifacts)
@@ -31,7 +32,8 @@ def refuse_what_does_not_fit(run: Run) -> None:
 
 
 def refuse_wrong_edges(plan: Plan) -> None:
-    """Check again what hub models serve, now that they are here. Raises UsageError."""
+    """Raise UsageError where a step cannot work on a hub model. Its task is known only now that it
+    is here."""
     mistakes = []
     for step in plan.steps:
         model = plan.input(step.parent) if step.parent else None
@@ -56,8 +58,8 @@ def _wrong_references(step: Step, plan: Plan) -> Iterator[Mistake]:
 
 
 def refuse_long_examples(plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
-    """A model must have a position for each token that its steps' tasks, or its measuring, keep.
-    Raises UsageError."""
+    """Raise UsageError where a task keeps more tokens of an example than the model has positions
+    for."""
     mistakes: dict[tuple[str | None, int], Mistake] = {}
     for reader in _readers(plan, artifacts):
         limit = positions(_config(plan, artifacts, reader.model))
@@ -75,7 +77,9 @@ def refuse_long_examples(plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Who reads examples for a task. ``model`` is the input that its model descends from, None for
+    """A step, or the recipe itself, that reads examples for a task.
+
+    ``name`` is its name in a message. ``model`` is the input that its model descends from, None for
     a fresh one."""
 
     name: str
@@ -107,13 +111,13 @@ def _config(plan: Plan, artifacts: Mapping[str, Artifact], model: str | None) ->
 
 
 def refuse_wrong_configuration(plan: Plan, products: Products) -> None:
-    """A fresh model must be one that its family can build, for each task that it is made for.
-    Raises UsageError.
+    """Raise UsageError for a fresh model that its family cannot build, for each task that it is
+    made for.
 
     A family that transformers does not know is checked by its plugin."""
     if plan.fresh is None:
         return
-    families = known_families(products.store, lambda text: products.tell("note", text=text))
+    families = known_families(products.store, lambda text: products.emit("note", text=text))
     if plan.fresh["type"] not in families.model_types():
         return
     for step in plan.steps:

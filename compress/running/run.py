@@ -1,4 +1,4 @@
-"""What the parts of a run share."""
+"""The state of a run, which its parts share."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from compress.tracker import Listener
 
 @dataclass(frozen=True)
 class Run:
-    """A plan, the places of its run, and what is known so far.
+    """A plan, the means to run it, and the results so far.
 
-    ``records`` holds what is known of each artifact, by name. ``unconverted`` says why the
-    reference could not be made into an engine's format or run there, by the name that it would
-    have. Both grow while the run goes on."""
+    ``records`` holds the record of each artifact, by name. ``unconverted`` holds why the reference
+    could not be converted for an engine or run there, by the name that the result would have. Both
+    grow while the run goes on."""
 
     plan: Plan
     registry: Registry
@@ -41,7 +41,7 @@ class Run:
     ) -> Run:
         """A run that has not begun; ``listener`` gets its events."""
         events = Events(folder, listener)
-        products = Products(registry, store, folder, events.tell)
+        products = Products(registry, store, folder, events.emit)
         return cls(plan, registry, folder, products, events)
 
     @property
@@ -50,7 +50,7 @@ class Run:
         return {name: record.artifact for name, record in self.records.items()}
 
     def update(self, name: str, **changes: Any) -> None:
-        """Note more about an artifact: ``changes`` are fields of its record."""
+        """Change fields of an artifact's record."""
         self.records[name] = replace(self.records[name], **changes)
 
     def report(self, state: State, failure: str | None = None) -> Report:
@@ -60,7 +60,8 @@ class Run:
         )
 
     def reason(self, error: BaseException) -> str:
-        """What an error says, without the paths of the run's folder and of the store."""
+        """The text of an error without the paths of the run's folder and of the store, which differ
+        between machines."""
         text = str(error)
         if not isinstance(error, CompressError):
             text = f"{type(error).__name__}: {error}"

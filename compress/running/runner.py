@@ -1,4 +1,4 @@
-"""The walk of a run: take the models in, make and measure each step, report after each."""
+"""The walk of a run: prepare its inputs, make and measure each step, report after each."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from compress.results.report import Report, State
 from compress.running.backing_off import back_off
 from compress.running.budgets import best_step, hold_run_to_budget, hold_step_to_budget
 from compress.running.heads import can_be_measured
+from compress.running.inputs import prepare_inputs
 from compress.running.measuring import measure_together
 from compress.running.preflight import refuse_what_does_not_fit
 from compress.running.run import Run
 from compress.running.steps import make_conversions, make_step
-from compress.running.taking_in import take_in
 from compress.running.tracking import Tracking, open_trackers
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
@@ -34,8 +34,10 @@ def run_plan(
     listener: Listener,
     trackers: Sequence[str] = (),
 ) -> Report:
-    """The report of running ``plan``, with the run's folder as ``folder``; it is written also when
-    a step fails."""
+    """The report of running ``plan``, with the run's folder as ``folder``. It is written also when
+    a step fails.
+
+    ``trackers`` are names. Raises CompressError."""
     tracking = Tracking(open_trackers(trackers, registry), listener)
     folder = RunFolder.of(plan, runs)
     return run_in_folder(plan, registry, store, folder, tracking)
@@ -46,36 +48,38 @@ def run_in_folder(
 ) -> Report:
     """The report of running ``plan`` in a folder, with the folder's path as ``folder``.
 
-    What is finished stays finished, whatever happens later. Another process that makes the same run
-    is waited for."""
-    given = Run.of(plan, registry, store, folder, tracking.event)
+    What is finished stays finished, whatever happens later. The call waits while another process
+    makes the same run."""
+    planned = Run.of(plan, registry, store, folder, tracking.event)
     tracking.start(folder.root, plan.name)
     with ExitStack() as stack:
-        with _reporting_failure(given, tracking, write=False):
-            stack.enter_context(folder.held(lambda who: _announce_waiting(given, who)))
+        with _reporting_failure(planned, tracking, write=False):
+            stack.enter_context(folder.held(lambda holder: _announce_waiting(planned, holder)))
             folder.prepare(plan)
-            given.events.tell("run_started", name=plan.name, folder=str(folder.root))
-        with _reporting_failure(given, tracking):
-            run = take_in(given)
+            planned.events.emit("run_started", name=plan.name, folder=str(folder.root))
+        with _reporting_failure(planned, tracking):
+            run = prepare_inputs(planned)
         with _reporting_failure(run, tracking):
-            report = _walk(run)
+            _make_and_measure(run)
+        with _reporting_failure(run, tracking, write=False):
+            report = _finish(run)
     tracking.finish(report.model_dump(mode="json"))
     return report.model_copy(update={"folder": str(folder.root)})
 
 
-def _announce_waiting(run: Run, who: str) -> None:
-    run.events.pass_on("note", text=f"waiting for {who}, which makes the same run")
+def _announce_waiting(run: Run, holder: str) -> None:
+    run.events.pass_on("note", text=f"waiting for {holder}, which makes the same run")
 
 
 @contextmanager
 def _reporting_failure(run: Run, tracking: Tracking, *, write: bool = True) -> Iterator[None]:
-    """Report what is known where something fails or is interrupted: to the trackers and, with
+    """When the body fails or is interrupted, report what is known: to the trackers and, with
     ``write``, in the run's folder."""
     try:
         yield
     except BaseException as error:
         if write and isinstance(error, CompressError):
-            run.events.tell("run_failed", text=str(error))
+            run.events.emit("run_failed", text=str(error))
         if isinstance(error, KeyboardInterrupt):
             report = run.report("interrupted")
         else:
@@ -87,19 +91,23 @@ def _reporting_failure(run: Run, tracking: Tracking, *, write: bool = True) -> I
         raise
 
 
-def _walk(run: Run) -> Report:
-    """Make and measure every step of a run whose models are taken in; the report as it is
-    written."""
+def _make_and_measure(run: Run) -> None:
+    """Make and measure every step, and hold the run to its budget; before the first step, refuse
+    what does not fit."""
     refuse_what_does_not_fit(run)
     _measure_models(run)
     for index, step in enumerate(run.plan.steps, start=1):
         _do_step(run, step, index)
     hold_run_to_budget(run)
+
+
+def _finish(run: Run) -> Report:
+    """Write the report of a run that is done, and link its best step."""
     report = _report(run, "finished")
     best = best_step(report)
     if best is not None:
         run.folder.link_best(run.records[best].place)
-    run.events.tell("run_finished", report=str(run.folder.report))
+    run.events.emit("run_finished", report=str(run.folder.report))
     return report
 
 
@@ -116,14 +124,14 @@ def _measure_models(run: Run) -> None:
 
 def _do_step(run: Run, step: Step, index: int) -> None:
     """Make and measure one step, report, and hold the step to its budget."""
-    run.events.tell(
+    run.events.emit(
         "step_started",
         step=step.name,
         stage=step.entry.name,
         index=index,
         of=len(run.plan.steps),
     )
-    earlier = [name for name, record in run.records.items() if record.task == step.task.name]
+    same_task = [name for name, record in run.records.items() if record.task == step.task.name]
     not_measured = []
     if step.budget is not None and step.budget.on_miss == "back_off":
         back_off(run, step, step.budget, index)  # which measures each try
@@ -132,9 +140,9 @@ def _do_step(run: Run, step: Step, index: int) -> None:
         not_measured.append(step.name)
     not_measured += make_conversions(run, step.name)
     measure_together(run, not_measured, step.task, step.data)
-    run.events.tell("step_finished", step=step.name, record=run.records[step.name].summary())
+    run.events.emit("step_finished", step=step.name, record=run.records[step.name].summary())
     if step.name == run.plan.reference:
-        _measure_again(run, earlier)
+        _measure_again(run, same_task)
     hold_step_to_budget(run, step, _report(run, "running"))
 
 
@@ -146,7 +154,7 @@ def _measure_again(run: Run, names: Sequence[str]) -> None:
 
 
 def _report(run: Run, state: State) -> Report:
-    """Write the report of what is known so far."""
+    """The report of what is known so far, which is also written."""
     report = run.report(state)
     write_report(report, run.folder)
     return report

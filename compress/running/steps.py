@@ -1,5 +1,5 @@
-"""Making a step, or finding it in the store, and recording it; the reference in other engines
-too."""
+"""Making a step, or finding it in the store, and recording it; the same for conversions of the
+reference."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def make_step(run: Run, step: Step, index: int, label: str = "") -> None:
 
 
 def make_conversions(run: Run, name: str) -> list[str]:
-    """Make the reference in every other float engine that is installed; the names of what was made.
-    Nothing is made where ``name`` is not the reference.
+    """Convert the reference for every other installed float engine; the names of the conversions.
+    Nothing is done where ``name`` is not the reference.
 
-    They show what an engine gains apart from what compression gains. An engine that cannot take the
-    reference is given up with a note."""
+    Conversions show what an engine gains apart from what compression gains. One that fails is given
+    up with a note."""
     if name != run.plan.reference:
         return []
     made = []
@@ -53,7 +53,7 @@ def make_conversions(run: Run, name: str) -> list[str]:
 
 
 def give_up(run: Run, name: str, error: CompressError) -> None:
-    """Go on without the reference in an engine that cannot take it or run it."""
+    """Go on without a conversion of the reference that cannot be made or run, and note why."""
     run.records.pop(name, None)
     run.unconverted[name] = run.reason(error)
     run.events.note(f"{name} is not measured: {error}")

@@ -1,4 +1,5 @@
-"""The trackers of a run: opened before it begins, given every event, dropped when they fail."""
+"""The trackers of a run: they are opened before it begins, get every event, and are dropped when
+they fail."""
 
 from __future__ import annotations
 
@@ -47,7 +48,7 @@ class Tracking:
         self._listener = listener
 
     def start(self, folder: Path, name: str) -> None:
-        """Start every tracker, and tell the user where its log can be seen."""
+        """Start every tracker, with a note on where its log can be seen."""
         if self._trackers:
             folder.mkdir(parents=True, exist_ok=True)
         self._each(lambda tracker: self._note(f"{tracker.name}: {tracker.start(folder, name)}"))

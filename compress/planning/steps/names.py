@@ -1,4 +1,5 @@
-"""The names of steps, and what a step's words refer to: its parent, its references."""
+"""The names of steps, and the artifacts that a step refers to by name: its parent and its
+references."""
 
 from __future__ import annotations
 
@@ -6,8 +7,8 @@ from compress.errors import did_you_mean, suggestion
 from compress.options import ArtifactReferenceMark, Options, fields_marked
 from compress.planning.budget import BASELINES
 from compress.planning.graph import Graph
-from compress.planning.outside import is_folder, read_outside_model
 from compress.planning.resolver import Resolver
+from compress.planning.sections.outside import is_folder, read_outside_model
 from compress.planning.types import MODEL
 from compress.recipes.places import KeyPath
 from compress.recipes.steps import StepText

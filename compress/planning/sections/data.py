@@ -32,9 +32,10 @@ def read_data(
     options = resolver.options(entry.cls.Options, values, path)
     if options is None:
         return None
+    # A message about the data stands at the option that names them, such as ``hub: NAME``.
     selects = entry.cls.selects
-    named = (*path, selects) if selects is not None and selects in value else path
-    choice = DataChoice(entry, options, str(resolver.recipe.place(*named, of_value=True)))
+    name_path = (*path, selects) if selects is not None and selects in value else path
+    choice = DataChoice(entry, options, str(resolver.recipe.place(*name_path, of_value=True)))
     if len(resolver.mistakes) == before and task is not None:
         check_columns(choice, task, path, resolver)
     return choice
@@ -64,8 +65,8 @@ def _source(value: Section, path: KeyPath, resolver: Resolver) -> Registered[Sou
 def _implied_source(
     value: Section, path: KeyPath, resolver: Resolver
 ) -> Registered[Source[Any]] | None:
-    """The source that has an option of its own in the section, or that reads files of these
-    names."""
+    """The source whose selecting option is in the section, else the one that reads files with these
+    suffixes."""
     sources = resolver.registry.sources.values()
     for entry in sources:
         if entry.cls.selects and entry.cls.selects in value:

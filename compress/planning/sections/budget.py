@@ -16,8 +16,8 @@ from compress.planning.budget import (
     Budget,
     Limit,
 )
-from compress.planning.limits import parse_limit
 from compress.planning.resolver import Resolver
+from compress.planning.sections.limits import parse_limit
 from compress.recipes.places import KeyPath, Section
 
 _KEYS = (*QUANTITIES, "on_miss", "tries", "decide")
@@ -29,8 +29,8 @@ def read_budget(
 ) -> Budget | None:
     """The budget that ``value`` describes; None with a mistake added.
 
-    ``steps`` maps each name that a limit may refer to to its task (None: not known). ``task`` is
-    the task of what is limited."""
+    ``steps`` holds the names that a limit may refer to, each with its task (None: not known).
+    ``task`` is the task of the step, or of the recipe, that the budget is for."""
     if not isinstance(value, dict) or not value:
         resolver.wrong(path, "a budget is a mapping of limits", _EXAMPLE)
         return None
@@ -41,9 +41,9 @@ def read_budget(
     if not any(key in QUANTITIES for key in value):
         resolver.wrong(path, "the budget limits nothing", _EXAMPLE)
     return Budget(
-        limits=_read_limits(value, path, steps, task, resolver),
         on_miss=_one_of(value, "on_miss", POLICIES, path, resolver),
         decide=_one_of(value, "decide", DECISIONS, path, resolver),
+        limits=_read_limits(value, path, steps, task, resolver),
         tries=_read_tries(value, path, resolver),
     )
 
@@ -55,8 +55,8 @@ def _read_limits(
     task: str | None,
     resolver: Resolver,
 ) -> tuple[Limit, ...]:
-    scored = resolver.registry.tasks.get(task or "")
-    higher_is_better = scored is None or scored.cls.higher_is_better
+    entry = resolver.registry.tasks.get(task or "")
+    higher_is_better = entry is None or entry.cls.higher_is_better
     limits = []
     for key in [key for key in value if key in QUANTITIES]:
         try:

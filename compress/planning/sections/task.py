@@ -12,7 +12,7 @@ _EXAMPLE = "task: text-classification, or task: {text-classification: {max_lengt
 
 
 def read_task(value: Any, path: KeyPath, resolver: Resolver) -> TaskChoice | None:
-    """The task that ``value`` describes: a name, or a mapping from it to options; None with a
+    """The task that ``value`` describes, a name or a mapping from the name to options; None with a
     mistake added."""
     name: str
     options: Any

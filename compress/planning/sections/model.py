@@ -1,4 +1,4 @@
-"""Checks of a fresh model: its type, the keys of its config, and the steps that start from it."""
+"""Reading the ``model`` section: a model from outside, or the configuration of a fresh one."""
 
 from __future__ import annotations
 
@@ -6,22 +6,50 @@ import math
 from typing import Any
 
 from compress.errors import suggestion
-from compress.options import FreshMark, Options, fields_marked
+from compress.planning.graph import Graph
 from compress.planning.resolver import Resolver
+from compress.planning.sections.outside import read_outside_model
+from compress.planning.types import MODEL
 from compress.pretrained.families import Family
 from compress.recipes.places import Section
-from compress.recipes.steps import StepText
-from compress.stage import Stage
 
 _TYPE, _LAYERS = "type", "num_hidden_layers"
 
 
-def check_fresh(config: Section, resolver: Resolver) -> None:
+def read_model(value: Any, graph: Graph, resolver: Resolver) -> None:
+    """Add the recipe's model to the graph, or a mistake."""
+    if isinstance(value, dict):
+        _read_fresh(value, graph, resolver)
+        return
+    model = None
+    if isinstance(value, str):
+        model = read_outside_model(value, MODEL, ("model",), resolver)
+    else:
+        message = "the recipe has no model" if value is None else f"model: got {value!r}"
+        hint = "a hub id, a folder, or a fresh model: {type: bert, ...}"
+        resolver.wrong(("model",), message, hint)
+    if model is not None:
+        graph.inputs[MODEL] = model
+    else:
+        graph.broken.add(MODEL)
+
+
+def _read_fresh(value: Section, graph: Graph, resolver: Resolver) -> None:
+    if isinstance(value.get(_TYPE), str):
+        graph.fresh = dict(value)
+        _check_fresh(value, resolver)
+        return
+    hint = "model: {type: bert, hidden_size: 256}"
+    resolver.wrong(("model",), "a fresh model needs its type", hint)
+    graph.broken.add(MODEL)
+
+
+def _check_fresh(config: Section, resolver: Resolver) -> None:
     """Add a mistake for a type that neither transformers nor a plugin's architecture knows, and for
     each key that the type's config does not have or cannot hold.
 
-    transformers accepts any key and ignores those that mean nothing to it. The keys of a family
-    that is not known are not checked."""
+    transformers itself accepts any key and ignores those that mean nothing to it. Where a family is
+    not known, its keys are not checked."""
     if not _is_known_type(config[_TYPE], resolver):
         return
     for key, value in config.items():
@@ -35,7 +63,8 @@ def check_fresh(config: Section, resolver: Resolver) -> None:
 
 
 def _is_known_type(kind: str, resolver: Resolver) -> bool:
-    """Whether a model type is known, or cannot be checked; otherwise a mistake is added."""
+    """Whether a model type is known; True too where transformers could not be asked. A mistake is
+    added for an unknown type."""
     types = set(resolver.families.model_types())
     if not types:
         return True
@@ -49,6 +78,7 @@ def _is_known_type(kind: str, resolver: Resolver) -> bool:
 
 
 def _check_key(key: str, value: Any, kind: str, family: Family, resolver: Resolver) -> None:
+    """Add a mistake for a key that the family does not have, and for a model without layers."""
     depth = family.renamed.get(_LAYERS, _LAYERS)
     if family.renamed.get(key, key) == depth and isinstance(value, int) and value < 1:
         resolver.wrong(("model", key), f"{key}: got {value}: a model has one layer at least")
@@ -58,31 +88,10 @@ def _check_key(key: str, value: Any, kind: str, family: Family, resolver: Resolv
 
 
 def _is_finite(value: Any) -> bool:
-    """Whether all numbers in a value are finite. No product key could be made of others."""
+    """Whether all numbers in a value are finite. A product's key is made from JSON, which has no
+    others."""
     if isinstance(value, dict):
         return all(map(_is_finite, value.values()))
     if isinstance(value, list):
         return all(map(_is_finite, value))
     return not isinstance(value, float) or math.isfinite(value)
-
-
-def check_configured(config: Section, stage: type[Stage[Any]], resolver: Resolver) -> None:
-    """Add a mistake for each key that ``stage``, which makes the fresh model, sets itself: the
-    recipe's would be lost."""
-    family = resolver.families.family_of(config[_TYPE])
-    renamed = family.renamed if family else {}
-    for key in config:
-        setter = stage.configures.get(renamed.get(key, key))
-        if setter:
-            message = f"{key}: {stage.name!r} sets it, by {setter}"
-            resolver.wrong(("model", key), message, "leave it out", of_value=False)
-
-
-def check_of_fresh(text: StepText, options: Options, parent: str, resolver: Resolver) -> None:
-    """Add a mistake for each given option that is for a fresh model: the step starts from
-    ``parent``."""
-    for option in fields_marked(type(options), FreshMark):
-        if option in options.model_fields_set:
-            message = f"{option} is for a fresh model, and {text.name!r} starts from {parent!r}"
-            path = (*text.stage_path, option)
-            resolver.wrong(path, message, "leave it out", of_value=False)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from compress.options import splits_asked
-from compress.planning.datasection import splits_of
+from compress.options import FreshMark, fields_marked, splits_asked
 from compress.planning.edges import edge_mistake
-from compress.planning.fresh import check_configured, check_of_fresh
 from compress.planning.graph import Graph
-from compress.planning.layers import layers_of, layers_of_input
 from compress.planning.resolver import Resolver
+from compress.planning.sections.data import splits_of
+from compress.planning.steps.layers import layers_of, layers_of_input
 from compress.planning.types import Step
+from compress.recipes.places import Section
 from compress.recipes.steps import StepText
 
 
@@ -20,9 +20,9 @@ def check_fit(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> N
     _check_data(step, text, resolver)
     _check_references(step, text, graph, resolver)
     if step.parent is not None:
-        check_of_fresh(text, step.options, step.parent, resolver)
+        _check_options_of_fresh(step, text, resolver)
     elif graph.fresh:
-        check_configured(graph.fresh, step.entry.cls, resolver)
+        _check_configuration(graph.fresh, step, resolver)
     _check_layers(step, text, graph, resolver)
 
 
@@ -70,6 +70,30 @@ def _check_references(step: Step, text: StepText, graph: Graph, resolver: Resolv
         if mistake:
             message = f"{option}: {mistake.message}"
             resolver.wrong((*text.stage_path, option), message, mistake.hint)
+
+
+def _check_configuration(config: Section, step: Step, resolver: Resolver) -> None:
+    """Add a mistake for each key of a fresh model that the stage sets itself: the recipe's value
+    would be lost."""
+    stage = step.entry.cls
+    family = resolver.families.family_of(config["type"])
+    renamed = family.renamed if family else {}
+    for key in config:
+        setter = stage.configures.get(renamed.get(key, key))
+        if setter:
+            message = f"{key}: {stage.name!r} sets it, by {setter}"
+            resolver.wrong(("model", key), message, "leave it out", of_value=False)
+
+
+def _check_options_of_fresh(step: Step, text: StepText, resolver: Resolver) -> None:
+    """Add a mistake for each given option that only a step with a fresh model has."""
+    for option in fields_marked(type(step.options), FreshMark):
+        if option in step.options.model_fields_set:
+            message = (
+                f"{option} is for a fresh model, and {step.name!r} starts from {step.parent!r}"
+            )
+            path = (*text.stage_path, option)
+            resolver.wrong(path, message, "leave it out", of_value=False)
 
 
 def _check_layers(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> None:

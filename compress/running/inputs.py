@@ -1,4 +1,5 @@
-"""The first phase of a run: all data are prepared and all models from outside are imported."""
+"""The inputs of a run: all data are prepared and all models from outside are imported, before the
+first step."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from compress.results.record import Record
 from compress.running.run import Run
 
 
-def take_in(run: Run) -> Run:
-    """The run with its models in its records, and with the plan that follows from what they are.
+def prepare_inputs(run: Run) -> Run:
+    """The run with its models in its records, and with the plan that follows from their traits.
 
     Raises UsageError for data and models that cannot be used."""
     plan = run.plan

@@ -1,5 +1,4 @@
-"""Reading the steps: each stage with its options, its task, data and seed, its parent and its
-budget."""
+"""Reading a step: its stage with options, its task, data and seed, its parent and its budget."""
 
 from __future__ import annotations
 
@@ -9,13 +8,13 @@ from typing import Any
 from compress.artifact import Traits
 from compress.options import Options
 from compress.planning.backoff import check_can_back_off
-from compress.planning.budgetsection import read_budget
-from compress.planning.datasection import check_columns, read_data
-from compress.planning.fit import check_fit
 from compress.planning.graph import Graph
-from compress.planning.names import check_name, find_parent, find_references
 from compress.planning.resolver import Resolver
-from compress.planning.tasksection import read_task
+from compress.planning.sections.budget import read_budget
+from compress.planning.sections.data import check_columns, read_data
+from compress.planning.sections.task import read_task
+from compress.planning.steps.fit import check_fit
+from compress.planning.steps.names import check_name, find_parent, find_references
 from compress.planning.types import DataChoice, Step, TaskChoice
 from compress.recipes.places import KeyPath
 from compress.recipes.steps import StepText
@@ -48,17 +47,34 @@ def read_step(
 
     ``previous`` names the model or step that it starts from, unless it has a ``from``."""
     before = len(resolver.mistakes)
+    step = _resolve(text, previous, defaults, graph, resolver)
+    if step is None:
+        graph.broken.add(text.name)
+        return
+    if step.data is not None and "data" not in text.keys and "task" in text.keys:
+        # The recipe's data were checked for the recipe's task, not for the step's own.
+        check_columns(step.data, step.task, ("data",), resolver)
+    check_fit(step, text, graph, resolver)
+    if len(resolver.mistakes) > before:
+        graph.broken.add(text.name)
+    graph.steps[text.name] = _with_budget(step, text, graph, resolver)
+
+
+def _resolve(
+    text: StepText, previous: str | None, defaults: Defaults, graph: Graph, resolver: Resolver
+) -> Step | None:
+    """The step without its budget; None, with mistakes added, where its stage, options or task
+    cannot be used."""
     check_name(text, resolver)
     entry = resolver.stage(text.stage, text.stage_path)
-    own = _own(text, defaults, resolver)
+    own = _own_or_default(text, defaults, resolver)
     options = _read_options(text, entry, resolver) if entry else None
     parent = find_parent(text, previous, graph, resolver)
     references = find_references(text, options, graph, resolver) if options else {}
     if entry is None or options is None or own.task is None:
-        graph.broken.add(text.name)
-        return
+        return None
     traits = entry.cls.produces(graph.traits_of(parent) or Traits(), options, own.task.name)
-    step = Step(
+    return Step(
         name=text.name,
         entry=entry,
         options=options,
@@ -70,16 +86,10 @@ def read_step(
         traits=traits,
         place=str(resolver.recipe.place(*text.path)),
     )
-    if step.data is not None and "data" not in text.keys and "task" in text.keys:
-        check_columns(step.data, step.task, ("data",), resolver)
-    check_fit(step, text, graph, resolver)
-    if len(resolver.mistakes) > before:
-        graph.broken.add(text.name)
-    graph.steps[text.name] = _with_budget(step, text, graph, resolver)
 
 
-def _own(text: StepText, defaults: Defaults, resolver: Resolver) -> Defaults:
-    """The step's own task, data and seed, the recipe's where the step has none."""
+def _own_or_default(text: StepText, defaults: Defaults, resolver: Resolver) -> Defaults:
+    """The step's own task, data and seed; where it has none, the recipe's."""
     task, data, seed = defaults.task, defaults.data, defaults.seed
     if "task" in text.keys:
         task = read_task(text.keys["task"], (*text.path, "task"), resolver)
@@ -110,6 +120,6 @@ def _with_budget(step: Step, text: StepText, graph: Graph, resolver: Resolver) -
     budget = read_budget(text.keys["budget"], path, others, step.task.name, resolver)
     if budget is None:
         return step
-    held = replace(step, budget=budget)
-    check_can_back_off(held, path, resolver)
-    return held
+    limited = replace(step, budget=budget)
+    check_can_back_off(limited, path, resolver)
+    return limited

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from compress.errors import CompressError
-from compress.planning.paths import path_from
 from compress.planning.resolver import Resolver
 from compress.planning.types import Input
 from compress.pretrained.modelfolder import folder_traits, is_hub_id
@@ -43,5 +42,4 @@ def is_folder(value: str, path: KeyPath, resolver: Resolver) -> bool:
 
 
 def _folder(value: str, path: KeyPath, resolver: Resolver) -> Path:
-    place = resolver.recipe.place(*path, of_value=True)
-    return path_from(value, resolver.recipe.base_folder(place))
+    return resolver.recipe.path_of(value, resolver.recipe.place(*path, of_value=True))
