@@ -76,7 +76,7 @@ def _repeats(engine: str, repeats: int, rounds: int, work: Path) -> list[dict[st
     assert plan.data is not None
     products = Products(registry, open_store(None), run, lambda *a, **k: None)
     task, data = Chosen.of(plan.task), products.prepared(plan.data, plan.task)
-    subjects = [Subject(name, model, task, data, share) for name, share in SIDES.items()]
+    subjects = [Subject(name, model, task, data, slowdown=share) for name, share in SIDES.items()]
     rows = []
     for repeat in range(repeats):
         load = os.getloadavg()[0]

@@ -83,7 +83,7 @@ def self_check(
     data = Products(registry, store, run, events.pass_on).prepared(plan.data, plan.task)
     Artifact.open(folder)  # raises for a folder that compress did not make, or that was changed
     subjects = [
-        Subject(name, folder, Chosen.of(plan.task), data, slowdown)
+        Subject(name, folder, Chosen.of(plan.task), data, slowdown=slowdown)
         for name, slowdown in _SIDES.items()
     ]
     job_folder = run.measuring("self-check")

@@ -22,7 +22,7 @@ from compress.selfcheck import self_check
 from compress.store.files import write_json
 from compress.store.runfolder import RunFolder
 from compress.workers.jobs.probing import Slowed, open_probe
-from compress.workers.protocol import Chosen, ProbeArtifact
+from compress.workers.protocol import Chosen, ProbeArtifact, Subject
 from compress.workers.supervisor import worker_environment
 
 
@@ -189,7 +189,9 @@ def test_an_artifact_is_loaded_last_and_when_its_turn_has_come(
         "compress.workers.jobs.probing.stay_on_cores", lambda count: None
     )  # this process has other tests to run
     open_probe(
-        ProbeArtifact(place / "model", Chosen("text-classification", {}), None, "quick"),
+        ProbeArtifact(
+            Subject("model", place / "model", Chosen("text-classification", {}), None), "quick"
+        ),
         replace(registry, engines={"torch": replace(entry, cls=Recorded)}),
         lambda: happened.append("turn"),
     )

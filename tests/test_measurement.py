@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from compress.machine import TimingEnvironment
-from compress.measure import Request, Subject, measure
+from compress.measure import Subject, measure
 from compress.measure.reuse import MeasurementFile, MeasuringConditions, copy_unless_equal
 from compress.measure.turns import take_turns
 from compress.measurement import Measured, Measurement, finite
@@ -113,15 +113,14 @@ def test_a_block_begins_with_the_model_loaded_anew_or_in_other_processes(
 
     @contextmanager
     def started(job: ProbeArtifact, *files: Path) -> Iterator[Side]:
-        begun.append(job.artifact)
+        begun.append(job.subject.folder)
         yield Side()
 
     monkeypatch.setattr("compress.measure.sides.started", started)
     registry: Any = SimpleNamespace(meters={"turns": SimpleNamespace(cls=Turns)})
-    sides = [Subject(name, tmp_path / name, Chosen("t", {}), None) for name in ("a", "b")]
-    found = measure([Request(sides[0], ["b"])], sides[1:], registry, tmp_path)["a"].measurements[
-        "blocks"
-    ]
+    first = Subject("a", tmp_path / "a", Chosen("t", {}), None, compared=("b",))
+    second = Subject("b", tmp_path / "b", Chosen("t", {}), None)
+    found = measure([first], [second], registry, tmp_path)["a"].measurements["blocks"]
     assert (found.value, found.n) == (3, 6)
     assert (len(begun), asked.count(Reopen)) == (starts, reopened)
     assert (

@@ -35,7 +35,7 @@ from compress.running.heads import can_be_measured, numbered_heads, refuse_wrong
 from compress.store.prepared import Prepared, prepare
 from compress.task import meant_labels
 from compress.workers.jobs.probing import open_probe
-from compress.workers.protocol import Chosen, ProbeArtifact
+from compress.workers.protocol import Chosen, ProbeArtifact, Subject
 
 NUMBERS = ("LABEL_0", "LABEL_1")
 RECIPE = """\
@@ -127,13 +127,9 @@ def test_its_quality_is_told_by_the_names_of_the_data(
     task, data = task_named("text-classification"), tmp_path / "data"
     data.mkdir()
     prepare(MemorySource({"train": sentences(8, 0), "test": sentences(4, 1)}), task, data)
-    job = ProbeArtifact(
-        artifact.folder,
-        Chosen(task.name, task.options.model_dump(mode="json")),
-        Prepared(data, ""),
-        "quick",
-    )
-    assert open_probe(job, registry).labels == LABELS
+    chosen = Chosen(task.name, task.options.model_dump(mode="json"))
+    subject = Subject("model", artifact.folder, chosen, Prepared(data, ""))
+    assert open_probe(ProbeArtifact(subject, "quick"), registry).labels == LABELS
 
 
 def test_it_is_answered_with_its_own_numbers(tmp_path: Path) -> None:

@@ -44,7 +44,9 @@ JOBS_SENT: list[Job] = [
         output=Path("out"),
         work=Path("work"),
     ),
-    protocol.ProbeArtifact(Path("model"), TASK, None, "quick", 0.03),
+    protocol.ProbeArtifact(
+        protocol.Subject("model", Path("model"), TASK, None, ("teacher",), "teacher", 0.03), "quick"
+    ),
 ]
 MESSAGES_SENT: list[Message] = [
     protocol.Progress(1, 2.5, "epoch 1", {"loss": 0.5}),

@@ -16,7 +16,7 @@ from compress.errors import EnvironmentFailure, IntegrityError, UsageError
 from compress.registry.plugins import Registry
 from compress.serving import Predictor, open_predictor
 from compress.workers.jobs.probing import open_probe
-from compress.workers.protocol import Chosen, ProbeArtifact
+from compress.workers.protocol import Chosen, ProbeArtifact, Subject
 
 
 @pytest.fixture(scope="module")
@@ -153,8 +153,8 @@ def test_an_engine_whose_runtime_is_missing_is_one_line_that_names_the_extra(
         if where == "served":
             open_predictor(model, without)
         else:
-            task = Chosen("text-classification", {})
-            open_probe(ProbeArtifact(model, task, None, "quick"), without)
+            subject = Subject("model", model, Chosen("text-classification", {}), None)
+            open_probe(ProbeArtifact(subject, "quick"), without)
 
 
 def test_a_file_that_was_changed_is_refused(

@@ -74,7 +74,7 @@ def test_product_is_made_once_and_reused(store: Store) -> None:
 def test_key_is_made_of_the_ingredients_and_the_digest_of_the_content(store: Store) -> None:
     assert key_of({"a": 1, "b": 2}) == key_of({"b": 2, "a": 1}) != key_of({"a": 1, "b": 3})
     one, two = (store.make(Ingredients("thing", {"a": i}), fill)[0] for i in (1, 2))
-    assert one.key != two.key and one.digest == two.digest
+    assert one.ingredients.key != two.ingredients.key and one.digest == two.digest
 
 
 def test_nothing_is_seen_of_a_product_before_it_is_whole(store: Store) -> None:

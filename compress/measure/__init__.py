@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from compress.measure.instrument import compare, measure
-from compress.measure.subjects import Request, Subject
+from compress.workers.protocol import Subject
 
-__all__ = ["Request", "Subject", "compare", "measure"]
+__all__ = ["Subject", "compare", "measure"]

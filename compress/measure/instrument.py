@@ -14,37 +14,36 @@ from dataclasses import replace
 from pathlib import Path
 
 from compress.measure.sides import Sides
-from compress.measure.subjects import Request, Subject
 from compress.measure.summary import SamplesByMeter, summarise
 from compress.measure.turns import Pairs, take_turns
 from compress.measurement import Measured
 from compress.meter import Effort, Meter
 from compress.registry.plugins import Registry
+from compress.workers.protocol import Subject
 
 
 def measure(
-    requests: Sequence[Request],
+    subjects: Sequence[Subject],
     others: Sequence[Subject],
     registry: Registry,
     folder: Path,
     effort: Effort = "standard",
     known: Mapping[str, Measured] | None = None,
 ) -> dict[str, Measured]:
-    """Measurements of the requested subjects by name. All of them take turns, and so do the
-    ``others``, which are only compared with. Job files and logs go into ``folder``.
+    """Measurements of the subjects by name. All of them take turns, and so do the ``others``, which
+    are only compared with. Job files and logs go into ``folder``.
 
-    ``known`` has earlier measurements of the others by name. A parent is among them, or requested
-    before its children. The seconds are shared equally among the requested subjects."""
+    ``known`` has earlier measurements of the others by name. A parent is among them, or measured
+    before its children. The seconds are shared equally among the subjects."""
     start = time.monotonic()
     meters = _meters(registry, effort)
-    requested = [request.subject for request in requests]
-    pairs = {request.subject.name: request.compared for request in requests}
-    samples = _samples(meters, [*requested, *others], pairs, folder, effort)
+    samples = _samples(meters, [*subjects, *others], _pairs(subjects), folder, effort)
     measured = dict(known or {})
-    for request in requests:
-        measured[request.subject.name] = summarise(meters, samples, request, measured)
-    seconds = (time.monotonic() - start) / len(requests)
-    return {name: replace(measured[name], seconds=seconds) for name in pairs}
+    for subject in subjects:
+        measured[subject.name] = summarise(meters, samples, subject, measured)
+    seconds = (time.monotonic() - start) / len(subjects)
+    names = [subject.name for subject in subjects]
+    return {name: replace(measured[name], seconds=seconds) for name in names}
 
 
 def compare(
@@ -56,11 +55,14 @@ def compare(
 ) -> dict[str, Measured]:
     """Measurements of every subject by name, each compared with the first; all take turns."""
     meters = [m for m in _meters(registry, effort) if m.takes_turns or not timings_only]
-    first = subjects[0].name
-    requests = [Request(subject, [] if subject.name == first else [first]) for subject in subjects]
-    pairs = {request.subject.name: request.compared for request in requests}
-    samples = _samples(meters, subjects, pairs, folder, effort)
-    return {request.subject.name: summarise(meters, samples, request, {}) for request in requests}
+    first, *others = subjects
+    sides = [first, *(replace(other, compared=(first.name,)) for other in others)]
+    samples = _samples(meters, sides, _pairs(sides), folder, effort)
+    return {side.name: summarise(meters, samples, side, {}) for side in sides}
+
+
+def _pairs(subjects: Sequence[Subject]) -> Pairs:
+    return {subject.name: subject.compared for subject in subjects}
 
 
 def _meters(registry: Registry, effort: Effort) -> list[Meter]:

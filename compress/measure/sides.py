@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from compress.measure.subjects import Subject
 from compress.meter import Effort, Sample
 from compress.store.files import file_name
 from compress.workers.protocol import (
@@ -21,6 +20,7 @@ from compress.workers.protocol import (
     Reopened,
     Sampled,
     Started,
+    Subject,
     TakeSample,
 )
 from compress.workers.supervisor import Worker, started
@@ -52,7 +52,7 @@ class Sides:
             name = file_name(subject.name)
             self._workers[subject.name] = self._stack.enter_context(
                 started(
-                    _job(subject, self._effort),
+                    ProbeArtifact(subject, self._effort),
                     self._folder / f"{name}.job.json",
                     self._folder / f"{name}.log",
                 )
@@ -87,7 +87,3 @@ class Sides:
         self.end()
         self._stack.close()
         self._start()
-
-
-def _job(subject: Subject, effort: Effort) -> ProbeArtifact:
-    return ProbeArtifact(subject.folder, subject.task, subject.data, effort, subject.slowdown)

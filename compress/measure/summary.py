@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from compress.measure.subjects import Request
 from compress.measure.turns import SamplesBySide
 from compress.measurement import Measured, Measurement, finite
 from compress.meter import Meter, Sample
+from compress.workers.protocol import Subject
 
 SamplesByMeter = Mapping[str, SamplesBySide]
 
@@ -16,24 +16,23 @@ SamplesByMeter = Mapping[str, SamplesBySide]
 def summarise(
     meters: Sequence[Meter],
     samples: SamplesByMeter,
-    request: Request,
+    subject: Subject,
     known: Mapping[str, Measured],
 ) -> Measured:
-    """The measurements and comparisons of the request's subject. ``known`` holds those of other
-    subjects.
+    """The measurements and comparisons of a subject. ``known`` holds those of other subjects.
 
     A quantity that cannot be measured is inherited from the parent if a meter says that it must be
     equal."""
-    name = request.subject.name
+    name = subject.name
     measured = Measured(
         _measurements(meters, samples, name),
-        {other: _comparison(meters, samples, name, other, known) for other in request.compared},
+        {other: _comparison(meters, samples, name, other, known) for other in subject.compared},
         {meter.name: samples[meter.name][name] for meter in meters if meter.keeps},
     )
-    if request.parent is None or request.parent not in known:
+    if subject.parent is None or subject.parent not in known:
         return measured
-    parent = known[request.parent].measurements
-    inherited = _with_inherited(meters, measured.measurements, parent, request.parent)
+    parent = known[subject.parent].measurements
+    inherited = _with_inherited(meters, measured.measurements, parent, subject.parent)
     return replace(measured, measurements=inherited)
 
 

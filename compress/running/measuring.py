@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compress.errors import CompressError, IntegrityError
-from compress.measure import Request, Subject, measure
+from compress.measure import Subject, measure
 from compress.measure.reuse import (
     MeasurementFile,
     MeasuringConditions,
@@ -92,12 +92,9 @@ class _Group:
         others: dict[str, None] = {}
         for names in partners.values():
             others.update(dict.fromkeys(name for name in names if name not in partners))
-        requests = [
-            Request(self._subject(name), compared, run.records[name].parent)
-            for name, compared in partners.items()
-        ]
+        subjects = [self._subject(name, compared) for name, compared in partners.items()]
         return measure(
-            requests,
+            subjects,
             [self._subject(name) for name in others],
             run.registry,
             run.folder.measuring(self.label or next(iter(partners))),
@@ -129,12 +126,19 @@ class _Group:
     def _file(self, name: str) -> Path:
         return self.run.folder.measured(self.label or name)
 
-    def _subject(self, name: str) -> Subject:
+    def _subject(self, name: str, compared: Sequence[str] = ()) -> Subject:
         data = None
         if self.data is not None:
             data = Prepared(self.data.folder, self.data.digest)
-        folder = self.run.records[name].artifact.folder
-        return Subject(name, folder, Chosen.of(self.task), data)
+        record = self.run.records[name]
+        return Subject(
+            name=name,
+            folder=record.artifact.folder,
+            task=Chosen.of(self.task),
+            data=data,
+            compared=tuple(compared),
+            parent=record.parent,
+        )
 
 
 def turn_partners(run: Run, name: str) -> list[str]:

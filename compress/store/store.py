@@ -14,7 +14,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from compress.artifact import JsonObject, canonical, digest_files, verify_files
@@ -45,10 +45,10 @@ class Ingredients:
 
 @dataclass(frozen=True)
 class Product:
-    """A committed product; ``files`` are the sha256 of its content by relative name."""
+    """A committed product. ``folder`` has its content, ``files`` the sha256 of each file by its
+    relative name. Making it took ``seconds``."""
 
-    kind: str
-    key: str
+    ingredients: Ingredients
     folder: Path
     files: Mapping[str, str]
     seconds: float
@@ -58,38 +58,30 @@ class Product:
         """sha256 over the content: equal for equal content, whatever it was made of."""
         return hashlib.sha256(canonical(dict(self.files)).encode()).hexdigest()
 
-
-@dataclass(frozen=True)
-class ProductRecord:
-    """The content of ``record.json``: what a product was made of, the sha256 of its files by name,
-    and the seconds that the making took."""
-
-    kind: str
-    ingredients: JsonObject
-    files: Mapping[str, str]
-    seconds: float
-
-    def write(self, folder: Path) -> None:
-        """Write it into a product's folder."""
-        text = json.dumps(asdict(self), indent=2, sort_keys=True)
+    def write_record(self, folder: Path) -> None:
+        """Write ``record.json``, what is known of the product besides its content."""
+        record = {
+            "kind": self.ingredients.kind,
+            "ingredients": self.ingredients.values,
+            "files": self.files,
+            "seconds": self.seconds,
+        }
+        text = json.dumps(record, indent=2, sort_keys=True)
         (folder / RECORD).write_text(text + "\n", encoding="utf-8")
 
     @classmethod
-    def read(cls, folder: Path) -> ProductRecord:
-        """The record of a product's folder. Raises IntegrityError for a file that is not one."""
+    def read(cls, folder: Path, ingredients: Ingredients) -> Product:
+        """The product in ``folder``, its content not checked. Raises IntegrityError for a
+        ``record.json`` that is not one."""
         file = folder / RECORD
         try:
-            values = json.loads(file.read_text(encoding="utf-8"))
-            return cls(
-                str(values["kind"]),
-                dict(values["ingredients"]),
-                dict(values["files"]),
-                float(values["seconds"]),
-            )
+            record = json.loads(file.read_text(encoding="utf-8"))
+            files, seconds = dict(record["files"]), float(record["seconds"])
         except (ValueError, KeyError, TypeError) as error:
             raise IntegrityError(
                 f"{file} is not what was written: it is no record of a product"
             ) from error
+        return cls(ingredients, folder / "content", files, seconds)
 
 
 @dataclass(frozen=True)
@@ -112,15 +104,15 @@ class Claim:
     def commit(self, seconds: float) -> Product:
         """Make the staging folder's content the product: digests, flush to disk, one rename.
         ``work`` is deleted."""
-        made_of = self.ingredients
         files = digest_files(self.content, without=())
-        ProductRecord(made_of.kind, made_of.values, files, seconds).write(self.staging)
+        product = Product(self.ingredients, self.target / "content", files, seconds)
+        product.write_record(self.staging)
         _flush(self.staging)
         self.target.parent.mkdir(parents=True, exist_ok=True)
         self.staging.rename(self.target)
         _flush_folder(self.target.parent)
         shutil.rmtree(self.work, ignore_errors=True)
-        return Product(made_of.kind, made_of.key, self.target / "content", files, seconds)
+        return product
 
 
 @dataclass(frozen=True)
@@ -155,14 +147,13 @@ class Store:
             return None
         folder = self.place(ingredients)
         try:
-            record = ProductRecord.read(folder)
-            verify_files(folder / "content", record.files)
+            product = Product.read(folder, ingredients)
+            verify_files(product.folder, product.files)
         except IntegrityError as error:
             raise IntegrityError(
                 f"{error}\ndelete the folder {folder} to have it made again"
             ) from None
-        content = folder / "content"
-        return Product(ingredients.kind, ingredients.key, content, record.files, record.seconds)
+        return product
 
     def make(
         self,

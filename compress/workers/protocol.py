@@ -107,16 +107,28 @@ class ApplyStage:
 
 
 @dataclass(frozen=True)
-class ProbeArtifact:
-    """Open an artifact in its engine and take samples on command.
+class Subject:
+    """An artifact to measure, with the task and data that it is measured on.
 
-    ``slowdown`` is the share of its time by which each call is prolonged."""
+    ``compared`` names the subjects that it is compared with, ``parent`` the artifact that it was
+    made from. ``slowdown`` is a share of its time by which each call is prolonged, to check that
+    the instrument finds it."""
 
-    artifact: Path
+    name: str
+    folder: Path
     task: Chosen
     data: Prepared | None
-    effort: Effort
+    compared: tuple[str, ...] = ()
+    parent: str | None = None
     slowdown: float = 0.0
+
+
+@dataclass(frozen=True)
+class ProbeArtifact:
+    """Open a subject's artifact in its engine and take samples on command."""
+
+    subject: Subject
+    effort: Effort
 
 
 Job = (

@@ -59,7 +59,7 @@ def run(job: ProbeArtifact, line: WorkerLine, registry: Registry) -> Finished:
     probe = open_probe(job, registry, await_turn)
     line.send(Opened())
     while not isinstance(command := line.receive(), End):
-        line.send(_obey(command, probe, job.slowdown, registry))
+        line.send(_obey(command, probe, job.subject.slowdown, registry))
     return Finished()
 
 
@@ -145,10 +145,11 @@ def open_probe(
     """The job's artifact, verified and loaded in its engine, with the features of the test split.
 
     The artifact is loaded last of all, after ``await_turn`` returned."""
-    artifact, task = Artifact.open(job.artifact), task_of(job.task, registry)
+    subject = job.subject
+    artifact, task = Artifact.open(subject.folder), task_of(subject.task, registry)
     engine = engine_for(registry, artifact.traits.format)
     processor = task.processor(artifact.folder)
-    rows = job.data.rows("test") if job.data else []
+    rows = subject.data.rows("test") if subject.data else []
     features = task.features(rows, processor)
     with explain_missing_package(engine.name, engine.extra):
         placement = Placement(engine.devices()[0], threads())
@@ -159,9 +160,9 @@ def open_probe(
     forget_peak_memory()
     memory = {"before_load": psutil.Process().memory_info().rss, "peak_before_load": peak_memory()}
     start = time.perf_counter()
-    session = _opened(engine, artifact, placement, task, job.slowdown)
+    session = _opened(engine, artifact, placement, task, subject.slowdown)
     seconds = time.perf_counter() - start
-    labels = meant_labels(artifact.manifest.labels, job.data.labels if job.data else ())
+    labels = meant_labels(artifact.manifest.labels, subject.data.labels if subject.data else ())
     return Probe(
         artifact=artifact,
         engine=engine.name,
