@@ -63,10 +63,11 @@ def test_advice_to_a_slower_model_is_true_of_its_memory() -> None:
     hungry["changes"]["memory"] = {"difference": 1e6, "quotient": 2.03}
     (text,) = texts(small_against(against_parent=hungry), "smaller_but_slower")
     assert "2.0x slower, and needs 2.0x the memory: take it where disk space is short" in text
-    lean = against("teacher", 0.5, 0.25)
-    lean["changes"]["memory"] = {"difference": -1e6, "quotient": 0.4}
-    (text,) = texts(small_against(against_parent=lean), "smaller_but_slower")
-    assert "2.0x slower: take it where memory is short" in text
+    for quotient in (0.4, 0.0):
+        lean = against("teacher", 0.5, 0.25)
+        lean["changes"]["memory"] = {"difference": -1e6, "quotient": quotient}
+        (text,) = texts(small_against(against_parent=lean), "smaller_but_slower")
+        assert "2.0x slower: take it where memory is short" in text
 
 
 def test_a_speed_within_the_noise_is_no_finding() -> None:
