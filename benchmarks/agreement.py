@@ -26,7 +26,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,15 +49,24 @@ its own."""
 
 OURS = "ours"
 METERS = ("size", "quality", "latency", "anatomy")
+
+
+class Other(NamedTuple):
+    """The measurement of compress, and the independent tool that measures the same."""
+
+    measurement: str
+    tool: str
+
+
 OTHERS = {
-    "f1": ("quality", "seqeval"),
-    "accuracy": ("accuracy", "scikit-learn"),
-    "size": ("size", "du -b"),
-    "parameters": ("parameters", "transformers"),
-    "macs": ("macs", "by hand"),
-    "latency": ("latency_p50", "bare loop"),
+    "f1": Other("quality", "seqeval"),
+    "accuracy": Other("accuracy", "scikit-learn"),
+    "size": Other("size", "du -b"),
+    "parameters": Other("parameters", "transformers"),
+    "macs": Other("macs", "by hand"),
+    "latency": Other("latency_p50", "bare loop"),
 }
-"""Quantity to (measurement, the independent tool)."""
+"""The quantities that are compared."""
 
 
 def main() -> None:
@@ -68,11 +77,9 @@ def main() -> None:
     run = json.loads(given.run.read_text(encoding="utf-8")) if given.run else {"steps": []}
     with tempfile.TemporaryDirectory() as work:
         data = _data(plan, Path(work) / "data")
-        rows = [
-            row
-            for folder in given.folders
-            for row in _compared(folder, plan, data, registry, run, given)
-        ]
+        rows: list[dict[str, Any]] = []
+        for folder in given.folders:
+            rows += _compared(folder, plan, data, registry, run, given)
     _print(rows)
     from common import write_results
 
@@ -125,21 +132,26 @@ def _compared(
     ours, theirs, ratio = _measured(artifact, plan, data, registry, given)
     length = ours["macs"].conditions.get("length") if ours["macs"].value is not None else None
     theirs |= {"size": _du(artifact), "macs": _macs(artifact, length) if length else None}
-    before: Mapping[str, Any] = next(
-        (s["measurements"] for s in run["steps"] if s.get("digest") == artifact.digest), {}
-    )
-    both = [
-        q
-        for q, (name, _) in OTHERS.items()
-        if theirs.get(q) is not None and ours[name].value is not None
-    ]
-    rows = [
-        _row(folder.name, q, ours[OTHERS[q][0]], theirs[q], before.get(OTHERS[q][0])) for q in both
-    ]
-    for row in rows:
-        if row["quantity"] == "latency":
-            row["ratio"] = ratio  # of rounds in turns: what the machine did meanwhile met both
+    in_run = _measurements_in_run(run, artifact.digest)
+    rows = []
+    for quantity, other in OTHERS.items():
+        own = ours[other.measurement]
+        if theirs.get(quantity) is not None and own.value is not None:
+            before = in_run.get(other.measurement)
+            rows.append(_row(folder.name, quantity, own, theirs[quantity], before))
+            if quantity == "latency":
+                # Of rounds in turns: whatever the machine did meanwhile, it did to both.
+                rows[-1]["ratio"] = ratio
     return rows
+
+
+def _measurements_in_run(run: Mapping[str, Any], digest: str) -> Mapping[str, Any]:
+    """The measurements that a run's report has of an artifact; empty where it has none."""
+    for step in run["steps"]:
+        if step.get("digest") == digest:
+            measurements: Mapping[str, Any] = step["measurements"]
+            return measurements
+    return {}
 
 
 def _row(
@@ -152,7 +164,7 @@ def _row(
         "unit": ours.unit,
         "compress": ours.value,
         "other": theirs,
-        "tool": OTHERS[quantity][1],
+        "tool": OTHERS[quantity].tool,
         "difference": ours.value / theirs - 1,
         "in_run": before["value"] if before else None,
     }
@@ -176,22 +188,26 @@ def _measured(
     for load in range(given.loads):
         with _both(artifact, plan, data) as (side, bare):
             side.prepare(OURS, "latency")
-            _ask(
-                bare,
-                {"do": "prepare", "places": _places(meters["latency"], len(data.rows("test")))},
-            )
+            places = _places(meters["latency"], len(data.rows("test")))
+            _ask(bare, {"do": "prepare", "places": places})
             ours, bares = _turns(side, bare, given.rounds, load)
             samples["latency"] += ours
             times.append(np.array(bares))
             side.end()
-    found = {m.name: m for name, meter in meters.items() for m in meter.summarise(samples[name])}
-    own = np.array([s["nanoseconds"] for s in samples["latency"]]).reshape(
-        given.loads, given.rounds, -1
-    )
-    ratio = paired_ratio(
-        *(np.median(side, axis=1).sum(axis=1).tolist() for side in (own, np.array(times)))
-    )
-    return found, {**theirs, "latency": float(np.median(times)) / 1e6}, ratio
+    measurements = {
+        m.name: m for name, meter in meters.items() for m in meter.summarise(samples[name])
+    }
+    # Nanoseconds of (loads, rounds, examples): the median over the rounds of a load, summed over
+    # the examples, is one number for each load.
+    own = np.array([s["nanoseconds"] for s in samples["latency"]])
+    own = own.reshape(given.loads, given.rounds, -1)
+    ratio = paired_ratio(_per_load(own), _per_load(np.array(times)))
+    return measurements, {**theirs, "latency": float(np.median(times)) / 1e6}, ratio
+
+
+def _per_load(nanoseconds: np.ndarray) -> list[float]:
+    per_load: list[float] = np.median(nanoseconds, axis=1).sum(axis=1).tolist()
+    return per_load
 
 
 @contextmanager
@@ -245,10 +261,8 @@ def _bare(artifact: Artifact, plan: Plan, work: Path) -> Iterator[subprocess.Pop
     its own as a worker has: Linux shares a busy processor between sessions, not processes (``man 7
     sched``, autogroup)."""
     assert plan.data is not None
-    test, longest = (
-        plan.data.as_dict()["options"]["test"],
-        plan.task.as_dict()["options"]["max_length"],
-    )
+    test = plan.data.as_dict()["options"]["test"]
+    longest = plan.task.as_dict()["options"]["max_length"]
     command = [
         sys.executable,
         str(Path(__file__).parent / "bare.py"),
@@ -308,28 +322,25 @@ def _macs(artifact: Artifact, length: int) -> int | None:
 
 
 def _print(rows: Sequence[Mapping[str, Any]]) -> None:
-    cells = [
-        ("artifact", "quantity", "unit", "compress", "other", "tool", "difference", "in the run")
+    headers = ["artifact", "quantity", "unit", "compress", "other", "tool", "difference"]
+    table = [[*headers, "in the run"], *map(_cells, rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for cells in table:
+        padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+        sys.stdout.write("  ".join(padded).rstrip() + "\n")
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    return [
+        row["artifact"],
+        row["quantity"],
+        row["unit"],
+        f"{row['compress']:.9g}",
+        f"{row['other']:.9g}",
+        row["tool"],
+        _difference(row),
+        "" if row["in_run"] is None else f"{row['in_run']:.9g}",
     ]
-    cells += [
-        (
-            r["artifact"],
-            r["quantity"],
-            r["unit"],
-            f"{r['compress']:.9g}",
-            f"{r['other']:.9g}",
-            r["tool"],
-            _difference(r),
-            "" if r["in_run"] is None else f"{r['in_run']:.9g}",
-        )
-        for r in rows
-    ]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    for row in cells:
-        sys.stdout.write(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            + "\n"
-        )
 
 
 def _difference(row: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,7 @@ def main() -> None:
     parser.add_argument("--test", required=True)
     parser.add_argument("--max-length", type=int, default=128)
     given = parser.parse_args()
-    if hasattr(
-        os, "sched_setaffinity"
-    ):  # as many cores as threads, and the first ones, which is where others are timed too
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
+    _use_first_cores()
     words, tags = _read(given.test)
     tokenizer = Tokenizer.from_file(str(given.folder / "tokenizer.json"))
     tokenizer.no_padding()
@@ -52,10 +50,8 @@ def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         if asked["do"] == "score":
-            answer: Any = {
-                **_score(model, encodings, words, tags, labels),
-                "parameters": parameters,
-            }
+            scores = _score(model, encodings, words, tags, labels)
+            answer: Any = {**scores, "parameters": parameters}
         elif asked["do"] == "prepare":
             batches = [_arrays([encodings[i]]) for i in asked["places"]]
             answer = len([model(batch) for batch in batches])
@@ -63,6 +59,12 @@ def main() -> None:
             answer = _round(model, batches)
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
+
+
+def _use_first_cores() -> None:
+    """Run on as many cores as threads, and on the first ones: the instrument times there too."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
 
 
 def _read(file: str) -> tuple[list[list[str]], list[list[str]]]:
@@ -114,16 +116,16 @@ def _open_torch(folder: Path) -> tuple[Model, int | None]:
     model = AutoModelForTokenClassification.from_pretrained(folder, local_files_only=True).eval()
 
     def run(batch: dict[str, np.ndarray]) -> np.ndarray:
+        tensors = {name: torch.from_numpy(array) for name, array in batch.items()}
         with torch.inference_mode():
-            logits: np.ndarray = (
-                model(**{n: torch.from_numpy(a) for n, a in batch.items()}).logits.float().numpy()
-            )
+            logits: np.ndarray = model(**tensors).logits.float().numpy()
         return logits
 
     return run, None if getattr(model, "is_quantized", False) else model.num_parameters()
 
 
 def _arrays(encodings: Sequence[Encoding]) -> dict[str, np.ndarray]:
+    """The inputs of a batch, padded with 0 to the longest: int64 of (examples, tokens)."""
     longest = max(len(e.ids) for e in encodings)
     columns = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
     return {
@@ -159,9 +161,7 @@ def _score(
     answers = [guesses[i] for i in range(len(words))]
     return {
         "f1": float(f1_score(list(tags), answers, mode="strict", scheme=IOB2)),
-        "accuracy": float(
-            accuracy_score([t for s in tags for t in s], [t for s in answers for t in s])
-        ),
+        "accuracy": float(accuracy_score(list(chain(*tags)), list(chain(*answers)))),
     }
 
 

@@ -1,5 +1,5 @@
-"""What the benchmarks share: intervals, reports read, and results written with the environment they
-were measured in."""
+"""Shared by the benchmarks: intervals, reading reports, and writing results with the environment
+that they were measured in."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ def _made_in(report: Report) -> tuple[str, int, dict[str, str]]:
 
 
 def write_results(name: str, values: dict[str, Any]) -> Path:
-    """Write ``benchmarks/results/<name>.json`` with the environment, this one where ``values`` name
-    none; its path comes back."""
+    """The path of ``benchmarks/results/<name>.json``, written with ``values`` and their
+    environment: this machine's, unless ``values`` have one."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(

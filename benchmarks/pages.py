@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from compress.measurement import quantity
+from compress.measurement import value_text
 from compress.report.tables.changes import changes_table
 from compress.report.tables.results import results_table
 from compress.report.tables.table import Table
@@ -134,17 +134,15 @@ def _finished(values: Mapping[str, Any]) -> Report:
         raise SystemExit(
             f"the run of {report.name} is {report.state}; results are of finished runs"
         )
-    return report.model_copy(update={"steps": tuple(report.of_task())})
+    return report.model_copy(update={"steps": tuple(report.steps_of_task())})
 
 
 def over_seeds(values: Mapping[str, Any]) -> str:
     """The reference's test F1 of each seed, and their mean."""
-    numbers, scores = (
-        [str(row["seed"]) for row in values["rows"]],
-        [row["f1"] for row in values["rows"]],
-    )
+    seeds = [str(row["seed"]) for row in values["rows"]]
+    scores = [row["f1"] for row in values["rows"]]
     return (
-        f"The {values['step']}'s test F1 over seeds {_listed(numbers)} is "
+        f"The {values['step']}'s test F1 over seeds {_listed(seeds)} is "
         f"{_listed([f'{s:.4f}' for s in scores])} "
         f"(mean {sum(scores) / len(scores):.4f}). {_measured_on(values['environment'])}"
     )
@@ -239,7 +237,7 @@ def self_check(values: Mapping[str, Any]) -> str:
 
 
 def agreement(values: Mapping[str, Any]) -> str:
-    """Each number beside an independent tool's."""
+    """A table of each number and that of an independent tool."""
     rows = [
         [
             row["artifact"],
@@ -275,7 +273,7 @@ def _measured_on(environment: Mapping[str, Any]) -> str:
     versions = ", ".join(
         f"{n} {environment['versions'][n]}" for n in _LIBRARIES if n in environment["versions"]
     )
-    memory = quantity(environment["memory_bytes"], "bytes")
+    memory = value_text(environment["memory_bytes"], "bytes")
     machine = f"{environment['processor']}, {environment['threads']} threads, {memory} of memory"
     return f"Measured on {machine}; {versions}."
 

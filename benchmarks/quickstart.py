@@ -1,5 +1,5 @@
-"""Whether a run of the quickstart keeps what the project promises of it; ``.ci/run`` asks after
-``make quickstart``.
+"""Check that a run of the quickstart keeps the project's promises. ``.ci/run`` does it after ``make
+quickstart``.
 
   learning   the teacher is right at least 30 points more often than the most frequent class is
   budget     the last model meets each limit of the recipe's budget: quality kept, times faster,
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from compress.quantities import MEDIAN_SPEEDUP, QUALITY
 from compress.report.reading import read_report
-from compress.results.comparisons import Against
+from compress.results.against import Against
 from compress.results.outcomes import Verdict
 from compress.results.report import Report, Seconds
 

@@ -20,7 +20,7 @@ from compress.quantities import QUALITY
 from compress.results.report import Report
 
 _FREE = ("seed=", "benchmark")
-"""How overrides begin that may differ from run to run."""
+"""The beginnings of overrides that may differ between the runs."""
 
 
 def main() -> None:

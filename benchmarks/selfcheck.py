@@ -24,7 +24,9 @@ from typing import Any
 from common import write_results
 
 from compress.measure import Subject, compare
+from compress.measurement import Measurement
 from compress.meter import Effort, Meter, Rounds
+from compress.quantities import LATENCY, SPEEDUP
 from compress.registry.plugins import Registry, load_plugins
 from compress.running.making import Products
 from compress.selfcheck import SLOWDOWN, WITHIN, model_to_check
@@ -34,9 +36,9 @@ from compress.workers.protocol import Chosen
 
 SIDES = {"model": 0.0, "again": 0.0, "slowed": SLOWDOWN}
 STEPS = {"torch": "01-model-to-check", "onnxruntime": "02-export.onnx"}
-METER, RATIO = "latency", "speedup"
+METER, RATIO = "latency", SPEEDUP
 EFFORT: Effort = "thorough"
-"""Whose blocks are taken: in processes of their own. A standard run loads its models anew in the
+"""This effort measures each block in new processes. A standard run loads its models again in the
 same processes."""
 
 
@@ -56,14 +58,14 @@ def main() -> None:
         "slowdown": SLOWDOWN,
         "within": WITHIN,
     }
-    found: dict[str, list[dict[str, Any]]] = {}
+    rows_of: dict[str, list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as work:
         for engine in arguments.engines:
-            found[engine] = _repeats(engine, arguments.repeats, arguments.rounds, Path(work))
-            verdicts = {name: _verdict(rows) for name, rows in found.items()}
+            rows_of[engine] = _repeats(engine, arguments.repeats, arguments.rounds, Path(work))
+            verdicts = {name: _verdict(rows) for name, rows in rows_of.items()}
             sys.stderr.write(f"{engine}: {verdicts[engine]}\n")
             file = write_results(
-                "selfcheck", {"settings": settings, "verdicts": verdicts, "repeats": found}
+                "selfcheck", {"settings": settings, "verdicts": verdicts, "repeats": rows_of}
             )
             sys.stderr.write(f"wrote {file}\n")
 
@@ -80,7 +82,7 @@ def _repeats(engine: str, repeats: int, rounds: int, work: Path) -> list[dict[st
     rows = []
     for repeat in range(repeats):
         load = os.getloadavg()[0]
-        found = compare(
+        measured = compare(
             subjects,
             _one_meter(registry, rounds),
             run.measuring(f"{engine}-{repeat}"),
@@ -90,11 +92,9 @@ def _repeats(engine: str, repeats: int, rounds: int, work: Path) -> list[dict[st
         rows.append(
             {
                 "load": load,
-                **{
-                    side: _read(found[side].comparisons["model"][RATIO])
-                    for side in ("again", "slowed")
-                },
-                "latency_p50_ms": found["model"].measurements["latency_p50"].value,
+                "again": _interval(measured["again"].comparisons["model"][RATIO]),
+                "slowed": _interval(measured["slowed"].comparisons["model"][RATIO]),
+                "latency_p50_ms": measured["model"].measurements[LATENCY].value,
             }
         )
         sys.stderr.write(f"{engine} {repeat}: {rows[-1]}\n")
@@ -114,7 +114,7 @@ def _one_meter(registry: Registry, rounds: int) -> Registry:
     )
 
 
-def _read(ratio: Any) -> dict[str, float]:
+def _interval(ratio: Measurement) -> dict[str, float | None]:
     return {"value": ratio.value, "low": ratio.low, "high": ratio.high}
 
 

@@ -45,13 +45,7 @@ def main() -> None:
     from common import paired_ratio, spread, write_results
 
     f1 = _scores(arguments.f1)
-    rounds: dict[str, list[float]] = {arm: [] for arm in ARMS}
-    for turn in range(arguments.rounds):
-        for arm in ARMS if turn % 2 == 0 else reversed(ARMS):
-            rounds[arm].append(
-                _start(arguments, arm, turn, THROUGHPUT_SENTENCES[arm])["sentences_per_second"]
-            )
-            sys.stderr.write(f"round {turn} {arm}: {rounds[arm][-1]:.1f} sentences/s\n")
+    rounds = _rounds(arguments)
     speeds = {arm: spread(values) for arm, values in rounds.items()}
     rows = [
         {
@@ -73,10 +67,20 @@ def main() -> None:
         "learning_rate": LEARNING_RATE,
         "model": Path(arguments.model).name,
     }
-    sys.stderr.write(
-        "wrote "
-        f"{write_results('training', {'settings': settings, 'rows': rows, 'ratios': ratios})}\n"
-    )
+    file = write_results("training", {"settings": settings, "rows": rows, "ratios": ratios})
+    sys.stderr.write(f"wrote {file}\n")
+
+
+def _rounds(arguments: argparse.Namespace) -> dict[str, list[float]]:
+    """Sentences per second of each arm in each round. The arms take turns, and every second round
+    has them in reverse order, so that a drift of the machine meets all alike."""
+    rounds: dict[str, list[float]] = {arm: [] for arm in ARMS}
+    for turn in range(arguments.rounds):
+        for arm in ARMS if turn % 2 == 0 else reversed(ARMS):
+            result = _start(arguments, arm, turn, THROUGHPUT_SENTENCES[arm])
+            rounds[arm].append(result["sentences_per_second"])
+            sys.stderr.write(f"round {turn} {arm}: {rounds[arm][-1]:.1f} sentences/s\n")
+    return rounds
 
 
 def _arguments() -> argparse.Namespace:
@@ -100,17 +104,15 @@ def _arguments() -> argparse.Namespace:
 
 def _scores(file: Path | None) -> dict[str, list[dict[str, Any]]]:
     """Seed, epochs and F1 of each whole training, by arm."""
-    lines = (
-        [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file else []
-    )
-    told = ("seed", "epochs", "f1", "processor")
-    return {
-        arm: sorted(
-            ({k: line[k] for k in told} for line in lines if line["arm"] == arm),
-            key=lambda score: (score["epochs"], score["seed"]),
-        )
-        for arm in ARMS
-    }
+    scores: dict[str, list[dict[str, Any]]] = {arm: [] for arm in ARMS}
+    for line in file.read_text(encoding="utf-8").splitlines() if file else ():
+        values = json.loads(line)
+        if values["arm"] in scores:
+            score = {key: values[key] for key in ("seed", "epochs", "f1", "processor")}
+            scores[values["arm"]].append(score)
+    for of_arm in scores.values():
+        of_arm.sort(key=lambda score: (score["epochs"], score["seed"]))
+    return scores
 
 
 def _start(arguments: argparse.Namespace, arm: str, turn: int, sentences: int) -> dict[str, Any]:
@@ -265,16 +267,15 @@ def _tutorial(model: Any, context: Any, epochs: int) -> float:
     length = 128
     features = _features(context)
     pads = {"input_ids": 0, "attention_mask": 0, "token_type_ids": 0, "labels": -100}
-    columns = {
-        k: torch.tensor(
-            [
-                (f.get(k) or [1 if k == "attention_mask" else 0] * len(f["input_ids"]))
-                + [pad] * (length - len(f["input_ids"]))
-                for f in features
-            ]
-        )
-        for k, pad in pads.items()
-    }
+    columns = {}
+    for name, pad in pads.items():
+        default = 1 if name == "attention_mask" else 0
+        padded = []
+        for feature in features:
+            tokens = len(feature["input_ids"])
+            values = feature.get(name) or [default] * tokens
+            padded.append(values + [pad] * (length - tokens))
+        columns[name] = torch.tensor(padded)  # (sentences, length)
     rows = [{k: v[i] for k, v in columns.items()} for i in range(len(features))]
     loader = DataLoader(rows, batch_size=BATCH["tutorial"], shuffle=True)  # type: ignore[arg-type]
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=0.01)

@@ -1,4 +1,4 @@
-"""Numbers, each with everything needed to trust it."""
+"""Measurements: numbers with their unit, interval, conditions, and reason where they are absent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Rows = Mapping[str, Mapping[str, float | None]]
 Values = dict[str, Any]
 """JSON-ready values by key."""
 Conditions = Mapping[str, Any]
-"""What a number was measured under, JSON-ready; each meter says what it has to say."""
+"""The conditions of a measurement, JSON-ready. Each meter has keys of its own."""
 
 
 class CurveForm(BaseModel):
@@ -36,7 +36,7 @@ class CurveForm(BaseModel):
 
 
 class DetailForm(BaseModel):
-    """Structured extras, of which tables and curve have a set form."""
+    """Structured extras. Only ``tables`` and ``curve`` have a fixed form."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -84,13 +84,14 @@ class Curve:
 class Measurement:
     """A value with its unit, which direction is better, its 95 % interval, count and conditions.
 
-    ``value`` is None where the thing cannot be measured here, and ``absent`` then says why; it is
-    never replaced by 0. ``name`` is unique within an artifact (``quality``, ``latency_p50``);
-    ``title`` heads a column of the results table, and is empty for what only the JSON and the
-    detailed views show. ``worst`` is the one-sided 95 % end on the bad side, by which a careful
-    budget decides. ``detail`` holds structured extras. Every view shows two of them, whatever the
-    meter: ``tables``, title to row label to column to number, and ``curve``, ``{"axis": text,
-    "points": [[x, value, low, high], ...]}``.
+    ``value`` is None where nothing can be measured here, never 0; ``absent`` then says why.
+    ``name`` is unique within an artifact (``quality``, ``latency_p50``). ``title`` heads a column
+    of the results table; a measurement without one is shown only in the JSON and in the detailed
+    views. ``worst`` is the one-sided 95 % end on the bad side, by which a careful budget decides.
+
+    ``detail`` holds structured extras. Two of them are shown in every view: ``tables``, title to
+    row label to column to number, and ``curve``, ``{"axis": text, "points": [[x, value, low, high],
+    ...]}``.
     """
 
     name: str
@@ -108,13 +109,13 @@ class Measurement:
 
     @property
     def tables(self) -> Mapping[str, Rows]:
-        """The tables of its detail by title."""
+        """The tables in its detail, by title."""
         tables: Mapping[str, Rows] = self.detail.get("tables") or {}
         return tables
 
     @property
     def curve(self) -> Curve | None:
-        """The curve of its detail; None where it has none, or one without points."""
+        """The curve in its detail; None if it has none, or one without points."""
         curve = self.detail.get("curve") or {}
         points = [Point(*point) for point in curve.get("points", ())]
         return Curve(curve["axis"], points) if points else None
@@ -130,7 +131,7 @@ class Measurement:
 
 
 def finite(m: Measurement) -> Measurement:
-    """``m`` in numbers that JSON can hold: it is absent where its value is not finite, and any
+    """``m`` with numbers that JSON can hold. If its value is not finite it becomes absent; any
     other number that is not finite becomes None."""
     if m.value is not None and not math.isfinite(m.value):
         return absent(m.name, m.unit, m.direction, f"its value is {m.value}", m.title)
@@ -158,9 +159,9 @@ def absent(name: str, unit: str, direction: Direction, why: str, title: str = ""
 
 @dataclass(frozen=True)
 class Measured:
-    """The outcome of measuring a subject: its measurements by name, ``comparisons`` with others by
-    the other's name (ratios, differences, flips), the samples that meters ``kept`` for later
-    comparisons, by meter, and the ``seconds`` it took."""
+    """The outcome of measuring a subject: its ``measurements`` by name, its ``comparisons``
+    (ratios, differences, flips) by the other subject's name, the samples that each meter ``kept``
+    for later comparisons, and the ``seconds`` that measuring took."""
 
     measurements: dict[str, Measurement]
     comparisons: dict[str, dict[str, Measurement]] = field(default_factory=dict)
@@ -198,7 +199,7 @@ def _measurements(dicts: Values) -> dict[str, Measurement]:
 _BYTES = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 
 
-def quantity(value: float, unit: str) -> str:
+def value_text(value: float, unit: str) -> str:
     """A value for people: bytes and counts in thousands, shares with one decimal of a percent."""
     if unit == "bytes":
         return _bytes(value)
@@ -217,7 +218,7 @@ def _bytes(value: float) -> str:
 
 
 def _digits(value: float) -> int:
-    """Digits behind the point with which a number has three that matter."""
+    """Digits after the point that give a number three significant digits."""
     if abs(value) >= 100:
         return 0
     if abs(value) >= 10:

@@ -1,5 +1,4 @@
-"""Trackers: each writes what happens in a run, and what it came to, into a place where experiments
-are looked at.
+"""Trackers: each writes the events and the report of a run into a log that another program shows.
 
 A run does not need its trackers: one that fails is reported in one line and dropped.
 """
@@ -15,13 +14,13 @@ from typing import Any, ClassVar, Literal
 Event = Mapping[str, Any]
 """One event of a run: ``event`` names it, ``time`` is in seconds since 1970."""
 Report = Mapping[str, Any]
-"""What ``report.json`` holds."""
+"""The content of ``report.json``. ``compress report --schema`` prints its JSON Schema."""
 Listener = Callable[[dict[str, Any]], None]
 """Called with each event of a run as it happens."""
 
-
 Side = Literal["measured", "vs_reference", "vs_fastest"]
-"""The step alone, or against the reference: as it is, or in its fastest float engine."""
+"""A number of the step itself, or of its comparison with the reference: as it is, or in its fastest
+float engine."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +40,15 @@ class ReportedNumber:
     absent: str
 
     def values(self) -> dict[str, float]:
-        """The value under ``""`` and the ends of the interval under ``.low`` and ``.high``, as far
-        as they are known: suffixes of a name in a log."""
+        """The value and the ends of the interval, without those that are not known, by the suffix
+        of their name in a log: ``""``, ``.low``, ``.high``."""
         ends = {"": self.value, ".low": self.low, ".high": self.high}
         return {end: value for end, value in ends.items() if value is not None}
 
 
 def reported_numbers(report: Report) -> Iterator[ReportedNumber]:
-    """Every measurement of every step, then every comparison of it with the reference, and with the
-    reference in its fastest float engine where that is another: what compression gained apart from
-    what the engine did."""
+    """The numbers of each step: its measurements, its comparisons with the reference, and those
+    with the reference in its fastest float engine where that is another artifact."""
     for place, step in enumerate(report["steps"]):
         for side, numbers in _sides(step).items():
             for name, number in numbers.items():
@@ -69,11 +67,11 @@ def _sides(step: Mapping[str, Any]) -> dict[Side, Mapping[str, Any]]:
 
 
 class Tracker(ABC):
-    """One log of one run. Lives in the process that runs the recipe: no torch, and what it needs is
-    imported in methods.
+    """One log of one run. It lives in the process that runs the recipe, so it does not use torch,
+    and it imports its packages only in methods.
 
-    ``packages`` are the modules it imports; where one is missing the run is refused before it
-    starts, with ``extra``, the extra of the toolkit that installs them, as the way out."""
+    ``packages`` are the modules that it imports. Where one is missing, the run is refused before it
+    starts; the message names ``extra``, the extra of the toolkit that installs them."""
 
     name: ClassVar[str]
     summary: ClassVar[str]
@@ -82,16 +80,16 @@ class Tracker(ABC):
 
     @abstractmethod
     def start(self, folder: Path, name: str) -> str:
-        """Where the log can be looked at, in words for one line. ``folder`` is the run's and exists
-        (a continued run has the same), ``name`` the recipe's."""
+        """One line that says where to look at the log. ``folder`` is the run's folder; it exists,
+        and a continued run has the same. ``name`` is the recipe's."""
 
     def event(self, event: Event) -> None:
-        """Take in one event of the run: ``event`` says which, ``time`` when (seconds since 1970).
+        """Handle one event of the run. ``event`` is its kind, ``time`` is in seconds since 1970.
 
-        Training tells ``progress`` with ``step``, ``done`` and ``total`` (optimizer steps) and
-        ``values`` (``loss``)."""
+        Training sends the kind ``progress`` with ``step``, ``done`` and ``total`` (optimizer steps)
+        and ``values`` (``loss``)."""
 
     @abstractmethod
     def finish(self, report: Report) -> None:
-        """Write what the run came to and close. ``state`` of the report is ``finished``, ``failed``
+        """Write the report of the run and close the log. Its ``state`` is ``finished``, ``failed``
         or ``interrupted``; it has the steps that were made until then."""

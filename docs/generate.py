@@ -11,14 +11,19 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 from markers import filled, settle, table
 from pydantic import BaseModel
 
 from compress.cli import cli
-from compress.cli.catalogue import default_text, describe_options, describe_stage, takes
+from compress.cli.catalogue import (
+    StageDescription,
+    accepted_text,
+    default_text,
+    describe_options,
+    describe_stage,
+)
 from compress.meter import EFFORTS, Effort, Rounds
 from compress.options import nested
 from compress.registry.plugins import Registered, Registry, load_plugins
@@ -78,13 +83,11 @@ def _option_rows(model: type[BaseModel], without: type[BaseModel] | None) -> lis
     trainings = [name for name, field in fields if nested(field.annotation) is TrainingOptions]
     rows = []
     for option in describe_options(model):
-        name, _, inner = option["name"].partition(".")
+        name, _, inner = option.name.partition(".")
         if name in skipped or (inner and name in trainings):
             continue
-        kind = "[training options](#training-options)" if name in trainings else option["type"]
-        rows.append(
-            [f"`{option['name']}`", kind, _code(default_text(option)), option["description"]]
-        )
+        kind = "[training options](#training-options)" if name in trainings else option.type
+        rows.append([f"`{option.name}`", kind, _code(default_text(option)), option.description])
     return rows
 
 
@@ -165,18 +168,18 @@ def _task(entry: Registered) -> str:
     )
 
 
-def _stage(entry: Registered, described: dict[str, Any]) -> str:
-    facts = [f"Works on {takes(described)}."]
-    if described["needs_data"]:
-        facts.append(f"Needs {' and '.join(described['needs_data'])} data.")
-    if described["serves"]:
-        facts.append(f"For {', '.join(described['serves'])}.")
-    if described["paper"]:
-        facts.append(f"After {_sentence(described['paper'])}")
+def _stage(entry: Registered, described: StageDescription) -> str:
+    facts = [f"Works on {accepted_text(described.accepts)}."]
+    if described.needs_data:
+        facts.append(f"Needs {' and '.join(described.needs_data)} data.")
+    if described.serves:
+        facts.append(f"For {', '.join(described.serves)}.")
+    if described.paper:
+        facts.append(f"After {_sentence(described.paper)}")
     return "\n\n".join(
         [
             f"### `{entry.name}`",
-            _sentence(described["summary"]),
+            _sentence(described.summary),
             " ".join(facts),
             _stage_options(entry.cls.Options),
         ]

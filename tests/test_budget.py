@@ -39,11 +39,11 @@ def budget_missed(values: dict[str, Any]) -> bool:
 
 
 def comparable(values: dict[str, Any]) -> list[str]:
-    return [step.name for step in examples.comparable(as_report(whole(values)))]
+    return [step.name for step in examples.comparable_steps(as_report(whole(values)))]
 
 
-def elsewhere(values: dict[str, Any]) -> list[str]:
-    return examples.elsewhere(as_report(whole(values)))
+def incomparable(values: dict[str, Any]) -> list[str]:
+    return examples.incomparable_names(as_report(whole(values)))
 
 
 @pytest.fixture
@@ -287,7 +287,7 @@ def test_scores_of_other_examples_are_no_share_of_each_other_and_no_part_of_the_
         "student",
         "small",
     ]
-    assert elsewhere(three_steps) == ["other"]
+    assert incomparable(three_steps) == ["other"]
 
 
 def test_until_the_reference_has_answered_the_first_step_that_has_says_which_examples_count(
@@ -296,7 +296,9 @@ def test_until_the_reference_has_answered_the_first_step_that_has_says_which_exa
     del three_steps["steps"][0]
     three_steps["steps"][0]["test"] = None
     three_steps["steps"].append(step("other", 0.99, 0.5, 1e6, test="others"))
-    assert comparable(three_steps) == ["student", "small"] and elsewhere(three_steps) == ["other"]
+    assert comparable(three_steps) == ["student", "small"] and incomparable(three_steps) == [
+        "other"
+    ]
 
 
 # what decides
@@ -315,7 +317,7 @@ def with_intervals(report: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("quantity", "text", "said"),
+    ("quantity", "text", "shown"),
     [
         ("quality", ">= 99% of teacher", "99.2 % of teacher [97.0 %, 101.0 %]|, worst 97.5 %"),
         ("quality", ">= 0.89", "0.895 [0.880, 0.910]|, worst 0.883"),
@@ -324,18 +326,20 @@ def with_intervals(report: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 def test_the_point_decides_unless_the_worst_shall_and_the_interval_is_shown_either_way(
-    three_steps: dict[str, Any], quantity: str, text: str, said: str
+    three_steps: dict[str, Any], quantity: str, text: str, shown: str
 ) -> None:
     report, limits = with_intervals(three_steps), [parse_limit(quantity, text)]
     by_point = judge(report["steps"][2], limits, report)[0]
     by_worst = judge(report["steps"][2], limits, report, "worst")[0]
     assert (
-        by_point.met is True and by_point.shortfall == 0 and by_point.measured == said.split("|")[0]
+        by_point.met is True
+        and by_point.shortfall == 0
+        and by_point.measured == shown.split("|")[0]
     )
     assert (
         by_worst.met is False
         and by_worst.shortfall > 0
-        and by_worst.measured == said.replace("|", "")
+        and by_worst.measured == shown.replace("|", "")
     )
 
 

@@ -25,7 +25,7 @@ from reports import as_report, rich_report
 from compress import __version__
 from compress.artifact import Manifest, Traits, with_files
 from compress.cli import cli, main
-from compress.cli.catalogue import print_rows
+from compress.cli.rows import print_rows
 from compress.cli.show import Show, output_console
 from compress.errors import BudgetMissed, CompressError, UsageError
 from compress.report.diff.compare import compare_runs

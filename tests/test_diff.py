@@ -135,9 +135,9 @@ def differences(
     return printed
 
 
-def only(found: dict[str, Any]) -> dict[str, Any]:
+def only(difference: dict[str, Any]) -> dict[str, Any]:
     """The one measurement of the one step."""
-    (one,) = found["steps"][0]["measurements"]
+    (one,) = difference["steps"][0]["measurements"]
     value: dict[str, Any] = one
     return value
 
@@ -161,21 +161,26 @@ BEFORE, AFTER = [1, 0] * 50, [1, 0] * 40 + [1, 1] * 10
 
 
 def test_steps_are_matched_by_name_and_those_of_one_run_are_named() -> None:
-    found = differences(report(step("teacher"), step("old")), report(step("new"), step("teacher")))
-    assert [(s["name"], s["in"]) for s in found["steps"]] == [
+    difference = differences(
+        report(step("teacher"), step("old")), report(step("new"), step("teacher"))
+    )
+    assert [(s["name"], s["in"]) for s in difference["steps"]] == [
         ("teacher", "both"),
         ("old", "first"),
         ("new", "second"),
     ]
-    assert found["remarks"] == ["old is only in the first run", "new is only in the second run"]
+    assert difference["remarks"] == [
+        "old is only in the first run",
+        "new is only in the second run",
+    ]
 
 
 def test_steps_of_one_digest_are_the_same_model() -> None:
-    found = differences(
+    difference = differences(
         report(step("a", digest="x"), step("b", digest="x")),
         report(step("a", digest="x"), step("b", digest="y")),
     )
-    assert [s["same_model"] for s in found["steps"]] == [True, False]
+    assert [s["same_model"] for s in difference["steps"]] == [True, False]
 
 
 def test_quality_on_the_same_examples_is_compared_example_by_example_though_intervals_overlap() -> (
@@ -211,18 +216,18 @@ def test_scores_of_other_examples_are_not_compared_however_far_they_lie_apart() 
     second = report(
         step("s", measured("quality", 0.1, low=0.0, high=0.2), *numbers, digest="e", test="others")
     )
-    found = differences(first, second, kept(BEFORE), kept(AFTER))
-    rows = {m["name"]: m for m in found["steps"][0]["measurements"]}
+    difference = differences(first, second, kept(BEFORE), kept(AFTER))
+    rows = {m["name"]: m for m in difference["steps"][0]["measurements"]}
     for name in ("quality", "calibration"):
         judged = [
             rows[name][key] for key in ("basis", "significant", "better", "difference", "quotient")
         ]
         assert judged == ["other examples", None, None, None, None]
-    assert rows["quality"]["values"] == [0.9, 0.1] and found["steps"][0]["paired"] == []
+    assert rows["quality"]["values"] == [0.9, 0.1] and difference["steps"][0]["paired"] == []
     assert rows["latency"]["basis"] == "not in turns"
     assert [
         line
-        for line in found["remarks"]
+        for line in difference["remarks"]
         if "on other test examples, so scores are not compared" in line
     ]
     assert "not compared (other examples)" in shown(first, second)
@@ -240,8 +245,8 @@ def test_without_answers_of_the_same_meter_only_intervals_that_lie_apart_count(
 
 
 def test_what_meters_say_of_kept_answers_stands_beside_the_values() -> None:
-    found = differences(report(step("s")), report(step("s")), kept(BEFORE), kept(AFTER))
-    paired = {m["name"]: m["value"] for m in found["steps"][0]["paired"]}
+    difference = differences(report(step("s")), report(step("s")), kept(BEFORE), kept(AFTER))
+    paired = {m["name"]: m["value"] for m in difference["steps"][0]["paired"]}
     assert paired == {"quality_difference": pytest.approx(0.1), "flips": 10}
 
 
@@ -250,16 +255,20 @@ def test_timings_are_marked_as_not_in_turns_and_count_only_where_intervals_lie_a
         measured("latency", 10.0, "ms", 9, 11), measured("latency", 9.5, "ms", 8.5, 10.5)
     )
     assert (near["basis"], near["significant"], near["better"]) == ("not in turns", False, None)
-    found = differences(
+    difference = differences(
         report(step("s", measured("latency", 10.0, "ms", 9, 11))),
         report(step("s", measured("latency", 5.0, "ms", 4, 6), digest="e")),
     )
-    assert (only(found)["basis"], only(found)["significant"], only(found)["better"]) == (
+    assert (
+        only(difference)["basis"],
+        only(difference)["significant"],
+        only(difference)["better"],
+    ) == (
         "not in turns",
         True,
         "second",
     )
-    assert "were not taken in turns" in found["remarks"][0]
+    assert "were not taken in turns" in difference["remarks"][0]
 
 
 def test_touching_intervals_overlap() -> None:
@@ -309,14 +318,14 @@ def test_environment_options_recipe_and_overrides_are_told_where_they_differ() -
         recipe="a\nB\nc\n",
         environment={"processor": "A CPU", "threads": 4, "versions": {"torch": "2.14.0"}},
     )
-    found = differences(first, second)
-    assert found["environment"] == {"threads": [2, 4], "versions.torch": ["2.13.0", "2.14.0"]}
-    assert found["steps"][0]["options"] == {"student.layers": [2, 3]}
-    assert found["recipe"] == {
+    difference = differences(first, second)
+    assert difference["environment"] == {"threads": [2, 4], "versions.torch": ["2.13.0", "2.14.0"]}
+    assert difference["steps"][0]["options"] == {"student.layers": [2, 3]}
+    assert difference["recipe"] == {
         "lines": ["@@ -1,3 +1,3 @@", " a", "-b", "+B", " c"],
         "overrides": [["seed=1"], ["seed=2"]],
     }
-    assert any("threads 2 / 4" in line for line in found["remarks"])
+    assert any("threads 2 / 4" in line for line in difference["remarks"])
 
 
 def test_a_run_does_not_differ_from_itself() -> None:
@@ -328,11 +337,14 @@ def test_a_run_does_not_differ_from_itself() -> None:
             epochs=1,
         )
     )
-    found = differences(one, one, kept(BEFORE), kept(BEFORE))
-    assert found["environment"] == {} and found["recipe"] == {"lines": [], "overrides": [[], []]}
+    difference = differences(one, one, kept(BEFORE), kept(BEFORE))
+    assert difference["environment"] == {} and difference["recipe"] == {
+        "lines": [],
+        "overrides": [[], []],
+    }
     assert all(
         m["significant"] is False and m["difference"] == 0
-        for m in found["steps"][0]["measurements"]
+        for m in difference["steps"][0]["measurements"]
     )
 
 
@@ -372,18 +384,18 @@ def test_scores_of_another_task_or_metric_are_not_compared_and_one_remark_says_s
             task=task,
         )
     )
-    found = differences(first, second, kept(BEFORE), kept(AFTER))
-    rows = {m["name"]: m for m in found["steps"][0]["measurements"]}
+    difference = differences(first, second, kept(BEFORE), kept(AFTER))
+    rows = {m["name"]: m for m in difference["steps"][0]["measurements"]}
     for name in ("quality", "calibration"):
         judged = [
             rows[name][key] for key in ("basis", "significant", "better", "difference", "quotient")
         ]
         assert judged == ["other task", None, None, None, None]
-    assert rows["quality"]["values"] == [0.9, 0.1] and found["steps"][0]["paired"] == []
+    assert rows["quality"]["values"] == [0.9, 0.1] and difference["steps"][0]["paired"] == []
     assert rows["size"]["quotient"] == 1 and rows["latency"]["basis"] == "not in turns"
     assert [
         line
-        for line in found["remarks"]
+        for line in difference["remarks"]
         if "quality is not compared" in line and f"s ({said})" in line
     ]
     text = shown(first, second)
@@ -481,10 +493,10 @@ def test_hostile_text_stays_text_on_the_page() -> None:
 # folders
 
 
-def write_run(folder: Path, found: dict[str, Any], right: Sequence[int] | None = None) -> Path:
-    found = whole(found)
+def write_run(folder: Path, difference: dict[str, Any], right: Sequence[int] | None = None) -> Path:
+    difference = whole(difference)
     (folder / "measurements").mkdir(parents=True)
-    (folder / "report.json").write_text(json.dumps(found), encoding="utf-8")
+    (folder / "report.json").write_text(json.dumps(difference), encoding="utf-8")
     if right is not None:
         values = {
             "of": {"meters": {"right": "meters 1"}},

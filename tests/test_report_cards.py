@@ -142,14 +142,14 @@ def test_no_card_names_a_folder_of_this_machine(report: dict[str, Any]) -> None:
 
 def test_limits_name_findings_absences_and_the_data(report: dict[str, Any]) -> None:
     text = card("free", report).split("## Limits")[1]
-    for said in (
+    for text_of_limit in (
         "free is slower than small",
         "one data set (reviews)",
         "one machine: cpu",
         "plain from\\_pretrained cannot",
         "Not measured: memory gpu, the model ran on the cpu",
     ):
-        assert said in text, said
+        assert text_of_limit in text, text_of_limit
     assert "int8" in card("small", report).split("## Limits")[1]
 
 
@@ -186,7 +186,7 @@ def test_a_score_of_other_examples_is_no_result_on_the_runs_data(report: dict[st
     assert "on other test examples than the reference's" in text
 
 
-def test_each_step_of_the_chain_is_told_with_its_options_and_its_seed(
+def test_each_step_of_the_chain_is_shown_with_its_options_and_its_seed(
     report: dict[str, Any],
 ) -> None:
     step_of(report, "student")["seed"] = 7

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from reports import UNDER, as_report, rich_report
 
-from compress.measurement import quantity
+from compress.measurement import value_text
 from compress.report import conditions
 from compress.report.pictures import curves, scales
 from compress.report.pictures.fitting import CHARACTER, SOFT, shortened, width
@@ -54,7 +54,7 @@ def test_a_sibling_stands_on_its_parent_and_not_on_the_row_above(report: dict[st
     assert "than student" in free.change
 
 
-def test_gain_and_loss_follow_the_direction_and_are_told_in_words(report: dict[str, Any]) -> None:
+def test_gain_and_loss_follow_the_direction_and_are_shown_in_words(report: dict[str, Any]) -> None:
     assert (
         bars(report, "latency")["small"].kind == "better"
         and bars(report, "accuracy")["free"].kind == "worse"
@@ -407,7 +407,7 @@ def test_a_comparison_with_one_that_has_two_parts_is_shown_once(report: dict[str
     )  # the teacher is the student's reference and its parent
 
 
-def test_conditions_are_told_once_for_all_numbers_that_were_taken_under_them(
+def test_conditions_are_shown_once_for_all_numbers_that_share_them(
     report: dict[str, Any],
 ) -> None:
     lines = [
@@ -420,7 +420,7 @@ def test_conditions_are_told_once_for_all_numbers_that_were_taken_under_them(
     )
 
 
-def test_conditions_of_a_comparison_are_told_with_those_of_the_other_side(
+def test_conditions_of_a_comparison_are_shown_with_those_of_the_other_side(
     report: dict[str, Any],
 ) -> None:
     small = next(s for s in report["steps"] if s["name"] == "small")
@@ -537,4 +537,4 @@ def test_what_is_not_seen_is_made_visible() -> None:
     # Persian, and a sign that is seen.
     written = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \u0600\u0661"
     assert visible(written) == written
-    assert quantity(2.4, "x") == "2.40x" and re.fullmatch(r"2\.40 ms", quantity(2.4, "ms"))
+    assert value_text(2.4, "x") == "2.40x" and re.fullmatch(r"2\.40 ms", value_text(2.4, "ms"))

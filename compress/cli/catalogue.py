@@ -1,24 +1,24 @@
-"""Stages, tasks, sources and plugins for a reader, from what the plugins declare."""
+"""Descriptions of the installed stages and tasks and of their options, for people and for JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from compress.cli.rows import print_rows
 from compress.errors import Mistake, UsageError, suggestion
 from compress.options import ArtifactReferenceMark, PathMark, nested
 from compress.registry.plugins import Registry
 from compress.report.views.plain import plain
+from compress.stage import Accepts
 from compress.task import Column
 
 _TYPES = {
@@ -32,7 +32,33 @@ _MARKS = {PathMark: "path", ArtifactReferenceMark: "step, folder or hub id"}
 _LIMITS = (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
 
 
-def list_stages(registry: Registry) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class OptionDescription:
+    """An option; ``type`` includes the limits of a number. ``default`` is JSON-ready, and None
+    where the option is required."""
+
+    name: str
+    type: str
+    required: bool
+    default: Any
+    description: str
+
+
+@dataclass(frozen=True)
+class StageDescription:
+    """A stage with its options. ``plugin`` is the plugin that has it, with its version."""
+
+    name: str
+    summary: str
+    paper: str | None
+    plugin: str
+    accepts: Accepts
+    needs_data: tuple[str, ...]
+    serves: tuple[str, ...]
+    options: list[OptionDescription]
+
+
+def list_stages(registry: Registry) -> list[dict[str, object]]:
     """Name, summary and origin of each stage."""
     return [
         {"name": e.name, "summary": e.cls.summary, "plugin": e.origin}
@@ -40,7 +66,7 @@ def list_stages(registry: Registry) -> list[dict[str, Any]]:
     ]
 
 
-def list_tasks(registry: Registry) -> list[dict[str, Any]]:
+def list_tasks(registry: Registry) -> list[dict[str, object]]:
     """Name, synonyms, columns and headline metric of each task; a column that may be left out ends
     in ``?``."""
     return [
@@ -59,70 +85,64 @@ def _column_name(column: Column) -> str:
     return column.name if column.required else f"{column.name}?"
 
 
-def describe_stage(registry: Registry, name: str) -> dict[str, Any]:
+def describe_stage(registry: Registry, name: str) -> StageDescription:
     """A stage with its options. Raises UsageError for an unknown one."""
     entry = registry.stages.get(name)
     if entry is None:
         family = ", ".join(n for n in registry.stages if n.startswith(name + "."))
         hint = f"{name!r} is a family: {family}" if family else suggestion(name, registry.stages)
         raise UsageError([Mistake("", f"there is no stage {name!r}", hint)])
-    accepts = entry.cls.accepts
-    return {
-        "name": name,
-        "summary": entry.cls.summary,
-        "paper": entry.cls.paper,
-        "plugin": entry.origin,
-        "accepts": {
-            "formats": list(accepts.formats),
-            "precisions": list(accepts.precisions),
-            "shapes": list(accepts.shapes),
-            "trainable": accepts.trainable,
-            "task": accepts.task,
-            "nothing": accepts.nothing,
-        },
-        "needs_data": list(entry.cls.needs_data),
-        "serves": list(entry.cls.serves),
-        "options": describe_options(entry.cls.Options),
-    }
+    stage = entry.cls
+    return StageDescription(
+        name=name,
+        summary=stage.summary,
+        paper=stage.paper,
+        plugin=entry.origin,
+        accepts=stage.accepts,
+        needs_data=tuple(stage.needs_data),
+        serves=tuple(stage.serves),
+        options=describe_options(stage.Options),
+    )
 
 
-def describe_options(model: type[BaseModel], prefix: str = "") -> list[dict[str, Any]]:
-    """Name, type with limits, default and description of each option, nested ones with dotted
+def describe_options(model: type[BaseModel], prefix: str = "") -> list[OptionDescription]:
+    """The options of a stage, task or source. Those of a nested model follow it, with dotted
     names."""
-    found: list[dict[str, Any]] = []
+    described = []
     for name, field in model.model_fields.items():
         inner = nested(field.annotation)
-        default = field.get_default(call_default_factory=True)
-        if isinstance(default, BaseModel):
-            default = default.model_dump(mode="json")
-        found.append(
-            {
-                "name": prefix + name,
-                "type": "options" if inner else _type_name(field.annotation) + _limits(field),
-                "required": field.is_required(),
-                "default": None if default is PydanticUndefined else default,
-                "description": field.description or "",
-            }
-        )
+        described.append(_describe_option(prefix + name, field, is_nested=inner is not None))
         if inner:
-            found += describe_options(inner, f"{prefix}{name}.")
-    return found
+            described += describe_options(inner, f"{prefix}{name}.")
+    return described
 
 
-def takes(described: Mapping[str, Any]) -> str:
-    """What a described stage takes as input, in words."""
-    accepts = described["accepts"]
-    words = f"{' or '.join(accepts['precisions'])} {' or '.join(accepts['formats'])} models"
-    if accepts["shapes"] == ["stock"]:
+def _describe_option(name: str, field: FieldInfo, *, is_nested: bool) -> OptionDescription:
+    default = field.get_default(call_default_factory=True)
+    if isinstance(default, BaseModel):
+        default = default.model_dump(mode="json")
+    return OptionDescription(
+        name=name,
+        type="options" if is_nested else _type_name(field.annotation) + _limits(field),
+        required=field.is_required(),
+        default=None if default is PydanticUndefined else default,
+        description=field.description or "",
+    )
+
+
+def accepted_text(accepts: Accepts) -> str:
+    """The models that a stage accepts, in words."""
+    words = f"{' or '.join(accepts.precisions)} {' or '.join(accepts.formats)} models"
+    if list(accepts.shapes) == ["stock"]:
         words += " of stock shape"
-    if accepts["task"]:
+    if accepts.task:
         words += " that serve the task"
-    return words + (", or a fresh one" if accepts["nothing"] else "")
+    return words + (", or a fresh one" if accepts.nothing else "")
 
 
-def default_text(option: Mapping[str, Any]) -> str:
+def default_text(option: OptionDescription) -> str:
     """An option's default as a recipe would write it; ``required`` where it has none."""
-    return "required" if option["required"] else recipe_text(option["default"])
+    return "required" if option.required else recipe_text(option.default)
 
 
 def recipe_text(value: Any) -> str:
@@ -162,40 +182,24 @@ def _limits(field: FieldInfo) -> str:
     return " " + ", ".join(bounds) if bounds else ""
 
 
-def print_stage(described: Mapping[str, Any], console: Console) -> None:
+def print_stage(stage: StageDescription, console: Console) -> None:
     """Print a stage with its options."""
-    lines = [f"{described['name']}: {described['summary']}", f"takes: {takes(described)}"]
-    if described["needs_data"]:
-        lines.append(f"needs: {' and '.join(described['needs_data'])} data")
-    if described["serves"]:
-        lines.append(f"for: {', '.join(described['serves'])}")
-    if described["paper"]:
-        lines.append(f"after: {described['paper']}")
+    lines = [f"{stage.name}: {stage.summary}", f"takes: {accepted_text(stage.accepts)}"]
+    if stage.needs_data:
+        lines.append(f"needs: {' and '.join(stage.needs_data)} data")
+    if stage.serves:
+        lines.append(f"for: {', '.join(stage.serves)}")
+    if stage.paper:
+        lines.append(f"after: {stage.paper}")
     for line in lines:
         console.print(plain(line), highlight=False)
-    rows = [
-        {
-            "option": o["name"],
-            "type": o["type"],
-            "default": default_text(o),
-            "meaning": o["description"],
-        }
-        for o in described["options"]
-    ]
-    print_rows(rows, console)
+    print_rows([_option_row(option) for option in stage.options], console)
 
 
-def print_rows(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """Print rows as a table; their keys are its headings."""
-    if not rows:
-        return
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for i, key in enumerate(rows[0]):
-        table.add_column(plain(key), no_wrap=i == 0, overflow="fold")
-    for row in rows:
-        table.add_row(*map(_cell, row.values()))
-    console.print(table)
-
-
-def _cell(value: Any) -> Text:
-    return plain(", ".join(value) if isinstance(value, list) else str(value))
+def _option_row(option: OptionDescription) -> dict[str, str]:
+    return {
+        "option": option.name,
+        "type": option.type,
+        "default": default_text(option),
+        "meaning": option.description,
+    }

@@ -12,6 +12,8 @@ from compress.cli.shared import as_json_option, emit, show_rows
 @as_json_option
 def stages_command(name: str | None, as_json: bool) -> None:
     """List the stages, or show one with its options."""
+    from dataclasses import asdict
+
     from compress.cli.catalogue import describe_stage, list_stages, print_stage
     from compress.cli.show import complain_of, output_console
     from compress.registry.plugins import load_plugins
@@ -22,11 +24,11 @@ def stages_command(name: str | None, as_json: bool) -> None:
         rows = list_stages(registry)
         show_rows(rows, as_json)
         return
-    described = describe_stage(registry, name)
+    stage = describe_stage(registry, name)
     if as_json:
-        emit(described)
+        emit(asdict(stage))
     else:
-        print_stage(described, output_console())
+        print_stage(stage, output_console())
 
 
 @click.command("tasks")

@@ -8,8 +8,9 @@ from typing import Any
 
 from rich.console import Console
 
-from compress.cli.catalogue import print_rows, recipe_text
+from compress.cli.catalogue import recipe_text
 from compress.cli.planstate import StepState, find_states
+from compress.cli.rows import print_rows
 from compress.planning import Plan, Step
 from compress.planning.budget import Budget
 from compress.planning.conversions import conversion_steps

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from compress.cli.catalogue import print_rows
+from compress.cli.rows import print_rows
 from compress.selfcheck import Reading, SelfCheck
 
 _GOOD = "This machine measures as it must."

@@ -55,7 +55,7 @@ def emit(value: Any) -> None:
 
 def show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
     """Print rows as JSON or as a table."""
-    from compress.cli.catalogue import print_rows
+    from compress.cli.rows import print_rows
     from compress.cli.show import output_console
 
     if as_json:

@@ -1,5 +1,5 @@
-"""Showing on stderr how a run goes on: bars with a remaining time on a terminal, plain lines
-elsewhere."""
+"""Show the progress of a run on stderr: bars with a remaining time in a terminal, else plain
+lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from compress.errors import CompressError
-from compress.measurement import quantity
+from compress.measurement import value_text
 from compress.report.text import visible
 from compress.report.views.plain import plain
 from compress.tracker import Event
@@ -24,7 +24,7 @@ _PLAIN_SECONDS = 15
 
 
 def output_console() -> Console:
-    """The console for results on stdout. Where it is no terminal it is wide, so that no number is
+    """The console for results on stdout. If it is not a terminal it is wide, so that no number is
     cut."""
     width = None if sys.stdout.isatty() else 220
     return Console(file=sys.stdout, width=width, no_color=bool(os.environ.get("NO_COLOR")))
@@ -78,7 +78,7 @@ class Show:
             self._print(line)
 
     def _remember(self, event: Event) -> None:
-        """Remember where the report is, whether there is anything in it, and whether the run
+        """Remember the place of the report, whether it has any content, and whether the run
         failed."""
         match event["event"]:
             case "run_started":
@@ -126,7 +126,7 @@ def _bars(console: Console) -> Progress:
 
 
 def _line(event: Event) -> str:
-    """What is shown of an event on a line of its own; empty where nothing is."""
+    """The line that shows an event; empty for an event that has no line."""
     match event["event"]:
         case "run_started":
             return f"run {event['name']} in {event['folder']}"
@@ -144,7 +144,7 @@ def _line(event: Event) -> str:
 
 
 def _numbers(record: Event) -> Iterator[str]:
-    """The measurements that a step's record has values of."""
+    """The measurements of a step's record that have a value."""
     for m in record["measurements"].values():
         if m["value"] is not None:
-            yield f"{m['title']} {quantity(m['value'], m['unit'])}"
+            yield f"{m['title']} {value_text(m['value'], m['unit'])}"

@@ -39,8 +39,10 @@ def build_report(
     unconverted: Mapping[str, str] | None = None,
     failure: str | None = None,
 ) -> Report:
-    """The report of what is known so far. ``unconverted`` says why the reference is not measured in
-    an engine, by the name that it would have there; ``failure`` is what ended the run."""
+    """The report of what is known so far.
+
+    ``unconverted`` says why the reference is not measured in an engine, by the name that it would
+    have there. ``failure`` is what ended the run."""
     facts = _facts(plan, records, state, registry, unconverted or {}, failure)
     return facts.model_copy(
         update={
@@ -59,7 +61,7 @@ def _facts(
     unconverted: Mapping[str, str],
     failure: str | None,
 ) -> Report:
-    """The report without what follows from it."""
+    """The report without findings and budgets, which are judged by it."""
     fastest = fastest_float_engine(plan.reference, records)
     return Report(
         report_version=REPORT_VERSION,
@@ -89,7 +91,7 @@ def _facts(
 def _step_budgets(
     plan: Plan, records: Mapping[str, Record], facts: Report
 ) -> dict[str, StepBudgetOutcome]:
-    """The outcome of each budget of a step that is made."""
+    """The outcome of each step's budget, for the steps that have been made."""
     return {
         step.name: verdict_on_step(step.name, step.budget, facts)
         for step in plan.steps
@@ -144,24 +146,25 @@ def _role(record: Record, plan: Plan) -> Role:
 
 
 def _base(record: Record, records: Mapping[str, Record]) -> str | None:
-    """What this run calls the model that it started from; equal files may have been called
-    otherwise when the store had the step made. None for what was trained from nothing."""
+    """The name in this run of the model that a step started from. None where it was trained from
+    random weights.
+
+    The step's own manifest may hold another name: another run may have made it from equal files."""
     while parent := records.get(record.parent or ""):
         record = parent
     return record.artifact.manifest.base
 
 
 def _options(manifest: Manifest, step: Step | None) -> Values:
-    """The options that a step was made with. The artifacts that they name have the names of this
-    run: the store may have had the step from a run with other names."""
+    """The options that a step was made with. Artifacts have the names of this run: another run,
+    with other names, may have made the step."""
     named = {name: getattr(step.options, name) for name in step.references} if step else {}
     return {**manifest.options, **named}
 
 
 def _data(data: DataChoice | None) -> ReportedData | None:
-    """What the data are called: by the option that selects their source (a hub id), else by a
-    file's name without its folder, else by the source's own name. It names no place on this
-    machine."""
+    """The name of the data: the option that selects their source (a hub id), else the name of a
+    file without its folder, else the source's own name. It names no place on this machine."""
     if data is None:
         return None
     source, options = data.entry.name, data.options.model_dump(mode="json")
@@ -178,8 +181,8 @@ def _without_folder(text: str) -> str:
 
 
 def _seconds(records: Mapping[str, Record]) -> Seconds:
-    """What making and measuring took, in the run that did it: a step that is reused counts as when
-    it was made. A conversion of the reference is made only to be measured."""
+    """The time that making and measuring took. A reused step counts with the time that it took when
+    it was made. Converting the reference counts as measuring: it is made only for that."""
     making = measuring = 0.0
     for record in records.values():
         if record.conversion:
@@ -195,7 +198,7 @@ def _seconds(records: Mapping[str, Record]) -> Seconds:
 
 
 def _given_up(record: Record) -> Iterator[AttemptResult]:
-    """The tries of a step that do not count."""
+    """The tries of a step that were given up: all but the one that counts."""
     for attempt in record.attempts:
         if attempt.digest != record.artifact.digest:
             yield attempt

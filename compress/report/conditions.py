@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from compress.measurement import Conditions, Measurement
 from compress.report.tables.detail import comparisons
@@ -11,45 +10,37 @@ from compress.report.text import number, shown_with_spread, spaced
 from compress.results.report import Report
 
 
-@dataclass
-class _Shared:
-    """The numbers of a step (or of a step against another) by the conditions that they share."""
-
-    numbers: dict[str, list[str]] = field(default_factory=dict)
-
-    def add(self, name: str, m: Measurement) -> None:
-        if m.value is not None:
-            count = f" (n {m.n})" if m.n is not None else ""
-            text = f"{name} {shown_with_spread(m)}{count}"
-            self.numbers.setdefault(conditions_text(m.conditions), []).append(text)
-
-    def lines(self, whose: str) -> list[str]:
-        return [
-            f"{whose}: {'; '.join(numbers)}: {under or 'no conditions apply'}"
-            for under, numbers in self.numbers.items()
-        ]
-
-
 def condition_lines(report: Report) -> list[str]:
-    """A line for each set of conditions of a step, and of a step against another, with the numbers
-    that were taken under it."""
+    """A line for each set of conditions of a step, and of a comparison of two artifacts, with the
+    numbers that were measured under it."""
     lines = []
     for step in report.steps:
-        own = _Shared()
-        for name, m in step.measurements.items():
-            own.add(name, m)
-        lines += own.lines(step.name)
-    between: dict[str, _Shared] = {}
+        lines += _lines(step.name, step.measurements)
+    compared: dict[str, dict[str, Measurement]] = {}
     for one in comparisons(report):
-        between.setdefault(one.sides, _Shared()).add(one.name, one.comparison)
-    for sides, shared in between.items():
-        lines += shared.lines(sides)
+        compared.setdefault(one.sides, {})[one.name] = one.comparison
+    for sides, measurements in compared.items():
+        lines += _lines(sides, measurements)
     return lines
 
 
+def _lines(whose: str, measurements: Mapping[str, Measurement]) -> list[str]:
+    """A line for each set of conditions, with the numbers that share it."""
+    numbers: dict[str, list[str]] = {}
+    for name, m in measurements.items():
+        if m.value is not None:
+            count = f" (n {m.n})" if m.n is not None else ""
+            text = f"{name} {shown_with_spread(m)}{count}"
+            numbers.setdefault(conditions_text(m.conditions), []).append(text)
+    return [
+        f"{whose}: {'; '.join(texts)}: {conditions or 'no conditions apply'}"
+        for conditions, texts in numbers.items()
+    ]
+
+
 def conditions_text(conditions: Conditions) -> str:
-    """Conditions in words. Those of the other side of a comparison stand in brackets, as far as
-    they differ."""
+    """Conditions in words. A comparison states those of its other side in brackets, as far as they
+    differ."""
     words = []
     for name, value in conditions.items():
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Reading what a run has written. Anybody may have changed it since."""
+"""Reading the files that a run has written. Anybody may have changed them since."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from compress.store.runfolder import RunFolder
 def read_report(folder: Path) -> Report:
     """The report of the run in ``folder``.
 
-    Raises UsageError where the folder is no run's or its report is of another version,
-    IntegrityError where ``report.json`` is no report."""
+    Raises UsageError where it is not a run's folder or its report is of another version, and
+    IntegrityError where ``report.json`` is not a report."""
     file = RunFolder(folder).report
     if not file.is_file():
         raise UsageError(f"{folder} is not a run's folder: it has no report.json")
@@ -32,7 +32,8 @@ def read_report(folder: Path) -> Report:
 
 
 def _check_version(file: Path) -> None:
-    """The version is looked at first: a report of another one may have other keys."""
+    """Raise unless the report has this version. It is checked first: a report of another version
+    may have other keys."""
     version = read_mapping(file).get("report_version")
     if version is None:
         raise IntegrityError(f"{file} is not a report: it has no report_version")

@@ -1,18 +1,18 @@
-"""What a reader should know beside the tables, a line each."""
+"""Remarks on a report for its reader, a line each."""
 
 from __future__ import annotations
 
 from compress.measurement import Values
 from compress.options import flat
-from compress.results.examples import elsewhere
+from compress.results.examples import incomparable_names
 from compress.results.outcomes import BudgetOutcome, StepBudgetOutcome, verdict_text
 from compress.results.report import Report
 from compress.results.step import StepResult
 
 
 def remarks(report: Report) -> list[str]:
-    """What ended a run that failed, findings, which scores are not compared, the tries of steps
-    that backed off, and how budgets came out."""
+    """The failure that ended a run, findings, scores that are not compared, the tries of steps that
+    backed off, and the outcomes of budgets."""
     lines = [f"failed: {report.failure}"] if report.failure else []
     lines += [f"finding: {finding.text}" for finding in report.findings]
     lines += _other_examples(report)
@@ -22,7 +22,7 @@ def remarks(report: Report) -> list[str]:
 
 
 def _other_examples(report: Report) -> list[str]:
-    names = elsewhere(report)
+    names = incomparable_names(report)
     if not names:
         return []
     return [
@@ -43,8 +43,8 @@ def _budget(outcome: BudgetOutcome) -> str:
 
 
 def _tries(step: StepResult) -> str:
-    """What each try changed of the options and how its budget came out, in order; the one that
-    counts is named."""
+    """The tries of a step in order: the options that differ, and the outcome of the budget. It says
+    which try counts."""
     options = [flat(attempt.options) for attempt in step.attempts]
     names = _differing(options)
     tries = []
@@ -55,7 +55,7 @@ def _tries(step: StepResult) -> str:
 
 
 def _differing(options: list[Values]) -> list[str]:
-    """The options that a later try has otherwise than the first."""
+    """Names of the options whose value differs in a later try."""
     first, *later = options
     return [name for name, value in first.items() if not _all_have(later, name, value)]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 
-from compress.measurement import Measurement, quantity
+from compress.measurement import Measurement, value_text
 
 _JOINERS = "\u200c\u200d"
-"""Persian, the scripts of India and emoji are not written without them."""
+"""Zero-width joiners: Persian, the scripts of India and emoji need them."""
 _SIGNS = "\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd"
-"""Format characters that are seen: marks that stand before numbers (Prepended_Concatenation_Mark of
-Unicode 15)."""
+"""Format characters that can be seen: marks before numbers (Prepended_Concatenation_Mark of Unicode
+15)."""
 _KEPT = f"\n\t{_JOINERS}{_SIGNS}"
 
 NOTHING = "–"
@@ -18,9 +18,11 @@ NOTHING = "–"
 
 
 def visible(text: str) -> str:
-    """``text`` with every character that cannot be seen replaced by U+FFFD, so that a name reads as
-    what it is: control characters; of format characters those that turn the direction of writing,
-    have no width or are tags. Joiners are left as they are."""
+    """``text`` with every character that cannot be seen replaced by U+FFFD, so that no text looks
+    like another.
+
+    These are control characters, lone surrogates, and the format characters that change the
+    direction of writing, have no width or are tags. Joiners stay."""
     return "".join(map(_visible_character, text))
 
 
@@ -37,29 +39,29 @@ def show(measurement: Measurement | None) -> str:
         return NOTHING
     if measurement.value is None:
         return "absent"
-    return quantity(measurement.value, measurement.unit)
+    return value_text(measurement.value, measurement.unit)
 
 
 _SCALED = ("bytes", "parameters", "share")
-"""Units whose numbers are shown in others, each end of an interval in its own."""
+"""Units that are shown scaled (bytes as MB). Each end of an interval then has its own unit."""
 
 
 def interval(low: float | None, high: float | None, unit: str) -> str:
-    """A 95 % interval in brackets after a space; empty where an end is missing. The unit stands
-    once, at the value."""
+    """A space and a 95 % interval in brackets; empty where an end is missing. The unit is left out,
+    for it stands at the value."""
     if low is None or high is None:
         return ""
     shown = unit if unit in _SCALED else ""
-    return f" [{quantity(low, shown)}, {quantity(high, shown)}]"
+    return f" [{value_text(low, shown)}, {value_text(high, shown)}]"
 
 
 def spread(m: Measurement | None) -> str:
-    """The 95 % interval of a measurement, to stand after its value."""
+    """The 95 % interval of a measurement, for the place after its value."""
     return interval(m.low, m.high, m.unit) if m else ""
 
 
 def signed_spread(m: Measurement) -> str:
-    """The 95 % interval of a difference of scores."""
+    """The 95 % interval of a difference of scores, with signs."""
     if m.low is None or m.high is None:
         return ""
     return f" [{signed(m.low)}, {signed(m.high)}]"

@@ -1,5 +1,5 @@
-"""How an artifact is used outside a run, as its model card says: the way of its engine and task,
-else the toolkit's own way to load a model."""
+"""How an artifact is used outside a run: with stock libraries, as its engine and task define, or
+else with the toolkit itself. Model cards show it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def usage(
 ) -> Usage:
     """How the artifact in ``folder`` is loaded and asked about a text.
 
-    The code needs stock libraries alone where engine and task have such code and the artifact
+    The code uses only stock libraries where engine and task have such code and the artifact
     ``needs`` no other distribution."""
     engine = _engine_of(traits, registry)
     loading = _stock_loading(engine, traits, needs, task)

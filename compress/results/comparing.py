@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from compress.measurement import Measured, Measurement
-from compress.results.comparisons import Against, Change
+from compress.results.against import Against, Change
 from compress.results.record import Record
 
 
 def against(record: Record, name: str | None, records: Mapping[str, Record]) -> Against | None:
-    """A record beside the one called ``name``. None where that is no other artifact of the same
-    task, or one of the two was not measured.
+    """The record compared with the one called ``name``. None where there is no other record of that
+    name and task, or where one of the two was not measured.
 
-    Timings are ratios that were measured in turns. Scores, which have no unit, and whatever names
-    ``examples`` among its conditions, are compared where both answered the same examples."""
+    Numbers that depend on the test examples are compared only where both answered the same
+    examples."""
     other = records.get(name) if name else None
     if other is None or other is record or other.task != record.task:
         return None
@@ -30,11 +30,11 @@ def against(record: Record, name: str | None, records: Mapping[str, Record]) -> 
 def against_named(
     record: Record, known: set[str | None], records: Mapping[str, Record]
 ) -> tuple[Against, ...]:
-    """A record beside the artifacts that it took turns with besides those that are ``known``: the
-    steps that limits name."""
+    """The record compared with every artifact that it was measured in turns with, except those that
+    are ``known``. These are the steps that limits name."""
     names = record.measured.comparisons if record.measured else {}
-    beside = [against(record, name, records) for name in names if name not in known]
-    return tuple(one for one in beside if one is not None)
+    comparisons = [against(record, name, records) for name in names if name not in known]
+    return tuple(comparison for comparison in comparisons if comparison is not None)
 
 
 def _changes(own: Measured, other: Measured, *, same_test: bool) -> dict[str, Change]:
@@ -53,5 +53,6 @@ def _change(mine: float, theirs: float) -> Change:
 
 
 def _is_of_examples(m: Measurement) -> bool:
-    """Whether a number depends on the test examples."""
+    """Whether a number depends on the test examples: a score, which has no unit, or a measurement
+    that names ``examples`` among its conditions."""
     return not m.unit or "examples" in m.conditions

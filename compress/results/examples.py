@@ -1,5 +1,5 @@
-"""Which steps answered the test examples that the reference answered. Scores of other examples are
-not compared with theirs."""
+"""Which steps have scores that can be compared: those that answered the same test examples as the
+reference."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ def same_examples(one: StepResult, other: StepResult) -> bool:
     return one.task == other.task and one.test == other.test
 
 
-def comparable(report: Report) -> list[StepResult]:
+def comparable_steps(report: Report) -> list[StepResult]:
     """The steps of the recipe's task that answered the same examples as the reference, in the
     report's order."""
     examples = _examples(report)
-    return [step for step in report.of_task() if step.test == examples]
+    return [step for step in report.steps_of_task() if step.test == examples]
 
 
-def elsewhere(report: Report) -> list[str]:
+def incomparable_names(report: Report) -> list[str]:
     """Names of the steps of the recipe's task that answered other examples than the reference."""
-    known = (_examples(report), None)
-    return [step.name for step in report.of_task() if step.test not in known]
+    examples = _examples(report)
+    tested = [step for step in report.steps_of_task() if step.test is not None]
+    return [step.name for step in tested if step.test != examples]
 
 
 def _examples(report: Report) -> str | None:
-    """The digest of the reference's examples; while it has answered none, that of the first step
-    that has."""
-    steps = sorted(report.of_task(), key=lambda step: step.name != report.reference)
+    """The digest of the examples that the reference answered. While it has answered none, those of
+    the first step that has answered some."""
+    steps = sorted(report.steps_of_task(), key=lambda step: step.name != report.reference)
     return next((step.test for step in steps if step.test), None)

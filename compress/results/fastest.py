@@ -9,15 +9,16 @@ from compress.results.record import Record
 
 
 def fastest_float_engine(reference: str | None, records: Mapping[str, Record]) -> str | None:
-    """Name of the record that runs the reference fastest in float: itself, or its conversion to
-    another engine, by the ratio that was measured in turns. None where the reference is no float
-    model or was not timed."""
+    """Name of the fastest record of the reference in float: the reference itself, or its conversion
+    to another engine. Speeds are ratios that were measured in turns.
+
+    None where the reference is no float model or was not timed."""
     own = records.get(reference or "")
     if own is None or own.artifact.traits.precision != "float" or not _was_timed(own):
         return None
     speeds = {own.name: 1.0}
     for name, record in records.items():
-        speed = _speed_beside(record, own.name) if record.conversion else None
+        speed = _speed_against(record, own.name) if record.conversion else None
         if speed is not None:
             speeds[name] = speed
     return max(speeds, key=lambda name: speeds[name])
@@ -28,7 +29,7 @@ def _was_timed(record: Record) -> bool:
     return latency is not None and latency.value is not None
 
 
-def _speed_beside(record: Record, reference: str) -> float | None:
+def _speed_against(record: Record, reference: str) -> float | None:
     """How many times faster it was than the reference."""
     if record.measured is None:
         return None

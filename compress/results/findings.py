@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compress.quantities import FLIPS, MEMORY, NONZERO, SIZE, SPEEDUP
-from compress.results.comparisons import Against
+from compress.results.against import Against
 from compress.results.report import Finding, Report
 from compress.results.step import StepResult
 
@@ -17,8 +17,8 @@ far fewer."""
 
 
 def findings(report: Report) -> tuple[Finding, ...]:
-    """A sentence for each step that brought no gain, with the known remedy. Intervals decide, so
-    that noise alone makes no finding.
+    """A sentence for each step that brought no gain, with the known remedy. Intervals decide: noise
+    alone makes no finding.
 
     A step is compared with the one before it. In a report without steps (``compress bench``), each
     model is compared with the reference."""
@@ -39,7 +39,8 @@ def _smaller_but_slower(step: StepResult, before: Against) -> Finding | None:
     size, speed = before.quotient(SIZE), _slower_speed(before)
     if size is None or size > _SMALLER or speed is None or speed > 1 - _SAME:
         return None
-    memory = before.quotient(MEMORY) or 1.0
+    memory = before.quotient(MEMORY)
+    memory = 1.0 if memory is None else memory
     slower = f"{1 / speed:.1f}" if speed < 0.9 else f"{1 / speed:.2f}"
     more_memory = f", and needs {memory:.1f}x the memory" if memory > 1 + _SAME else ""
     short = "memory" if memory < 1 - _SAME else "disk space"
@@ -105,26 +106,22 @@ def _finding(step: StepResult, kind: str, text: str) -> Finding:
 
 
 def _slower_speed(against: Against) -> float | None:
-    """The ratio of speeds where the whole interval says that the step is slower."""
+    """The ratio of speeds, if its whole interval is below 1: the step is slower. Else None."""
     ratio = against.compared(SPEEDUP)
     is_slower = ratio is not None and ratio.high is not None and ratio.high < 1
     return ratio.value if ratio and is_slower else None
 
 
 def _costs_the_same(before: Against) -> bool:
-    """Whether size and speed are as before, memory is no less, and no more weights are zero. More
-    memory is no gain."""
-    size, memory, zeros = (
-        before.quotient(SIZE),
-        before.quotient(MEMORY),
-        before.changes.get(NONZERO),
-    )
+    """Whether size, speed and zeros are as before and memory is no less. More memory is no gain."""
+    size, memory = before.quotient(SIZE), before.quotient(MEMORY)
+    nonzero = before.changes.get(NONZERO)
     return (
         size is not None
         and abs(size - 1) <= _SAME
         and _is_as_fast(before)
         and (memory is None or memory > 1 - _SAME)
-        and (zeros is None or abs(zeros.difference) < _SPARSER)
+        and (nonzero is None or abs(nonzero.difference) < _SPARSER)
     )
 
 

@@ -11,8 +11,8 @@ from compress.results.part import ReportPart
 
 
 class Verdict(ReportPart):
-    """Whether a step meets a limit: ``met`` is None where it could not be measured, ``measured``
-    says in words what was, ``shortfall`` is the share of what was asked that is lacking."""
+    """Whether a step meets a limit. ``measured`` shows the value that was compared with the
+    limit."""
 
     quantity: str
     limit: str = Field(description="As the recipe states it.")
@@ -30,8 +30,8 @@ class _Outcome(ReportPart):
 
 
 class StepBudgetOutcome(_Outcome):
-    """The outcome of a step's own budget; ``of_recipe`` says that it has its limits from the
-    recipe's."""
+    """The outcome of a step's budget. With ``of_recipe`` its limits are those of the recipe's
+    budget."""
 
     of_recipe: bool
     met: bool
@@ -49,8 +49,8 @@ class BudgetOutcome(_Outcome):
 
 
 def shortfall(verdicts: Sequence[Verdict]) -> tuple[int, float]:
-    """How far a step is from its limits: how many could not be measured, then the sum of the shares
-    that are lacking. Sort key; lower is better."""
+    """Sort key; lower is better: how many limits could not be measured, then the sum of the shares
+    that are lacking."""
     return sum(v.met is None for v in verdicts), sum(v.shortfall for v in verdicts)
 
 

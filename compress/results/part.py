@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict
 
 
 class ReportPart(BaseModel):
-    """A part of a report. It cannot be changed, has no unknown keys, and takes each value only in
-    its own type: ``"3"`` is no number."""
+    """A part of a report. It cannot be changed, unknown keys are errors, and so are values of
+    another type: ``"3"`` is no number."""
 
     model_config = ConfigDict(
         extra="forbid",

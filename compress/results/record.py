@@ -15,9 +15,8 @@ from compress.results.step import AttemptResult
 class Record:
     """One artifact of a run; ``measured`` is None until it is measured.
 
-    ``attempts`` are the tries of a step that backs off, of which it is one; ``conversion`` says
-    that it is the reference in another engine; ``test`` is the sha256 of the examples that it
-    answered."""
+    ``attempts`` are all tries of a step that backs off, this one among them. ``conversion`` marks
+    the reference in another engine. ``test`` is the sha256 of the examples that it answered."""
 
     name: str
     stage: str
@@ -33,8 +32,8 @@ class Record:
     test: str | None = None
 
     def summary(self) -> Values:
-        """What the event at the end of its step says of it, JSON-ready: the measurements that have
-        a column."""
+        """JSON-ready values for the event at the end of its step: the measurements that have a
+        column."""
         measurements = self.measured.measurements if self.measured else {}
         return {
             "cached": self.cached,

@@ -98,9 +98,9 @@ class Report(ReportPart):
     )
 
     def step(self, name: str | None) -> StepResult | None:
-        """The step of that name."""
+        """The step of that name; None where there is none."""
         return next((step for step in self.steps if step.name == name), None)
 
-    def of_task(self) -> list[StepResult]:
+    def steps_of_task(self) -> list[StepResult]:
         """The steps that were measured for the recipe's task, in order."""
         return [step for step in self.steps if step.task == self.task.name]

@@ -1,5 +1,4 @@
-"""What a report says of one artifact: a step, a model from outside, or the reference in another
-engine."""
+"""One artifact in a report: a step, a model from outside, or the reference in another engine."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from pydantic import Field
 
 from compress.artifact import Traits
 from compress.measurement import Measurement, Values
-from compress.results.comparisons import Against
+from compress.results.against import Against
 from compress.results.outcomes import Verdict
 from compress.results.part import ReportPart
 
@@ -17,7 +16,7 @@ Role = Literal["input", "reference", "reference-engine", "step"]
 
 
 class Usage(ReportPart):
-    """How an artifact is used outside a run, for its model card."""
+    """How an artifact is used outside a run. Model cards show it."""
 
     library: str = Field(description="As the model hub names it.")
     pipeline_tag: str | None = Field(
@@ -38,8 +37,8 @@ class AttemptResult(ReportPart):
 
 
 class StepResult(ReportPart):
-    """An artifact of a run with its measurements and its comparisons. ``task`` is what it was
-    measured for."""
+    """An artifact of a run with its measurements and its comparisons. ``task`` is the task that it
+    was measured for."""
 
     name: str
     stage: str
@@ -72,24 +71,25 @@ class StepResult(ReportPart):
 
     @property
     def against_engine(self) -> Against | None:
-        """Against the reference in its fastest float engine, where that is not the reference as it
-        is: what compression gained apart from what the engine did."""
+        """Compared with the reference in its fastest float engine: what compression gained without
+        the gain of the engine. None where that is the reference as it is."""
         fastest, reference = self.against_fastest, self.against_reference
         is_reference = fastest and reference and fastest.name == reference.name
         return None if is_reference else fastest
 
     def measured(self, name: str) -> Measurement | None:
-        """A measurement that has a value."""
+        """The measurement of that name, if it has a value."""
         measurement = self.measurements.get(name)
         return measurement if measurement and measurement.value is not None else None
 
     def value(self, name: str) -> float | None:
-        """The value of a measurement."""
+        """The value of the measurement of that name."""
         measurement = self.measurements.get(name)
         return measurement.value if measurement else None
 
-    def beside(self) -> list[Against]:
-        """Every artifact that it was compared with; twice where one has two parts (the reference
-        may be the step before)."""
-        parts = (self.against_reference, self.against_fastest, self.against_parent)
-        return [*(part for part in parts if part is not None), *self.against_named]
+    def compared_with(self) -> list[Against]:
+        """Every comparison with another artifact. One artifact may occur twice: the reference may
+        also be the step before."""
+        roles = (self.against_reference, self.against_fastest, self.against_parent)
+        known = [against for against in roles if against is not None]
+        return [*known, *self.against_named]

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from compress.planning.budget import Budget, Limit
 from compress.planning.types import MODEL
 from compress.quantities import LATENCY, MEDIAN_SPEEDUP, QUALITY
-from compress.results.examples import comparable
-from compress.results.limits import Reading, take_reading
+from compress.results.examples import comparable_steps
+from compress.results.limitedvalues import LimitedValue, limited_value
 from compress.results.outcomes import BudgetOutcome, StepBudgetOutcome, Verdict, shortfall
 from compress.results.report import Report
 from compress.results.step import StepResult
@@ -20,17 +20,17 @@ def judge(
 ) -> tuple[Verdict, ...]:
     """A verdict for each limit.
 
-    ``decide`` says what is held against a limit: the ``point``, or the ``worst``, the one-sided 95
-    % end on the bad side."""
+    ``decide`` says what is compared with a limit: the measured value (``point``), or its one-sided
+    95 % end on the bad side (``worst``)."""
     verdicts = []
     for limit in limits:
-        reading = take_reading(step, limit, report, decide)
-        verdicts.append(_verdict(limit, reading, reading.deciding(decide)))
+        limited = limited_value(step, limit, report, decide)
+        verdicts.append(_verdict(limit, limited, limited.deciding(decide)))
     return tuple(verdicts)
 
 
 def verdict_on_step(name: str, budget: Budget, report: Report) -> StepBudgetOutcome:
-    """The outcome of a step's own budget. The report must have the step."""
+    """The outcome of the budget of the step ``name``, which the report must have."""
     step = next(step for step in report.steps if step.name == name)
     verdicts = judge(step, budget.limits, report, budget.decide)
     return StepBudgetOutcome(
@@ -65,8 +65,9 @@ def verdict_on_run(budget: Budget, report: Report) -> BudgetOutcome:
 
 
 def budget_missed(report: Report) -> bool:
-    """Whether a budget was missed whose policy asks for more than a warning. A limit that a step
-    has from the recipe's budget does not count: the recipe's own outcome does."""
+    """Whether a budget was missed whose policy asks for more than a warning.
+
+    The budget that a step has from the recipe does not count: the recipe's own outcome does."""
     outcomes: list[StepBudgetOutcome | BudgetOutcome] = [
         outcome for outcome in report.step_budgets.values() if not outcome.of_recipe
     ]
@@ -84,12 +85,13 @@ def _candidates(report: Report) -> list[StepResult]:
     teacher from outside is not among them: the recipe does not make it smaller."""
     return [
         step
-        for step in comparable(report)
+        for step in comparable_steps(report)
         if step.role in ("step", "reference") or step.name == MODEL
     ]
 
 
-def _verdict(limit: Limit, reading: Reading, value: float | None) -> Verdict:
+def _verdict(limit: Limit, limited: LimitedValue, value: float | None) -> Verdict:
+    # What could not be measured lacks the whole of what was asked.
     met, lacking = None, 1.0
     if value is not None:
         short = limit.value - value if limit.relation == ">=" else value - limit.value
@@ -98,35 +100,37 @@ def _verdict(limit: Limit, reading: Reading, value: float | None) -> Verdict:
         quantity=limit.quantity,
         limit=limit.text,
         met=met,
-        measured=reading.text,
+        measured=limited.text,
         shortfall=max(0.0, lacking),
     )
 
 
 def _rank(step: StepResult, budget: Budget, report: Report) -> float:
-    """Sort key; lower is better: time where quality is limited, else what quality lacks."""
+    """Sort key; lower is better: the latency where quality is limited, else the quality, negated
+    where higher is better."""
     if any(limit.quantity == "quality" for limit in budget.limits):
-        return _time(step, report)
+        return _latency(step, report)
     quality = step.measured(QUALITY)
     if quality is None or quality.value is None:
         return float("inf")
     return quality.value if quality.direction == "lower" else -quality.value
 
 
-def _time(step: StepResult, report: Report) -> float:
-    """Milliseconds at the reference's pace: its latency, divided by how many times faster the step
-    was beside it. Steps are timed at different moments, so their own latencies count only where
-    the two did not take turns."""
+def _latency(step: StepResult, report: Report) -> float:
+    """The step's latency in milliseconds, for comparing steps that were timed at different moments.
+
+    It is the reference's latency divided by how many times faster the step was, measured in turns
+    with it. Without that ratio it is the step's own latency."""
     reference = report.step(report.reference)
-    pace = reference.value(LATENCY) if reference else None
-    ratio = _speed_beside_reference(step)
-    if pace is not None and ratio:
-        return pace / ratio
+    reference_latency = reference.value(LATENCY) if reference else None
+    ratio = _speed_against_reference(step)
+    if reference_latency is not None and ratio:
+        return reference_latency / ratio
     own = step.value(LATENCY)
     return float("inf") if own is None else own
 
 
-def _speed_beside_reference(step: StepResult) -> float | None:
+def _speed_against_reference(step: StepResult) -> float | None:
     against = step.against_reference
     ratio = against.compared(MEDIAN_SPEEDUP) if against else None
     return ratio.value if ratio else None

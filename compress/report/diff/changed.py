@@ -1,4 +1,4 @@
-"""What differs between two mappings."""
+"""The differences of two mappings."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from compress.report.diff.types import Changed
 
 
 def changed(first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = "") -> Changed:
-    """``{dotted key: (value in first, value in second)}`` of what differs in nested mappings; None
-    for a missing key."""
+    """The values that differ in nested mappings: ``{dotted key: (in first, in second)}``. A missing
+    key counts as None."""
     differing: Changed = {}
     for key in dict.fromkeys([*first, *second]):
         one, other = first.get(key), second.get(key)

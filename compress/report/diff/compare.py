@@ -1,4 +1,4 @@
-"""What differs between two runs, made from their reports and kept samples alone."""
+"""The differences of two runs, computed from their reports and the samples that meters kept."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from compress.results.report import Report
 
 
 def compare_folders(first: Path, second: Path, meters: Mapping[str, Meter]) -> Difference:
-    """The differences of two runs' folders. Raises UsageError for a folder that is no run's,
-    IntegrityError where a file of it is broken."""
+    """The differences of the runs in two folders. Raises UsageError for a folder that is not a
+    run's, and IntegrityError for a broken file in it."""
     return compare_runs(read_side(first), read_side(second), meters)
 
 
@@ -61,7 +61,7 @@ def _run(side: Side) -> ComparedRun:
 def _recipe(first: Report, second: Report) -> RecipeDifference:
     lines = unified_diff(first.recipe.splitlines(), second.recipe.splitlines(), lineterm="", n=1)
     return RecipeDifference(
-        lines=tuple(lines)[2:],  # less the two lines that name files
+        lines=tuple(lines)[2:],  # without the two lines that name files
         overrides=(_only_in(first, second), _only_in(second, first)),
     )
 

@@ -1,4 +1,4 @@
-"""What a reader should know before the numbers of a difference."""
+"""Remarks on the differences of two runs, for reading before the numbers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from compress.report.diff.types import (
 
 
 def remarks(steps: Sequence[StepDifference | LoneStep], environment: Changed) -> tuple[str, ...]:
-    """A sentence each: steps of one run alone, timings and scores that cannot be compared as they
-    stand, and machines that differ."""
+    """A sentence each for steps that only one run has, for timings and scores that cannot be
+    compared directly, and for machines that differ."""
     both = [step for step in steps if isinstance(step, StepDifference)]
     lines = [
         f"{step.name} is only in the {step.run} run" for step in steps if isinstance(step, LoneStep)
@@ -34,25 +34,25 @@ def _not_in_turns(steps: Sequence[StepDifference]) -> Iterator[str]:
 
 
 def _other_task(steps: Sequence[StepDifference]) -> Iterator[str]:
-    apart = [f"{step.name} ({' / '.join(step.scored)})" for step in steps if not step.same_task]
-    if apart:
+    scored = [f"{step.name} ({' / '.join(step.scored)})" for step in steps if not step.same_task]
+    if scored:
         yield (
             "scored for another task or by another metric, so quality is not compared, and what "
-            f"was timed had other inputs: {'; '.join(apart)}"
+            f"was timed had other inputs: {'; '.join(scored)}"
         )
 
 
 def _other_examples(steps: Sequence[StepDifference]) -> Iterator[str]:
-    apart = [step.name for step in steps if step.same_examples is False and step.same_task]
-    if apart:
+    names = [step.name for step in steps if step.same_examples is False and step.same_task]
+    if names:
         yield (
             "measured on other test examples, so scores are not compared, and what was timed had "
-            f"other inputs: {', '.join(apart)}"
+            f"other inputs: {', '.join(names)}"
         )
 
 
 def _drifted(steps: Sequence[StepDifference]) -> Iterator[str]:
-    """Timings of one model that differ by more than chance: the machine did."""
+    """Timings of the same model that differ by more than chance. Then the machine has changed."""
     drifted = []
     for step in steps:
         if step.same_model:

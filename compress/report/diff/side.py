@@ -1,4 +1,4 @@
-"""One side of a comparison of runs: a run's report, and what its measurement files keep."""
+"""One of two runs that are compared: its report, and the samples in its files of measurements."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from compress.store.runfolder import RunFolder
 
 @dataclass(frozen=True)
 class Kept:
-    """What a step's measurement file says: the origin of each meter, and the samples that meters
-    kept."""
+    """The content of a step's file of measurements: the origin of each meter, and the samples that
+    meters kept."""
 
     origins: Mapping[str, str] = field(default_factory=dict)
     samples: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
@@ -24,14 +24,14 @@ class Kept:
 
 @dataclass(frozen=True)
 class Side:
-    """A run: its folder as it was given, its report, and what was kept of its steps by name."""
+    """A run: its folder as the user wrote it, its report, and the kept samples by step."""
 
     folder: str
     report: Report
     kept: Mapping[str, Kept] = field(default_factory=dict)
 
     def kept_of(self, name: str) -> Kept:
-        """What was kept of a step."""
+        """The kept samples of a step; empty where it has none."""
         return self.kept.get(name, Kept())
 
 

@@ -1,12 +1,14 @@
-"""Whether a measurement of two runs differs by more than chance, and what that rests on.
+"""Whether a measurement of two runs differs by more than chance, and the basis of that judgement:
 
-``paired``: both artifacts answered the same examples, and the 95 % interval of the difference, as
-the meter that kept the answers computes it, leaves out 0. ``not in turns``: timings of different
-runs met different moments of the machine, so a change counts only where the 95 % intervals do not
-overlap. ``intervals``: the same rule for what else has intervals. ``no interval``: nothing is
-claimed. ``absent``: one of the two has no value. ``other task``: scores of different tasks, or
-under different headline metrics, and ``other examples``: scores of different test examples; neither
-are compared at all."""
+- ``paired``: both artifacts answered the same examples. The meter that kept the answers computes
+  the 95 % interval of the difference. The change is significant if the interval leaves out 0.
+- ``not in turns``: timings. The two runs met the machine at different moments, so a change is
+  significant only if the 95 % intervals do not overlap.
+- ``intervals``: the same rule, for other measurements that have intervals.
+- ``no interval``: nothing is claimed.
+- ``absent``: one of the two has no value.
+- ``other task``: scores of different tasks or of different headline metrics. They are not compared.
+- ``other examples``: scores of different test examples. They are not compared."""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ _TIMES = ("s", "ms", "us")
 
 
 class Significance(NamedTuple):
-    """What a judgement rests on, and whether the change is significant; None where that is not
+    """The basis of a judgement, and whether the change is significant: None where that is not
     known."""
 
     basis: Basis
@@ -28,20 +30,20 @@ class Significance(NamedTuple):
 
 
 def significance(
-    first: Measurement, second: Measurement, paired: Measurement | None, apart: Basis | None
+    first: Measurement, second: Measurement, paired: Measurement | None, not_compared: Basis | None
 ) -> Significance:
-    """The judgement on a measurement of two runs. ``paired`` is the comparison example by example;
-    ``apart`` is the reason why scores are not compared, where there is one."""
+    """The judgement on a measurement of two runs. ``paired`` is the comparison example by example.
+    ``not_compared`` is the reason why scores are not compared, or None."""
     if first.value is None or second.value is None:
         return Significance("absent", None)
-    if apart is not None and is_score(first):
-        return Significance(apart, None)
+    if not_compared is not None and _is_score(first):
+        return Significance(not_compared, None)
     if paired is not None and paired.low is not None and paired.high is not None:
         return Significance("paired", not paired.low <= 0 <= paired.high)
     overlap = _overlap(first, second)
     if overlap is None:
         return Significance("no interval", None)
-    return Significance("not in turns" if is_timing(first.unit) else "intervals", not overlap)
+    return Significance("not in turns" if _is_timing(first.unit) else "intervals", not overlap)
 
 
 def _overlap(first: Measurement, second: Measurement) -> bool | None:
@@ -51,11 +53,12 @@ def _overlap(first: Measurement, second: Measurement) -> bool | None:
     return first.high >= second.low and second.high >= first.low
 
 
-def is_score(m: Measurement) -> bool:
-    """Whether a measurement is of the answers: its quality, or any other number without a unit."""
+def _is_score(m: Measurement) -> bool:
+    """Whether a measurement judges the answers: the quality, and any other number without a
+    unit."""
     return m.name == QUALITY or m.unit == ""
 
 
-def is_timing(unit: str) -> bool:
-    """Whether a unit is a time or a number per second, which depends on the moment it was taken."""
+def _is_timing(unit: str) -> bool:
+    """Whether a unit is a time, or a number per second: both depend on the moment of measuring."""
     return unit in _TIMES or unit.endswith("/s")

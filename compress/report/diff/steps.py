@@ -1,4 +1,4 @@
-"""What a step of two runs differs in."""
+"""The differences of a step that two runs have."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from compress.results.step import StepResult
 def step_difference(
     first: StepResult, second: StepResult, kept: tuple[Kept, Kept], meters: Mapping[str, Meter]
 ) -> StepDifference:
-    """The differences of a step; ``kept`` is what the meters kept of it in each run."""
+    """The differences of a step; ``kept`` holds the samples that meters kept of it in each run."""
     same_examples = first.test == second.test if first.test and second.test else None
     same_task = _same_task(first, second)
     paired = _paired(*kept, meters) if same_examples and same_task else {}
-    apart = _apart(same_task=same_task, same_examples=same_examples)
+    not_compared = _why_not_compared(same_task=same_task, same_examples=same_examples)
     return StepDifference(
         name=first.name,
         run="both",
@@ -33,7 +33,9 @@ def step_difference(
         options=changed(first.options, second.options),
         stage=(first.stage, second.stage),
         measurements=tuple(
-            _measurement(m, second.measurements[name], paired.get(difference_of(name)), apart)
+            _measurement(
+                m, second.measurements[name], paired.get(difference_of(name)), not_compared
+            )
             for name, m in first.measurements.items()
             if name in second.measurements
         ),
@@ -50,7 +52,7 @@ def _same_task(first: StepResult, second: StepResult) -> bool:
     return one is None or other is None or one.title == other.title
 
 
-def _apart(*, same_task: bool, same_examples: bool | None) -> Basis | None:
+def _why_not_compared(*, same_task: bool, same_examples: bool | None) -> Basis | None:
     """Why scores are not compared; None where they are."""
     if not same_task:
         return "other task"
@@ -58,7 +60,7 @@ def _apart(*, same_task: bool, same_examples: bool | None) -> Basis | None:
 
 
 def _scored(step: StepResult) -> str:
-    """What a step was scored for, such as ``text-classification, accuracy``."""
+    """The task and the headline metric of a step: ``text-classification, accuracy``."""
     task, quality = step.task or "no task", step.measured(QUALITY)
     return f"{task}, {quality.title}" if quality else task
 
@@ -69,8 +71,8 @@ def _only_in(step: StepResult, other: StepResult) -> tuple[str, ...]:
 
 
 def _paired(first: Kept, second: Kept, meters: Mapping[str, Meter]) -> dict[str, Measurement]:
-    """What the meters that keep samples say of second against first, example by example. Samples of
-    two versions of a meter are not mixed."""
+    """The comparisons of second with first, example by example, by the meters that keep samples.
+    Samples of two versions of a meter are not compared."""
     paired: dict[str, Measurement] = {}
     for name, meter in meters.items():
         before, after = first.samples.get(name), second.samples.get(name)
@@ -82,11 +84,11 @@ def _paired(first: Kept, second: Kept, meters: Mapping[str, Meter]) -> dict[str,
 
 
 def _measurement(
-    first: Measurement, second: Measurement, paired: Measurement | None, apart: Basis | None
+    first: Measurement, second: Measurement, paired: Measurement | None, not_compared: Basis | None
 ) -> MeasurementDifference:
-    """A measurement in both runs; ``apart`` says why scores are not compared, where they are
-    not."""
-    judged = significance(first, second, paired, apart)
+    """The difference of a measurement. ``not_compared`` is the reason why scores are not compared,
+    or None."""
+    judged = significance(first, second, paired, not_compared)
     difference = quotient = None
     comparable = judged.basis not in ("other task", "other examples")
     if comparable and first.value is not None and second.value is not None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from compress.measurement import quantity
+from compress.measurement import value_text
 from compress.report.diff.types import Difference, MeasurementDifference, StepDifference
 from compress.report.tables.table import Table
 from compress.report.text import NOTHING, facts, interval, spread
 
 Labels = tuple[str, str]
-"""What the columns of the two runs are called."""
+"""The headers of the columns of the two runs."""
 
 
 def labels(difference: Difference) -> Labels:
@@ -18,7 +18,7 @@ def labels(difference: Difference) -> Labels:
 
 
 def heading(step: StepDifference) -> str:
-    """A step's name with what is known of its two models."""
+    """A step's name, with a note where both runs have the same model."""
     return f"{step.name} (same model)" if step.same_model else step.name
 
 
@@ -33,15 +33,14 @@ def step_table(step: StepDifference, columns: Labels) -> Table:
 
 
 def paired_table(step: StepDifference) -> Table:
-    """What the meters say of the second against the first, example by example; no rows where both
-    are one model."""
+    """The comparisons of the second with the first, example by example. It has no rows where both
+    are the same model."""
     rows = []
     for m in step.paired if not step.same_model else ():
         if m.value is not None:
-            value = quantity(m.value, m.unit)
-            rows.append(
-                [m.title or m.name, value, spread(m).strip() or NOTHING, facts(m) or NOTHING]
-            )
+            value = value_text(m.value, m.unit)
+            interval_text, more = spread(m).strip() or NOTHING, facts(m) or NOTHING
+            rows.append([m.title or m.name, value, interval_text, more])
     return Table(["on the same examples", "value", "95 % interval", "more"], rows)
 
 
@@ -57,7 +56,7 @@ def change(m: MeasurementDifference) -> str:
 
 
 def judgement(m: MeasurementDifference, columns: Labels) -> str:
-    """Whether the change is significant, which run is better, and what that rests on."""
+    """Whether the change is significant, which run is better, and the basis of the judgement."""
     if m.basis in ("other task", "other examples"):
         return f"not compared ({m.basis})"
     if m.significant is None:
@@ -83,4 +82,4 @@ def _value(m: MeasurementDifference, side: int) -> str:
     value, (low, high) = m.values[side], m.intervals[side]
     if value is None:
         return "absent"
-    return quantity(value, m.unit) + interval(low, high, m.unit)
+    return value_text(value, m.unit) + interval(low, high, m.unit)

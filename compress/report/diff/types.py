@@ -1,4 +1,4 @@
-"""What two runs differ in, as types. ``compress diff --json`` prints their dump."""
+"""The differences of two runs as types. ``compress diff --json`` prints their dump."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ DIFF_VERSION: Literal[1] = 1
 Pair = tuple[Any, Any]
 """The JSON-ready value in the first run, and in the second."""
 Changed = dict[str, Pair]
-"""What differs between two mappings, by dotted key; None for a key that one of them lacks."""
+"""The values that differ in two mappings, by dotted key. None stands for a missing key."""
 Basis = Literal[
     "paired", "intervals", "not in turns", "no interval", "absent", "other task", "other examples"
 ]
-"""What a statement of significance rests on; the module ``significance`` explains each."""
+"""The basis of a judgement on significance; the module ``significance`` explains each."""
 
 
 class ComparedRun(ReportPart):
@@ -67,8 +67,8 @@ class LoneStep(ReportPart):
 
 
 class StepDifference(ReportPart):
-    """A step that both runs have. ``paired`` is what the meters say of the second against the
-    first, example by example."""
+    """A step that both runs have. ``paired`` are comparisons of the second with the first, example
+    by example."""
 
     name: str
     run: Literal["both"] = Field(serialization_alias="in")
@@ -84,7 +84,7 @@ class StepDifference(ReportPart):
 
 
 class Difference(ReportPart):
-    """What two runs differ in. ``remarks`` is what a reader should know before the numbers."""
+    """The differences of two runs. ``remarks`` should be read before the numbers."""
 
     diff_version: Literal[1]
     runs: tuple[ComparedRun, ComparedRun]

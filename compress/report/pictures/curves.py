@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compress.measurement import Point, quantity
+from compress.measurement import Point, value_text
 from compress.report.pictures.fitting import SOFT, centred, shortened, width
 from compress.report.pictures.scales import Scale, scale, some_of, ticks
 from compress.report.tables.curves import Curves, StepCurve, compared_curves, curve_table, curves
@@ -28,7 +28,7 @@ _CORNERS = {
 }
 _LOGARITHMIC_ACROSS = 4.0
 _LOGARITHMIC_UPRIGHT = 10.0
-_BESIDE = LEFT - 6
+_TICK_ROOM = LEFT - 6
 """Room for the text of a tick, left of the plot."""
 
 Tick = tuple[float, str]
@@ -37,8 +37,9 @@ Tick = tuple[float, str]
 
 @dataclass(frozen=True)
 class Line:
-    """A step's curve: ``look`` numbers its colour and dashes, ``path`` is SVG path data, ``points``
-    are the marks' places, ``spreads`` the intervals as (x, y of the low end, y of the high end)."""
+    """A step's curve. ``look`` is the number of its colour and dashes, ``path`` is SVG path data,
+    ``points`` are the places of its marks, and ``spreads`` are the intervals as (x, y of the low
+    end, y of the high end)."""
 
     label: str
     look: int
@@ -51,7 +52,7 @@ class Line:
 @dataclass(frozen=True)
 class Chart:
     """All curves of one measurement (or comparison), and the same numbers as a table. ``unit`` is
-    that of the vertical ticks' numbers where it has no room beside them, else empty."""
+    the unit of the vertical ticks where they have no room for it, else empty."""
 
     title: str
     axis: str
@@ -65,12 +66,12 @@ class Chart:
 
 
 def charts(report: Report) -> list[Chart]:
-    """A chart for each measurement name of which some step has a curve with a number in it."""
+    """A chart for each measurement that has a curve with a value in it."""
     return _charts(curves(report))
 
 
 def compared_charts(report: Report) -> list[Chart]:
-    """The same of comparisons, a chart for each name and what it is against."""
+    """A chart for each comparison that has a curve with a value in it, by the other artifact."""
     return _charts(compared_curves(report))
 
 
@@ -86,7 +87,11 @@ def _path(places: Sequence[tuple[float, float]]) -> str:
 
 
 def _charts(by_name: Curves) -> list[Chart]:
-    return [_chart(name, lines) for name, lines in by_name.items() if any(map(_points, lines))]
+    charts = []
+    for name, lines in by_name.items():
+        if any(_points(line) for line in lines):
+            charts.append(_chart(name, lines))
+    return charts
 
 
 def _chart(name: str, lines: Sequence[StepCurve]) -> Chart:
@@ -135,10 +140,10 @@ def _x_tick(x: float, across: Scale) -> Tick:
 
 
 def _y_ticks(upright: Scale, unit: str) -> tuple[str, list[Tick]]:
-    """(the unit where the ticks do not say it, the ticks): with their unit where all have room for
-    it."""
-    texts = {y: quantity(y, unit) for y in ticks(upright)}
-    if all(width(text, SOFT) <= _BESIDE for text in texts.values()):
+    """(unit, ticks). If all ticks have room for their unit they show it, and the first part is
+    empty."""
+    texts = {y: value_text(y, unit) for y in ticks(upright)}
+    if all(width(text, SOFT) <= _TICK_ROOM for text in texts.values()):
         return "", [(upright.place(y), text) for y, text in texts.items()]
     return unit, [(upright.place(y), number(y)) for y in texts]
 

@@ -1,5 +1,6 @@
-"""Text in pictures: about how wide it is, and how it is broken or shortened where there is less
-room. A page that runs nothing cannot ask the browser, so widths are counted in characters."""
+"""Text in pictures: estimate its width, break it into lines, shorten it.
+
+The page runs no script that could ask the browser for widths, so characters are counted."""
 
 from __future__ import annotations
 
@@ -7,19 +8,19 @@ import textwrap
 import unicodedata
 
 CHARACTER = 7.0
-"""Units that a character of 12 px takes at most, on an average over a name or a line of numbers."""
+"""Width of a character of 12 px: an upper bound of the average over a name or a line of numbers."""
 SOFT = 6.4
-"""The same of 11 px."""
+"""The same for a character of 11 px."""
 
 
 def width(text: str, character: float = CHARACTER) -> float:
-    """About how wide the text is."""
+    """An estimate of the width of a text."""
     return len(text) * _widest(text, character)
 
 
 def lines(text: str, room: float, character: float = CHARACTER) -> list[str]:
-    """The text in lines no wider than ``room``, broken at spaces, and within a word that is wider;
-    none of no text."""
+    """The text in lines no wider than ``room``, broken at spaces, or within a word that is too
+    wide. No lines for an empty text."""
     return textwrap.wrap(text, max(1, int(room / _widest(text, character))), break_on_hyphens=False)
 
 
@@ -34,13 +35,13 @@ def shortened(text: str, room: float, character: float = CHARACTER) -> str:
 
 
 def centred(x: float, text: str, room: float, character: float = CHARACTER) -> float:
-    """The place nearest to ``x`` at which a text's middle may stand so that it does not leave a
-    picture of this width."""
+    """The place nearest to ``x`` for the middle of a text that stays inside a picture as wide as
+    ``room``."""
     half = width(text, character) / 2
     return max(half, min(x, room - half))
 
 
 def _widest(text: str, character: float) -> float:
-    """Units that each character is counted for: twice as many where some are as wide as high
-    (Unicode TR 11)."""
+    """The width to count for each character: twice ``character`` if any is full-width (Unicode TR
+    11)."""
     return character * (2 if any(unicodedata.east_asian_width(c) in "WF" for c in text) else 1)

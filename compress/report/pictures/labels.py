@@ -1,4 +1,4 @@
-"""Where the labels of points stand, so that none leaves the picture or covers another."""
+"""Placing the labels of points so that none leaves the picture or covers another."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _STEP = 2.0
 
 @dataclass(frozen=True)
 class Label:
-    """A text at its place; ``anchor`` is ``start`` or ``end``, the end of the text that stands at
-    ``x``."""
+    """A text at its place. ``anchor`` says which end of the text is at ``x``: ``start`` or
+    ``end``."""
 
     text: str
     x: float
@@ -41,8 +41,10 @@ class Label:
 
 
 def placed_label(name: str, x: float, y: float, r: float, others: Sequence[Label]) -> Label:
-    """The label of the point at (x, y) with radius ``r``: above the point or below it, to the right
-    or to the left, where it covers none of the ``others``; else moved up line by line."""
+    """The label of the point at (x, y) with radius ``r``.
+
+    It is above or below the point, to the right or to the left, at the first of these places where
+    it covers none of the ``others``. If there is no such place, it moves up until it is free."""
     shown, anchors = _anchors(name, x)
     above, below = max(y - r - 5, _HIGHEST), min(y + r + 13, _LOWEST)
     for anchor in anchors:
@@ -57,8 +59,8 @@ def placed_label(name: str, x: float, y: float, r: float, others: Sequence[Label
 
 
 def _anchors(name: str, x: float) -> tuple[str, list[str]]:
-    """What is shown of the name, and the anchors with which it stays in the picture, the better
-    first."""
+    """The name, shortened if there is no room for it, and the anchors that keep it in the picture,
+    the better first."""
     rooms = {"start": PLOT[0] - x, "end": x}
     order = sorted(rooms, reverse=x <= PLOT[0] * 0.6)
     fitting = [anchor for anchor in order if width(name) <= rooms[anchor]]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from compress.measurement import Measurement
 from compress.quantities import SIZE
-from compress.results.examples import comparable
+from compress.results.examples import comparable_steps
 from compress.results.report import Report
 from compress.results.step import StepResult
 
@@ -42,15 +42,15 @@ def valued(step: StepResult, name: str) -> Valued | None:
 def measured_steps(report: Report, name: str) -> list[Valued]:
     """The steps of the recipe's task that have a value of the measurement, in the report's order.
 
-    Only sizes are compared whatever the examples; for the rest, these are the steps that answered
-    the reference's examples."""
-    steps = report.of_task() if name == SIZE else comparable(report)
+    Only steps that answered the reference's examples count, except for sizes, which do not depend
+    on examples."""
+    steps = report.steps_of_task() if name == SIZE else comparable_steps(report)
     candidates = [valued(step, name) for step in steps]
     return [step for step in candidates if step is not None]
 
 
 def known_numbers(m: Measurement) -> list[float]:
-    """The value and the ends of its interval, as far as they are known."""
+    """The value and the ends of its interval, without those that are not known."""
     return [number for number in (m.value, m.low, m.high) if number is not None]
 
 

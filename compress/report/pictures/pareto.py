@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from compress.measurement import Measurement, quantity
+from compress.measurement import Measurement, value_text
 from compress.quantities import LATENCY, QUALITY, SIZE
 from compress.report.pictures.fitting import SOFT, centred
 from compress.report.pictures.labels import PLOT, Label, placed_label
@@ -25,9 +25,9 @@ _RADII = (5.0, 24.0)
 
 @dataclass(frozen=True)
 class Point:
-    """A step: its place, its radius (the area grows with the size on disk), the ends of both
-    intervals, and its label with its place, ``shown`` as far as there is room; ``text`` says the
-    whole name and the numbers."""
+    """A step in the picture: its place, its radius (the area grows with the size on disk), the ends
+    of both intervals, and its label. ``shown`` is the name, shortened if there is no room for it;
+    ``text`` has the whole name and the numbers."""
 
     label: str
     shown: str
@@ -46,9 +46,9 @@ class Point:
 
 @dataclass(frozen=True)
 class Pareto:
-    """``front`` joins the points that no other beats in both; the ends label the axes, where
-    intervals end as well as values (``x_places`` are the middles of those below), the sizes the
-    areas."""
+    """The picture. ``front`` are the points that no other beats in both quality and latency.
+    ``x_ends`` and ``y_ends`` label the ends of the axes, ``x_places`` are the middles of the labels
+    below. ``sizes`` label the smallest and the largest area."""
 
     points: Sequence[Point]
     front: Sequence[tuple[float, float]]
@@ -60,7 +60,7 @@ class Pareto:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A step that has all three numbers."""
+    """A step that has a quality, a latency and a size."""
 
     step: StepResult
     latency: Valued
@@ -69,8 +69,8 @@ class _Candidate:
 
 
 def pareto(report: Report) -> Pareto | None:
-    """Quality (the better, the higher) against latency (logarithmic); None where fewer than two
-    steps have both."""
+    """Quality (better is higher) against latency (logarithmic); None for fewer than two steps that
+    have both."""
     candidates = _candidates(report)
     if len(candidates) < 2:
         return None
@@ -120,12 +120,12 @@ def _positive_ends(steps: list[Valued]) -> Ends:
 
 def _end_labels(ends: Ends, m: Measurement) -> tuple[str, str]:
     """The ends of a scale, for people."""
-    return quantity(ends.low, m.unit), quantity(ends.high, m.unit)
+    return value_text(ends.low, m.unit), value_text(ends.high, m.unit)
 
 
 def front(points: Sequence[tuple[float, float]]) -> set[int]:
-    """Places of the points (cost, gain) that no other beats: none costs no more and gains no less,
-    with one of both strictly."""
+    """The indices of the points (cost, gain) that no other point beats. A point beats another if it
+    costs no more and gains no less, and is not equal to it."""
     return {
         place for place, (cost, gain) in enumerate(points) if not _is_beaten(cost, gain, points)
     }
@@ -137,19 +137,19 @@ def _is_beaten(cost: float, gain: float, points: Sequence[tuple[float, float]]) 
 
 @dataclass(frozen=True)
 class _Scale:
-    """Where numbers stand in the picture."""
+    """From numbers to places in the picture."""
 
     times: Ends
     heights: Ends
     lower_is_better: bool
 
     def x(self, latency: float) -> float:
-        """The place across. What is below the scale stands at its left end."""
+        """The horizontal place. A number below the scale is placed at its left end."""
         low, high = math.log(self.times.low), math.log(self.times.high)
         return _between(math.log(max(latency, self.times.low)), Ends(low, high), _LEFT, _RIGHT)
 
     def y(self, quality: float) -> float:
-        """The place upright; better is higher."""
+        """The vertical place; better is higher."""
         if self.lower_is_better:
             return _between(quality, self.heights, _TOP, _BOTTOM)
         return _between(quality, self.heights, _BOTTOM, _TOP)
@@ -162,7 +162,8 @@ def _between(value: float, ends: Ends, start: float, end: float) -> float:
 
 
 def _points(candidates: Sequence[_Candidate], scale: _Scale) -> list[Point]:
-    """A point for each candidate; labels are placed one after the other, beside those before."""
+    """A point for each candidate. Labels are placed one after the other, so that each avoids those
+    before it."""
     sign = -1.0 if scale.lower_is_better else 1.0
     best = front([(c.latency.value, sign * c.quality.value) for c in candidates])
     largest = max(c.size.value for c in candidates)
@@ -176,7 +177,8 @@ def _points(candidates: Sequence[_Candidate], scale: _Scale) -> list[Point]:
 
 
 def _point(candidate: _Candidate, scale: _Scale, root: float, labels: Sequence[Label]) -> Point:
-    """The point of a candidate; ``root`` is the root of its share of the largest size."""
+    """The point of a candidate. ``root`` is the square root of its share of the largest size: the
+    radius grows with it, and so the area grows with the size."""
     latency, quality = candidate.latency.measurement, candidate.quality.measurement
     x, y = scale.x(candidate.latency.value), scale.y(candidate.quality.value)
     smallest, largest = _RADII

@@ -21,7 +21,7 @@ class Scale:
     logarithmic: bool
 
     def place(self, value: float) -> float:
-        """Where the number stands; what is off the scale stands at its end."""
+        """The place of a number. A number off the scale is placed at its end."""
         low, high, at = self.low, self.high, min(max(value, self.low), self.high)
         if self.logarithmic:
             low, high, at = math.log(low), math.log(high), math.log(at)
@@ -30,8 +30,8 @@ class Scale:
 
 
 def scale(numbers: Sequence[float], start: float, end: float, most: float) -> Scale:
-    """The scale of the numbers: logarithmic where all are positive and the largest is over ``most``
-    times the smallest."""
+    """The scale of the numbers. It is logarithmic if all are positive and the largest is more than
+    ``most`` times the smallest."""
     low, high = min(numbers), max(numbers)
     return Scale(low, high, start, end, low > 0 and high > most * low)
 
@@ -61,7 +61,7 @@ def _even_ticks(low: float, high: float) -> list[float]:
 
 
 def some_of(places: Sequence[float]) -> list[float]:
-    """The places that are labelled: all where they are few, else some of them, evenly spread."""
+    """The places that get a label: all if they are few, else some of them, evenly spread."""
     if len(places) <= _TICKS:
         return list(places)
     return [places[round(i * (len(places) - 1) / (_TICKS - 1))] for i in range(_TICKS)]

@@ -1,5 +1,5 @@
-"""Waterfalls as numbers that a template draws: what each step changed, on the step that it was made
-from.
+"""Waterfalls as numbers that a template draws: what each step changed compared with the step that
+it was made from.
 
 All lengths are in the units of the picture's view box."""
 
@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from compress.measurement import Measurement, quantity
+from compress.measurement import Measurement, value_text
 from compress.quantities import (
     GPU_MEMORY,
     LATENCY,
@@ -36,23 +36,24 @@ _GAP = 14.0
 
 SHOWN = (QUALITY, LATENCY, MEMORY, GPU_MEMORY, SIZE)
 _COMPARED = {QUALITY: QUALITY_DIFFERENCE, LATENCY: MEDIAN_SPEEDUP}
-"""Comparisons that were made on the same examples or rounds, and know more of a change than two
+"""Paired comparisons, on the same examples or rounds. They judge a change more precisely than two
 values do."""
 
 _CUT_ABOVE = 0.6
-"""Where all values lie above this share of the largest, the axis starts near the smallest: a change
-of a hundredth would not be seen on the whole."""
+"""If all values are above this share of the largest, the axis starts near the smallest. From zero a
+change of one percent could not be seen."""
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A step's bar from ``x`` on, ``width`` long, in a row that begins at ``y`` and has the bar at
-    ``bar_y``; ``labels`` and ``changes`` are the lines above and below it, the value ``text``
-    stands in the last line above.
+    """A step's bar. It starts at ``x`` and is ``width`` long; its row starts at ``y``, the bar
+    itself at ``bar_y``. ``labels`` and ``changes`` are the lines above and below it; the value
+    ``text`` is in the last line above.
 
-    ``kind`` is ``base`` (a whole bar: there is nothing that it changed), ``better``, ``worse``,
-    ``same``, or ``unclear`` where the interval of the change holds none; ``rows_up`` counts the
-    rows to the parent, whose value ``parent_x`` marks."""
+    ``kind`` is ``base`` for a whole bar, of a step without a parent in the picture. A floating bar
+    is ``better``, ``worse``, ``same``, or ``unclear`` if the interval of the change includes no
+    change. ``parent_x`` is the place of the parent's value, ``rows_up`` the number of rows up to
+    the parent."""
 
     label: str
     text: str
@@ -72,8 +73,8 @@ class Bar:
 
 @dataclass(frozen=True)
 class Waterfall:
-    """One measurement over the steps; ``better`` is ``higher`` or ``lower``; ``start`` says where
-    the axis starts, and is empty where it starts at zero."""
+    """One measurement over the steps. ``better`` is ``higher`` or ``lower``. ``start`` is the value
+    at which the axis starts, empty if that is zero."""
 
     title: str
     better: str
@@ -96,15 +97,15 @@ def _waterfall(name: str, steps: list[Valued]) -> Waterfall:
     return Waterfall(
         title=first.title or name,
         better=first.direction if first.direction != "neither" else "higher",
-        start=quantity(axis.low, first.unit) if axis.low > 0 else "",
+        start=value_text(axis.low, first.unit) if axis.low > 0 else "",
         bars=placed,
         height=height,
     )
 
 
 def axis_start(numbers: Sequence[float]) -> float:
-    """Where an axis for these numbers starts: at zero, below the smallest where it is negative, and
-    at a round number somewhat below it where all are alike."""
+    """The start of an axis for these numbers: zero, or the smallest number if it is negative. If
+    all are close together, a round number somewhat below the smallest."""
     low, high = min(numbers), max(numbers)
     if low <= _CUT_ABOVE * high or high <= low:
         return min(0.0, low)
@@ -113,7 +114,7 @@ def axis_start(numbers: Sequence[float]) -> float:
 
 
 def _bars(name: str, steps: Sequence[Valued], axis: Ends) -> list[Bar]:
-    """A bar for each step: a floating one where the step that it was made from has a bar too."""
+    """A bar for each step: a floating one if the step that it was made from has a bar too."""
     rows = {step.name: row for row, step in enumerate(steps)}
     bars = []
     for step in steps:
@@ -167,7 +168,7 @@ def _change(name: str, step: Valued, parent: Valued) -> tuple[str, str]:
     if difference == 0:
         return "same", f"the same as {parent.name}"
     sign = "+" if difference > 0 else "-"
-    text = f"{sign}{quantity(abs(difference), step.measurement.unit)}"
+    text = f"{sign}{value_text(abs(difference), step.measurement.unit)}"
     against = step.step.against_parent
     comparison = against.comparisons.get(_COMPARED.get(name, "")) if against else None
     if comparison is not None:
@@ -177,8 +178,8 @@ def _change(name: str, step: Valued, parent: Valued) -> tuple[str, str]:
 
 
 def _compared_change(text: str, comparison: Measurement, parent: str) -> tuple[str, str]:
-    """The change as it was measured on the same examples or rounds: a ratio (1 is no change) or a
-    difference (0 is none)."""
+    """The change as it was measured on the same examples or rounds: a ratio, where 1 is no change,
+    or a difference, where 0 is none."""
     value, low, high = comparison.value, comparison.low, comparison.high
     if value is None:
         return "unclear", f"not compared with {parent}: {comparison.absent}"

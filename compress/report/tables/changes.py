@@ -1,4 +1,4 @@
-"""The table of changes: each step beside the reference and beside the step before it."""
+"""The table of changes: each step compared with the reference, and with the step before it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from compress.measurement import Measurement
 from compress.quantities import FLIPS, QUALITY, QUALITY_DIFFERENCE, QUALITY_KEPT, SIZE, SPEEDUP
 from compress.report.tables.table import Table, from_columns
 from compress.report.text import NOTHING, show, shown_with_spread, signed, signed_spread
-from compress.results.comparisons import Against
+from compress.results.against import Against
 from compress.results.report import Report
 
 _SAME_SIZE = 0.005
@@ -18,53 +18,53 @@ Column = tuple[str, list[str]]
 
 
 def changes_table(report: Report) -> Table:
-    """Quality, speed and size of each step against the reference, and against the step before it;
-    how many answers changed, where that was counted; and the comparisons that have a title.
+    """Quality, speed and size of each step compared with the reference and with the step before it.
+    Then the answers that changed, if they were counted, and the comparisons that have a title.
 
-    No rows where nothing can be compared."""
+    Without a step that was compared with the reference it has no rows."""
     steps = [step for step in report.steps if step.against_reference is not None]
-    of = [step.against_reference for step in steps]
+    beside_reference = [step.against_reference for step in steps]
     before = [step.against_parent for step in steps]
     reference, fastest = report.reference, report.fastest_float_engine
     columns = [
         ("step", [step.name for step in steps]),
-        _column(f"quality vs {reference}", quality_change, of),
-        _column(f"speed vs {reference}", speed_change, of),
+        _column(f"quality vs {reference}", quality_change, beside_reference),
+        _column(f"speed vs {reference}", speed_change, beside_reference),
     ]
     if fastest not in (None, reference):
         in_fastest = [step.against_fastest for step in steps]
         columns.append(_column(f"speed vs {fastest}", speed_change, in_fastest))
     columns += [
-        _column(f"size vs {reference}", size_change, of),
+        _column(f"size vs {reference}", size_change, beside_reference),
         _column("quality vs before", quality_change, before),
         _column("speed vs before", speed_change, before),
         _column("size vs before", size_change, before),
     ]
-    return from_columns([*columns, *_more_columns(reference, of)])
+    return from_columns([*columns, *_more_columns(reference, beside_reference)])
 
 
 def _column(
-    header: str, cell: Callable[[Against | None], str], beside: Sequence[Against | None]
+    header: str, cell: Callable[[Against | None], str], comparisons: Sequence[Against | None]
 ) -> Column:
-    return header, [cell(against) for against in beside]
+    return header, [cell(against) for against in comparisons]
 
 
-def _more_columns(reference: str | None, beside: Sequence[Against | None]) -> list[Column]:
-    """Columns that stand only where some step has something to say in them."""
+def _more_columns(reference: str | None, comparisons: Sequence[Against | None]) -> list[Column]:
+    """Columns that are left out where no step has a value for them."""
     columns = []
-    flips = _column(f"answers changed vs {reference}", _flips, beside)
+    flips = _column(f"answers changed vs {reference}", _flips, comparisons)
     if any(cell != NOTHING for cell in flips[1]):
         columns.append(flips)
-    for name, title in _titled_comparisons(beside).items():
-        cells = [shown_with_spread(_comparison(against, name)) for against in beside]
+    for name, title in _titled_comparisons(comparisons).items():
+        cells = [shown_with_spread(_comparison(against, name)) for against in comparisons]
         columns.append((f"{title} vs {reference}", cells))
     return columns
 
 
-def _titled_comparisons(beside: Sequence[Against | None]) -> dict[str, str]:
-    """The title of each comparison that asks for a column, by its name."""
+def _titled_comparisons(comparisons: Sequence[Against | None]) -> dict[str, str]:
+    """The title of each comparison that has one, by its name."""
     titles = {}
-    for against in beside:
+    for against in comparisons:
         for name, m in against.comparisons.items() if against else ():
             if m.title:
                 titles[name] = m.title
@@ -76,15 +76,15 @@ def _comparison(against: Against | None, name: str) -> Measurement | None:
 
 
 def quality_change(against: Against | None) -> str:
-    """The difference with its interval, the share kept and the p-value, where answers were
-    compared. Without a paired comparison, the difference of two scores."""
+    """The paired difference of quality with its interval, the share kept and the p-value. Without a
+    paired comparison, the difference of the two scores."""
     difference = _comparison(against, QUALITY_DIFFERENCE)
     if against is None or difference is None:
         return _change_of_scores(against)
     if difference.value is None:  # the two cannot be compared
         return NOTHING
     change = f"{signed(difference.value)}{signed_spread(difference)}"
-    return f"{change}{_share_kept(against)}{_chance(difference)}"
+    return f"{change}{_share_kept(against)}{_p_value(difference)}"
 
 
 def _change_of_scores(against: Against | None) -> str:
@@ -99,7 +99,7 @@ def _share_kept(against: Against) -> str:
     return f" ({100 * kept.value:.1f} %)" if kept and kept.value is not None else ""
 
 
-def _chance(difference: Measurement) -> str:
+def _p_value(difference: Measurement) -> str:
     p = difference.detail.get("p")
     if p is None:
         return ""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from compress.measurement import Curve, Measurement, Point, quantity
+from compress.measurement import Curve, Measurement, Point, value_text
 from compress.report.tables.detail import comparisons
 from compress.report.tables.table import Table
 from compress.report.text import NOTHING, interval, number, spaced
@@ -40,7 +40,7 @@ def curves(report: Report) -> Curves:
 
 
 def compared_curves(report: Report) -> Curves:
-    """The curves of comparisons by their names and what they are against."""
+    """The curves of comparisons by their names and the artifact that they compare with."""
     by_name: Curves = {}
     for one in comparisons(report):
         _collect(by_name, f"{one.name} against {one.other}", one.step, one.comparison)
@@ -74,4 +74,4 @@ def curve_table(lines: Sequence[StepCurve]) -> Table:
 def _cell(point: Point | None, unit: str) -> str:
     if point is None or point.value is None:
         return NOTHING
-    return quantity(point.value, unit) + interval(point.low, point.high, unit)
+    return value_text(point.value, unit) + interval(point.low, point.high, unit)

@@ -37,10 +37,10 @@ class CarriedTable:
 
 
 def comparisons(report: Report) -> Iterator[Compared]:
-    """Every comparison; once where the other artifact has several parts: a step before may be the
-    reference too."""
+    """Every comparison of a step with another artifact, once: the step before may also be the
+    reference."""
     for step in report.steps:
-        others = {against.name: against.comparisons for against in step.beside()}
+        others = {against.name: against.comparisons for against in step.compared_with()}
         for other, measurements in others.items():
             for name, m in measurements.items():
                 yield Compared(step.name, other, name, m)
@@ -77,8 +77,8 @@ def every_comparison(report: Report) -> Table:
 
 
 def carried_tables(report: Report) -> dict[str, list[CarriedTable]]:
-    """The tables that measurements and comparisons carry, by heading: changes first, for they say
-    what a step did."""
+    """The tables that comparisons and measurements carry, by heading. Comparisons come first: they
+    show what a step changed."""
     tables: dict[str, list[CarriedTable]] = {}
     for whose, name, m in _everything(report):
         for title, rows in m.tables.items():

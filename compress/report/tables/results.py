@@ -22,8 +22,8 @@ def results_table(report: Report) -> Table:
 
 
 def _columns(steps: Iterable[StepResult]) -> dict[str, str]:
-    """The title of each measurement that has one, by its name: quality, then the others as they
-    appear."""
+    """The title of each measurement that has one, by its name: first quality, then the others in
+    the report's order."""
     titles: dict[str, str] = {}
     for step in steps:
         for name, m in step.measurements.items():
@@ -37,7 +37,7 @@ def _cells(step: StepResult, columns: dict[str, str]) -> list[str]:
 
 
 def _cell(m: Measurement | None, title: str) -> str:
-    """A value. Where it has another title than its column, as the quality of another task has, the
-    title stands beside it."""
+    """A value. If its title is not that of the column, as for the quality of another task, the
+    title follows."""
     has_other_title = m is not None and m.value is not None and m.title and m.title != title
     return f"{show(m)} ({m.title})" if m and has_other_title else show(m)

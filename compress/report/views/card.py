@@ -1,5 +1,4 @@
-"""Model cards: for each artifact that would be deployed, what it is, its numbers, its limits, and
-how to load it.
+"""Model cards: what an artifact is, its numbers, its limits, and how to load it.
 
 A card is a README for the artifact's folder, with the front matter that the Hugging Face hub reads
 (https://huggingface.co/docs/hub/model-cards)."""
@@ -15,12 +14,12 @@ from compress.report.tables.table import Table
 from compress.report.text import facts, number, shown_with_spread, spaced
 from compress.report.views.escaped import bullets, escape, fenced, md_table
 from compress.report.views.frontmatter import data_name, front_matter_text, without_folder
-from compress.results.comparisons import Against
-from compress.results.examples import elsewhere
+from compress.results.against import Against
+from compress.results.examples import incomparable_names
 from compress.results.report import Report
 from compress.results.step import StepResult
 
-_OF_TRAITS = {
+_NOTES_ON_TRAITS = {
     "int8": "Its weights are int8: answers may differ between processors, and speed depends on "
     "their int8 instructions.",
     "fake-quantized": "Its weights are float and rounded to what int8 can hold: it is to be "
@@ -32,8 +31,8 @@ _OF_TRAITS = {
 
 
 def deployable(report: Report) -> list[StepResult]:
-    """The steps and the reference that serve the recipe's task and that no step was made from, and
-    the best."""
+    """The artifacts that somebody may deploy: the reference and the steps for the recipe's task
+    that no other step was made from, and the best step."""
     made = [step for step in report.steps if step.role in ("step", "reference")]
     parents = {step.parent for step in made}
     best = report.budget.best if report.budget else None
@@ -66,7 +65,7 @@ def _what(step: StepResult, report: Report) -> str:
 
 
 def _start(step: StepResult, report: Report) -> str:
-    """A sentence on what it starts from."""
+    """A sentence on the model that it starts from; empty where nothing is known of it."""
     if step.base:
         return f" It starts from {step.base}."
     first = _ancestry(step, report)[0]
@@ -74,14 +73,14 @@ def _start(step: StepResult, report: Report) -> str:
 
 
 def _chain(step: StepResult, report: Report) -> Iterator[str]:
-    """A line for each step that led to it, oldest first, with options and seed."""
+    """A line for each step that led to this one, oldest first, with its options and seed."""
     for place, one in enumerate(_ancestry(step, report), start=1):
-        options = ", ".join(_given(one))
+        options = ", ".join(_settings(one))
         with_options = f": {escape(options)}" if options else ""
         yield f"{place}. {escape(one.name)} ({escape(one.stage)}){with_options}"
 
 
-def _given(step: StepResult) -> Iterator[str]:
+def _settings(step: StepResult) -> Iterator[str]:
     """The options that a step was made with, and its seed."""
     for name, value in flat(step.options).items():
         if value is not None and value != []:
@@ -91,7 +90,7 @@ def _given(step: StepResult) -> Iterator[str]:
 
 
 def _ancestry(step: StepResult, report: Report) -> list[StepResult]:
-    """The steps that led to it and itself, oldest first."""
+    """The steps that led to this one, oldest first, and this one."""
     chain: list[StepResult] = []
     ancestor: StepResult | None = step
     while ancestor is not None and ancestor not in chain:
@@ -110,15 +109,15 @@ def _numbers(step: StepResult) -> list[str]:
     if not rows:
         return ["Nothing was measured."]
     measured = md_table(Table(["measurement", "value", "n", "measured with"], rows))
-    beside = [
-        _beside(step.against_reference, "the reference"),
-        _beside(step.against_engine, "the reference in its fastest float engine"),
+    compared = [
+        _comparison_table(step.against_reference, "the reference"),
+        _comparison_table(step.against_engine, "the reference in its fastest float engine"),
     ]
-    return ["Brackets hold 95 % intervals.", measured, *filter(None, beside)]
+    return ["Brackets hold 95 % intervals.", measured, *filter(None, compared)]
 
 
-def _beside(against: Against | None, called: str) -> str:
-    """How it compares with another artifact; empty where nothing was compared."""
+def _comparison_table(against: Against | None, called: str) -> str:
+    """The comparisons with another artifact as a table; empty where nothing was compared."""
     rows = []
     for name, m in against.comparisons.items() if against else ():
         if m.value is not None:
@@ -138,15 +137,15 @@ def _limits(step: StepResult, report: Report) -> Iterator[str]:
     machine = [environment.processor, *environment.gpus, f"{environment.threads} threads"]
     yield f"Times and memory are those of one machine: {', '.join([*machine, environment.system])}."
     for trait in (step.traits.precision, step.traits.shape):
-        if trait in _OF_TRAITS:
-            yield _OF_TRAITS[trait]
+        if trait in _NOTES_ON_TRAITS:
+            yield _NOTES_ON_TRAITS[trait]
     for name, m in step.measurements.items():
         if m.absent:
             yield f"Not measured: {spaced(name)}, {m.absent}."
 
 
 def _limits_of_quality(step: StepResult, report: Report) -> Iterator[str]:
-    if step.name in elsewhere(report):
+    if step.name in incomparable_names(report):
         yield (
             "Quality was measured on other test examples than the reference's: the two scores are "
             "not to be compared."

@@ -10,15 +10,17 @@ from compress.report.tables.table import Table
 from compress.report.text import visible
 
 _LINKS = r"(?:(?<![a-z0-9_])@|@(?=[a-z0-9._-]*\.[a-z0-9])|:(?=//)|(?<=www)\.)+"
-"""What makes code hosts link addresses and name people without any markup (GitHub Flavored Markdown
-0.29, section 6.9). They look for it in text, whose escapes are then gone, and never in code."""
+"""Characters by which code hosts make links of addresses and mention people (GitHub Flavored
+Markdown 0.29, section 6.9). A backslash does not prevent it, but code does."""
 
-_MEANT = re.compile(rf"(?P<link>{_LINKS})|(?P<mark>[\\`|\[\]*_#~])|[&<>]", re.IGNORECASE | re.ASCII)
+_SPECIAL = re.compile(
+    rf"(?P<link>{_LINKS})|(?P<mark>[\\`|\[\]*_#~])|[&<>]", re.IGNORECASE | re.ASCII
+)
 
 
 def escape(text: str) -> str:
-    """Text that Markdown shows as it is, on one line, and of which no part becomes a link."""
-    return _MEANT.sub(_harmless, " ".join(visible(str(text)).split()))
+    """``text`` so that Markdown shows it as it is, on one line, without links."""
+    return _SPECIAL.sub(_harmless, " ".join(visible(str(text)).split()))
 
 
 def _harmless(match: re.Match[str]) -> str:

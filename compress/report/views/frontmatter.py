@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from compress.measurement import Values
 from compress.quantities import QUALITY
 from compress.report.text import spaced, visible
-from compress.results.examples import elsewhere
+from compress.results.examples import incomparable_names
 from compress.results.report import Report, ReportedData
 from compress.results.step import StepResult
 
@@ -30,8 +30,10 @@ def front_matter_text(step: StepResult, report: Report) -> str:
 
 
 def front_matter(step: StepResult, report: Report) -> Values:
-    """The card's metadata as plain values. ``base_model`` is there only for a model of the hub, and
-    results only where there are data and a quality, on the examples that the reference answered."""
+    """The card's metadata as plain values.
+
+    ``base_model`` is set only for a model of the hub. Results need data and a quality, measured on
+    the examples that the reference answered."""
     values: Values = {"library_name": step.usage.library}
     if step.base and (step.base in report.hub_models or "/" in step.base):
         values["base_model"] = step.base
@@ -40,7 +42,7 @@ def front_matter(step: StepResult, report: Report) -> Values:
     tags = ["compress-toolkit", step.traits.format, step.traits.precision, step.stage]
     values["tags"] = list(dict.fromkeys(tags))
     metrics = list(_metrics(step))
-    if metrics and report.data and step.name not in elsewhere(report):
+    if metrics and report.data and step.name not in incomparable_names(report):
         values["model-index"] = [_result(step, report.name, report.data, metrics)]
     return values
 
@@ -69,7 +71,7 @@ def _metrics(step: StepResult) -> Iterator[Values]:
 
 
 def data_name(data: ReportedData) -> str:
-    """What the data are called, without a place on a machine."""
+    """The name of the data, without a folder of this machine."""
     return without_folder(data.name)
 
 
@@ -82,7 +84,7 @@ def without_folder(text: str) -> str:
 
 
 def _visible(value: Any) -> Any:
-    """The values with all that cannot be seen in their texts made visible."""
+    """The values, with invisible characters in their texts made visible."""
     if isinstance(value, Mapping):
         return {name: _visible(v) for name, v in value.items()}
     if isinstance(value, list):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compress.measurement import quantity
+from compress.measurement import value_text
 from compress.report.conditions import condition_lines, cost
 from compress.report.remarks import absences, reference_text, remarks
 from compress.report.tables.changes import changes_table
@@ -67,7 +67,7 @@ def _carried(report: Report) -> list[tuple[str, Table]]:
 
 
 def _environment(environment: Environment) -> list[str]:
-    memory = quantity(environment.memory_bytes, "bytes")
+    memory = value_text(environment.memory_bytes, "bytes")
     versions = [f"{name} {version}" for name, version in environment.versions.items()]
     return [
         *environment.gpus,

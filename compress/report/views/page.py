@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compress.measurement import quantity
+from compress.measurement import value_text
 from compress.report.conditions import condition_lines, cost
 from compress.report.pictures import curves, labels, waterfall
 from compress.report.pictures.pareto import FRAME, pareto
@@ -12,7 +12,7 @@ from compress.report.tables.detail import carried_tables, every_comparison, ever
 from compress.report.tables.results import results_table
 from compress.report.views.summary import summary
 from compress.report.views.template import template
-from compress.results.examples import elsewhere
+from compress.results.examples import incomparable_names
 from compress.results.report import Report
 
 _SIZES = {
@@ -42,10 +42,10 @@ def page(report: Report) -> str:
         conditions=condition_lines(report),
         waterfalls=waterfall.waterfalls(report),
         pareto=pareto(report),
-        elsewhere=elsewhere(report),
+        incomparable=incomparable_names(report),
         charts=curves.charts(report),
         compared_charts=curves.compared_charts(report),
         mark_path=curves.mark_path,
-        quantity=quantity,
+        value_text=value_text,
         sizes=_SIZES,
     )

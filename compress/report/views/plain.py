@@ -14,12 +14,12 @@ from compress.report.text import visible
 
 
 def plain(words: str) -> Text:
-    """Words as they are: no markup of rich's, and no escape code that a terminal would obey."""
+    """Words as they are, without rich's markup and without escape codes for the terminal."""
     return Text(visible(words))
 
 
 def print_lines(lines: Iterable[str], console: Console) -> None:
-    """Print lines whole: a terminal may wrap them, and none is cut."""
+    """Print lines uncut. The terminal may wrap them."""
     for line in lines:
         console.print(plain(line), highlight=False, soft_wrap=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compress.report.tables.changes import quality_change, size_change, speed_change
-from compress.results.comparisons import Against
+from compress.results.against import Against
 from compress.results.report import Report
 from compress.results.step import StepResult
 
@@ -13,13 +13,13 @@ def summary(report: Report) -> str:
     no other was made from."""
     sentences = [
         _sentence(step, step.against_reference)
-        for step in _summed_up(report)
+        for step in _steps_to_sum_up(report)
         if step.against_reference
     ]
     return " ".join(sentences) or "No step can be compared with a reference."
 
 
-def _summed_up(report: Report) -> list[StepResult]:
+def _steps_to_sum_up(report: Report) -> list[StepResult]:
     steps = [step for step in report.steps if step.role == "step" and step.against_reference]
     best = report.budget.best if report.budget else None
     parents = {step.parent for step in steps}
@@ -27,10 +27,10 @@ def _summed_up(report: Report) -> list[StepResult]:
     return [step for step in steps if step.name == best] or last
 
 
-def _sentence(step: StepResult, of: Against) -> str:
+def _sentence(step: StepResult, against: Against) -> str:
     engine = step.against_engine
     in_engine = f" ({speed_change(engine)} against {engine.name})" if engine else ""
     return (
-        f"{step.name} against {of.name}: quality {quality_change(of)}, speed "
-        f"{speed_change(of)}{in_engine}, size {size_change(of)}."
+        f"{step.name} against {against.name}: quality {quality_change(against)}, speed "
+        f"{speed_change(against)}{in_engine}, size {size_change(against)}."
     )

@@ -1,5 +1,5 @@
-"""The pages' templates: every text goes through Jinja's escaping, and nothing in it that would not
-be seen comes through."""
+"""The pages' templates. Every text is escaped by Jinja, and invisible characters in it are made
+visible."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _FOLDER = Path(__file__).parent / "templates"
 
 @cache
 def template(name: str) -> Template:
-    """The template of a page. Its content security policy allows the one style, by its digest, and
-    no more."""
+    """The template of a page. Its content security policy allows only its own style, by the
+    digest."""
     environment = Environment(
         loader=FileSystemLoader(_FOLDER),
         autoescape=True,
@@ -34,12 +34,13 @@ def template(name: str) -> Template:
 
 
 def _policy(style: str) -> str:
-    """Nothing may be loaded, run, sent or made the base of addresses; of styles, only this one
-    holds."""
+    """A content security policy that forbids loading, scripts, forms and a base address, and allows
+    only this style."""
     digest = b64encode(sha256(style.encode()).digest()).decode()
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
 def _finalize(value: Any) -> Any:
-    """Text without what would not be seen; markup of the page's own is left as it is."""
+    """Text with invisible characters made visible. The page's own markup is a subclass of str, and
+    stays as it is."""
     return visible(value) if type(value) is str else value

@@ -11,13 +11,13 @@ from compress.store.runfolder import RunFolder
 
 
 def write_report(report: Report, folder: RunFolder) -> None:
-    """Write ``report.json``, which is the truth, then its views. Only the run itself may call it:
-    it holds the folder."""
+    """Write ``report.json``, then its views. Only the run itself may call this: it has locked the
+    folder."""
     write_json(folder.report, report.model_dump(mode="json"))
     write_views(report, folder)
     cards = {folder.card(step.name) for step in deployable(report)}
     for old in set((folder.root / "cards").glob("*.md")) - cards:
-        # Earlier in the run this step stood last; since then others were made from it.
+        # Written earlier in the run, when no other step had been made from this one.
         old.unlink(missing_ok=True)
 
 

@@ -1,4 +1,4 @@
-"""One artifact beside another of its task."""
+"""One artifact compared with another of its task."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from compress.results.part import ReportPart
 
 
 class Change(ReportPart):
-    """A value less the other's, and divided by the other's (None where that is 0)."""
+    """How a value differs from the other artifact's: value - other, and value / other (None where
+    the other is 0)."""
 
     difference: Number
     quotient: Number | None
 
 
 class Against(ReportPart):
-    """A step beside another artifact of its task: ``changes`` of each measurement that both have,
-    and what the meters say in ``comparisons``."""
+    """A step compared with the artifact ``name``: the change of each measurement that both have,
+    and the ``comparisons`` that meters made of the two."""
 
     name: str
     changes: dict[str, Change]
@@ -27,6 +28,6 @@ class Against(ReportPart):
         return change.quotient if change else None
 
     def compared(self, name: str) -> Measurement | None:
-        """A comparison that has a value."""
+        """The comparison of that name, if it has a value."""
         comparison = self.comparisons.get(name)
         return comparison if comparison and comparison.value is not None else None
