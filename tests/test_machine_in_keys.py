@@ -210,9 +210,9 @@ def test_if_measuring_together_fails_what_can_be_measured_alone_is_kept(
     plan = make_plan(read_recipe(write_recipe(HEAD + "stages: [finetune]\n")), registry, families)
 
     def measured(asked: Any, *_: Any) -> dict[str, Measured]:
-        if "broken" in [one.subject.name for one in asked]:
+        if "broken" in [one.name for one in asked]:
             raise CompressError("the engine cannot open it")
-        return {one.subject.name: Measured({}) for one in asked}
+        return {one.name: Measured({}) for one in asked}
 
     monkeypatch.setattr("compress.running.measuring.measure", measured)
     artifact: Any = SimpleNamespace(digest="d", folder=tmp_path, traits=Traits())
@@ -244,8 +244,8 @@ def test_measurements_are_not_used_again_if_something_they_depend_on_has_changed
     taken: list[str] = []
 
     def measured(asked: Any, *_: Any) -> dict[str, Measured]:
-        taken.extend(one.subject.name for one in asked)
-        return {one.subject.name: Measured({}) for one in asked}
+        taken.extend(one.name for one in asked)
+        return {one.name: Measured({}) for one in asked}
 
     monkeypatch.setattr("compress.running.measuring.measure", measured)
     artifact: Any = SimpleNamespace(digest="d", folder=tmp_path, traits=Traits())
