@@ -4,14 +4,14 @@ folders."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from commands import Command, command_in
-from kept_families import kept_families
+from kept_families import kept_families, kept_store
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -24,6 +24,14 @@ def command(tmp_path: Path) -> Command:
     """``command("plan", "r.yaml")`` runs ``python -m compress plan r.yaml`` with ``tmp_path`` as
     working directory."""
     return command_in(tmp_path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def default_store() -> Iterator[None]:
+    """Tests that name no store use one of the session, and never the user's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COMPRESS_STORE", str(kept_store().root))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kept_families import give_families
 
 import compress
 from compress.errors import Mistake, UsageError
@@ -286,6 +287,7 @@ def refused(
     first step."""
 
     fake_model(labels=("good", "bad"))
+    give_families(tmp_path / "store")
 
     def refuse(recipe: str) -> list[Mistake]:
         events: list[dict[str, Any]] = []
