@@ -15,11 +15,18 @@ from typing import Any
 import pytest
 
 from compress.machine import TimingEnvironment
-from compress.measure import Subject, measure
-from compress.measure.reuse import MeasurementFile, MeasuringConditions, copy_unless_equal
+from compress.measure import Subject, compare, measure
+from compress.measure.reuse import (
+    MeasurementFile,
+    MeasuringConditions,
+    conditions_of,
+    copy_unless_equal,
+    read_reusable,
+)
 from compress.measure.turns import take_turns
 from compress.measurement import Measured, Measurement, finite
 from compress.meter import Effort, Meter, Probe, Rounds, Sample
+from compress.registry.plugins import Registry
 from compress.workers.protocol import (
     Chosen,
     Command,
@@ -180,3 +187,19 @@ def test_a_try_s_measurements_are_copied_unless_more_is_known_of_the_same(
     before = step.read_bytes() if held is not None else b""
     copy_unless_equal(tried, step)
     assert step.read_bytes() == (before if kept else tried.read_bytes())
+
+
+def test_a_file_whose_others_are_no_object_is_measured_anew(
+    tmp_path: Path, registry: Registry
+) -> None:
+    conditions, file = conditions_of("a", {}, None, "task 1", "quick", registry), tmp_path / "m"
+    MeasurementFile(conditions, Measured({})).write(file)
+    assert read_reusable(file, conditions) is not None
+    values = json.loads(file.read_text(encoding="utf-8"))
+    values["of"]["others"] = None
+    file.write_text(json.dumps(values), encoding="utf-8")
+    assert read_reusable(file, conditions) is None
+
+
+def test_no_candidates_have_no_measurements(tmp_path: Path, registry: Registry) -> None:
+    assert compare([], registry, tmp_path) == {}

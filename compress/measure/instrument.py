@@ -54,6 +54,8 @@ def compare(
     timings_only: bool = False,
 ) -> dict[str, Measured]:
     """Measurements of every subject by name, each compared with the first; all take turns."""
+    if not subjects:
+        return {}
     meters = [m for m in _meters(registry, effort) if m.takes_turns or not timings_only]
     first, *others = subjects
     sides = [first, *(replace(other, compared=(first.name,)) for other in others)]

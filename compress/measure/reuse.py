@@ -86,7 +86,10 @@ class MeasurementFile:
         anew."""
         try:
             values = json.loads(file.read_text(encoding="utf-8"))
-            return cls(MeasuringConditions(**values["of"]), Measured.from_dict(values))
+            conditions = MeasuringConditions(**values["of"])
+            if not isinstance(conditions.others, dict):
+                raise TypeError("others is no object")
+            return cls(conditions, Measured.from_dict(values))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 

@@ -73,6 +73,10 @@ class Families:
 _BY_TYPE: TypeAdapter[dict[str, Family | None]] = TypeAdapter(dict[str, Family | None])
 
 
+FORM = 1
+"""Raised with every change of ``Family``: stored answers of another form are asked again."""
+
+
 def write_families(folder: Path, families: ByType) -> None:
     """Write ``families`` into a file of ``folder``."""
     (folder / FILE).write_bytes(_BY_TYPE.dump_json(dict(families)))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from compress.errors import CompressError
 from compress.machine import versions
-from compress.pretrained.families import ByType, Families, read_families
+from compress.pretrained.families import FORM, ByType, Families, read_families
 from compress.report.text import visible
 from compress.store.store import Ingredients, Store
 from compress.workers.protocol import AskFamilies, CandidatesMeasured, ForUser, MeasureCandidates
@@ -48,13 +48,13 @@ def _kept_or_asked(store: Store, note: Note) -> ByType:
         run_job(AskFamilies(content), work / "job.json", work / "log.txt", _ignore, _refuse)
         return time.monotonic() - start
 
-    ingredients = Ingredients("families", {"libraries": libraries})
+    ingredients = Ingredients("families", {"libraries": libraries, "form": FORM})
     try:
         product, _ = store.make(ingredients, ask, lambda who: note(_waiting(who)))
+        return read_families(product.folder)
     except (CompressError, OSError) as error:
         note(f"warning: the type and the keys of a fresh model are not checked: {error}")
         return {}
-    return read_families(product.folder)
 
 
 def _waiting(who: str) -> str:

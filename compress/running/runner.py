@@ -52,19 +52,24 @@ def run_in_folder(
     makes the same run."""
     planned = Run.of(plan, registry, store, folder, tracking.event)
     tracking.start(folder.root, plan.name)
-    with ExitStack() as stack:
-        with _reporting_failure(planned, tracking, write=False):
-            stack.enter_context(folder.held(lambda holder: _announce_waiting(planned, holder)))
-            folder.prepare(plan)
-            planned.events.emit("run_started", name=plan.name, folder=str(folder.root))
-        with _reporting_failure(planned, tracking):
-            run = prepare_inputs(planned)
-        with _reporting_failure(run, tracking):
-            _make_and_measure(run)
-        with _reporting_failure(run, tracking, write=False):
-            report = _finish(run)
-    tracking.finish(report.model_dump(mode="json"))
-    return report.model_copy(update={"folder": str(folder.root)})
+    last: list[Report] = []
+    try:
+        with ExitStack() as stack:
+            with _reporting_failure(planned, last, write=False):
+                stack.enter_context(folder.held(lambda holder: _announce_waiting(planned, holder)))
+                folder.prepare(plan)
+                planned.events.emit("run_started", name=plan.name, folder=str(folder.root))
+            with _reporting_failure(planned, last):
+                run = prepare_inputs(planned)
+            with _reporting_failure(run, last):
+                _make_and_measure(run)
+            with _reporting_failure(run, last, write=False):
+                last.append(_finish(run))
+    finally:
+        # Another process that waits for the folder need not wait for a tracker's server.
+        for report in last[-1:]:
+            tracking.finish(report.model_dump(mode="json"))
+    return last[-1].model_copy(update={"folder": str(folder.root)})
 
 
 def _announce_waiting(run: Run, holder: str) -> None:
@@ -72,23 +77,27 @@ def _announce_waiting(run: Run, holder: str) -> None:
 
 
 @contextmanager
-def _reporting_failure(run: Run, tracking: Tracking, *, write: bool = True) -> Iterator[None]:
-    """When the body fails or is interrupted, report what is known: to the trackers and, with
-    ``write``, in the run's folder."""
+def _reporting_failure(run: Run, last: list[Report], *, write: bool = True) -> Iterator[None]:
+    """When the body fails or is interrupted, add the report of what is known to ``last``. With
+    ``write`` it is written into the run's folder too."""
     try:
         yield
     except BaseException as error:
+        # The user must see what ended the run, whatever fails while it is reported.
         if write and isinstance(error, CompressError):
-            run.events.emit("run_failed", text=str(error))
-        if isinstance(error, KeyboardInterrupt):
-            report = run.report("interrupted")
-        else:
-            report = run.report("failed", run.reason(error))
-        if write:
-            with suppress(Exception):  # the user must see what ended the run
-                write_report(report, run.folder)
-        tracking.finish(report.model_dump(mode="json"))
+            with suppress(Exception):
+                run.events.emit("run_failed", text=str(error))
+        with suppress(Exception):
+            last.append(_report_of_failure(run, error))
+            if write:
+                write_report(last[-1], run.folder)
         raise
+
+
+def _report_of_failure(run: Run, error: BaseException) -> Report:
+    if isinstance(error, KeyboardInterrupt):
+        return run.report("interrupted")
+    return run.report("failed", run.reason(error))
 
 
 def _make_and_measure(run: Run) -> None:
