@@ -67,8 +67,8 @@ def run_in_folder(
                 last.append(_finish(run))
     finally:
         # Another process that waits for the folder need not wait for a tracker's server.
-        for report in last[-1:]:
-            tracking.finish(report.model_dump(mode="json"))
+        if last:
+            tracking.finish(last[-1].model_dump(mode="json"))
     return last[-1].model_copy(update={"folder": str(folder.root)})
 
 
