@@ -157,9 +157,7 @@ def _refusal_without_reference(folder: Path, reference: Outcome) -> Outcome:
     return outcome
 
 
-def _apply(
-    folder: Path, reference: Mapping[str, Any], batch_changes: float
-) -> dict[str, Outcome]:
+def _apply(folder: Path, reference: Mapping[str, Any], batch_changes: float) -> dict[str, Outcome]:
     """The outcomes of all operations by name. They are steps of one recipe; a step that is refused
     is left out, and the recipe runs again."""
     outcomes: dict[str, Outcome] = {}
@@ -245,7 +243,9 @@ def _compared(
     by_nature = batch_changes > TOLERANCE
     worst = alone if by_nature else max(alone, batched)
     if worst > TOLERANCE:
-        return Outcome("differs", f"alone by {alone:.2g}, in a batch by {batched:.2g}", alone, batched)
+        return Outcome(
+            "differs", f"alone by {alone:.2g}, in a batch by {batched:.2g}", alone, batched
+        )
     text = "answers change in a batch, as those of transformers do" if by_nature else ""
     return Outcome("works", text, alone, batched)
 
