@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from compress.artifact import MANIFEST, Artifact, JsonObject, Manifest
 from compress.engine import Placement, Session
-from compress.errors import Mistake, UsageError
+from compress.errors import Mistake, UsageError, suggestion, with_hint
 from compress.machine import threads
 from compress.predict import predict
-from compress.pretrained.modelfolder import folder_labels, folder_traits, read_config
+from compress.pretrained.modelfolder import (
+    folder_labels,
+    folder_traits,
+    head_tasks,
+    read_config,
+)
 from compress.pretrained.specialtokens import default_tokens
 from compress.processor import TextProcessor
-from compress.registry.plugins import Registry, engine_for, explain_missing_package
+from compress.registry.plugins import (
+    Registered,
+    Registry,
+    engine_for,
+    explain_missing_package,
+)
 from compress.sizes import positions
 from compress.task import Shown, Task
 from compress.unicode import has_lone_surrogate
@@ -85,17 +95,16 @@ class Predictor:
         return ""
 
 
-def open_predictor(folder: Path, registry: Registry) -> Predictor:
-    """A predictor for a model folder; a folder from outside has no manifest. Raises UsageError if
-    no installed task fits the model's head."""
+def open_predictor(folder: Path, registry: Registry, task_name: str | None = None) -> Predictor:
+    """A predictor for a model folder; a folder from outside has no manifest. ``task_name`` chooses
+    among several tasks that have such a head.
+
+    Raises UsageError if no installed task fits the model's head, or several do and none is
+    chosen."""
     has_manifest = (folder / MANIFEST).is_file()
-    artifact = Artifact.open(folder) if has_manifest else _outside(folder, registry)
-    entry = registry.tasks.get(artifact.traits.task or "")
-    if entry is None:
-        raise UsageError(
-            f"{folder} serves no task that is installed "
-            f"({artifact.traits.task or 'it has no head'})"
-        )
+    tasks = () if task_name is None else (_chosen_task(task_name, registry),)
+    artifact = Artifact.open(folder) if has_manifest else _outside(folder, registry, tasks)
+    entry = _task_of(artifact, registry, tasks)
     task = entry.cls(
         entry.cls.Options.model_validate(_task_options(artifact, entry.cls), strict=False)
     )
@@ -108,10 +117,39 @@ def open_predictor(folder: Path, registry: Registry) -> Predictor:
     return Predictor(artifact, task, processor, session)
 
 
-def _outside(folder: Path, registry: Registry) -> Artifact:
+def _chosen_task(word: str, registry: Registry) -> str:
+    """The name of the installed task that a user calls ``word``."""
+    entry = registry.task_named(word)
+    if entry is None:
+        raise UsageError(
+            with_hint(f"there is no task {word!r}", suggestion(word, sorted(registry.tasks)))
+        )
+    return entry.name
+
+
+def _task_of(artifact: Artifact, registry: Registry, tasks: Sequence[str]) -> Registered[Task[Any]]:
+    """The task that answers with an artifact: the one that its head serves, which must be the one
+    in ``tasks``, if there is one."""
+    folder, served = artifact.folder, artifact.traits.task
+    if tasks and served != tasks[0]:
+        raise UsageError(f"{folder} serves {served or 'no task'}, and not {tasks[0]}")
+    entry = registry.tasks.get(served or "")
+    if entry is not None:
+        return entry
+    able = head_tasks(read_config(folder), registry) if (folder / "config.json").is_file() else []
+    if len(able) > 1:
+        raise UsageError(
+            f"the head of {folder} may serve {' or '.join(able)}: choose one with --task, or with "
+            "task in Python"
+        )
+    raise UsageError(f"{folder} serves no task that is installed ({served or 'it has no head'})")
+
+
+def _outside(folder: Path, registry: Registry, tasks: Sequence[str]) -> Artifact:
     """A model folder without a manifest, as the artifact that an import would make of it. It has no
     digests to verify."""
-    traits, labels = folder_traits(folder, registry), folder_labels(folder, registry)
+    traits = folder_traits(folder, registry, tasks)
+    labels = folder_labels(folder, registry, tasks)
     return Artifact(folder, Manifest(traits, {}, step=folder.name, stage="import", labels=labels))
 
 

@@ -145,7 +145,9 @@ class Products:
         ingredients = import_ingredients(model, folder, self.registry)
         return self.make(
             ingredients,
-            lambda output, work: ImportModel(folder, model.name, source_name(model), output),
+            lambda output, work: ImportModel(
+                folder, model.name, source_name(model), output, model.tasks
+            ),
             label,
             lambda: import_ingredients(model, folder, self.registry) == ingredients,
         )

@@ -58,12 +58,14 @@ class DownloadModel:
 class ImportModel:
     """Make an artifact of the model ``folder`` in ``output``.
 
-    Its manifest names it ``step``, and ``source`` as the model that it comes from."""
+    Its manifest names it ``step``, and ``source`` as the model that it comes from. ``tasks`` are
+    those of the recipe: they decide which one its head serves."""
 
     folder: Path
     step: str
     source: str
     output: Path
+    tasks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -41,12 +41,12 @@ def run(job: ImportModel, line: WorkerLine, registry: Registry) -> Finished:
     _complete_tokenizer(folder, output)
     _name_special_tokens(folder, output)
     manifest = Manifest(
-        folder_traits(folder, registry),
+        folder_traits(folder, registry, job.tasks),
         {},
         step=job.step,
         stage="import",
         base=job.source,
-        labels=folder_labels(folder, registry),
+        labels=folder_labels(folder, registry, job.tasks),
         parameters=_count_parameters(tensor_headers(folder)),
     )
     with_files(manifest, output).write(output)
