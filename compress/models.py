@@ -21,6 +21,7 @@ from compress.artifact import Artifact
 from compress.errors import IntegrityError, UsageError
 from compress.sizes import positions
 from compress.task import Task
+from compress.weightfiles import weight_files
 
 
 def auto_class(task: Task[Any]) -> Any:
@@ -193,7 +194,7 @@ def _fill(model: PreTrainedModel, artifact: Artifact) -> PreTrainedModel:
     """``model`` with the artifact's weights in float32. Raises IntegrityError if the two
     do not match. Tied weights, which are saved once, are tied again."""
     weights: dict[str, torch.Tensor] = {}
-    for file in sorted(artifact.folder.glob("*.safetensors")):
+    for file in weight_files(artifact.folder):
         for name, weight in load_file(file).items():
             weights[name] = weight.float() if weight.is_floating_point() else weight
     try:
