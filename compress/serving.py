@@ -46,12 +46,14 @@ class Predictor:
     session: Session
 
     def __call__(
-        self, texts: str | Iterable[str | tuple[str, str]], batch_size: int = 32
+        self, texts: str | Iterable[str | tuple[str, str]], batch_size: int = 1
     ) -> list[Shown]:
         """The answers with label names, as the task presents them: a list, also for one text.
 
-        A pair of texts is a tuple. Raises UsageError with each item that is not a text or a
-        pair."""
+        A pair of texts is a tuple. Texts are answered one at a time, as quality is measured: so an
+        answer never depends on the other texts. A larger ``batch_size`` can be quicker, and changes
+        answers of some models (dynamic int8). Raises UsageError with each item that is not a text
+        or a pair."""
         rows = self.task.request(self._requests(texts))
         features = self.task.features(rows, self.processor)
         answers = predict(self.session, self.task, self.processor, features, batch_size)
