@@ -26,7 +26,7 @@ Features = dict[str, Any]
 Prediction = dict[str, Any]
 Shown = dict[str, Any]
 """An answer for people, JSON-ready."""
-Batch = dict[str, np.ndarray]
+Batch = dict[str, "np.ndarray"]
 
 IGNORED = -100
 """The label of a position that neither a loss nor a score counts; the default of torch's

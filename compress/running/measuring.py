@@ -100,6 +100,7 @@ class _Group:
             run.folder.measuring(self.label or next(iter(partners))),
             run.plan.effort,
             self._known(others),
+            run.products.server,
         )
 
     def _known(self, names: Iterable[str]) -> dict[str, Measured]:

@@ -264,3 +264,11 @@ FromWorker = ForUser | MeasureCandidates | Failed | Reply
 Command = Open | PrepareMeter | TakeSample | Reopen | End
 FromSupervisor = CandidatesMeasured | Command
 Message = FromWorker | FromSupervisor
+
+# From the process that workers start from, and to it
+
+READY, READY_TO_MEASURE = b"ready", b"ready to measure"
+"""What it says after its imports. Without the second, the memory of a worker that it starts cannot
+be measured."""
+LONGEST_REQUEST = 1 << 16
+"""Bytes of a request for a worker: three paths."""
