@@ -23,6 +23,7 @@ from compress.running.tracking import Tracking, open_trackers
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
 from compress.tracker import Listener
+from compress.workers.channel import sweep_lines
 
 
 def run_plan(
@@ -57,6 +58,7 @@ def run_in_folder(
         with ExitStack() as stack:
             with _reporting_failure(planned, last, write=False):
                 stack.enter_context(folder.held(lambda holder: _announce_waiting(planned, holder)))
+                _sweep(store)
                 folder.prepare(plan)
                 planned.events.emit("run_started", name=plan.name, folder=str(folder.root))
             with _reporting_failure(planned, last):
@@ -70,6 +72,13 @@ def run_in_folder(
         if last:
             tracking.finish(last[-1].model_dump(mode="json"))
     return last[-1].model_copy(update={"folder": str(folder.root)})
+
+
+def _sweep(store: Store) -> None:
+    """Remove what runs have left that were killed. A place that cannot be read stays as it is."""
+    with suppress(OSError):
+        store.sweep()
+        sweep_lines()
 
 
 def _announce_waiting(run: Run, holder: str) -> None:
