@@ -163,6 +163,15 @@ def test_product_whose_record_is_broken_is_an_error_with_a_remedy(
     assert f"delete the folder {product.folder.parent}" in str(caught.value)
 
 
+def test_a_record_of_which_a_digit_has_changed_is_an_error(store: Store) -> None:
+    """The seconds of making are shown, and the digests of files are trusted."""
+    product, _ = store.make(THING, fill)
+    file = product.folder.parent / "record.json"
+    file.write_text(file.read_text().replace('"seconds": 2.5', '"seconds": 3.5'), encoding="utf-8")
+    with pytest.raises(IntegrityError, match="its content and its digest differ"):
+        store.find(THING)
+
+
 def test_what_a_deletion_that_was_broken_off_has_left_is_made_again(store: Store) -> None:
     product, _ = store.make(THING, fill)
     (product.folder.parent / "record.json").unlink()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import json
 import os
 import shutil
 import uuid
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from compress.artifact import JsonObject, canonical, digest_files, verify_files
 from compress.errors import IntegrityError
+from compress.store.files import read_sealed, write_sealed
 from compress.store.locks import held, held_if_free
 
 RECORD = "record.json"
@@ -69,16 +69,15 @@ class Product:
             "files": self.files,
             "seconds": self.seconds,
         }
-        text = json.dumps(record, indent=2, sort_keys=True)
-        (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+        write_sealed(folder / RECORD, record)
 
     @classmethod
     def read(cls, folder: Path, ingredients: Ingredients) -> Product:
         """The product in ``folder``, its content not checked. Raises IntegrityError for a
         ``record.json`` that is not one."""
         file = folder / RECORD
+        record = read_sealed(file)
         try:
-            record = json.loads(file.read_text(encoding="utf-8"))
             files, seconds = dict(record["files"]), float(record["seconds"])
         except (ValueError, KeyError, TypeError) as error:
             raise IntegrityError(

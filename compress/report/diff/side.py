@@ -8,8 +8,9 @@ from pathlib import Path
 
 from compress.errors import IntegrityError
 from compress.meter import Sample
-from compress.report.reading import read_mapping, read_report
+from compress.report.reading import read_report
 from compress.results.report import Report
+from compress.store.files import read_sealed
 from compress.store.runfolder import RunFolder
 
 
@@ -45,7 +46,7 @@ def read_side(folder: Path) -> Side:
 
 
 def _kept(file: Path) -> Kept:
-    values = read_mapping(file)
+    values = read_sealed(file)
     try:
         return Kept(dict(values["of"]["meters"]), dict(values["kept"]))
     except (KeyError, TypeError, ValueError) as error:
