@@ -23,6 +23,7 @@ from compress.running.tracking import Tracking, open_trackers
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
 from compress.tracker import Listener
+from compress.workers.channel import sweep_lines
 from compress.workers.forking import WorkerServer, needs_torch
 
 
@@ -60,6 +61,7 @@ def run_in_folder(
             stack.enter_context(server)
             with _reporting_failure(planned, last, write=False):
                 stack.enter_context(folder.held(lambda holder: _announce_waiting(planned, holder)))
+                _sweep(store)
                 folder.prepare(plan)
                 planned.events.emit("run_started", name=plan.name, folder=str(folder.root))
             with _reporting_failure(planned, last):
@@ -78,6 +80,13 @@ def run_in_folder(
 def _needs_torch(plan: Plan) -> bool:
     """Whether a step of the plan needs torch, if the store does not have its product."""
     return any(needs_torch(step.entry.cls.libraries) for step in plan.steps)
+
+
+def _sweep(store: Store) -> None:
+    """Remove what runs have left that were killed. A place that cannot be read stays as it is."""
+    with suppress(OSError):
+        store.sweep()
+        sweep_lines()
 
 
 def _announce_waiting(run: Run, holder: str) -> None:

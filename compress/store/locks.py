@@ -32,6 +32,26 @@ def held(folder: Path, name: str, on_wait: Callable[[str], None] | None = None) 
         lock.release()
 
 
+@contextmanager
+def held_if_free(folder: Path, name: str) -> Iterator[bool]:
+    """Hold the lock ``name`` in ``folder`` if nobody else does; the value says whether it is
+    held."""
+    from filelock import FileLock, Timeout
+
+    lock, holder = FileLock(folder / f"{name}.lock"), folder / f"{name}.holder"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        holder.unlink(missing_ok=True)  # that of a process which was killed
+        yield True
+    finally:
+        lock.release()
+
+
 def _holder_text(holder: Path) -> str:
     try:
         return holder.read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -37,6 +38,9 @@ AnswerQuestion = Callable[[MeasureCandidates], CandidatesMeasured]
 R = TypeVar("R", bound=Reply)
 _GRACE_SECONDS = 10
 """Seconds from the request to end until a worker is killed."""
+_KEEPING_SECONDS = 60
+"""The same for a worker that may have a training to keep: it ends its step and writes a
+checkpoint."""
 
 
 def worker_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -98,6 +102,19 @@ class Worker:
         name = signal.Signals(-code).name
         guess = " (out of memory?)" if -code == signal.SIGKILL else ""
         return CompressError(f"the worker was ended by {name}{guess}; its output is in {self.log}")
+
+    def let_end(self, show_user: ShowUser) -> None:
+        """Ask the process to end, and show the notes that it sends until it does. A training is
+        kept; another job ends at once."""
+        self.process.terminate()
+        killing = threading.Timer(_KEEPING_SECONDS, self.process.kill)
+        killing.start()
+        try:
+            for message in self.messages():
+                if isinstance(message, Note):
+                    show_user(message)
+        finally:
+            killing.cancel()
 
     def stop(self) -> None:
         """End the process and close the line."""
@@ -165,20 +182,30 @@ def run_job(
     """The result of a job done in a worker. ``show_user`` gets its progress and notes; ``answer``
     answers its questions. The worker may start from the ``server``.
 
-    Raises the worker's error, or CompressError if it was killed."""
+    Raises the worker's error, or CompressError if it was killed. When this process is interrupted,
+    the worker may keep what it has done of a training."""
     with started(job, job_file, log, server) as worker:
-        for message in worker.messages():
-            match message:
-                case Finished():
-                    worker.process.wait()
-                    return message
-                case Failed():
-                    raise error_of(message, log)
-                case MeasureCandidates():
-                    _send(worker, answer(message))
-                case Progress() | Note():
-                    show_user(message)
-        raise worker.ended()
+        try:
+            return _result(worker, show_user, answer)
+        except KeyboardInterrupt:
+            worker.let_end(show_user)
+            raise
+
+
+def _result(worker: Worker, show_user: ShowUser, answer: AnswerQuestion) -> Finished:
+    """The worker's result, once it has sent it."""
+    for message in worker.messages():
+        match message:
+            case Finished():
+                worker.process.wait()
+                return message
+            case Failed():
+                raise error_of(message, worker.log)
+            case MeasureCandidates():
+                _send(worker, answer(message))
+            case Progress() | Note():
+                show_user(message)
+    raise worker.ended()
 
 
 def _send(worker: Worker, message: CandidatesMeasured) -> None:
