@@ -16,6 +16,7 @@ from typing import Any
 from tokenizers import Encoding, Tokenizer
 
 from compress.errors import UsageError
+from compress.readout import ReadAt, read_at
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
@@ -46,7 +47,7 @@ class TextProcessor:
     """A tokenizer as saved in a model folder, without its built-in padding and truncation.
 
     ``model_type`` and ``model_padding`` are the family and the padding id in the model's
-    config."""
+    config. ``read_at`` says where a head for a whole text reads it."""
 
     def __init__(
         self,
@@ -54,11 +55,13 @@ class TextProcessor:
         config: dict[str, Any],
         model_type: str | None = None,
         model_padding: int | None = None,
+        read_at: ReadAt | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.config = config
         self.model_type = model_type
         self.model_padding = model_padding
+        self.read_at = read_at or ReadAt()
         tokenizer.no_padding()
         tokenizer.no_truncation()
 
@@ -76,6 +79,7 @@ class TextProcessor:
             _json(path / "tokenizer_config.json"),
             model.get("model_type"),
             model.get("pad_token_id"),
+            read_at(model),
         )
 
     def save(self, folder: str | Path, max_length: int | None = None) -> None:
@@ -87,6 +91,8 @@ class TextProcessor:
         config = dict(self.config)
         if max_length is not None:
             config["model_max_length"] = max_length
+        if self.read_at.last_position:  # AutoTokenizer pads the same way
+            config["padding_side"] = "left"
         text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
         (path / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
 

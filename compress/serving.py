@@ -114,6 +114,9 @@ def open_predictor(folder: Path, registry: Registry, task_name: str | None = Non
     processor = task.processor(folder)
     if not has_manifest:  # an import would have named the special tokens
         processor.config |= default_tokens(folder, processor.config, processor.tokenizer)
+    mistake = task.tokenizer_mistake(processor)
+    if mistake:
+        raise UsageError(f"{folder}: {mistake}")
     return Predictor(artifact, task, processor, session)
 
 

@@ -176,7 +176,10 @@ class TrainingParts:
         self.evaluation_batch = max(32, batch_size)
         self.dataset = FeatureDataset(features)
         self.batches = BucketedBatches(
-            [self.task.length(f) for f in features], batch_size, context.seed
+            [self.task.length(f) for f in features],
+            batch_size,
+            context.seed,
+            [self.task.group(f) for f in features],
         )
         self.collator = Collator(self.task, self.processor, self.batches)
 
