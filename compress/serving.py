@@ -151,6 +151,9 @@ def _opened(artifact: Artifact, registry: Registry, tasks: Sequence[str]) -> Pre
     with explain_missing_package(engine.name, engine.extra):
         placement = Placement(engine.devices()[0], threads())
         session = open_session(engine, artifact, placement, task)
+    mistake = task.tokenizer_mistake(processor)
+    if mistake:
+        raise UsageError(f"{artifact.folder}: {mistake}")
     return Predictor(artifact, task, processor, session)
 
 
