@@ -14,6 +14,8 @@ EXIT_ENVIRONMENT = 3
 EXIT_BUDGET = 4
 EXIT_INTEGRITY = 5
 EXIT_INTERRUPTED = 130
+_LONGEST_LINE = 500
+"""Characters of the first line of an error. A library may repeat all that it was given."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,8 @@ def with_hint(message: str, hint: str | None) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text; empty if it has no text."""
-    return next(iter(str(error).splitlines()), "")
+    """The first line of an error's text, cut to 500 characters; empty if it has no text."""
+    return next(iter(str(error).splitlines()), "")[:_LONGEST_LINE]
 
 
 def name_and_first_line(error: BaseException) -> str:
