@@ -16,7 +16,7 @@ from typing import Any
 from tokenizers import Encoding, Tokenizer
 
 from compress.errors import UsageError, first_line
-from compress.jsonfiles import MOST_BYTES, read_object
+from compress.jsonfiles import read_object, refuse_large
 from compress.readout import ReadAt, read_at
 
 _KINDS = ("pad", "mask", "cls", "sep", "unk", "bos", "eos")
@@ -182,13 +182,12 @@ def _with_spaces(words: Sequence[str]) -> list[str]:
 
 def read_tokenizer(file: Path) -> Tokenizer:
     """The tokenizer in a ``tokenizer.json``. Raises UsageError if it cannot be read."""
-    if file.stat().st_size > MOST_BYTES:
-        raise UsageError(f"{file} cannot be read: it has more than {MOST_BYTES} bytes")
+    refuse_large(file)
     try:
         return Tokenizer.from_file(str(file))
     # tokenizers raises no narrower class than this. A panic of its Rust code is none of it.
     except Exception as error:
-        raise UsageError(f"{file} cannot be read: {first_line(error):.200}") from error
+        raise UsageError(f"{file} cannot be read: {first_line(error)}") from error
 
 
 def _config(path: Path) -> dict[str, Any]:
