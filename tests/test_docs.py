@@ -265,7 +265,7 @@ def test_a_result_that_is_not_there_has_no_number(tmp_path: Path) -> None:
         "for n in pages._MISSING: print(pages.part(n, Path('nowhere')))"
     )
     lines = run("-c", code).stdout.splitlines()
-    assert len(lines) == 7 and all(
+    assert len(lines) == 8 and all(
         line.startswith("Not measured yet") and not re.search(r"\b\d", line) for line in lines
     )
 
