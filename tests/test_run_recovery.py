@@ -120,6 +120,29 @@ def test_a_stage_that_fails_keeps_what_was_finished_and_goes_on_when_it_is_mende
     assert [s["cached"] for s in mended.report["steps"]] == [True, True, False, False]
 
 
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("limited", r"error: \S+/large\.bin: File too large\n"),
+        pytest.param("gone", r"error: \S+: No such file or directory\n", marks=pytest.mark.slow),
+    ],
+)
+def test_a_worker_that_cannot_write_is_one_line_with_the_path_and_ends_with_3(
+    how: str, words: str, nudges: Nudges
+) -> None:
+    """Python does not say which file grew too large, and a library reports a folder that is gone
+    with an error of its own."""
+    place, environ = nudges({"by": 1.0, "switch": "switch"})
+    recipe = (place / "toy.yaml").read_text().replace("'switch'}", f"'{place}/switch'}}")
+    (place / "toy.yaml").write_text(recipe)
+    (place / "switch").write_text(how)
+    broken = run(place, "toy.yaml", environ=environ, code=3)
+    assert re.search(words, broken.output), broken.output
+    assert "Traceback" not in broken.output
+    assert broken.report["state"] == "failed"
+    assert list((place / "store" / "staging").iterdir()) == []
+
+
 def test_a_changed_option_makes_anew_what_depends_on_it_and_nothing_else(nudges: Nudges) -> None:
     """Other options lead to another run, which finds in the store what they do not touch."""
     place, environ = nudges({"by": 1.0}, {"by": 2.0}, {"by": 4.0}, {"by": 8.0})

@@ -3,7 +3,6 @@ answers at once."""
 
 from __future__ import annotations
 
-import errno
 import sys
 
 import click
@@ -24,7 +23,6 @@ from compress.cli.runcommands import (
     report_command,
     run_command,
 )
-from compress.cli.trouble import file_trouble
 from compress.errors import EXIT_ENVIRONMENT, EXIT_OK, EXIT_USAGE, CompressError
 from compress.version import __version__
 
@@ -39,10 +37,6 @@ Exit codes:
   130  interrupted by Ctrl-C; the same command continues
   143  ended by SIGTERM, likewise
   129  ended by SIGHUP, likewise: the terminal was closed"""
-
-
-_FULL = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EMFILE)
-"""Errors of a full disk or process. Python does not always say for which file."""
 
 
 @click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -91,8 +85,8 @@ def _exit_code() -> int:
         _complain(f"{words}; what is finished is kept: the same command continues")
         return code
     except OSError as error:
-        if error.filename is None and error.errno not in _FULL:
-            raise  # not about a file of the user: a bug, and its traceback is needed
+        from compress.store.trouble import file_trouble
+
         _complain(file_trouble(error))
         return EXIT_ENVIRONMENT
 

@@ -205,7 +205,6 @@ def report_command(run: Path | None, schema: bool, as_json: bool) -> None:
 
     The report of a run whose folder cannot be written to is shown all the same."""
     from compress.cli.show import output_console
-    from compress.cli.trouble import file_trouble
     from compress.errors import UsageError
     from compress.report.reading import read_report
     from compress.report.schema import schema_text
@@ -213,6 +212,7 @@ def report_command(run: Path | None, schema: bool, as_json: bool) -> None:
     from compress.report.views.terminal import print_report
     from compress.report.views.writing import write_views
     from compress.store.runfolder import RunFolder
+    from compress.store.trouble import file_trouble
 
     if schema:
         click.echo(schema_text(), nl=False)

@@ -4,7 +4,7 @@ reference."""
 from __future__ import annotations
 
 from compress.artifact import Artifact
-from compress.errors import CompressError, IntegrityError
+from compress.errors import CompressError, FileTrouble, IntegrityError
 from compress.planning import Step
 from compress.planning.conversions import conversion_steps
 from compress.results.record import Record
@@ -42,7 +42,7 @@ def make_conversions(run: Run, name: str) -> list[str]:
     for step in conversion_steps(run.plan, run.registry):
         try:
             make_step(run, step, 0)
-        except IntegrityError:  # the store is broken, not the engine
+        except (IntegrityError, FileTrouble):  # the store or the disk, not the engine
             raise
         except CompressError as error:
             give_up(run, step.name, error)

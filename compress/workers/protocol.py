@@ -142,6 +142,17 @@ Job = (
 )
 
 
+def folders_written(job: Job) -> tuple[Path, ...]:
+    """The folders that a job writes into."""
+    match job:
+        case ApplyStage():
+            return job.output, job.work
+        case PrepareData() | ImportModel() | AskFamilies() | ConfigureModel():
+            return (job.output,)
+        case DownloadModel() | ProbeArtifact():
+            return ()
+
+
 # From a worker, whatever its job
 
 

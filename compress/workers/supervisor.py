@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from compress.errors import CompressError
 from compress.machine import threads
+from compress.store.files import write_text
 from compress.workers.channel import Line, Listener
 from compress.workers.encoding import encode
 from compress.workers.failures import error_of
@@ -134,7 +135,7 @@ def started(job: Job, job_file: Path, log: Path) -> Iterator[Worker]:
     listener = Listener()
     job_file.parent.mkdir(parents=True, exist_ok=True)
     log.parent.mkdir(parents=True, exist_ok=True)
-    job_file.write_text(encode(job, indent=2), encoding="utf-8")
+    write_text(job_file, encode(job, indent=2))
     worker = Worker(_process(job_file, listener.address, log), None, log)
     try:
         while worker.line is None and worker.process.poll() is None:
