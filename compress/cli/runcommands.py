@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from compress.cli.shared import (
+    EXIT_CODE,
     FOLDER,
     as_json_option,
     emit,
@@ -64,6 +65,8 @@ def run_command(
             listener=show.event,
             trackers=trackers,
         )
+    code = EXIT_BUDGET if budget_missed(report) else EXIT_OK
+    click.get_current_context().meta[EXIT_CODE] = code
     if as_json:
         emit(report.model_dump(mode="json"))
     else:
@@ -72,7 +75,7 @@ def run_command(
 
         print_report(report, output_console())
         click.echo(visible(f"report: {report.folder}/report.html"), err=True)
-    return EXIT_BUDGET if budget_missed(report) else EXIT_OK
+    return code
 
 
 @click.command("plan")
@@ -149,6 +152,7 @@ def bench_command(
     with Show(registry.problems) as show:
         plan = load_plan(recipe, overrides, registry, known_families(store))
         report = bench(models, plan, registry, store, runs, show.event)
+    click.get_current_context().meta[EXIT_CODE] = EXIT_OK
     if as_json:
         emit(report.model_dump(mode="json"))
     else:
