@@ -114,6 +114,8 @@ def _exit_code() -> int:
         _complain(f"{words}; what is finished is kept: the same command continues")
         return code
     except OSError as error:
+        if error.errno is None:
+            raise  # not the system's: a bug, and its traceback is needed
         _complain_of_file(error)
         return EXIT_ENVIRONMENT
 

@@ -46,8 +46,11 @@ class _Forgiving(io.FileIO):
 
 
 def _forgiving(stream: TextIO) -> TextIO:
-    """``stream``, dropping what it cannot write."""
-    raw = _Forgiving(stream.fileno(), "wb", closefd=False)
+    """``stream``, dropping what it cannot write. A stream in memory stays as it is."""
+    try:
+        raw = _Forgiving(stream.fileno(), "wb", closefd=False)
+    except io.UnsupportedOperation:
+        return stream
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=stream.encoding,

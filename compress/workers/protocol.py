@@ -158,12 +158,14 @@ def folders_written(job: Job) -> tuple[Path, ...]:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is, for the user; ``values`` such as the loss are shown beside."""
+    """How far a job is, for the user; ``values`` such as the loss are shown beside. ``remaining``
+    is in seconds, None where the job does not know it."""
 
     done: float
     total: float
     text: str = ""
     values: Mapping[str, float] = field(default_factory=dict)
+    remaining: float | None = None
 
 
 @dataclass(frozen=True)
