@@ -65,6 +65,10 @@ class EnvironmentFailure(CompressError):
     exit_code = EXIT_ENVIRONMENT
 
 
+class FileTrouble(EnvironmentFailure):
+    """A file cannot be read or written: a full disk, a limit, a folder that is gone."""
+
+
 class NothingChanged(CompressError):
     """A stage wrote the same weights as its input has."""
 

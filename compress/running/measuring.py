@@ -3,6 +3,7 @@ reused."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from compress.measure.reuse import (
 from compress.measurement import Measured
 from compress.planning import DataChoice, TaskChoice
 from compress.results.fastest import fastest_float_engine
+from compress.running.events import PHASE
 from compress.running.run import Run
 from compress.running.steps import give_up
 from compress.store.prepared import Prepared
@@ -102,7 +104,8 @@ class _Group:
         for names in partners.values():
             others.update(dict.fromkeys(name for name in names if name not in partners))
         subjects = [self._subject(name, compared) for name, compared in partners.items()]
-        return measure(
+        start = time.monotonic()
+        measured = measure(
             subjects,
             [self._subject(name) for name in others],
             run.registry,
@@ -110,6 +113,16 @@ class _Group:
             run.plan.effort,
             self._known(others),
             run.products.server,
+            tell=self._tell,
+        )
+        seconds = time.monotonic() - start
+        run.events.emit(PHASE, text=f"measured {', '.join(partners)}", seconds=seconds)
+        return measured
+
+    def _tell(self, done: float, total: int, text: str) -> None:
+        """Show how many meters have taken their samples, and which one does now."""
+        self.run.events.emit(
+            "progress", step="measuring", done=done, total=total, text=text, values={}
         )
 
     def _known(self, names: Iterable[str]) -> dict[str, Measured]:

@@ -14,6 +14,7 @@ from compress.planning import Plan
 from compress.store.files import file_name, link_or_copy, remove, write_json, write_text
 from compress.store.locks import held
 from compress.store.store import key_of
+from compress.store.trouble import named
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ class RunFolder:
 
     def event(self, values: JsonObject) -> None:
         """Append one event to ``events.jsonl``."""
-        with (self.root / "events.jsonl").open("a", encoding="utf-8") as stream:
+        file = self.root / "events.jsonl"
+        with named(file), file.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(dict(values)) + "\n")
 
     def link(self, index: int, name: str, content: Path) -> Path:
