@@ -111,7 +111,9 @@ def test_a_limit_that_means_nothing_is_refused_with_an_example(quantity: str, te
         parse_limit(quantity, text)
 
 
-def test_a_limit_of_the_reference_on_itself_needs_a_measurement(three_steps: dict[str, Any]) -> None:
+def test_a_limit_of_the_reference_on_itself_needs_a_measurement(
+    three_steps: dict[str, Any],
+) -> None:
     teacher = three_steps["steps"][0]
     limits = [parse_limit("quality", ">= 99% of teacher"), parse_limit("latency", ">= 1x of B0")]
     measured = [verdict.measured for verdict in judge(teacher, limits, three_steps)]
