@@ -32,6 +32,19 @@ def held(folder: Path, name: str, on_wait: Callable[[str], None] | None = None) 
         lock.release()
 
 
+def is_held(folder: Path, name: str) -> bool:
+    """Whether a process holds the lock ``name`` in ``folder``. Where that cannot be tried, as in a
+    folder that cannot be written to, it counts as held."""
+    file = folder / f"{name}.lock"
+    if not file.is_file():
+        return False
+    try:
+        with FileLock(file, timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True
+
+
 def _holder_text(holder: Path) -> str:
     try:
         return holder.read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from pathlib import Path
 from compress.artifact import JsonObject
 from compress.planning import Plan
 from compress.store.files import file_name, link_or_copy, remove, write_json, write_text
-from compress.store.locks import held
+from compress.store.locks import held, is_held
 from compress.store.store import key_of
 
 
@@ -56,6 +56,10 @@ class RunFolder:
         after ``on_wait`` was given its name."""
         with held(self.root, "run", on_wait):
             yield
+
+    def is_held(self) -> bool:
+        """Whether a process is making the run now."""
+        return is_held(self.root, "run")
 
     def prepare(self, plan: Plan) -> None:
         """Write the recipe as it is run, and remove ``best``: what was best when this run was
