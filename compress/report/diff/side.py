@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from compress.errors import IntegrityError
 from compress.meter import Sample
-from compress.report.reading import first_problem, read_mapping, read_report
+from compress.report.reading import first_problem, read_report
 from compress.results.report import Report
+from compress.store.files import read_sealed
 from compress.store.runfolder import RunFolder
 
 
@@ -66,7 +67,7 @@ class _MeasuredFile(BaseModel):
 
 def _kept(file: Path) -> Kept:
     try:
-        values = _MeasuredFile.model_validate(read_mapping(file))
+        values = _MeasuredFile.model_validate(read_sealed(file))
     except ValidationError as error:
         raise IntegrityError(
             f"{file} is not a run's file of measurements: {first_problem(error)}; the run's own "
