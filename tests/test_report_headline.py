@@ -101,6 +101,8 @@ def test_a_card_opens_with_the_sentence_on_its_own_step(report: dict[str, Any]) 
         ({"value": 12.0, "low": 11.0, "high": 13.0}, "answers 12.0 times as fast"),
         ({"value": 1.04, "low": 1.01, "high": 1.07}, "answers 1.04 times as fast"),
         ({"value": 1.04, "low": 0.99, "high": 1.07}, "is not clearly faster or slower"),
+        ({"value": 1.04, "low": None, "high": None}, "is not clearly faster or slower"),
+        ({"value": 1.4, "low": None, "high": None}, "answers 1.40 times as fast"),
         (
             {"value": 0.5, "low": 0.45, "high": 0.55},
             "is slower: an answer takes 2.0 times the time",
@@ -189,6 +191,18 @@ def test_models_that_are_benched_have_a_sentence_and_figures(report: dict[str, A
     made = as_report(report)
     assert 'model "small" answers 12.0 times' in headline(made)
     assert [line.partition(":")[0] for line in summary(made)] == ["small against teacher"]
+
+
+def test_a_run_without_a_comparison_says_so(report: dict[str, Any]) -> None:
+    report["steps"] = report["steps"][:1]
+    for state, words in (
+        ("finished", "No step was compared with the reference."),
+        ("running", "this is what is known so far. Nothing is compared yet."),
+    ):
+        assert headline(as_report({**report, "state": state})).endswith(words)
+    report["steps"][0]["measurements"] = {}
+    failed = headline(as_report({**report, "state": "failed"}))
+    assert failed.endswith("this is what was known then. Nothing was measured.")
 
 
 def test_a_missed_budget_is_said_first() -> None:

@@ -15,7 +15,8 @@ from compress.results.step import StepResult
 
 _FRACTIONS = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth", 8: "an eighth", 10: "a tenth"}
 _NEAR = 0.05
-"""A share that differs from a fraction by less than this part of it is called by its name."""
+"""A share that differs from a fraction by less than this part of it is called by its name. A ratio
+of speeds without an interval that is as near to 1 shows no difference."""
 _STATES = {
     "running": "The run goes on; this is what is known so far.",
     "failed": "The run failed before its end; this is what was known then.",
@@ -33,14 +34,20 @@ def headline(report: Report) -> str:
     if report.budget and not report.budget.met and report.state != "running":
         nearest = f'; "{best.name}" comes nearest' if best else ""
         sentences.append(f"No model meets the budget{nearest}.")
-    sentences.append(step_sentence(best, report) if best else "Nothing is compared yet.")
+    if best is not None:
+        sentences.append(step_sentence(best, report))
+    elif report.state == "running":
+        sentences.append("Nothing is compared yet.")
+    else:
+        sentences.append("No step was compared with the reference.")
     return " ".join(sentences)
 
 
 def _nothing_measured(report: Report) -> str:
-    if report.state == "finished":
-        return "Nothing was measured: no meter was installed."
-    return "Nothing is measured yet."
+    if report.state == "running":
+        return "Nothing is measured yet."
+    why = ": no meter was installed" if report.state == "finished" else ""
+    return f"Nothing was measured{why}."
 
 
 def step_sentence(step: StepResult, report: Report) -> str:
@@ -48,7 +55,7 @@ def step_sentence(step: StepResult, report: Report) -> str:
     gain where it is neither faster nor smaller."""
     against = step.against_reference
     if step.name == report.reference:
-        return f'The best is the reference "{step.name}" itself: nothing was gained.'
+        return f'"{step.name}" is the reference itself: nothing was gained.'
     if against is None:
         return f"{_subject(step)} was not compared with the reference."
     parts = [_speed_text(against), _disk_text(against), _quality_text(step, against)]
@@ -66,7 +73,7 @@ def _subject(step: StepResult) -> str:
 
 def _is_faster(against: Against) -> bool:
     ratio = against.compared(SPEEDUP)
-    return ratio is not None and _clear_side(ratio, 1.0) > 0
+    return ratio is not None and _speed_side(ratio) > 0
 
 
 def _is_smaller(against: Against) -> bool:
@@ -78,12 +85,20 @@ def _speed_text(against: Against) -> str:
     ratio = against.compared(SPEEDUP)
     if ratio is None or not ratio.value or ratio.value < 0:
         return "was not timed beside the reference"
-    side = _clear_side(ratio, 1.0)
+    side = _speed_side(ratio)
     if side == 0:
         return "is not clearly faster or slower"
     if side < 0:
         return f"is slower: an answer takes {_times(1 / ratio.value)} the time"
     return f"answers {_times(ratio.value)} as fast"
+
+
+def _speed_side(ratio: Measurement) -> int:
+    """1 where it is clearly faster, -1 where it is clearly slower, else 0. Without an interval, a
+    ratio close to 1 is not clear."""
+    if ratio.low is None and ratio.value is not None and abs(ratio.value - 1) < _NEAR:
+        return 0
+    return _clear_side(ratio, 1.0)
 
 
 def _clear_side(m: Measurement, unchanged: float) -> int:
