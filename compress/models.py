@@ -201,7 +201,8 @@ def _fill(model: PreTrainedModel, artifact: Artifact) -> PreTrainedModel:
         loaded = model.load_state_dict(weights, strict=False, assign=True)
     except RuntimeError as error:
         raise IntegrityError(
-            f"{artifact.folder}: its weights do not have the shapes of its edits: {error}"
+            f"{artifact.folder}: its weights do not have the shapes of its edits: "
+            f"{' '.join(str(error).split()):.300}"
         ) from error
     model.tie_weights()
     empty = [

@@ -162,6 +162,11 @@ class Task(ABC, Generic[O]):
         model names none itself, else empty. By default every head fits."""
         return None
 
+    def tokenizer_mistake(self, processor: TextProcessor) -> str | None:
+        """What the task's head needs and the model's tokenizer does not give, as in "its head
+        reads the end token, and ..."; None, the default, if nothing is missing."""
+        return None
+
     # examples: in training, measuring and serving alike
 
     def processor(self, folder: str | Path) -> TextProcessor:
@@ -178,6 +183,11 @@ class Task(ABC, Generic[O]):
     def length(self, features: Features) -> int:
         """The length by which batches are made, in tokens."""
         return len(features["input_ids"])
+
+    def group(self, features: Features) -> int:
+        """A number that examples of one batch have in common; by default that of all. Some heads
+        cannot take some examples together."""
+        return 0
 
     @abstractmethod
     def collate(
