@@ -209,7 +209,8 @@ def _self_check(
 def report_command(run: Path | None, schema: bool, as_json: bool) -> None:
     """Show a run's report and rebuild its views from report.json.
 
-    The report of a run whose folder cannot be written to is shown all the same."""
+    It also works while the run goes on. The report of a run whose folder cannot be written to is
+    shown all the same."""
     from compress.cli.show import output_console
     from compress.errors import UsageError
     from compress.report.reading import read_report
@@ -236,6 +237,10 @@ def report_command(run: Path | None, schema: bool, as_json: bool) -> None:
         emit(report.model_dump(mode="json"))
     else:
         print_report(report, output_console())
+    if report.state == "running" and not RunFolder(run).is_held():
+        click.echo(
+            "warning: no process makes this run now; the same compress run continues it", err=True
+        )
 
 
 @click.command("diff")

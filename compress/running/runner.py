@@ -9,6 +9,7 @@ from pathlib import Path
 from compress.errors import CompressError
 from compress.planning import Plan, Step
 from compress.registry.plugins import Registry
+from compress.report.reading import read_report
 from compress.report.views.writing import write_report
 from compress.results.report import Report, State
 from compress.running.backing_off import back_off
@@ -65,6 +66,7 @@ def run_in_folder(
                 folder.prepare(plan)
                 planned.events.emit("run_started", name=plan.name, folder=str(folder.root))
             with _reporting_failure(planned, last):
+                _open_report(planned)
                 run = prepare_inputs(planned)
             with _reporting_failure(run, last):
                 _make_and_measure(run)
@@ -87,6 +89,18 @@ def _sweep(store: Store) -> None:
     with suppress(OSError):
         store.sweep()
         sweep_lines()
+
+
+def _open_report(run: Run) -> None:
+    """Write that the run goes on. What was reported of it earlier stays in the report until a step
+    is reported anew."""
+    try:
+        earlier = read_report(run.folder.root)
+    except CompressError:  # there is none, or none that this version reads
+        _report(run, "running")
+    else:
+        going_on = earlier.model_copy(update={"state": "running", "failure": None})
+        write_report(going_on, run.folder)
 
 
 def _announce_waiting(run: Run, holder: str) -> None:
