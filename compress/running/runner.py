@@ -19,6 +19,7 @@ from compress.running.measuring import measure_together
 from compress.running.preflight import refuse_what_does_not_fit
 from compress.running.run import Run
 from compress.running.steps import make_conversions, make_step
+from compress.running.summarising import summarise_data
 from compress.running.tracking import Tracking, open_trackers
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
@@ -102,8 +103,9 @@ def _report_of_failure(run: Run, error: BaseException) -> Report:
 
 def _make_and_measure(run: Run) -> None:
     """Make and measure every step, and hold the run to its budget; before the first step, refuse
-    what does not fit."""
+    what does not fit and summarise the data."""
     refuse_what_does_not_fit(run)
+    summarise_data(run)
     _measure_models(run)
     for index, step in enumerate(run.plan.steps, start=1):
         _do_step(run, step, index)

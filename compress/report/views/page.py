@@ -8,6 +8,7 @@ from compress.report.pictures import curves, labels, waterfall
 from compress.report.pictures.pareto import FRAME, pareto
 from compress.report.remarks import absences, reference_text, remarks
 from compress.report.tables.changes import changes_table
+from compress.report.tables.data import data_tables
 from compress.report.tables.detail import carried_tables, every_comparison, every_measurement
 from compress.report.tables.results import results_table
 from compress.report.views.summary import summary
@@ -36,6 +37,7 @@ def page(report: Report) -> str:
         results=results_table(report),
         absences=absences(report),
         changes=changes_table(report),
+        data=data_tables(report),
         every_measurement=every_measurement(report),
         every_comparison=every_comparison(report),
         tables=carried_tables(report),

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from compress.errors import Mistake, UsageError
 from compress.source import Table
-from compress_sources.files import HEAD, FileSource, TextFiles, decoded, head
+from compress_sources.files import HEAD, FileSource, TextFiles, decoded, head, told
 
 _QUOTING: dict[str, Literal[0, 3]] = {"minimal": csv.QUOTE_MINIMAL, "none": csv.QUOTE_NONE}
 _LONGEST_FIELD = 1 << 30  # csv's default, 128 Ki characters, is less than a long document
@@ -49,7 +49,7 @@ class Csv(FileSource[DelimitedOptions]):
     suffixes = (".csv",)
     delimiter: ClassVar[str] = ","
 
-    def table(self, path: Path) -> Table:
+    def table(self, path: Path, split: str) -> Table:
         """One row for each record. A record of another length than the header is a
         mistake."""
         text = decoded(path, self.options.encoding)
@@ -63,13 +63,13 @@ class Csv(FileSource[DelimitedOptions]):
             if len(fields) != len(names)
         ]
         if ragged:
-            raise UsageError(ragged)
+            raise UsageError(told(ragged, any_row_fits=len(ragged) < len(body)))
         return Table(
             [dict(zip(names, fields, strict=True)) for _, fields in body],
             [f"{path.name}:{line}" for line, _ in body],
         )
 
-    def header(self, path: Path) -> Sequence[str]:
+    def header(self, path: Path, split: str) -> Sequence[str]:
         """The first record's fields, or their numbers where the file has no header."""
         text = head(path, self.options.encoding)
         records = self._records(path, text)

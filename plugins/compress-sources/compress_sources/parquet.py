@@ -22,7 +22,7 @@ class Parquet(FileSource[SplitFiles]):
     Options = SplitFiles
     suffixes = (".parquet",)
 
-    def table(self, path: Path) -> Table:
+    def table(self, path: Path, split: str) -> Table:
         """One row for each row of the file. Places count from 1."""
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -36,7 +36,7 @@ class Parquet(FileSource[SplitFiles]):
         places = [f"{path.name}:{i}" for i in range(1, table.num_rows + 1)]
         return Table(table.to_pylist(), places, _label_names(table.schema.metadata or {}))
 
-    def header(self, path: Path) -> Sequence[str]:
+    def header(self, path: Path, split: str) -> Sequence[str]:
         """The schema's column names."""
         import pyarrow as pa
         import pyarrow.parquet as pq

@@ -124,17 +124,61 @@ def test_places_of_json_rows_are_the_lines_on_which_they_start(tmp_path):
         ('[{"a": 1},\n {"a" 2}]', "train.data:2:7: Expecting ':' delimiter"),
         ('[{"a": 1}\n {"a": 2}]', "train.data:2:2: Expecting ',' delimiter"),
         ('[{"a": 1},\n]', "train.data:2:1: Expecting a value after ','"),
-        ('[{"a": 1}, 7]', "train.data:1: a row is an object, not int"),
+        ('[{"a": 1}, 7]', "train.data:1: a row is an object or a list, not int"),
+        ('[{"a": 1}, [2]]', "train.data:1: a row is an object, as the first one is, not a list"),
+        ('["a"]', "train.data:1: a row is an object or a list, not str"),
+        ("[[1, 2], [3]]", "train.data:1: 1 items where the first row has 2"),
         ('[{"a": 1}]\n]', "train.data:2: text after the list's end"),
         ('[{"a": 1}', "train.data:1:10: Expecting ',' delimiter"),
         ("[", "train.data:1:2: Expecting value"),
-        ('{\n"data": []}', "train.data:1:2: Expecting property name"),
+        ("[" * 100_000, "train.data:1:2: values are nested over 100 levels deep"),
+        ('{"a": ' * 200 + "1" + "}" * 200, "train.data:1:1: values are nested over 100 levels"),
+        ('{"a": ' + "9" * 5000 + "}", "train.data:1:1: a number has more digits than can be read"),
+        ("no\n" * 30, "train.data:1:1: Expecting value; no other row fits either"),
+        ("{\n" * 30, "train.data:2:1: Expecting property name"),
     ],
 )
-def test_json_that_is_no_rows_is_named_by_line(text, start, tmp_path):
-    found = mistakes(Json, tmp_path, text)
-    assert found[0].startswith(start)
-    assert "a list of" not in found[0] and "one list of objects" in found[0]
+def test_json_that_is_no_rows_is_named_by_line_in_one_sentence(text, start, tmp_path):
+    (found, *others) = mistakes(Json, tmp_path, text)
+    assert found.startswith(start) and "a file is one list of rows" in found
+    assert not others or "1" in text  # the good rows beside it show that the shape is right
+    assert len(others) <= 1
+
+
+SPLITS = {"train": [["hello there", "greet"], ["bye", "leave"]], "dev": [["hi", "greet"]]}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("outer", [None, "data"])
+def test_one_json_file_holds_a_list_of_rows_for_each_split(indent, outer, tmp_path):
+    content = {"version": "1", outer: SPLITS} if outer else SPLITS
+    path = tmp_path / "all.json"
+    path.write_text(json.dumps(content, indent=indent), encoding="utf-8")
+    data = Json(Json.Options(train=str(path), validation=str(path), splits={"validation": "dev"}))
+    read = data.read()
+    assert read["train"].rows == [
+        {"0": "hello there", "1": "greet"},
+        {"0": "bye", "1": "leave"},
+    ]
+    assert read["validation"].rows == [{"0": "hi", "1": "greet"}]
+    if not outer:
+        assert data.columns() == {"train": ["0", "1"], "validation": ["0", "1"]}
+    if indent:
+        assert len(set(read["train"].places)) == 2
+
+
+def test_an_object_without_the_rows_of_a_split_is_told_in_one_sentence(tmp_path):
+    path = tmp_path / "all.json"
+    path.write_text(json.dumps(SPLITS), encoding="utf-8")
+    data = Json(Json.Options(train=str(path), test=str(path)))
+    with pytest.raises(UsageError) as caught:
+        data.read()
+    assert str(caught.value) == (
+        f"{path}: the file is one object with the keys train, dev, and test is no list of rows "
+        "(name the key of the rows: splits: {test: KEY})"
+    )
+    columns = json.dumps({"text": ["a", "b"], "label": ["x", "y"]}, indent=1)
+    assert "is one object with the keys text, label" in mistakes(Json, tmp_path, columns)[0]
 
 
 def test_every_bad_line_of_json_lines_is_told(tmp_path):

@@ -99,6 +99,8 @@ def label_index(value: Any, labels: Sequence[str], column: str = "label") -> int
         return labels.index(name)
     if is_number(name) and not any(map(is_number, labels)) and 0 <= int(name) < len(labels):
         return int(name)
+    if name == "-1":
+        raise RowError(f"{column} is -1, which marks a row without a label: leave the row out")
     hint = suggestion(name, labels)
     raise RowError(
         f"{column} {name!r} is not one of the {len(labels)} labels" + (f", {hint}" if hint else "")

@@ -34,6 +34,10 @@ class Target(ABC):
         """The label cell of a row as a model learns it. Raises RowError."""
 
     @abstractmethod
+    def names(self, reference: Any, labels: Sequence[str]) -> list[str]:
+        """The names of the labels in what ``read`` gave."""
+
+    @abstractmethod
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         """One answer for each row of ``logits`` [batch, labels]. ``score``, ``scores`` and
         ``probabilities`` hold probabilities."""
@@ -82,6 +86,9 @@ class SingleLabel(Target):
 
     def read(self, cell: Any, labels: Sequence[str]) -> int:
         return label_index(cell, labels)
+
+    def names(self, reference: Any, labels: Sequence[str]) -> list[str]:
+        return [labels[reference]]
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         # Softmax in float64. Less the largest logit, no exponential overflows.
@@ -157,6 +164,9 @@ class MultiLabel(Target):
                 "and is no 0 or 1 for each"
             )
         return [int(i in chosen) for i in range(len(labels))]
+
+    def names(self, reference: Any, labels: Sequence[str]) -> list[str]:
+        return [name for name, bit in zip(labels, reference, strict=True) if bit]
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         # Sigmoid in float64, whose exp stays finite up to 709; float32 would overflow at
@@ -236,6 +246,9 @@ class Regression(Target):
         if not np.isfinite(value):
             raise RowError(f"label {cell!r} is not finite")
         return value
+
+    def names(self, reference: Any, labels: Sequence[str]) -> list[str]:
+        return []
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         return [{"value": float(row[0])} for row in logits]
