@@ -60,6 +60,7 @@ def run_in_folder(
                 stack.enter_context(folder.held(lambda holder: _announce_waiting(planned, holder)))
                 folder.prepare(plan)
                 planned.events.emit("run_started", name=plan.name, folder=str(folder.root))
+                _note_run_before(planned)
             with _reporting_failure(planned, last):
                 run = prepare_inputs(planned)
             with _reporting_failure(run, last):
@@ -75,6 +76,15 @@ def run_in_folder(
 
 def _announce_waiting(run: Run, holder: str) -> None:
     run.events.pass_on("note", text=f"waiting for {holder}, which makes the same run")
+
+
+def _note_run_before(run: Run) -> None:
+    before = run.folder.run_before()
+    if before is not None:
+        run.events.note(
+            f"{before} is a run of the same recipe on other data or models: both are kept, and "
+            f"compress diff {before} {run.folder.root} compares them"
+        )
 
 
 @contextmanager
