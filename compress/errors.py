@@ -15,6 +15,9 @@ EXIT_BUDGET = 4
 EXIT_INTEGRITY = 5
 EXIT_INTERRUPTED = 130
 
+_MOST_COMPARED, _LONGEST_COMPARED = 5000, 200
+"""Words that are compared with a misspelt one, and the letters of the longest that is compared."""
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -78,6 +81,11 @@ class BudgetMissed(CompressError):
     exit_code = EXIT_BUDGET
 
 
+def shortened(text: str, most: int = 60) -> str:
+    """The text, or its beginning with dots where it is longer than ``most`` characters."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def with_hint(message: str, hint: str | None) -> str:
     """``message (hint)``, or the message alone without a hint."""
     return f"{message} ({hint})" if hint else message
@@ -94,8 +102,12 @@ def name_and_first_line(error: BaseException) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The hint that names the known word nearest to ``word``; empty if none is near."""
-    near = get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    """The hint that names the known word nearest to ``word``; empty if none is near, and where
+    there are so many words that looking would take seconds."""
+    choices = sorted(known)
+    if len(choices) > _MOST_COMPARED or len(word) > _LONGEST_COMPARED:
+        return ""
+    near = get_close_matches(word, choices, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else ""
 
 

@@ -167,6 +167,26 @@ def test_a_row_marked_as_unlabelled_gets_no_guess(mistakes_of: Refused) -> None:
     )
 
 
+@pytest.mark.parametrize("digits", [400, 5000])
+def test_a_label_of_many_digits_is_a_name(
+    digits: int, prepared: Callable[..., Prepared], mistakes_of: Refused
+) -> None:
+    long = "9" * digits
+    (mistake,) = mistakes_of({"train.csv": GOOD, "test.csv": f"text,label\nfine,good\na,{long}\n"})
+    assert len(mistake.message) < 200
+    data = prepared({"train.csv": f"text,label\na,{long}\nb,1\n"})
+    assert data.labels == ("1", long)
+
+
+def test_a_number_that_no_float_can_hold_is_refused(registry: Registry, tmp_path: Path) -> None:
+    cls = registry.tasks["text-classification"].cls
+    rows = [{"text": "a", "label": 10**400}, {"text": "b", "label": 1}]
+    with pytest.raises(UsageError) as caught:
+        prepare(Rows({"train": rows}), cls(cls.Options(kind="regression")), tmp_path)
+    assert "is not a number that a model can learn" in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
 def test_columns_are_mapped_for_each_split(prepared: Callable[..., Prepared]) -> None:
     files = {
         "train.csv": "sentence,category\ngood day,good\nbad day,bad\n",

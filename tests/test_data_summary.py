@@ -74,7 +74,10 @@ def test_a_header_that_became_a_label_is_said(summary_of: Callable[..., DataSumm
     for name in ("label", "Kategorie"):
         header = [("content", name)]
         found = summary_of(train=header + FILMS, test=[*header, ("new", "1")])
-        assert f"the label '{name}' is only in the first row: the header" in data_warnings(found)[0]
+        assert (
+            f"the label '{name}' is only in the first row: its file's header"
+            in data_warnings(found)[0]
+        )
     rare = [("a film", "rare"), *((text, f"class {label}") for text, label in FILMS)]
     (warning,) = data_warnings(summary_of(train=rare))
     assert warning.startswith("the label 'rare' is seen once in the training rows")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from compress.errors import shortened
 from compress.store.summary import DataSummary, SplitSummary
 
 _LISTED = 6
@@ -31,9 +32,11 @@ def _labels(one: SplitSummary) -> list[str]:
     if not ordered:
         return []
     if len(ordered) <= _LISTED:
-        return [", ".join(f"{name} {count:,}" for name, count in ordered)]
+        return [", ".join(f"{shortened(name)} {count:,}" for name, count in ordered)]
     (most, high), (least, low) = ordered[0], ordered[-1]
-    return [f"{len(ordered)} labels, from {low:,} ({least}) to {high:,} ({most})"]
+    return [
+        f"{len(ordered)} labels, from {low:,} ({shortened(least)}) to {high:,} ({shortened(most)})"
+    ]
 
 
 def lengths_text(one: SplitSummary) -> str:

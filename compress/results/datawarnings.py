@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from compress.errors import shortened
 from compress.store.summary import DataSummary, SplitSummary
 
 _LISTED = 5
@@ -39,8 +40,8 @@ def _header(summary: DataSummary) -> Iterator[str]:
     is_alone_in_kind = all(_is_number(name) for name in others) and not _is_number(label)
     if label.lower() in _COLUMN_WORDS or is_alone_in_kind:
         yield (
-            f"the label {label!r} is only in the first row: the header of the file seems to be "
-            "read as a row; leave `header: false` out, or remove the line"
+            f"the label {shortened(label)!r} is only in the first row: its file's header seems "
+            "to be read as a row; leave `header: false` out, or remove the line"
         )
 
 
@@ -124,7 +125,7 @@ def _rows(count: int) -> str:
 
 def _named(names: Sequence[str]) -> str:
     """``the label 'a'``, or ``the labels 'a', 'b' and 3 more``."""
-    listed = ", ".join(repr(name) for name in names[:_LISTED])
+    listed = ", ".join(repr(shortened(name)) for name in names[:_LISTED])
     more = len(names) - _LISTED
     rest = f" and {more} more" if more > 0 else ""
     return f"the label {listed}" if len(names) == 1 else f"the labels {listed}{rest}"

@@ -153,7 +153,7 @@ def _add_missing(
     """Add the mistake that splits lack a column; ``mapped`` is the name that the recipe gives it
     there, empty where it gives none."""
     split, name = splits[0], mapped or column.name
-    whose = f"{' and '.join(splits)} {'split has' if len(splits) == 1 else 'splits have'}"
+    whose = f"{split} split has" if len(splits) == 1 else f"splits {', '.join(splits)} have"
     message = f"the {whose} no column {name!r} for the task's {column.name!r}"
     hint = did_you_mean(name, present) or _columns_and_remedy(column, split, present)
     own = choice.options.columns.get(split)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from compress.errors import Mistake, UsageError
+from compress.errors import Mistake, UsageError, shortened
 from compress.source import Table
 from compress_sources.files import HEAD, FileSource, TextFiles, decoded, head, told
 
@@ -87,11 +88,14 @@ class Csv(FileSource[DelimitedOptions]):
             return []
         line, first = records[0]
         names = self._columns(first)
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
-            where = f"{path}:{line}"
+            shown = [shortened(name) for name in twice]
             raise UsageError(
-                [Mistake(where, f"the header names {name!r} more than once") for name in twice]
+                [
+                    Mistake(f"{path}:{line}", f"the header names {name!r} more than once")
+                    for name in shown
+                ]
             )
         return names
 

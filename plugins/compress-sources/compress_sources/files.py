@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import codecs
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
 from compress.artifact import sha256_file
-from compress.errors import Mistake, UsageError
+from compress.errors import Mistake, UsageError, first_line
 from compress.source import SPLITS, FileOptions, Source, Table
 from compress_sources.share import with_shares
 
@@ -20,6 +21,9 @@ LISTED = 20
 """Mistakes that are listed one by one; the others are counted."""
 HEAD = 1 << 16
 """Bytes at the beginning of a file from which its columns are read."""
+_NOT_OF_TEXTS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"})
+"""Codecs that Python counts among the text encodings, and in which no file of texts is saved: they
+are for names of hosts and for Python's own literals."""
 _MARKS = {
     "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
     "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
@@ -70,10 +74,11 @@ class TextFiles(SplitFiles):
     def _is_known(cls, value: str) -> str:
         try:
             "".encode(value)
-        except LookupError as error:
-            raise ValueError(
-                f"expected a text encoding that Python knows, not {value!r}"
-            ) from error
+            is_of_texts = codecs.lookup(value).name not in _NOT_OF_TEXTS
+        except (LookupError, ValueError):  # ValueError: a character that no name can hold
+            is_of_texts = False
+        if not is_of_texts:
+            raise ValueError(f"expected a text encoding that Python knows, not {value!r}")
         return value
 
 
@@ -99,7 +104,10 @@ class FileSource(Source[O]):
         it: a moved file is the same data."""
         options = self.options.model_dump(mode="json", exclude=set(SPLITS))
         options |= self.options.shares
-        files = {split: sha256_file(path) for split, path in self._files().items()}
+        files = {}
+        for split, path in self._files().items():
+            with told_by_name(path):
+                files[split] = sha256_file(path)
         return {"source": self.name, "files": files, "options": options}
 
     def read(self) -> Mapping[str, Table]:
@@ -109,7 +117,8 @@ class FileSource(Source[O]):
         mistakes: list[Mistake] = []
         for split, path in self._files().items():
             try:
-                tables[split] = self._filled(path, split)
+                with told_by_name(path):
+                    tables[split] = self._filled(path, split)
             except UsageError as error:
                 mistakes += error.mistakes
         if mistakes:
@@ -118,12 +127,11 @@ class FileSource(Source[O]):
 
     def columns(self) -> Mapping[str, Sequence[str]]:
         """The columns of each split whose file exists and shows them at its beginning."""
-        headers = {
-            split: self.header(path, split)
-            for split, path in self._named().items()
-            if path.is_file()
-        }
-        if "train" in headers:
+        headers: dict[str, Sequence[str]] = {}
+        for split, path in self._named().items():
+            with told_by_name(path):
+                headers[split] = self.header(path, split) if path.is_file() else ()
+        if headers.get("train"):
             headers |= dict.fromkeys(self.options.shares, headers["train"])
         return {split: headers[split] for split in SPLITS if headers.get(split)}
 
@@ -147,6 +155,16 @@ class FileSource(Source[O]):
         if not table.rows:
             raise UsageError([Mistake(str(path), "the file holds no rows")])
         return table
+
+
+@contextmanager
+def told_by_name(path: Path) -> Iterator[None]:
+    """Raise UsageError with the file's name where the system refuses it."""
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot be read: {error.strerror or first_line(error)}"
+        raise UsageError([Mistake(str(path), message)]) from error
 
 
 def decoded(path: Path, encoding: str) -> str:

@@ -97,6 +97,8 @@ class Json(FileSource[JsonOptions]):
         position = after_space(text, 0)
         if text.startswith("{", position):
             opening = position_of_list(text, self._keys(split))
+            if opening is None and _is_one_object(lines_of(text)):
+                raise UnreadableValue("the rows are not there", position)
             if opening is None:
                 return position
             position = opening
@@ -111,7 +113,7 @@ class Json(FileSource[JsonOptions]):
         if text.startswith("[", start):
             return list_items(text, start, str(path), SHAPES, is_whole=True)
         lines = lines_of(text)
-        if self.options.splits or _is_one_object(lines, split):
+        if self.options.splits or _is_one_object(lines):
             opening = self._opening(text, path, split)
             return list_items(text, opening, str(path), SHAPES, is_whole=False)
         return lines_of_values(lines, str(path), SHAPES)
@@ -131,7 +133,7 @@ class Json(FileSource[JsonOptions]):
         raise UsageError([_no_list(path, whole, keys, split)])
 
 
-def _is_one_object(lines: Sequence[str], split: str) -> bool:
+def _is_one_object(lines: Sequence[str]) -> bool:
     """Whether the lines together are one object and not one row each."""
     filled = [line for line in lines if line.strip()]
     if not filled or not filled[0].lstrip().startswith("{"):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from compress_sources.json_rows import Json
 from compress_sources.parquet import Parquet
 from compress_sources.text import Text
 
-from compress.errors import UsageError
+from compress.errors import UsageError, did_you_mean
 from compress.source import Table
 
 
@@ -80,6 +81,16 @@ def test_a_header_that_names_a_column_twice_is_a_mistake(tmp_path):
     assert mistakes(Csv, tmp_path, "a,b,a\n1,2,3\n") == [
         "train.data:1: the header names 'a' more than once"
     ]
+
+
+def test_a_header_of_many_names_is_read_at_once(tmp_path):
+    names = [f"column {i}" for i in range(100_000)]
+    start = time.process_time()
+    assert len(table(Csv, tmp_path, ",".join(names) + "\n" + "," * 99_999).rows[0]) == 100_000
+    twice = mistakes(Csv, tmp_path, ",".join([*names, *names]) + "\n")
+    assert len(twice) == 21 and "names 'column 0' more than once" in twice[0]
+    assert did_you_mean("column", names) == ""
+    assert time.process_time() - start < 5  # 0.6; with a count of each name it takes minutes
 
 
 def test_a_field_may_be_longer_than_the_csv_module_allows_by_default(tmp_path):
@@ -211,6 +222,42 @@ def test_parquet_rows_come_with_the_label_names_of_their_schema(tmp_path):
     assert found.rows == rows and found.places == ["a.parquet:1", "a.parquet:2"]
     assert found.label_names == {"label": ["no", "yes"], "tags": ["O", "B-X"]}
     assert data.columns() == {"test": ["text", "label", "tags"]}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        b"no JSON",
+        b"\xff",
+        b"[]",
+        b'{"info": 3}',
+        b'{"info": {"features": [1]}}',
+        b"[" * 100_000,
+        b'{"info": {"features": {"label": {"_type": "ClassLabel", "names": [1, 2]}}}}',
+        b'{"info": {"features": {"label": {"_type": "ClassLabel", "names": "ab"}}}}',
+    ],
+)
+def test_parquet_metadata_that_are_not_what_they_say_are_one_line(entry, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found = pa.table({"text": ["a"]}).replace_schema_metadata({"huggingface": entry})
+    pq.write_table(found, tmp_path / "a.parquet")
+    data = Parquet(Parquet.Options(test=str(tmp_path / "a.parquet")))
+    with pytest.raises(UsageError) as caught:
+        data.read()
+    assert len(str(caught.value).splitlines()) == 1
+    assert "its huggingface metadata is not what datasets writes" in str(caught.value)
+
+
+def test_a_date_that_python_does_not_have_is_one_line(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    far = pa.array([2**61], pa.timestamp("us"))
+    pq.write_table(pa.table({"when": far}), tmp_path / "a.parquet")
+    with pytest.raises(UsageError, match="a.parquet: cannot be read as parquet: "):
+        Parquet(Parquet.Options(test=str(tmp_path / "a.parquet"))).read()
 
 
 def test_plain_parquet_has_no_label_names(tmp_path):

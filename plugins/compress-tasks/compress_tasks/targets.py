@@ -11,7 +11,7 @@ import numpy as np
 
 from compress.task import Decision, Prediction, Quality, Row, RowError, Shown
 from compress_tasks import statistics
-from compress_tasks.cells import distinct_names, label_index, label_name, names_by_split
+from compress_tasks.cells import distinct_names, label_index, label_name, names_by_split, shown
 from compress_tasks.confidence import DIGITS
 
 
@@ -241,10 +241,10 @@ class Regression(Target):
             raise RowError("label is missing")
         try:
             value = float(cell)
-        except (TypeError, ValueError):
-            raise RowError(f"label {cell!r} is not a number") from None
+        except (TypeError, ValueError, OverflowError):  # OverflowError: of 400 digits
+            raise RowError(f"label {shown(cell)} is not a number that a model can learn") from None
         if not np.isfinite(value):
-            raise RowError(f"label {cell!r} is not finite")
+            raise RowError(f"label {shown(cell)} is not finite")
         return value
 
     def names(self, reference: Any, labels: Sequence[str]) -> list[str]:
