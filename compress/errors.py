@@ -86,6 +86,12 @@ def shortened(text: str, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
+def listed(words: Iterable[str]) -> str:
+    """The words with commas between them, in one line whatever they hold."""
+    texts = map(shortened, words)
+    return ", ".join(text if text.isprintable() else repr(text) for text in texts)
+
+
 def with_hint(message: str, hint: str | None) -> str:
     """``message (hint)``, or the message alone without a hint."""
     return f"{message} ({hint})" if hint else message
@@ -115,5 +121,5 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """The hint for an unknown ``word``: the nearest known word, else all known words if there are
     at most 20, else nothing."""
     choices = sorted(known)
-    known_ones = f"known: {', '.join(choices)}" if 0 < len(choices) <= 20 else ""
+    known_ones = f"known: {listed(choices)}" if 0 < len(choices) <= 20 else ""
     return did_you_mean(word, choices) or known_ones

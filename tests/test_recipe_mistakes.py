@@ -555,6 +555,15 @@ def test_each_place_of_a_misspelt_name_is_told_with_the_step_that_is_meant(
     ]
 
 
+def test_names_of_several_lines_are_listed_in_one(
+    registry: Registry, families: Families, csv_data: Path, write_recipe: Callable[..., Path]
+) -> None:
+    step = '  - "a\\nb"\n  - finetune: {}\n    from: zzz\n'
+    (csv_data / "test.csv").write_text('text,"la\nbel"\na,good\n', encoding="utf-8")
+    for mistake in mistakes_of(write_recipe(STEPS + step), registry, families):
+        assert len(mistake.splitlines()) == 1 and r"\n" in mistake
+
+
 def test_a_file_that_is_not_there_is_not_taken_for_a_recipe(
     registry: Registry, families: Families, csv_data: Path, write_recipe: Callable[..., Path]
 ) -> None:

@@ -10,7 +10,7 @@ _LISTED = 6
 
 
 def split_lines(summary: DataSummary) -> list[str]:
-    """``train: 40 rows; bad 20, good 20; 5 words (median), at most 9``, one for each split."""
+    """``train: 40 rows; bad: 20, good: 20; 5 words (median), at most 9``, one for each split."""
     return [f"{split}: {_line(one)}" for split, one in summary.splits.items()]
 
 
@@ -32,7 +32,7 @@ def _labels(one: SplitSummary) -> list[str]:
     if not ordered:
         return []
     if len(ordered) <= _LISTED:
-        return [", ".join(f"{shortened(name)} {count:,}" for name, count in ordered)]
+        return [", ".join(f"{shortened(name)}: {count:,}" for name, count in ordered)]
     (most, high), (least, low) = ordered[0], ordered[-1]
     return [
         f"{len(ordered)} labels, from {low:,} ({shortened(least)}) to {high:,} ({shortened(most)})"

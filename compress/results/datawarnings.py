@@ -19,9 +19,10 @@ _COLUMN_WORDS = frozenset(
 
 def data_warnings(summary: DataSummary) -> list[str]:
     """A sentence for each thing that is likely a mistake in the data or in how they are read."""
+    header = _header_label(summary)
     warnings = [
-        *_header(summary),
-        *_rare_labels(summary),
+        *_header(header),
+        *_rare_labels(summary, header),
         *_labels_not_in_train(summary),
         *_labels_without_rows(summary),
     ]
@@ -31,14 +32,18 @@ def data_warnings(summary: DataSummary) -> list[str]:
     return warnings
 
 
-def _header(summary: DataSummary) -> Iterator[str]:
-    """A header that was read as a row: its label is in first rows alone."""
+def _header_label(summary: DataSummary) -> str | None:
+    """The label that seems to be the header of a file; None where there is none."""
     label = _lone_label(summary)
     if label is None:
-        return
+        return None
     others = [name for name in summary.labels if name != label]
-    is_alone_in_kind = all(_is_number(name) for name in others) and not _is_number(label)
-    if label.lower() in _COLUMN_WORDS or is_alone_in_kind:
+    is_alone_in_kind = all(map(_is_number, others)) and not _is_number(label)
+    return label if label.lower() in _COLUMN_WORDS or is_alone_in_kind else None
+
+
+def _header(label: str | None) -> Iterator[str]:
+    if label is not None:
         yield (
             f"the label {shortened(label)!r} is only in the first row: its file's header seems "
             "to be read as a row; leave `header: false` out, or remove the line"
@@ -62,9 +67,10 @@ def _is_number(name: str) -> bool:
     return name.removeprefix("-").isdecimal()
 
 
-def _rare_labels(summary: DataSummary) -> Iterator[str]:
+def _rare_labels(summary: DataSummary, header: str | None) -> Iterator[str]:
     train = summary.splits.get("train")
-    once = [name for name, count in train.labels.items() if count == 1] if train else []
+    counts = train.labels if train else {}
+    once = [name for name, count in counts.items() if count == 1 and name != header]
     if once:
         yield (
             f"{_named(once)} {_is(once)} seen once in the training rows: a model hardly learns "

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from compress.errors import CompressError, UsageError, did_you_mean, suggestion
+from compress.errors import CompressError, UsageError, did_you_mean, listed, suggestion
 from compress.planning.resolver import Resolver
 from compress.planning.types import DataChoice, TaskChoice
 from compress.recipes.places import KeyPath, Section
@@ -167,4 +167,4 @@ def _add_missing(
 def _columns_and_remedy(column: Column, split: str, present: Sequence[str]) -> str:
     remedy = column.hint_where_missing(split)
     is_short = 0 < len(present) <= _LISTED
-    return f"there are {', '.join(present)}: {remedy}" if is_short else remedy
+    return f"there are {listed(present)}: {remedy}" if is_short else remedy

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from compress.errors import Mistake, UsageError, did_you_mean, suggestion
+from compress.errors import Mistake, UsageError, did_you_mean, listed, suggestion
 from compress.source import SPLITS, Table
 from compress_sources.files import FileSource, TextFiles, decoded, head, lines_of, told
 from compress_sources.json_text import (
@@ -172,7 +172,7 @@ def _nested_keys(whole: Any, keys: Sequence[str]) -> list[str]:
 def _no_list(path: Path, whole: Mapping[str, Any], keys: Sequence[str], split: str) -> Mistake:
     """The mistake that an object holds no list of a split's rows."""
     known = list(whole)
-    shown = ", ".join(known[:_LISTED]) + (", ..." if len(known) > _LISTED else "")
+    shown = listed(known[:_LISTED]) + (", ..." if len(known) > _LISTED else "")
     message = (
         f"the file is one object with the keys {shown}, and {'.'.join(keys)} is no list of rows"
     )
