@@ -28,8 +28,8 @@ Pairs = list[tuple[str, str]]
 TRAIN: Pairs = [(f"I lost my {i} cards", "card") for i in range(6)]
 TRAIN += [(f"send {i} pounds", "transfer") for i in range(6)]
 TEST: Pairs = [("my card is gone", "card"), ("a transfer of money", "transfer")]
-HEAD = "task: text-classification\nmodel: MODEL\n"
-STAGES = "stages:\n  - finetune: {epochs: 1, batch_size: 16, learning_rate: 1e-3}\n"
+HEAD = "task: {text-classification: {max_length: 32}}\nmodel: MODEL\n"
+STAGES = "stages:\n  - finetune: {epochs: 2, batch_size: 16, learning_rate: 5e-4}\n"
 
 OTHER_COLUMNS = (
     "data: {train: intents.csv, validation: 0.2, test: evaluation.csv,\n"
@@ -129,14 +129,14 @@ def shared() -> Callable[[str], Path]:
 def accuracy(place: Path, recipe: Path, registry: Registry) -> float:
     """The quality of the recipe's step after a short run on some of its rows."""
     report = run_plan(
-        load_plan(str(recipe), ("data.rows={train: 600, test: 100}",), registry, kept_families()),
+        load_plan(str(recipe), ("data.rows={train: 200, validation: 40, test: 60}",), registry, kept_families()),
         replace(registry, meters={"quality": registry.meters["quality"]}),
         store=Store(place / "store"),
         runs=place / "runs",
         listener=lambda event: None,
     )
     splits = report.data_summaries["data"].splits
-    assert splits["train"].rows == 600 < splits["train"].rows_in_source
+    assert splits["train"].rows == 200 < splits["train"].rows_in_source
     return report.steps[-1].value("quality") or 0.0
 
 
@@ -157,7 +157,7 @@ def test_real_data_run_in_the_form_of_their_owner(
     recipe = tmp_path / "recipe.yaml"
     model = shared("models/all-MiniLM-L6-v2")
     recipe.write_text(HEAD.replace("MODEL", str(model)) + data + STAGES, encoding="utf-8")
-    assert accuracy(tmp_path, recipe, registry) > 0.6  # one label of five is 0.2
+    assert accuracy(tmp_path, recipe, registry) > 0.5  # one label of five is 0.2
 
 
 @pytest.mark.shared_data
