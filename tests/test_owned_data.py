@@ -129,7 +129,12 @@ def shared() -> Callable[[str], Path]:
 def accuracy(place: Path, recipe: Path, registry: Registry) -> float:
     """The quality of the recipe's step after a short run on some of its rows."""
     report = run_plan(
-        load_plan(str(recipe), ("data.rows={train: 200, validation: 40, test: 60}",), registry, kept_families()),
+        load_plan(
+            str(recipe),
+            ("data.rows={train: 200, validation: 40, test: 60}",),
+            registry,
+            kept_families(),
+        ),
         replace(registry, meters={"quality": registry.meters["quality"]}),
         store=Store(place / "store"),
         runs=place / "runs",

@@ -18,6 +18,7 @@ from compress.store.runfolder import RunFolder
 from compress.store.store import Store
 from compress.store.summary import DataSummary
 from compress.tracker import Listener
+from compress.workers.forking import WorkerServer
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,18 @@ class Run:
 
     @classmethod
     def of(
-        cls, plan: Plan, registry: Registry, store: Store, folder: RunFolder, listener: Listener
+        cls,
+        plan: Plan,
+        registry: Registry,
+        store: Store,
+        folder: RunFolder,
+        listener: Listener,
+        server: WorkerServer | None = None,
     ) -> Run:
-        """A run that has not begun; ``listener`` gets its events."""
+        """A run that has not begun; ``listener`` gets its events. Its workers may start from the
+        ``server``."""
         events = Events(folder, listener)
-        products = Products(registry, store, folder, events.emit)
+        products = Products(registry, store, folder, events.emit, server)
         return cls(plan, registry, folder, products, events)
 
     @property

@@ -10,9 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from compress.errors import Mistake, UsageError
 from compress.source import Source, Table
 from compress.store.drawing import draw
@@ -63,6 +60,8 @@ class Prepared:
     def rows(self, split: str) -> list[Row]:
         """Rows of a split with their ``id``; empty if there is no such split."""
         if split not in self._rows:
+            import pyarrow.parquet as pq
+
             file = self.folder / f"{split}.parquet"
             self._rows[split] = pq.read_table(file).to_pylist() if file.is_file() else []
         return self._rows[split]
@@ -79,6 +78,9 @@ def prepare(source: Source[Any], task: Task[Any], folder: Path, seed: int = 0) -
 
     Raises UsageError with a Mistake for each row that cannot be used, each split that is empty, and
     each column that is missing."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     whole = source.read()
     tables = _tables(whole, source, task, seed)
     labels = _labels(tables, source.options.labels, task)
