@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from compress.measurement import Values
 from compress.options import flat
+from compress.results.datawarnings import data_warnings
 from compress.results.examples import incomparable_names
 from compress.results.outcomes import BudgetOutcome, StepBudgetOutcome, verdict_text
 from compress.results.report import Report, State
@@ -11,14 +12,22 @@ from compress.results.step import StepResult
 
 
 def remarks(report: Report) -> list[str]:
-    """The failure that ended a run, findings, scores that are not compared, the tries of steps that
-    backed off, and the outcomes of budgets."""
+    """The failure that ended a run, warnings about the data, findings, scores that are not
+    compared, the tries of steps that backed off, and the outcomes of budgets."""
     lines = [f"failed: {report.failure}"] if report.failure else []
+    lines += _about_data(report)
     lines += [f"finding: {finding.text}" for finding in report.findings]
     lines += _other_examples(report)
     lines += [_tries(step) for step in report.steps if len(step.attempts) > 1]
     lines += [_step_budget(name, outcome) for name, outcome in report.step_budgets.items()]
     return [*lines, _budget(report.budget, report.state)] if report.budget else lines
+
+
+def _about_data(report: Report) -> list[str]:
+    lines = []
+    for name, summary in report.data_summaries.items():
+        lines += [f"{name}: {text}" for text in data_warnings(summary)]
+    return lines
 
 
 def _other_examples(report: Report) -> list[str]:

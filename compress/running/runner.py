@@ -20,6 +20,7 @@ from compress.running.measuring import measure_together
 from compress.running.preflight import refuse_what_does_not_fit
 from compress.running.run import Run
 from compress.running.steps import make_conversions, make_step
+from compress.running.summarising import summarise_data
 from compress.running.tracking import Tracking, open_trackers
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
@@ -65,6 +66,7 @@ def run_in_folder(
                 _sweep(store)
                 folder.prepare(plan)
                 planned.events.emit("run_started", name=plan.name, folder=str(folder.root))
+                _note_run_before(planned)
             with _reporting_failure(planned, last):
                 _open_report(planned)
                 run = prepare_inputs(planned)
@@ -107,6 +109,15 @@ def _announce_waiting(run: Run, holder: str) -> None:
     run.events.pass_on("note", text=f"waiting for {holder}, which makes the same run")
 
 
+def _note_run_before(run: Run) -> None:
+    before = run.folder.run_before()
+    if before is not None:
+        run.events.note(
+            f"{before} is a run of the same recipe on other data or models: both are kept, and "
+            f"compress diff {before} {run.folder.root} compares them"
+        )
+
+
 @contextmanager
 def _reporting_failure(run: Run, last: list[Report], *, write: bool = True) -> Iterator[None]:
     """When the body fails or is interrupted, add the report of what is known to ``last``. With
@@ -133,8 +144,9 @@ def _report_of_failure(run: Run, error: BaseException) -> Report:
 
 def _make_and_measure(run: Run) -> None:
     """Make and measure every step, and hold the run to its budget; before the first step, refuse
-    what does not fit."""
+    what does not fit and summarise the data."""
     refuse_what_does_not_fit(run)
+    summarise_data(run)
     _measure_models(run)
     for index, step in enumerate(run.plan.steps, start=1):
         _do_step(run, step, index)

@@ -11,7 +11,7 @@ import numpy as np
 
 from compress.task import Decision, Prediction, Quality, Row, RowError, Shown
 from compress_tasks import statistics
-from compress_tasks.cells import distinct_names, label_index, label_name, names_by_split
+from compress_tasks.cells import distinct_names, label_index, label_name, names_by_split, shown
 from compress_tasks.confidence import DIGITS
 
 
@@ -32,6 +32,10 @@ class Target(ABC):
     @abstractmethod
     def read(self, cell: Any, labels: Sequence[str]) -> Any:
         """The label cell of a row as a model learns it. Raises RowError."""
+
+    @abstractmethod
+    def names(self, reference: Any, labels: Sequence[str]) -> list[str]:
+        """The names of the labels in what ``read`` gave."""
 
     @abstractmethod
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
@@ -82,6 +86,9 @@ class SingleLabel(Target):
 
     def read(self, cell: Any, labels: Sequence[str]) -> int:
         return label_index(cell, labels)
+
+    def names(self, reference: Any, labels: Sequence[str]) -> list[str]:
+        return [labels[reference]]
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         # Softmax in float64. Less the largest logit, no exponential overflows.
@@ -158,6 +165,9 @@ class MultiLabel(Target):
             )
         return [int(i in chosen) for i in range(len(labels))]
 
+    def names(self, reference: Any, labels: Sequence[str]) -> list[str]:
+        return [name for name, bit in zip(labels, reference, strict=True) if bit]
+
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         # Sigmoid in float64, whose exp stays finite up to 709; float32 would overflow at
         # 89.
@@ -231,11 +241,14 @@ class Regression(Target):
             raise RowError("label is missing")
         try:
             value = float(cell)
-        except (TypeError, ValueError):
-            raise RowError(f"label {cell!r} is not a number") from None
+        except (TypeError, ValueError, OverflowError):  # OverflowError: of 400 digits
+            raise RowError(f"label {shown(cell)} is not a number that a model can learn") from None
         if not np.isfinite(value):
-            raise RowError(f"label {cell!r} is not finite")
+            raise RowError(f"label {shown(cell)} is not finite")
         return value
+
+    def names(self, reference: Any, labels: Sequence[str]) -> list[str]:
+        return []
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         return [{"value": float(row[0])} for row in logits]

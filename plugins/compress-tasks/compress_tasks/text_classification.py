@@ -61,7 +61,9 @@ class TextClassification(Task[TextClassificationOptions]):
         Column("text", "The text to classify."),
         Column("text_pair", "The second text, where a pair is classified.", required=False),
         Column(
-            "label", "The label's name or index; several of them or a number, according to `kind`."
+            "label",
+            "The label's name or index; several of them or a number, according to `kind`.",
+            is_target=True,
         ),
     )
     headline = "accuracy"
@@ -110,6 +112,10 @@ class TextClassification(Task[TextClassificationOptions]):
             "text_pair": pair,
             "label": self.target.read(row.get("label"), labels),
         }
+
+    def labels_in(self, row: Row, labels: Sequence[str]) -> Sequence[str]:
+        """The label, the labels whose bit is 1, or none for a regression."""
+        return self.target.names(row["label"], labels)
 
     def head_config(self, labels: Sequence[str]) -> ModelConfig:
         """Label maps (one output for a regression) and the ``problem_type`` that selects

@@ -63,7 +63,7 @@ class TokenClassification(Task[TaskOptions]):
     heads = ("ForTokenClassification",)
     columns = (
         Column("tokens", "The words of a sentence, a list."),
-        Column("tags", "A tag for each word, a list."),
+        Column("tags", "A tag for each word, a list.", is_target=True),
     )
     headline = "f1"
     directions = {"precision": "higher", "recall": "higher", "accuracy": "higher"}
@@ -108,6 +108,10 @@ class TokenClassification(Task[TaskOptions]):
             "tokens": [whole(token, "token") for token in tokens],
             "tags": [label_index(name, labels, "tag") for name in names],
         }
+
+    def labels_in(self, row: Row, labels: Sequence[str]) -> Sequence[str]:
+        """The tag of each word."""
+        return [labels[tag] for tag in row["tags"]]
 
     @classmethod
     def stated_labels(cls, config: ModelConfig) -> tuple[str, ...]:
