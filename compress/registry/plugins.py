@@ -17,7 +17,13 @@ import pluggy
 
 from compress.architecture import Architecture
 from compress.engine import Engine
-from compress.errors import EnvironmentFailure, name_and_first_line, suggestion, with_hint
+from compress.errors import (
+    EnvironmentFailure,
+    PackageMissing,
+    name_and_first_line,
+    suggestion,
+    with_hint,
+)
 from compress.meter import Meter
 from compress.registry import hookspecs
 from compress.source import Source
@@ -103,13 +109,13 @@ def engine_for(registry: Registry, artifact_format: str) -> Engine:
 
 @contextmanager
 def explain_missing_package(name: str, extra: str | None) -> Iterator[None]:
-    """Raise EnvironmentFailure for a package that ``name`` needs and cannot import; the
+    """Raise PackageMissing for a package that ``name`` needs and cannot import; the
     message names the toolkit's extra that installs it."""
     try:
         yield
     except ModuleNotFoundError as error:
         hint = f": install compress-toolkit[{extra}]" if extra else ""
-        raise EnvironmentFailure(f"{name} needs the package {error.name!r}{hint}") from error
+        raise PackageMissing(f"{name} needs the package {error.name!r}{hint}") from error
 
 
 def load_plugins(
