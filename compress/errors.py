@@ -13,7 +13,8 @@ EXIT_USAGE = 2
 EXIT_ENVIRONMENT = 3
 EXIT_BUDGET = 4
 EXIT_INTEGRITY = 5
-EXIT_INTERRUPTED = 130
+EXIT_SIGNAL = 128
+"""The exit code of a command that a signal has ended is this plus the signal's number."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,16 @@ class BudgetMissed(CompressError):
     """A step missed a budget with ``on_miss: fail``. Its model is kept."""
 
     exit_code = EXIT_BUDGET
+
+
+class Ended(KeyboardInterrupt):
+    """A signal asks this process to end. ``number`` is the signal's.
+
+    It is an interrupt like Ctrl-C: no code that heeds failures takes it for one."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def with_hint(message: str, hint: str | None) -> str:

@@ -3,7 +3,7 @@ torch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from compress.engine import Session
@@ -29,11 +29,25 @@ def predict(
 ) -> list[Prediction]:
     """One answer for each of ``features``, in their order. An answer has the ``id`` of its
     features, if they have one."""
+    batches = length_batches(task, features, batch_size)
+    answers = predict_batches(session, task, processor, features, batches)
+    return [answers[i] for i in range(len(features))]
+
+
+def predict_batches(
+    session: Session,
+    task: Task[Any],
+    processor: TextProcessor,
+    features: Sequence[Features],
+    batches: Iterable[Sequence[int]],
+) -> dict[int, Prediction]:
+    """The answers by place among ``features``. Each of ``batches`` holds the places of the examples
+    that are answered in one call. Ids are as in ``predict``."""
     answers: dict[int, Prediction] = {}
-    for places in length_batches(task, features, batch_size):
+    for places in batches:
         batch = [features[i] for i in places]
         outputs = session.run(task.collate(batch, processor))
         for place, answer in zip(places, task.predictions(outputs, batch), strict=True):
             identity = {"id": features[place]["id"]} if "id" in features[place] else {}
             answers[place] = {**identity, **answer}
-    return [answers[i] for i in range(len(features))]
+    return answers

@@ -181,6 +181,9 @@ def test_a_step_backs_off_until_it_meets_its_budget_and_a_run_that_goes_on_reuse
     assert [e["step"] for e in mended.events if e["event"] == "measuring"] == [*measured, "b"], (
         "what is broken is made anew"
     )
+    assert (
+        "b.json is not what was written" in mended.output and "b is measured again" in mended.output
+    )
     assert mended.report["steps"] == again.report["steps"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -267,17 +268,44 @@ def test_a_worker_whose_supervisor_has_ended_before_it_could_call_does_nothing(
     assert "ConnectionRefusedError" in ended.stderr
 
 
-def test_an_interrupted_run_ends_with_130_and_its_worker_too(nudges: Nudges) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [
+        (signal.SIGINT, 130, "error: interrupted;"),
+        (signal.SIGTERM, 143, "error: ended by SIGTERM;"),
+        pytest.param(signal.SIGHUP, 129, "error: ended by SIGHUP;", marks=pytest.mark.slow),
+    ],
+)
+def test_a_signal_ends_a_run_with_its_report_and_its_code_and_the_worker_too(
+    number: signal.Signals, code: int, words: str, nudges: Nudges
+) -> None:
     place, environ = nudges({"by": 1.0, "seconds": 60.0})
     process = start_run(place, "toy.yaml", environ=environ)
     wait_for(lambda: list((place / "runs").glob("*/jobs/a.json")))
     (worker,) = wait_for(lambda: workers_of(process))
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 130
-    assert "the same command continues" in (place / "output").read_text()
+    process.send_signal(number)
+    assert process.wait(20) == code
+    output = (place / "output").read_text()
+    assert words in output and "the same command continues" in output
+    assert "Traceback" not in output
     (report,) = (place / "runs").glob("*/report.json")
     assert json.loads(report.read_text(encoding="utf-8"))["state"] == "interrupted"
     wait_for(lambda: not psutil.pid_exists(worker.pid), 10)
+
+
+def test_signals_are_heeded_unless_they_are_ignored_and_the_first_one_counts() -> None:
+    """``nohup`` has a command ignore SIGHUP. A machine that shuts down sends several."""
+    code = (
+        "import os, signal\nfrom compress.cli.ending import ending_of, heed_signals\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\nheed_signals()\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\ntry:\n    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "except KeyboardInterrupt as error:\n    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    print(ending_of(error))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.stdout, ended.returncode) == ("('ended by SIGTERM', 143)\n", 0)
 
 
 # killed in the middle of real stages
@@ -373,6 +401,21 @@ def test_a_run_killed_in_the_middle_of_distilling_goes_on_to_the_same_weights(
         e["event"] == "note" and e["text"].startswith("continuing from step ") for e in ended.events
     )
     assert list((place / "store" / "work").iterdir()) == []
+
+
+def test_a_run_interrupted_in_the_middle_of_distilling_keeps_the_step_it_was_at(
+    chain: Run, tmp_path: Path
+) -> None:
+    place = place_before("distill", chain, tmp_path / "place", up_to("distill"))
+    process = start_run(place, "chain.yaml", environ=UNMEASURED)
+    wait_for(lambda: list((place / "store" / "work").glob("*/checkpoints/checkpoint-10/comp*")))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    output = (place / "output").read_text(encoding="utf-8")
+    kept = re.search(r"kept the training at step (\d+) of 125; the same command", output)
+    assert kept, output
+    ended = goes_on_to_the_same_end("distill", place, chain, [])
+    assert f"continuing from step {kept[1]}" in [e.get("text") for e in ended.events]
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from compress.cli.ending import ending_of, heed_signals
 from compress.cli.listcommands import (
     doctor_command,
     plugins_command,
@@ -24,7 +25,7 @@ from compress.cli.runcommands import (
     run_command,
 )
 from compress.cli.trouble import file_trouble
-from compress.errors import EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, CompressError
+from compress.errors import EXIT_ENVIRONMENT, EXIT_OK, EXIT_USAGE, CompressError
 from compress.version import __version__
 
 _EPILOG = """\b
@@ -35,7 +36,9 @@ Exit codes:
   3    something is missing on this machine, or a file cannot be read or written
   4    a budget was missed; the models are kept
   5    a stored file was changed or is broken
-  130  interrupted; the same command continues"""
+  130  interrupted by Ctrl-C; the same command continues
+  143  ended by SIGTERM, likewise
+  129  ended by SIGHUP, likewise: the terminal was closed"""
 
 
 _FULL = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EMFILE)
@@ -69,6 +72,7 @@ for _command in (
 def main() -> None:
     """Run the command line and leave the process with its exit code. A user's mistake is printed
     without a traceback."""
+    heed_signals()
     sys.exit(_exit_code())
 
 
@@ -82,9 +86,10 @@ def _exit_code() -> int:
     except click.ClickException as error:
         error.show()
         return EXIT_USAGE
-    except (click.Abort, KeyboardInterrupt):
-        _complain("interrupted; what is finished is kept: the same command continues")
-        return EXIT_INTERRUPTED
+    except (click.Abort, KeyboardInterrupt) as error:
+        words, code = ending_of(error)
+        _complain(f"{words}; what is finished is kept: the same command continues")
+        return code
     except OSError as error:
         if error.filename is None and error.errno not in _FULL:
             raise  # not about a file of the user: a bug, and its traceback is needed

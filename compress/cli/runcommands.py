@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from compress.cli.deferred import defer
 from compress.cli.shared import (
     FOLDER,
     as_json_option,
@@ -85,6 +86,7 @@ def plan_command(recipe: str, overrides: tuple[str, ...], store: Store, as_json:
 
     Shown are what each step makes, the options that the recipe gives, and whether the store has the
     result already (behind a model of the hub, that is known when a run has fetched it)."""
+    defer("numpy")
     from compress.cli.planview import plan_json, print_plan, view_plan
     from compress.cli.show import complain_of, output_console
     from compress.planning import load_plan

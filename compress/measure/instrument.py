@@ -19,6 +19,7 @@ from compress.measure.turns import Pairs, take_turns
 from compress.measurement import Measured
 from compress.meter import Effort, Meter
 from compress.registry.plugins import Registry
+from compress.workers.forking import WorkerServer
 from compress.workers.protocol import Subject
 
 
@@ -29,15 +30,17 @@ def measure(
     folder: Path,
     effort: Effort = "standard",
     known: Mapping[str, Measured] | None = None,
+    server: WorkerServer | None = None,
 ) -> dict[str, Measured]:
     """Measurements of the subjects by name. All of them take turns, and so do the ``others``, which
-    are only compared with. Job files and logs go into ``folder``.
+    are only compared with. Job files and logs go into ``folder``. Processes may start from the
+    ``server``.
 
     ``known`` has earlier measurements of the others by name. A parent is among them, or measured
     before its children. The seconds are shared equally among the subjects."""
     start = time.monotonic()
     meters = _meters(registry, effort)
-    samples = _samples(meters, [*subjects, *others], _pairs(subjects), folder, effort)
+    samples = _samples(meters, [*subjects, *others], _pairs(subjects), folder, effort, server)
     measured = dict(known or {})
     for subject in subjects:
         measured[subject.name] = summarise(meters, samples, subject, measured)
@@ -52,6 +55,7 @@ def compare(
     folder: Path,
     effort: Effort = "quick",
     timings_only: bool = False,
+    server: WorkerServer | None = None,
 ) -> dict[str, Measured]:
     """Measurements of every subject by name, each compared with the first; all take turns."""
     if not subjects:
@@ -59,7 +63,7 @@ def compare(
     meters = [m for m in _meters(registry, effort) if m.takes_turns or not timings_only]
     first, *others = subjects
     sides = [first, *(replace(other, compared=(first.name,)) for other in others)]
-    samples = _samples(meters, sides, _pairs(sides), folder, effort)
+    samples = _samples(meters, sides, _pairs(sides), folder, effort, server)
     return {side.name: summarise(meters, samples, side, {}) for side in sides}
 
 
@@ -79,6 +83,7 @@ def _samples(
     pairs: Pairs,
     folder: Path,
     effort: Effort,
+    server: WorkerServer | None,
 ) -> SamplesByMeter:
     """Samples by meter and subject. Meters that take turns sample all subjects. The others sample
     the keys of ``pairs``, which are the subjects to measure."""
@@ -86,7 +91,7 @@ def _samples(
         return {}
     everyone = [subject.name for subject in subjects]
     samples = {}
-    with Sides(subjects, folder, effort) as sides:
+    with Sides(subjects, folder, effort, server) as sides:
         for meter in meters:
             rounds = meter.rounds(effort)
             if meter.takes_turns:

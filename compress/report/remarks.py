@@ -55,18 +55,22 @@ def _tries(step: StepResult) -> str:
 
 
 def _differing(options: list[Values]) -> list[str]:
-    """Names of the options whose value differs in a later try."""
+    """Names of the options whose value is not the same in all tries."""
+    names = dict.fromkeys(name for values in options for name in values)
+    return [name for name in names if not _all_agree(options, name)]
+
+
+def _all_agree(options: list[Values], name: str) -> bool:
     first, *later = options
-    return [name for name, value in first.items() if not _all_have(later, name, value)]
-
-
-def _all_have(options: list[Values], name: str, value: object) -> bool:
-    return all(values[name] == value for values in options)
+    return all(values.get(name) == first.get(name) for values in later)
 
 
 def _options_text(names: list[str], values: Values) -> str:
-    texts = {name: "none" if values[name] is None else values[name] for name in names}
-    return ", ".join(f"{name} {text}" for name, text in texts.items())
+    texts = []
+    for name in names:
+        value = values.get(name)
+        texts.append(f"{name} {'none' if value is None else value}")
+    return ", ".join(texts)
 
 
 def absences(report: Report) -> list[str]:

@@ -95,8 +95,8 @@ def number(value: float | str | None) -> str:
     matter; an en dash for None; words as they are."""
     if value is None:
         return NOTHING
-    if isinstance(value, bool | str):
+    if isinstance(value, bool | str | int):
         return str(value)
-    if float(value).is_integer() and abs(value) < 1e15:
+    if value.is_integer() and abs(value) < 1e15:
         return f"{value:.0f}"
     return f"{value:.3f}" if 0.01 <= abs(value) < 100 else f"{value:.3g}"

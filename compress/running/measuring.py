@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compress.errors import CompressError
+from compress.errors import CompressError, IntegrityError
 from compress.measure import Subject, measure
 from compress.measure.reuse import (
     MeasurementFile,
@@ -59,7 +59,7 @@ class _Group:
         partners = {name: turn_partners(run, name) for name in names}
         conditions = {name: self._conditions(name, partners[name]) for name in names}
         for name in names:
-            run.update(name, measured=read_reusable(self._file(name), conditions[name]))
+            run.update(name, measured=self._earlier(name, conditions[name]))
         missing = [name for name in names if run.records[name].measured is None]
         if not missing:
             return
@@ -71,6 +71,15 @@ class _Group:
         for name, result in measured.items():
             MeasurementFile(conditions[name], result).write(self._file(name))
             run.update(name, measured=result)
+
+    def _earlier(self, name: str, conditions: MeasuringConditions) -> Measured | None:
+        """Measurements of an earlier run under these conditions; None if there are none, or if
+        their file is not as it was written, which is noted."""
+        try:
+            return read_reusable(self._file(name), conditions)
+        except IntegrityError as error:
+            self.run.events.note(f"warning: {error}; {name} is measured again")
+            return None
 
     def _measure_alone(self, names: Sequence[str], error: CompressError) -> None:
         """Measure the artifacts one by one after ``error`` has ended their common measuring. A
@@ -103,6 +112,7 @@ class _Group:
             run.folder.measuring(self.label or next(iter(partners))),
             run.plan.effort,
             self._known(others),
+            run.products.server,
         )
 
     def _known(self, names: Iterable[str]) -> dict[str, Measured]:

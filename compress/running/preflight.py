@@ -11,7 +11,7 @@ from compress.artifact import Artifact
 from compress.errors import Mistake, UsageError
 from compress.planning import Plan, Step, TaskChoice
 from compress.planning.edges import edge_mistake
-from compress.pretrained.modelfolder import read_config
+from compress.pretrained.configs import read_config
 from compress.running.families import known_families
 from compress.running.heads import numbered_heads, refuse_wrong_labels
 from compress.running.making import Products

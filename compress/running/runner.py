@@ -23,6 +23,8 @@ from compress.running.tracking import Tracking, open_trackers
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
 from compress.tracker import Listener
+from compress.workers.channel import sweep_lines
+from compress.workers.forking import WorkerServer, needs_torch
 
 
 def run_plan(
@@ -50,13 +52,16 @@ def run_in_folder(
 
     What is finished stays finished, whatever happens later. The call waits while another process
     makes the same run."""
-    planned = Run.of(plan, registry, store, folder, tracking.event)
+    server = WorkerServer(registry, expected=_needs_torch(plan))
+    planned = Run.of(plan, registry, store, folder, tracking.event, server)
     tracking.start(folder.root, plan.name)
     last: list[Report] = []
     try:
         with ExitStack() as stack:
+            stack.enter_context(server)
             with _reporting_failure(planned, last, write=False):
                 stack.enter_context(folder.held(lambda holder: _announce_waiting(planned, holder)))
+                _sweep(store)
                 folder.prepare(plan)
                 planned.events.emit("run_started", name=plan.name, folder=str(folder.root))
             with _reporting_failure(planned, last):
@@ -70,6 +75,18 @@ def run_in_folder(
         if last:
             tracking.finish(last[-1].model_dump(mode="json"))
     return last[-1].model_copy(update={"folder": str(folder.root)})
+
+
+def _needs_torch(plan: Plan) -> bool:
+    """Whether a step of the plan needs torch, if the store does not have its product."""
+    return any(needs_torch(step.entry.cls.libraries) for step in plan.steps)
+
+
+def _sweep(store: Store) -> None:
+    """Remove what runs have left that were killed. A place that cannot be read stays as it is."""
+    with suppress(OSError):
+        store.sweep()
+        sweep_lines()
 
 
 def _announce_waiting(run: Run, holder: str) -> None:

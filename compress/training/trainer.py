@@ -25,6 +25,7 @@ from compress.stage import Context
 from compress.task import IGNORED
 from compress.training import checkpoints
 from compress.training.batches import BucketedBatches, Collator, FeatureDataset
+from compress.training.ending import EndRequest
 from compress.training.options import Loss
 
 _CHECKPOINT_SECONDS = 600
@@ -163,28 +164,39 @@ class TrainingParts:
 
 
 class Reporter(TrainerCallback):
-    """Reports progress to the user, and asks for a checkpoint if the last one is old."""
+    """Reports progress to the user, asks for a checkpoint if the last one is old, and ends the
+    training with a checkpoint if ``ending`` is asked."""
 
-    def __init__(self, context: Context[Any], headline: str) -> None:
-        self._context, self._headline = context, headline
+    def __init__(self, context: Context[Any], headline: str, ending: EndRequest) -> None:
+        self._context, self._headline, self._ending = context, headline, ending
         self._values: dict[str, float] = {}
         self._saved = time.monotonic()
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Report progress; ask for a checkpoint when the last is ten minutes old."""
+        """Report progress; ask for a checkpoint when the last is ten minutes old, or when the
+        training is to end."""
         self._context.progress(state.global_step, state.max_steps, "", **self._values)
-        # At the end of an epoch Trainer saves by itself, after the evaluation.
+        # At the end of an epoch Trainer saves by itself, after the evaluation. A checkpoint from
+        # before it would be continued without that evaluation.
         ends_epoch = float(state.epoch or 0).is_integer()
-        if time.monotonic() - self._saved > _CHECKPOINT_SECONDS and not ends_epoch:
+        is_old = time.monotonic() - self._saved > _CHECKPOINT_SECONDS
+        if (is_old or self._ending.asked) and not ends_epoch:
             control.should_save = True
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Start to count the time to the next checkpoint."""
+        """Start to count the time to the next checkpoint. Raises ``Ended`` if the training is to
+        end: the checkpoint is complete."""
         self._saved = time.monotonic()
+        if self._ending.asked:
+            self._context.note(
+                f"kept the training at step {state.global_step} of {state.max_steps}; the same "
+                "command goes on from there"
+            )
+        self._ending.obey()
 
     def on_log(
         self,

@@ -3,11 +3,13 @@ the result, or the error, over the line at the address."""
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import traceback
 from pathlib import Path
 
-from compress.errors import CompressError
+from compress.errors import CompressError, Ended
 from compress.workers.channel import WorkerLine, end_with_supervisor
 from compress.workers.encoding import decode_job
 from compress.workers.failures import describe
@@ -21,6 +23,10 @@ def main(job_file: str, address: str) -> int:
     try:
         line.send(_do(Path(job_file), line))
         return 0
+    except Ended as end:  # it has kept what it could: now the signal does what it does by default
+        signal.signal(end.number, signal.SIG_DFL)
+        os.kill(os.getpid(), end.number)
+        raise
     except CompressError as error:
         line.send(describe(error))
         return error.exit_code

@@ -98,7 +98,7 @@ def _candidates(report: Report) -> list[_Candidate]:
     candidates = []
     for quality in measured_steps(report, QUALITY):
         latency, size = valued(quality.step, LATENCY), valued(quality.step, SIZE)
-        if latency and latency.value and size and size.value:
+        if latency and latency.value > 0 and size and size.value > 0:
             candidates.append(_Candidate(quality.step, latency, quality, size))
     return candidates
 

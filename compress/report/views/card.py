@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from compress.options import flat
-from compress.quantities import QUALITY
+from compress.quantities import BATCHED_CHANGES, BATCHED_DIFFERENCE, QUALITY
 from compress.report.conditions import conditions_text
 from compress.report.tables.table import Table
-from compress.report.text import facts, number, shown_with_spread, spaced
+from compress.report.text import facts, number, show, shown_with_spread, spaced
 from compress.report.views.escaped import bullets, escape, fenced, md_table
 from compress.report.views.frontmatter import data_name, front_matter_text, without_folder
 from compress.results.against import Against
@@ -133,6 +133,7 @@ def _limits(step: StepResult, report: Report) -> Iterator[str]:
         if finding.step == step.name:
             yield finding.text
     yield from _limits_of_quality(step, report)
+    yield from _limits_of_batches(step)
     environment = report.environment
     machine = [environment.processor, *environment.gpus, f"{environment.threads} threads"]
     yield f"Times and memory are those of one machine: {', '.join([*machine, environment.system])}."
@@ -155,3 +156,16 @@ def _limits_of_quality(step: StepResult, report: Report) -> Iterator[str]:
             f"Quality was measured on one data set ({data_name(report.data)}), its test split; on "
             "other texts it may be another."
         )
+
+
+def _limits_of_batches(step: StepResult) -> Iterator[str]:
+    """What a batch changes; nothing where no answer differs by more than rounding."""
+    share, largest = step.measured(BATCHED_CHANGES), step.measured(BATCHED_DIFFERENCE)
+    if largest is None or largest.detail.get("equal") is not False:
+        return
+    decided = f"{show(share)} of the decisions, and " if share else ""
+    yield (
+        f"Its answers change with the other texts of a call: {decided}scores by up to "
+        f"{number(largest.value)}, in batches of {largest.conditions.get('batch')}. Quality was "
+        "measured one text at a time: use the model so."
+    )

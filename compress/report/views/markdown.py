@@ -37,8 +37,8 @@ def markdown(report: Report) -> str:
 
 def _summary(report: Report) -> str:
     text = (
-        f"State: {report.state}. Every number was measured on the artifact as saved, reloaded in a "
-        "fresh process."
+        f"State: {escape(report.state)}. Every number was measured on the artifact as saved, "
+        "reloaded in a fresh process."
     )
     return f"{text} {escape(reference_text(report))} {escape(cost(report))}"
 

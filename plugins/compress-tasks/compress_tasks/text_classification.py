@@ -23,6 +23,7 @@ from compress.task import (
     Shown,
     Task,
     TaskOptions,
+    labels_of_outputs,
 )
 from compress_tasks.cells import read_text, requested
 from compress_tasks.padding import model_inputs, pad
@@ -116,7 +117,7 @@ class TextClassification(Task[TextClassificationOptions]):
     def stated_labels(cls, config: ModelConfig) -> tuple[str, ...]:
         """The names of ``id2label``; none for a regression. A single output is a
         regression, for transformers too."""
-        names = super().stated_labels(config)
+        names = labels_of_outputs(config)
         return () if len(names) == 1 or config.get("problem_type") == "regression" else names
 
     def head_mistake(self, config: ModelConfig, labels: Sequence[str]) -> str | None:
