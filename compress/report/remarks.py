@@ -112,5 +112,8 @@ def reference_text(report: Report) -> str:
         return f"The reference is {reference.name}, as {traits.format} {traits.precision}."
     eager = traits.format == "pytorch"
     how = "in eager PyTorch float32" if eager else f"as {traits.format} float"
-    fastest = report.fastest_float_engine or "not measured"
+    fastest = report.fastest_float_engine
+    if fastest is None and report.effort == "quick":
+        return f"The reference is {reference.name}, {how}; a quick run times it in no other engine."
+    fastest = fastest or "not measured"
     return f"The reference is {reference.name}, {how}; its fastest float engine here is {fastest}."
