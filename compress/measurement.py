@@ -35,8 +35,21 @@ class CurveForm(BaseModel):
     points: list[tuple[float, float | None, float | None, float | None]]
 
 
+class BaselineForm(BaseModel):
+    """The score of the most frequent answer, beside the model's own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    value: float
+    difference: float = Field(description="The model's score less the value.")
+    low: float | None = Field(
+        default=None, description="The lower end of the difference's 95 % interval."
+    )
+    high: float | None = Field(default=None, description="Its upper end.")
+
+
 class DetailForm(BaseModel):
-    """Structured extras. Only ``tables`` and ``curve`` have a fixed form."""
+    """Structured extras. Only ``tables``, ``curve`` and ``baseline`` have a fixed form."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -44,6 +57,7 @@ class DetailForm(BaseModel):
         default_factory=dict, description="Title to row label to column to number."
     )
     curve: CurveForm = Field(default_factory=lambda: CurveForm(axis="", points=[]))
+    baseline: BaselineForm | None = None
 
 
 def _unchanged(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
@@ -60,7 +74,7 @@ Detail = Annotated[
     WrapValidator(_unchanged),
     SerializeAsAny(),
 ]
-"""Structured extras of a measurement, JSON-ready; reading checks ``tables`` and ``curve``."""
+"""Structured extras of a measurement, JSON-ready; reading checks what has a fixed form."""
 
 
 class Point(NamedTuple):
@@ -70,6 +84,17 @@ class Point(NamedTuple):
     value: float | None
     low: float | None
     high: float | None
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """The score of the most frequent answer (``value``), and how far the model's score is above it:
+    the ``difference``, with the ends of its 95 % interval where there is one."""
+
+    value: float
+    difference: float
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -89,9 +114,9 @@ class Measurement:
     of the results table; a measurement without one is shown only in the JSON and in the detailed
     views. ``worst`` is the one-sided 95 % end on the bad side, by which a careful budget decides.
 
-    ``detail`` holds structured extras. Two of them are shown in every view: ``tables``, title to
-    row label to column to number, and ``curve``, ``{"axis": text, "points": [[x, value, low, high],
-    ...]}``.
+    ``detail`` holds structured extras. Three of them are shown in every view: ``tables``, title to
+    row label to column to number; ``curve``, ``{"axis": text, "points": [[x, value, low, high],
+    ...]}``; and ``baseline``, the fields of a ``Baseline``.
     """
 
     name: str
@@ -119,6 +144,12 @@ class Measurement:
         curve = self.detail.get("curve") or {}
         points = [Point(*point) for point in curve.get("points", ())]
         return Curve(curve["axis"], points) if points else None
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """The score of the most frequent answer; None where the detail has none."""
+        values = self.detail.get("baseline")
+        return Baseline(**values) if values else None
 
     def as_dict(self) -> Values:
         """The measurement as JSON-ready values."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from compress.measurement import Values
 from compress.options import flat
+from compress.quantities import QUALITY
+from compress.report.text import show
 from compress.results.examples import incomparable_names
 from compress.results.outcomes import BudgetOutcome, StepBudgetOutcome, verdict_text
 from compress.results.report import Report
@@ -81,11 +85,27 @@ def absences(report: Report) -> list[str]:
 
 
 def reference_text(report: Report) -> str:
-    """What the reference is, how it is run, and its fastest float engine; empty where there is
-    none."""
+    """What the reference is, how it is run, its fastest float engine, and the score of the most
+    frequent answer beside its own; empty where there is none."""
     reference = report.step(report.reference)
     if reference is None:
         return ""
+    return f"{_reference_and_engine(reference, report)}{_most_frequent_answer(reference)}"
+
+
+def _most_frequent_answer(reference: StepResult) -> str:
+    """A sentence on the score of the most frequent answer; empty where it has none."""
+    quality = reference.measured(QUALITY)
+    if quality is None or quality.baseline is None:
+        return ""
+    fixed = show(replace(quality, value=quality.baseline.value))
+    return (
+        f" Its {quality.title or QUALITY} is {show(quality)}; the most frequent answer for every "
+        f"text has {fixed}."
+    )
+
+
+def _reference_and_engine(reference: StepResult, report: Report) -> str:
     traits = reference.traits
     if traits.precision != "float":
         return f"The reference is {reference.name}, as {traits.format} {traits.precision}."

@@ -68,8 +68,11 @@ def signed_spread(m: Measurement) -> str:
 
 
 def shown_with_spread(m: Measurement | None) -> str:
-    """A value with its unit and its 95 % interval."""
-    return show(m) + spread(m)
+    """A value with its unit and its 95 % interval, and beside it the score of the most frequent
+    answer where the value is a score that has one."""
+    baseline = m.baseline if m else None
+    beside = f" (most frequent answer {number(baseline.value)})" if baseline else ""
+    return show(m) + spread(m) + beside
 
 
 def signed(value: float) -> str:
