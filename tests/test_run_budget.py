@@ -504,3 +504,24 @@ def test_gains_that_are_none_are_said_in_the_terminal_and_in_the_report(held: He
         "prune whole heads, neurons or layers instead" in page
         and "all 100 cases as toy.make does" in page
     )
+
+
+def test_a_model_that_learnt_nothing_is_said_before_anything_is_made_from_it(held: Held) -> None:
+    run = held(
+        """\
+  - toy.set: {quality: 0.0, fixed: 0.0}
+    name: teacher
+  - toy.set: {quality: 0.5, size: 500.0}
+    name: student
+""",
+        "reference: teacher\n",
+    )
+    said = [(e["event"], e.get("step") or e.get("text", "")) for e in run.events]
+    (note,) = [pair for pair in said if pair[0] == "note" and "finding" in pair[1]]
+    assert note[1].startswith("finding: teacher is not shown to be better than one answer")
+    assert said.index(note) < said.index(("step_started", "student"))
+    assert [(f["step"], f["kind"]) for f in run.report["findings"]] == [
+        ("teacher", "learnt_nothing")
+    ]
+    assert run.output.count("teacher is not shown to be better") == 2, "at once, and in the report"
+    assert "the most frequent answer for every text has 0.000" in run.output
