@@ -4,7 +4,7 @@ done, and how many embeddings it has."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from compress.errors import UsageError, first_line, name_and_first_line
 
@@ -56,11 +56,8 @@ def _built(folder: Path) -> PreTrainedModel | None:
         folder, local_files_only=True, trust_remote_code=False
     )
     for name in config.architectures or ():
-        model_class = getattr(transformers, name, None)
-        is_model = isinstance(model_class, type) and issubclass(
-            model_class, transformers.PreTrainedModel
-        )
-        if is_model and model_class.config_class is type(config):
+        model_class: Any = getattr(transformers, name, None)
+        if _builds(model_class, config):
             model: PreTrainedModel = model_class(config)
             return model
     return _bare(config)
@@ -73,3 +70,11 @@ def _bare(config: PreTrainedConfig) -> PreTrainedModel | None:
         return None
     model: PreTrainedModel = AutoModel.from_config(config)
     return model
+
+
+def _builds(value: Any, config: PreTrainedConfig) -> bool:
+    """Whether a value is the class of a model with this kind of config."""
+    from transformers import PreTrainedModel
+
+    is_model = isinstance(value, type) and issubclass(value, PreTrainedModel)
+    return is_model and value.config_class is type(config)
