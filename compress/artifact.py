@@ -44,7 +44,8 @@ class Traits:
     ``format`` is ``pytorch`` or an engine's format such as ``onnx``. ``precision`` is ``float``,
     ``fake-quantized`` or ``int8``. ``shape`` is ``stock`` if plain transformers can open the
     folder, and ``free`` if edits are replayed. ``task`` is the task of the model's head; None if it
-    has no head, or if the task is not known yet.
+    has no head, or if the task is not known yet. If several tasks have such a head, and the recipe
+    is for none of them, it is their names joined by ``or``.
     """
 
     format: str = "pytorch"

@@ -84,7 +84,8 @@ class Engine(ABC):
     summary: ClassVar[str]
     formats: ClassVar[tuple[str, ...]]
     packages: ClassVar[tuple[str, ...]]
-    """Distributions whose versions ``doctor`` shows."""
+    """Distributions that it runs on. ``doctor`` shows their versions. An engine that names torch or
+    transformers may start in a process that has both imported."""
     extra: ClassVar[str | None] = None
     """The extra of the toolkit that installs it, for the error message if it is missing."""
     conversions: ClassVar[tuple[Conversion, ...]] = ()

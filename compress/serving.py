@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,14 +19,22 @@ from compress.errors import (
     Mistake,
     UsageError,
     name_and_first_line,
+    suggestion,
+    with_hint,
 )
 from compress.jsonfiles import first_problem
 from compress.machine import threads
 from compress.predict import predict
 from compress.pretrained.configs import read_config
+from compress.pretrained.modelfolder import head_tasks
 from compress.pretrained.taking import take_in
 from compress.processor import TextProcessor
-from compress.registry.plugins import Registry, engine_for, explain_missing_package
+from compress.registry.plugins import (
+    Registered,
+    Registry,
+    engine_for,
+    explain_missing_package,
+)
 from compress.sizes import positions
 from compress.task import Shown, Task, TaskOptions
 from compress.unicode import has_lone_surrogate
@@ -46,12 +54,14 @@ class Predictor:
     session: Session
 
     def __call__(
-        self, texts: str | Iterable[str | tuple[str, str]], batch_size: int = 32
+        self, texts: str | Iterable[str | tuple[str, str]], batch_size: int = 1
     ) -> list[Shown]:
         """The answers with label names, as the task presents them: a list, also for one text.
 
-        A pair of texts is a tuple. Raises UsageError with each item that is not a text or a
-        pair."""
+        A pair of texts is a tuple. Texts are answered one at a time, as quality is measured: so an
+        answer never depends on the other texts. A larger ``batch_size`` can be quicker, and changes
+        answers of some models (dynamic int8). Raises UsageError with each item that is not a text
+        or a pair."""
         rows = self.task.request(self._requests(texts))
         features = self.task.features(rows, self.processor)
         try:
@@ -103,13 +113,15 @@ class Predictor:
         return ""
 
 
-def open_predictor(folder: Path, registry: Registry) -> Predictor:
+def open_predictor(folder: Path, registry: Registry, task_name: str | None = None) -> Predictor:
     """A predictor for a model folder; one from outside, without a manifest, is taken in first.
+    ``task_name`` chooses among several tasks that have such a head.
 
-    Raises UsageError if no installed task fits the model's head, or if the folder cannot be taken
-    in."""
+    Raises UsageError if no installed task fits the model's head, or several do and none is chosen,
+    or if the folder cannot be taken in."""
+    tasks = () if task_name is None else (_chosen_task(task_name, registry),)
     if (folder / MANIFEST).is_file():
-        return _opened(Artifact.open(folder), registry)
+        return _opened(Artifact.open(folder), registry, tasks)
     with TemporaryDirectory(prefix="compress-") as name, _naming(Path(name), folder):
         taken = Path(name)
         manifest = take_in(
@@ -118,11 +130,11 @@ def open_predictor(folder: Path, registry: Registry) -> Predictor:
             registry,
             step=folder.name,
             source=folder.name,
+            tasks=tasks,
             place_weights=lambda file, target: target.symlink_to(file.resolve()),
         )
-        return replace(
-            _opened(Artifact(taken, manifest), registry), artifact=Artifact(folder, manifest)
-        )
+        predictor = _opened(Artifact(taken, manifest), registry, tasks)
+        return replace(predictor, artifact=Artifact(folder, manifest))
 
 
 @contextmanager
@@ -145,13 +157,8 @@ def _naming(taken: Path, folder: Path) -> Iterator[None]:
         raise IntegrityError(renamed(str(error))) from error
 
 
-def _opened(artifact: Artifact, registry: Registry) -> Predictor:
-    entry = registry.tasks.get(artifact.traits.task or "")
-    if entry is None:
-        raise UsageError(
-            f"{artifact.folder} serves no task that is installed "
-            f"({artifact.traits.task or 'it has no head'})"
-        )
+def _opened(artifact: Artifact, registry: Registry, tasks: Sequence[str]) -> Predictor:
+    entry = _task_of(artifact, registry, tasks)
     options = _checked_options(artifact, entry.cls)
     task = entry.cls(options)
     engine = engine_for(registry, artifact.traits.format)
@@ -159,7 +166,38 @@ def _opened(artifact: Artifact, registry: Registry) -> Predictor:
     with explain_missing_package(engine.name, engine.extra):
         placement = Placement(engine.devices()[0], threads())
         session = open_session(engine, artifact, placement, task)
+    mistake = task.tokenizer_mistake(processor)
+    if mistake:
+        raise UsageError(f"{artifact.folder}: {mistake}")
     return Predictor(artifact, task, processor, session)
+
+
+def _chosen_task(word: str, registry: Registry) -> str:
+    """The name of the installed task that a user calls ``word``."""
+    entry = registry.task_named(word)
+    if entry is None:
+        raise UsageError(
+            with_hint(f"there is no task {word!r}", suggestion(word, sorted(registry.tasks)))
+        )
+    return entry.name
+
+
+def _task_of(artifact: Artifact, registry: Registry, tasks: Sequence[str]) -> Registered[Task[Any]]:
+    """The task that answers with an artifact: the one that its head serves, which must be the one
+    in ``tasks``, if there is one."""
+    folder, served = artifact.folder, artifact.traits.task
+    if tasks and served != tasks[0]:
+        raise UsageError(f"{folder} serves {served or 'no task'}, and not {tasks[0]}")
+    entry = registry.tasks.get(served or "")
+    if entry is not None:
+        return entry
+    able = head_tasks(read_config(folder), registry) if (folder / "config.json").is_file() else []
+    if len(able) > 1:
+        raise UsageError(
+            f"the head of {folder} may serve {' or '.join(able)}: choose one with --task, or with "
+            "task in Python"
+        )
+    raise UsageError(f"{folder} serves no task that is installed ({served or 'it has no head'})")
 
 
 def _checked_options(artifact: Artifact, cls: type[Task[Any]]) -> TaskOptions:

@@ -97,7 +97,7 @@ def held(
     )  # this process has other tests to run
     monkeypatch.setattr(
         "compress.measure.sides.started",
-        lambda job, file, log: nullcontext(Here(job, load_plugins())),
+        lambda job, *files: nullcontext(Here(job, load_plugins())),
     )
 
     def make(steps: str, top: str = "", code: int = 0) -> Run:
@@ -179,6 +179,9 @@ def test_a_step_backs_off_until_it_meets_its_budget_and_a_run_that_goes_on_reuse
     mended = held(steps)
     assert [e["step"] for e in mended.events if e["event"] == "measuring"] == [*measured, "b"], (
         "what is broken is made anew"
+    )
+    assert (
+        "b.json is not what was written" in mended.output and "b is measured again" in mended.output
     )
     assert mended.report["steps"] == again.report["steps"]
 

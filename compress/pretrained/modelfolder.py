@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from compress.architecture import ModelConfig
 from compress.artifact import MANIFEST, Artifact, Manifest, Traits
 from compress.errors import UsageError
 from compress.jsonfiles import read_object, refuse_large
@@ -33,8 +34,9 @@ _SMALL_FILES = ("tokenizer_config.json", "special_tokens_map.json", "generation_
 """Files beside the config that a plan can read in no time."""
 
 
-def folder_traits(folder: Path, registry: Registry) -> Traits:
+def folder_traits(folder: Path, registry: Registry, tasks: Sequence[str] = ()) -> Traits:
     """Traits of a model folder, from its manifest if it has one, else from its ``config.json``.
+    ``tasks`` decide which task its head serves, as in ``_served_task``.
 
     Raises UsageError for a folder that holds no model, that has no readable safetensors weights or
     no tokenizer, or whose config would run code from the folder (``auto_map``). The tokenizer and
@@ -63,16 +65,30 @@ def folder_traits(folder: Path, registry: Registry) -> Traits:
             "save_pretrained"
         )
     precision = "int8" if config.get("quantization_config") else "float"
-    task = _task_of_classes(config.get("architectures") or [], registry)
+    task = _served_task(config, registry, tasks)
     return Traits(precision=precision, trainable=precision == "float", task=task)
 
 
-def folder_labels(folder: Path, registry: Registry) -> tuple[str, ...]:
+def folder_labels(folder: Path, registry: Registry, tasks: Sequence[str] = ()) -> tuple[str, ...]:
     """Labels of a model folder without a manifest, as its ``config.json`` states them. Empty if no
-    task has such a head, or the head has no labels."""
+    task has such a head, or the head has no labels. ``tasks`` decide as in ``_served_task``."""
     config = read_config(folder)
-    task = _task_of_classes(config.get("architectures") or [], registry)
-    return registry.tasks[task].cls.stated_labels(config) if task else ()
+    entry = registry.tasks.get(_served_task(config, registry, tasks) or "")
+    return entry.cls.stated_labels(config) if entry else ()
+
+
+def head_tasks(config: ModelConfig, registry: Registry) -> list[str]:
+    """Names of the registered tasks that the head of a model's ``config.json`` may serve, in the
+    order of the alphabet; empty for a bare encoder.
+
+    A task is one of them if a class under ``architectures`` ends with one of its ``heads``
+    (``BertForTokenClassification``). Two plugins may bring tasks for one kind of head."""
+    classes = config.get("architectures") or []
+    return sorted(
+        entry.name
+        for entry in registry.tasks.values()
+        if any(name.endswith(tuple(entry.cls.heads)) for name in classes)
+    )
 
 
 def is_hub_id(word: str) -> bool:
@@ -101,10 +117,12 @@ def vocabulary_files(folder: Path) -> list[Path]:
     return sorted({path for path in matching(folder, TOKENIZER_PATTERNS) if path.is_file()})
 
 
-def _task_of_classes(classes: Sequence[str], registry: Registry) -> str | None:
-    """The registered task with a head that one of the transformers class names ends with
-    (``BertForTokenClassification``); None for a bare encoder."""
-    for entry in registry.tasks.values():
-        if any(name.endswith(tuple(entry.cls.heads)) for name in classes):
-            return entry.name
-    return None
+def _served_task(config: ModelConfig, registry: Registry, tasks: Sequence[str]) -> str | None:
+    """The task that a head serves; None for a bare encoder.
+
+    If several tasks have such a head, the first in ``tasks`` decides, which are those of the
+    recipe. If none of them does, nothing is made of the head: it serves no task of the recipe, and
+    the names are joined for messages."""
+    able = head_tasks(config, registry)
+    chosen = next((task for task in tasks if task in able), None)
+    return chosen or " or ".join(able) or None

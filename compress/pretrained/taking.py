@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,20 +33,22 @@ def take_in(
     *,
     step: str,
     source: str,
+    tasks: Sequence[str] = (),
     place_weights: Callable[[Path, Path], object] = shutil.copyfile,
 ) -> Manifest:
     """The manifest, without digests, of the artifact that is now in ``output``.
 
     A folder with a manifest is copied as it is. Of any other, what the core reads is completed:
     the tokenizer is ``AutoTokenizer``'s, and ``id2label`` names the labels. ``step`` and ``source``
-    are its names in the manifest. ``place_weights(file, target)`` puts a file of weights into
-    ``output``; the others are small, and are copied.
+    are its names in the manifest; ``tasks`` decide which task its head serves.
+    ``place_weights(file, target)`` puts a file of weights into ``output``; the others are small,
+    and are copied.
 
     Raises UsageError for a folder that cannot be used as transformers would use it. Imports
     transformers."""
     has_manifest = (folder / MANIFEST).is_file()
     # Before anything is copied: it finds files that are too large.
-    traits = folder_traits(folder, registry)
+    traits = folder_traits(folder, registry, tasks)
     for path in source_files(folder):
         target = output / path.relative_to(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +56,7 @@ def take_in(
         place(path, target)
     if has_manifest:
         return Manifest.read(folder)
-    labels = folder_labels(folder, registry)
+    labels = folder_labels(folder, registry, tasks)
     headers = tensor_headers(folder)
     refuse_absurd_depth(folder / CONFIG, read_config(folder), len(headers))
     refuse_not_finite(folder)

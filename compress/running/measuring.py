@@ -3,6 +3,7 @@ reused."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from compress.measure.reuse import (
 from compress.measurement import Measured
 from compress.planning import DataChoice, TaskChoice
 from compress.results.fastest import fastest_float_engine
+from compress.running.events import PHASE
 from compress.running.run import Run
 from compress.running.steps import give_up
 from compress.store.prepared import Prepared
@@ -59,7 +61,7 @@ class _Group:
         partners = {name: turn_partners(run, name) for name in names}
         conditions = {name: self._conditions(name, partners[name]) for name in names}
         for name in names:
-            run.update(name, measured=read_reusable(self._file(name), conditions[name]))
+            run.update(name, measured=self._earlier(name, conditions[name]))
         missing = [name for name in names if run.records[name].measured is None]
         if not missing:
             return
@@ -71,6 +73,15 @@ class _Group:
         for name, result in measured.items():
             MeasurementFile(conditions[name], result).write(self._file(name))
             run.update(name, measured=result)
+
+    def _earlier(self, name: str, conditions: MeasuringConditions) -> Measured | None:
+        """Measurements of an earlier run under these conditions; None if there are none, or if
+        their file is not as it was written, which is noted."""
+        try:
+            return read_reusable(self._file(name), conditions)
+        except IntegrityError as error:
+            self.run.events.note(f"warning: {error}; {name} is measured again")
+            return None
 
     def _measure_alone(self, names: Sequence[str], error: CompressError) -> None:
         """Measure the artifacts one by one after ``error`` has ended their common measuring. A
@@ -93,13 +104,25 @@ class _Group:
         for names in partners.values():
             others.update(dict.fromkeys(name for name in names if name not in partners))
         subjects = [self._subject(name, compared) for name, compared in partners.items()]
-        return measure(
+        start = time.monotonic()
+        measured = measure(
             subjects,
             [self._subject(name) for name in others],
             run.registry,
             run.folder.measuring(self.label or next(iter(partners))),
             run.plan.effort,
             self._known(others),
+            run.products.server,
+            tell=self._tell,
+        )
+        seconds = time.monotonic() - start
+        run.events.emit(PHASE, text=f"measured {', '.join(partners)}", seconds=seconds)
+        return measured
+
+    def _tell(self, done: float, total: int, text: str) -> None:
+        """Show how many meters have taken their samples, and which one does now."""
+        self.run.events.emit(
+            "progress", step="measuring", done=done, total=total, text=text, values={}
         )
 
     def _known(self, names: Iterable[str]) -> dict[str, Measured]:

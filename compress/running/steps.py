@@ -4,21 +4,21 @@ reference."""
 from __future__ import annotations
 
 from compress.artifact import Artifact
-from compress.errors import CompressError, IntegrityError
+from compress.errors import CompressError, FileTrouble, IntegrityError
 from compress.planning import Step
 from compress.planning.conversions import conversion_steps
 from compress.results.record import Record
 from compress.running.run import Run
 
 
-def make_step(run: Run, step: Step, index: int, label: str = "") -> None:
+def make_step(run: Run, step: Step, index: int, label: str = "", phase: str = "") -> None:
     """Make the step or find it in the store, and record it. ``label``, by default its name, names
-    its link and its worker's files."""
+    its link and its worker's files. ``phase`` is shown while it is made."""
     label = label or step.name
     parent = run.records[step.parent].artifact if step.parent else None
     references = {option: run.records[name].artifact for option, name in step.references.items()}
     fresh = run.plan.fresh if parent is None else None
-    product, cached = run.products.step(step, parent, references, fresh, label)
+    product, cached = run.products.step(step, parent, references, fresh, label, phase)
     run.records[step.name] = Record(
         name=step.name,
         stage=step.entry.name,
@@ -39,10 +39,11 @@ def make_conversions(run: Run, name: str) -> list[str]:
     if name != run.plan.reference:
         return []
     made = []
-    for step in conversion_steps(run.plan, run.registry):
+    steps = conversion_steps(run.plan, run.registry)
+    for number, step in enumerate(steps, start=1):
         try:
-            make_step(run, step, 0)
-        except IntegrityError:  # the store is broken, not the engine
+            make_step(run, step, 0, phase=f"converting to {step.name} ({number} of {len(steps)})")
+        except (IntegrityError, FileTrouble):  # the store or the disk, not the engine
             raise
         except CompressError as error:
             give_up(run, step.name, error)

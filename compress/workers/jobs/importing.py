@@ -11,7 +11,9 @@ from compress.workers.protocol import Finished, ImportModel
 
 def run(job: ImportModel, line: WorkerLine, registry: Registry) -> Finished:
     """Write an artifact with the files of ``job.folder`` into ``job.output``."""
-    manifest = take_in(job.folder, job.output, registry, step=job.step, source=job.source)
+    manifest = take_in(
+        job.folder, job.output, registry, step=job.step, source=job.source, tasks=job.tasks
+    )
     is_whole = (job.folder / MANIFEST).is_file()
     (manifest if is_whole else with_files(manifest, job.output)).write(job.output)
     return Finished()
