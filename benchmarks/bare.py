@@ -22,7 +22,6 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
-BATCH = 32
 SETTLE_SECONDS = 0.02
 """How long the model runs untimed before a round: another process had the caches until then."""
 
@@ -148,17 +147,15 @@ def _score(
     from seqeval.scheme import IOB2
     from sklearn.metrics import accuracy_score
 
-    order = sorted(range(len(encodings)), key=lambda i: -len(encodings[i].ids))
-    guesses: dict[int, list[str]] = {}
-    for start in range(0, len(order), BATCH):
-        places = order[start : start + BATCH]
-        best = model(_arrays([encodings[i] for i in places])).argmax(-1)
-        for row, i in zip(best, places, strict=True):
-            guesses[i] = ["O"] * len(words[i])  # a word that was cut keeps this
-            for position, word in reversed(list(enumerate(encodings[i].word_ids))):
-                if word is not None:
-                    guesses[i][word] = labels[str(row[position])]
-    answers = [guesses[i] for i in range(len(words))]
+    answers = []
+    # One sentence at a time: in a batch an int8 model's answers depend on the other sentences.
+    for encoding, own in zip(encodings, words, strict=True):
+        (best,) = model(_arrays([encoding])).argmax(-1)
+        guess = ["O"] * len(own)  # a word that was cut keeps this
+        for position, word in reversed(list(enumerate(encoding.word_ids))):
+            if word is not None:
+                guess[word] = labels[str(best[position])]
+        answers.append(guess)
     return {
         "f1": float(f1_score(list(tags), answers, mode="strict", scheme=IOB2)),
         "accuracy": float(accuracy_score(list(chain(*tags)), list(chain(*answers)))),

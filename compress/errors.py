@@ -15,6 +15,8 @@ EXIT_BUDGET = 4
 EXIT_INTEGRITY = 5
 EXIT_SIGNAL = 128
 """The exit code of a command that a signal has ended is this plus the signal's number."""
+_LONGEST_LINE = 500
+"""Characters of the first line of an error. A library may repeat all that it was given."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,8 @@ def with_hint(message: str, hint: str | None) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text; empty if it has no text."""
-    return next(iter(str(error).splitlines()), "")
+    """The first line of an error's text, cut to 500 characters; empty if it has no text."""
+    return next(iter(str(error).splitlines()), "")[:_LONGEST_LINE]
 
 
 def name_and_first_line(error: BaseException) -> str:

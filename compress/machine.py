@@ -15,8 +15,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TypedDict
 
-import psutil
-
 from compress.errors import UsageError
 
 _STATUS, _PEAK_SWITCH = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -234,6 +232,8 @@ def timing_environment() -> TimingEnvironment:
 
 def environment() -> Environment:
     """This machine."""
+    import psutil
+
     cpu = processor()
     return {
         "python": platform.python_version(),

@@ -13,7 +13,10 @@ class Options(BaseModel):
     """Frozen options. They refuse unknown keys, infinite numbers, and values of another
     type (``"3"`` is not 3)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    # A class builds its validator at its first use: most commands use few of the classes.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True
+    )
 
     def left_to_machine(self) -> Mapping[str, Any]:
         """The properties of this machine that decide options left to it (``auto``), as JSON values

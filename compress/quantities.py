@@ -18,6 +18,11 @@ GPU_MEMORY = "memory_gpu"
 """Peak bytes of GPU memory."""
 NONZERO = "nonzero"
 """The share of weights that are not zero."""
+BATCHED_CHANGES = "batched_changes"
+"""The share of decisions that change when examples are answered in batches."""
+BATCHED_DIFFERENCE = "batched_difference"
+"""The largest difference of a score when examples are answered in batches. The detail's ``equal``
+says whether answers in batches are those that are given alone, up to rounding."""
 
 # Comparisons of two artifacts.
 SPEEDUP = "speedup"

@@ -148,7 +148,8 @@ class Stage(ABC, Generic[O]):
     """What it accepts as the artifact that an option names, such as a teacher."""
     paper: ClassVar[str] = ""
     libraries: ClassVar[tuple[str, ...]] = ("torch", "transformers")
-    """Distributions whose versions shape the result; they are part of the product's key."""
+    """Distributions whose versions shape the result; they are part of the product's key. A stage
+    that names torch or transformers may start in a process that has both imported."""
     reads_architectures: ClassVar[bool] = False
     """Whether it reads ``context.architectures``: the versions of their plugins are then
     part of the product's key."""

@@ -176,6 +176,11 @@ def test_steps_are_matched_by_name_and_those_of_one_run_are_named() -> None:
     ]
 
 
+def test_a_step_without_a_table_keeps_its_name() -> None:
+    text = shown(report(step("bare")), report(step("bare", digest="e")))
+    assert "bare\nnothing was measured in either run" in text.replace("  ", "")
+
+
 def test_steps_of_one_digest_are_the_same_model() -> None:
     difference = differences(
         report(step("a", digest="x"), step("b", digest="x")),

@@ -155,7 +155,7 @@ def asking(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         write_families(job.output, {"bert": BERT})
         return Finished()
 
-    monkeypatch.setattr("compress.running.families.run_job", run_job)
+    monkeypatch.setattr("compress.workers.supervisor.run_job", run_job)
     return asked
 
 
@@ -198,7 +198,7 @@ def test_where_transformers_cannot_be_asked_nothing_is_checked_and_a_line_says_s
     def run_job(*_: Any) -> dict[str, Any]:
         raise trouble
 
-    monkeypatch.setattr("compress.running.families.run_job", run_job)
+    monkeypatch.setattr("compress.workers.supervisor.run_job", run_job)
     notes: list[str] = []
     families = known_families(Store(tmp_path / "store"), notes.append)
     recipe = read_recipe(write_recipe(RECIPE), ["model.hiden_size=130", "model.type=bertt"])

@@ -18,6 +18,7 @@ from tiny import TAGS, make_artifact, save_bert, sentences, tagged, task_named
 
 from compress.artifact import Traits
 from compress.engine import Engine, Loading
+from compress.measurement import Measurement
 from compress.planning import TaskChoice
 from compress.registry.plugins import Registered, Registry, load_plugins
 from compress.report.usage import usage
@@ -151,6 +152,34 @@ def test_limits_name_findings_absences_and_the_data(report: dict[str, Any]) -> N
     ):
         assert text_of_limit in text, text_of_limit
     assert "int8" in card("small", report).split("## Limits")[1]
+
+
+@pytest.mark.parametrize(
+    ("share", "largest", "equal", "words"),
+    [
+        (0.0057, 0.19, False, "of a call: 0.6 % of the decisions, and scores by up to 0.190, in"),
+        (None, 0.19, False, "of a call: scores by up to 0.190, in batches of 32"),
+        (0.0, 0.00001, True, ""),
+    ],
+)
+def test_a_card_says_whether_answers_depend_on_their_company(
+    share: float | None, largest: float, equal: bool, words: str, report: dict[str, Any]
+) -> None:
+    small = next(step for step in report["steps"] if step["name"] == "small")
+    for m in (
+        Measurement("batched_changes", share, "share", "lower", conditions={"batch": 32}),
+        Measurement(
+            "batched_difference",
+            largest,
+            "",
+            "lower",
+            conditions={"batch": 32},
+            detail={"equal": equal},
+        ),
+    ):
+        small["measurements"][m.name] = m.as_dict()
+    limits = card("small", report).split("## Limits")[1]
+    assert ("other texts of a call" in limits) == bool(words) and words in limits
 
 
 def test_a_card_tells_what_compression_gained_apart_from_the_engine(report: dict[str, Any]) -> None:

@@ -97,7 +97,7 @@ def held(
     )  # this process has other tests to run
     monkeypatch.setattr(
         "compress.measure.sides.started",
-        lambda job, file, log: nullcontext(Here(job, load_plugins())),
+        lambda job, *files: nullcontext(Here(job, load_plugins())),
     )
 
     def make(steps: str, top: str = "", code: int = 0) -> Run:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -49,6 +50,22 @@ def outside(tmp_path: Path) -> Callable[..., Path]:
 def test_one_text_is_answered_as_one(predictor: Predictor) -> None:
     assert predictor("good w1") == predictor(["good w1"])
     assert predictor([]) == []
+
+
+def test_an_answer_is_given_alone_unless_batches_are_asked_for(model: Path) -> None:
+    predictor, texts = compress.load(model), ["good w1", "bad", "w1 w2 w3 w4", "w5 w6", "w7"]
+    sizes: list[int] = []
+    session = predictor.session
+
+    def run(batch: Any) -> Any:
+        sizes.append(len(batch["input_ids"]))
+        return session.run(batch)
+
+    watched = replace(predictor, session=SimpleNamespace(run=run))  # type: ignore[arg-type]
+    alone = watched(texts)
+    assert sizes == [1] * 5 and alone == [predictor(text)[0] for text in texts]
+    assert [a["label"] for a in watched(texts, batch_size=3)] == [a["label"] for a in alone]
+    assert sizes[5:] == [3, 2]
 
 
 def test_the_mask_of_a_tokenizer_that_names_no_tokens_is_that_of_its_class(

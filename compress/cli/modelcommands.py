@@ -17,8 +17,11 @@ _QUESTION = ("text", "text_pair")
 @click.argument("folder", type=FOLDER)
 @click.argument("texts", nargs=-1, required=True)
 @click.option("--pair", is_flag=True, help="The texts are pairs, two by two: one answer for each.")
+@click.option("--task", help="The task to answer for, if several have such a head.")
 @as_json_option
-def predict_command(folder: Path, texts: tuple[str, ...], pair: bool, as_json: bool) -> None:
+def predict_command(
+    folder: Path, texts: tuple[str, ...], pair: bool, task: str | None, as_json: bool
+) -> None:
     """Answer texts with a model folder, whatever its format.
 
     A folder that compress did not make is used as it is; it needs a tokenizer.json. A model for
@@ -39,7 +42,7 @@ def predict_command(folder: Path, texts: tuple[str, ...], pair: bool, as_json: b
     questions: Sequence[str | tuple[str, str]] = texts
     if pair:
         questions = list(zip(texts[::2], texts[1::2], strict=True))
-    answers = open_predictor(folder, load_plugins())(questions)
+    answers = open_predictor(folder, load_plugins(), task)(questions)
     if as_json:
         emit(answers)
         return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from compress.cli.deferred import defer
 from compress.cli.shared import (
     EXIT_CODE,
     FOLDER,
@@ -88,6 +89,7 @@ def plan_command(recipe: str, overrides: tuple[str, ...], store: Store, as_json:
 
     Shown are what each step makes, the options that the recipe gives, and whether the store has the
     result already (behind a model of the hub, that is known when a run has fetched it)."""
+    defer("numpy")
     from compress.cli.planview import plan_json, print_plan, view_plan
     from compress.cli.show import complain_of, output_console
     from compress.planning import load_plan
@@ -207,7 +209,8 @@ def _self_check(
 def report_command(run: Path | None, schema: bool, as_json: bool) -> None:
     """Show a run's report and rebuild its views from report.json.
 
-    The report of a run whose folder cannot be written to is shown all the same."""
+    It also works while the run goes on. The report of a run whose folder cannot be written to is
+    shown all the same."""
     from compress.cli.show import output_console
     from compress.errors import UsageError
     from compress.report.reading import read_report
@@ -234,6 +237,10 @@ def report_command(run: Path | None, schema: bool, as_json: bool) -> None:
         emit(report.model_dump(mode="json"))
     else:
         print_report(report, output_console())
+    if report.state == "running" and not RunFolder(run).is_held():
+        click.echo(
+            "warning: no process makes this run now; the same compress run continues it", err=True
+        )
 
 
 @click.command("diff")

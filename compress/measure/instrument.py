@@ -20,6 +20,7 @@ from compress.measure.watch import Watch
 from compress.measurement import Measured
 from compress.meter import Effort, Meter
 from compress.registry.plugins import Registry
+from compress.workers.forking import WorkerServer
 from compress.workers.protocol import Subject
 
 Tell = Callable[[float, int, str], None]
@@ -38,17 +39,20 @@ def measure(
     folder: Path,
     effort: Effort = "standard",
     known: Mapping[str, Measured] | None = None,
+    server: WorkerServer | None = None,
     *,
     tell: Tell = _tell_nobody,
 ) -> dict[str, Measured]:
     """Measurements of the subjects by name. All of them take turns, and so do the ``others``, which
-    are only compared with. Job files and logs go into ``folder``. ``tell`` is told how far it is.
+    are only compared with. Job files and logs go into ``folder``. Processes may start from the
+    ``server``. ``tell`` is told how far it is.
 
     ``known`` has earlier measurements of the others by name. A parent is among them, or measured
     before its children. The seconds are shared equally among the subjects."""
     start, watch = time.monotonic(), Watch()
     meters = _meters(registry, effort)
-    samples = _samples(meters, [*subjects, *others], _pairs(subjects), folder, effort, tell, watch)
+    everyone, pairs = [*subjects, *others], _pairs(subjects)
+    samples = _samples(meters, everyone, pairs, folder, effort, server, tell, watch)
     measured, disturbed = dict(known or {}), watch.disturbance
     for subject in subjects:
         measured[subject.name] = summarise(meters, samples, subject, measured, disturbed)
@@ -63,6 +67,7 @@ def compare(
     folder: Path,
     effort: Effort = "quick",
     timings_only: bool = False,
+    server: WorkerServer | None = None,
 ) -> dict[str, Measured]:
     """Measurements of every subject by name, each compared with the first; all take turns."""
     if not subjects:
@@ -70,7 +75,7 @@ def compare(
     meters = [m for m in _meters(registry, effort) if m.takes_turns or not timings_only]
     first, *others = subjects
     sides = [first, *(replace(other, compared=(first.name,)) for other in others)]
-    samples = _samples(meters, sides, _pairs(sides), folder, effort, _tell_nobody, Watch())
+    samples = _samples(meters, sides, _pairs(sides), folder, effort, server, _tell_nobody, Watch())
     return {side.name: summarise(meters, samples, side, {}) for side in sides}
 
 
@@ -90,6 +95,7 @@ def _samples(
     pairs: Pairs,
     folder: Path,
     effort: Effort,
+    server: WorkerServer | None,
     tell: Tell,
     watch: Watch,
 ) -> SamplesByMeter:
@@ -100,7 +106,7 @@ def _samples(
     everyone = [subject.name for subject in subjects]
     samples = {}
     tell(0, len(meters), f"opening {len(subjects)} models")
-    with Sides(subjects, folder, effort) as sides:
+    with Sides(subjects, folder, effort, server) as sides:
         for number, meter in enumerate(meters):
             tell(number, len(meters), f"{meter.name} ({number + 1} of {len(meters)})")
             rounds = meter.rounds(effort)

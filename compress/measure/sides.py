@@ -10,6 +10,7 @@ from pathlib import Path
 from compress.activity import process_seconds
 from compress.meter import Effort, Sample
 from compress.store.files import file_name
+from compress.workers.forking import WorkerServer
 from compress.workers.protocol import (
     End,
     Finished,
@@ -30,10 +31,17 @@ from compress.workers.supervisor import Worker, started
 
 class Sides:
     """A process for each subject, started at the beginning of a ``with`` block and stopped at its
-    end. Job files and logs go into ``folder``."""
+    end. Job files and logs go into ``folder``. They may start from the ``server``."""
 
-    def __init__(self, subjects: Sequence[Subject], folder: Path, effort: Effort) -> None:
+    def __init__(
+        self,
+        subjects: Sequence[Subject],
+        folder: Path,
+        effort: Effort,
+        server: WorkerServer | None = None,
+    ) -> None:
         self._subjects, self._folder, self._effort = subjects, folder, effort
+        self._server = server
         self._stack = ExitStack()
         self._workers: dict[str, Worker] = {}
         self._ended_seconds = 0.0
@@ -59,6 +67,7 @@ class Sides:
                     ProbeArtifact(subject, self._effort),
                     self._folder / f"{name}.job.json",
                     self._folder / f"{name}.log",
+                    self._server,
                 )
             )
         # The processes import their libraries at the same time, which saves most of the waiting.

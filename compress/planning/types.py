@@ -62,13 +62,15 @@ class DataChoice:
 @dataclass(frozen=True)
 class Input:
     """A model from outside: the input model or a teacher. ``traits`` is None for a hub model: its
-    head is not known before it is downloaded."""
+    head is not known before it is downloaded. ``tasks`` are those of the recipe: the first that has
+    such a head is the one that it serves."""
 
     name: str
     source: str
     from_hub: bool
     traits: Traits | None
     place: str
+    tasks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

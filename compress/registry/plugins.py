@@ -123,14 +123,18 @@ def load_plugins(
     manager.add_hookspecs(hookspecs)
     disabled = {name.strip() for name in environ.get("COMPRESS_DISABLE_PLUGINS", "").split(",")}
     installed = set(entry_points(group=GROUP) if points is None else points)
-    for point in sorted(installed, key=lambda p: (p.name, _distribution(p))):
+    # Asked once for each: the metadata are parsed again at every question.
+    origins = {point: _distribution(point) for point in installed}
+    for point in sorted(installed, key=lambda p: (p.name, origins[p])):
         if point.name not in disabled:
-            _load_one(manager, point, registry)
+            _load_one(manager, point, origins[point], registry)
     return registry
 
 
-def _load_one(manager: pluggy.PluginManager, point: EntryPoint, registry: Registry) -> None:
-    distribution, version = _distribution(point)
+def _load_one(
+    manager: pluggy.PluginManager, point: EntryPoint, origin: tuple[str, str], registry: Registry
+) -> None:
+    distribution, version = origin
     where = f"plugin {point.name!r} of {distribution} {version}"
     plugin = _guarded(lambda: point.load(), f"{where} cannot be imported", registry)
     if plugin is None or not _has_only_known_hooks(manager, plugin, where, registry):

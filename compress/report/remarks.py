@@ -6,7 +6,7 @@ from compress.measurement import Values
 from compress.options import flat
 from compress.results.examples import incomparable_names
 from compress.results.outcomes import BudgetOutcome, StepBudgetOutcome, verdict_text
-from compress.results.report import Report
+from compress.results.report import Report, State
 from compress.results.step import StepResult
 
 
@@ -18,7 +18,7 @@ def remarks(report: Report) -> list[str]:
     lines += _other_examples(report)
     lines += [_tries(step) for step in report.steps if len(step.attempts) > 1]
     lines += [_step_budget(name, outcome) for name, outcome in report.step_budgets.items()]
-    return [*lines, _budget(report.budget)] if report.budget else lines
+    return [*lines, _budget(report.budget, report.state)] if report.budget else lines
 
 
 def _other_examples(report: Report) -> list[str]:
@@ -36,10 +36,18 @@ def _step_budget(name: str, outcome: StepBudgetOutcome) -> str:
     return f"budget of {name} {how}: {verdict_text(outcome.verdicts)}"
 
 
-def _budget(outcome: BudgetOutcome) -> str:
+def _budget(outcome: BudgetOutcome, state: State) -> str:
+    """The outcome of the recipe's budget. While the run goes on, it is not missed yet."""
     name = outcome.best or outcome.nearest
+    if name is None:
+        how = "not decided yet" if state == "running" else "missed"
+        return f"budget {how}: no step was measured that can be compared with the reference"
+    measured = verdict_text(outcome.verdicts.get(name, ()))
+    if state == "running":
+        how = f"met so far by {name}" if outcome.met else f"not met so far; nearest is {name}"
+        return f"budget {how} (the run goes on): {measured}"
     how = f"met; best is {name}" if outcome.met else f"missed; nearest is {name}"
-    return f"budget {how}: {verdict_text(outcome.verdicts.get(name or '', ()))}"
+    return f"budget {how}: {measured}"
 
 
 def _tries(step: StepResult) -> str:
@@ -55,18 +63,22 @@ def _tries(step: StepResult) -> str:
 
 
 def _differing(options: list[Values]) -> list[str]:
-    """Names of the options whose value differs in a later try."""
+    """Names of the options whose value is not the same in all tries."""
+    names = dict.fromkeys(name for values in options for name in values)
+    return [name for name in names if not _all_agree(options, name)]
+
+
+def _all_agree(options: list[Values], name: str) -> bool:
     first, *later = options
-    return [name for name, value in first.items() if not _all_have(later, name, value)]
-
-
-def _all_have(options: list[Values], name: str, value: object) -> bool:
-    return all(values[name] == value for values in options)
+    return all(values.get(name) == first.get(name) for values in later)
 
 
 def _options_text(names: list[str], values: Values) -> str:
-    texts = {name: "none" if values[name] is None else values[name] for name in names}
-    return ", ".join(f"{name} {text}" for name, text in texts.items())
+    texts = []
+    for name in names:
+        value = values.get(name)
+        texts.append(f"{name} {'none' if value is None else value}")
+    return ", ".join(texts)
 
 
 def absences(report: Report) -> list[str]:

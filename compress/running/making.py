@@ -23,6 +23,7 @@ from compress.store.keys import (
 from compress.store.prepared import Prepared
 from compress.store.runfolder import RunFolder
 from compress.store.store import Ingredients, Product, Store, key_of
+from compress.workers.forking import WorkerServer
 from compress.workers.protocol import (
     ApplyStage,
     CandidatesMeasured,
@@ -45,12 +46,14 @@ JobIn = Callable[[Path, Path], Job]
 
 @dataclass
 class Products:
-    """Makes the products of one run; ``emit(event, **values)`` reports what happens."""
+    """Makes the products of one run; ``emit(event, **values)`` reports what happens. Workers may
+    start from the ``server``."""
 
     registry: Registry
     store: Store
     folder: RunFolder
     emit: Callable[..., None]
+    server: WorkerServer | None = None
     _data: dict[str, Product] = field(default_factory=dict)
 
     def make(
@@ -154,7 +157,9 @@ class Products:
         ingredients = import_ingredients(model, folder, self.registry)
         return self.make(
             ingredients,
-            lambda output, work: ImportModel(folder, model.name, source_name(model), output),
+            lambda output, work: ImportModel(
+                folder, model.name, source_name(model), output, model.tasks
+            ),
             label,
             lambda: import_ingredients(model, folder, self.registry) == ingredients,
             f"importing {model.name}",
@@ -213,6 +218,7 @@ class Products:
             self.folder.log(shown_as),
             lambda message: self._show(message, shown_as),
             lambda question: self._measure_candidates(question, job, name),
+            self.server,
         )
 
     def _show(self, message: ForUser, name: str) -> None:
@@ -240,4 +246,4 @@ class Products:
             Subject(label, folder, job.task, job.data) for label, folder in question.folders.items()
         ]
         folder = self.folder.measuring(f"{name}-candidates")
-        return CandidatesMeasured(compare(subjects, self.registry, folder))
+        return CandidatesMeasured(compare(subjects, self.registry, folder, server=self.server))

@@ -112,6 +112,7 @@ class _Group:
             run.folder.measuring(self.label or next(iter(partners))),
             run.plan.effort,
             self._known(others),
+            run.products.server,
             tell=self._tell,
         )
         seconds = time.monotonic() - start

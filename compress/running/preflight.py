@@ -11,7 +11,7 @@ from compress.artifact import Artifact
 from compress.errors import Mistake, UsageError
 from compress.planning import Plan, Step, TaskChoice
 from compress.planning.edges import edge_mistake
-from compress.pretrained.modelfolder import read_config
+from compress.pretrained.configs import read_config
 from compress.running.families import known_families
 from compress.running.heads import numbered_heads, refuse_wrong_labels
 from compress.running.making import Products
@@ -25,6 +25,7 @@ def refuse_what_does_not_fit(run: Run) -> None:
     plan, artifacts = run.plan, run.artifacts
     refuse_wrong_edges(plan)
     refuse_long_examples(plan, artifacts)
+    refuse_unfit_tokenizers(plan, artifacts)
     refuse_wrong_labels(plan, artifacts, run.products)
     refuse_wrong_configuration(plan, run.products)
     for line in numbered_heads(plan, artifacts, run.products):
@@ -71,6 +72,24 @@ def refuse_long_examples(plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
             )
             hint = f"task: {{{reader.task.name}: {{max_length: {limit}}}}}"
             mistakes.setdefault((reader.model, wanted), Mistake(reader.place, message, hint))
+    if mistakes:
+        raise UsageError(mistakes.values())
+
+
+def refuse_unfit_tokenizers(plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
+    """Raise UsageError where the tokenizer of a model from outside does not give what the head of
+    a task needs, such as an end token."""
+    mistakes: dict[tuple[str, str], Mistake] = {}
+    for reader in _readers(plan, artifacts):
+        if reader.model is None or (reader.model, reader.task.name) in mistakes:
+            continue
+        task, folder = reader.task.make(), artifacts[reader.model].folder
+        mistake = task.tokenizer_mistake(task.processor(folder))
+        if mistake:
+            model = plan.input(reader.model)
+            source = model.source if model else reader.model
+            found = Mistake(reader.place, f"{source}: {mistake}")
+            mistakes[reader.model, reader.task.name] = found
     if mistakes:
         raise UsageError(mistakes.values())
 

@@ -17,6 +17,7 @@ from compress.running.making import Products
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
 from compress.tracker import Listener
+from compress.workers.forking import WorkerServer
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,18 @@ class Run:
 
     @classmethod
     def of(
-        cls, plan: Plan, registry: Registry, store: Store, folder: RunFolder, listener: Listener
+        cls,
+        plan: Plan,
+        registry: Registry,
+        store: Store,
+        folder: RunFolder,
+        listener: Listener,
+        server: WorkerServer | None = None,
     ) -> Run:
-        """A run that has not begun; ``listener`` gets its events."""
+        """A run that has not begun; ``listener`` gets its events. Its workers may start from the
+        ``server``."""
         events = Events(folder, listener)
-        products = Products(registry, store, folder, events.emit)
+        products = Products(registry, store, folder, events.emit, server)
         return cls(plan, registry, folder, products, events)
 
     @property

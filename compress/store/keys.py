@@ -65,8 +65,8 @@ def import_ingredients(model: Input, folder: Path, registry: Registry) -> Ingred
     else:
         described = {
             "base": source_name(model),
-            "traits": asdict(folder_traits(folder, registry)),
-            "labels": folder_labels(folder, registry),
+            "traits": asdict(folder_traits(folder, registry, model.tasks)),
+            "labels": folder_labels(folder, registry, model.tasks),
             "libraries": versions(("compress-toolkit", "transformers", "tokenizers")),
         }
     return Ingredients(

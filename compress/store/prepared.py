@@ -10,9 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from compress.errors import Mistake, UsageError
 from compress.source import SPLITS, Source, Table
 from compress.task import Row, RowError, Task
@@ -54,6 +51,8 @@ class Prepared:
     def rows(self, split: str) -> list[Row]:
         """Rows of a split with their ``id``; empty if there is no such split."""
         if split not in self._rows:
+            import pyarrow.parquet as pq
+
             file = self.folder / f"{split}.parquet"
             self._rows[split] = pq.read_table(file).to_pylist() if file.is_file() else []
         return self._rows[split]
@@ -69,6 +68,9 @@ def prepare(source: Source[Any], task: Task[Any], folder: Path) -> None:
 
     Raises UsageError with a Mistake for each row that cannot be used, each split that is empty, and
     each column that is missing."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     tables = _tables(source, task)
     labels = _labels(tables, source.options.labels, task)
     sizes: dict[str, int] = {}

@@ -12,7 +12,7 @@ from pathlib import Path
 from compress.artifact import JsonObject
 from compress.planning import Plan
 from compress.store.files import file_name, link_or_copy, remove, write_json, write_text
-from compress.store.locks import held
+from compress.store.locks import held, held_if_free
 from compress.store.store import key_of
 from compress.store.trouble import named
 
@@ -57,6 +57,15 @@ class RunFolder:
         after ``on_wait`` was given its name."""
         with held(self.root, "run", on_wait):
             yield
+
+    def is_held(self) -> bool:
+        """Whether a process is making the run now. Where that cannot be tried, as in a folder that
+        cannot be written to, it counts as one."""
+        try:
+            with held_if_free(self.root, "run") as is_free:
+                return not is_free
+        except OSError:
+            return True
 
     def prepare(self, plan: Plan) -> None:
         """Write the recipe as it is run, and remove ``best``: what was best when this run was

@@ -52,7 +52,7 @@ def _train(
 ) -> TrainingFacts:
     """Train ``model`` until it is trained, or until ``ending`` is asked."""
     set_seed(context.seed)
-    parts = TrainingParts(context, options.batch_size, loss, text_processor)
+    parts = TrainingParts(context, options, loss, text_processor)
     if not len(parts.dataset):
         raise UsageError("the train split is empty")
     folder = Path(context.work) / "checkpoints"
@@ -115,7 +115,6 @@ def _arguments(
         activation_checkpointing=options.gradient_checkpointing,
         bf16=uses_bf16(options.precision),
         weight_decay=options.weight_decay,
-        warmup_steps=options.warmup,
         optim="adamw_torch_fused",
         seed=seed,
         eval_strategy="epoch" if validates else "no",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.utils.data import DataLoader
 from transformers import (
     PreTrainedModel,
@@ -27,7 +29,8 @@ from compress.training import checkpoints
 from compress.training.batches import BucketedBatches, Collator, FeatureDataset
 from compress.training.clock import TrainingClock
 from compress.training.ending import EndRequest
-from compress.training.options import Loss
+from compress.training.options import Loss, TrainingOptions
+from compress.training.rates import rate_at
 
 _CHECKPOINT_SECONDS = 600
 """The age of the last checkpoint at which another is written within an epoch."""
@@ -66,6 +69,18 @@ class OrderedTrainer(Trainer):
         )
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
         return prepared
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> LRScheduler:
+        """The schedule of ``compress.training.rates``, in which no step has a rate of 0."""
+        if self.lr_scheduler is None:
+            chosen = optimizer or self.optimizer
+            assert chosen is not None, "Trainer makes the optimizer first"
+            rate = partial(rate_at, steps=num_training_steps, warmup=self.parts.warmup)
+            self.lr_scheduler = LambdaLR(chosen, rate)
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
 
     def compute_loss(
         self,
@@ -144,14 +159,19 @@ def _has_no_label(inputs: dict[str, Any]) -> bool:
 
 
 class TrainingParts:
-    """The data and the task that one training reads."""
+    """The data, the task and the share of warm-up steps that one training reads."""
 
     def __init__(
-        self, context: Context[Any], batch_size: int, loss: Loss | None, processor: TextProcessor
+        self,
+        context: Context[Any],
+        options: TrainingOptions,
+        loss: Loss | None,
+        processor: TextProcessor,
     ) -> None:
-        data = context.data
+        data, batch_size = context.data, options.batch_size
         assert data is not None, "a stage that trains names the splits it needs"
-        self.task, self.loss, self.progress = context.task, loss, context.progress
+        self.task, self.loss, self.warmup = context.task, loss, options.warmup
+        self.progress = context.progress
         self.labels = data.labels
         self.processor = processor
         features = self.task.features(data.rows("train"), self.processor)
@@ -161,7 +181,10 @@ class TrainingParts:
         self.evaluation_batch = max(32, batch_size)
         self.dataset = FeatureDataset(features)
         self.batches = BucketedBatches(
-            [self.task.length(f) for f in features], batch_size, context.seed
+            [self.task.length(f) for f in features],
+            batch_size,
+            context.seed,
+            [self.task.group(f) for f in features],
         )
         self.collator = Collator(self.task, self.processor, self.batches)
 

@@ -58,12 +58,14 @@ class DownloadModel:
 class ImportModel:
     """Make an artifact of the model ``folder`` in ``output``.
 
-    Its manifest names it ``step``, and ``source`` as the model that it comes from."""
+    Its manifest names it ``step``, and ``source`` as the model that it comes from. ``tasks`` are
+    those of the recipe: they decide which one its head serves."""
 
     folder: Path
     step: str
     source: str
     output: Path
+    tasks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -277,3 +279,11 @@ FromWorker = ForUser | MeasureCandidates | Failed | Reply
 Command = Open | PrepareMeter | TakeSample | Reopen | End
 FromSupervisor = CandidatesMeasured | Command
 Message = FromWorker | FromSupervisor
+
+# From the process that workers start from, and to it
+
+READY, READY_TO_MEASURE = b"ready", b"ready to measure"
+"""What it says after its imports. Without the second, the memory of a worker that it starts cannot
+be measured."""
+LONGEST_REQUEST = 1 << 16
+"""Bytes of a request for a worker: three paths."""

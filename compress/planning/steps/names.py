@@ -9,6 +9,7 @@ from compress.planning.budget import BASELINES
 from compress.planning.graph import Graph
 from compress.planning.resolver import Resolver
 from compress.planning.sections.outside import is_folder, read_outside_model
+from compress.planning.sections.task import tasks_of_recipe
 from compress.planning.types import MODEL
 from compress.recipes.places import KeyPath
 from compress.recipes.steps import StepText
@@ -83,7 +84,7 @@ def _add_outside_reference(
     if hint:
         resolver.wrong(path, f"{option}: there is no earlier step {name!r}", hint)
     else:
-        model = read_outside_model(name, name, path, resolver)
+        model = read_outside_model(name, name, path, tasks_of_recipe(resolver, text), resolver)
     if model is not None:
         graph.inputs[name] = model
     else:

@@ -1,5 +1,5 @@
-"""``quality``: the whole test split, predicted in the artifact's own engine and scored by
-the task."""
+"""``quality``: the whole test split, answered one example at a time in the artifact's own
+engine, and scored by the task."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ import numpy as np
 
 from compress.measurement import Direction, Measurement, absent
 from compress.meter import Meter, Probe, Sample
-from compress.predict import predict
 from compress.task import Prediction
-from compress_meters import bootstrap, decisions, paired
+from compress_meters import batched, bootstrap, company, decisions, paired
 from compress_meters.calibration import NAME as CALIBRATION
 from compress_meters.calibration import calibration
-from compress_meters.conditions import NO_TEST_ROWS, conditions
+from compress_meters.conditions import NO_TEST_ROWS
+from compress_meters.decisions import written
 from compress_meters.slices import Table, by_length
-
-BATCH = 32
 
 
 class Quality(Meter):
     """The task's headline as ``quality``, with a 95 % bootstrap interval if the task's
     score can be resampled. Also its other metrics under their names, ``calibration_error``,
-    and what changed against another artifact (``paired``).
+    what batches change (``batched``), and what changed against another artifact
+    (``paired``).
 
     The sample holds each example's answer with its row's id, in row order. A comparison has
     no task to ask, so the sample also holds the headline of each resample and the
@@ -37,43 +36,59 @@ class Quality(Meter):
 
     def sample(self, probe: Probe) -> Sample:
         """``predictions``, ``metrics``, ``per_class``, ``by_length``, ``counts`` of each
-        example, the headline of each resample (``resampled``) and ``decisions``."""
+        example, the headline of each resample (``resampled``), ``decisions``, and what
+        batches change (``batched``)."""
         if not probe.rows:
             return {"absent": NO_TEST_ROWS}
         task, rows, labels = probe.task, probe.rows, probe.labels
-        answers = predict(probe.session, task, probe.processor, probe.features, BATCH)
+        answered = company.answer(probe)
+        answers = answered.answers
         scored, counts = task.score(answers, rows, labels), task.resample(answers, rows, labels)
-        answered = list(zip(answers, rows, strict=True))
-        stated = {"split": "test", "metric": task.headline}
+        metrics = {n: float(v) for n, v in scored.metrics.items()}
+        resampled = _resampled(probe, counts)
+        pairs = list(zip(answers, rows, strict=True))
         return {
-            "predictions": [{**answer, "id": row["id"]} for answer, row in answered],
-            "metrics": {n: float(v) for n, v in scored.metrics.items()},
+            "predictions": [{**answer, "id": row["id"]} for answer, row in pairs],
+            "metrics": metrics,
             "per_class": {label: dict(values) for label, values in scored.per_class.items()},
             "by_length": _by_length(probe, answers, counts),
             "counts": None if counts is None else counts.tolist(),
-            "resampled": _resampled(probe, counts),
-            "decisions": decisions.keep(task.decisions(a, r, labels) for a, r in answered),
+            # Nine decimals are kept: an interval is shown with fewer.
+            "resampled": None if resampled is None else written(resampled.round(9).tolist()),
+            "decisions": decisions.keep(task.decisions(a, r, labels) for a, r in pairs),
             "headline": task.headline,
             "direction": "higher" if task.higher_is_better else "lower",
             "directions": dict(task.directions),
             "seed": probe.seed,
-            "conditions": {**conditions(probe, probe.features, BATCH), **stated},
+            "conditions": {
+                **answered.stated(probe),
+                "split": "test",
+                "metric": task.headline,
+            },
+            "batched": answered.kept(probe),
         }
 
     def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
-        """``quality``, each other metric of the score, and ``calibration_error``."""
+        """``quality``, each other metric of the score, ``calibration_error``, and what
+        batches change."""
         sample = samples[0]
         if "absent" in sample:
             return [
                 absent("quality", "", "neither", sample["absent"], "quality"),
                 absent(CALIBRATION, "", "lower", sample["absent"]),
+                *batched.absences(sample["absent"]),
             ]
         others = [
             _measurement(sample, n, n, sample["directions"].get(n, "neither"))
             for n in sample["metrics"]
             if n != sample["headline"]
         ]
-        return [_headline(sample), *others, calibration(sample["decisions"], sample["conditions"])]
+        return [
+            _headline(sample),
+            *others,
+            calibration(sample["decisions"], sample["conditions"]),
+            *batched.batched_changes(sample["batched"]),
+        ]
 
     def compare(self, samples: Sequence[Sample], others: Sequence[Sample]) -> list[Measurement]:
         """``quality_difference``, ``quality_kept`` and ``flips``."""
@@ -81,7 +96,7 @@ class Quality(Meter):
 
 
 def _headline(sample: Sample) -> Measurement:
-    """``quality`` with its intervals and its tables by class and by length."""
+    """``quality`` with its intervals, and its tables by class and by length."""
     direction: Direction = sample["direction"]
     low = high = worst = None
     if sample["resampled"] is not None:
@@ -93,6 +108,7 @@ def _headline(sample: Sample) -> Measurement:
             low, high = _within(low, value, direction), _within(high, value, direction)
             worst = _within(worst, value, direction)
     tables = {"by class": sample["per_class"], "by length in tokens": sample["by_length"]}
+    detail: dict[str, Any] = {"tables": {title: t for title, t in tables.items() if t}}
     return _measurement(
         sample,
         sample["headline"],
@@ -102,7 +118,7 @@ def _headline(sample: Sample) -> Measurement:
         high=high,
         worst=worst,
         title=sample["headline"],
-        detail={"tables": {title: t for title, t in tables.items() if t}},
+        detail=detail,
     )
 
 
@@ -126,13 +142,12 @@ def _by_length(probe: Probe, answers: Sequence[Prediction], counts: np.ndarray |
     return by_length([task.length(f) for f in probe.features], score, task.headline)
 
 
-def _resampled(probe: Probe, counts: np.ndarray | None) -> str | None:
-    """The headline of each resample [bootstrap.RESAMPLES], as text; None if the task's
-    score cannot be resampled. Nine decimals are kept: an interval is shown with fewer."""
+def _resampled(probe: Probe, counts: np.ndarray | None) -> np.ndarray | None:
+    """The headline of each resample [bootstrap.RESAMPLES]; None if the task's score cannot
+    be resampled."""
     if counts is None:
         return None
-    values = bootstrap.resampled(counts, probe.task.headline_of, probe.seed)
-    return decisions.written(values.round(9).tolist())
+    return bootstrap.resampled(counts, probe.task.headline_of, probe.seed)
 
 
 def _measurement(

@@ -70,6 +70,9 @@ class Task:
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         return counts[..., 0] / counts[..., 1]
 
+    def most_frequent(self, answers: Sequence[Any], rows: Sequence[Any], labels: Any) -> Any:
+        return [{"label": 0} for _ in rows]
+
     def decisions(self, answer: Any, row: Any, labels: Sequence[str]) -> list[Decision]:
         return [Decision(answer["label"], answer["label"] == row["label"], labels[row["label"]])]
 
@@ -127,7 +130,7 @@ def taken(meter: Any, on: Probe) -> list[dict[str, Any]]:
 
 def test_quality_is_the_headline_with_its_interval_and_answers_in_row_order(tmp_path: Path) -> None:
     samples = taken(Quality(), probe(tmp_path))
-    quality, loss, _ = Quality().summarise(samples)
+    quality, loss, *_ = Quality().summarise(samples)
     assert (quality.name, quality.title, quality.direction, quality.n) == (
         "quality",
         "accuracy",
@@ -154,13 +157,14 @@ def test_quality_says_how_it_was_measured(tmp_path: Path) -> None:
         "engine": "torch",
         "device": "cpu",
         "threads": 2,
-        "batch": 32,
+        "batch": 1,
         "examples": 60,
         "mean_length": round(float(LENGTHS.mean()), 1),
+        "answers_in_batches": "equal",
         "split": "test",
         "metric": "accuracy",
     }
-    assert session.shapes[0] == (32, LENGTHS.max())
+    assert session.shapes[0] == (1, LENGTHS.max())
 
 
 def test_a_task_that_cannot_be_resampled_has_a_quality_without_an_interval(tmp_path: Path) -> None:
@@ -194,6 +198,8 @@ def test_without_a_test_split_what_needs_one_is_absent_with_the_reason(tmp_path:
     assert names == {
         "quality",
         "calibration_error",
+        "batched_changes",
+        "batched_difference",
         "quality_difference",
         "quality_kept",
         "flips",

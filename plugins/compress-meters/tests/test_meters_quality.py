@@ -63,6 +63,11 @@ class Words:
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         return np.asarray(counts[..., 0] / counts[..., 1])
 
+    def most_frequent(
+        self, answers: Sequence[Any], rows: Sequence[Any], labels: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        return [{"tags": [0] * len(r["tags"]), "confidence": [0.5] * len(r["tags"])} for r in rows]
+
     def decisions(self, answer: Any, row: Any, labels: Sequence[str]) -> list[Decision]:
         return [
             Decision(labels[tag], tag == true, labels[true], share)
@@ -140,6 +145,7 @@ def sampled(
         features=features,
         placement=Placement("cpu", 2),
         seed=seed,
+        effort="quick",
     )
     kept: dict[str, Any] = json.loads(json.dumps(Quality().sample(probe), allow_nan=False))
     return kept

@@ -14,6 +14,7 @@ from compress.artifact import Artifact
 from compress.engine import Placement, Session
 from compress.errors import CompressError
 from compress.models import open_model
+from compress.predict import split_by
 from compress.sessions import TorchSession
 from compress.stage import Context
 from compress.task import Batch, Row
@@ -92,6 +93,9 @@ def _batches(context: Context[Any], artifact: Artifact) -> list[Batch]:
     rows = _rows(context) or context.task.request(TEXTS)
     processor = context.task.processor(artifact.folder)
     features = sorted(context.task.features(rows, processor), key=context.task.length)
+    # Examples of different groups cannot be in one batch; most are of one.
+    groups = split_by([context.task.group(f) for f in features], features)
+    features = max(groups, key=len)
     parts = (features[-2:], features[:1], features[:-1])
     return [context.task.collate(part, processor) for part in parts]
 

@@ -17,11 +17,11 @@ from compress_tasks.confidence import DIGITS
 
 class Target(ABC):
     """A kind of label. ``problem_type`` is transformers' name for it, by which a model
-    chooses its loss. ``dtype`` is the type that this loss needs for labels."""
+    chooses its loss. ``dtype`` names the type that this loss needs for labels."""
 
     headline: ClassVar[str]
     problem_type: ClassVar[str]
-    dtype: ClassVar[type[np.generic]]
+    dtype: ClassVar[str]
 
     @abstractmethod
     def labels(
@@ -70,7 +70,7 @@ class SingleLabel(Target):
 
     headline = "accuracy"
     problem_type = "single_label_classification"
-    dtype = np.int64
+    dtype = "int64"
 
     def labels(
         self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
@@ -128,7 +128,7 @@ class MultiLabel(Target):
 
     headline = "f1_micro"
     problem_type = "multi_label_classification"
-    dtype = np.float32
+    dtype = "float32"
 
     def labels(
         self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
@@ -217,7 +217,7 @@ class Regression(Target):
 
     headline = "pearson"
     problem_type = "regression"
-    dtype = np.float32
+    dtype = "float32"
 
     def labels(
         self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None

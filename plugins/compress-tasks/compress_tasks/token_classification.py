@@ -26,6 +26,7 @@ from compress.task import (
     Shown,
     Task,
     TaskOptions,
+    labels_of_outputs,
 )
 from compress_tasks import statistics
 from compress_tasks.cells import (
@@ -107,6 +108,11 @@ class TokenClassification(Task[TaskOptions]):
             "tokens": [whole(token, "token") for token in tokens],
             "tags": [label_index(name, labels, "tag") for name in names],
         }
+
+    @classmethod
+    def stated_labels(cls, config: ModelConfig) -> tuple[str, ...]:
+        """The names of ``id2label``."""
+        return labels_of_outputs(config)
 
     def head_mistake(self, config: ModelConfig, labels: Sequence[str]) -> str | None:
         """Another number of outputs than the data have ``labels``; without these, an output

@@ -1,0 +1,130 @@
+"""Answers to the test split that do not depend on their company: the other examples of a call.
+
+An answer should depend on its own text alone, and for most models it does. There are exceptions.
+Dynamic int8 computes one scale for the activations of a whole call, so that one text's numbers are
+rounded by another text's range. Some encoders mix positions without a mask, so that padding changes
+an answer (FNet, Nystromformer, ConvBERT). Low precision rounds in an order that depends on the
+shape of the batch.
+
+So quality is measured one example at a time, as latency is. Batches answer the test split only
+where a sample shows that they give the same answers, and where they are quicker.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from compress.measurement import Conditions
+from compress.meter import Effort, Probe, Sample
+from compress.predict import predict_batches
+from compress.task import Prediction
+from compress_meters.batched import Changes, changes_between
+from compress_meters.conditions import conditions
+
+BATCH = 32
+"""Examples in a batch, where batches are tried."""
+SAMPLE = 64
+"""Examples that are answered alone and in batches, to see whether batches may answer the others."""
+COMPARED: Mapping[Effort, int] = {"quick": 128, "standard": 512, "thorough": 2048}
+"""Examples from which the share of changed decisions is taken, where batches change answers."""
+
+Batches = Sequence[Sequence[int]]
+"""The places of the test examples that are answered in one call, for each call."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The ``answers`` to the test split, in its order, and the size of the batches that gave them.
+
+    ``changes`` are those of batches at the test examples ``compared``; None where the split has
+    one example."""
+
+    answers: list[Prediction]
+    batch: int
+    compared: Sequence[int] = ()
+    changes: Changes | None = None
+
+    def stated(self, probe: Probe) -> Conditions:
+        """The conditions of the answers, and whether batches give equal ones."""
+        stated = conditions(probe, probe.features, self.batch)
+        if self.changes is None:
+            return stated
+        return {**stated, "answers_in_batches": "equal" if self.changes.equal else "other"}
+
+    def kept(self, probe: Probe) -> Sample | None:
+        """The changes as JSON, with their conditions; None where there are none."""
+        if self.changes is None:
+            return None
+        some = [probe.features[i] for i in self.compared]
+        stated = {**conditions(probe, some, BATCH), "compared_with": "batch 1"}
+        return {**self.changes.as_dict(), "conditions": stated}
+
+
+def answer(probe: Probe) -> Answered:
+    """The answers to the whole test split, as if each example were answered alone."""
+    sample = spread_places(probe, SAMPLE)
+    if len(sample) < 2:
+        return Answered(_in_order(_alone(probe, sample)), 1)
+    start = time.perf_counter()
+    alone = _alone(probe, sample)
+    middle = time.perf_counter()
+    # Companions of all lengths, and then of about the own length: the padding differs.
+    mixed = _changes(probe, alone, _mixed(sample, probe.seed))
+    quicker = time.perf_counter() - middle < middle - start
+    alike = _changes(probe, alone, _cut(sample, BATCH))
+    others = _longest_first(probe, [i for i in range(len(probe.features)) if i not in alone])
+    if mixed.equal and alike.equal:
+        batch = BATCH if quicker and others else 1
+        answers = {**alone, **_answers(probe, _cut(others, batch))}
+        changes = replace(mixed, largest=max(mixed.largest, alike.largest))
+        return Answered(_in_order(answers), batch, sample, changes)
+    answers = {**alone, **_alone(probe, others)}
+    compared = spread_places(probe, COMPARED[probe.effort])
+    changes = _changes(probe, answers, _mixed(compared, probe.seed))
+    return Answered(_in_order(answers), 1, compared, replace(changes, equal=False))
+
+
+def spread_places(probe: Probe, count: int) -> list[int]:
+    """Places of at most ``count`` test examples, the longest first, spread evenly over the examples
+    in the order of their lengths. So all artifacts with one tokenizer answer the same ones."""
+    order = _longest_first(probe, range(len(probe.features)))
+    steps = np.linspace(0, len(order) - 1, min(count, len(order))).round().astype(int)
+    return [order[step] for step in steps]
+
+
+def _longest_first(probe: Probe, places: Sequence[int]) -> list[int]:
+    """The places by length, so that a lack of memory shows at once."""
+    return sorted(places, key=lambda i: -probe.task.length(probe.features[i]))
+
+
+def _cut(places: Sequence[int], size: int) -> Batches:
+    return [places[start : start + size] for start in range(0, len(places), size)]
+
+
+def _mixed(places: Sequence[int], seed: int) -> Batches:
+    """Batches of examples of different lengths, drawn by ``seed``."""
+    return _cut(np.random.default_rng(seed).permutation(places).tolist(), BATCH)
+
+
+def _alone(probe: Probe, places: Sequence[int]) -> dict[int, Prediction]:
+    return _answers(probe, _cut(places, 1))
+
+
+def _answers(probe: Probe, batches: Batches) -> dict[int, Prediction]:
+    return predict_batches(probe.session, probe.task, probe.processor, probe.features, batches)
+
+
+def _in_order(answers: Mapping[int, Prediction]) -> list[Prediction]:
+    return [answers[i] for i in range(len(answers))]
+
+
+def _changes(probe: Probe, alone: Mapping[int, Prediction], batches: Batches) -> Changes:
+    """How the answers in ``batches`` differ from those ``alone``."""
+    together = _answers(probe, batches)
+    pairs = [(alone[place], answer) for place, answer in together.items()]
+    rows = [probe.rows[place] for place in together]
+    return changes_between(pairs, rows, probe.task, probe.labels)
