@@ -208,12 +208,14 @@ def absent(name: str, unit: str, direction: Direction, why: str, title: str = ""
 class Measured:
     """The outcome of measuring a subject: its ``measurements`` by name, its ``comparisons``
     (ratios, differences, flips) by the other subject's name, the samples that each meter ``kept``
-    for later comparisons, and the ``seconds`` that measuring took."""
+    for later comparisons, the ``seconds`` that measuring took, and what else the machine did then
+    that disturbs timings, in words (empty if nothing)."""
 
     measurements: dict[str, Measurement]
     comparisons: dict[str, dict[str, Measurement]] = field(default_factory=dict)
     kept: Mapping[str, Sequence[Values]] = field(default_factory=dict)
     seconds: float = 0.0
+    disturbed: str = ""
 
     def as_dict(self) -> Values:
         """Everything as JSON-ready values."""
@@ -222,6 +224,7 @@ class Measured:
             "comparisons": {other: _dicts(ms) for other, ms in self.comparisons.items()},
             "kept": {meter: list(samples) for meter, samples in self.kept.items()},
             "seconds": self.seconds,
+            "disturbed": self.disturbed,
         }
 
     @classmethod
@@ -232,6 +235,7 @@ class Measured:
             {other: _measurements(ms) for other, ms in values["comparisons"].items()},
             values["kept"],
             values["seconds"],
+            values["disturbed"],
         )
 
 

@@ -120,6 +120,12 @@ class _Group:
         )
         seconds = time.monotonic() - start
         run.events.emit(PHASE, text=f"measured {', '.join(partners)}", seconds=seconds)
+        for disturbed in dict.fromkeys(one.disturbed for one in measured.values()):
+            if disturbed:
+                run.events.note(
+                    f"warning: the machine was not at rest while {', '.join(partners)} took turns: "
+                    f"{disturbed}; timings are less exact"
+                )
         return measured
 
     def _tell(self, done: float, total: int, text: str) -> None:
