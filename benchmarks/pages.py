@@ -36,21 +36,30 @@ _MISSING = {
     "ner": _COPY.format(command="compress run ner-conll2003", name="ner"),
     "ner-seeds": _READ.format(script="seeds"),
     "cost": _READ.format(script="cost"),
+    "fixedcost": "Not measured yet: `python benchmarks/fixedcost.py`, then `make docs`.",
     "selfcheck": "Not measured yet: `python benchmarks/selfcheck.py`, then `make docs`.",
     "agreement": "Not measured yet: `python benchmarks/agreement.py --help` says how to make "
     "`benchmarks/results/agreement.json`; then call `make docs`.",
     "training": "Not measured yet: `python benchmarks/training.py --help` says how to make "
     "`benchmarks/results/training.json`; then call `make docs`.",
+    "gpu": "Not measured yet: `python benchmarks/gpu.py` on a machine with an NVIDIA GPU, then "
+    "`make docs`.",
 }
+_NO_MATRIX = "Not asked yet: `python benchmarks/families.py`, then `make docs`."
 
 
 def main(check: bool) -> None:
-    """Write or check both pages."""
+    """Write or check the pages."""
     from markers import settle
 
     results = {f"results:{name}": part(name) for name in _MISSING}
     first = {"recipe:quickstart": recipe("quickstart"), "summary:ner": part("ner", view=summary)}
-    pages = {ROOT / "docs" / "results.md": results, ROOT / "README.md": first}
+    docs = ROOT / "docs"
+    pages = {
+        docs / "results.md": results,
+        docs / "families.md": {"results:families": matrix()},
+        ROOT / "README.md": first,
+    }
     settle({page: _filled(page, parts) for page, parts in pages.items()}, check=check)
 
 
@@ -72,6 +81,8 @@ def part(name: str, folder: Path = RESULTS, view: View | None = None) -> str:
         "agreement": agreement,
         "ner-seeds": over_seeds,
         "cost": cost,
+        "gpu": gpu,
+        "fixedcost": fixed_cost,
     }
     return (view or views.get(name, run))(values)
 
@@ -168,6 +179,18 @@ def cost(values: Mapping[str, Any]) -> str:
     return f"{table}\n\n{_measured_on(values['environment'])}"
 
 
+def fixed_cost(values: Mapping[str, Any]) -> str:
+    """Seconds of short commands, with the settings and the machine."""
+    rows = [
+        [row["name"], *(f"{row[what]:.2f} s" for what in ("import", "plan", "stages", "chain"))]
+        + [f"{row['imports']:.1f}"]
+        for row in values["rows"]
+    ]
+    headers = ["version", "one import", "plan", "stages", "chain of three steps"]
+    table = _table([*headers, "chain, in imports"], rows)
+    return f"{table}\n\n{_measured_on(values['environment'])}"
+
+
 def training(values: Mapping[str, Any]) -> str:
     """Rows and ratios of the training benchmark, with settings and machine."""
     rows = [
@@ -251,6 +274,41 @@ def agreement(values: Mapping[str, Any]) -> str:
     ]
     headers = ["artifact", "quantity", "compress", "independent", "tool", "difference"]
     return "\n\n".join([_table(headers, rows), _measured_on(values["environment"])])
+
+
+def gpu(values: Mapping[str, Any]) -> str:
+    """What the parts of the GPU benchmark showed."""
+    import gpu_page
+
+    parts = {part["name"]: part for part in values["parts"]}
+    failed = gpu_page.failures(values["parts"])
+    return "\n\n".join(
+        [
+            _table(gpu_page.STEP_HEADERS, gpu_page.step_rows(parts["run"])),
+            _table(gpu_page.FORWARD_HEADERS, gpu_page.forward_rows(parts["forward"])),
+            gpu_page.tests_text(parts["tests"]),
+            *(["\n".join(["These parts failed:", "", *failed])] if failed else []),
+            f"{_measured_on(values['environment'])} GPU: {_listed(values['environment']['gpus'])}.",
+        ]
+    )
+
+
+def matrix(folder: Path = RESULTS) -> str:
+    """The table of docs/families.md with its notes, or how to make it."""
+    import families_page
+
+    file = folder / "families.json"
+    if not file.is_file():
+        return _NO_MATRIX
+    values = json.loads(file.read_text(encoding="utf-8"))
+    return "\n\n".join(
+        [
+            families_page.summary(values),
+            _table(families_page.HEADERS, families_page.rows(values)),
+            "\n".join(families_page.notes(values)),
+            _measured_on(values["environment"]),
+        ]
+    )
 
 
 def _difference(row: Mapping[str, Any]) -> str:

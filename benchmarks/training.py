@@ -210,9 +210,9 @@ def _context(arguments: argparse.Namespace, work: Path) -> Any:
 
 
 def _model(context: Any) -> Any:
-    from compress.models import adapt_model
+    from compress.adapting import adapt_model
 
-    return adapt_model(context.input, context.task, context.data.labels)
+    return adapt_model(context.input, context.task, context.data.labels).model
 
 
 def _compress(model: Any, context: Any, epochs: int) -> float:

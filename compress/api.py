@@ -51,10 +51,11 @@ def run(
     return report.model_dump(mode="json")
 
 
-def load(folder: str | Path) -> Predictor:
+def load(folder: str | Path, task: str | None = None) -> Predictor:
     """A predictor for a model folder of any format: call it with texts. Where it has a manifest,
-    its files are verified first. Raises CompressError."""
-    return open_predictor(Path(folder), load_plugins())
+    its files are verified first. ``task`` chooses among several installed tasks for such a head.
+    Raises CompressError."""
+    return open_predictor(Path(folder), load_plugins(), task)
 
 
 def diff(first: str | Path, second: str | Path, registry: Registry | None = None) -> dict[str, Any]:

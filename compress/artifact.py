@@ -8,10 +8,17 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, TypedDict
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+
+# pydantic, which checks manifests, needs this one before Python 3.12.
+from typing_extensions import TypedDict
 
 from compress.edits import Edit
 from compress.errors import IntegrityError, UsageError
+from compress.jsonfiles import first_problem, read_object
+from compress.weightfiles import INDEX, PICKLES, SUFFIX, headers_of, leads_outside, weight_files
 
 JsonObject = Mapping[str, Any]
 """An object of JSON, as ``json.loads`` gives it."""
@@ -19,6 +26,15 @@ JsonObject = Mapping[str, Any]
 MANIFEST = "compress.json"
 MANIFEST_VERSION = 1
 _CHUNK = 1 << 20
+_LONGEST_NAME = 255
+"""Bytes of the longest name of a file or a folder."""
+_STRICT = ConfigDict(extra="forbid", strict=True)
+"""How values of a manifest are checked: by type, without conversions, and no others."""
+
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+"""A sha256 in hexadecimal."""
+FileName = Annotated[str, Field(pattern=r"^[^\x00]+$", max_length=1000)]
+"""A relative name, with forward slashes."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +44,8 @@ class Traits:
     ``format`` is ``pytorch`` or an engine's format such as ``onnx``. ``precision`` is ``float``,
     ``fake-quantized`` or ``int8``. ``shape`` is ``stock`` if plain transformers can open the
     folder, and ``free`` if edits are replayed. ``task`` is the task of the model's head; None if it
-    has no head, or if the task is not known yet.
+    has no head, or if the task is not known yet. If several tasks have such a head, and the recipe
+    is for none of them, it is their names joined by ``or``.
     """
 
     format: str = "pytorch"
@@ -38,13 +55,14 @@ class Traits:
     task: str | None = None
 
 
+@with_config(_STRICT)
 class Ancestor(TypedDict):
     """A model that an artifact was made from: the step and the stage that made it, and the digest
     of its manifest."""
 
     step: str
     stage: str
-    digest: str
+    digest: Digest
 
 
 @dataclass(frozen=True)
@@ -60,8 +78,10 @@ class Manifest:
     - ``notes``: facts from the stage, such as steps trained and heads kept.
     """
 
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
     traits: Traits
-    files: Mapping[str, str]
+    files: Mapping[FileName, Digest]
     step: str
     stage: str
     options: JsonObject = field(default_factory=dict)
@@ -69,7 +89,7 @@ class Manifest:
     labels: tuple[str, ...] = ()
     task_options: JsonObject = field(default_factory=dict)
     edits: tuple[Edit, ...] = ()
-    parameters: int | None = None
+    parameters: Annotated[int, Field(ge=0)] | None = None
     base: str | None = None
     lineage: tuple[Ancestor, ...] = ()
     needs: tuple[str, ...] = ()
@@ -104,28 +124,62 @@ class Manifest:
         if not path.is_file():
             raise UsageError(f"{folder} is not an artifact: it has no {MANIFEST}")
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            version = values.pop("manifest_version")
-            if version != MANIFEST_VERSION:
-                raise IntegrityError(
-                    f"{path}: manifest version {version} is not {MANIFEST_VERSION}; "
-                    "it was written by another release of compress"
-                )
-            _refuse_outside(path, values["files"])
-            values["traits"] = Traits(**values["traits"])
-            for name in ("labels", "edits", "lineage", "needs"):  # JSON has lists
-                values[name] = tuple(values[name])
-            return cls(**values)
-        except (ValueError, KeyError, TypeError) as error:
-            raise IntegrityError(f"{path} cannot be read: {error}") from error
+            values = read_object(path)
+        except UsageError as error:
+            raise IntegrityError(str(error)) from error
+        _check_version(path, values.pop("manifest_version", None))
+        try:
+            manifest = _MANIFEST.validate_json(json.dumps(values))
+        except ValidationError as error:
+            raise IntegrityError(f"{path} cannot be read: {first_problem(error)}") from error
+        _refuse_outside(path, manifest.files)
+        return manifest
+
+
+_MANIFEST: TypeAdapter[Manifest] = TypeAdapter(Manifest)
+
+
+def _check_version(manifest: Path, version: object) -> None:
+    """Raise IntegrityError for a manifest of another version, which may have other keys."""
+    if type(version) is not int:
+        raise IntegrityError(f"{manifest} cannot be read: manifest_version is no whole number")
+    if version != MANIFEST_VERSION:
+        raise IntegrityError(
+            f"{manifest}: manifest version {version} is not {MANIFEST_VERSION}; "
+            "it was written by another release of compress"
+        )
 
 
 def _refuse_outside(manifest: Path, names: Iterable[str]) -> None:
     """Raise IntegrityError for a file outside of the folder. A manifest may be a stranger's: it
     must not make this program read or copy other files."""
-    for name in map(PurePosixPath, names):
-        if name.is_absolute() or ".." in name.parts:
-            raise IntegrityError(f"{manifest} names a file outside of the folder: {name}")
+    for name in names:
+        path = PurePosixPath(name)
+        is_outside = path.is_absolute() or ".." in path.parts
+        if any(len(part.encode()) > _LONGEST_NAME for part in path.parts):
+            raise IntegrityError(f"{manifest} names a file that no disk can hold: {name!r:.60}")
+        if is_outside or leads_outside(manifest.parent / path, manifest.parent):
+            raise IntegrityError(f"{manifest} names a file outside of the folder: {name!r}")
+
+
+def _refuse_other_weights(folder: Path, manifest: Manifest) -> None:
+    """Raise IntegrityError for weights of a PyTorch model that are no safetensors, by their names
+    or their content. That a digest is right does not make a stranger's pickle safe to read."""
+    if manifest.traits.format != "pytorch":
+        return
+    for name in map(PurePosixPath, manifest.files):
+        if any(map(name.match, PICKLES)):
+            raise IntegrityError(
+                f"{folder / name} is a pickle by its name, which can run code and is not read"
+            )
+    try:
+        if (folder / INDEX).is_file():
+            weight_files(folder)
+        for file in sorted(manifest.files):
+            if file.endswith(SUFFIX):
+                headers_of(folder / file)
+    except UsageError as error:
+        raise IntegrityError(str(error)) from error
 
 
 def _refuse_added(folder: Path, files: Iterable[str]) -> None:
@@ -163,11 +217,13 @@ class Artifact:
         """The artifact in ``folder``, every file checked against its sha256.
 
         Raises IntegrityError if a file differs, is missing or was added: loaders open what they
-        find. A ``README.md`` and hidden files may be added."""
+        find. A ``README.md`` and hidden files may be added. Raises it too for weights of a PyTorch
+        model that are no safetensors."""
         path = Path(folder)
         manifest = Manifest.read(path)
         verify_files(path, manifest.files)
         _refuse_added(path, manifest.files)
+        _refuse_other_weights(path, manifest)
         return cls(path, manifest)
 
     @property

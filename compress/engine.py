@@ -12,7 +12,9 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from compress.artifact import Artifact, JsonObject, Traits
+from compress.errors import CompressError, IntegrityError, name_and_first_line
 from compress.task import Task
+from compress.weightfiles import weight_files
 
 
 @dataclass(frozen=True)
@@ -75,14 +77,16 @@ class Engine(ABC):
     """One runtime. ``formats`` are the artifact formats that it opens.
 
     The reference is also measured in this engine, once for each of its ``conversions``, so that a
-    report can compare with the fastest float engine. An engine without conversions runs PyTorch
+    report can compare with the fastest float engine. A quick run does so only for a limit that asks
+    for it. An engine without conversions runs PyTorch
     artifacts as they are."""
 
     name: ClassVar[str]
     summary: ClassVar[str]
     formats: ClassVar[tuple[str, ...]]
     packages: ClassVar[tuple[str, ...]]
-    """Distributions whose versions ``doctor`` shows."""
+    """Distributions that it runs on. ``doctor`` shows their versions. An engine that names torch or
+    transformers may start in a process that has both imported."""
     extra: ClassVar[str | None] = None
     """The extra of the toolkit that installs it, for the error message if it is missing."""
     conversions: ClassVar[tuple[Conversion, ...]] = ()
@@ -91,7 +95,8 @@ class Engine(ABC):
     def open(self, artifact: Artifact, placement: Placement, task: Task[Any]) -> Session:
         """A session on a verified artifact, whose model has the head of ``task``.
 
-        Raises EnvironmentFailure if the runtime or the device is missing. A process opens one
+        Raises EnvironmentFailure if the runtime or the device is missing, and ModelRefused for a
+        model that this engine cannot run. A process opens one
         engine only: it sets the process's threads, and the thread pools of two runtimes would
         disturb each other."""
 
@@ -124,13 +129,31 @@ class Engine(ABC):
         return None
 
 
+def open_session(
+    engine: Engine, artifact: Artifact, placement: Placement, task: Task[Any]
+) -> Session:
+    """The session of an artifact in its engine.
+
+    Raises IntegrityError, with the engine's own words, for a file that the engine cannot read. A
+    missing package stays an ImportError."""
+    try:
+        session: Session = engine.open(artifact, placement, task)
+    except (CompressError, ImportError):
+        raise
+    except Exception as error:  # each engine has errors of its own for a file that it cannot read
+        raise IntegrityError(
+            f"the engine {engine.name} cannot open {artifact.folder}: {name_and_first_line(error)}"
+        ) from error
+    return session
+
+
 def stored_tensors(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and values of every tensor in the safetensors files of ``folder``, one after the other;
-    bfloat16 and float8 with the dtypes of ``ml_dtypes``."""
+    """Name and values of every tensor in the weights of ``folder``, one after the other; bfloat16
+    and float8 with the dtypes of ``ml_dtypes``. Raises UsageError if it has no safetensors."""
     import ml_dtypes  # noqa: F401 - teaches numpy the names bfloat16 and float8
     from safetensors import safe_open
 
-    for file in sorted(folder.glob("*.safetensors")):
+    for file in weight_files(folder):
         with safe_open(file, framework="numpy") as tensors:
             for name in tensors.keys():  # noqa: SIM118 - it is no mapping
                 yield name, tensors.get_tensor(name)

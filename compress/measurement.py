@@ -26,13 +26,20 @@ Conditions = Mapping[str, Any]
 """The conditions of a measurement, JSON-ready. Each meter has keys of its own."""
 
 
+_LARGEST = 1e100
+"""No number of a measurement is as far from 0. Pictures divide by differences of numbers, and
+their results must be finite too."""
+_Finite = Annotated[float, Field(strict=True, ge=-_LARGEST, le=_LARGEST)]
+"""A finite number that JSON writes as a number: no text, no truth value."""
+
+
 class CurveForm(BaseModel):
     """Points are [x, value, low, high]."""
 
     model_config = ConfigDict(extra="forbid")
 
     axis: str
-    points: list[tuple[float, float | None, float | None, float | None]]
+    points: list[tuple[_Finite, _Finite | None, _Finite | None, _Finite | None]]
 
 
 class BaselineForm(BaseModel):
@@ -40,24 +47,29 @@ class BaselineForm(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    value: float
-    difference: float = Field(description="The model's score less the value.")
-    low: float | None = Field(
+    value: _Finite
+    difference: _Finite = Field(description="The model's score less the value.")
+    low: _Finite | None = Field(
         default=None, description="The lower end of the difference's 95 % interval."
     )
-    high: float | None = Field(default=None, description="Its upper end.")
+    high: _Finite | None = Field(default=None, description="Its upper end.")
 
 
 class DetailForm(BaseModel):
-    """Structured extras. Only ``tables``, ``curve`` and ``baseline`` have a fixed form."""
+    """Structured extras. What views read has a fixed form: ``tables``, ``curve``, ``baseline``,
+    ``p`` and ``right_before``."""
 
     model_config = ConfigDict(extra="allow")
 
-    tables: dict[str, dict[str, dict[str, float | None]]] = Field(
+    tables: dict[str, dict[str, dict[str, _Finite | None]]] = Field(
         default_factory=dict, description="Title to row label to column to number."
     )
     curve: CurveForm = Field(default_factory=lambda: CurveForm(axis="", points=[]))
     baseline: BaselineForm | None = None
+    p: _Finite | None = Field(default=None, description="p-value of a paired difference.")
+    right_before: int | None = Field(
+        default=None, strict=True, description="How many of the changed answers were right before."
+    )
 
 
 def _unchanged(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
@@ -66,15 +78,15 @@ def _unchanged(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
     return value
 
 
-Number = Annotated[float, WrapValidator(_unchanged), SerializeAsAny()]
-"""A number that is read and written as it is: a whole one stays whole."""
+Number = Annotated[_Finite, WrapValidator(_unchanged), SerializeAsAny()]
+"""A finite number that is read and written as it is: a whole one stays whole."""
 Detail = Annotated[
     Mapping[str, Any],
     GetPydanticSchema(lambda source, handler: handler(DetailForm)),
     WrapValidator(_unchanged),
     SerializeAsAny(),
 ]
-"""Structured extras of a measurement, JSON-ready; reading checks what has a fixed form."""
+"""Structured extras of a measurement, JSON-ready; reading checks those of a fixed form."""
 
 
 class Point(NamedTuple):
@@ -162,9 +174,9 @@ class Measurement:
 
 
 def finite(m: Measurement) -> Measurement:
-    """``m`` with numbers that JSON can hold. If its value is not finite it becomes absent; any
-    other number that is not finite becomes None."""
-    if m.value is not None and not math.isfinite(m.value):
+    """``m`` with numbers that a report can hold. If its value is not finite, or too large, it
+    becomes absent; any other such number becomes None."""
+    if m.value is not None and not _is_finite(m.value):
         return absent(m.name, m.unit, m.direction, f"its value is {m.value}", m.title)
     return replace(
         m,
@@ -180,7 +192,11 @@ def _finite(value: Any) -> Any:
         return {key: _finite(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return None if isinstance(value, float) and not _is_finite(value) else value
+
+
+def _is_finite(value: float) -> bool:
+    return math.isfinite(value) and abs(value) <= _LARGEST
 
 
 def absent(name: str, unit: str, direction: Direction, why: str, title: str = "") -> Measurement:
@@ -192,12 +208,14 @@ def absent(name: str, unit: str, direction: Direction, why: str, title: str = ""
 class Measured:
     """The outcome of measuring a subject: its ``measurements`` by name, its ``comparisons``
     (ratios, differences, flips) by the other subject's name, the samples that each meter ``kept``
-    for later comparisons, and the ``seconds`` that measuring took."""
+    for later comparisons, the ``seconds`` that measuring took, and what else the machine did then
+    that disturbs timings, in words (empty if nothing)."""
 
     measurements: dict[str, Measurement]
     comparisons: dict[str, dict[str, Measurement]] = field(default_factory=dict)
     kept: Mapping[str, Sequence[Values]] = field(default_factory=dict)
     seconds: float = 0.0
+    disturbed: str = ""
 
     def as_dict(self) -> Values:
         """Everything as JSON-ready values."""
@@ -206,6 +224,7 @@ class Measured:
             "comparisons": {other: _dicts(ms) for other, ms in self.comparisons.items()},
             "kept": {meter: list(samples) for meter, samples in self.kept.items()},
             "seconds": self.seconds,
+            "disturbed": self.disturbed,
         }
 
     @classmethod
@@ -216,6 +235,7 @@ class Measured:
             {other: _measurements(ms) for other, ms in values["comparisons"].items()},
             values["kept"],
             values["seconds"],
+            values["disturbed"],
         )
 
 

@@ -1,11 +1,11 @@
-"""Build, open, adapt and save PyTorch models, always through transformers. Only workers
+"""Build, open and save PyTorch models, always through transformers. Only workers
 import this."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from compress.architecture import ModelConfig
 from compress.artifact import Artifact
 from compress.errors import IntegrityError, UsageError
 from compress.sizes import positions
-from compress.task import Task, meant_labels
+from compress.task import Task
+from compress.weightfiles import weight_files
 
 
 def auto_class(task: Task[Any]) -> Any:
@@ -66,7 +67,7 @@ def fresh_model(config: ModelConfig, task: Task[Any], labels: Sequence[str]) -> 
             f"configuration has {limit} positions: set max_length: {limit}, or "
             "max_position_embeddings"
         )
-    return _saved_as_named(auto_class(task).from_config(built, dtype=torch.float32))
+    return saved_as_named(auto_class(task).from_config(built, dtype=torch.float32))
 
 
 def open_model(artifact: Artifact, task: Task[Any], device: str = "cpu") -> PreTrainedModel:
@@ -81,84 +82,12 @@ def open_model(artifact: Artifact, task: Task[Any], device: str = "cpu") -> PreT
         model = _open_stock(artifact, task, device)
     if artifact.traits.precision == "float":
         model.to(torch.device(device))  # type: ignore[arg-type]
-    _pad_as_tokenizer(model, task, artifact.folder)
-    _saved_as_named(model).eval()
+    pad_as_tokenizer(model, task, artifact.folder)
+    saved_as_named(model).eval()
     return model
 
 
-def adapt_model(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -> PreTrainedModel:
-    """The artifact's model in training mode, with a head for ``task`` and ``labels``: its own head
-    if that fits, else a new one with random weights.
-
-    Raises IntegrityError if weights outside of the head are missing or of another shape,
-    and for layers that the config does not have."""
-    if _head_fits(artifact, task, labels):
-        model = open_model(artifact, task)
-        # The same labels may now be learnt with another loss (``problem_type``).
-        _state_head(model.config, task, labels)
-    else:
-        model = _with_new_head(artifact, task, labels)
-    model.train()
-    return model
-
-
-def _head_fits(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -> bool:
-    """Whether the artifact's head serves ``task``, and its outputs mean ``labels`` in order."""
-    if artifact.traits.task != task.name:
-        return False
-    return meant_labels(artifact.manifest.labels, labels) == tuple(labels)
-
-
-def _state_head(config: PreTrainedConfig, task: Task[Any], labels: Sequence[str]) -> None:
-    """Write into the config that the model's head is for ``task`` and ``labels``."""
-    for key, value in task.head_config(labels).items():
-        setattr(config, key, value)
-
-
-def _with_new_head(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -> PreTrainedModel:
-    """The artifact's model with a head of random weights."""
-    if artifact.traits.shape == "free":
-        raise UsageError(
-            f"{artifact.folder}: a pruned model of free shape keeps its head; it cannot be given "
-            "another"
-        )
-    config = load_config(artifact.folder)
-    _state_head(config, task, labels)
-    model, info = auto_class(task).from_pretrained(
-        artifact.folder,
-        config=config,
-        dtype=torch.float32,
-        local_files_only=True,
-        use_safetensors=True,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,
-    )
-    _refuse_more_layers(model, info["unexpected_keys"], artifact.folder)
-    _refuse_lost_body(model, info, artifact.folder)
-    # transformers kept a head that fills every weight, and the first layers of one whose
-    # last layer alone has another shape. Both were trained for other labels: all of the
-    # head is drawn.
-    if artifact.traits.task is not None and (info["mismatched_keys"] or not info["missing_keys"]):
-        _draw_head(model, task)
-    _pad_as_tokenizer(model, task, artifact.folder)
-    return _saved_as_named(model)
-
-
-def _refuse_lost_body(model: PreTrainedModel, info: Mapping[str, Any], folder: Path) -> None:
-    """Raise IntegrityError if weights of the base model are missing or of another shape.
-    A pooler may be missing: not every checkpoint has one."""
-    prefix = model.base_model_prefix + "."
-    missing = [name for name in info["missing_keys"] if ".pooler." not in name]
-    mismatched = [str(mismatch[0]) for mismatch in info["mismatched_keys"]]
-    lost = [name for name in sorted(missing) + sorted(mismatched) if name.startswith(prefix)]
-    if lost:
-        raise IntegrityError(
-            f"{folder}: weights of the model's body are missing or of another shape: "
-            + ", ".join(lost[:5])
-        )
-
-
-def _saved_as_named(model: PreTrainedModel) -> PreTrainedModel:
+def saved_as_named(model: PreTrainedModel) -> PreTrainedModel:
     """``model``, which will save its weights under the names of its modules.
 
     By default transformers saves them under the names that it found in the file
@@ -168,7 +97,7 @@ def _saved_as_named(model: PreTrainedModel) -> PreTrainedModel:
     return model
 
 
-def _pad_as_tokenizer(model: PreTrainedModel, task: Task[Any], folder: Path) -> None:
+def pad_as_tokenizer(model: PreTrainedModel, task: Task[Any], folder: Path) -> None:
     """Set the config's ``pad_token_id`` for a head that finds a text's last token by it.
 
     Llama's and GPT-2's heads read the answer at the last token whose id differs from it,
@@ -188,20 +117,10 @@ def _pad_as_tokenizer(model: PreTrainedModel, task: Task[Any], folder: Path) -> 
     model.config.get_text_config().pad_token_id = pad
 
 
-def _draw_head(model: PreTrainedModel, task: Task[Any]) -> None:
-    """Replace the head's weights by random ones: the old ones were trained for other labels
-    or another task."""
-    fresh = auto_class(task).from_config(model.config, dtype=torch.float32)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if not name.startswith(model.base_model_prefix + "."):
-                parameter.copy_(fresh.get_parameter(name))
-
-
 def save_model(model: PreTrainedModel, folder: Path) -> int:
     """Write config and safetensors weights into ``folder``, and return the number of parameters.
     Shared ones count once."""
-    model.save_pretrained(folder, max_shard_size="4GB")
+    saved_as_named(model).save_pretrained(folder, max_shard_size="4GB")
     return count_parameters(model)
 
 
@@ -224,6 +143,7 @@ def _open_stock(artifact: Artifact, task: Task[Any], device: str) -> PreTrainedM
         local_files_only=True,
         use_safetensors=True,
         output_loading_info=True,
+        ignore_mismatched_sizes=True,  # they are refused below, all of them at once
         **options,
     )
     problems = []
@@ -235,11 +155,11 @@ def _open_stock(artifact: Artifact, task: Task[Any], device: str) -> PreTrainedM
         raise IntegrityError(
             f"{artifact.folder}: its weights do not fill its model; " + "; ".join(problems)
         )
-    _refuse_more_layers(model, info["unexpected_keys"], artifact.folder)
+    refuse_more_layers(model, info["unexpected_keys"], artifact.folder)
     return model
 
 
-def _refuse_more_layers(model: PreTrainedModel, unexpected: Iterable[str], folder: Path) -> None:
+def refuse_more_layers(model: PreTrainedModel, unexpected: Iterable[str], folder: Path) -> None:
     """Raise IntegrityError for weights whose names differ from the model's own in a layer's
     number alone: the config has fewer layers than the files.
 
@@ -274,14 +194,15 @@ def _fill(model: PreTrainedModel, artifact: Artifact) -> PreTrainedModel:
     """``model`` with the artifact's weights in float32. Raises IntegrityError if the two
     do not match. Tied weights, which are saved once, are tied again."""
     weights: dict[str, torch.Tensor] = {}
-    for file in sorted(artifact.folder.glob("*.safetensors")):
+    for file in weight_files(artifact.folder):
         for name, weight in load_file(file).items():
             weights[name] = weight.float() if weight.is_floating_point() else weight
     try:
         loaded = model.load_state_dict(weights, strict=False, assign=True)
     except RuntimeError as error:
         raise IntegrityError(
-            f"{artifact.folder}: its weights do not have the shapes of its edits: {error}"
+            f"{artifact.folder}: its weights do not have the shapes of its edits: "
+            f"{' '.join(str(error).split()):.300}"
         ) from error
     model.tie_weights()
     empty = [

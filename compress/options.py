@@ -13,7 +13,10 @@ class Options(BaseModel):
     """Frozen options. They refuse unknown keys, infinite numbers, and values of another
     type (``"3"`` is not 3)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    # A class builds its validator at its first use: most commands use few of the classes.
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, defer_build=True
+    )
 
     def left_to_machine(self) -> Mapping[str, Any]:
         """The properties of this machine that decide options left to it (``auto``), as JSON values
@@ -77,10 +80,12 @@ def _layers_that_can_stay(layers: int | list[int]) -> int | list[int]:
 
 def layers_misfit(kept: int | list[int], layers: int) -> str:
     """Why ``kept`` does not fit a model of ``layers`` layers, in words; empty if it fits."""
-    needed = kept if isinstance(kept, int) else kept[-1] + 1
-    if needed <= layers:
+    counted = f"{layers} layer" if layers == 1 else f"{layers} layers"
+    if isinstance(kept, int):
+        return f"{kept} does not fit a model of {counted}" if kept > layers else ""
+    if kept[-1] < layers:
         return ""
-    return f"{kept} does not fit a model of {layers} layers (numbered from 0)"
+    return f"{kept} does not fit a model of {counted}, numbered from 0 to {layers - 1}"
 
 
 def layers_left(kept: int | list[int]) -> int:

@@ -15,8 +15,11 @@ from typing import Any
 
 from tokenizers import Encoding, Tokenizer
 
-from compress.errors import UsageError
+from compress.errors import UsageError, first_line
+from compress.jsonfiles import read_object, refuse_large
+from compress.readout import ReadAt, read_at
 
+_KINDS = ("pad", "mask", "cls", "sep", "unk", "bos", "eos")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 # Families whose models tell the two texts of a pair apart by token_type_ids. Others refuse
@@ -46,7 +49,7 @@ class TextProcessor:
     """A tokenizer as saved in a model folder, without its built-in padding and truncation.
 
     ``model_type`` and ``model_padding`` are the family and the padding id in the model's
-    config."""
+    config. ``read_at`` says where a head for a whole text reads it."""
 
     def __init__(
         self,
@@ -54,28 +57,35 @@ class TextProcessor:
         config: dict[str, Any],
         model_type: str | None = None,
         model_padding: int | None = None,
+        read_at: ReadAt | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.config = config
         self.model_type = model_type
         self.model_padding = model_padding
+        self.read_at = read_at or ReadAt()
         tokenizer.no_padding()
         tokenizer.no_truncation()
 
     @classmethod
     def load(cls, folder: str | Path) -> TextProcessor:
         """The processor of a model folder. Raises UsageError if the folder has no
-        ``tokenizer.json``."""
+        ``tokenizer.json``, or if it or a config cannot be read."""
         path = Path(folder)
         file = path / "tokenizer.json"
         if not file.is_file():
             raise UsageError(f"{path} has no tokenizer.json")
-        model = _json(path / "config.json")
+        tokenizer = read_tokenizer(file)
+        config = _config(path / "tokenizer_config.json")
+        _refuse_wrong_words(path / "tokenizer_config.json", config)
+        model = _config(path / "config.json")
+        family, padding = model.get("model_type"), model.get("pad_token_id")
         return cls(
-            Tokenizer.from_file(str(file)),
-            _json(path / "tokenizer_config.json"),
-            model.get("model_type"),
-            model.get("pad_token_id"),
+            tokenizer,
+            config,
+            family if isinstance(family, str) else None,
+            padding if isinstance(padding, int) else None,
+            read_at(model),
         )
 
     def save(self, folder: str | Path, max_length: int | None = None) -> None:
@@ -87,6 +97,8 @@ class TextProcessor:
         config = dict(self.config)
         if max_length is not None:
             config["model_max_length"] = max_length
+        if self.read_at.last_position:  # AutoTokenizer pads the same way
+            config["padding_side"] = "left"
         text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
         (path / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
 
@@ -168,5 +180,33 @@ def _with_spaces(words: Sequence[str]) -> list[str]:
     return [" " + word for word in words]
 
 
-def _json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+def read_tokenizer(file: Path) -> Tokenizer:
+    """The tokenizer in a ``tokenizer.json``. Raises UsageError if it cannot be read."""
+    refuse_large(file)
+    try:
+        return Tokenizer.from_file(str(file))
+    # tokenizers raises no narrower class than this. A panic of its Rust code is none of it.
+    except Exception as error:
+        raise UsageError(f"{file} cannot be read: {first_line(error)}") from error
+
+
+def _config(path: Path) -> dict[str, Any]:
+    return read_object(path, infinity=True) if path.is_file() else {}
+
+
+def _refuse_wrong_words(file: Path, config: dict[str, Any]) -> None:
+    """Raise UsageError for entries of ``tokenizer_config.json`` that are read here and are of
+    another type than transformers writes."""
+    for key, value in config.items():
+        if key.removesuffix("_token") in _KINDS and key.endswith("_token"):
+            text = value.get("content") if isinstance(value, dict) else value
+            right, wanted = text is None or isinstance(text, str), "a text"
+        elif key == "truncation_side":
+            right, wanted = value in ("left", "right"), "left or right"
+        elif key == "model_input_names":
+            right = value is None or isinstance(value, list)
+            wanted = "a list of names"
+        else:
+            continue
+        if not right:
+            raise UsageError(f"{file}: {key} is {value!r:.60}, and not {wanted}")

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from compress.artifact import MANIFEST, Artifact, JsonObject, Manifest
-from compress.engine import Placement, Session
-from compress.errors import Mistake, UsageError
+from pydantic import ValidationError
+
+from compress.artifact import MANIFEST, Artifact, JsonObject
+from compress.engine import Placement, Session, open_session
+from compress.errors import (
+    CompressError,
+    IntegrityError,
+    Mistake,
+    UsageError,
+    name_and_first_line,
+    suggestion,
+    with_hint,
+)
+from compress.jsonfiles import first_problem
 from compress.machine import threads
 from compress.predict import predict
-from compress.pretrained.modelfolder import folder_labels, folder_traits, read_config
-from compress.pretrained.specialtokens import default_tokens
+from compress.pretrained.configs import read_config
+from compress.pretrained.modelfolder import head_tasks
+from compress.pretrained.taking import take_in
 from compress.processor import TextProcessor
-from compress.registry.plugins import Registry, engine_for, explain_missing_package
+from compress.registry.plugins import (
+    Registered,
+    Registry,
+    engine_for,
+    explain_missing_package,
+)
 from compress.sizes import positions
-from compress.task import Shown, Task
+from compress.task import Shown, Task, TaskOptions
 from compress.unicode import has_lone_surrogate
 
 _PAIR = "text_pair"
@@ -45,7 +64,14 @@ class Predictor:
         or a pair."""
         rows = self.task.request(self._requests(texts))
         features = self.task.features(rows, self.processor)
-        answers = predict(self.session, self.task, self.processor, features, batch_size)
+        try:
+            answers = predict(self.session, self.task, self.processor, features, batch_size)
+        except CompressError:
+            raise
+        except Exception as error:  # an engine raises anything for a model that does not fit itself
+            raise CompressError(
+                f"the model in {self.artifact.folder} cannot answer: {name_and_first_line(error)}"
+            ) from error
         labels = self.artifact.manifest.labels
         return [
             self.task.present(answer, row, labels)
@@ -87,34 +113,102 @@ class Predictor:
         return ""
 
 
-def open_predictor(folder: Path, registry: Registry) -> Predictor:
-    """A predictor for a model folder; a folder from outside has no manifest. Raises UsageError if
-    no installed task fits the model's head."""
-    has_manifest = (folder / MANIFEST).is_file()
-    artifact = Artifact.open(folder) if has_manifest else _outside(folder, registry)
-    entry = registry.tasks.get(artifact.traits.task or "")
-    if entry is None:
-        raise UsageError(
-            f"{folder} serves no task that is installed "
-            f"({artifact.traits.task or 'it has no head'})"
+def open_predictor(folder: Path, registry: Registry, task_name: str | None = None) -> Predictor:
+    """A predictor for a model folder; one from outside, without a manifest, is taken in first.
+    ``task_name`` chooses among several tasks that have such a head.
+
+    Raises UsageError if no installed task fits the model's head, or several do and none is chosen,
+    or if the folder cannot be taken in."""
+    tasks = () if task_name is None else (_chosen_task(task_name, registry),)
+    if (folder / MANIFEST).is_file():
+        return _opened(Artifact.open(folder), registry, tasks)
+    with TemporaryDirectory(prefix="compress-") as name, _naming(Path(name), folder):
+        taken = Path(name)
+        manifest = take_in(
+            folder,
+            taken,
+            registry,
+            step=folder.name,
+            source=folder.name,
+            tasks=tasks,
+            place_weights=lambda file, target: target.symlink_to(file.resolve()),
         )
-    task = entry.cls(
-        entry.cls.Options.model_validate(_task_options(artifact, entry.cls), strict=False)
-    )
+        predictor = _opened(Artifact(taken, manifest), registry, tasks)
+        return replace(predictor, artifact=Artifact(folder, manifest))
+
+
+@contextmanager
+def _naming(taken: Path, folder: Path) -> Iterator[None]:
+    """Errors of this block name the user's ``folder`` in place of the copy ``taken``, which is soon
+    gone."""
+
+    def renamed(text: str) -> str:
+        return text.replace(str(taken), str(folder))
+
+    try:
+        yield
+    except UsageError as error:
+        mistakes = [
+            Mistake(renamed(each.where), renamed(each.message), each.hint)
+            for each in error.mistakes
+        ]
+        raise UsageError(mistakes) from error
+    except IntegrityError as error:
+        raise IntegrityError(renamed(str(error))) from error
+
+
+def _opened(artifact: Artifact, registry: Registry, tasks: Sequence[str]) -> Predictor:
+    entry = _task_of(artifact, registry, tasks)
+    options = _checked_options(artifact, entry.cls)
+    task = entry.cls(options)
     engine = engine_for(registry, artifact.traits.format)
+    processor = task.processor(artifact.folder)
     with explain_missing_package(engine.name, engine.extra):
-        session = engine.open(artifact, Placement(engine.devices()[0], threads()), task)
-    processor = task.processor(folder)
-    if not has_manifest:  # an import would have named the special tokens
-        processor.config |= default_tokens(folder, processor.config, processor.tokenizer)
+        placement = Placement(engine.devices()[0], threads())
+        session = open_session(engine, artifact, placement, task)
+    mistake = task.tokenizer_mistake(processor)
+    if mistake:
+        raise UsageError(f"{artifact.folder}: {mistake}")
     return Predictor(artifact, task, processor, session)
 
 
-def _outside(folder: Path, registry: Registry) -> Artifact:
-    """A model folder without a manifest, as the artifact that an import would make of it. It has no
-    digests to verify."""
-    traits, labels = folder_traits(folder, registry), folder_labels(folder, registry)
-    return Artifact(folder, Manifest(traits, {}, step=folder.name, stage="import", labels=labels))
+def _chosen_task(word: str, registry: Registry) -> str:
+    """The name of the installed task that a user calls ``word``."""
+    entry = registry.task_named(word)
+    if entry is None:
+        raise UsageError(
+            with_hint(f"there is no task {word!r}", suggestion(word, sorted(registry.tasks)))
+        )
+    return entry.name
+
+
+def _task_of(artifact: Artifact, registry: Registry, tasks: Sequence[str]) -> Registered[Task[Any]]:
+    """The task that answers with an artifact: the one that its head serves, which must be the one
+    in ``tasks``, if there is one."""
+    folder, served = artifact.folder, artifact.traits.task
+    if tasks and served != tasks[0]:
+        raise UsageError(f"{folder} serves {served or 'no task'}, and not {tasks[0]}")
+    entry = registry.tasks.get(served or "")
+    if entry is not None:
+        return entry
+    able = head_tasks(read_config(folder), registry) if (folder / "config.json").is_file() else []
+    if len(able) > 1:
+        raise UsageError(
+            f"the head of {folder} may serve {' or '.join(able)}: choose one with --task, or with "
+            "task in Python"
+        )
+    raise UsageError(f"{folder} serves no task that is installed ({served or 'it has no head'})")
+
+
+def _checked_options(artifact: Artifact, cls: type[Task[Any]]) -> TaskOptions:
+    """The options of the artifact's task. Raises IntegrityError if its manifest has none that fit
+    the task."""
+    try:
+        return cls.Options.model_validate(_task_options(artifact, cls), strict=False)
+    except ValidationError as error:
+        raise IntegrityError(
+            f"{artifact.folder}: the options of its task do not fit: {first_problem(error)}"
+        ) from error
 
 
 def _task_options(artifact: Artifact, cls: type[Task[Any]]) -> JsonObject:

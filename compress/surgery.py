@@ -278,7 +278,7 @@ def _heads_edit(path: str, layout: AttentionLayout, keep: int, head_size: int) -
         "key": layout.key,
         "value": layout.value,
         "output": layout.output,
-        "counts": [list(count) for count in layout.counts],
+        "counts": list(layout.counts),
     }
 
 

@@ -20,13 +20,14 @@ from compress.architecture import ModelConfig
 from compress.measurement import Direction
 from compress.options import Options
 from compress.processor import TextProcessor
+from compress.source import hint_without_labels
 
 Row = Mapping[str, Any]
 Features = dict[str, Any]
 Prediction = dict[str, Any]
 Shown = dict[str, Any]
 """An answer for people, JSON-ready."""
-Batch = dict[str, np.ndarray]
+Batch = dict[str, "np.ndarray"]
 
 IGNORED = -100
 """The label of a position that neither a loss nor a score counts; the default of torch's
@@ -42,11 +43,20 @@ class RowError(Exception):
 
 @dataclass(frozen=True)
 class Column:
-    """A column that a task reads."""
+    """A column that a task reads. A target is what a model learns to answer; rows whose targets
+    are not known, as in the test splits of contests, cannot be used."""
 
     name: str
     description: str
     required: bool = True
+    is_target: bool = False
+
+    def hint_where_missing(self, split: str) -> str:
+        """What to do where a split does not have the column."""
+        hint = f"map it with data.columns: {{{self.name}: ...}}"
+        if self.is_target and split != "train":
+            return f"{hint}; if its rows have no labels, {hint_without_labels(split)}"
+        return hint
 
 
 @dataclass(frozen=True)
@@ -138,6 +148,11 @@ class Task(ABC, Generic[O]):
         """The row with only the task's columns, and labels as indices. Raises RowError for
         a row that the task cannot use."""
 
+    def labels_in(self, row: Row, labels: Sequence[str]) -> Sequence[str]:
+        """The names of the labels of a normalised row, for the summary of the data. By default
+        none."""
+        return ()
+
     def head_config(self, labels: Sequence[str]) -> ModelConfig:
         """Entries of the model's config that the head needs: label maps,
         ``problem_type``."""
@@ -149,15 +164,10 @@ class Task(ABC, Generic[O]):
     @classmethod
     def stated_labels(cls, config: ModelConfig) -> tuple[str, ...]:
         """Label names in order that a model's ``config.json`` states for a head of this
-        task; empty if it has none.
+        task; empty if such a head has no labels, the default.
 
-        By default those of ``id2label``. A config without it, as transformers writes one for
-        two outputs without names, has numbered names (see ``is_numbered``). A task whose head
-        can be without labels overrides this."""
-        names = config.get("id2label")
-        if not names:
-            return _numbered(config.get("num_labels", DEFAULT_OUTPUTS))
-        return tuple(str(names[key]) for key in sorted(names, key=int))
+        A task whose head has an output for each label returns ``labels_of_outputs``."""
+        return ()
 
     def head_mistake(self, config: ModelConfig, labels: Sequence[str]) -> str | None:
         """Why a head for this task does not fit these options, as in "has 1 output, and
@@ -165,6 +175,11 @@ class Task(ABC, Generic[O]):
 
         ``config`` is the model's ``config.json``. ``labels`` are those of the data if the
         model names none itself, else empty. By default every head fits."""
+        return None
+
+    def tokenizer_mistake(self, processor: TextProcessor) -> str | None:
+        """What the task's head needs and the model's tokenizer does not give, as in "its head
+        reads the end token, and ..."; None, the default, if nothing is missing."""
         return None
 
     # examples: in training, measuring and serving alike
@@ -183,6 +198,11 @@ class Task(ABC, Generic[O]):
     def length(self, features: Features) -> int:
         """The length by which batches are made, in tokens."""
         return len(features["input_ids"])
+
+    def group(self, features: Features) -> int:
+        """A number that examples of one batch have in common; by default that of all. Some heads
+        cannot take some examples together."""
+        return 0
 
     @abstractmethod
     def collate(
@@ -252,6 +272,19 @@ class Task(ABC, Generic[O]):
     @abstractmethod
     def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> Shown:
         """The answer with label names and text, as ``compress predict`` prints it."""
+
+
+def labels_of_outputs(config: ModelConfig) -> tuple[str, ...]:
+    """Label names in order of a head that has an output for each label: those of
+    ``id2label`` in the model's ``config.json``.
+
+    A config without it, as transformers writes one for two outputs without names, has
+    numbered names (see ``is_numbered``). Configs of other heads have none or these two as
+    well, and mean nothing by it."""
+    names = config.get("id2label")
+    if not names:
+        return _numbered(config.get("num_labels", DEFAULT_OUTPUTS))
+    return tuple(str(names[key]) for key in sorted(names, key=int))
 
 
 def is_numbered(labels: Sequence[str]) -> bool:

@@ -70,6 +70,9 @@ class Tracker(ABC):
     """One log of one run. It lives in the process that runs the recipe, so it does not use torch,
     and it imports its packages only in methods.
 
+    Its methods are called one after the other, on a thread of their own. A tracker whose call takes
+    longer than 30 seconds is left out, and the run goes on.
+
     ``packages`` are the modules that it imports. Where one is missing, the run is refused before it
     starts; the message names ``extra``, the extra of the toolkit that installs them."""
 

@@ -31,7 +31,15 @@ FULL = Manifest(
     seed=7,
     labels=("bad", "good"),
     task_options={"max_length": 16},
-    edits=({"path": "encoder.layer.0", "axis": 0, "keep": [0, 2]},),
+    edits=(
+        {
+            "op": "feed_forward",
+            "block": "encoder.layer.0",
+            "keep": 2,
+            "inputs": ["intermediate.dense"],
+            "output": "output.dense",
+        },
+    ),
     parameters=12,
     base="owner/encoder",
     lineage=({"step": "teacher", "stage": "finetune", "digest": "1" * 64},),

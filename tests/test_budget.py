@@ -111,6 +111,18 @@ def test_a_limit_that_means_nothing_is_refused_with_an_example(quantity: str, te
         parse_limit(quantity, text)
 
 
+def test_a_limit_of_the_reference_on_itself_needs_a_measurement(
+    three_steps: dict[str, Any],
+) -> None:
+    teacher = three_steps["steps"][0]
+    limits = [parse_limit("quality", ">= 99% of teacher"), parse_limit("latency", ">= 1x of B0")]
+    measured = [verdict.measured for verdict in judge(teacher, limits, three_steps)]
+    assert measured == ["100.0 % of teacher", "1.00x of teacher"]
+    teacher["measurements"] = {}
+    unmeasured = judge(teacher, limits, three_steps)
+    assert [(v.measured, v.met) for v in unmeasured] == [("not measured", None)] * 2
+
+
 def test_a_score_that_is_better_when_lower_is_limited_from_above() -> None:
     limit = parse_limit("quality", "<= 0.3", higher_is_better=False)
     assert (limit.relation, limit.value, limit.relative) == ("<=", 0.3, False)

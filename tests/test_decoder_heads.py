@@ -12,10 +12,11 @@ import torch
 from tiny import LABELS, WORDS, make_artifact, read, sentences, task_named, word_processor
 from transformers import AutoConfig, AutoModel
 
+from compress.adapting import adapt_model
 from compress.artifact import Artifact, Manifest, Traits, digest_files
 from compress.engine import Placement
 from compress.errors import UsageError
-from compress.models import adapt_model, open_model
+from compress.models import open_model
 from compress.processor import TextProcessor
 from compress.sessions import TorchSession
 
@@ -114,7 +115,7 @@ def test_a_classifier_from_outside_whose_config_names_no_padding_answers_in_batc
 ) -> None:
     base = save_decoder(tmp_path / "base")
     folder = tmp_path / "classifier"
-    model = adapt_model(base, TASK, LABELS)
+    model = adapt_model(base, TASK, LABELS).model
     model.config.pad_token_id = None
     model.save_pretrained(folder)
     TextProcessor.load(base.folder).save(folder)
@@ -144,7 +145,7 @@ def test_texts_are_padded_by_the_tokenizer_s_token_then_the_model_s_then_the_end
     )
     assert TASK.processor(artifact.folder).pad_id == pad
     if config.get("pad_token_id") != -1:  # as a transformers config it means the last token
-        assert adapt_model(artifact, TASK, LABELS).config.pad_token_id == pad
+        assert adapt_model(artifact, TASK, LABELS).model.config.pad_token_id == pad
 
 
 def test_a_tokenizer_that_names_nothing_to_pad_with_is_refused_in_one_line(tmp_path: Path) -> None:

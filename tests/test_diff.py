@@ -27,6 +27,7 @@ from compress.report.diff.side import Kept, Side, read_side
 from compress.report.diff.types import Difference
 from compress.report.diff.views import diff_page, print_diff
 from compress.report.reading import read_report
+from compress.store.files import write_sealed
 
 
 class Right(Meter):
@@ -173,6 +174,11 @@ def test_steps_are_matched_by_name_and_those_of_one_run_are_named() -> None:
         "old is only in the first run",
         "new is only in the second run",
     ]
+
+
+def test_a_step_without_a_table_keeps_its_name() -> None:
+    text = shown(report(step("bare")), report(step("bare", digest="e")))
+    assert "bare\nnothing was measured in either run" in text.replace("  ", "")
 
 
 def test_steps_of_one_digest_are_the_same_model() -> None:
@@ -505,7 +511,7 @@ def write_run(folder: Path, difference: dict[str, Any], right: Sequence[int] | N
             "comparisons": {},
             "seconds": 0.0,
         }
-        (folder / "measurements" / "s.json").write_text(json.dumps(values), encoding="utf-8")
+        write_sealed(folder / "measurements" / "s.json", values)
     return folder
 
 
@@ -580,12 +586,27 @@ def test_the_first_wrong_key_of_a_report_is_named_with_what_is_wrong(
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", "{}", '{"of": 3}', '{"of": {"data": "d", "meters": 3}, "kept": {}}']
+    "content", ["{", "[]", "{}", {"of": 3}, {"of": {"data": "d", "meters": 3}, "kept": {}}]
 )
-def test_measurements_that_are_broken_are_told_with_their_file(text: str, tmp_path: Path) -> None:
+def test_measurements_that_are_broken_are_told_with_their_file(
+    content: Any, tmp_path: Path
+) -> None:
     run = write_run(tmp_path / "run", report(step("s")), BEFORE)
-    (run / "measurements" / "s.json").write_text(text, encoding="utf-8")
-    with pytest.raises(IntegrityError, match="s.json"):
+    file = run / "measurements" / "s.json"
+    if isinstance(content, str):
+        file.write_text(content, encoding="utf-8")
+    else:
+        write_sealed(file, content)
+    with pytest.raises(IntegrityError, match=r"s\.json"):
+        read_side(run)
+
+
+def test_kept_answers_of_which_a_bit_has_flipped_are_not_compared(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", report(step("s")), [1, 0, 1])
+    file = run / "measurements" / "s.json"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace("0,", "1,", 1), encoding="utf-8")
+    with pytest.raises(IntegrityError, match="its content and its digest differ"):
         read_side(run)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from compress.errors import IntegrityError
 from compress.machine import TimingEnvironment
 from compress.measure import Subject, compare, measure
 from compress.measure.reuse import (
@@ -23,10 +25,12 @@ from compress.measure.reuse import (
     copy_unless_equal,
     read_reusable,
 )
+from compress.measure.summary import summarise
 from compress.measure.turns import take_turns
 from compress.measurement import Measured, Measurement, finite
 from compress.meter import Effort, Meter, Probe, Rounds, Sample
 from compress.registry.plugins import Registry
+from compress.store.files import read_sealed, write_sealed
 from compress.workers.protocol import (
     Chosen,
     Command,
@@ -99,6 +103,8 @@ def test_a_block_begins_with_the_model_loaded_anew_or_in_other_processes(
     begun: list[Path] = []
 
     class Side:
+        process = SimpleNamespace(pid=os.getpid())
+
         def ask(self, command: Command, reply: type[Message]) -> Sampled:
             asked.append(type(command))
             return Sampled({"nanoseconds": [1.0]})
@@ -189,17 +195,62 @@ def test_a_try_s_measurements_are_copied_unless_more_is_known_of_the_same(
     assert step.read_bytes() == (before if kept else tried.read_bytes())
 
 
-def test_a_file_whose_others_are_no_object_is_measured_anew(
-    tmp_path: Path, registry: Registry
-) -> None:
+def test_a_file_whose_others_are_no_object_is_not_used(tmp_path: Path, registry: Registry) -> None:
     conditions, file = conditions_of("a", {}, None, "task 1", "quick", registry), tmp_path / "m"
     MeasurementFile(conditions, Measured({})).write(file)
     assert read_reusable(file, conditions) is not None
-    values = json.loads(file.read_text(encoding="utf-8"))
+    values = read_sealed(file)
     values["of"]["others"] = None
-    file.write_text(json.dumps(values), encoding="utf-8")
-    assert read_reusable(file, conditions) is None
+    write_sealed(file, values)
+    with pytest.raises(IntegrityError, match="is not a run's file of measurements"):
+        read_reusable(file, conditions)
+
+
+def test_no_bit_of_a_file_of_measurements_can_flip_unnoticed(tmp_path: Path) -> None:
+    """A flip is noticed, or it changes nothing that is read, such as a space to a line feed."""
+    m = Measurement("quality", 0.875, "share", "higher", 0.85, 0.9, 40, {"metric": "f1"})
+    kept = {"quality": [{"right": [1, 0, 1], "text": "é"}]}
+    file, written = tmp_path / "m.json", MeasurementFile(TRIED, Measured({"quality": m}, {}, kept))
+    written.write(file)
+    content, noticed = file.read_bytes(), 0
+    for place in range(len(content)):
+        for bit in (1 << place % 8, 1 << (place + 3) % 8):
+            flipped = bytearray(content)
+            flipped[place] ^= bit
+            file.write_bytes(flipped)
+            try:
+                assert MeasurementFile.read(file) == written
+            except IntegrityError:
+                noticed += 1
+    assert noticed > len(content)
 
 
 def test_no_candidates_have_no_measurements(tmp_path: Path, registry: Registry) -> None:
     assert compare([], registry, tmp_path) == {}
+
+
+def test_what_disturbs_timings_is_said_of_them_and_of_nothing_else() -> None:
+    class Timing(Meter):
+        name, summary, takes_turns, keeps = "timing", "Timing.", True, False
+
+        def sample(self, probe: Probe) -> Sample:
+            raise NotImplementedError
+
+        def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
+            return [Measurement(f"{self.name} of it", 1.0, "ms", "lower")]
+
+        def compare(self, samples: Sequence[Sample], others: Sequence[Sample]) -> list[Measurement]:
+            return [Measurement(f"{self.name} ratio", 2.0, "x", "higher")]
+
+    class Size(Timing):
+        name, takes_turns = "size", False
+
+    subject = Subject("a", Path("a"), Chosen("t", {}), None, compared=("b",))
+    samples = {"timing": {"a": [{}], "b": [{}]}, "size": {"a": [{}]}}
+    for text in ("", "other programs kept 1.5 of 2 cores busy"):
+        found = summarise([Timing(), Size()], samples, subject, {}, text)
+        expected = {"machine": text} if text else {}
+        assert found.measurements["timing of it"].conditions == expected
+        assert found.comparisons["b"]["timing ratio"].conditions == expected
+        assert found.measurements["size of it"].conditions == {}
+        assert Measured.from_dict(json.loads(json.dumps(found.as_dict()))) == found

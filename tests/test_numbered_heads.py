@@ -24,9 +24,10 @@ from tiny import (
 )
 
 import compress
+from compress.adapting import adapt_model
 from compress.artifact import MANIFEST, Artifact
 from compress.errors import UsageError
-from compress.models import adapt_model, open_model
+from compress.models import open_model
 from compress.planning import Plan, make_plan
 from compress.pretrained.families import Families
 from compress.recipes.recipe import read_recipe
@@ -96,12 +97,12 @@ def test_two_outputs_without_names_are_called_as_transformers_calls_them(
 
 def test_the_trained_head_is_kept_and_given_the_names_of_the_data(artifact: Artifact) -> None:
     task = task_named("text-classification")
-    adapted, before = adapt_model(artifact, task, LABELS), open_model(artifact, task)
+    adapted, before = adapt_model(artifact, task, LABELS).model, open_model(artifact, task)
     torch.testing.assert_close(
         dict(adapted.named_parameters()), dict(before.named_parameters()), rtol=0, atol=0
     )
     assert adapted.config.id2label == dict(enumerate(LABELS))
-    other = adapt_model(artifact, task, ("a", "b", "c"))
+    other = adapt_model(artifact, task, ("a", "b", "c")).model
     assert other.get_parameter("classifier.weight").shape[0] == 3
 
 

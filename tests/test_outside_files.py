@@ -14,9 +14,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from tiny import save_bert, taken_in, task_named
 
+from compress.adapting import adapt_model
 from compress.artifact import Artifact, Manifest, with_files
 from compress.errors import CompressError, IntegrityError, UsageError
-from compress.models import adapt_model, open_model
+from compress.models import open_model
 from compress.planning import Input, make_plan
 from compress.pretrained.families import Families
 from compress.pretrained.modelfolder import folder_traits

@@ -32,6 +32,8 @@ from compress.running.preflight import refuse_long_examples, refuse_wrong_edges
 from compress.sizes import positions
 from compress.store.runfolder import RunFolder
 from compress.store.store import Ingredients, Store
+from compress.workers.jobs import importing
+from compress.workers.protocol import Finished, ImportModel
 
 FakeModel = Callable[..., Path]
 CLASSIFY = """\
@@ -112,7 +114,7 @@ def broken(folder: Path, how: str) -> None:
         ("noise for weights", "model.safetensors cannot be read: "),
         ("no tokenizer", "model has no tokenizer files"),
         ("no model_type", "config.json has no model_type"),
-        ("a list for a config", "config.json is not a config"),
+        ("a list for a config", "config.json cannot be read: it holds no JSON object"),
     ],
 )
 def test_a_folder_that_is_no_whole_model_is_refused_at_its_place_before_anything_starts(
@@ -213,6 +215,18 @@ def test_weights_are_counted_and_buffers_are_not(
     assert taken_in(folder, tmp_path / "int8", registry).manifest.parameters == 24
 
 
+@pytest.fixture
+def here(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Imports are done in this process, which has transformers loaded."""
+
+    def run_job(job: ImportModel, *_: Any) -> Finished:
+        line: Any = None
+        return importing.run(job, line, registry)
+
+    monkeypatch.setattr("compress.running.making.run_job", run_job)
+
+
+@pytest.mark.usefixtures("here")
 def test_an_import_depends_on_the_manifest_and_on_the_source_s_name(
     tmp_path: Path, registry: Registry, fake_model: FakeModel
 ) -> None:
@@ -244,6 +258,7 @@ def test_an_import_depends_on_the_manifest_and_on_the_source_s_name(
     assert taken(moved).base == "other"
 
 
+@pytest.mark.usefixtures("here")
 def test_a_stored_file_that_changed_is_an_integrity_error_still(
     tmp_path: Path, registry: Registry, fake_model: FakeModel
 ) -> None:

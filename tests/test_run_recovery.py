@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ from subprocess import Popen
 import psutil
 import pytest
 from installing import install
+from kept_families import give_families
 from running import (
     CHAIN,
     UNMEASURED,
@@ -117,6 +119,46 @@ def test_a_stage_that_fails_keeps_what_was_finished_and_goes_on_when_it_is_mende
     assert started_anew(mended, before) == {"b", "c"}
     assert [weight(mended, name) for name in "abc"] == [1.0, 3.0, 7.0]
     assert [s["cached"] for s in mended.report["steps"]] == [True, True, False, False]
+
+
+def test_a_run_goes_on_to_its_end_and_its_code_though_nobody_reads_what_it_says(
+    nudges: Nudges,
+) -> None:
+    place, environ = nudges({"by": 1.0})
+    reading, writing = os.pipe()
+    os.close(reading)
+    give_families(place / "store")
+    words = [sys.executable, "-m", "compress", "run", "toy.yaml", "--store", "store"]
+    ended = subprocess.run(
+        words, cwd=place, env=environment(environ), stdout=writing, stderr=writing, check=False
+    )
+    os.close(writing)
+    assert ended.returncode == 0
+    (report,) = (place / "runs").glob("*/report.json")
+    assert json.loads(report.read_text(encoding="utf-8"))["state"] == "finished"
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("limited", r"error: \S+/large\.bin: File too large\n"),
+        pytest.param("gone", r"error: \S+: No such file or directory\n", marks=pytest.mark.slow),
+    ],
+)
+def test_a_worker_that_cannot_write_is_one_line_with_the_path_and_ends_with_3(
+    how: str, words: str, nudges: Nudges
+) -> None:
+    """Python does not say which file grew too large, and a library reports a folder that is gone
+    with an error of its own."""
+    place, environ = nudges({"by": 1.0, "switch": "switch"})
+    recipe = (place / "toy.yaml").read_text().replace("'switch'}", f"'{place}/switch'}}")
+    (place / "toy.yaml").write_text(recipe)
+    (place / "switch").write_text(how)
+    broken = run(place, "toy.yaml", environ=environ, code=3)
+    assert re.search(words, broken.output), broken.output
+    assert "Traceback" not in broken.output
+    assert broken.report["state"] == "failed"
+    assert list((place / "store" / "staging").iterdir()) == []
 
 
 def test_a_changed_option_makes_anew_what_depends_on_it_and_nothing_else(nudges: Nudges) -> None:
@@ -267,17 +309,44 @@ def test_a_worker_whose_supervisor_has_ended_before_it_could_call_does_nothing(
     assert "ConnectionRefusedError" in ended.stderr
 
 
-def test_an_interrupted_run_ends_with_130_and_its_worker_too(nudges: Nudges) -> None:
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [
+        (signal.SIGINT, 130, "error: interrupted;"),
+        (signal.SIGTERM, 143, "error: ended by SIGTERM;"),
+        pytest.param(signal.SIGHUP, 129, "error: ended by SIGHUP;", marks=pytest.mark.slow),
+    ],
+)
+def test_a_signal_ends_a_run_with_its_report_and_its_code_and_the_worker_too(
+    number: signal.Signals, code: int, words: str, nudges: Nudges
+) -> None:
     place, environ = nudges({"by": 1.0, "seconds": 60.0})
     process = start_run(place, "toy.yaml", environ=environ)
     wait_for(lambda: list((place / "runs").glob("*/jobs/a.json")))
     (worker,) = wait_for(lambda: workers_of(process))
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 130
-    assert "the same command continues" in (place / "output").read_text()
+    process.send_signal(number)
+    assert process.wait(20) == code
+    output = (place / "output").read_text()
+    assert words in output and "the same command continues" in output
+    assert "Traceback" not in output
     (report,) = (place / "runs").glob("*/report.json")
     assert json.loads(report.read_text(encoding="utf-8"))["state"] == "interrupted"
     wait_for(lambda: not psutil.pid_exists(worker.pid), 10)
+
+
+def test_signals_are_heeded_unless_they_are_ignored_and_the_first_one_counts() -> None:
+    """``nohup`` has a command ignore SIGHUP. A machine that shuts down sends several."""
+    code = (
+        "import os, signal\nfrom compress.cli.ending import ending_of, heed_signals\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\nheed_signals()\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\ntry:\n    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "except KeyboardInterrupt as error:\n    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    print(ending_of(error))\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ended.stdout, ended.returncode) == ("('ended by SIGTERM', 143)\n", 0)
 
 
 # killed in the middle of real stages
@@ -373,6 +442,21 @@ def test_a_run_killed_in_the_middle_of_distilling_goes_on_to_the_same_weights(
         e["event"] == "note" and e["text"].startswith("continuing from step ") for e in ended.events
     )
     assert list((place / "store" / "work").iterdir()) == []
+
+
+def test_a_run_interrupted_in_the_middle_of_distilling_keeps_the_step_it_was_at(
+    chain: Run, tmp_path: Path
+) -> None:
+    place = place_before("distill", chain, tmp_path / "place", up_to("distill"))
+    process = start_run(place, "chain.yaml", environ=UNMEASURED)
+    wait_for(lambda: list((place / "store" / "work").glob("*/checkpoints/checkpoint-10/comp*")))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    output = (place / "output").read_text(encoding="utf-8")
+    kept = re.search(r"kept the training at step (\d+) of 125; the same command", output)
+    assert kept, output
+    ended = goes_on_to_the_same_end("distill", place, chain, [])
+    assert f"continuing from step {kept[1]}" in [e.get("text") for e in ended.events]
 
 
 @pytest.mark.slow

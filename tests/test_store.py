@@ -3,6 +3,7 @@ processes want it."""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -14,10 +15,12 @@ from pathlib import Path
 import pytest
 
 from compress.errors import IntegrityError
-from compress.store.files import file_name
+from compress.store.files import file_name, write_text
+from compress.store.locks import held
 from compress.store.store import Ingredients, Product, Store, key_of
+from compress.store.trouble import file_trouble
 
-THING = Ingredients("thing", {"a": 1})
+THING, OTHER = Ingredients("thing", {"a": 1}), Ingredients("thing", {"a": 2})
 
 # Makes THING slowly; says "making" when it holds the claim, and at the end whether it was there
 # already.
@@ -162,6 +165,15 @@ def test_product_whose_record_is_broken_is_an_error_with_a_remedy(
     assert f"delete the folder {product.folder.parent}" in str(caught.value)
 
 
+def test_a_record_of_which_a_digit_has_changed_is_an_error(store: Store) -> None:
+    """The seconds of making are shown, and the digests of files are trusted."""
+    product, _ = store.make(THING, fill)
+    file = product.folder.parent / "record.json"
+    file.write_text(file.read_text().replace('"seconds": 2.5', '"seconds": 3.5'), encoding="utf-8")
+    with pytest.raises(IntegrityError, match="its content and its digest differ"):
+        store.find(THING)
+
+
 def test_what_a_deletion_that_was_broken_off_has_left_is_made_again(store: Store) -> None:
     product, _ = store.make(THING, fill)
     (product.folder.parent / "record.json").unlink()
@@ -218,6 +230,7 @@ def test_second_process_waits_for_the_first_and_reuses_what_it_made(store: Store
             assert line(second) == f"waiting for process {first.pid}"
             assert line(second) == "reused"
         assert line(first) == "made"
+    assert left(store) == [], "neither who made it nor who waited leaves a folder"
 
 
 def test_claim_dies_with_its_owner_and_its_half_made_product_is_never_seen(store: Store) -> None:
@@ -239,3 +252,53 @@ def test_claim_dies_with_its_owner_and_its_half_made_product_is_never_seen(store
     assert isinstance(product, Product) and not cached
     assert time.monotonic() - begin < 5
     assert left(store) == []
+
+
+def test_a_sweep_removes_what_a_killed_owner_left_and_spares_who_still_works(store: Store) -> None:
+    with start(store, 60) as killed:
+        assert line(killed) == "making"
+        kept = store.root / "staging" / f"thing-{OTHER.key}-01234567"
+        with held(store.root / "locks", f"thing-{OTHER.key}"):
+            kept.mkdir()
+            store.sweep()
+            assert len(left(store)) == 3, "both owners live"
+            killed.kill()
+            killed.wait()
+            store.sweep()
+            assert left(store) == [f"thing-{THING.key}", kept.name]
+        store.sweep()
+    assert left(store) == [f"thing-{THING.key}"], "unfinished work is continued later"
+
+
+def test_a_sweep_removes_the_work_of_what_is_made_and_empty_work(store: Store) -> None:
+    product, _ = store.make(THING, fill)
+    for name, files in ((f"thing-{THING.key}", ["a"]), ("thing-b", []), ("thing-c", ["a"])):
+        (store.root / "work" / name).mkdir()
+        for file in files:
+            (store.root / "work" / name / file).touch()
+    store.sweep()
+    assert left(store) == ["thing-c"]
+    assert store.find(THING) == product
+
+
+def test_a_store_that_does_not_exist_yet_is_swept_without_a_trace(tmp_path: Path) -> None:
+    Store(tmp_path / "none").sweep()
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_file_that_cannot_be_written_is_named_and_its_draft_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "report.json"
+    file.write_text("before", encoding="utf-8")
+
+    def full(draft: Path, text: str, encoding: str) -> None:
+        draft.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_text(file, "after")
+    assert file_trouble(caught.value) == f"{file}: No space left on device"
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+    assert file.read_text(encoding="utf-8") == "before"

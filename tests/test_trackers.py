@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,9 @@ def test_a_tracker_is_told_every_event_with_progress_and_gets_the_report(place: 
     found = run(place[0], "toy.yaml", "--track", "lines", environ=place[1])
     first, *events, last = lines(found.folder)
     assert first == {"started": "toy"} and last == {"finished": found.report}
-    assert [e for e in events if e["event"] != "progress"] == found.events
+    assert [e for e in events if e["event"] not in ("progress", "phase")] == found.events
+    phases = [e["text"] for e in events if e["event"] == "phase" and e["seconds"] is None]
+    assert phases == ["preparing the data for text-classification", "importing model"]
     told = [e for e in events if e["event"] == "progress"]
     assert told and all({"step", "done", "total", "values"} <= e.keys() for e in told)
     assert "lines: lines in runs/" in found.output
@@ -182,3 +186,91 @@ def test_a_folder_that_bears_the_packages_name_is_not_the_package(
 
 def test_the_trackers_that_come_along_are_registered(registry: Registry) -> None:
     assert {"tensorboard", "mlflow"} <= registry.trackers.keys()
+
+
+class Hanging(Fake):
+    """Hangs in one of its calls until the test is over."""
+
+    name = "hanging"
+
+    def __init__(self, at: str, over: threading.Event) -> None:
+        super().__init__()
+        self.at, self.over = at, over
+
+    def start(self, folder: Path, name: str) -> str:
+        self.hang("start")
+        return super().start(folder, name)
+
+    def event(self, event: Event) -> None:
+        self.hang(event["event"])
+        super().event(event)
+
+    def finish(self, report: Mapping[str, Any]) -> None:
+        self.hang("finish")
+        super().finish(report)
+
+    def hang(self, at: str) -> None:
+        if at == self.at:
+            self.over.wait(60)
+
+
+@pytest.fixture
+def over() -> Iterator[threading.Event]:
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def whole_run(tracking: Tracking, folder: Path) -> float:
+    """The seconds that the trackers held a run of a few events."""
+    start = time.monotonic()
+    tracking.start(folder, "r")
+    for kind in ("one", "progress", "progress", "two", "three"):
+        tracking.event({"event": kind})
+    tracking.finish({"state": "finished"})
+    return time.monotonic() - start
+
+
+@pytest.mark.parametrize("at", ["start", "one", "progress", "three", "finish"])
+def test_a_tracker_that_hangs_is_told_of_once_and_the_run_goes_on(
+    at: str, tmp_path: Path, over: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compress.running.tracking.PATIENCE_SECONDS", 0.2)
+    good, heard = Fake(), list[dict[str, Any]]()
+    assert whole_run(Tracking([Hanging(at, over), good], heard.append), tmp_path / "run") < 2
+    assert len(good.told) == 7, "the other tracker is told everything"
+    warnings = [e["text"] for e in heard if "hanging has not answered" in e.get("text", "")]
+    assert len(warnings) == 1
+
+
+def test_a_tracker_that_is_slow_every_time_holds_a_run_no_longer_than_one_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compress.running.tracking.PATIENCE_SECONDS", 0.5)
+
+    class Slow(Fake):
+        def event(self, event: Event) -> None:
+            time.sleep(0.3)
+            super().event(event)
+
+    slow, heard = Slow(), list[dict[str, Any]]()
+    tracking = Tracking([slow], heard.append)
+    tracking.start(tmp_path / "run", "r")
+    start = time.monotonic()
+    for _ in range(20):
+        tracking.event({"event": "note"})
+    assert time.monotonic() - start < 2
+    tracking.finish({"state": "finished"})
+    assert time.monotonic() - start < 3
+
+
+def test_a_tracker_that_ends_its_thread_is_a_failure_like_another(tmp_path: Path) -> None:
+    class Leaving(Fake):
+        def event(self, event: Event) -> None:
+            raise SystemExit(3)
+
+    heard = list[dict[str, Any]]()
+    assert whole_run(Tracking([Leaving()], heard.append), tmp_path / "run") < 5
+    assert [e["text"] for e in heard if "text" in e][1:] == [
+        "warning: tracker fake failed and is left out: SystemExit: 3"
+    ]

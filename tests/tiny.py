@@ -22,7 +22,7 @@ from compress.store.prepared import Prepared, prepare
 from compress.store.store import Store
 from compress.task import Row, Task
 from compress.workers.jobs import importing, staging
-from compress.workers.protocol import ApplyStage, Chosen, ImportModel
+from compress.workers.protocol import ApplyStage, Chosen, ImportModel, Note
 
 SPECIAL = {
     "pad_token": "[PAD]",
@@ -163,9 +163,11 @@ def make_artifact(
     fresh: Mapping[str, Any] | None = None,
     references: Mapping[str, Artifact] | None = None,
     seed: int = 5,
+    said: list[str] | None = None,
     **options: Any,
 ) -> Artifact:
-    """The artifact that a stage makes with the data ``splits``, below the new ``folder``.
+    """The artifact that a stage makes with the data ``splits``, below the new ``folder``. The
+    stage's notes to the user are added to ``said``.
 
     This process does the worker's job. The store stands beside ``folder``, so that a second
     artifact finds the products of the first."""
@@ -191,5 +193,10 @@ def make_artifact(
         output=folder / "output",
         work=folder / "work",
     )
-    staging.run(job, SimpleNamespace(send=lambda message: None), registry)  # type: ignore[arg-type]
+
+    def listen(message: Any) -> None:
+        if isinstance(message, Note) and said is not None:
+            said.append(message.text)
+
+    staging.run(job, SimpleNamespace(send=listen), registry)  # type: ignore[arg-type]
     return Artifact.open(folder / "output")

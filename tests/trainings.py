@@ -3,6 +3,8 @@ quality of each epoch."""
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,13 +27,14 @@ class Interrupted(Exception):
 @dataclass
 class Given:
     """A stage's context, as far as training reads it. Raises Interrupted at the step
-    ``stop_at``."""
+    ``stop_at``, and asks this process to end at the step ``ask_at``."""
 
     work: Path
     task: Task[Any] = field(default_factory=lambda: task_named("text-classification"))
     validates: bool = True
     seed: int = 11
     stop_at: int | None = None
+    ask_at: int | None = None
     steps: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     labels: tuple[str, ...] = LABELS
@@ -49,10 +52,12 @@ class Given:
         return read(sentences(count, seed), self.task, LABELS, split)
 
     def progress(self, done: int, total: int, text: str, **values: float) -> None:
-        """Keep the step; raise Interrupted at ``stop_at``."""
+        """Keep the step; raise Interrupted at ``stop_at``, and send SIGTERM at ``ask_at``."""
         self.steps.append(done)
         if done == self.stop_at:
             raise Interrupted
+        if done == self.ask_at:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def note(self, text: str) -> None:
         """Keep the note."""

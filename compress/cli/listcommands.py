@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from compress.cli.deferred import defer
 from compress.cli.shared import as_json_option, emit, show_rows
 
 
@@ -12,6 +13,7 @@ from compress.cli.shared import as_json_option, emit, show_rows
 @as_json_option
 def stages_command(name: str | None, as_json: bool) -> None:
     """List the stages, or show one with its options."""
+    defer("numpy")
     from dataclasses import asdict
 
     from compress.cli.catalogue import describe_stage, list_stages, print_stage
@@ -35,6 +37,7 @@ def stages_command(name: str | None, as_json: bool) -> None:
 @as_json_option
 def tasks_command(as_json: bool) -> None:
     """List the tasks with their synonyms, columns and headline metric."""
+    defer("numpy")
     from compress.cli.catalogue import list_tasks
     from compress.registry.plugins import load_plugins
 
@@ -59,6 +62,7 @@ def recipes_command(as_json: bool) -> None:
 @as_json_option
 def plugins_command(as_json: bool) -> None:
     """List the installed plugins, and what could not be loaded."""
+    defer("numpy")
     from compress.cli.show import complain_of
     from compress.registry.plugins import load_plugins
 

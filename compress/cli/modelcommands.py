@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
 import click
 
 from compress.cli.shared import FOLDER, as_json_option, emit
-from compress.errors import EXIT_INTERRUPTED, UsageError
+from compress.errors import EXIT_SIGNAL, UsageError
 
 _TEXTS = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True)
 
@@ -22,9 +23,15 @@ _TEXTS = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True)
     help="Answer each line of a file in UTF-8, as it is read; - is the standard input.",
 )
 @click.option("--pair", is_flag=True, help="The texts are pairs, two by two: one answer for each.")
+@click.option("--task", help="The task to answer for, if several have such a head.")
 @as_json_option
 def predict_command(
-    folder: Path, texts: tuple[str, ...], file: str | None, pair: bool, as_json: bool
+    folder: Path,
+    texts: tuple[str, ...],
+    file: str | None,
+    pair: bool,
+    task: str | None,
+    as_json: bool,
 ) -> None:
     """Answer texts with a model folder, whatever its format.
 
@@ -35,9 +42,9 @@ def predict_command(
     pairs of texts does not say so: give it pairs, with --pair or with a tab between the two."""
     source = _source(texts, file, pair)
     try:
-        _predict(folder, texts, source, pair, as_json)
+        _predict(folder, texts, source, pair, task, as_json)
     except KeyboardInterrupt:  # it ends a stream, of which everything is printed
-        raise click.exceptions.Exit(EXIT_INTERRUPTED) from None
+        raise click.exceptions.Exit(EXIT_SIGNAL + signal.SIGINT) from None
 
 
 def _source(texts: tuple[str, ...], file: str | None, pair: bool) -> str | None:
@@ -59,7 +66,12 @@ def _source(texts: tuple[str, ...], file: str | None, pair: bool) -> str | None:
 
 
 def _predict(
-    folder: Path, texts: tuple[str, ...], source: str | None, pair: bool, as_json: bool
+    folder: Path,
+    texts: tuple[str, ...],
+    source: str | None,
+    pair: bool,
+    task: str | None,
+    as_json: bool,
 ) -> None:
     import os
 
@@ -73,7 +85,7 @@ def _predict(
     from compress.registry.plugins import load_plugins
     from compress.serving import open_predictor
 
-    predictor = open_predictor(folder, load_plugins())
+    predictor = open_predictor(folder, load_plugins(), task)
     if source is not None:
         stream_answers(predictor, source, as_json)
     else:

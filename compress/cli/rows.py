@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from compress.report.views.plain import plain
+from compress.report.tables.table import Table
+from compress.report.views.plain import print_table
 
 
 def print_rows(rows: Sequence[Mapping[str, object]], console: Console) -> None:
     """Print rows as a table; their keys are its headings."""
-    if not rows:
-        return
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for i, key in enumerate(rows[0]):
-        table.add_column(plain(key), no_wrap=i == 0, overflow="fold")
-    for row in rows:
-        table.add_row(*map(_cell, row.values()))
-    console.print(table)
+    if rows:
+        cells = [list(map(_cell, row.values())) for row in rows]
+        print_table("", Table(list(rows[0]), cells), console, sentences=True)
 
 
-def _cell(value: object) -> Text:
-    return plain(", ".join(value) if isinstance(value, list) else str(value))
+def _cell(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from compress.errors import IntegrityError
 from compress.machine import TimingEnvironment, timing_environment, versions
 from compress.measurement import Measured
 from compress.meter import Effort
 from compress.registry.plugins import Registry
-from compress.store.files import write_json
+from compress.store.files import read_sealed, write_sealed
 
 EngineVersions = Sequence[str | Mapping[str, str]]
 """The origin of an engine's plugin, and the versions of its packages."""
@@ -78,24 +78,27 @@ class MeasurementFile:
 
     def write(self, file: Path) -> None:
         """Write it whole or not at all."""
-        write_json(file, {"of": asdict(self.conditions), **self.measured.as_dict()})
+        write_sealed(file, {"of": asdict(self.conditions), **self.measured.as_dict()})
 
     @classmethod
     def read(cls, file: Path) -> MeasurementFile | None:
-        """The content of ``file``; None for a file that is missing or broken, which is written
-        anew."""
+        """The content of ``file``; None if there is no such file. Raises IntegrityError for a file
+        that is not as it was written."""
+        if not file.is_file():
+            return None
+        values = read_sealed(file)
         try:
-            values = json.loads(file.read_text(encoding="utf-8"))
             conditions = MeasuringConditions(**values["of"])
             if not isinstance(conditions.others, dict):
                 raise TypeError("others is no object")
             return cls(conditions, Measured.from_dict(values))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return None
+        except (KeyError, TypeError, AttributeError) as error:
+            raise IntegrityError(f"{file} is not a run's file of measurements") from error
 
 
 def read_reusable(file: Path, conditions: MeasuringConditions) -> Measured | None:
-    """The measurements in ``file`` if they were taken under these conditions, else None.
+    """The measurements in ``file`` if they were taken under these conditions, else None. Raises
+    IntegrityError for a file that is not as it was written.
 
     More others may have taken turns than are asked for. A step that was measured before the
     reference existed is measured again beside it, and its file then has both."""
@@ -116,5 +119,8 @@ def copy_unless_equal(source: Path, target: Path) -> None:
 
 def _conditions_alone(file: Path) -> MeasuringConditions | None:
     """A file's conditions without the others that took turns; None if it is missing or broken."""
-    content = MeasurementFile.read(file)
+    try:
+        content = MeasurementFile.read(file)
+    except IntegrityError:
+        return None
     return content.conditions.only_with(()) if content else None

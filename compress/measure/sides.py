@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from compress.activity import process_seconds
 from compress.meter import Effort, Sample
 from compress.store.files import file_name
+from compress.workers.forking import WorkerServer
 from compress.workers.protocol import (
     End,
     Finished,
@@ -28,12 +31,21 @@ from compress.workers.supervisor import Worker, started
 
 class Sides:
     """A process for each subject, started at the beginning of a ``with`` block and stopped at its
-    end. Job files and logs go into ``folder``."""
+    end. Job files and logs go into ``folder``. They may start from the ``server``."""
 
-    def __init__(self, subjects: Sequence[Subject], folder: Path, effort: Effort) -> None:
+    def __init__(
+        self,
+        subjects: Sequence[Subject],
+        folder: Path,
+        effort: Effort,
+        server: WorkerServer | None = None,
+    ) -> None:
         self._subjects, self._folder, self._effort = subjects, folder, effort
+        self._server = server
         self._stack = ExitStack()
         self._workers: dict[str, Worker] = {}
+        self._ended_seconds = 0.0
+        self.clocks: list[float] = []
 
     def __enter__(self) -> Sides:
         try:
@@ -55,6 +67,7 @@ class Sides:
                     ProbeArtifact(subject, self._effort),
                     self._folder / f"{name}.job.json",
                     self._folder / f"{name}.log",
+                    self._server,
                 )
             )
         # The processes import their libraries at the same time, which saves most of the waiting.
@@ -70,8 +83,16 @@ class Sides:
         self._workers[name].ask(PrepareMeter(meter), MeterPrepared)
 
     def sample(self, name: str, meter: str) -> Sample:
-        """A sample of a side, taken now."""
-        return self._workers[name].ask(TakeSample(meter), Sampled).sample
+        """A sample of a side, taken now. The clock of its core is added to ``clocks``."""
+        sampled = self._workers[name].ask(TakeSample(meter), Sampled)
+        if sampled.clock is not None:
+            self.clocks.append(sampled.clock)
+        return sampled.sample
+
+    def worked_seconds(self) -> float:
+        """Seconds that the cores have worked for the processes of all sides, and for this one."""
+        living = sum(process_seconds(worker.process.pid) for worker in self._workers.values())
+        return self._ended_seconds + living + time.process_time()
 
     def reopen(self, name: str) -> None:
         """Have a side load its artifact anew."""
@@ -84,6 +105,8 @@ class Sides:
 
     def restart(self) -> None:
         """Replace every process by a new one."""
+        for worker in self._workers.values():
+            self._ended_seconds += process_seconds(worker.process.pid)
         self.end()
         self._stack.close()
         self._start()

@@ -44,31 +44,36 @@ class TaskChoice:
 @dataclass(frozen=True)
 class DataChoice:
     """A source with its validated options; paths in them are absolute. ``place`` is where the
-    recipe names it, for messages."""
+    recipe names it, for messages. ``seed`` draws the rows that are used, where the options limit
+    them; else it is 0, for it changes nothing."""
 
     entry: Registered[Source[Any]]
     options: SourceOptions
     place: str = field(default="", compare=False)
+    seed: int = 0
 
     def make(self) -> Source[Any]:
         """The source object."""
         return self.entry.cls(self.options)
 
     def as_dict(self) -> dict[str, Any]:
-        """Name and options, JSON-ready."""
-        return {"name": self.entry.name, "options": self.options.model_dump(mode="json")}
+        """Name, options and seed, JSON-ready."""
+        options = self.options.model_dump(mode="json")
+        return {"name": self.entry.name, "options": options, "seed": self.seed}
 
 
 @dataclass(frozen=True)
 class Input:
     """A model from outside: the input model or a teacher. ``traits`` is None for a hub model: its
-    head is not known before it is downloaded."""
+    head is not known before it is downloaded. ``tasks`` are those of the recipe: the first that has
+    such a head is the one that it serves."""
 
     name: str
     source: str
     from_hub: bool
     traits: Traits | None
     place: str
+    tasks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

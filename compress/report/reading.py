@@ -26,7 +26,7 @@ def read_report(folder: Path) -> Report:
         return Report.model_validate_json(file.read_bytes())
     except ValidationError as error:
         raise IntegrityError(
-            f"{file} is not a whole report: {_first_problem(error)}; the run's own command writes "
+            f"{file} is not a whole report: {first_problem(error)}; the run's own command writes "
             "it again"
         ) from error
 
@@ -47,15 +47,22 @@ def _check_version(file: Path) -> None:
 def read_mapping(file: Path) -> Values:
     """The JSON object in a file. Raises IntegrityError where it holds anything else."""
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except ValueError as error:
         raise IntegrityError(f"{file} cannot be read as JSON: {error}") from error
+    except RecursionError as error:
+        raise IntegrityError(f"{file} cannot be read as JSON: it is nested too deeply") from error
     if not isinstance(values, dict):
         raise IntegrityError(f"{file} holds a {type(values).__name__} where an object is expected")
     return values
 
 
-def _first_problem(error: ValidationError) -> str:
+def _refuse_constant(name: str) -> None:
+    """Refuse NaN and infinities. Python reads them, but JSON does not have them."""
+    raise ValueError(f"it holds {name}, which is no number of JSON")
+
+
+def first_problem(error: ValidationError) -> str:
     """The first problem in one line: where it is, and what is wrong there."""
     first = error.errors(include_url=False, include_input=False)[0]
     return f"{'.'.join(map(str, first['loc']))}: {' '.join(first['msg'].split())}"

@@ -7,22 +7,31 @@ from dataclasses import replace
 from compress.measurement import Values
 from compress.options import flat
 from compress.quantities import QUALITY
-from compress.report.text import show
+from compress.report.text import value_cell
+from compress.results.datawarnings import data_warnings
 from compress.results.examples import incomparable_names
 from compress.results.outcomes import BudgetOutcome, StepBudgetOutcome, verdict_text
-from compress.results.report import Report
+from compress.results.report import Report, State
 from compress.results.step import StepResult
 
 
 def remarks(report: Report) -> list[str]:
-    """The failure that ended a run, findings, scores that are not compared, the tries of steps that
-    backed off, and the outcomes of budgets."""
+    """The failure that ended a run, warnings about the data, findings, scores that are not
+    compared, the tries of steps that backed off, and the outcomes of budgets."""
     lines = [f"failed: {report.failure}"] if report.failure else []
+    lines += _about_data(report)
     lines += [f"finding: {finding.text}" for finding in report.findings]
     lines += _other_examples(report)
     lines += [_tries(step) for step in report.steps if len(step.attempts) > 1]
     lines += [_step_budget(name, outcome) for name, outcome in report.step_budgets.items()]
-    return [*lines, _budget(report.budget)] if report.budget else lines
+    return [*lines, _budget(report.budget, report.state)] if report.budget else lines
+
+
+def _about_data(report: Report) -> list[str]:
+    lines = []
+    for name, summary in report.data_summaries.items():
+        lines += [f"{name}: {text}" for text in data_warnings(summary)]
+    return lines
 
 
 def _other_examples(report: Report) -> list[str]:
@@ -40,10 +49,18 @@ def _step_budget(name: str, outcome: StepBudgetOutcome) -> str:
     return f"budget of {name} {how}: {verdict_text(outcome.verdicts)}"
 
 
-def _budget(outcome: BudgetOutcome) -> str:
+def _budget(outcome: BudgetOutcome, state: State) -> str:
+    """The outcome of the recipe's budget. While the run goes on, it is not missed yet."""
     name = outcome.best or outcome.nearest
+    if name is None:
+        how = "not decided yet" if state == "running" else "missed"
+        return f"budget {how}: no step was measured that can be compared with the reference"
+    measured = verdict_text(outcome.verdicts.get(name, ()))
+    if state == "running":
+        how = f"met so far by {name}" if outcome.met else f"not met so far; nearest is {name}"
+        return f"budget {how} (the run goes on): {measured}"
     how = f"met; best is {name}" if outcome.met else f"missed; nearest is {name}"
-    return f"budget {how}: {verdict_text(outcome.verdicts.get(name or '', ()))}"
+    return f"budget {how}: {measured}"
 
 
 def _tries(step: StepResult) -> str:
@@ -59,18 +76,22 @@ def _tries(step: StepResult) -> str:
 
 
 def _differing(options: list[Values]) -> list[str]:
-    """Names of the options whose value differs in a later try."""
+    """Names of the options whose value is not the same in all tries."""
+    names = dict.fromkeys(name for values in options for name in values)
+    return [name for name in names if not _all_agree(options, name)]
+
+
+def _all_agree(options: list[Values], name: str) -> bool:
     first, *later = options
-    return [name for name, value in first.items() if not _all_have(later, name, value)]
-
-
-def _all_have(options: list[Values], name: str, value: object) -> bool:
-    return all(values[name] == value for values in options)
+    return all(values.get(name) == first.get(name) for values in later)
 
 
 def _options_text(names: list[str], values: Values) -> str:
-    texts = {name: "none" if values[name] is None else values[name] for name in names}
-    return ", ".join(f"{name} {text}" for name, text in texts.items())
+    texts = []
+    for name in names:
+        value = values.get(name)
+        texts.append(f"{name} {'none' if value is None else value}")
+    return ", ".join(texts)
 
 
 def absences(report: Report) -> list[str]:
@@ -98,10 +119,10 @@ def _most_frequent_answer(reference: StepResult) -> str:
     quality = reference.measured(QUALITY)
     if quality is None or quality.baseline is None:
         return ""
-    fixed = show(replace(quality, value=quality.baseline.value))
+    fixed = value_cell(replace(quality, value=quality.baseline.value))
     return (
-        f" Its {quality.title or QUALITY} is {show(quality)}; the most frequent answer for every "
-        f"text has {fixed}."
+        f" Its {quality.title or QUALITY} is {value_cell(quality)}; the most frequent answer for "
+        f"every text has {fixed}."
     )
 
 
@@ -111,5 +132,8 @@ def _reference_and_engine(reference: StepResult, report: Report) -> str:
         return f"The reference is {reference.name}, as {traits.format} {traits.precision}."
     eager = traits.format == "pytorch"
     how = "in eager PyTorch float32" if eager else f"as {traits.format} float"
-    fastest = report.fastest_float_engine or "not measured"
+    fastest = report.fastest_float_engine
+    if fastest is None and report.effort == "quick":
+        return f"The reference is {reference.name}, {how}; a quick run times it in no other engine."
+    fastest = fastest or "not measured"
     return f"The reference is {reference.name}, {how}; its fastest float engine here is {fastest}."

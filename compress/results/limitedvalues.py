@@ -108,9 +108,9 @@ def _with_text(
 
 def _compared(step: StepResult, quantity: str, name: str, report: Report) -> _Number:
     """The measured comparison with the artifact ``name``. Without one, the quotient of the two
-    values, whose worst case is not known."""
+    values, whose worst case is not known. A step that was measured is equal to itself."""
     if name == step.name:
-        return _Number(1.0, 1.0)
+        return _Number(1.0, 1.0) if step.measured(QUANTITIES[quantity]) else _Number()
     for against in step.compared_with():
         comparison = against.comparisons.get(_COMPARED.get(quantity, ""))
         if against.name == name and comparison:

@@ -73,15 +73,15 @@ def _is_finished(folder: RunFolder) -> bool:
 
 
 def _input(model: str, name: str, plan: Plan, registry: Registry) -> Input:
-    folder = Path(model).expanduser()
+    folder, tasks = Path(model).expanduser(), (plan.task.name,)
     if not folder.is_dir():
         if not is_hub_id(model):
             raise UsageError(f"there is no model folder {model!r}")
-        return Input(name, model, True, None, model)
-    traits = folder_traits(folder, registry)
+        return Input(name, model, True, None, model, tasks)
+    traits = folder_traits(folder, registry, tasks)
     if traits.task != plan.task.name:
         raise UsageError(_serves_another_task(str(folder), traits.task, plan))
-    return Input(name, str(folder.resolve()), False, traits, str(folder))
+    return Input(name, str(folder.resolve()), False, traits, str(folder), tasks)
 
 
 def _serves_another_task(model: str, task: str | None, plan: Plan) -> str:

@@ -6,14 +6,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from compress.errors import CompressError
 from compress.machine import versions
 from compress.pretrained.families import FORM, ByType, Families, read_families
 from compress.report.text import visible
 from compress.store.store import Ingredients, Store
-from compress.workers.protocol import AskFamilies, CandidatesMeasured, ForUser, MeasureCandidates
-from compress.workers.supervisor import run_job
+
+if TYPE_CHECKING:
+    from compress.workers.protocol import CandidatesMeasured, ForUser, MeasureCandidates
 
 Note = Callable[[str], None]
 
@@ -40,6 +42,9 @@ def _kept_or_asked(store: Store, note: Note) -> ByType:
         return {}
 
     def ask(content: Path, work: Path) -> float:
+        from compress.workers.protocol import AskFamilies
+        from compress.workers.supervisor import run_job
+
         note(
             f"asking transformers {libraries['transformers']} which models it can build; "
             "this takes some seconds, once"

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from compress.artifact import Artifact
 from compress.errors import Mistake, UsageError
 from compress.planning import DataChoice, Input, Plan, Step, TaskChoice
-from compress.pretrained.modelfolder import read_config
+from compress.pretrained.configs import read_config
 from compress.running.making import Products
 from compress.task import is_numbered, meant_labels
 

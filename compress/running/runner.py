@@ -9,6 +9,7 @@ from pathlib import Path
 from compress.errors import CompressError
 from compress.planning import Plan, Step
 from compress.registry.plugins import Registry
+from compress.report.reading import read_report
 from compress.report.views.writing import write_report
 from compress.results.findings import learnt_nothing
 from compress.results.report import Report, State
@@ -20,10 +21,13 @@ from compress.running.measuring import measure_together
 from compress.running.preflight import refuse_what_does_not_fit
 from compress.running.run import Run
 from compress.running.steps import make_conversions, make_step
+from compress.running.summarising import summarise_data
 from compress.running.tracking import Tracking, open_trackers
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
 from compress.tracker import Listener
+from compress.workers.channel import sweep_lines
+from compress.workers.forking import WorkerServer, needs_torch
 
 
 def run_plan(
@@ -51,16 +55,21 @@ def run_in_folder(
 
     What is finished stays finished, whatever happens later. The call waits while another process
     makes the same run."""
-    planned = Run.of(plan, registry, store, folder, tracking.event)
+    server = WorkerServer(registry, expected=_needs_torch(plan))
+    planned = Run.of(plan, registry, store, folder, tracking.event, server)
     tracking.start(folder.root, plan.name)
     last: list[Report] = []
     try:
         with ExitStack() as stack:
+            stack.enter_context(server)
             with _reporting_failure(planned, last, write=False):
                 stack.enter_context(folder.held(lambda holder: _announce_waiting(planned, holder)))
+                _sweep(store)
                 folder.prepare(plan)
                 planned.events.emit("run_started", name=plan.name, folder=str(folder.root))
+                _note_run_before(planned)
             with _reporting_failure(planned, last):
+                _open_report(planned)
                 run = prepare_inputs(planned)
             with _reporting_failure(run, last):
                 _make_and_measure(run)
@@ -73,8 +82,41 @@ def run_in_folder(
     return last[-1].model_copy(update={"folder": str(folder.root)})
 
 
+def _needs_torch(plan: Plan) -> bool:
+    """Whether a step of the plan needs torch, if the store does not have its product."""
+    return any(needs_torch(step.entry.cls.libraries) for step in plan.steps)
+
+
+def _sweep(store: Store) -> None:
+    """Remove what runs have left that were killed. A place that cannot be read stays as it is."""
+    with suppress(OSError):
+        store.sweep()
+        sweep_lines()
+
+
+def _open_report(run: Run) -> None:
+    """Write that the run goes on. What was reported of it earlier stays in the report until a step
+    is reported anew."""
+    try:
+        earlier = read_report(run.folder.root)
+    except CompressError:  # there is none, or none that this version reads
+        _report(run, "running")
+    else:
+        going_on = earlier.model_copy(update={"state": "running", "failure": None})
+        write_report(going_on, run.folder)
+
+
 def _announce_waiting(run: Run, holder: str) -> None:
     run.events.pass_on("note", text=f"waiting for {holder}, which makes the same run")
+
+
+def _note_run_before(run: Run) -> None:
+    before = run.folder.run_before()
+    if before is not None:
+        run.events.note(
+            f"{before} is a run of the same recipe on other data or models: both are kept, and "
+            f"compress diff {before} {run.folder.root} compares them"
+        )
 
 
 @contextmanager
@@ -103,8 +145,9 @@ def _report_of_failure(run: Run, error: BaseException) -> Report:
 
 def _make_and_measure(run: Run) -> None:
     """Make and measure every step, and hold the run to its budget; before the first step, refuse
-    what does not fit."""
+    what does not fit and summarise the data."""
     refuse_what_does_not_fit(run)
+    summarise_data(run)
     _measure_models(run)
     for index, step in enumerate(run.plan.steps, start=1):
         _do_step(run, step, index)

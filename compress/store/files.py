@@ -6,11 +6,18 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from compress.artifact import canonical
+from compress.errors import IntegrityError
+from compress.store.trouble import named
+
+SEAL = "sha256"
+"""The key of a file's own digest."""
 
 
 def file_name(name: str) -> str:
@@ -29,13 +36,44 @@ def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all. Two processes that write it at once do not mix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    try:
+        with named(path):
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink()
+        raise
 
 
 def write_json(path: Path, values: Any) -> None:
     """Write JSON whole or not at all."""
     write_text(path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_sealed(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON object, whole or not at all, with the sha256 of its content under ``sha256``."""
+    write_json(path, {**values, SEAL: _seal(values)})
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """The JSON object that ``write_sealed`` wrote.
+
+    Raises IntegrityError where it has changed since, and OSError for a file that cannot be read."""
+    try:
+        values = json.loads(path.read_bytes())
+        seal = values.pop(SEAL)
+        if seal == _seal(values):
+            return dict(values)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass  # no JSON object, or one without a digest
+    raise IntegrityError(f"{path} is not what was written: its content and its digest differ")
+
+
+def _seal(values: Mapping[str, Any]) -> str:
+    """sha256 of values as JSON gives them back: a tuple is a list there."""
+    plain = json.loads(json.dumps(dict(values)))
+    return sha256(canonical(plain).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def link_or_copy(place: Path, content: Path) -> Path:

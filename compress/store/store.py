@@ -7,22 +7,25 @@ appears by one rename, so it is whole or absent.
 
 from __future__ import annotations
 
+import glob
 import hashlib
-import json
 import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from compress.artifact import JsonObject, canonical, digest_files, verify_files
 from compress.errors import IntegrityError
-from compress.store.locks import held
+from compress.store.files import read_sealed, write_sealed
+from compress.store.locks import held, held_if_free
 
 RECORD = "record.json"
 KEY_LENGTH = 32
+STAGING, WORK = "staging", "work"
+"""The folders of a store in which products are filled, and in which unfinished work is kept."""
 
 
 def key_of(values: JsonObject) -> str:
@@ -66,16 +69,15 @@ class Product:
             "files": self.files,
             "seconds": self.seconds,
         }
-        text = json.dumps(record, indent=2, sort_keys=True)
-        (folder / RECORD).write_text(text + "\n", encoding="utf-8")
+        write_sealed(folder / RECORD, record)
 
     @classmethod
     def read(cls, folder: Path, ingredients: Ingredients) -> Product:
         """The product in ``folder``, its content not checked. Raises IntegrityError for a
         ``record.json`` that is not one."""
         file = folder / RECORD
+        record = read_sealed(file)
         try:
-            record = json.loads(file.read_text(encoding="utf-8"))
             files, seconds = dict(record["files"]), float(record["seconds"])
         except (ValueError, KeyError, TypeError) as error:
             raise IntegrityError(
@@ -169,38 +171,76 @@ class Store:
         product = self.find(ingredients)
         if product:
             return product, True
-        with self.claim(ingredients, on_wait) as claim:
+        with held(self.root / "locks", _name(ingredients), on_wait):
             product = self.find(ingredients)
             if product:  # another process made it while this one waited
                 return product, True
             # A deletion that was interrupted may have left some files.
-            shutil.rmtree(claim.target, ignore_errors=True)
-            try:
+            shutil.rmtree(self.place(ingredients), ignore_errors=True)
+            with self._claim(ingredients) as claim:
                 seconds = fill(claim.content, claim.work)
                 return claim.commit(seconds), False
-            finally:
-                shutil.rmtree(claim.staging, ignore_errors=True)
 
     @contextmanager
-    def claim(
-        self, ingredients: Ingredients, on_wait: Callable[[str], None] | None = None
-    ) -> Iterator[Claim]:
-        """The claim on a product. While another process holds it, the call waits, after ``on_wait``
-        was given its name."""
-        with held(self.root / "locks", f"{ingredients.kind}-{ingredients.key}", on_wait):
-            yield self._claim(ingredients)
+    def _claim(self, ingredients: Ingredients) -> Iterator[Claim]:
+        """The folders in which the product is made. At the end of the block the staging folder is
+        gone, and so is a work folder that holds nothing to continue from."""
+        name = _name(ingredients)
+        staging = self.root / STAGING / f"{name}-{uuid.uuid4().hex[:8]}"
+        claim = Claim(self.place(ingredients), ingredients, staging, self.root / WORK / name)
+        try:
+            self._remove_staging(name)
+            claim.content.mkdir(parents=True)
+            claim.work.mkdir(parents=True, exist_ok=True)
+            yield claim
+        finally:
+            shutil.rmtree(claim.staging, ignore_errors=True)
+            _remove_if_empty(claim.work)
 
-    def _claim(self, ingredients: Ingredients) -> Claim:
-        name = f"{ingredients.kind}-{ingredients.key}"
-        staging_root = self.root / "staging"
-        for left_over in staging_root.glob(f"{name}-*"):
+    def sweep(self) -> None:
+        """Remove what processes have left that ended without a chance to clean up: their staging
+        folders, and the work folders of products that exist.
+
+        A folder whose lock is held belongs to a living process, and stays. The work folder of a
+        product that is not made yet stays too: a training continues from it."""
+        staging = {folder.name.rpartition("-")[0] for folder in _folders(self.root / STAGING)}
+        for name in sorted(staging):
+            with held_if_free(self.root / "locks", name) as mine:
+                if mine:
+                    self._remove_staging(name)
+        for work in _folders(self.root / WORK):
+            with held_if_free(self.root / "locks", work.name) as mine:
+                if mine and self._is_made(work.name):
+                    shutil.rmtree(work, ignore_errors=True)
+                elif mine:
+                    _remove_if_empty(work)
+
+    def _remove_staging(self, name: str) -> None:
+        """Remove the staging folders of a product whose lock this process holds."""
+        for left_over in (self.root / STAGING).glob(f"{glob.escape(name)}-*"):
             shutil.rmtree(left_over, ignore_errors=True)
-        staging = staging_root / f"{name}-{uuid.uuid4().hex[:8]}"
-        work = self.root / "work" / name
-        claim = Claim(self.place(ingredients), ingredients, staging, work)
-        claim.content.mkdir(parents=True)
-        work.mkdir(parents=True, exist_ok=True)
-        return claim
+
+    def _is_made(self, name: str) -> bool:
+        """Whether the product ``<kind>-<key>`` exists."""
+        kind, _, key = name.rpartition("-")
+        return (self.root / "products" / kind / key / RECORD).is_file()
+
+
+def _name(ingredients: Ingredients) -> str:
+    """``<kind>-<key>``, which names the lock and the folders of a product that is being made."""
+    return f"{ingredients.kind}-{ingredients.key}"
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):  # it is not empty, or not there
+        folder.rmdir()
+
+
+def _folders(place: Path) -> list[Path]:
+    """The folders in ``place``; none where it does not exist."""
+    if not place.is_dir():
+        return []
+    return sorted(path for path in place.iterdir() if path.is_dir())
 
 
 def open_store(folder: Path | None) -> Store:

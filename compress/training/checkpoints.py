@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from compress.artifact import digest_files, verify_files
@@ -23,14 +24,14 @@ def mark_complete(checkpoint: Path) -> None:
     draft.replace(checkpoint / MARKER)
 
 
-def newest_complete(folder: Path) -> Path | None:
+def newest_complete(folder: Path, note: Callable[[str], None]) -> Path | None:
     """The complete checkpoint with the highest step; None if there is none. Checkpoints
-    that are not complete are deleted.
+    that are not complete are deleted. One that was complete and has changed since is noted.
 
     One counts only if the best checkpoint that it names is complete too: training loads the
     best weights at its end."""
     by_step = sorted(folder.glob("checkpoint-*"), key=_step)
-    complete = {checkpoint.name for checkpoint in by_step if _is_complete(checkpoint)}
+    complete = {checkpoint.name for checkpoint in by_step if _is_complete(checkpoint, note)}
     newest: Path | None = None
     for checkpoint in by_step:
         if checkpoint.name in complete and best_of(checkpoint) in (None, *complete):
@@ -55,13 +56,14 @@ def keep_only(folder: Path, keep: set[Path]) -> None:
             shutil.rmtree(checkpoint)
 
 
-def _is_complete(checkpoint: Path) -> bool:
+def _is_complete(checkpoint: Path, note: Callable[[str], None]) -> bool:
     marker = checkpoint / MARKER
     if not marker.is_file():
         return False
     try:
         verify_files(checkpoint, json.loads(marker.read_text(encoding="utf-8")))
     except (IntegrityError, ValueError):
+        note(f"warning: {checkpoint.name} has changed since it was written, and is left out")
         return False
     return True
 

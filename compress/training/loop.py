@@ -22,6 +22,7 @@ from compress.machine import processor
 from compress.processor import TextProcessor
 from compress.stage import Context
 from compress.training import checkpoints
+from compress.training.ending import EndRequest, end_requested
 from compress.training.facts import TrainingFacts
 from compress.training.options import Loss, TrainingOptions
 from compress.training.trainer import OrderedTrainer, Reporter, TrainingParts
@@ -35,13 +36,28 @@ def train(
     text_processor: TextProcessor,
 ) -> TrainingFacts:
     """Train ``model`` in place, as ``compress.training.fit`` describes it."""
+    with end_requested() as ending:
+        facts = _train(model, context, options, loss, text_processor, ending)
+        ending.obey()
+    return facts
+
+
+def _train(
+    model: PreTrainedModel,
+    context: Context[Any],
+    options: TrainingOptions,
+    loss: Loss | None,
+    text_processor: TextProcessor,
+    ending: EndRequest,
+) -> TrainingFacts:
+    """Train ``model`` until it is trained, or until ``ending`` is asked."""
     set_seed(context.seed)
-    parts = TrainingParts(context, options.batch_size, loss, text_processor)
+    parts = TrainingParts(context, options, loss, text_processor)
     if not len(parts.dataset):
         raise UsageError("the train split is empty")
     folder = Path(context.work) / "checkpoints"
-    trainer = _trainer(model, context, options, parts, folder)
-    newest = checkpoints.newest_complete(folder)
+    trainer = _trainer(model, context, options, parts, folder, ending)
+    newest = checkpoints.newest_complete(folder, context.note)
     if newest:
         context.note(f"continuing from step {newest.name.rsplit('-', 1)[1]}")
     start = time.monotonic()
@@ -70,9 +86,12 @@ def _trainer(
     options: TrainingOptions,
     parts: TrainingParts,
     folder: Path,
+    ending: EndRequest,
 ) -> OrderedTrainer:
     """The trainer of ``model``, which writes its checkpoints into ``folder``."""
-    callbacks: list[TrainerCallback] = [Reporter(context, parts.task.headline)]
+    callbacks: list[TrainerCallback] = [
+        Reporter(context, parts.task.headline, ending, parts.validation_share)
+    ]
     if options.patience is not None:
         if not parts.validation_rows:
             raise UsageError(
@@ -96,7 +115,6 @@ def _arguments(
         activation_checkpointing=options.gradient_checkpointing,
         bf16=uses_bf16(options.precision),
         weight_decay=options.weight_decay,
-        warmup_steps=options.warmup,
         optim="adamw_torch_fused",
         seed=seed,
         eval_strategy="epoch" if validates else "no",

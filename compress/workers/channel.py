@@ -9,19 +9,29 @@ from __future__ import annotations
 import ctypes
 import os
 import queue
+import shutil
 import signal
 import socket
+import stat
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from compress.store.locks import held, held_if_free
 from compress.workers.encoding import decode_message, encode
 from compress.workers.protocol import Message
 
 _LONGEST_FOLDER = 80
 """Bytes of a temporary folder's path: a socket's path is limited to about 100 in all."""
+_PREFIX, _LINE, _OWNER = "compress-", "line", "owner"
+"""Names of a socket's folder (its beginning), of the socket in it, and of its owner's lock."""
+_YOUNG_SECONDS = 60
+"""The age from which a folder without a holder of its lock is left over. A younger one may be in
+the making."""
 _PR_SET_PDEATHSIG = 1
 """``prctl``'s number for it, in Linux's <linux/prctl.h>."""
 
@@ -45,12 +55,11 @@ class Listener:
     """The supervisor's end before a worker has opened the line at ``address``."""
 
     def __init__(self) -> None:
-        # The socket stands neither in the store nor in a deep TMPDIR, whose paths may be too long.
-        is_short = len(os.fsencode(tempfile.gettempdir())) <= _LONGEST_FOLDER
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="compress-", dir=None if is_short else "/tmp"
-        )
-        self.address = str(Path(self._folder.name) / "line")
+        self._folder = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=_temporary_folder())
+        self._owned = ExitStack()
+        self._owned.callback(self._folder.cleanup)
+        self._owned.enter_context(held(Path(self._folder.name), _OWNER))
+        self.address = str(Path(self._folder.name) / _LINE)
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.bind(self.address)
         self._socket.listen(1)
@@ -68,7 +77,41 @@ class Listener:
     def close(self) -> None:
         """Free the address."""
         self._socket.close()
-        self._folder.cleanup()
+        self._owned.close()
+
+
+def sweep_lines() -> None:
+    """Remove the folders of sockets whose owner was killed, from the folder for temporary files.
+
+    The lock of a living owner keeps its folder."""
+    for folder in Path(_temporary_folder()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # it is another user's, or its owner removes it now
+            if _may_be_left_over(folder):
+                _remove_unless_owned(folder)
+
+
+def _may_be_left_over(folder: Path) -> bool:
+    """Whether the folder is this user's, holds nothing but what a listener puts there, and is so
+    old that its owner has its lock if it lives."""
+    state = folder.lstat()
+    if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.getuid():
+        return False
+    names = {path.name for path in folder.iterdir()}
+    known = {_LINE, f"{_OWNER}.lock", f"{_OWNER}.holder"}
+    return names <= known and time.time() - state.st_mtime > _YOUNG_SECONDS
+
+
+def _remove_unless_owned(folder: Path) -> None:
+    with held_if_free(folder, _OWNER) as mine:
+        if mine:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _temporary_folder() -> str:
+    """The folder for folders of sockets. It is neither the store nor a deep TMPDIR, whose paths may
+    be too long."""
+    named = tempfile.gettempdir()
+    return named if len(os.fsencode(named)) <= _LONGEST_FOLDER else "/tmp"
 
 
 class Line:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from typing import TypeVar
 
 from compress.errors import CompressError
 from compress.machine import threads
+from compress.store.files import write_text
 from compress.workers.channel import Line, Listener
 from compress.workers.encoding import encode
 from compress.workers.failures import error_of
+from compress.workers.forking import ForkedProcess, WorkerServer
 from compress.workers.protocol import (
     CandidatesMeasured,
     Command,
@@ -36,6 +39,9 @@ AnswerQuestion = Callable[[MeasureCandidates], CandidatesMeasured]
 R = TypeVar("R", bound=Reply)
 _GRACE_SECONDS = 10
 """Seconds from the request to end until a worker is killed."""
+_KEEPING_SECONDS = 60
+"""The same for a worker that may have a training to keep: it ends its step and writes a
+checkpoint."""
 
 
 def worker_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -59,7 +65,7 @@ def worker_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str
 class Worker:
     """A running worker; ``line`` is None if it ended before it opened its line."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | ForkedProcess
     line: Line | None
     log: Path
 
@@ -98,6 +104,19 @@ class Worker:
         guess = " (out of memory?)" if -code == signal.SIGKILL else ""
         return CompressError(f"the worker was ended by {name}{guess}; its output is in {self.log}")
 
+    def let_end(self, show_user: ShowUser) -> None:
+        """Ask the process to end, and show the notes that it sends until it does. A training is
+        kept; another job ends at once."""
+        self.process.terminate()
+        killing = threading.Timer(_KEEPING_SECONDS, self.process.kill)
+        killing.start()
+        try:
+            for message in self.messages():
+                if isinstance(message, Note):
+                    show_user(message)
+        finally:
+            killing.cancel()
+
     def stop(self) -> None:
         """End the process and close the line."""
         if self.line:
@@ -112,13 +131,20 @@ class Worker:
 
 
 @contextmanager
-def started(job: Job, job_file: Path, log: Path) -> Iterator[Worker]:
-    """A worker on ``job``, stopped at the end of the block. Its output goes to ``log``."""
+def started(
+    job: Job, job_file: Path, log: Path, server: WorkerServer | None = None
+) -> Iterator[Worker]:
+    """A worker on ``job``, stopped at the end of the block. Its output goes to ``log``.
+
+    It starts from the ``server`` if that has what the job needs, else as a fresh process."""
     listener = Listener()
     job_file.parent.mkdir(parents=True, exist_ok=True)
     log.parent.mkdir(parents=True, exist_ok=True)
-    job_file.write_text(encode(job, indent=2), encoding="utf-8")
-    worker = Worker(_process(job_file, listener.address, log), None, log)
+    write_text(job_file, encode(job, indent=2))
+    environment = worker_environment()
+    forked = server.fork(job, job_file, listener.address, log, environment) if server else None
+    process = forked or _fresh(job_file, listener.address, log, environment)
+    worker = Worker(process, None, log)
     try:
         while worker.line is None and worker.process.poll() is None:
             worker.line = listener.accept(0.5)
@@ -128,8 +154,10 @@ def started(job: Job, job_file: Path, log: Path) -> Iterator[Worker]:
         worker.stop()
 
 
-def _process(job_file: Path, address: str, log: Path) -> subprocess.Popen[bytes]:
-    """The worker's process."""
+def _fresh(
+    job_file: Path, address: str, log: Path, environment: Mapping[str, str]
+) -> subprocess.Popen[bytes]:
+    """A worker in a fresh process."""
     # -P: without it Python would import from the working directory, and run a file there that is
     # named like a module, such as evaluate.py.
     command = [sys.executable, "-P", "-m", "compress.workers.worker", str(job_file), address]
@@ -139,31 +167,46 @@ def _process(job_file: Path, address: str, log: Path) -> subprocess.Popen[bytes]
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=worker_environment(),
+            env=environment,
             start_new_session=True,
         )
 
 
 def run_job(
-    job: Job, job_file: Path, log: Path, show_user: ShowUser, answer: AnswerQuestion
+    job: Job,
+    job_file: Path,
+    log: Path,
+    show_user: ShowUser,
+    answer: AnswerQuestion,
+    server: WorkerServer | None = None,
 ) -> Finished:
     """The result of a job done in a worker. ``show_user`` gets its progress and notes; ``answer``
-    answers its questions.
+    answers its questions. The worker may start from the ``server``.
 
-    Raises the worker's error, or CompressError if it was killed."""
-    with started(job, job_file, log) as worker:
-        for message in worker.messages():
-            match message:
-                case Finished():
-                    worker.process.wait()
-                    return message
-                case Failed():
-                    raise error_of(message, log)
-                case MeasureCandidates():
-                    _send(worker, answer(message))
-                case Progress() | Note():
-                    show_user(message)
-        raise worker.ended()
+    Raises the worker's error, or CompressError if it was killed. When this process is interrupted,
+    the worker may keep what it has done of a training."""
+    with started(job, job_file, log, server) as worker:
+        try:
+            return _result(worker, show_user, answer)
+        except KeyboardInterrupt:
+            worker.let_end(show_user)
+            raise
+
+
+def _result(worker: Worker, show_user: ShowUser, answer: AnswerQuestion) -> Finished:
+    """The worker's result, once it has sent it."""
+    for message in worker.messages():
+        match message:
+            case Finished():
+                worker.process.wait()
+                return message
+            case Failed():
+                raise error_of(message, worker.log)
+            case MeasureCandidates():
+                _send(worker, answer(message))
+            case Progress() | Note():
+                show_user(message)
+    raise worker.ended()
 
 
 def _send(worker: Worker, message: CandidatesMeasured) -> None:

@@ -9,6 +9,7 @@ from compress.errors import suggestion
 from compress.planning.graph import Graph
 from compress.planning.resolver import Resolver
 from compress.planning.sections.outside import read_outside_model
+from compress.planning.sections.task import tasks_of_recipe
 from compress.planning.types import MODEL
 from compress.pretrained.families import Family
 from compress.recipes.places import Section
@@ -23,7 +24,7 @@ def read_model(value: Any, graph: Graph, resolver: Resolver) -> None:
         return
     model = None
     if isinstance(value, str):
-        model = read_outside_model(value, MODEL, ("model",), resolver)
+        model = read_outside_model(value, MODEL, ("model",), tasks_of_recipe(resolver), resolver)
     else:
         message = "the recipe has no model" if value is None else f"model: got {value!r}"
         hint = "a hub id, a folder, or a fresh model: {type: bert, ...}"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from compress.errors import UsageError
 from compress.planning.types import Input
+from compress.pretrained.configs import read_config
 from compress.pretrained.families import Families
-from compress.pretrained.modelfolder import read_config
 from compress.recipes.places import Section
 from compress.registry.plugins import Registry
 from compress.sizes import architecture_of

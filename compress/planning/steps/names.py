@@ -9,6 +9,7 @@ from compress.planning.budget import BASELINES
 from compress.planning.graph import Graph
 from compress.planning.resolver import Resolver
 from compress.planning.sections.outside import is_folder, read_outside_model
+from compress.planning.sections.task import tasks_of_recipe
 from compress.planning.types import MODEL
 from compress.recipes.places import KeyPath
 from compress.recipes.steps import StepText
@@ -54,7 +55,7 @@ def find_parent(
     if not graph.knows(name):
         hint = _LATER if _is_a_step(name, resolver) else suggestion(name, graph.names)
         resolver.wrong(path, f"from: there is no earlier step {name!r}", hint)
-        graph.broken.add(name)
+        graph.missing.add(name)
     return name
 
 
@@ -83,11 +84,11 @@ def _add_outside_reference(
     if hint:
         resolver.wrong(path, f"{option}: there is no earlier step {name!r}", hint)
     else:
-        model = read_outside_model(name, name, path, resolver)
+        model = read_outside_model(name, name, path, tasks_of_recipe(resolver, text), resolver)
     if model is not None:
         graph.inputs[name] = model
     else:
-        graph.broken.add(name)
+        graph.missing.add(name)
 
 
 def _hint_for_misnamed(name: str, graph: Graph, resolver: Resolver) -> str:
@@ -95,7 +96,7 @@ def _hint_for_misnamed(name: str, graph: Graph, resolver: Resolver) -> str:
     other."""
     if _is_a_step(name, resolver):
         return _LATER
-    return "" if "/" in name else did_you_mean(name, graph.steps)
+    return "" if "/" in name else did_you_mean(name, {*graph.steps, *graph.broken} - {MODEL})
 
 
 def _is_a_step(name: str, resolver: Resolver) -> bool:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from compress.errors import IntegrityError
 from compress.meter import Sample
-from compress.report.reading import read_mapping, read_report
+from compress.report.reading import first_problem, read_report
 from compress.results.report import Report
+from compress.store.files import read_sealed
 from compress.store.runfolder import RunFolder
 
 
@@ -44,12 +48,29 @@ def read_side(folder: Path) -> Side:
     return Side(str(folder), report, kept)
 
 
+class _Origin(BaseModel):
+    """What the measurements are of, as far as it is read here."""
+
+    model_config = ConfigDict(strict=True)
+
+    meters: dict[str, str]
+
+
+class _MeasuredFile(BaseModel):
+    """A step's file of measurements, as far as it is read here."""
+
+    model_config = ConfigDict(strict=True)
+
+    of: _Origin
+    kept: dict[str, list[dict[str, Any]]]
+
+
 def _kept(file: Path) -> Kept:
-    values = read_mapping(file)
     try:
-        return Kept(dict(values["of"]["meters"]), dict(values["kept"]))
-    except (KeyError, TypeError, ValueError) as error:
+        values = _MeasuredFile.model_validate(read_sealed(file))
+    except ValidationError as error:
         raise IntegrityError(
-            f"{file} is not a run's file of measurements; the run's own command writes it again "
-            "once it is deleted"
+            f"{file} is not a run's file of measurements: {first_problem(error)}; the run's own "
+            "command writes it again once it is deleted"
         ) from error
+    return Kept(values.of.meters, values.kept)

@@ -17,7 +17,8 @@ from compress.report.views.template import template
 
 @dataclass(frozen=True)
 class Section:
-    """A step that both runs have: its tables that have rows, and lines below them."""
+    """A step that both runs have: its tables that have rows, and lines below them. Without either,
+    a line says so."""
 
     title: str
     tables: Sequence[Table]
@@ -40,8 +41,9 @@ def print_diff(difference: Difference, console: Console) -> None:
     for run, label in zip(difference.runs, labels(difference), strict=True):
         print_lines([f"{label}: {run.folder} ({run.state})"], console)
     for section in _sections(difference):
-        for place, table in enumerate(section.tables):
-            print_table(section.title if place == 0 else "", table, console, justify="left")
+        print_lines([section.title], console)
+        for table in section.tables:
+            print_table("", table, console)
         print_lines([f"  {line}" for line in section.lines], console)
     print_lines(recipe_lines(difference), console)
     print_lines([f"note: {line}" for line in difference.remarks], console)
@@ -63,5 +65,8 @@ def _sections(difference: Difference) -> list[Section]:
     sections = []
     for step in difference.in_both():
         tables = [table for table in (step_table(step, columns), paired_table(step)) if table.rows]
-        sections.append(Section(heading(step), tables, option_lines(step)))
+        lines = option_lines(step)
+        if not tables and not lines:
+            lines = ["nothing was measured in either run"]
+        sections.append(Section(heading(step), tables, lines))
     return sections

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import traceback
 
-from compress.errors import CompressError, UsageError, first_line, name_and_first_line
+from compress.errors import CompressError, UsageError
+from compress.pretrained.building import reason_of_failed_build
 from compress.registry.plugins import Registry
 from compress.workers.channel import WorkerLine
 from compress.workers.jobs.common import task_of
@@ -13,14 +14,18 @@ from compress.workers.protocol import ConfigureModel, Finished
 
 
 def run(job: ConfigureModel, line: WorkerLine, registry: Registry) -> Finished:
-    """Write the whole config of the fresh model into ``job.output``.
+    """Write the whole config of the fresh model into ``job.output``; nothing for a family that
+    transformers does not know, which is checked by its plugin.
 
     Raises UsageError if its family does not accept the configuration or cannot build a model of
     it."""
     import torch
+    from transformers import CONFIG_MAPPING
 
     from compress.models import fresh_model
 
+    if job.fresh["type"] not in CONFIG_MAPPING:
+        return Finished()
     try:
         with torch.device("meta"):
             model = fresh_model(job.fresh, task_of(job.task, registry), job.labels)
@@ -29,18 +34,8 @@ def run(job: ConfigureModel, line: WorkerLine, registry: Registry) -> Finished:
     except Exception as error:  # a family's code may raise anything for values it cannot use
         traceback.print_exc()
         raise UsageError(
-            f"no {job.fresh['type']} model can be built of this configuration: {_reason(error)}"
+            f"no {job.fresh['type']} model can be built of this configuration: "
+            f"{reason_of_failed_build(error)}"
         ) from error
     model.config.to_json_file(job.output / "config.json", use_diff=False)
     return Finished()
-
-
-def _reason(error: Exception) -> str:
-    """The line of an error that explains it. Errors other than ValueError get their type in front,
-    because their text may be one word (``'gelo'``)."""
-    from huggingface_hub.errors import StrictDataclassError
-
-    if isinstance(error, StrictDataclassError):  # its first line names the field alone
-        lines = str(error).splitlines() or [""]
-        return lines[-1].strip().removeprefix("TypeError: ")
-    return first_line(error) if isinstance(error, ValueError) else name_and_first_line(error)

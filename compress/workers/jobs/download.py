@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from compress.errors import EnvironmentFailure, UsageError, first_line
-from compress.pretrained.modelfolder import PICKLES, TOKENIZER_PATTERNS
+from compress.pretrained.modelfolder import TOKENIZER_PATTERNS
 from compress.registry.plugins import Registry
+from compress.weightfiles import PICKLES
 from compress.workers.channel import WorkerLine
 from compress.workers.protocol import DownloadModel, Finished
 

@@ -10,10 +10,12 @@ from torch import Tensor
 from transformers import PreTrainedModel, set_seed
 
 from compress import surgery
+from compress.adapting import adapt_input
 from compress.artifact import Artifact
 from compress.edits import Edit
 from compress.errors import NothingChanged, UsageError
-from compress.models import adapt_model, load_config, save_model
+from compress.models import load_config, save_model
+from compress.options import layers_misfit
 from compress.sizes import architecture_of, sizes
 from compress.stage import Context, Data, Made
 from compress.task import IGNORED, meant_labels
@@ -31,7 +33,8 @@ def distill(context: Context[DistillOptions]) -> Made:
     teacher = context.references.get("teacher", source)
     _refuse_strangers(teacher, source, data, context)
     set_seed(context.seed)
-    student = adapt_model(source, context.task, data.labels)
+    adapted = adapt_input(context, data.labels)
+    student = adapted.model
     _refuse_other_width(student, teacher, context)
     edits = _cut(student, context) if context.options.student else None
     processor = context.task.processor(source.folder)
@@ -40,7 +43,7 @@ def distill(context: Context[DistillOptions]) -> Made:
     facts = fit(student, context, context.options, loss=DistillationLoss(outputs, context.options))
     parameters = save_model(student, context.output)
     context.task.processor(source.folder).save(context.output)
-    return Made(parameters=parameters, edits=edits, notes=facts)
+    return Made(parameters=parameters, edits=edits, notes={**facts, **adapted.notes})
 
 
 def evenly_spaced(count: int, layers: int) -> list[int]:
@@ -62,11 +65,10 @@ def _cut(student: PreTrainedModel, context: Context[DistillOptions]) -> Sequence
             "cut from one"
         )
     layers = len(surgery.blocks_of(student, architecture.layout))
+    misfit = layers_misfit(wanted, layers)
+    if misfit:
+        raise UsageError(f"student.layers: {misfit}")
     kept = evenly_spaced(wanted, layers) if isinstance(wanted, int) else wanted
-    if len(kept) > layers or kept[-1] >= layers:
-        raise UsageError(
-            f"student.layers: {wanted} does not fit a model of {layers} layers (numbered from 0)"
-        )
     if len(kept) == layers:
         raise NothingChanged(
             f"student.layers: {wanted} cuts nothing from a model of {layers} layers: take fewer, "
@@ -166,4 +168,6 @@ class DistillationLoss:
         with zeros."""
         teacher = self._outputs.hidden_of(rows, student.shape[1]).to(student.device)
         real = mask.bool()  # [batch, length]; states[real] is [tokens, width]
-        return hidden_distance(student[real], teacher[real])
+        # The stored states begin at the first position, also where a batch is padded on the left.
+        stored = real.sort(dim=1, descending=True).values
+        return hidden_distance(student[real], teacher[stored])

@@ -85,8 +85,8 @@ def written(numbers: Iterable[float]) -> str:
     return " ".join(map(repr, numbers))
 
 
-def read(text: str, dtype: type[np.generic] = np.float64) -> np.ndarray:
-    """The numbers that ``written`` wrote, [n]."""
+def read(text: str, dtype: type[np.generic] | type[float] = float) -> np.ndarray:
+    """The numbers that ``written`` wrote, [n]; float64 unless ``dtype`` is given."""
     return np.array(text.split(), dtype=dtype)
 
 

@@ -50,10 +50,16 @@ def why_not(probe: Probe) -> str | None:
 
 
 def process_bytes(probe: Probe) -> Sample:
+    """``counted_by_driver`` for the process of a probe."""
+    return counted_by_driver(probe.placement.device)
+
+
+def counted_by_driver(device: str) -> Sample:
     """``process``: the bytes on all GPUs that the driver counts for this process now;
-    ``process_absent``, with the reason, where it counts none."""
-    if probe.placement.device != "cuda":
-        return {"process_absent": f"the model ran on the {probe.placement.device}"}
+    ``process_absent``, with the reason, where it counts none. ``device`` is where the model
+    ran: ``cuda`` or ``cpu``."""
+    if device != "cuda":
+        return {"process_absent": f"the model ran on the {device}"}
     try:
         import pynvml
     except ImportError:

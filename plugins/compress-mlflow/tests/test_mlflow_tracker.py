@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+import time
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from compress_mlflow import MLflow
+
+from compress.running.tracking import Tracking
 
 mlflow = pytest.importorskip("mlflow")
 
@@ -201,3 +207,39 @@ def test_telemetry_is_off_and_torch_is_not_imported(tmp_path: Path) -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], env={"HOME": str(tmp_path)}, check=False)
     assert answer.returncode == 0
+
+
+class Dripping(BaseHTTPRequestHandler):
+    """A server whose answers come a byte at a time, each in time for a client's timeout."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "100000")
+        self.end_headers()
+        with suppress(OSError):  # the client is gone
+            while not self.server.over.wait(0.1):  # type: ignore[attr-defined]
+                self.wfile.write(b" ")
+
+    do_POST = do_GET
+
+    def log_message(self, *_: object) -> None:
+        """Nothing is shown."""
+
+
+def test_a_server_that_drips_a_byte_at_a_time_does_not_hold_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compress.running.tracking.PATIENCE_SECONDS", 1.0)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Dripping)
+    server.over = threading.Event()  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+    heard: list[dict[str, Any]] = []
+    tracking, start = Tracking([MLflow()], heard.append), time.monotonic()
+    tracking.start(tmp_path / "run", "r")
+    tracking.event({"event": "step_finished"})
+    tracking.finish(REPORT)
+    assert time.monotonic() - start < 3
+    assert ["mlflow has not answered" in e.get("text", "") for e in heard] == [True, False]
+    server.over.set()  # type: ignore[attr-defined]
+    server.shutdown()

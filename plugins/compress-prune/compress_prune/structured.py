@@ -14,6 +14,8 @@ from compress.architecture import Architecture, Layout
 from compress.artifact import Artifact
 from compress.errors import NothingChanged, UsageError
 from compress.models import count_parameters, open_model, save_model
+from compress.options import layers_misfit
+from compress.predict import split_by
 from compress.sizes import architecture_of
 from compress.stage import Context, Made
 from compress.training import fit
@@ -97,11 +99,12 @@ def _batches(
     )
     batches = []
     for start in range(0, len(features), _BATCH_SIZE):
-        part = features[start : start + _BATCH_SIZE]
-        arrays = context.task.collate(part, processor, generator)
-        batch = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-        if labels_of(batch):
-            batches.append(batch)
+        some = features[start : start + _BATCH_SIZE]
+        for part in split_by([context.task.group(f) for f in some], some):
+            arrays = context.task.collate(part, processor, generator)
+            batch = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+            if labels_of(batch):
+                batches.append(batch)
     if not batches:
         raise UsageError("importance is measured on the train split, which has no labels")
     return batches
@@ -117,10 +120,9 @@ def _cut_layers(
     blocks, wanted = surgery.blocks_of(model, layout), context.options.layers
     if wanted is None:
         return list(range(len(blocks)))
-    if (wanted if isinstance(wanted, int) else wanted[-1] + 1) > len(blocks):
-        raise UsageError(
-            f"layers: {wanted} cannot be kept, for the model has {len(blocks)} (numbered from 0)"
-        )
+    misfit = layers_misfit(wanted, len(blocks))
+    if misfit:
+        raise UsageError(f"layers: {misfit}")
     if isinstance(wanted, int):
         scores = []
         for score in LAYER_CRITERIA[context.options.layer_criterion](model, blocks, batches):

@@ -18,7 +18,6 @@ import numpy as np
 from pydantic import Field
 from tokenizers import Encoding
 
-from compress.architecture import ModelConfig
 from compress.errors import UsageError
 from compress.processor import TextProcessor
 from compress.task import (
@@ -190,11 +189,6 @@ class FillMask(Task[FillMaskOptions]):
             Decision(answer, answer == wanted, str(wanted), share)
             for answer, wanted, share in masked
         ]
-
-    @classmethod
-    def stated_labels(cls, config: ModelConfig) -> tuple[str, ...]:
-        """None. Any config may hold an ``id2label``, but this head does not use it."""
-        return ()
 
     def request(self, texts: Sequence[str]) -> list[Row]:
         """Rows whose masks are to be filled. Each text holds the tokenizer's mask token or

@@ -1,5 +1,5 @@
 """``evaluate.Metric`` classes over scikit-learn, scipy and seqeval. Only ``score`` imports
-this module: the import needs seconds and loads torch.
+this module: the import needs a second or more.
 
 A new metric is an entry in the dict that a class's ``_compute`` returns; a task says in its
 ``directions`` which way the metric points. evaluate's own metrics are never loaded by name:
@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import evaluate
 import numpy as np
 from datasets import Features, Value
 from datasets import Sequence as ListOf
@@ -33,6 +32,7 @@ from sklearn.metrics import (
 from compress.errors import UsageError
 from compress.task import Quality
 from compress_tasks import statistics
+from compress_tasks.light_evaluate import evaluate
 
 Scores = dict[str, Any]
 """What evaluate wants from ``_compute``: a number for each metric, and under ``per_class``

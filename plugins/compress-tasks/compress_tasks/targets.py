@@ -12,17 +12,17 @@ import numpy as np
 
 from compress.task import Decision, Prediction, Quality, Row, RowError, Shown
 from compress_tasks import statistics
-from compress_tasks.cells import distinct_names, label_index, label_name, names_by_split
+from compress_tasks.cells import distinct_names, label_index, label_name, names_by_split, shown
 from compress_tasks.confidence import DIGITS
 
 
 class Target(ABC):
     """A kind of label. ``problem_type`` is transformers' name for it, by which a model
-    chooses its loss. ``dtype`` is the type that this loss needs for labels."""
+    chooses its loss. ``dtype`` names the type that this loss needs for labels."""
 
     headline: ClassVar[str]
     problem_type: ClassVar[str]
-    dtype: ClassVar[type[np.generic]]
+    dtype: ClassVar[str]
 
     @abstractmethod
     def labels(
@@ -33,6 +33,10 @@ class Target(ABC):
     @abstractmethod
     def read(self, cell: Any, labels: Sequence[str]) -> Any:
         """The label cell of a row as a model learns it. Raises RowError."""
+
+    @abstractmethod
+    def names(self, reference: Any, labels: Sequence[str]) -> list[str]:
+        """The names of the labels in what ``read`` gave."""
 
     @abstractmethod
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
@@ -75,7 +79,7 @@ class SingleLabel(Target):
 
     headline = "accuracy"
     problem_type = "single_label_classification"
-    dtype = np.int64
+    dtype = "int64"
 
     def labels(
         self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
@@ -87,6 +91,9 @@ class SingleLabel(Target):
 
     def read(self, cell: Any, labels: Sequence[str]) -> int:
         return label_index(cell, labels)
+
+    def names(self, reference: Any, labels: Sequence[str]) -> list[str]:
+        return [labels[reference]]
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         # Softmax in float64. Less the largest logit, no exponential overflows.
@@ -137,7 +144,7 @@ class MultiLabel(Target):
 
     headline = "f1_micro"
     problem_type = "multi_label_classification"
-    dtype = np.float32
+    dtype = "float32"
 
     def labels(
         self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
@@ -166,6 +173,9 @@ class MultiLabel(Target):
                 "and is no 0 or 1 for each"
             )
         return [int(i in chosen) for i in range(len(labels))]
+
+    def names(self, reference: Any, labels: Sequence[str]) -> list[str]:
+        return [name for name, bit in zip(labels, reference, strict=True) if bit]
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         # Sigmoid in float64, whose exp stays finite up to 709; float32 would overflow at
@@ -238,7 +248,7 @@ class Regression(Target):
 
     headline = "pearson"
     problem_type = "regression"
-    dtype = np.float32
+    dtype = "float32"
 
     def labels(
         self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
@@ -252,11 +262,14 @@ class Regression(Target):
             raise RowError("label is missing")
         try:
             value = float(cell)
-        except (TypeError, ValueError):
-            raise RowError(f"label {cell!r} is not a number") from None
+        except (TypeError, ValueError, OverflowError):  # OverflowError: of 400 digits
+            raise RowError(f"label {shown(cell)} is not a number that a model can learn") from None
         if not np.isfinite(value):
-            raise RowError(f"label {cell!r} is not finite")
+            raise RowError(f"label {shown(cell)} is not finite")
         return value
+
+    def names(self, reference: Any, labels: Sequence[str]) -> list[str]:
+        return []
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         return [{"value": float(row[0])} for row in logits]

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from compress.architecture import ModelConfig
+from compress.errors import CompressError
 from compress.processor import TextProcessor
 from compress.task import (
     DEFAULT_OUTPUTS,
@@ -23,10 +24,16 @@ from compress.task import (
     Shown,
     Task,
     TaskOptions,
+    labels_of_outputs,
 )
 from compress_tasks.cells import read_text, requested
 from compress_tasks.padding import model_inputs, pad
 from compress_tasks.targets import TARGETS
+
+_NO_PADDING = (
+    "its head finds the last token of a text by the padding token, and its tokenizer names neither "
+    "that nor an end-of-text token: set pad_token in tokenizer_config.json"
+)
 
 
 class TextClassificationOptions(TaskOptions):
@@ -54,7 +61,9 @@ class TextClassification(Task[TextClassificationOptions]):
         Column("text", "The text to classify."),
         Column("text_pair", "The second text, where a pair is classified.", required=False),
         Column(
-            "label", "The label's name or index; several of them or a number, according to `kind`."
+            "label",
+            "The label's name or index; several of them or a number, according to `kind`.",
+            is_target=True,
         ),
     )
     headline = "accuracy"
@@ -104,6 +113,10 @@ class TextClassification(Task[TextClassificationOptions]):
             "label": self.target.read(row.get("label"), labels),
         }
 
+    def labels_in(self, row: Row, labels: Sequence[str]) -> Sequence[str]:
+        """The label, the labels whose bit is 1, or none for a regression."""
+        return self.target.names(row["label"], labels)
+
     def head_config(self, labels: Sequence[str]) -> ModelConfig:
         """Label maps (one output for a regression) and the ``problem_type`` that selects
         the model's loss."""
@@ -116,7 +129,7 @@ class TextClassification(Task[TextClassificationOptions]):
     def stated_labels(cls, config: ModelConfig) -> tuple[str, ...]:
         """The names of ``id2label``; none for a regression. A single output is a
         regression, for transformers too."""
-        names = super().stated_labels(config)
+        names = labels_of_outputs(config)
         return () if len(names) == 1 or config.get("problem_type") == "regression" else names
 
     def head_mistake(self, config: ModelConfig, labels: Sequence[str]) -> str | None:
@@ -138,18 +151,41 @@ class TextClassification(Task[TextClassificationOptions]):
         counted = f"{outputs} output" if outputs == 1 else f"{outputs} outputs"
         return f"has {counted}, and kind: {kind} takes {needed}"
 
+    def tokenizer_mistake(self, processor: TextProcessor) -> str | None:
+        """No token where the head reads a text: no end token that the tokenizer adds, or no token
+        to pad with."""
+        end = processor.read_at.end_token
+        if processor.read_at.last_token and processor.named_pad_id is None:
+            return _NO_PADDING
+        if end is None:
+            return None
+        if processor.pad_id == end:
+            return f"its head reads the end token, and texts are padded with the same id, {end}"
+        (encoding,) = processor.encode(["a"], max_length=self.options.max_length)
+        if end in encoding.ids:
+            return None
+        return f"its head reads the end token (id {end}), and its tokenizer adds none to a text"
+
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
         """``input_ids`` with special tokens, ``token_type_ids`` where the model has that
-        input, ``labels`` and ``id``."""
+        input, ``labels`` and ``id``. Where the head reads the end token, ``ends`` is the number
+        of end tokens: one that the tokenizer adds, and those that a text itself holds."""
         texts = [_texts(row) for row in rows]
         encodings = processor.encode(texts, max_length=self.options.max_length)
         examples = []
         for row, encoding in zip(rows, encodings, strict=True):
             features = model_inputs(row, encoding, processor)
+            if processor.read_at.end_token is not None:
+                features["ends"] = encoding.ids.count(processor.read_at.end_token)
             if "label" in row:
                 features["labels"] = row["label"]
             examples.append(features)
         return examples
+
+    def group(self, features: Features) -> int:
+        """The number of end tokens, where the head reads them: it takes no batch of texts that
+        hold different numbers. 0 for other heads."""
+        return int(features.get("ends", 0))
 
     def collate(
         self,
@@ -157,9 +193,12 @@ class TextClassification(Task[TextClassificationOptions]):
         processor: TextProcessor,
         generator: np.random.Generator | None = None,
     ) -> Batch:
-        """Padded arrays. ``labels`` are int64 [batch] for one label, float32 [batch,
-        labels] for several, float32 [batch] for a number."""
-        batch = pad(features, processor)
+        """Padded arrays, on the left where the head reads the last position. ``labels`` are
+        int64 [batch] for one label, float32 [batch, labels] for several, float32 [batch] for a
+        number."""
+        if len({self.group(f) for f in features}) > 1:
+            raise CompressError("texts with different numbers of end tokens are in one batch")
+        batch = pad(features, processor, left=processor.read_at.last_position)
         if all("labels" in f for f in features):
             batch["labels"] = np.array([f["labels"] for f in features], dtype=self.target.dtype)
         return batch

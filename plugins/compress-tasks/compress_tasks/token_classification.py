@@ -27,6 +27,7 @@ from compress.task import (
     Shown,
     Task,
     TaskOptions,
+    labels_of_outputs,
 )
 from compress_tasks import statistics
 from compress_tasks.cells import (
@@ -63,7 +64,7 @@ class TokenClassification(Task[TaskOptions]):
     heads = ("ForTokenClassification",)
     columns = (
         Column("tokens", "The words of a sentence, a list."),
-        Column("tags", "A tag for each word, a list."),
+        Column("tags", "A tag for each word, a list.", is_target=True),
     )
     headline = "f1"
     directions = {"precision": "higher", "recall": "higher", "accuracy": "higher"}
@@ -108,6 +109,15 @@ class TokenClassification(Task[TaskOptions]):
             "tokens": [whole(token, "token") for token in tokens],
             "tags": [label_index(name, labels, "tag") for name in names],
         }
+
+    def labels_in(self, row: Row, labels: Sequence[str]) -> Sequence[str]:
+        """The tag of each word."""
+        return [labels[tag] for tag in row["tags"]]
+
+    @classmethod
+    def stated_labels(cls, config: ModelConfig) -> tuple[str, ...]:
+        """The names of ``id2label``."""
+        return labels_of_outputs(config)
 
     def head_mistake(self, config: ModelConfig, labels: Sequence[str]) -> str | None:
         """Another number of outputs than the data have ``labels``; without these, an output

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from transformers import set_seed
 
-from compress.models import adapt_model, save_model
+from compress.adapting import adapt_input
+from compress.models import save_model
 from compress.stage import Context, Made
 from compress.training import TrainingOptions, fit
 
@@ -15,10 +16,10 @@ def finetune(context: Context[TrainingOptions]) -> Made:
     assert context.input is not None, "the stage accepts no fresh model"
     assert context.data is not None, "the stage needs data"
     set_seed(context.seed)  # a new head is drawn from the global generator
-    model = adapt_model(context.input, context.task, context.data.labels)
-    facts = fit(model, context, context.options)
-    parameters = save_model(model, context.output)
+    adapted = adapt_input(context, context.data.labels)
+    facts = fit(adapted.model, context, context.options)
+    parameters = save_model(adapted.model, context.output)
     context.task.processor(context.input.folder).save(
         context.output, context.task.options.max_length
     )
-    return Made(parameters=parameters, notes=facts)
+    return Made(parameters=parameters, notes={**facts, **adapted.notes})

@@ -3,9 +3,10 @@ trains on with other text."""
 
 from __future__ import annotations
 
-from transformers import PreTrainedModel, set_seed
+from transformers import set_seed
 
-from compress.models import adapt_model, fresh_model, save_model
+from compress.adapting import Adapted, adapt_input
+from compress.models import fresh_model, save_model
 from compress.processor import TextProcessor
 from compress.stage import Context, Made
 from compress.training import fit
@@ -17,11 +18,11 @@ def pretrain(context: Context[PretrainOptions]) -> Made:
     """Write the trained model and its tokenizer into ``context.output``."""
     processor = _processor(context)
     set_seed(context.seed)  # weights are drawn from the global generator
-    model = _model(context, processor)
-    facts = fit(model, context, context.options, processor=processor)
-    parameters = save_model(model, context.output)
+    adapted = _model(context, processor)
+    facts = fit(adapted.model, context, context.options, processor=processor)
+    parameters = save_model(adapted.model, context.output)
     processor.save(context.output, context.task.options.max_length)
-    notes = {**facts, "vocabulary": processor.tokenizer.get_vocab_size()}
+    notes = {**facts, **adapted.notes, "vocabulary": processor.tokenizer.get_vocab_size()}
     return Made(parameters=parameters, notes=notes)
 
 
@@ -41,11 +42,12 @@ def _processor(context: Context[PretrainOptions]) -> TextProcessor:
     )
 
 
-def _model(context: Context[PretrainOptions], processor: TextProcessor) -> PreTrainedModel:
+def _model(context: Context[PretrainOptions], processor: TextProcessor) -> Adapted:
+    """The given model, or a fresh one."""
     if context.input is not None:
-        return adapt_model(context.input, context.task, ())
+        return adapt_input(context, ())
     tokens = {key: processor.token_id(kind) for key, kind in SPECIAL_TOKENS.items()}
     config = {**(context.fresh or {}), "vocab_size": processor.tokenizer.get_vocab_size(), **tokens}
     model = fresh_model(config, context.task, ())
     model.train()
-    return model
+    return Adapted(model)

@@ -12,8 +12,9 @@ from tiny import LABELS, make_artifact, save_bert, sentences, task_named
 from torch import Tensor
 from trainings import OPTIONS, Given, Interrupted, Judge, equal
 
+from compress.adapting import adapt_model
 from compress.artifact import Artifact, with_files
-from compress.models import adapt_model, open_model, save_model
+from compress.models import open_model, save_model
 from compress.training import TrainingOptions, fit
 
 QUALITIES = [0.5, 0.7, 0.6]
@@ -47,7 +48,7 @@ def trained(
 ) -> dict[str, Tensor]:
     given = Given(work, task=Judge(QUALITIES).task(first), stop_at=stop_at)
     torch.manual_seed(3)  # of a head that is drawn
-    model = adapt_model(artifact, given.task, LABELS)
+    model = adapt_model(artifact, given.task, LABELS).model
     fit(
         model,
         given,
@@ -80,7 +81,7 @@ def test_an_interrupted_training_goes_on_with_all_of_its_weights(
 def test_what_is_saved_has_the_names_of_its_modules(
     both: tuple[Artifact, Artifact], tmp_path: Path
 ) -> None:
-    model = adapt_model(both[1], task_named("text-classification"), LABELS)
+    model = adapt_model(both[1], task_named("text-classification"), LABELS).model
     save_model(model, tmp_path / "saved")
     assert load_file(tmp_path / "saved" / "model.safetensors").keys() == model.state_dict().keys()
 

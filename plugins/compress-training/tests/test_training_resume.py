@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,8 +17,8 @@ from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 from trainings import OPTIONS, Given, Interrupted, Judge, equal
 
-from compress.errors import CompressError, UsageError
-from compress.training import TrainingOptions, checkpoints, fit, trainer
+from compress.errors import CompressError, Ended, UsageError
+from compress.training import TrainingOptions, checkpoints, clock, fit, trainer
 
 
 def trained(
@@ -149,9 +150,15 @@ def unmarked(checkpoint: Path) -> None:
     (checkpoint / checkpoints.MARKER).unlink()
 
 
-@pytest.mark.parametrize("spoil", [damaged, unmarked])
+@pytest.mark.parametrize(
+    ("spoil", "notes"),
+    [
+        (damaged, ["warning: checkpoint-7 has changed since it was written, and is left out"]),
+        (unmarked, []),  # a training that was killed often leaves one
+    ],
+)
 def test_a_checkpoint_that_is_not_whole_is_not_continued_from(
-    spoil: Callable[[Path], None], tmp_path: Path
+    spoil: Callable[[Path], None], notes: list[str], tmp_path: Path
 ) -> None:
     unbroken, _ = trained(Given(tmp_path / "unbroken", validates=False))
     with pytest.raises(Interrupted):
@@ -159,7 +166,39 @@ def test_a_checkpoint_that_is_not_whole_is_not_continued_from(
     spoil(tmp_path / "work" / "checkpoints" / "checkpoint-7")
     again = Given(tmp_path / "work", validates=False)
     assert equal(unbroken, trained(again)[0])
-    assert again.notes == []
+    assert again.notes == notes
+
+
+@pytest.mark.parametrize("case", ["plain", "without validation", "accumulated gradients"])
+@pytest.mark.parametrize("at", [3, 7, 10])
+def test_a_training_that_is_asked_to_end_keeps_its_step_and_goes_on_to_the_same_weights(
+    case: str, at: int, tmp_path: Path
+) -> None:
+    """At step 7 an epoch ends: its evaluation is made before the checkpoint."""
+    given, options = CASES[case]
+    unbroken, facts = trained(Given(tmp_path / "unbroken", **given), **options)
+    at = min(at, facts["steps"] - 1)
+    first = Given(tmp_path / "work", **given, ask_at=at)
+    with pytest.raises(Ended):
+        trained(first, **options)
+    assert first.steps[-1] == at, "no step is made after the request"
+    total = facts["steps"]
+    assert first.notes == [
+        f"kept the training at step {at} of {total}; the same command goes on from there"
+    ]
+    again = Given(tmp_path / "work", **given)
+    resumed, _ = trained(again, **options)
+    assert again.notes == [f"continuing from step {at}"]
+    assert again.steps[0] == at + 1
+    assert equal(unbroken, resumed)
+
+
+def test_a_training_that_is_asked_to_end_at_its_last_step_is_kept_whole(tmp_path: Path) -> None:
+    with pytest.raises(Ended):
+        trained(Given(tmp_path, ask_at=14))
+    again = Given(tmp_path)
+    assert equal(trained(Given(tmp_path / "unbroken"))[0], trained(again)[0])
+    assert again.steps == []
 
 
 def test_the_newest_checkpoint_and_the_best_are_kept_and_no_other(tmp_path: Path) -> None:
@@ -276,3 +315,25 @@ def test_patience_without_validation_and_training_without_rows_are_refused(tmp_p
     given.rows = lambda split: []  # type: ignore[method-assign]
     with pytest.raises(UsageError, match="the train split is empty"):
         trained(given)
+
+
+def test_the_remaining_time_does_not_jump_at_a_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of 1 s, validations of 14 s: at each step as many seconds are left as will pass."""
+    now = [0.0]
+    monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    arguments: Any = SimpleNamespace(num_train_epochs=3)
+    counted, left = clock.TrainingClock(validation_share=1.0), []
+    counted.begin()
+    for step in range(1, 31):
+        now[0] += 1.0
+        counted.step_is_done()
+        state: Any = SimpleNamespace(global_step=step, max_steps=30, epoch=step / 10)
+        left.append((now[0], counted.remaining(arguments, state)))
+        if step % 10 == 0:
+            now[0] += 14.0
+            counted.validation_is_done()
+            now[0] += 2.0
+            counted.checkpoint_is_done()
+    assert left[0][1] == pytest.approx(29 + 3 * 10 / 3), "a guess, before a validation was seen"
+    for at, remaining in left[10:]:
+        assert at + remaining == pytest.approx(30 + 3 * 16)

@@ -20,8 +20,9 @@ from transformers import (
     TrainingArguments,
 )
 
+from compress.adapting import adapt_model
 from compress.artifact import Artifact, Manifest, Traits, digest_files
-from compress.models import adapt_model, fresh_model
+from compress.models import fresh_model
 from compress.processor import TextProcessor
 from compress.training.trainer import OrderedTrainer
 
@@ -222,7 +223,7 @@ def test_a_head_of_two_layers_is_replaced_whole(tmp_path: Path) -> None:
         labels=("bad", "good", "neither"),
     ).write(tmp_path / "given")
     given = Artifact.open(tmp_path / "given")
-    old, new = weights(given), adapt_model(given, task, LABELS).state_dict()
+    old, new = weights(given), adapt_model(given, task, LABELS).model.state_dict()
     assert (
         float((old["classifier.dense.weight"] - new["classifier.dense.weight"]).abs().max()) > 1e-3
     )
