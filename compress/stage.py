@@ -100,9 +100,17 @@ class Context(Protocol[O]):
     output: Path
     work: Path
 
-    def progress(self, done: float, total: float, text: str = "", **values: float) -> None:
-        """Show the user how far the stage is; ``values`` (loss, quality) are shown beside
-        it."""
+    def progress(
+        self,
+        done: float,
+        total: float,
+        text: str = "",
+        remaining: float | None = None,
+        **values: float,
+    ) -> None:
+        """Show the user how far the stage is; ``values`` (loss, quality) are shown beside it.
+
+        ``remaining`` is in seconds. Without it the remaining time follows from the speed so far."""
         ...
 
     def note(self, text: str) -> None:

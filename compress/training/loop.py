@@ -89,7 +89,9 @@ def _trainer(
     ending: EndRequest,
 ) -> OrderedTrainer:
     """The trainer of ``model``, which writes its checkpoints into ``folder``."""
-    callbacks: list[TrainerCallback] = [Reporter(context, parts.task.headline, ending)]
+    callbacks: list[TrainerCallback] = [
+        Reporter(context, parts.task.headline, ending, parts.validation_share)
+    ]
     if options.patience is not None:
         if not parts.validation_rows:
             raise UsageError(

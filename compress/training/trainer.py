@@ -27,6 +27,7 @@ from compress.stage import Context
 from compress.task import IGNORED
 from compress.training import checkpoints
 from compress.training.batches import BucketedBatches, Collator, FeatureDataset
+from compress.training.clock import TrainingClock
 from compress.training.ending import EndRequest
 from compress.training.options import Loss, TrainingOptions
 from compress.training.rates import rate_at
@@ -116,6 +117,7 @@ class OrderedTrainer(Trainer):
         """Quality on the validation split, by metric. Rows are predicted in their order:
         Trainer's own loop would reorder them."""
         parts, model = self.parts, cast(PreTrainedModel, self.model)
+        parts.progress(self.state.global_step, self.state.max_steps, "validating")
         model.eval()
         session = TorchSession(model, str(self.args.device))
         with self.accelerator.autocast():
@@ -169,11 +171,13 @@ class TrainingParts:
         data, batch_size = context.data, options.batch_size
         assert data is not None, "a stage that trains names the splits it needs"
         self.task, self.loss, self.warmup = context.task, loss, options.warmup
+        self.progress = context.progress
         self.labels = data.labels
         self.processor = processor
         features = self.task.features(data.rows("train"), self.processor)
         self.validation_rows = data.rows("validation")
         self.validation_features = self.task.features(self.validation_rows, self.processor)
+        self.validation_share = len(self.validation_rows) / max(1, len(features))
         self.evaluation_batch = max(32, batch_size)
         self.dataset = FeatureDataset(features)
         self.batches = BucketedBatches(
@@ -187,19 +191,40 @@ class TrainingParts:
 
 class Reporter(TrainerCallback):
     """Reports progress to the user, asks for a checkpoint if the last one is old, and ends the
-    training with a checkpoint if ``ending`` is asked."""
+    training with a checkpoint if ``ending`` is asked.
 
-    def __init__(self, context: Context[Any], headline: str, ending: EndRequest) -> None:
+    ``validation_share`` is the number of validation rows as a share of the training rows."""
+
+    def __init__(
+        self, context: Context[Any], headline: str, ending: EndRequest, validation_share: float
+    ) -> None:
         self._context, self._headline, self._ending = context, headline, ending
         self._values: dict[str, float] = {}
         self._saved = time.monotonic()
+        self._clock = TrainingClock(validation_share)
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Start to count the time of a step."""
+        self._clock.begin()
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Note how long the validation took."""
+        self._clock.validation_is_done()
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Report progress; ask for a checkpoint when the last is ten minutes old, or when the
         training is to end."""
-        self._context.progress(state.global_step, state.max_steps, "", **self._values)
+        self._clock.step_is_done()
+        left = self._clock.remaining(args, state)
+        self._context.progress(
+            state.global_step, state.max_steps, "", remaining=left, **self._values
+        )
         # At the end of an epoch Trainer saves by itself, after the evaluation. A checkpoint from
         # before it would be continued without that evaluation.
         ends_epoch = float(state.epoch or 0).is_integer()
@@ -213,6 +238,7 @@ class Reporter(TrainerCallback):
         """Start to count the time to the next checkpoint. Raises ``Ended`` if the training is to
         end: the checkpoint is complete."""
         self._saved = time.monotonic()
+        self._clock.checkpoint_is_done()
         if self._ending.asked:
             self._context.note(
                 f"kept the training at step {state.global_step} of {state.max_steps}; the same "

@@ -14,6 +14,7 @@ from compress.architecture import Architecture, Layout
 from compress.artifact import Artifact
 from compress.errors import NothingChanged, UsageError
 from compress.models import count_parameters, open_model, save_model
+from compress.options import layers_misfit
 from compress.predict import split_by
 from compress.sizes import architecture_of
 from compress.stage import Context, Made
@@ -119,10 +120,9 @@ def _cut_layers(
     blocks, wanted = surgery.blocks_of(model, layout), context.options.layers
     if wanted is None:
         return list(range(len(blocks)))
-    if (wanted if isinstance(wanted, int) else wanted[-1] + 1) > len(blocks):
-        raise UsageError(
-            f"layers: {wanted} cannot be kept, for the model has {len(blocks)} (numbered from 0)"
-        )
+    misfit = layers_misfit(wanted, len(blocks))
+    if misfit:
+        raise UsageError(f"layers: {misfit}")
     if isinstance(wanted, int):
         scores = []
         for score in LAYER_CRITERIA[context.options.layer_criterion](model, blocks, batches):
