@@ -72,7 +72,7 @@ class Prepared:
 
         table = pq.read_table(self.folder / f"{split}.parquet")
         step = max(1, -(-table.num_rows // most))
-        rows: list[Row] = table.take(range(0, table.num_rows, step)).to_pylist()
+        rows: list[Row] = table.take(list(range(0, table.num_rows, step))).to_pylist()
         return rows
 
     @cached_property
