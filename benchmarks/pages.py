@@ -36,6 +36,7 @@ _MISSING = {
     "ner": _COPY.format(command="compress run ner-conll2003", name="ner"),
     "ner-seeds": _READ.format(script="seeds"),
     "cost": _READ.format(script="cost"),
+    "fixedcost": "Not measured yet: `python benchmarks/fixedcost.py`, then `make docs`.",
     "selfcheck": "Not measured yet: `python benchmarks/selfcheck.py`, then `make docs`.",
     "agreement": "Not measured yet: `python benchmarks/agreement.py --help` says how to make "
     "`benchmarks/results/agreement.json`; then call `make docs`.",
@@ -81,6 +82,7 @@ def part(name: str, folder: Path = RESULTS, view: View | None = None) -> str:
         "ner-seeds": over_seeds,
         "cost": cost,
         "gpu": gpu,
+        "fixedcost": fixed_cost,
     }
     return (view or views.get(name, run))(values)
 
@@ -174,6 +176,18 @@ def cost(values: Mapping[str, Any]) -> str:
         for row in values["rows"]
     ]
     table = _table(["recipe", "effort", "making", "measuring", "share of measuring"], rows)
+    return f"{table}\n\n{_measured_on(values['environment'])}"
+
+
+def fixed_cost(values: Mapping[str, Any]) -> str:
+    """Seconds of short commands, with the settings and the machine."""
+    rows = [
+        [row["name"], *(f"{row[what]:.2f} s" for what in ("import", "plan", "stages", "chain"))]
+        + [f"{row['imports']:.1f}"]
+        for row in values["rows"]
+    ]
+    headers = ["version", "one import", "plan", "stages", "chain of three steps"]
+    table = _table([*headers, "chain, in imports"], rows)
     return f"{table}\n\n{_measured_on(values['environment'])}"
 
 

@@ -15,6 +15,8 @@ EXIT_BUDGET = 4
 EXIT_INTEGRITY = 5
 EXIT_SIGNAL = 128
 """The exit code of a command that a signal has ended is this plus the signal's number."""
+_LONGEST_LINE = 500
+"""Characters of the first line of an error. A library may repeat all that it was given."""
 
 _MOST_COMPARED, _LONGEST_COMPARED = 5000, 200
 """Words that are compared with a misspelt one, and the letters of the longest that is compared."""
@@ -66,6 +68,22 @@ class EnvironmentFailure(CompressError):
     exit_code = EXIT_ENVIRONMENT
 
 
+class FileTrouble(EnvironmentFailure):
+    """A file cannot be read or written: a full disk, a limit, a folder that is gone."""
+
+
+class PackageMissing(EnvironmentFailure):
+    """A package that a plugin needs is not installed."""
+
+
+class ModelRefused(CompressError):
+    """A stage or an engine cannot take this model, on any machine: another try would end the
+    same. A lack of memory or of disk space is no such refusal.
+
+    A conversion of the reference that ends so is given up. After any other error the run ends,
+    because nothing is known of the engine."""
+
+
 class NothingChanged(CompressError):
     """A stage wrote the same weights as its input has."""
 
@@ -109,8 +127,8 @@ def with_hint(message: str, hint: str | None) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text; empty if it has no text."""
-    return next(iter(str(error).splitlines()), "")
+    """The first line of an error's text, cut to 500 characters; empty if it has no text."""
+    return next(iter(str(error).splitlines()), "")[:_LONGEST_LINE]
 
 
 def name_and_first_line(error: BaseException) -> str:

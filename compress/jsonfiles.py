@@ -28,9 +28,13 @@ def read_object(file: Path, *, infinity: bool = False) -> dict[str, Any]:
     ``infinity`` allows infinite numbers: the configs of some families have one. Raises UsageError
     with one line if the file is anything else, is too large, or is nested too deeply."""
     try:
-        values = _parsed(_text(file), infinity)
+        refuse_large(file)
+        text = file.read_text(encoding="utf-8")
+        values = _parsed(text, infinity)
         if _is_deep(values):
             raise ValueError(f"it is nested more than {MOST_LEVELS} levels deep")
+        if "\\u" in text:  # such an escape may be one half of a character
+            json.dumps(values, ensure_ascii=False).encode()
     except RecursionError:
         raise UsageError(
             f"{file} cannot be read: it is nested more than {MOST_LEVELS} levels deep"
@@ -43,6 +47,15 @@ def read_object(file: Path, *, infinity: bool = False) -> dict[str, Any]:
     return values
 
 
+def refuse_large(file: Path) -> None:
+    """Raise UsageError for a file that is larger than any of its kind."""
+    size = file.stat().st_size
+    if size > MOST_BYTES:
+        raise UsageError(
+            f"{file} cannot be read: it has {size} bytes, and at most {MOST_BYTES} are read"
+        )
+
+
 def first_problem(error: ValidationError) -> str:
     """The first problem of values that do not follow their schema, in one line: where it is, and
     what is wrong there."""
@@ -50,13 +63,6 @@ def first_problem(error: ValidationError) -> str:
     place = ".".join(str(part)[:60] for part in first["loc"])
     message = " ".join(first["msg"].split())
     return f"{place}: {message}" if place else message
-
-
-def _text(file: Path) -> str:
-    size = file.stat().st_size
-    if size > MOST_BYTES:
-        raise ValueError(f"it has {size} bytes, and at most {MOST_BYTES} are read")
-    return file.read_text(encoding="utf-8")
 
 
 def _parsed(text: str, infinity: bool) -> Any:

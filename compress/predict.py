@@ -4,20 +4,37 @@ torch."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from compress.engine import Session
 from compress.processor import TextProcessor
 from compress.task import Features, Prediction, Task
 
+T = TypeVar("T")
+
 
 def length_batches(
     task: Task[Any], features: Sequence[Features], batch_size: int
 ) -> list[list[int]]:
-    """Indices of ``features`` in batches of near-equal length. The longest come first, so that a
-    lack of memory shows at once. Examples of equal length keep their order."""
+    """Indices of ``features`` in batches of near-equal length, each of one ``Task.group``. The
+    longest come first, so that a lack of memory shows at once. Examples of equal length keep their
+    order."""
     order = sorted(range(len(features)), key=lambda i: -task.length(features[i]))
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    batches = []
+    for places in split_by([task.group(features[i]) for i in order], order):
+        batches += [
+            places[start : start + batch_size] for start in range(0, len(places), batch_size)
+        ]
+    return sorted(batches, key=lambda places: -task.length(features[places[0]]))
+
+
+def split_by(groups: Sequence[int], items: Sequence[T]) -> list[list[T]]:
+    """The ``items`` of each group, in their order; the group of the first item comes first.
+    ``groups`` has the number of each item's group."""
+    split: dict[int, list[T]] = {}
+    for group, item in zip(groups, items, strict=True):
+        split.setdefault(group, []).append(item)
+    return list(split.values())
 
 
 def predict(

@@ -16,7 +16,8 @@ from typing import Any
 from tokenizers import Encoding, Tokenizer
 
 from compress.errors import UsageError, first_line
-from compress.jsonfiles import MOST_BYTES, read_object
+from compress.jsonfiles import read_object, refuse_large
+from compress.readout import ReadAt, read_at
 
 _KINDS = ("pad", "mask", "cls", "sep", "unk", "bos", "eos")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
@@ -48,7 +49,7 @@ class TextProcessor:
     """A tokenizer as saved in a model folder, without its built-in padding and truncation.
 
     ``model_type`` and ``model_padding`` are the family and the padding id in the model's
-    config."""
+    config. ``read_at`` says where a head for a whole text reads it."""
 
     def __init__(
         self,
@@ -56,11 +57,13 @@ class TextProcessor:
         config: dict[str, Any],
         model_type: str | None = None,
         model_padding: int | None = None,
+        read_at: ReadAt | None = None,
     ) -> None:
         self.tokenizer = tokenizer
         self.config = config
         self.model_type = model_type
         self.model_padding = model_padding
+        self.read_at = read_at or ReadAt()
         tokenizer.no_padding()
         tokenizer.no_truncation()
 
@@ -82,6 +85,7 @@ class TextProcessor:
             config,
             family if isinstance(family, str) else None,
             padding if isinstance(padding, int) else None,
+            read_at(model),
         )
 
     def save(self, folder: str | Path, max_length: int | None = None) -> None:
@@ -93,6 +97,8 @@ class TextProcessor:
         config = dict(self.config)
         if max_length is not None:
             config["model_max_length"] = max_length
+        if self.read_at.last_position:  # AutoTokenizer pads the same way
+            config["padding_side"] = "left"
         text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
         (path / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
 
@@ -176,13 +182,12 @@ def _with_spaces(words: Sequence[str]) -> list[str]:
 
 def read_tokenizer(file: Path) -> Tokenizer:
     """The tokenizer in a ``tokenizer.json``. Raises UsageError if it cannot be read."""
-    if file.stat().st_size > MOST_BYTES:
-        raise UsageError(f"{file} cannot be read: it has more than {MOST_BYTES} bytes")
+    refuse_large(file)
     try:
         return Tokenizer.from_file(str(file))
     # tokenizers raises no narrower class than this. A panic of its Rust code is none of it.
     except Exception as error:
-        raise UsageError(f"{file} cannot be read: {first_line(error):.200}") from error
+        raise UsageError(f"{file} cannot be read: {first_line(error)}") from error
 
 
 def _config(path: Path) -> dict[str, Any]:

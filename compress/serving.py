@@ -13,7 +13,15 @@ from pydantic import ValidationError
 
 from compress.artifact import MANIFEST, Artifact, JsonObject
 from compress.engine import Placement, Session, open_session
-from compress.errors import IntegrityError, Mistake, UsageError, suggestion, with_hint
+from compress.errors import (
+    CompressError,
+    IntegrityError,
+    Mistake,
+    UsageError,
+    name_and_first_line,
+    suggestion,
+    with_hint,
+)
 from compress.jsonfiles import first_problem
 from compress.machine import threads
 from compress.predict import predict
@@ -56,7 +64,14 @@ class Predictor:
         or a pair."""
         rows = self.task.request(self._requests(texts))
         features = self.task.features(rows, self.processor)
-        answers = predict(self.session, self.task, self.processor, features, batch_size)
+        try:
+            answers = predict(self.session, self.task, self.processor, features, batch_size)
+        except CompressError:
+            raise
+        except Exception as error:  # an engine raises anything for a model that does not fit itself
+            raise CompressError(
+                f"the model in {self.artifact.folder} cannot answer: {name_and_first_line(error)}"
+            ) from error
         labels = self.artifact.manifest.labels
         return [
             self.task.present(answer, row, labels)
@@ -151,6 +166,9 @@ def _opened(artifact: Artifact, registry: Registry, tasks: Sequence[str]) -> Pre
     with explain_missing_package(engine.name, engine.extra):
         placement = Placement(engine.devices()[0], threads())
         session = open_session(engine, artifact, placement, task)
+    mistake = task.tokenizer_mistake(processor)
+    if mistake:
+        raise UsageError(f"{artifact.folder}: {mistake}")
     return Predictor(artifact, task, processor, session)
 
 
@@ -189,7 +207,7 @@ def _checked_options(artifact: Artifact, cls: type[Task[Any]]) -> TaskOptions:
         return cls.Options.model_validate(_task_options(artifact, cls), strict=False)
     except ValidationError as error:
         raise IntegrityError(
-            f"{artifact.folder / MANIFEST}: task_options: {first_problem(error)}"
+            f"{artifact.folder}: the options of its task do not fit: {first_problem(error)}"
         ) from error
 
 

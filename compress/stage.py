@@ -100,9 +100,17 @@ class Context(Protocol[O]):
     output: Path
     work: Path
 
-    def progress(self, done: float, total: float, text: str = "", **values: float) -> None:
-        """Show the user how far the stage is; ``values`` (loss, quality) are shown beside
-        it."""
+    def progress(
+        self,
+        done: float,
+        total: float,
+        text: str = "",
+        remaining: float | None = None,
+        **values: float,
+    ) -> None:
+        """Show the user how far the stage is; ``values`` (loss, quality) are shown beside it.
+
+        ``remaining`` is in seconds. Without it the remaining time follows from the speed so far."""
         ...
 
     def note(self, text: str) -> None:
@@ -140,7 +148,8 @@ class Stage(ABC, Generic[O]):
     """What it accepts as the artifact that an option names, such as a teacher."""
     paper: ClassVar[str] = ""
     libraries: ClassVar[tuple[str, ...]] = ("torch", "transformers")
-    """Distributions whose versions shape the result; they are part of the product's key."""
+    """Distributions whose versions shape the result; they are part of the product's key. A stage
+    that names torch or transformers may start in a process that has both imported."""
     reads_architectures: ClassVar[bool] = False
     """Whether it reads ``context.architectures``: the versions of their plugins are then
     part of the product's key."""

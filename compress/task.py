@@ -177,6 +177,11 @@ class Task(ABC, Generic[O]):
         model names none itself, else empty. By default every head fits."""
         return None
 
+    def tokenizer_mistake(self, processor: TextProcessor) -> str | None:
+        """What the task's head needs and the model's tokenizer does not give, as in "its head
+        reads the end token, and ..."; None, the default, if nothing is missing."""
+        return None
+
     # examples: in training, measuring and serving alike
 
     def processor(self, folder: str | Path) -> TextProcessor:
@@ -193,6 +198,11 @@ class Task(ABC, Generic[O]):
     def length(self, features: Features) -> int:
         """The length by which batches are made, in tokens."""
         return len(features["input_ids"])
+
+    def group(self, features: Features) -> int:
+        """A number that examples of one batch have in common; by default that of all. Some heads
+        cannot take some examples together."""
+        return 0
 
     @abstractmethod
     def collate(
@@ -234,6 +244,17 @@ class Task(ABC, Generic[O]):
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         """The headline metric [...] of summed counts [..., k]."""
         raise NotImplementedError(f"{self.name} defines resample without headline_of")
+
+    def most_frequent(
+        self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
+    ) -> list[Prediction] | None:
+        """The answers of a model that gives every row the answer that is most often right in
+        ``rows``; None, the default, if the task has no such answer.
+
+        A model whose score is no better has learnt nothing that its score shows.
+        ``predictions`` are a model's answers to the rows, for a task whose rows do not say
+        what was asked."""
+        return None
 
     def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
         """The decisions of one example, of equal number and order for every model. Flips,

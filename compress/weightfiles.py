@@ -37,7 +37,7 @@ def weight_files(folder: Path) -> list[Path]:
         return [single]
     if (folder / INDEX).is_file():
         return _indexed(folder / INDEX)
-    weights = sorted(folder.glob(f"*{SUFFIX}"))
+    weights = sorted(path for path in folder.glob(f"*{SUFFIX}") if path.is_file())
     if not weights:
         raise UsageError(f"{folder} has no safetensors weights{_pickle_remedy(folder)}")
     return weights

@@ -133,6 +133,13 @@ ENVIRONMENT = {
 }
 
 
+def test_fixed_costs_are_shown_in_imports_of_the_training_libraries(tmp_path: Path) -> None:
+    row = {"name": "now", "import": 4.5, "plan": 0.4, "stages": 0.3, "chain": 22.5, "imports": 5.0}
+    values = {"environment": ENVIRONMENT, "rows": [row]}
+    shown = result(values, "fixedcost", tmp_path).stdout
+    assert "| now | 4.50 s | 0.40 s | 0.30 s | 22.50 s | 5.0 |" in shown
+
+
 def test_training_results_show_what_was_measured_and_on_what(tmp_path: Path) -> None:
     values = {
         "environment": ENVIRONMENT,
@@ -243,10 +250,10 @@ def test_the_short_table_of_a_run_has_the_reference_and_its_steps() -> None:
 
 def test_every_result_has_the_command_that_makes_it() -> None:
     scripts = set(re.findall(r"^python (benchmarks/\w+\.py)", RESULTS, re.M))
-    assert len(scripts) == 6
+    assert len(scripts) == 7
     assert [script for script in sorted(scripts) if not (ROOT / script).is_file()] == []
     before, *sections = RESULTS.split("<!-- results:")
-    assert len(sections) == 8
+    assert len(sections) == 9
     for text in (before, *sections[:-1]):
         assert text.rstrip().endswith("```")
 
@@ -258,7 +265,7 @@ def test_a_result_that_is_not_there_has_no_number(tmp_path: Path) -> None:
         "for n in pages._MISSING: print(pages.part(n, Path('nowhere')))"
     )
     lines = run("-c", code).stdout.splitlines()
-    assert len(lines) == 8 and all(
+    assert len(lines) == 9 and all(
         line.startswith("Not measured yet") and not re.search(r"\b\d", line) for line in lines
     )
 

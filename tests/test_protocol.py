@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 from types import MappingProxyType
@@ -11,7 +12,14 @@ import numpy as np
 import pytest
 
 from compress.artifact import Traits
-from compress.errors import CompressError, EnvironmentFailure, Mistake, NothingChanged, UsageError
+from compress.errors import (
+    CompressError,
+    EnvironmentFailure,
+    FileTrouble,
+    Mistake,
+    NothingChanged,
+    UsageError,
+)
 from compress.measurement import Measured, Measurement
 from compress.store.prepared import Prepared
 from compress.store.store import Store
@@ -126,3 +134,33 @@ def test_a_bug_of_a_worker_is_named_in_a_line_with_the_log_that_has_its_tracebac
     found = error_of(describe(ZeroDivisionError("first\nsecond")), Path("a.log"))
     assert type(found) is CompressError
     assert str(found) == "ZeroDivisionError: first (traceback in a.log)"
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/a/b"), "/a/b: No space left on device"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error"),
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", 7), "7: No such file or "),
+        (PermissionError(errno.EACCES, "Permission denied", "/a"), "/a: Permission denied"),
+    ],
+)
+def test_any_error_of_the_file_system_is_told_with_its_file_and_ends_with_3(
+    error: OSError, text: str, tmp_path: Path
+) -> None:
+    found = error_of(describe(error, [tmp_path]), Path("a.log"))
+    assert type(found) is FileTrouble and found.exit_code == 3
+    assert str(found).startswith(text)
+
+
+def test_an_error_of_a_library_is_a_disk_s_if_the_folder_cannot_be_written(tmp_path: Path) -> None:
+    """A library's own error says only in its text that the disk is full."""
+    there, gone = tmp_path / "there", tmp_path / "gone"
+    there.mkdir()
+    for error in (RuntimeError("write failed"), OSError("no number: a library's own")):
+        assert describe(error, [there]).error is None
+        found = describe(error, [there, gone])
+        assert found.error == "FileTrouble"
+        assert found.text == f"{gone}: No such file or directory"
+    assert list(there.iterdir()) == []

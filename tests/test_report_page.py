@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 import subprocess
@@ -48,6 +49,26 @@ CHROMIUM = (
     "--dump-dom",
 )
 
+MEASURE = """
+<pre></pre>
+<script>
+window.onload = () => {
+  const tables = [], wider = [];
+  for (const frame of document.querySelectorAll("iframe")) {
+    const page = frame.contentDocument;
+    for (const fold of page.querySelectorAll("details")) fold.open = true;
+    tables.push(...page.querySelectorAll(".wide"), page.documentElement);
+  }
+  for (const table of tables)
+    if (table.scrollWidth > table.clientWidth) wider.push(table.innerText);
+  document.querySelector("pre").textContent =
+    tables.length + " tables, wider: " + (wider.join("; ") || "none");
+};
+</script>
+"""
+"""Opens all folds of the framed pages, and says how many tables there are and which are too wide
+for their place."""
+
 
 @pytest.fixture
 def report() -> dict[str, Any]:
@@ -86,7 +107,7 @@ def test_the_page_shows_every_part_and_number(report: dict[str, Any]) -> None:
     assert (
         "small against teacher: quality -0.020 [-0.030, -0.010] (97.8 %), p 0.030, speed 12.00x "
         "[11.76, 12.24] "
-        "(5.00x [4.90, 5.10] against teacher@onnxruntime), size 10.0x smaller."
+        "(5.00x [4.90, 5.10] against teacher@onnxruntime), size 10.0x smaller"
     ) in text
     assert [h for h in HEADINGS if f"<h2>{h}</h2>" not in text] == []
     assert [tag for tag, _ in parsed(text)].count("circle") == 5
@@ -194,6 +215,29 @@ def test_a_browser_shows_the_page_whole(report: dict[str, Any], tmp_path: Path) 
     assert [h for h in HEADINGS if f"<h2>{h}</h2>" not in shown] == []
 
 
+def test_a_browser_fits_every_table_on_a_desk_and_on_a_phone(
+    report: dict[str, Any], tmp_path: Path
+) -> None:
+    """In headless Chromium: no table is wider than its place, though all folds are open."""
+    browser = shutil.which("chromium")
+    if not browser:
+        pytest.skip("there is no chromium")
+    for step in report["steps"]:
+        if step["name"] == "teacher@onnxruntime":
+            step["name"] = "teacher@onnxruntime-with-fused-operators"
+    shown = re.sub(r"<meta http-equiv=[^>]*>", "", page(as_report(report)))
+    frames = [
+        f'<iframe width="{width}" height="800" srcdoc="{html.escape(shown)}"></iframe>'
+        for width in (360, 480, 1200)
+    ]
+    file = tmp_path / "frames.html"
+    file.write_text("\n".join([*frames, MEASURE]), encoding="utf-8")
+    words = [browser, *CHROMIUM, f"--user-data-dir={tmp_path / 'profile'}", file.as_uri()]
+    told = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
+    found = re.search(r"<pre>(\d+) tables, wider: (.*?)</pre>", told)
+    assert found and int(found[1]) > 30 and found[2] == "none"
+
+
 def test_a_report_without_measurements_has_a_page(report: dict[str, Any]) -> None:
     for step in report["steps"]:
         step.update(
@@ -206,6 +250,7 @@ def test_a_report_without_measurements_has_a_page(report: dict[str, Any]) -> Non
         seconds={"making": 0.0, "measuring": 0.0},
     )
     text = page(as_report(report))
-    assert "No step can be compared" in text and "Step by step" not in text and "Curves" not in text
+    assert "The run goes on" in text and "Nothing is measured yet." in text
+    assert not [h for h in ("Results", "Step by step", "Curves") if f"<h2>{h}</h2>" in text]
     made = as_report(report)
     assert markdown(made) and [card(step, made) for step in deployable(made)]

@@ -21,7 +21,7 @@ from compress.report.remarks import remarks
 from compress.report.tables import detail
 from compress.report.tables.changes import changes_table
 from compress.report.tables.results import results_table
-from compress.report.text import number, visible
+from compress.report.text import number_text, visible
 from compress.report.views.page import page
 from compress.report.views.summary import summary
 
@@ -104,7 +104,20 @@ def test_a_larger_model_is_called_larger_and_what_rounds_to_nothing_has_no_sign(
         "high": 1e-4,
     }
     row = next(r for r in changes_table(as_report(report)).rows if r[0] == "small")
-    assert "1.2x larger" in row and row[1].startswith("+0.000 [+0.000, +0.000]")
+    assert "1.25x larger" in row and row[1].startswith("+0.000 [+0.000, +0.000]")
+
+
+@pytest.mark.parametrize(("name", "share"), [("size", 0.0004), ("memory", 0.015)])
+def test_a_tiny_difference_of_size_or_memory_is_neither_better_nor_worse(
+    name: str, share: float, report: dict[str, Any]
+) -> None:
+    parent, small = report["steps"][2]["measurements"], report["steps"][3]["measurements"]
+    for sign in (-1, 1):
+        small[name]["value"] = parent[name]["value"] * (1 + sign * share)
+        bar = bars(report, name)["small"]
+        assert bar.kind == "same" and bar.change.startswith("equal to student within")
+    small[name]["value"] = parent[name]["value"] * 1.05
+    assert bars(report, name)["small"].kind == "worse"
 
 
 def test_the_quality_of_another_task_says_what_it_is(report: dict[str, Any]) -> None:
@@ -123,6 +136,9 @@ def test_the_quality_of_another_task_says_what_it_is(report: dict[str, Any]) -> 
     headers, rows = results_table(as_report({**report, "steps": [words, *report["steps"]]}))
     place = headers.index("accuracy")
     assert rows[0][place] == "0.250 (accuracy of masks)" and "(" not in rows[1][place]
+    words["measurements"]["quality"]["title"] = "accuracy"
+    rows = results_table(as_report({**report, "steps": [words, *report["steps"]]})).rows
+    assert rows[0][place] == "0.250 (fill-mask)" and "(" not in rows[1][place]
 
 
 def test_pictures_of_quality_hold_only_what_answered_the_references_examples(
@@ -528,7 +544,7 @@ def test_quality_without_a_paired_comparison_shows_the_quotient(report: dict[str
     ],
 )
 def test_a_number_is_shown_for_people(value: Any, shown: str) -> None:
-    assert number(value) == shown
+    assert number_text(value) == shown
 
 
 def test_what_is_not_seen_is_made_visible() -> None:

@@ -103,6 +103,7 @@ def read(values: dict[str, Any], folder: Path) -> Report | str:
 
 def test_mutated_reports_are_refused_in_a_line_or_shown_whole(tmp_path: Path) -> None:
     values, rng = held_report(), random.Random(10)
+    values["steps"] = [step for step in values["steps"] if step["name"] in ("teacher", "small")]
     everywhere = list(places(values))
     refused = 0
     for place in rng.sample(everywhere, MUTATIONS):

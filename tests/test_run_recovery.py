@@ -19,6 +19,7 @@ from subprocess import Popen
 import psutil
 import pytest
 from installing import install
+from kept_families import give_families
 from running import (
     CHAIN,
     UNMEASURED,
@@ -118,6 +119,46 @@ def test_a_stage_that_fails_keeps_what_was_finished_and_goes_on_when_it_is_mende
     assert started_anew(mended, before) == {"b", "c"}
     assert [weight(mended, name) for name in "abc"] == [1.0, 3.0, 7.0]
     assert [s["cached"] for s in mended.report["steps"]] == [True, True, False, False]
+
+
+def test_a_run_goes_on_to_its_end_and_its_code_though_nobody_reads_what_it_says(
+    nudges: Nudges,
+) -> None:
+    place, environ = nudges({"by": 1.0})
+    reading, writing = os.pipe()
+    os.close(reading)
+    give_families(place / "store")
+    words = [sys.executable, "-m", "compress", "run", "toy.yaml", "--store", "store"]
+    ended = subprocess.run(
+        words, cwd=place, env=environment(environ), stdout=writing, stderr=writing, check=False
+    )
+    os.close(writing)
+    assert ended.returncode == 0
+    (report,) = (place / "runs").glob("*/report.json")
+    assert json.loads(report.read_text(encoding="utf-8"))["state"] == "finished"
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("limited", r"error: \S+/large\.bin: File too large\n"),
+        pytest.param("gone", r"error: \S+: No such file or directory\n", marks=pytest.mark.slow),
+    ],
+)
+def test_a_worker_that_cannot_write_is_one_line_with_the_path_and_ends_with_3(
+    how: str, words: str, nudges: Nudges
+) -> None:
+    """Python does not say which file grew too large, and a library reports a folder that is gone
+    with an error of its own."""
+    place, environ = nudges({"by": 1.0, "switch": "switch"})
+    recipe = (place / "toy.yaml").read_text().replace("'switch'}", f"'{place}/switch'}}")
+    (place / "toy.yaml").write_text(recipe)
+    (place / "switch").write_text(how)
+    broken = run(place, "toy.yaml", environ=environ, code=3)
+    assert re.search(words, broken.output), broken.output
+    assert "Traceback" not in broken.output
+    assert broken.report["state"] == "failed"
+    assert list((place / "store" / "staging").iterdir()) == []
 
 
 def test_a_changed_option_makes_anew_what_depends_on_it_and_nothing_else(nudges: Nudges) -> None:

@@ -123,6 +123,33 @@ def test_each_step_has_a_bar_and_a_remaining_time_of_its_own(
     ) and "teacher" not in last_frame(stream)
 
 
+def test_a_remaining_time_that_a_training_states_counts_down_through_its_validation(
+    clock: Clock, stderr: Callable[..., io.StringIO]
+) -> None:
+    stream = stderr(terminal=True)
+    with Show() as shown:
+        shown.event({**progress(10), "remaining": 90.0})
+        clock.now += 20
+        shown.event({**progress(10, text="validating"), "remaining": None})
+    assert re.search(r"teacher validating ━.* 10 % 0:01:10", last_frame(stream))
+
+
+def test_work_between_the_steps_has_a_line_with_its_time(
+    clock: Clock, stderr: Callable[..., io.StringIO]
+) -> None:
+    begin = {"event": "phase", "text": "converting to m@x (1 of 2)", "seconds": None}
+    for terminal in (False, True):
+        stream = stderr(terminal=terminal)
+        with Show() as shown:
+            shown.event(begin)
+            clock.now += 65
+            shown.event({**begin, "seconds": 65.0})
+        text = CODE.sub("", stream.getvalue())
+        assert "converting to m@x (1 of 2): 65.0 s" in text
+        running = re.search(r"\(1 of 2\) ━+ +\d:\d\d:\d\d", text)
+        assert bool(running) is terminal, "a terminal shows the time while it passes"
+
+
 @pytest.mark.parametrize(("environ", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
 def test_bars_have_colours_unless_the_user_wants_none(
     environ: dict[str, str], coloured: bool, clock: Clock, stderr: Callable[..., io.StringIO]
@@ -150,6 +177,15 @@ def test_elsewhere_progress_is_a_plain_line_at_most_every_15_seconds(
         "  teacher: 53 % loss 0.0303",
         "  teacher: 80 % loss 0.02041",
     ]
+
+
+def test_a_plain_line_says_the_time_that_is_left(
+    clock: Clock, stderr: Callable[..., io.StringIO]
+) -> None:
+    stream = stderr(terminal=False)
+    with Show() as shown:
+        shown.event({**progress(10, loss=1.0), "remaining": 3661.0})
+    assert stream.getvalue() == "  teacher: 10 % loss 1 1:01:01 left\n"
 
 
 def test_plain_lines_are_whole_whatever_they_hold(

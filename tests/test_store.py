@@ -3,6 +3,7 @@ processes want it."""
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -14,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from compress.errors import IntegrityError
-from compress.store.files import file_name
+from compress.store.files import file_name, write_text
 from compress.store.locks import held
 from compress.store.store import Ingredients, Product, Store, key_of
+from compress.store.trouble import file_trouble
 
 THING, OTHER = Ingredients("thing", {"a": 1}), Ingredients("thing", {"a": 2})
 
@@ -282,3 +284,21 @@ def test_a_sweep_removes_the_work_of_what_is_made_and_empty_work(store: Store) -
 def test_a_store_that_does_not_exist_yet_is_swept_without_a_trace(tmp_path: Path) -> None:
     Store(tmp_path / "none").sweep()
     assert not (tmp_path / "none").exists()
+
+
+def test_a_file_that_cannot_be_written_is_named_and_its_draft_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "report.json"
+    file.write_text("before", encoding="utf-8")
+
+    def full(draft: Path, text: str, encoding: str) -> None:
+        draft.touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_text(file, "after")
+    assert file_trouble(caught.value) == f"{file}: No space left on device"
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+    assert file.read_text(encoding="utf-8") == "before"

@@ -85,7 +85,10 @@ def test_a_teacher_serves_the_task_of_its_step(
     planned: Callable[..., Plan], fake_model: Callable[..., Path], with_ranking: Registry
 ) -> None:
     fake_model("teacher")
-    stages = f"{{distill: {{teacher: ./teacher}}, task: {TEXT}, data: {DATA}, from: ./teacher}}"
+    stages = (
+        f"{{finetune: {{}}, task: {TEXT}, data: {DATA}}}, "
+        f"{{distill: {{teacher: ./teacher}}, task: {TEXT}, data: {DATA}}}"
+    )
     inputs = {model.name: model for model in planned(with_ranking, "ranking", stages).inputs}
     served = {name: model.traits.task for name, model in inputs.items() if model.traits}
     assert served == {"model": "ranking", "./teacher": TEXT}

@@ -49,7 +49,9 @@ def test_a_tracker_is_told_every_event_with_progress_and_gets_the_report(place: 
     found = run(place[0], "toy.yaml", "--track", "lines", environ=place[1])
     first, *events, last = lines(found.folder)
     assert first == {"started": "toy"} and last == {"finished": found.report}
-    assert [e for e in events if e["event"] != "progress"] == found.events
+    assert [e for e in events if e["event"] not in ("progress", "phase")] == found.events
+    phases = [e["text"] for e in events if e["event"] == "phase" and e["seconds"] is None]
+    assert phases == ["preparing the data for text-classification", "importing model"]
     told = [e for e in events if e["event"] == "progress"]
     assert told and all({"step", "done", "total", "values"} <= e.keys() for e in told)
     assert "lines: lines in runs/" in found.output

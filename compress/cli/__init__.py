@@ -3,8 +3,8 @@ answers at once."""
 
 from __future__ import annotations
 
-import errno
 import sys
+from typing import Any
 
 import click
 
@@ -17,6 +17,7 @@ from compress.cli.listcommands import (
     tasks_command,
 )
 from compress.cli.modelcommands import predict_command, verify_command
+from compress.cli.output import EXIT_NOT_READ, drop_output, flushed, is_unread, prepare_output
 from compress.cli.runcommands import (
     bench_command,
     diff_command,
@@ -24,7 +25,7 @@ from compress.cli.runcommands import (
     report_command,
     run_command,
 )
-from compress.cli.trouble import file_trouble
+from compress.cli.shared import EXIT_CODE
 from compress.errors import EXIT_ENVIRONMENT, EXIT_OK, EXIT_USAGE, CompressError
 from compress.version import __version__
 
@@ -38,14 +39,35 @@ Exit codes:
   5    a stored file was changed or is broken
   130  interrupted by Ctrl-C; the same command continues
   143  ended by SIGTERM, likewise
-  129  ended by SIGHUP, likewise: the terminal was closed"""
+  129  ended by SIGHUP, likewise: the terminal was closed
+  141  nobody read the output to its end"""
 
 
-_FULL = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EMFILE)
-"""Errors of a full disk or process. Python does not always say for which file."""
+class _Commands(click.Group):
+    """The commands. One whose reader has gone ends with the exit code that it has kept."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """The context of a command; it prints the help where that is asked for."""
+        try:
+            return super().make_context(*args, **kwargs)
+        except BrokenPipeError:
+            drop_output()
+            raise click.exceptions.Exit(EXIT_NOT_READ) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """The exit code of the command."""
+        try:
+            return super().invoke(ctx)
+        except (BrokenPipeError, SystemExit) as error:
+            if not is_unread(error):
+                raise
+            drop_output()
+            return ctx.meta.get(EXIT_CODE, EXIT_NOT_READ)
 
 
-@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="compress")
 def cli() -> None:
     """Make transformer models small and fast by recipes; every number is measured on what was
@@ -72,8 +94,9 @@ for _command in (
 def main() -> None:
     """Run the command line and leave the process with its exit code. A user's mistake is printed
     without a traceback."""
+    prepare_output()
     heed_signals()
-    sys.exit(_exit_code())
+    sys.exit(flushed(_exit_code(), _complain_of_file))
 
 
 def _exit_code() -> int:
@@ -91,10 +114,16 @@ def _exit_code() -> int:
         _complain(f"{words}; what is finished is kept: the same command continues")
         return code
     except OSError as error:
-        if error.filename is None and error.errno not in _FULL:
-            raise  # not about a file of the user: a bug, and its traceback is needed
-        _complain(file_trouble(error))
+        if error.errno is None:
+            raise  # not the system's: a bug, and its traceback is needed
+        _complain_of_file(error)
         return EXIT_ENVIRONMENT
+
+
+def _complain_of_file(error: OSError) -> None:
+    from compress.store.trouble import file_trouble
+
+    _complain(file_trouble(error))
 
 
 def _complain(text: str) -> None:

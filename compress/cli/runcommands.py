@@ -10,6 +10,7 @@ import click
 
 from compress.cli.deferred import defer
 from compress.cli.shared import (
+    EXIT_CODE,
     FOLDER,
     as_json_option,
     emit,
@@ -65,6 +66,8 @@ def run_command(
             listener=show.event,
             trackers=trackers,
         )
+    code = EXIT_BUDGET if budget_missed(report) else EXIT_OK
+    click.get_current_context().meta[EXIT_CODE] = code
     if as_json:
         emit(report.model_dump(mode="json"))
     else:
@@ -73,7 +76,7 @@ def run_command(
 
         print_report(report, output_console())
         click.echo(visible(f"report: {report.folder}/report.html"), err=True)
-    return EXIT_BUDGET if budget_missed(report) else EXIT_OK
+    return code
 
 
 @click.command("plan")
@@ -151,6 +154,7 @@ def bench_command(
     with Show(registry.problems) as show:
         plan = load_plan(recipe, overrides, registry, known_families(store))
         report = bench(models, plan, registry, store, runs, show.event)
+    click.get_current_context().meta[EXIT_CODE] = EXIT_OK
     if as_json:
         emit(report.model_dump(mode="json"))
     else:
@@ -205,9 +209,9 @@ def _self_check(
 def report_command(run: Path | None, schema: bool, as_json: bool) -> None:
     """Show a run's report and rebuild its views from report.json.
 
-    The report of a run whose folder cannot be written to is shown all the same."""
+    It also works while the run goes on. The report of a run whose folder cannot be written to is
+    shown all the same."""
     from compress.cli.show import output_console
-    from compress.cli.trouble import file_trouble
     from compress.errors import UsageError
     from compress.report.reading import read_report
     from compress.report.schema import schema_text
@@ -215,6 +219,7 @@ def report_command(run: Path | None, schema: bool, as_json: bool) -> None:
     from compress.report.views.terminal import print_report
     from compress.report.views.writing import write_views
     from compress.store.runfolder import RunFolder
+    from compress.store.trouble import file_trouble
 
     if schema:
         click.echo(schema_text(), nl=False)
@@ -232,6 +237,10 @@ def report_command(run: Path | None, schema: bool, as_json: bool) -> None:
         emit(report.model_dump(mode="json"))
     else:
         print_report(report, output_console())
+    if report.state == "running" and not RunFolder(run).is_held():
+        click.echo(
+            "warning: no process makes this run now; the same compress run continues it", err=True
+        )
 
 
 @click.command("diff")

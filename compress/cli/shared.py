@@ -43,14 +43,21 @@ runs_option = click.option(
     show_default=True,
     help="Folder below which the run's own folder is made.",
 )
+EXIT_CODE = "compress.exit_code"
+"""The key of a context's ``meta`` under which a command keeps its exit code before it prints: its
+work is done, whether or not somebody reads the output to its end."""
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 def emit(value: Any) -> None:
-    """Print JSON-ready values."""
+    """Print JSON-ready values. Characters that the output cannot take are escaped."""
     import json
+    import sys
 
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    from compress.cli.output import takes_every_character
+
+    escaped = not takes_every_character(sys.stdout)
+    click.echo(json.dumps(value, indent=2, ensure_ascii=escaped))
 
 
 def show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:

@@ -11,7 +11,16 @@ from types import TracebackType
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from compress.errors import CompressError
 from compress.measurement import value_text
@@ -46,6 +55,7 @@ class Show:
         self._console = Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")))
         self._bars = _bars(self._console) if self._console.is_terminal else None
         self._bar: TaskID | None = None
+        self._shown = ""
         self._last_line_at = 0.0
         self._report: str | None = None
         self._has_report = self._failed = False
@@ -71,10 +81,15 @@ class Show:
         if event["event"] == "progress":
             self._progress(event)
             return
+        if event["event"] == "phase" and event["seconds"] is None and self._bars:
+            self._wait(event["text"])
+            return
         self._remember(event)
         for line in _lines(event):
             self._drop_bar()
             self._print(line)
+        if event["event"] == "step_started" and self._bars:
+            self._wait(event["step"])  # until the step itself says how far it is
 
     def _remember(self, event: Event) -> None:
         """Remember the place of the report, whether it has any content, and whether the run
@@ -90,17 +105,29 @@ class Show:
     def _progress(self, event: Event) -> None:
         numbers = visible(" ".join(f"{name} {v:.4g}" for name, v in event["values"].items()))
         label = visible(f"{event['step']} {event['text']}".strip())
-        done, total = event["done"], event["total"]
+        done, total, left = event["done"], event["total"], event.get("remaining")
         if self._bars:
-            if self._bar is None:
-                self._bar = self._bars.add_task(label, total=total, numbers=numbers)
+            if self._bar is None or event["step"] != self._shown:
+                self._drop_bar()
+                self._shown = event["step"]
+                self._bar = self._bars.add_task(label, total=total, numbers=numbers, until=None)
             self._bars.update(
                 self._bar, description=label, completed=done, total=total, numbers=numbers
             )
+            if left is not None:  # else what was known last counts on
+                self._bars.update(self._bar, until=time.monotonic() + left)
         elif time.monotonic() - self._last_line_at > _PLAIN_SECONDS:
             self._last_line_at = time.monotonic()
             share = 100 * done / total if total else 0
-            self._print(f"  {label}: {share:.0f} % {numbers}".rstrip())
+            time_left = f" {_clock(left)} left" if left is not None else ""
+            self._print(f"  {label}: {share:.0f} % {numbers}".rstrip() + time_left)
+
+    def _wait(self, text: str) -> None:
+        """Show a bar without a length, and the time since now, until there is something else."""
+        assert self._bars is not None
+        self._drop_bar()
+        self._shown = ""
+        self._bar = self._bars.add_task(visible(text), total=None, numbers="", until=None)
 
     def _print(self, line: str) -> None:
         self._console.print(plain(line), highlight=False, soft_wrap=True)
@@ -111,13 +138,43 @@ class Show:
             self._bar = None
 
 
+class _ShareColumn(ProgressColumn):
+    """The share that is done; empty for work without a length."""
+
+    def render(self, task: Task) -> Text:
+        """The share in percent."""
+        return Text("" if task.total is None else f"{task.percentage:>3.0f} %")
+
+
+class _TimeColumn(TimeRemainingColumn):
+    """The time that is left: what the work itself says, else what follows from the speed so far;
+    for work without a length the time since it began."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        """The time as ``1:02:03``."""
+        if task.total is None:
+            return Text(_clock(task.elapsed or 0.0))
+        until = task.fields["until"]
+        if until is None:
+            return super().render(task)
+        return Text(_clock(max(0.0, until - time.monotonic())))
+
+
+def _clock(seconds: float) -> str:
+    """Seconds as ``0:01:40``."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
 def _bars(console: Console) -> Progress:
     """Bars with a label, a share, a remaining time, and the latest numbers of a training."""
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(),
+        _ShareColumn(),
+        _TimeColumn(),
         TextColumn("{task.fields[numbers]}", markup=False),
         console=console,
         transient=True,
@@ -139,6 +196,9 @@ def _line(event: Event) -> str:
             return f"run {event['name']} in {event['folder']}"
         case "step_started":
             return f"[{event['index']}/{event['of']}] {event['step']} ({event['stage']})"
+        case "phase":
+            took = "" if event["seconds"] is None else f": {event['seconds']:.1f} s"
+            return f"  {event['text']}{took}"
         case "measuring":
             return f"  measuring {event['step']}"
         case "step_finished":

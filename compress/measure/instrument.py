@@ -9,18 +9,27 @@ with samples that were kept of others before.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from compress.measure.sides import Sides
 from compress.measure.summary import SamplesByMeter, summarise
 from compress.measure.turns import Pairs, take_turns
+from compress.measure.watch import Watch
 from compress.measurement import Measured
 from compress.meter import Effort, Meter
 from compress.registry.plugins import Registry
 from compress.workers.forking import WorkerServer
 from compress.workers.protocol import Subject
+
+Tell = Callable[[float, int, str], None]
+"""Called with how many meters have taken their samples, how many there are, and what is done
+now."""
+
+
+def _tell_nobody(done: float, total: int, text: str) -> None:
+    """Nobody is told."""
 
 
 def measure(
@@ -31,19 +40,22 @@ def measure(
     effort: Effort = "standard",
     known: Mapping[str, Measured] | None = None,
     server: WorkerServer | None = None,
+    *,
+    tell: Tell = _tell_nobody,
 ) -> dict[str, Measured]:
     """Measurements of the subjects by name. All of them take turns, and so do the ``others``, which
     are only compared with. Job files and logs go into ``folder``. Processes may start from the
-    ``server``.
+    ``server``. ``tell`` is told how far it is.
 
     ``known`` has earlier measurements of the others by name. A parent is among them, or measured
     before its children. The seconds are shared equally among the subjects."""
-    start = time.monotonic()
+    start, watch = time.monotonic(), Watch()
     meters = _meters(registry, effort)
-    samples = _samples(meters, [*subjects, *others], _pairs(subjects), folder, effort, server)
-    measured = dict(known or {})
+    everyone, pairs = [*subjects, *others], _pairs(subjects)
+    samples = _samples(meters, everyone, pairs, folder, effort, server, tell, watch)
+    measured, disturbed = dict(known or {}), watch.disturbance
     for subject in subjects:
-        measured[subject.name] = summarise(meters, samples, subject, measured)
+        measured[subject.name] = summarise(meters, samples, subject, measured, disturbed)
     seconds = (time.monotonic() - start) / len(subjects)
     names = [subject.name for subject in subjects]
     return {name: replace(measured[name], seconds=seconds) for name in names}
@@ -63,7 +75,7 @@ def compare(
     meters = [m for m in _meters(registry, effort) if m.takes_turns or not timings_only]
     first, *others = subjects
     sides = [first, *(replace(other, compared=(first.name,)) for other in others)]
-    samples = _samples(meters, sides, _pairs(sides), folder, effort, server)
+    samples = _samples(meters, sides, _pairs(sides), folder, effort, server, _tell_nobody, Watch())
     return {side.name: summarise(meters, samples, side, {}) for side in sides}
 
 
@@ -84,6 +96,8 @@ def _samples(
     folder: Path,
     effort: Effort,
     server: WorkerServer | None,
+    tell: Tell,
+    watch: Watch,
 ) -> SamplesByMeter:
     """Samples by meter and subject. Meters that take turns sample all subjects. The others sample
     the keys of ``pairs``, which are the subjects to measure."""
@@ -91,11 +105,14 @@ def _samples(
         return {}
     everyone = [subject.name for subject in subjects]
     samples = {}
+    tell(0, len(meters), f"opening {len(subjects)} models")
     with Sides(subjects, folder, effort, server) as sides:
-        for meter in meters:
+        for number, meter in enumerate(meters):
+            tell(number, len(meters), f"{meter.name} ({number + 1} of {len(meters)})")
             rounds = meter.rounds(effort)
             if meter.takes_turns:
-                samples[meter.name] = take_turns(meter, rounds, sides, everyone, pairs)
+                with watch.watching(sides):
+                    samples[meter.name] = take_turns(meter, rounds, sides, everyone, pairs)
             else:
                 samples[meter.name] = take_turns(meter, rounds, sides, list(pairs), {})
         sides.end()

@@ -20,6 +20,9 @@ _LAYERS_WITHOUT_WEIGHTS = 256
 _SIZE_WORDS = frozenset({"size", "dim", "heads", "embd", "positions", "embeddings", "experts"})
 """Last words of the keys that hold a size, such as ``hidden_size``."""
 _SIZE_KEYS = frozenset({"d_model", "d_ff", "d_kv", "n_head", "n_inner", "n_ctx"})
+_NEVER_NEGATIVE = frozenset(
+    {"hidden_size", "intermediate_size", "vocab_size", "d_model", "n_embd", "n_head", "n_layer"}
+)
 _LAYER_WORDS = frozenset({"layers", "layer", "blocks", "depth", "groups"})
 """Last words of the keys that hold a number of layers, such as ``num_hidden_layers``."""
 _NEVER_TEXT = frozenset({"size", "dim", "heads", "layers"})
@@ -152,6 +155,8 @@ def _size_mistakes(config: ModelConfig) -> Iterator[str]:
         if _last_word(key) in _NEVER_TEXT and isinstance(value, str):
             yield f"{key} is {_shown(value)}, and not a number"
     for key, number in _numbers(config):
+        if number < 0 and _is_never_negative(key):
+            yield f"{key} is {number}, and no model has less than none"
         if _is_size(key) and abs(number) > _LARGEST_SIZE:
             yield f"{key} is {number:.4g}, and no model is that large"
 
@@ -168,6 +173,11 @@ def _numbers(config: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 
 def _is_size(key: str) -> bool:
     return key in _SIZE_KEYS or _last_word(key) in _LAYER_WORDS | _SIZE_WORDS
+
+
+def _is_never_negative(key: str) -> bool:
+    """Whether a key has no negative value in any family. Some use -1 for a size without limit."""
+    return key in _NEVER_NEGATIVE or _last_word(key) in ("heads", "layers")
 
 
 def _last_word(key: str) -> str:

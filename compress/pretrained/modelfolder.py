@@ -9,7 +9,7 @@ from pathlib import Path
 from compress.architecture import ModelConfig
 from compress.artifact import MANIFEST, Artifact, Manifest, Traits
 from compress.errors import UsageError
-from compress.jsonfiles import read_object
+from compress.jsonfiles import read_object, refuse_large
 from compress.pretrained.configs import read_config
 from compress.processor import TOKENIZER_FILES
 from compress.registry.plugins import Registry
@@ -57,6 +57,8 @@ def folder_traits(folder: Path, registry: Registry, tasks: Sequence[str] = ()) -
     for name in _SMALL_FILES:
         if (folder / name).is_file():
             read_object(folder / name, infinity=True)
+    if (folder / "tokenizer.json").is_file():
+        refuse_large(folder / "tokenizer.json")
     if not any(path.is_file() for path in matching(folder, _VOCABULARIES)):
         raise UsageError(
             f"{folder} has no tokenizer files; save the model's tokenizer there with "

@@ -46,14 +46,17 @@ def take_in(
 
     Raises UsageError for a folder that cannot be used as transformers would use it. Imports
     transformers."""
+    has_manifest = (folder / MANIFEST).is_file()
+    # Before anything is copied: it finds files that are too large.
+    traits = folder_traits(folder, registry, tasks)
     for path in source_files(folder):
         target = output / path.relative_to(folder)
         target.parent.mkdir(parents=True, exist_ok=True)
         place = place_weights if path.name.endswith(SUFFIX) else shutil.copyfile
         place(path, target)
-    if (folder / MANIFEST).is_file():
+    if has_manifest:
         return Manifest.read(folder)
-    traits, labels = folder_traits(folder, registry, tasks), folder_labels(folder, registry, tasks)
+    labels = folder_labels(folder, registry, tasks)
     headers = tensor_headers(folder)
     refuse_absurd_depth(folder / CONFIG, read_config(folder), len(headers))
     refuse_not_finite(folder)

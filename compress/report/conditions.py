@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from compress.measurement import Conditions, Measurement
 from compress.report.tables.detail import comparisons
-from compress.report.text import number, shown_with_spread, spaced
+from compress.report.text import number_text, spaced, value_with_interval
 from compress.results.report import Report
 
 
@@ -30,7 +30,7 @@ def _lines(whose: str, measurements: Mapping[str, Measurement]) -> list[str]:
     for name, m in measurements.items():
         if m.value is not None:
             count = f" (n {m.n})" if m.n is not None else ""
-            text = f"{name} {shown_with_spread(m)}{count}"
+            text = f"{name} {value_with_interval(m)}{count}"
             numbers.setdefault(conditions_text(m.conditions), []).append(text)
     return [
         f"{whose}: {'; '.join(texts)}: {conditions or 'no conditions apply'}"
@@ -46,7 +46,7 @@ def conditions_text(conditions: Conditions) -> str:
         if isinstance(value, Mapping):
             text = _other_side(value, conditions)
         else:
-            text = number(value) if isinstance(value, float) else str(value)
+            text = number_text(value) if isinstance(value, float) else str(value)
         words.append(f"{spaced(name)} {text}")
     return ", ".join(words)
 

@@ -32,7 +32,7 @@ def _visible_character(character: str) -> str:
     return "\ufffd"
 
 
-def show(measurement: Measurement | None) -> str:
+def value_cell(measurement: Measurement | None) -> str:
     """A value with its unit; an en dash where it does not apply, ``absent`` where it could not be
     measured."""
     if measurement is None:
@@ -46,7 +46,7 @@ _SCALED = ("bytes", "parameters", "share")
 """Units that are shown scaled (bytes as MB). Each end of an interval then has its own unit."""
 
 
-def interval(low: float | None, high: float | None, unit: str) -> str:
+def ends_text(low: float | None, high: float | None, unit: str) -> str:
     """A space and a 95 % interval in brackets; empty where an end is missing. The unit is left out,
     for it stands at the value."""
     if low is None or high is None:
@@ -55,34 +55,37 @@ def interval(low: float | None, high: float | None, unit: str) -> str:
     return f" [{value_text(low, shown)}, {value_text(high, shown)}]"
 
 
-def spread(m: Measurement | None) -> str:
+def interval_text(m: Measurement | None) -> str:
     """The 95 % interval of a measurement, for the place after its value."""
-    return interval(m.low, m.high, m.unit) if m else ""
+    return ends_text(m.low, m.high, m.unit) if m else ""
 
 
-def signed_spread(m: Measurement) -> str:
+def signed_interval_text(m: Measurement) -> str:
     """The 95 % interval of a difference of scores, with signs."""
     if m.low is None or m.high is None:
         return ""
-    return f" [{signed(m.low)}, {signed(m.high)}]"
+    return f" [{signed_score(m.low)}, {signed_score(m.high)}]"
 
 
-def shown_with_spread(m: Measurement | None) -> str:
-    """A value with its unit and its 95 % interval."""
-    return show(m) + spread(m)
+def value_with_interval(m: Measurement | None) -> str:
+    """A value with its unit and its 95 % interval, and beside it the score of the most frequent
+    answer where the value is a score that has one."""
+    baseline = m.baseline if m else None
+    beside = f" (most frequent answer {number_text(baseline.value)})" if baseline else ""
+    return value_cell(m) + interval_text(m) + beside
 
 
-def signed(value: float) -> str:
+def signed_score(value: float) -> str:
     """A difference of scores with its sign; one that rounds to nothing is ``+0.000``, never
     ``-0.000``."""
     return f"{round(value, 3) + 0.0:+.3f}"
 
 
-def facts(m: Measurement) -> str:
+def detail_text(m: Measurement) -> str:
     """The single numbers and words of a measurement's detail: ``p 0.03, right before 12``; empty
     where there are none."""
     single = {name: v for name, v in m.detail.items() if isinstance(v, str | int | float)}
-    return ", ".join(f"{spaced(name)} {number(v)}" for name, v in single.items())
+    return ", ".join(f"{spaced(name)} {number_text(v)}" for name, v in single.items())
 
 
 def spaced(name: str) -> str:
@@ -90,7 +93,7 @@ def spaced(name: str) -> str:
     return name.replace("_", " ")
 
 
-def number(value: float | str | None) -> str:
+def number_text(value: float | str | None) -> str:
     """A number without a unit, for people: whole ones as they are, others with three digits that
     matter; an en dash for None; words as they are."""
     if value is None:

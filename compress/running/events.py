@@ -9,6 +9,10 @@ from typing import Any
 from compress.store.runfolder import RunFolder
 from compress.tracker import Listener
 
+PHASE = "phase"
+"""The event of a part of the work that is no step: ``text`` names it. ``seconds`` is None when it
+begins, and what it took when it ends."""
+
 
 @dataclass(frozen=True)
 class Events:
@@ -18,9 +22,9 @@ class Events:
     listener: Listener
 
     def emit(self, event: str, **values: Any) -> None:
-        """Record an event and pass it on. Progress is passed on, but not recorded."""
+        """Record an event and pass it on. Progress and phases are passed on, but not recorded."""
         message = _message(event, values)
-        if event != "progress":
+        if event not in ("progress", PHASE):
             self.folder.event(message)
         self.listener(message)
 

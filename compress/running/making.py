@@ -12,6 +12,7 @@ from compress.errors import CompressError, UsageError
 from compress.measure import Subject, compare
 from compress.planning import DataChoice, Input, Step, TaskChoice
 from compress.registry.plugins import Registry
+from compress.running.events import PHASE
 from compress.store.keys import (
     config_ingredients,
     data_ingredients,
@@ -61,16 +62,22 @@ class Products:
         job_in: JobIn,
         name: str,
         unchanged: Callable[[], bool] = lambda: True,
+        phase: str = "",
     ) -> tuple[Product, bool]:
         """The product of ``ingredients``, and whether the store had it. Otherwise a worker makes
-        it, with a job file and a log under ``name``.
+        it, with a job file and a log under ``name``; the user sees the ``phase``, if it is given,
+        and what it took.
 
         Raises CompressError if what the job read is not ``unchanged`` since the ingredients were
         computed."""
 
         def fill(content: Path, work: Path) -> float:
             start = time.monotonic()
+            if phase:
+                self.emit(PHASE, text=phase, seconds=None)
             self._run(job_in(content, work), name)
+            if phase:
+                self.emit(PHASE, text=phase, seconds=time.monotonic() - start)
             if not unchanged():
                 raise CompressError(
                     f"{name}: files changed while they were read; run again when they stay as they "
@@ -106,6 +113,7 @@ class Products:
             lambda output, work: PrepareData(Chosen.of(data), Chosen.of(task), output, data.seed),
             f"data-{len(self._data)}",
             lambda: data_ingredients(data, task) == ingredients,
+            f"preparing the data for {task.entry.name}",
         )
         return product
 
@@ -122,6 +130,7 @@ class Products:
             config_ingredients(fresh, step.task, labels),
             lambda output, work: ConfigureModel(fresh, Chosen.of(step.task), labels, output),
             "model",
+            phase=f"building the configuration of {step.name}",
         )
         return product
 
@@ -153,6 +162,7 @@ class Products:
             ),
             label,
             lambda: import_ingredients(model, folder, self.registry) == ingredients,
+            f"importing {model.name}",
         )
 
     def step(
@@ -162,9 +172,11 @@ class Products:
         references: Mapping[str, Artifact],
         fresh: JsonObject | None,
         label: str,
+        phase: str = "",
     ) -> tuple[Product, bool]:
         """The artifact of a step, and whether the store had it. ``references`` holds the artifact
         of each option that names one; ``fresh`` is the configuration of a step without a parent.
+        ``phase`` is shown while it is made.
 
         The worker's job file and log are named by ``label``."""
         data = self.prepared(step.data, step.task) if step.data else None
@@ -194,7 +206,7 @@ class Products:
                 work=work,
             )
 
-        return self.make(ingredients, job, label)
+        return self.make(ingredients, job, label, phase=phase)
 
     def _run(self, job: Job, name: str, log_name: str = "") -> Finished:
         """Let a worker do the job. Its job file is named by ``name``, its log by ``log_name`` or
@@ -218,6 +230,7 @@ class Products:
                 total=message.total,
                 text=message.text,
                 values=dict(message.values),
+                remaining=message.remaining,
             )
         else:
             self.emit("note", step=name, text=message.text)

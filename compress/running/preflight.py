@@ -12,7 +12,6 @@ from compress.errors import Mistake, UsageError
 from compress.planning import Plan, Step, TaskChoice
 from compress.planning.edges import edge_mistake
 from compress.pretrained.configs import read_config
-from compress.running.families import known_families
 from compress.running.heads import numbered_heads, refuse_wrong_labels
 from compress.running.making import Products
 from compress.running.run import Run
@@ -25,6 +24,7 @@ def refuse_what_does_not_fit(run: Run) -> None:
     plan, artifacts = run.plan, run.artifacts
     refuse_wrong_edges(plan)
     refuse_long_examples(plan, artifacts)
+    refuse_unfit_tokenizers(plan, artifacts)
     refuse_wrong_labels(plan, artifacts, run.products)
     refuse_wrong_configuration(plan, run.products)
     for line in numbered_heads(plan, artifacts, run.products):
@@ -75,6 +75,24 @@ def refuse_long_examples(plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
         raise UsageError(mistakes.values())
 
 
+def refuse_unfit_tokenizers(plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
+    """Raise UsageError where the tokenizer of a model from outside does not give what the head of
+    a task needs, such as an end token."""
+    mistakes: dict[tuple[str, str], Mistake] = {}
+    for reader in _readers(plan, artifacts):
+        if reader.model is None or (reader.model, reader.task.name) in mistakes:
+            continue
+        task, folder = reader.task.make(), artifacts[reader.model].folder
+        mistake = task.tokenizer_mistake(task.processor(folder))
+        if mistake:
+            model = plan.input(reader.model)
+            source = model.source if model else reader.model
+            found = Mistake(reader.place, f"{source}: {mistake}")
+            mistakes[reader.model, reader.task.name] = found
+    if mistakes:
+        raise UsageError(mistakes.values())
+
+
 @dataclass(frozen=True)
 class _Reader:
     """A step, or the recipe itself, that reads examples for a task.
@@ -112,13 +130,8 @@ def _config(plan: Plan, artifacts: Mapping[str, Artifact], model: str | None) ->
 
 def refuse_wrong_configuration(plan: Plan, products: Products) -> None:
     """Raise UsageError for a fresh model that its family cannot build, for each task that it is
-    made for.
-
-    A family that transformers does not know is checked by its plugin."""
+    made for."""
     if plan.fresh is None:
-        return
-    families = known_families(products.store, lambda text: products.emit("note", text=text))
-    if plan.fresh["type"] not in families.model_types():
         return
     for step in plan.steps:
         if step.parent is None:

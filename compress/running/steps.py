@@ -4,21 +4,26 @@ reference."""
 from __future__ import annotations
 
 from compress.artifact import Artifact
-from compress.errors import CompressError, IntegrityError
+from compress.errors import CompressError, ModelRefused, PackageMissing
 from compress.planning import Step
 from compress.planning.conversions import conversion_steps
 from compress.results.record import Record
 from compress.running.run import Run
 
+REFUSALS = (ModelRefused, PackageMissing)
+"""Errors that say that an engine is not for this model or not for this machine. A worker that was
+killed, or that had no memory or disk space left, says nothing of the kind: were its conversion
+given up, another engine would become the fastest one, which budgets compare with."""
 
-def make_step(run: Run, step: Step, index: int, label: str = "") -> None:
+
+def make_step(run: Run, step: Step, index: int, label: str = "", phase: str = "") -> None:
     """Make the step or find it in the store, and record it. ``label``, by default its name, names
-    its link and its worker's files."""
+    its link and its worker's files. ``phase`` is shown while it is made."""
     label = label or step.name
     parent = run.records[step.parent].artifact if step.parent else None
     references = {option: run.records[name].artifact for option, name in step.references.items()}
     fresh = run.plan.fresh if parent is None else None
-    product, cached = run.products.step(step, parent, references, fresh, label)
+    product, cached = run.products.step(step, parent, references, fresh, label, phase)
     run.records[step.name] = Record(
         name=step.name,
         stage=step.entry.name,
@@ -34,22 +39,32 @@ def make_conversions(run: Run, name: str) -> list[str]:
     """Convert the reference for every other installed float engine; the names of the conversions.
     Nothing is done where ``name`` is not the reference.
 
-    Conversions show what an engine gains apart from what compression gains. One that fails is given
-    up with a note."""
+    Conversions show what an engine gains apart from what compression gains. One that is refused is
+    given up with a note. Raises CompressError for one that ends otherwise."""
     if name != run.plan.reference:
         return []
     made = []
-    for step in conversion_steps(run.plan, run.registry):
+    steps = conversion_steps(run.plan, run.registry)
+    for number, step in enumerate(steps, start=1):
         try:
-            make_step(run, step, 0)
-        except IntegrityError:  # the store is broken, not the engine
-            raise
-        except CompressError as error:
+            make_step(run, step, 0, phase=f"converting to {step.name} ({number} of {len(steps)})")
+        except REFUSALS as error:
             give_up(run, step.name, error)
+        except CompressError:
+            note_unknown(run, step.name)
+            raise
         else:
             run.update(step.name, conversion=True)
             made.append(step.name)
     return made
+
+
+def note_unknown(run: Run, name: str) -> None:
+    """Say what ended the run: a conversion of the reference, of which nothing is known yet."""
+    run.events.note(
+        f"{name} could not be made or measured, which does not say that its engine cannot take the "
+        "model: run again to try it again; with effort: quick the reference is in no other engine"
+    )
 
 
 def give_up(run: Run, name: str, error: CompressError) -> None:

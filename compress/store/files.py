@@ -7,12 +7,14 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from compress.artifact import canonical
 from compress.errors import IntegrityError
+from compress.store.trouble import named
 
 SEAL = "sha256"
 """The key of a file's own digest."""
@@ -34,8 +36,14 @@ def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all. Two processes that write it at once do not mix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    try:
+        with named(path):
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            draft.unlink()
+        raise
 
 
 def write_json(path: Path, values: Any) -> None:

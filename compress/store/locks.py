@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from compress.store.trouble import named
+
 
 @contextmanager
 def held(folder: Path, name: str, on_wait: Callable[[str], None] | None = None) -> Iterator[None]:
@@ -25,7 +27,8 @@ def held(folder: Path, name: str, on_wait: Callable[[str], None] | None = None) 
             on_wait(_holder_text(holder))
         lock.acquire()
     try:
-        holder.write_text(f"process {os.getpid()}", encoding="utf-8")
+        with named(holder):
+            holder.write_text(f"process {os.getpid()}", encoding="utf-8")
         yield
     finally:
         holder.unlink(missing_ok=True)

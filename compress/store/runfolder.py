@@ -14,8 +14,9 @@ from compress.artifact import JsonObject
 from compress.planning import Plan
 from compress.store.contents import contents_of
 from compress.store.files import file_name, link_or_copy, remove, write_json, write_text
-from compress.store.locks import held
+from compress.store.locks import held, held_if_free
 from compress.store.store import key_of
+from compress.store.trouble import named
 
 _RECIPE, _OVERRIDES = "recipe.yaml", "overrides.json"
 
@@ -78,6 +79,15 @@ class RunFolder:
         with held(self.root, "run", on_wait):
             yield
 
+    def is_held(self) -> bool:
+        """Whether a process is making the run now. Where that cannot be tried, as in a folder that
+        cannot be written to, it counts as one."""
+        try:
+            with held_if_free(self.root, "run") as is_free:
+                return not is_free
+        except OSError:
+            return True
+
     def prepare(self, plan: Plan) -> None:
         """Write the recipe as it is run, and remove ``best``: what was best when this run was
         interrupted may not be so at its end."""
@@ -100,7 +110,8 @@ class RunFolder:
 
     def event(self, values: JsonObject) -> None:
         """Append one event to ``events.jsonl``."""
-        with (self.root / "events.jsonl").open("a", encoding="utf-8") as stream:
+        file = self.root / "events.jsonl"
+        with named(file), file.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(dict(values)) + "\n")
 
     def link(self, index: int, name: str, content: Path) -> Path:

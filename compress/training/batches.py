@@ -34,19 +34,23 @@ class FeatureDataset(Dataset[Any]):
 
 class BucketedBatches(Sampler[list[int]]):
     """Batches of positions, bucketed by length, in random order; equal for equal seed and
-    epoch.
+    epoch. Positions of different ``groups`` (one number for each) are never in one batch.
 
     ``set_epoch`` is called before each pass. Nothing is drawn from a global generator, so a
     resumed run gets the same batches."""
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+    def __init__(
+        self, lengths: Sequence[int], batch_size: int, seed: int, groups: Sequence[int] = ()
+    ) -> None:
         self.lengths = np.asarray(lengths)
+        self.groups = np.asarray(groups or [0] * len(lengths))
         self.batch_size = batch_size
         self.seed = seed
         self.epoch = 0
 
     def __len__(self) -> int:
-        return -(-len(self.lengths) // self.batch_size)
+        sizes = np.unique(self.groups, return_counts=True)[1]
+        return int(sum(-(-sizes // self.batch_size)))
 
     def set_epoch(self, epoch: int) -> None:
         """Set the number of the pass that comes next."""
@@ -58,7 +62,10 @@ class BucketedBatches(Sampler[list[int]]):
         pool = _POOL * self.batch_size
         pools = np.split(order, range(pool, len(order), pool))
         positions = np.concatenate([p[np.argsort(self.lengths[p], kind="stable")] for p in pools])
-        batches = np.split(positions, range(self.batch_size, len(positions), self.batch_size))
+        batches: list[np.ndarray] = []
+        for group in np.unique(self.groups):
+            places = positions[self.groups[positions] == group]
+            batches += np.split(places, range(self.batch_size, len(places), self.batch_size))
         for i in generator.permutation(len(batches)):
             yield batches[i].tolist()
 

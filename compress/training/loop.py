@@ -52,7 +52,7 @@ def _train(
 ) -> TrainingFacts:
     """Train ``model`` until it is trained, or until ``ending`` is asked."""
     set_seed(context.seed)
-    parts = TrainingParts(context, options.batch_size, loss, text_processor)
+    parts = TrainingParts(context, options, loss, text_processor)
     if not len(parts.dataset):
         raise UsageError("the train split is empty")
     folder = Path(context.work) / "checkpoints"
@@ -89,7 +89,9 @@ def _trainer(
     ending: EndRequest,
 ) -> OrderedTrainer:
     """The trainer of ``model``, which writes its checkpoints into ``folder``."""
-    callbacks: list[TrainerCallback] = [Reporter(context, parts.task.headline, ending)]
+    callbacks: list[TrainerCallback] = [
+        Reporter(context, parts.task.headline, ending, parts.validation_share)
+    ]
     if options.patience is not None:
         if not parts.validation_rows:
             raise UsageError(
@@ -113,7 +115,6 @@ def _arguments(
         activation_checkpointing=options.gradient_checkpointing,
         bf16=uses_bf16(options.precision),
         weight_decay=options.weight_decay,
-        warmup_steps=options.warmup,
         optim="adamw_torch_fused",
         seed=seed,
         eval_strategy="epoch" if validates else "no",

@@ -45,7 +45,12 @@ class TrainingOptions(Options):
         default=0.01, ge=0, le=1, description="Decoupled weight decay of AdamW."
     )
     warmup: float = Field(
-        default=0.06, ge=0, lt=1, description="Share of the steps in which the learning rate rises."
+        default=0.06,
+        ge=0,
+        lt=1,
+        description=(
+            "Share of the steps in which the learning rate rises; it is above 0 at every step."
+        ),
     )
     patience: Annotated[int | None, SplitMark("validation")] = Field(
         default=None,

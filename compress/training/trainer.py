@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.utils.data import DataLoader
 from transformers import (
     PreTrainedModel,
@@ -25,8 +27,10 @@ from compress.stage import Context
 from compress.task import IGNORED
 from compress.training import checkpoints
 from compress.training.batches import BucketedBatches, Collator, FeatureDataset
+from compress.training.clock import TrainingClock
 from compress.training.ending import EndRequest
-from compress.training.options import Loss
+from compress.training.options import Loss, TrainingOptions
+from compress.training.rates import rate_at
 
 _CHECKPOINT_SECONDS = 600
 """The age of the last checkpoint at which another is written within an epoch."""
@@ -66,6 +70,18 @@ class OrderedTrainer(Trainer):
         prepared: DataLoader[Any] = self.accelerator.prepare(loader)
         return prepared
 
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> LRScheduler:
+        """The schedule of ``compress.training.rates``, in which no step has a rate of 0."""
+        if self.lr_scheduler is None:
+            chosen = optimizer or self.optimizer
+            assert chosen is not None, "Trainer makes the optimizer first"
+            rate = partial(rate_at, steps=num_training_steps, warmup=self.parts.warmup)
+            self.lr_scheduler = LambdaLR(chosen, rate)
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
     def compute_loss(
         self,
         model: Any,
@@ -101,6 +117,7 @@ class OrderedTrainer(Trainer):
         """Quality on the validation split, by metric. Rows are predicted in their order:
         Trainer's own loop would reorder them."""
         parts, model = self.parts, cast(PreTrainedModel, self.model)
+        parts.progress(self.state.global_step, self.state.max_steps, "validating")
         model.eval()
         session = TorchSession(model, str(self.args.device))
         with self.accelerator.autocast():
@@ -142,42 +159,72 @@ def _has_no_label(inputs: dict[str, Any]) -> bool:
 
 
 class TrainingParts:
-    """The data and the task that one training reads."""
+    """The data, the task and the share of warm-up steps that one training reads."""
 
     def __init__(
-        self, context: Context[Any], batch_size: int, loss: Loss | None, processor: TextProcessor
+        self,
+        context: Context[Any],
+        options: TrainingOptions,
+        loss: Loss | None,
+        processor: TextProcessor,
     ) -> None:
-        data = context.data
+        data, batch_size = context.data, options.batch_size
         assert data is not None, "a stage that trains names the splits it needs"
-        self.task, self.loss = context.task, loss
+        self.task, self.loss, self.warmup = context.task, loss, options.warmup
+        self.progress = context.progress
         self.labels = data.labels
         self.processor = processor
         features = self.task.features(data.rows("train"), self.processor)
         self.validation_rows = data.rows("validation")
         self.validation_features = self.task.features(self.validation_rows, self.processor)
+        self.validation_share = len(self.validation_rows) / max(1, len(features))
         self.evaluation_batch = max(32, batch_size)
         self.dataset = FeatureDataset(features)
         self.batches = BucketedBatches(
-            [self.task.length(f) for f in features], batch_size, context.seed
+            [self.task.length(f) for f in features],
+            batch_size,
+            context.seed,
+            [self.task.group(f) for f in features],
         )
         self.collator = Collator(self.task, self.processor, self.batches)
 
 
 class Reporter(TrainerCallback):
     """Reports progress to the user, asks for a checkpoint if the last one is old, and ends the
-    training with a checkpoint if ``ending`` is asked."""
+    training with a checkpoint if ``ending`` is asked.
 
-    def __init__(self, context: Context[Any], headline: str, ending: EndRequest) -> None:
+    ``validation_share`` is the number of validation rows as a share of the training rows."""
+
+    def __init__(
+        self, context: Context[Any], headline: str, ending: EndRequest, validation_share: float
+    ) -> None:
         self._context, self._headline, self._ending = context, headline, ending
         self._values: dict[str, float] = {}
         self._saved = time.monotonic()
+        self._clock = TrainingClock(validation_share)
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Start to count the time of a step."""
+        self._clock.begin()
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Note how long the validation took."""
+        self._clock.validation_is_done()
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Report progress; ask for a checkpoint when the last is ten minutes old, or when the
         training is to end."""
-        self._context.progress(state.global_step, state.max_steps, "", **self._values)
+        self._clock.step_is_done()
+        left = self._clock.remaining(args, state)
+        self._context.progress(
+            state.global_step, state.max_steps, "", remaining=left, **self._values
+        )
         # At the end of an epoch Trainer saves by itself, after the evaluation. A checkpoint from
         # before it would be continued without that evaluation.
         ends_epoch = float(state.epoch or 0).is_integer()
@@ -191,6 +238,7 @@ class Reporter(TrainerCallback):
         """Start to count the time to the next checkpoint. Raises ``Ended`` if the training is to
         end: the checkpoint is complete."""
         self._saved = time.monotonic()
+        self._clock.checkpoint_is_done()
         if self._ending.asked:
             self._context.note(
                 f"kept the training at step {state.global_step} of {state.max_steps}; the same "

@@ -41,14 +41,24 @@ class WorkerContext:
     line: WorkerLine
     write_manifest: Callable[[Path, Made], None]
     _last_progress: float = 0.0
+    _last_text: str = ""
 
-    def progress(self, done: float, total: float, text: str = "", **values: float) -> None:
-        """Show the user how far the stage is. Of calls in quick succession, only the first is
-        shown."""
+    def progress(
+        self,
+        done: float,
+        total: float,
+        text: str = "",
+        remaining: float | None = None,
+        **values: float,
+    ) -> None:
+        """Show the user how far the stage is. Of calls in quick succession with one text, only the
+        first is shown."""
         now = time.monotonic()
-        if now - self._last_progress >= _SECONDS_BETWEEN_PROGRESS or done >= total:
-            self._last_progress = now
-            self.line.send(Progress(done, total, text, values))
+        is_soon = now - self._last_progress < _SECONDS_BETWEEN_PROGRESS
+        if is_soon and done < total and text == self._last_text:
+            return
+        self._last_progress, self._last_text = now, text
+        self.line.send(Progress(done, total, text, values, remaining))
 
     def note(self, text: str) -> None:
         """Show the user one line that stays visible."""

@@ -27,6 +27,8 @@ from compress.workers.protocol import (
     ProbeArtifact,
 )
 
+SERVER = "compress.workers.server"
+"""The module that the server's process runs."""
 _HEAVY = {"torch", "transformers"}
 """What the server has imported, as stages and engines name it."""
 _KILLED = -signal.SIGKILL
@@ -103,7 +105,7 @@ class WorkerServer:
         self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "compress.workers.server", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", SERVER, str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # what fails here fails again in a fresh process

@@ -146,17 +146,30 @@ Job = (
 )
 
 
+def folders_written(job: Job) -> tuple[Path, ...]:
+    """The folders that a job writes into."""
+    match job:
+        case ApplyStage():
+            return job.output, job.work
+        case PrepareData() | ImportModel() | AskFamilies() | ConfigureModel():
+            return (job.output,)
+        case DownloadModel() | ProbeArtifact():
+            return ()
+
+
 # From a worker, whatever its job
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is, for the user; ``values`` such as the loss are shown beside."""
+    """How far a job is, for the user; ``values`` such as the loss are shown beside. ``remaining``
+    is in seconds, None where the job does not know it."""
 
     done: float
     total: float
     text: str = ""
     values: Mapping[str, float] = field(default_factory=dict)
+    remaining: float | None = None
 
 
 @dataclass(frozen=True)
@@ -210,9 +223,11 @@ class MeterPrepared:
 
 @dataclass(frozen=True)
 class Sampled:
-    """A sample was taken, and the process is at rest."""
+    """A sample was taken, and the process is at rest. ``clock`` is that of its core when the sample
+    was done, in MHz; None if the system does not say."""
 
     sample: Sample
+    clock: float | None = None
 
 
 @dataclass(frozen=True)

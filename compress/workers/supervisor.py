@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from compress.errors import CompressError
 from compress.machine import threads
+from compress.store.files import write_text
 from compress.workers.channel import Line, Listener
 from compress.workers.encoding import encode
 from compress.workers.failures import error_of
@@ -139,7 +140,7 @@ def started(
     listener = Listener()
     job_file.parent.mkdir(parents=True, exist_ok=True)
     log.parent.mkdir(parents=True, exist_ok=True)
-    job_file.write_text(encode(job, indent=2), encoding="utf-8")
+    write_text(job_file, encode(job, indent=2))
     environment = worker_environment()
     forked = server.fork(job, job_file, listener.address, log, environment) if server else None
     process = forked or _fresh(job_file, listener.address, log, environment)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from compress.measurement import value_text
 from compress.report.diff.types import Difference, MeasurementDifference, StepDifference
 from compress.report.tables.table import Table
-from compress.report.text import NOTHING, facts, interval, spread
+from compress.report.text import NOTHING, detail_text, ends_text, interval_text
 
 Labels = tuple[str, str]
 """The headers of the columns of the two runs."""
@@ -39,8 +39,8 @@ def paired_table(step: StepDifference) -> Table:
     for m in step.paired if not step.same_model else ():
         if m.value is not None:
             value = value_text(m.value, m.unit)
-            interval_text, more = spread(m).strip() or NOTHING, facts(m) or NOTHING
-            rows.append([m.title or m.name, value, interval_text, more])
+            ends, more = interval_text(m).strip() or NOTHING, detail_text(m) or NOTHING
+            rows.append([m.title or m.name, value, ends, more])
     return Table(["on the same examples", "value", "95 % interval", "more"], rows)
 
 
@@ -82,4 +82,4 @@ def _value(m: MeasurementDifference, side: int) -> str:
     value, (low, high) = m.values[side], m.intervals[side]
     if value is None:
         return "absent"
-    return value_text(value, m.unit) + interval(low, high, m.unit)
+    return value_text(value, m.unit) + ends_text(low, high, m.unit)

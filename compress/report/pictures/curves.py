@@ -11,7 +11,7 @@ from compress.report.pictures.fitting import SOFT, centred, shortened, width
 from compress.report.pictures.scales import Scale, scale, some_of, ticks
 from compress.report.tables.curves import Curves, StepCurve, compared_curves, curve_table, curves
 from compress.report.tables.table import Table
-from compress.report.text import number, spaced
+from compress.report.text import number_text, spaced
 from compress.results.report import Report
 
 PLOT = (380.0, 260.0)
@@ -136,7 +136,7 @@ def _scales_text(across: Scale, upright: Scale) -> str:
 
 
 def _x_tick(x: float, across: Scale) -> Tick:
-    return centred(across.place(x), number(x), PLOT[0], SOFT), number(x)
+    return centred(across.place(x), number_text(x), PLOT[0], SOFT), number_text(x)
 
 
 def _y_ticks(upright: Scale, unit: str) -> tuple[str, list[Tick]]:
@@ -145,7 +145,7 @@ def _y_ticks(upright: Scale, unit: str) -> tuple[str, list[Tick]]:
     texts = {y: value_text(y, unit) for y in ticks(upright)}
     if all(width(text, SOFT) <= _TICK_ROOM for text in texts.values()):
         return "", [(upright.place(y), text) for y, text in texts.items()]
-    return unit, [(upright.place(y), number(y)) for y in texts]
+    return unit, [(upright.place(y), number_text(y)) for y in texts]
 
 
 def _line(line: StepCurve, index: int, across: Scale, upright: Scale) -> Line:

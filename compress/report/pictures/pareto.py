@@ -12,7 +12,7 @@ from compress.quantities import LATENCY, QUALITY, SIZE
 from compress.report.pictures.fitting import SOFT, centred
 from compress.report.pictures.labels import PLOT, Label, placed_label
 from compress.report.pictures.numbers import Ends, Valued, all_numbers, measured_steps, valued
-from compress.report.text import shown_with_spread
+from compress.report.text import value_with_interval
 from compress.results.report import Report
 from compress.results.step import StepResult
 
@@ -184,7 +184,7 @@ def _point(candidate: _Candidate, scale: _Scale, root: float, labels: Sequence[L
     smallest, largest = _RADII
     r = smallest + (largest - smallest) * root
     label = placed_label(candidate.step.name, x, y, r, labels)
-    numbers = map(shown_with_spread, (quality, latency, candidate.size.measurement))
+    numbers = map(value_with_interval, (quality, latency, candidate.size.measurement))
     return Point(
         label=candidate.step.name,
         shown=label.text,

@@ -19,9 +19,10 @@ from compress.quantities import (
     QUALITY_DIFFERENCE,
     SIZE,
 )
+from compress.report.equal import TOLERANCES, is_equal
 from compress.report.pictures.fitting import SOFT, lines, width
 from compress.report.pictures.numbers import Ends, Valued, all_numbers, measured_steps
-from compress.report.text import shown_with_spread, signed_spread, spread
+from compress.report.text import interval_text, signed_interval_text, value_with_interval
 from compress.results.report import Report
 
 WIDTH = 380.0
@@ -132,7 +133,7 @@ def _whole_bar(step: Valued, axis: Ends) -> Bar:
     m, here, zero = step.measurement, _x(step.value, axis), _x(0, axis)
     return Bar(
         label=step.name,
-        text=shown_with_spread(m),
+        text=value_with_interval(m),
         change="",
         kind="base",
         x=min(here, zero),
@@ -167,6 +168,9 @@ def _change(name: str, step: Valued, parent: Valued) -> tuple[str, str]:
     difference = step.value - parent.value
     if difference == 0:
         return "same", f"the same as {parent.name}"
+    if parent.value and is_equal(name, step.value / parent.value):
+        share = 100 * TOLERANCES[name]
+        return "same", f"equal to {parent.name} within {share:g} %"
     sign = "+" if difference > 0 else "-"
     text = f"{sign}{value_text(abs(difference), step.measurement.unit)}"
     against = step.step.against_parent
@@ -186,9 +190,9 @@ def _compared_change(text: str, comparison: Measurement, parent: str) -> tuple[s
     is_ratio = comparison.unit == "x"
     unchanged = 1.0 if is_ratio else 0.0
     if is_ratio:
-        text += f", {value:.2f}x as fast{spread(comparison)}"
+        text += f", {value:.2f}x as fast{interval_text(comparison)}"
     else:
-        text += signed_spread(comparison)
+        text += signed_interval_text(comparison)
     if low is not None and high is not None and low <= unchanged <= high:
         return "unclear", f"{text}, no clear change on {parent}"
     kind = _kind(value - unchanged, comparison.direction)

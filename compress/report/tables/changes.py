@@ -6,13 +6,17 @@ from collections.abc import Callable, Sequence
 
 from compress.measurement import Measurement
 from compress.quantities import FLIPS, QUALITY, QUALITY_DIFFERENCE, QUALITY_KEPT, SIZE, SPEEDUP
+from compress.report.equal import is_equal
 from compress.report.tables.table import Table, from_columns
-from compress.report.text import NOTHING, show, shown_with_spread, signed, signed_spread
+from compress.report.text import (
+    NOTHING,
+    signed_interval_text,
+    signed_score,
+    value_cell,
+    value_with_interval,
+)
 from compress.results.against import Against
 from compress.results.report import Report
-
-_SAME_SIZE = 0.005
-"""Sizes that differ by less than this share are called equal."""
 
 Column = tuple[str, list[str]]
 
@@ -56,7 +60,7 @@ def _more_columns(reference: str | None, comparisons: Sequence[Against | None]) 
     if any(cell != NOTHING for cell in flips[1]):
         columns.append(flips)
     for name, title in _titled_comparisons(comparisons).items():
-        cells = [shown_with_spread(_comparison(against, name)) for against in comparisons]
+        cells = [value_with_interval(_comparison(against, name)) for against in comparisons]
         columns.append((f"{title} vs {reference}", cells))
     return columns
 
@@ -83,7 +87,7 @@ def quality_change(against: Against | None) -> str:
         return _change_of_scores(against)
     if difference.value is None:  # the two cannot be compared
         return NOTHING
-    change = f"{signed(difference.value)}{signed_spread(difference)}"
+    change = f"{signed_score(difference.value)}{signed_interval_text(difference)}"
     return f"{change}{_share_kept(against)}{_p_value(difference)}"
 
 
@@ -91,7 +95,7 @@ def _change_of_scores(against: Against | None) -> str:
     change = against.changes.get(QUALITY) if against else None
     if change is None or not change.quotient:
         return NOTHING
-    return f"{signed(change.difference)} ({100 * change.quotient:.1f} %)"
+    return f"{signed_score(change.difference)} ({100 * change.quotient:.1f} %)"
 
 
 def _share_kept(against: Against) -> str:
@@ -121,9 +125,14 @@ def size_change(against: Against | None) -> str:
     quotient = against.quotient(SIZE) if against else None
     if not quotient:
         return NOTHING
-    if abs(quotient - 1) <= _SAME_SIZE:
+    if is_equal(SIZE, quotient):
         return "equal"
-    return f"{quotient:.1f}x larger" if quotient > 1 else f"{1 / quotient:.1f}x smaller"
+    return f"{_factor(quotient)} larger" if quotient > 1 else f"{_factor(1 / quotient)} smaller"
+
+
+def _factor(value: float) -> str:
+    """A factor with enough digits to differ from 1."""
+    return f"{value:.1f}x" if value >= 1.95 else f"{value:.2f}x"
 
 
 def _flips(against: Against | None) -> str:
@@ -132,4 +141,6 @@ def _flips(against: Against | None) -> str:
     if flips is None:
         return NOTHING
     right = flips.detail.get("right_before")
-    return show(flips) if right is None else f"{show(flips)} ({right} of them were right)"
+    return (
+        value_cell(flips) if right is None else f"{value_cell(flips)} ({right} of them were right)"
+    )

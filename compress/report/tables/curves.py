@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from compress.measurement import Curve, Measurement, Point, value_text
 from compress.report.tables.detail import comparisons
 from compress.report.tables.table import Table
-from compress.report.text import NOTHING, interval, number, spaced
+from compress.report.text import NOTHING, ends_text, number_text, spaced
 from compress.results.report import Report
 
 
@@ -67,11 +67,11 @@ def curve_table(lines: Sequence[StepCurve]) -> Table:
         places.update(point.x for point in line.curve.points)
     rows = []
     for x in sorted(places):
-        rows.append([number(x), *(_cell(line.at(x), line.unit) for line in lines)])
+        rows.append([number_text(x), *(_cell(line.at(x), line.unit) for line in lines)])
     return Table([lines[0].curve.axis, *(line.step for line in lines)], rows)
 
 
 def _cell(point: Point | None, unit: str) -> str:
     if point is None or point.value is None:
         return NOTHING
-    return value_text(point.value, unit) + interval(point.low, point.high, unit)
+    return value_text(point.value, unit) + ends_text(point.low, point.high, unit)

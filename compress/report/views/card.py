@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from compress.options import flat
 from compress.quantities import BATCHED_CHANGES, BATCHED_DIFFERENCE, QUALITY
 from compress.report.conditions import conditions_text
+from compress.report.headline import step_sentence
 from compress.report.tables.table import Table
-from compress.report.text import facts, number, show, shown_with_spread, spaced
+from compress.report.text import detail_text, number_text, spaced, value_cell, value_with_interval
 from compress.report.views.escaped import bullets, escape, fenced, md_table
 from compress.report.views.frontmatter import data_name, front_matter_text, without_folder
 from compress.results.against import Against
@@ -19,6 +20,8 @@ from compress.results.examples import incomparable_names
 from compress.results.report import Report
 from compress.results.step import StepResult
 
+_SHOWN_LABELS = 20
+"""A card names at most as many labels."""
 _NOTES_ON_TRAITS = {
     "int8": "Its weights are int8: answers may differ between processors, and speed depends on "
     "their int8 instructions.",
@@ -57,11 +60,19 @@ def card(step: StepResult, report: Report) -> str:
 
 def _what(step: StepResult, report: Report) -> str:
     traits = step.traits
-    labels = f" Its labels are {', '.join(step.labels)}." if step.labels else ""
+    labels = f" Its labels are {_labels_text(step)}." if step.labels else ""
+    compared = f"{step_sentence(step, report)} " if step.against_reference else ""
     return (
-        f"A model for {step.task}, made smaller or faster by compress {report.compress_version}; "
-        f"{traits.format}, {traits.precision}.{_start(step, report)}{labels}"
+        f"{compared}A model for {step.task}, made smaller or faster by compress "
+        f"{report.compress_version}; {traits.format}, {traits.precision}."
+        f"{_start(step, report)}{labels}"
     )
+
+
+def _labels_text(step: StepResult) -> str:
+    """The labels, or the first of many with their number."""
+    shown, more = step.labels[:_SHOWN_LABELS], len(step.labels) - _SHOWN_LABELS
+    return ", ".join(shown) + (f" and {more} more, which its config names" if more > 0 else "")
 
 
 def _start(step: StepResult, report: Report) -> str:
@@ -105,7 +116,7 @@ def _numbers(step: StepResult) -> list[str]:
     for name, m in step.measurements.items():
         if m.value is not None:
             under = conditions_text(m.conditions)
-            rows.append([m.title or name, shown_with_spread(m), number(m.n), under])
+            rows.append([m.title or name, value_with_interval(m), number_text(m.n), under])
     if not rows:
         return ["Nothing was measured."]
     measured = md_table(Table(["measurement", "value", "n", "measured with"], rows))
@@ -121,7 +132,7 @@ def _comparison_table(against: Against | None, called: str) -> str:
     rows = []
     for name, m in against.comparisons.items() if against else ():
         if m.value is not None:
-            rows.append([spaced(name), shown_with_spread(m), facts(m)])
+            rows.append([spaced(name), value_with_interval(m), detail_text(m)])
     if against is None or not rows:
         return ""
     table = md_table(Table(["comparison", "value", "more"], rows))
@@ -163,9 +174,9 @@ def _limits_of_batches(step: StepResult) -> Iterator[str]:
     share, largest = step.measured(BATCHED_CHANGES), step.measured(BATCHED_DIFFERENCE)
     if largest is None or largest.detail.get("equal") is not False:
         return
-    decided = f"{show(share)} of the decisions, and " if share else ""
+    decided = f"{value_cell(share)} of the decisions, and " if share else ""
     yield (
         f"Its answers change with the other texts of a call: {decided}scores by up to "
-        f"{number(largest.value)}, in batches of {largest.conditions.get('batch')}. Quality was "
-        "measured one text at a time: use the model so."
+        f"{number_text(largest.value)}, in batches of {largest.conditions.get('batch')}. Quality "
+        "was measured one text at a time: use the model so."
     )

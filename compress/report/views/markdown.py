@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from compress.measurement import value_text
 from compress.report.conditions import condition_lines, cost
+from compress.report.headline import headline
+from compress.report.recipe import recipe_as_run
 from compress.report.remarks import absences, reference_text, remarks
+from compress.report.tables.best import best_table
 from compress.report.tables.changes import changes_table
 from compress.report.tables.curves import curve_tables
 from compress.report.tables.data import data_tables
@@ -12,6 +15,7 @@ from compress.report.tables.detail import carried_tables, every_comparison, ever
 from compress.report.tables.results import results_table
 from compress.report.tables.table import Table
 from compress.report.views.escaped import bullets, escape, fenced, md_table
+from compress.report.views.summary import summary
 from compress.results.report import Environment, Report
 
 
@@ -20,24 +24,27 @@ def markdown(report: Report) -> str:
     not_measured = absences(report)
     parts = [
         f"# {escape(report.name)}",
-        _summary(report),
-        md_table(results_table(report)),
+        f"**{escape(headline(report))}**",
+        _rows(best_table(report)),
+        bullets(summary(report)),
+        _origin(report),
+        _section("Results", _rows(results_table(report))),
         _section("What each step changed", _rows(changes_table(report))),
         bullets(remarks(report)),
         "Not measured here:\n\n" + bullets(not_measured) if not_measured else "",
         _section("Data", _titled(data_tables(report))),
         _section("Curves", _titled(curve_tables(report))),
-        _section("By class and other tables", _titled(_carried(report))),
-        _section("Every measurement", md_table(every_measurement(report))),
+        _section("By class and other tables", _carried(report)),
+        _section("Every measurement", _rows(every_measurement(report))),
         _section("Every comparison", _rows(every_comparison(report))),
         _section("How it was measured", bullets(condition_lines(report))),
-        _section("Recipe", fenced(report.recipe, "yaml")),
+        _section("Recipe", fenced(recipe_as_run(report), "yaml")),
         _section("Environment", bullets(_environment(report.environment))),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _summary(report: Report) -> str:
+def _origin(report: Report) -> str:
     text = (
         f"State: {escape(report.state)}. Every number was measured on the artifact as saved, "
         "reloaded in a fresh process."
@@ -61,11 +68,15 @@ def _titled(tables: list[tuple[str, Table]]) -> str:
     return "\n\n".join(parts)
 
 
-def _carried(report: Report) -> list[tuple[str, Table]]:
-    tables = []
+def _carried(report: Report) -> str:
+    """The tables that measurements carry, each with the rows that come first."""
+    parts = []
     for heading, contents in carried_tables(report).items():
-        tables += [(f"{heading}: {one.whose}", one.table) for one in contents]
-    return tables
+        for one in contents:
+            parts.append(f"### {escape(f'{heading}: {one.whose}')}\n\n{md_table(one.table)}")
+            if one.rest:
+                parts.append(f"And {len(one.rest)} more: report.html shows all.")
+    return "\n\n".join(parts)
 
 
 def _environment(environment: Environment) -> list[str]:

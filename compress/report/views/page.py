@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from compress.measurement import value_text
 from compress.report.conditions import condition_lines, cost
+from compress.report.headline import headline
 from compress.report.pictures import curves, labels, waterfall
 from compress.report.pictures.pareto import FRAME, pareto
+from compress.report.recipe import recipe_as_run
 from compress.report.remarks import absences, reference_text, remarks
+from compress.report.tables.best import best_table
 from compress.report.tables.changes import changes_table
 from compress.report.tables.data import data_tables
 from compress.report.tables.detail import carried_tables, every_comparison, every_measurement
@@ -30,7 +33,10 @@ def page(report: Report) -> str:
     """The report as an HTML page."""
     return template("report.html").render(
         report=report,
+        headline=headline(report),
+        best=best_table(report),
         summary=summary(report),
+        recipe=recipe_as_run(report),
         reference=reference_text(report),
         cost=cost(report),
         remarks=remarks(report),

@@ -5,20 +5,25 @@ from __future__ import annotations
 from rich.console import Console
 
 from compress.report.conditions import cost
+from compress.report.headline import headline
 from compress.report.remarks import absences, reference_text, remarks
+from compress.report.tables.best import best_table
 from compress.report.tables.changes import changes_table
 from compress.report.tables.curves import curve_tables
 from compress.report.tables.results import results_table
 from compress.report.views.plain import print_lines, print_table
+from compress.report.views.summary import summary
 from compress.results.report import Report
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Print the results table, what could not be measured, and what the numbers are against."""
-    print_table(f"{report.name} ({report.state})", results_table(report), console)
-    changes = changes_table(report)
-    if changes.rows:
-        print_table("what each step changed", changes, console)
+    """Print a sentence on the best step with its figures, the tables, what could not be measured,
+    and what the numbers are against."""
+    print_lines([f"{report.name} ({report.state})", headline(report)], console)
+    print_table("", best_table(report), console)
+    print_lines(summary(report), console)
+    print_table("results", results_table(report), console)
+    print_table("what each step changed", changes_table(report), console)
     for name, table in curve_tables(report):
         print_table(name, table, console)
     print_lines(remarks(report), console)

@@ -168,4 +168,6 @@ class DistillationLoss:
         with zeros."""
         teacher = self._outputs.hidden_of(rows, student.shape[1]).to(student.device)
         real = mask.bool()  # [batch, length]; states[real] is [tokens, width]
-        return hidden_distance(student[real], teacher[real])
+        # The stored states begin at the first position, also where a batch is padded on the left.
+        stored = real.sort(dim=1, descending=True).values
+        return hidden_distance(student[real], teacher[stored])

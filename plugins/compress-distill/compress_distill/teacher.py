@@ -124,9 +124,10 @@ def _compute(
         batch = context.task.collate([inputs[i] for i in places], processor)
         output = session.forward(batch, output_hidden_states=hidden)
         per_token = output.logits.dim() == 3
-        _fill(flat, "logits", output.logits.float().cpu(), places, starts)
+        real = torch.from_numpy(batch["attention_mask"]).bool()
+        _fill(flat, "logits", output.logits.float().cpu(), places, starts, real)
         if hidden:
-            _fill(flat, "hidden", output.hidden_states[-1].half().cpu(), places, starts)
+            _fill(flat, "hidden", output.hidden_states[-1].half().cpu(), places, starts, real)
         done += len(places)
         context.progress(done, len(inputs), "asking the teacher")
     ids = "\n".join(f["id"] for f in inputs)
@@ -147,10 +148,16 @@ def _refuse_other_tokens(teachers: Sequence[Features], students: Sequence[Featur
 
 
 def _fill(
-    flat: dict[str, Tensor], name: str, values: Tensor, places: Sequence[int], starts: Sequence[int]
+    flat: dict[str, Tensor],
+    name: str,
+    values: Tensor,
+    places: Sequence[int],
+    starts: Sequence[int],
+    real: Tensor,
 ) -> None:
     """Write the ``values`` of a batch, [batch, width] or [batch, length, width], into
-    ``flat[name]``, [rows, width] or [tokens, width]. ``places`` are the rows of the batch.
+    ``flat[name]``, [rows, width] or [tokens, width]. ``places`` are the rows of the batch, and
+    ``real``, bool [batch, length], is False where it is padded.
 
     The first batch makes that tensor for all rows. A list of batches that is joined at the
     end would need the memory twice."""
@@ -158,9 +165,8 @@ def _fill(
     if name not in flat:
         count = starts[-1] if per_token else len(starts) - 1
         flat[name] = torch.empty(count, values.shape[-1], dtype=values.dtype)
-    for value, place in zip(values, places, strict=True):
+    for value, place, tokens in zip(values, places, real, strict=True):
         if per_token:
-            first, end = starts[place], starts[place + 1]
-            flat[name][first:end] = value[: end - first]  # without the padding
+            flat[name][starts[place] : starts[place + 1]] = value[tokens]
         else:
             flat[name][place] = value

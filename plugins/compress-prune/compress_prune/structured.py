@@ -15,6 +15,7 @@ from compress.artifact import Artifact
 from compress.errors import NothingChanged, UsageError
 from compress.models import count_parameters, open_model, save_model
 from compress.options import layers_misfit
+from compress.predict import split_by
 from compress.sizes import architecture_of
 from compress.stage import Context, Made
 from compress.training import fit
@@ -98,11 +99,12 @@ def _batches(
     )
     batches = []
     for start in range(0, len(features), _BATCH_SIZE):
-        part = features[start : start + _BATCH_SIZE]
-        arrays = context.task.collate(part, processor, generator)
-        batch = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
-        if labels_of(batch):
-            batches.append(batch)
+        some = features[start : start + _BATCH_SIZE]
+        for part in split_by([context.task.group(f) for f in some], some):
+            arrays = context.task.collate(part, processor, generator)
+            batch = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+            if labels_of(batch):
+                batches.append(batch)
     if not batches:
         raise UsageError("importance is measured on the train split, which has no labels")
     return batches

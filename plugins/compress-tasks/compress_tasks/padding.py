@@ -1,4 +1,4 @@
-"""Batches of arrays, padded on the right to the longest example of the batch."""
+"""Batches of arrays, padded to the longest example of the batch."""
 
 from __future__ import annotations
 
@@ -22,22 +22,28 @@ def model_inputs(row: Row, encoding: Encoding, processor: TextProcessor) -> Feat
     return features
 
 
-def padded(lists: Sequence[Sequence[int]], fill: int) -> np.ndarray:
-    """int64 [batch, longest]; shorter lists are filled up with ``fill``."""
+def padded(lists: Sequence[Sequence[int]], fill: int, *, left: bool = False) -> np.ndarray:
+    """int64 [batch, longest]; shorter lists are filled up with ``fill``, on the right or on the
+    left."""
     array = np.full((len(lists), max(map(len, lists))), fill, dtype=np.int64)
     for row, values in zip(array, lists, strict=True):
-        row[: len(values)] = values
+        start = len(row) - len(values) if left else 0
+        row[start : start + len(values)] = values
     return array
 
 
-def pad(features: Sequence[Features], processor: TextProcessor) -> Batch:
+def pad(features: Sequence[Features], processor: TextProcessor, *, left: bool = False) -> Batch:
     """``input_ids``, ``attention_mask`` (0 where padded), and ``token_type_ids`` where the
-    model has that input; int64 [batch, longest]."""
+    model has that input; int64 [batch, longest].
+
+    The padding stands on the right: there the tokens have the same positions as alone, and a
+    decoder never sees it. A head that reads the last position needs it on the ``left``."""
     ids = [f["input_ids"] for f in features]
     batch = {
-        "input_ids": padded(ids, processor.pad_id),
-        "attention_mask": padded([[1] * len(i) for i in ids], 0),
+        "input_ids": padded(ids, processor.pad_id, left=left),
+        "attention_mask": padded([[1] * len(i) for i in ids], 0, left=left),
     }
     if processor.uses_token_types:
-        batch["token_type_ids"] = padded([f["token_type_ids"] for f in features], 0)
+        types = [f["token_type_ids"] for f in features]
+        batch["token_type_ids"] = padded(types, 0, left=left)
     return batch

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from compress.architecture import ModelConfig
+from compress.errors import CompressError
 from compress.processor import TextProcessor
 from compress.task import (
     DEFAULT_OUTPUTS,
@@ -28,6 +29,11 @@ from compress.task import (
 from compress_tasks.cells import read_text, requested
 from compress_tasks.padding import model_inputs, pad
 from compress_tasks.targets import TARGETS
+
+_NO_PADDING = (
+    "its head finds the last token of a text by the padding token, and its tokenizer names neither "
+    "that nor an end-of-text token: set pad_token in tokenizer_config.json"
+)
 
 
 class TextClassificationOptions(TaskOptions):
@@ -145,18 +151,41 @@ class TextClassification(Task[TextClassificationOptions]):
         counted = f"{outputs} output" if outputs == 1 else f"{outputs} outputs"
         return f"has {counted}, and kind: {kind} takes {needed}"
 
+    def tokenizer_mistake(self, processor: TextProcessor) -> str | None:
+        """No token where the head reads a text: no end token that the tokenizer adds, or no token
+        to pad with."""
+        end = processor.read_at.end_token
+        if processor.read_at.last_token and processor.named_pad_id is None:
+            return _NO_PADDING
+        if end is None:
+            return None
+        if processor.pad_id == end:
+            return f"its head reads the end token, and texts are padded with the same id, {end}"
+        (encoding,) = processor.encode(["a"], max_length=self.options.max_length)
+        if end in encoding.ids:
+            return None
+        return f"its head reads the end token (id {end}), and its tokenizer adds none to a text"
+
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
         """``input_ids`` with special tokens, ``token_type_ids`` where the model has that
-        input, ``labels`` and ``id``."""
+        input, ``labels`` and ``id``. Where the head reads the end token, ``ends`` is the number
+        of end tokens: one that the tokenizer adds, and those that a text itself holds."""
         texts = [_texts(row) for row in rows]
         encodings = processor.encode(texts, max_length=self.options.max_length)
         examples = []
         for row, encoding in zip(rows, encodings, strict=True):
             features = model_inputs(row, encoding, processor)
+            if processor.read_at.end_token is not None:
+                features["ends"] = encoding.ids.count(processor.read_at.end_token)
             if "label" in row:
                 features["labels"] = row["label"]
             examples.append(features)
         return examples
+
+    def group(self, features: Features) -> int:
+        """The number of end tokens, where the head reads them: it takes no batch of texts that
+        hold different numbers. 0 for other heads."""
+        return int(features.get("ends", 0))
 
     def collate(
         self,
@@ -164,9 +193,12 @@ class TextClassification(Task[TextClassificationOptions]):
         processor: TextProcessor,
         generator: np.random.Generator | None = None,
     ) -> Batch:
-        """Padded arrays. ``labels`` are int64 [batch] for one label, float32 [batch,
-        labels] for several, float32 [batch] for a number."""
-        batch = pad(features, processor)
+        """Padded arrays, on the left where the head reads the last position. ``labels`` are
+        int64 [batch] for one label, float32 [batch, labels] for several, float32 [batch] for a
+        number."""
+        if len({self.group(f) for f in features}) > 1:
+            raise CompressError("texts with different numbers of end tokens are in one batch")
+        batch = pad(features, processor, left=processor.read_at.last_position)
         if all("labels" in f for f in features):
             batch["labels"] = np.array([f["labels"] for f in features], dtype=self.target.dtype)
         return batch
@@ -196,6 +228,13 @@ class TextClassification(Task[TextClassificationOptions]):
         """Accuracy, micro F1 or Pearson's correlation for summed counts [..., k] ->
         [...]."""
         return self.target.headline_of(counts)
+
+    def most_frequent(
+        self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
+    ) -> list[Prediction]:
+        """By ``kind``: the most frequent label; the labels that more than half of the rows
+        have, or else the most frequent one; or the mean."""
+        return self.target.most_frequent([row["label"] for row in rows])
 
     def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
         """By ``kind``: the label; a 0 or 1 for each label; none for a number."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from trainings import OPTIONS, Given, Interrupted, Judge, equal
 
 from compress.errors import CompressError, Ended, UsageError
-from compress.training import TrainingOptions, checkpoints, fit, trainer
+from compress.training import TrainingOptions, checkpoints, clock, fit, trainer
 
 
 def trained(
@@ -314,3 +315,25 @@ def test_patience_without_validation_and_training_without_rows_are_refused(tmp_p
     given.rows = lambda split: []  # type: ignore[method-assign]
     with pytest.raises(UsageError, match="the train split is empty"):
         trained(given)
+
+
+def test_the_remaining_time_does_not_jump_at_a_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of 1 s, validations of 14 s: at each step as many seconds are left as will pass."""
+    now = [0.0]
+    monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    arguments: Any = SimpleNamespace(num_train_epochs=3)
+    counted, left = clock.TrainingClock(validation_share=1.0), []
+    counted.begin()
+    for step in range(1, 31):
+        now[0] += 1.0
+        counted.step_is_done()
+        state: Any = SimpleNamespace(global_step=step, max_steps=30, epoch=step / 10)
+        left.append((now[0], counted.remaining(arguments, state)))
+        if step % 10 == 0:
+            now[0] += 14.0
+            counted.validation_is_done()
+            now[0] += 2.0
+            counted.checkpoint_is_done()
+    assert left[0][1] == pytest.approx(29 + 3 * 10 / 3), "a guess, before a validation was seen"
+    for at, remaining in left[10:]:
+        assert at + remaining == pytest.approx(30 + 3 * 16)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import shutil
 import signal
 import time
@@ -44,15 +45,15 @@ class Nudge(Stage[NudgeOptions]):
         for tenth in range(int(options.seconds * 10)):
             context.progress(tenth, options.seconds * 10)
             time.sleep(0.1)
-        fail(Path(options.switch))
         for name in context.input.manifest.files:
             shutil.copyfile(folder / name, context.output / name)
+        fail(Path(options.switch), context.output)
         weights = {name: w + options.by for name, w in load_file(folder / WEIGHTS).items()}
         save_file(weights, context.output / WEIGHTS, {"format": "pt"})
         return Made()
 
 
-def fail(switch: Path) -> None:
+def fail(switch: Path, output: Path) -> None:
     """Fail in the way that the file ``switch`` names; return where there is no such file."""
     way = switch.read_text(encoding="utf-8") if switch.is_file() else ""
     if way == "error":
@@ -61,6 +62,11 @@ def fail(switch: Path) -> None:
         raise ZeroDivisionError("the switch is on")
     if way == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
+    if way == "gone":
+        shutil.rmtree(output)
+    if way == "limited":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+        (output / "large.bin").write_bytes(bytes(200))
     if way == "left":
         os._exit(7)
     if way == "deaf":
