@@ -57,12 +57,12 @@ def evenly_spaced(count: int, layers: int) -> list[int]:
 def _cut(student: PreTrainedModel, context: Context[DistillOptions]) -> Sequence[Edit]:
     """Cut the student in place. Returns the edits that give an empty model its shape."""
     assert context.options.student is not None
-    wanted = context.options.student.layers
-    architecture = architecture_of(student.config.model_type, context.architectures)
+    wanted, kind = context.options.student.layers, student.config.model_type
+    architecture = architecture_of(kind, context.architectures)
     if architecture is None or architecture.layout is None:
         raise UsageError(
-            f"how {student.config.model_type} models are built is not known, so no student can be "
-            "cut from one"
+            f"no student can be cut from a {kind} model: no architecture says where its parts "
+            "are; install a plugin that adds one, or leave student out"
         )
     layers = len(surgery.blocks_of(student, architecture.layout))
     misfit = layers_misfit(wanted, layers)

@@ -76,8 +76,8 @@ def _described(
         for described in context.architectures:
             known += described.model_types if described.layout is not None else ()
         raise UsageError(
-            f"a {kind} model cannot be pruned: no architecture says where its parts are; "
-            f"those that can: {', '.join(sorted(known))}"
+            f"a {kind} model cannot be pruned: no architecture says where its parts are; install "
+            f"a plugin that adds one, or take a family that can be: {', '.join(sorted(known))}"
         )
     return architecture, architecture.layout
 
