@@ -36,7 +36,7 @@ LOG = "log.txt"
 RESULT = "families"
 TOLERANCE = 1e-4
 _HEAD = (
-    "task: {text-classification: {max_length: 32}}\n",
+    "task: {text-classification: {max_length: 64}}\n",
     "model: model\n",
     "data: {source: csv, train: train.csv, test: test.csv}\n",
     "benchmark: {effort: quick}\n",
@@ -57,12 +57,13 @@ class Operation:
 
 
 OPERATIONS = (
+    Operation("prune", "prune.structured", "{feed_forward: 0.5}"),
+    Operation("distill", "distill", "{teacher: model, student: {layers: 1}, epochs: 1}"),
+    Operation("bitsandbytes", "quantize.bitsandbytes", "{}"),
     Operation("onnx", "export.onnx", "{}"),
     Operation("int8", "quantize.onnx", "{}"),
-    Operation("bitsandbytes", "quantize.bitsandbytes", "{}"),
-    Operation("distill", "distill", "{teacher: model, student: {layers: 1}, epochs: 1}"),
-    Operation("prune", "prune.structured", "{feed_forward: 0.5}"),
 )
+"""Those that are refused for a reason that many families share come first, and cost little."""
 
 
 @dataclass(frozen=True)
@@ -206,21 +207,25 @@ def _refused_in_plan(
 def _failed_in_run(
     folder: Path, operations: Sequence[Operation], done: subprocess.CompletedProcess[str]
 ) -> dict[str, Outcome]:
-    """The first operation without an artifact, which ended the run; all, if the run did not begin
-    with any."""
-    made = _artifacts(folder)
+    """The operation whose step was made or measured when the run ended; all, if it ended before the
+    first step."""
     outcome = _outcome_of_command(done)
-    first = next((each for each in operations if each.name not in made), None)
-    return {each.name: outcome for each in ([first] if first and made else operations)}
+    lines = (_last_run(folder) / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    events = [json.loads(line) for line in lines]
+    started = [each["step"] for each in events if each["event"] == "step_started"]
+    ended = started[-1:] or [operation.name for operation in operations]
+    return dict.fromkeys(ended, outcome)
 
 
 def _artifacts(folder: Path) -> dict[str, Path]:
     """The folders of the steps' artifacts of the newest run, by step."""
-    reports = sorted((folder / "runs").glob("*/report.json"), key=lambda p: p.stat().st_mtime)
-    if not reports:
-        return {}
-    report = json.loads(reports[-1].read_text(encoding="utf-8"))
-    return {step["name"]: reports[-1].parent / str(step["folder"]) for step in report["steps"]}
+    run = _last_run(folder)
+    report = json.loads((run / "report.json").read_text(encoding="utf-8"))
+    return {step["name"]: run / str(step["folder"]) for step in report["steps"]}
+
+
+def _last_run(folder: Path) -> Path:
+    return max((folder / "runs").glob("*/events.jsonl"), key=lambda p: p.stat().st_mtime).parent
 
 
 def _of_artifact(folder: Path, operation: Operation, reference: Answers) -> Outcome:

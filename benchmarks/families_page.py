@@ -62,4 +62,4 @@ def _reason(row: Mapping[str, Any], outcome: Mapping[str, Any]) -> str:
     reason share a line."""
     family = re.escape(row["family"])
     text: str = outcome["text"]
-    return re.sub(rf"\b(?<![-/]){family}(?![-/\w])", "FAMILY", text, count=1)
+    return re.sub(rf"(?<![-/\w]){family}(?![-/\w])", "FAMILY", text, count=1)
