@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,12 +39,24 @@ def notes(values: Mapping[str, Any]) -> list[str]:
 
 
 def summary(values: Mapping[str, Any]) -> str:
-    """How many families answer as transformers does."""
-    answers = [row["answers"]["status"] for row in values["rows"]]
-    return (
-        f"{answers.count('works')} of {len(answers)} families answer as transformers does, within "
-        f"{values['tolerance']:g}. Of the others, {answers.count('refused')} are refused."
-    )
+    """How many families answer as transformers does, and which do not."""
+    families = _by_answers(values)
+    parts = [
+        f"{len(families['works'])} of {len(values['rows'])} families answer as transformers does, "
+        f"within {values['tolerance']:g}."
+    ]
+    for status, words in (("refused", "Refused:"), ("differs", "Wrong:"), ("broken", "Broken:")):
+        if families[status]:
+            parts.append(f"{words} {', '.join(families[status])}.")
+    return " ".join(parts)
+
+
+def _by_answers(values: Mapping[str, Any]) -> Mapping[str, list[str]]:
+    """The families by what came of their answers."""
+    families: dict[str, list[str]] = defaultdict(list)
+    for row in values["rows"]:
+        families[row["answers"]["status"]].append(f"`{row['family']}`")
+    return families
 
 
 def _texts(values: Mapping[str, Any]) -> list[str]:
