@@ -72,6 +72,18 @@ class FileTrouble(EnvironmentFailure):
     """A file cannot be read or written: a full disk, a limit, a folder that is gone."""
 
 
+class PackageMissing(EnvironmentFailure):
+    """A package that a plugin needs is not installed."""
+
+
+class ModelRefused(CompressError):
+    """A stage or an engine cannot take this model, on any machine: another try would end the
+    same. A lack of memory or of disk space is no such refusal.
+
+    A conversion of the reference that ends so is given up. After any other error the run ends,
+    because nothing is known of the engine."""
+
+
 class NothingChanged(CompressError):
     """A stage wrote the same weights as its input has."""
 

@@ -35,6 +35,13 @@ REPORTED_VERSIONS = (
 """Distributions whose versions a report names."""
 
 
+def cores() -> list[int]:
+    """The numbers of the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
 def threads(environ: Mapping[str, str] = os.environ) -> int:
     """Threads that a process computes with: OMP_NUM_THREADS if it is set, else one for each core
     that the process may use, which may be fewer than the machine has.
@@ -43,7 +50,7 @@ def threads(environ: Mapping[str, str] = os.environ) -> int:
     Raises UsageError if it is not a number."""
     given = environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     if not given:
-        return len(_cores())
+        return len(cores())
     if not given.isdecimal() or int(given) == 0:
         raise UsageError(
             f"OMP_NUM_THREADS is {environ['OMP_NUM_THREADS']!r}: set it to a whole number from 1, "
@@ -56,13 +63,7 @@ def stay_on_cores(count: int) -> None:
     """Keep this process on the first ``count`` of the cores that it may use, if the system can do
     that. Then processes that take turns have the same caches and clocks."""
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, _cores()[:count])
-
-
-def _cores() -> list[int]:
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
+        os.sched_setaffinity(0, cores()[:count])
 
 
 @dataclass(frozen=True)

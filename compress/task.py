@@ -245,6 +245,17 @@ class Task(ABC, Generic[O]):
         """The headline metric [...] of summed counts [..., k]."""
         raise NotImplementedError(f"{self.name} defines resample without headline_of")
 
+    def most_frequent(
+        self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
+    ) -> list[Prediction] | None:
+        """The answers of a model that gives every row the answer that is most often right in
+        ``rows``; None, the default, if the task has no such answer.
+
+        A model whose score is no better has learnt nothing that its score shows.
+        ``predictions`` are a model's answers to the rows, for a task whose rows do not say
+        what was asked."""
+        return None
+
     def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
         """The decisions of one example, of equal number and order for every model. Flips,
         paired tests and calibration count them. Empty for a task without decisions, such as a

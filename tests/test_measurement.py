@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,6 +25,7 @@ from compress.measure.reuse import (
     copy_unless_equal,
     read_reusable,
 )
+from compress.measure.summary import summarise
 from compress.measure.turns import take_turns
 from compress.measurement import Measured, Measurement, finite
 from compress.meter import Effort, Meter, Probe, Rounds, Sample
@@ -101,6 +103,8 @@ def test_a_block_begins_with_the_model_loaded_anew_or_in_other_processes(
     begun: list[Path] = []
 
     class Side:
+        process = SimpleNamespace(pid=os.getpid())
+
         def ask(self, command: Command, reply: type[Message]) -> Sampled:
             asked.append(type(command))
             return Sampled({"nanoseconds": [1.0]})
@@ -223,3 +227,30 @@ def test_no_bit_of_a_file_of_measurements_can_flip_unnoticed(tmp_path: Path) -> 
 
 def test_no_candidates_have_no_measurements(tmp_path: Path, registry: Registry) -> None:
     assert compare([], registry, tmp_path) == {}
+
+
+def test_what_disturbs_timings_is_said_of_them_and_of_nothing_else() -> None:
+    class Timing(Meter):
+        name, summary, takes_turns, keeps = "timing", "Timing.", True, False
+
+        def sample(self, probe: Probe) -> Sample:
+            raise NotImplementedError
+
+        def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
+            return [Measurement(f"{self.name} of it", 1.0, "ms", "lower")]
+
+        def compare(self, samples: Sequence[Sample], others: Sequence[Sample]) -> list[Measurement]:
+            return [Measurement(f"{self.name} ratio", 2.0, "x", "higher")]
+
+    class Size(Timing):
+        name, takes_turns = "size", False
+
+    subject = Subject("a", Path("a"), Chosen("t", {}), None, compared=("b",))
+    samples = {"timing": {"a": [{}], "b": [{}]}, "size": {"a": [{}]}}
+    for text in ("", "other programs kept 1.5 of 2 cores busy"):
+        found = summarise([Timing(), Size()], samples, subject, {}, text)
+        expected = {"machine": text} if text else {}
+        assert found.measurements["timing of it"].conditions == expected
+        assert found.comparisons["b"]["timing ratio"].conditions == expected
+        assert found.measurements["size of it"].conditions == {}
+        assert Measured.from_dict(json.loads(json.dumps(found.as_dict()))) == found

@@ -265,6 +265,9 @@ def test_plan_command_prints_the_plan_as_json(
     value = answer.value
     assert (value["name"], value["reference"]) == ("recipe", "model")
     assert value["also_measured"] == ["model@onnxruntime", "model@onnxruntime-fused"]
+    assert value["measuring"] == (
+        "8 models at effort standard, timings of up to 14 s each, and all answers to the test split"
+    )
     assert [step["from"] for step in value["steps"]] == [
         "model",
         "teacher",

@@ -16,6 +16,7 @@ from pathlib import Path
 from compress.measure.sides import Sides
 from compress.measure.summary import SamplesByMeter, summarise
 from compress.measure.turns import Pairs, take_turns
+from compress.measure.watch import Watch
 from compress.measurement import Measured
 from compress.meter import Effort, Meter
 from compress.registry.plugins import Registry
@@ -48,12 +49,13 @@ def measure(
 
     ``known`` has earlier measurements of the others by name. A parent is among them, or measured
     before its children. The seconds are shared equally among the subjects."""
-    start = time.monotonic()
+    start, watch = time.monotonic(), Watch()
     meters = _meters(registry, effort)
-    samples = _samples(meters, [*subjects, *others], _pairs(subjects), folder, effort, server, tell)
-    measured = dict(known or {})
+    everyone, pairs = [*subjects, *others], _pairs(subjects)
+    samples = _samples(meters, everyone, pairs, folder, effort, server, tell, watch)
+    measured, disturbed = dict(known or {}), watch.disturbance
     for subject in subjects:
-        measured[subject.name] = summarise(meters, samples, subject, measured)
+        measured[subject.name] = summarise(meters, samples, subject, measured, disturbed)
     seconds = (time.monotonic() - start) / len(subjects)
     names = [subject.name for subject in subjects]
     return {name: replace(measured[name], seconds=seconds) for name in names}
@@ -73,7 +75,7 @@ def compare(
     meters = [m for m in _meters(registry, effort) if m.takes_turns or not timings_only]
     first, *others = subjects
     sides = [first, *(replace(other, compared=(first.name,)) for other in others)]
-    samples = _samples(meters, sides, _pairs(sides), folder, effort, server, _tell_nobody)
+    samples = _samples(meters, sides, _pairs(sides), folder, effort, server, _tell_nobody, Watch())
     return {side.name: summarise(meters, samples, side, {}) for side in sides}
 
 
@@ -95,6 +97,7 @@ def _samples(
     effort: Effort,
     server: WorkerServer | None,
     tell: Tell,
+    watch: Watch,
 ) -> SamplesByMeter:
     """Samples by meter and subject. Meters that take turns sample all subjects. The others sample
     the keys of ``pairs``, which are the subjects to measure."""
@@ -108,7 +111,8 @@ def _samples(
             tell(number, len(meters), f"{meter.name} ({number + 1} of {len(meters)})")
             rounds = meter.rounds(effort)
             if meter.takes_turns:
-                samples[meter.name] = take_turns(meter, rounds, sides, everyone, pairs)
+                with watch.watching(sides):
+                    samples[meter.name] = take_turns(meter, rounds, sides, everyone, pairs)
             else:
                 samples[meter.name] = take_turns(meter, rounds, sides, list(pairs), {})
         sides.end()

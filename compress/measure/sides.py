@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from compress.activity import process_seconds
 from compress.meter import Effort, Sample
 from compress.store.files import file_name
 from compress.workers.forking import WorkerServer
@@ -42,6 +44,8 @@ class Sides:
         self._server = server
         self._stack = ExitStack()
         self._workers: dict[str, Worker] = {}
+        self._ended_seconds = 0.0
+        self.clocks: list[float] = []
 
     def __enter__(self) -> Sides:
         try:
@@ -79,8 +83,16 @@ class Sides:
         self._workers[name].ask(PrepareMeter(meter), MeterPrepared)
 
     def sample(self, name: str, meter: str) -> Sample:
-        """A sample of a side, taken now."""
-        return self._workers[name].ask(TakeSample(meter), Sampled).sample
+        """A sample of a side, taken now. The clock of its core is added to ``clocks``."""
+        sampled = self._workers[name].ask(TakeSample(meter), Sampled)
+        if sampled.clock is not None:
+            self.clocks.append(sampled.clock)
+        return sampled.sample
+
+    def worked_seconds(self) -> float:
+        """Seconds that the cores have worked for the processes of all sides, and for this one."""
+        living = sum(process_seconds(worker.process.pid) for worker in self._workers.values())
+        return self._ended_seconds + living + time.process_time()
 
     def reopen(self, name: str) -> None:
         """Have a side load its artifact anew."""
@@ -93,6 +105,8 @@ class Sides:
 
     def restart(self) -> None:
         """Replace every process by a new one."""
+        for worker in self._workers.values():
+            self._ended_seconds += process_seconds(worker.process.pid)
         self.end()
         self._stack.close()
         self._start()

@@ -18,16 +18,22 @@ def summarise(
     samples: SamplesByMeter,
     subject: Subject,
     known: Mapping[str, Measured],
+    disturbed: str = "",
 ) -> Measured:
     """The measurements and comparisons of a subject. ``known`` holds those of other subjects.
+    ``disturbed`` says what disturbed the timings; it is a condition of each of them.
 
     A quantity that cannot be measured is inherited from the parent if a meter says that it must be
     equal."""
     name = subject.name
     measured = Measured(
-        _measurements(meters, samples, name),
-        {other: _comparison(meters, samples, name, other, known) for other in subject.compared},
+        _measurements(meters, samples, name, disturbed),
+        {
+            other: _comparison(meters, samples, name, other, known, disturbed)
+            for other in subject.compared
+        },
         {meter.name: samples[meter.name][name] for meter in meters if meter.keeps},
+        disturbed=disturbed,
     )
     if subject.parent is None or subject.parent not in known:
         return measured
@@ -37,13 +43,20 @@ def summarise(
 
 
 def _measurements(
-    meters: Sequence[Meter], samples: SamplesByMeter, name: str
+    meters: Sequence[Meter], samples: SamplesByMeter, name: str, disturbed: str
 ) -> dict[str, Measurement]:
     measurements: dict[str, Measurement] = {}
     for meter in meters:
         for m in meter.summarise(samples[meter.name][name]):
-            measurements[m.name] = finite(m)
+            measurements[m.name] = _stated(finite(m), meter, disturbed)
     return measurements
+
+
+def _stated(m: Measurement, meter: Meter, disturbed: str) -> Measurement:
+    """The measurement, with what disturbed it among its conditions if it is a timing."""
+    if not (disturbed and meter.takes_turns and m.value is not None):
+        return m
+    return replace(m, conditions={**m.conditions, "machine": disturbed})
 
 
 def _comparison(
@@ -52,6 +65,7 @@ def _comparison(
     name: str,
     other: str,
     known: Mapping[str, Measured],
+    disturbed: str,
 ) -> dict[str, Measurement]:
     """The subject ``name`` against ``other``, by every meter that can compare them."""
     comparison: dict[str, Measurement] = {}
@@ -59,7 +73,7 @@ def _comparison(
         theirs = _samples_of(other, meter, samples, known)
         if theirs:
             for m in meter.compare(samples[meter.name][name], theirs):
-                comparison[m.name] = finite(m)
+                comparison[m.name] = _stated(finite(m), meter, disturbed)
     return comparison
 
 

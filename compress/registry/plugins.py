@@ -20,6 +20,7 @@ from compress.engine import Engine
 from compress.errors import (
     EnvironmentFailure,
     Mistake,
+    PackageMissing,
     UsageError,
     name_and_first_line,
     suggestion,
@@ -111,13 +112,13 @@ def engine_for(registry: Registry, artifact_format: str) -> Engine:
 
 @contextmanager
 def explain_missing_package(name: str, extra: str | None) -> Iterator[None]:
-    """Raise EnvironmentFailure for a package that ``name`` needs and cannot import; the
+    """Raise PackageMissing for a package that ``name`` needs and cannot import; the
     message names the toolkit's extra that installs it."""
     try:
         yield
     except ModuleNotFoundError as error:
         hint = f": install compress-toolkit[{extra}]" if extra else ""
-        raise EnvironmentFailure(f"{name} needs the package {error.name!r}{hint}") from error
+        raise PackageMissing(f"{name} needs the package {error.name!r}{hint}") from error
 
 
 def load_plugins(

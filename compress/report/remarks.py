@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from compress.measurement import Values
 from compress.options import flat
+from compress.quantities import QUALITY
+from compress.report.text import value_cell
 from compress.results.datawarnings import data_warnings
 from compress.results.examples import incomparable_names
 from compress.results.outcomes import BudgetOutcome, StepBudgetOutcome, verdict_text
@@ -102,15 +106,34 @@ def absences(report: Report) -> list[str]:
 
 
 def reference_text(report: Report) -> str:
-    """What the reference is, how it is run, and its fastest float engine; empty where there is
-    none."""
+    """What the reference is, how it is run, its fastest float engine, and the score of the most
+    frequent answer beside its own; empty where there is none."""
     reference = report.step(report.reference)
     if reference is None:
         return ""
+    return f"{_reference_and_engine(reference, report)}{_most_frequent_answer(reference)}"
+
+
+def _most_frequent_answer(reference: StepResult) -> str:
+    """A sentence on the score of the most frequent answer; empty where it has none."""
+    quality = reference.measured(QUALITY)
+    if quality is None or quality.baseline is None:
+        return ""
+    fixed = value_cell(replace(quality, value=quality.baseline.value))
+    return (
+        f" Its {quality.title or QUALITY} is {value_cell(quality)}; the most frequent answer for "
+        f"every text has {fixed}."
+    )
+
+
+def _reference_and_engine(reference: StepResult, report: Report) -> str:
     traits = reference.traits
     if traits.precision != "float":
         return f"The reference is {reference.name}, as {traits.format} {traits.precision}."
     eager = traits.format == "pytorch"
     how = "in eager PyTorch float32" if eager else f"as {traits.format} float"
-    fastest = report.fastest_float_engine or "not measured"
+    fastest = report.fastest_float_engine
+    if fastest is None and report.effort == "quick":
+        return f"The reference is {reference.name}, {how}; a quick run times it in no other engine."
+    fastest = fastest or "not measured"
     return f"The reference is {reference.name}, {how}; its fastest float engine here is {fastest}."

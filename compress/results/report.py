@@ -56,7 +56,7 @@ class Environment(ReportPart):
 
 
 class Finding(ReportPart):
-    """A warning about a step that brought no gain."""
+    """A warning about a step that brought no gain, or a model that learnt nothing."""
 
     step: str
     kind: str

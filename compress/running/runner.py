@@ -11,6 +11,7 @@ from compress.planning import Plan, Step
 from compress.registry.plugins import Registry
 from compress.report.reading import read_report
 from compress.report.views.writing import write_report
+from compress.results.findings import learnt_nothing
 from compress.results.report import Report, State
 from compress.running.backing_off import back_off
 from compress.running.budgets import best_step, hold_run_to_budget, hold_step_to_budget
@@ -172,6 +173,15 @@ def _measure_models(run: Run) -> None:
         if can_be_measured(plan, artifact, run.products):
             names = [name, *make_conversions(run, name)]
             measure_together(run, names, plan.task, plan.data)
+            _say_if_it_learnt_nothing(run, name)
+
+
+def _say_if_it_learnt_nothing(run: Run, name: str) -> None:
+    """Tell the user of a model that learnt nothing, before anything is made from it."""
+    result = run.report("running").step(name)
+    finding = learnt_nothing(result) if result else None
+    if finding:
+        run.events.note(f"finding: {finding.text}")
 
 
 def _do_step(run: Run, step: Step, index: int) -> None:
@@ -193,6 +203,7 @@ def _do_step(run: Run, step: Step, index: int) -> None:
     not_measured += make_conversions(run, step.name)
     measure_together(run, not_measured, step.task, step.data)
     run.events.emit("step_finished", step=step.name, record=run.records[step.name].summary())
+    _say_if_it_learnt_nothing(run, step.name)
     if step.name == run.plan.reference:
         _measure_again(run, same_task)
     hold_step_to_budget(run, step, _report(run, "running"))

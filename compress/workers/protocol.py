@@ -223,9 +223,11 @@ class MeterPrepared:
 
 @dataclass(frozen=True)
 class Sampled:
-    """A sample was taken, and the process is at rest."""
+    """A sample was taken, and the process is at rest. ``clock`` is that of its core when the sample
+    was done, in MHz; None if the system does not say."""
 
     sample: Sample
+    clock: float | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from compress.activity import clock_mhz
 from compress.artifact import Artifact
 from compress.engine import Engine, Placement, Session
 from compress.machine import forget_peak_memory, peak_memory, stay_on_cores, threads
@@ -75,8 +76,9 @@ def _obey(command: Message, probe: Probe, slowdown: float, registry: Registry) -
             return MeterPrepared()
         case TakeSample(name):
             sample = registry.meters[name].cls().sample(probe)
+            clock = clock_mhz()  # before the rest, in which it sinks
             come_to_rest()
-            return Sampled(sample)
+            return Sampled(sample, clock)
     raise TypeError(f"{command} is not a command for a probe")
 
 

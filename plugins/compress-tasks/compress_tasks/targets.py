@@ -4,6 +4,7 @@ own head, answers and score."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -57,6 +58,10 @@ class Target(ABC):
     @abstractmethod
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         """The headline metric for summed counts [..., k] -> [...]."""
+
+    @abstractmethod
+    def most_frequent(self, references: Sequence[Any]) -> list[Prediction]:
+        """The answer that is most often right, once for each of ``references``."""
 
     @abstractmethod
     def decisions(
@@ -115,6 +120,10 @@ class SingleLabel(Target):
 
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         return statistics.ratio(counts)
+
+    def most_frequent(self, references: Sequence[Any]) -> list[Prediction]:
+        label, count = Counter(references).most_common(1)[0]
+        return [{"label": label, "score": count / len(references)} for _ in references]
 
     def decisions(
         self, prediction: Prediction, reference: Any, labels: Sequence[str]
@@ -202,6 +211,18 @@ class MultiLabel(Target):
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         return statistics.f1_of_labels(counts)
 
+    def most_frequent(self, references: Sequence[Any]) -> list[Prediction]:
+        """The labels that more than half of the references have, or else the most frequent one:
+        no label at all would have an F1 of 0, which any model reaches."""
+        shares = np.asarray(references, dtype=np.float64).mean(axis=0)  # [labels]
+        chosen = np.flatnonzero(shares > 0.5).tolist() or [int(shares.argmax())]
+        answer = {
+            "labels": chosen,
+            "scores": shares[chosen].tolist(),
+            "probabilities": shares.round(DIGITS).tolist(),
+        }
+        return [answer for _ in references]
+
     def decisions(
         self, prediction: Prediction, reference: Any, labels: Sequence[str]
     ) -> list[Decision]:
@@ -269,6 +290,11 @@ class Regression(Target):
 
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         return statistics.pearson(counts)
+
+    def most_frequent(self, references: Sequence[Any]) -> list[Prediction]:
+        """The mean: hardly any number occurs twice. Its correlation is 0."""
+        mean = float(np.mean(references))
+        return [{"value": mean} for _ in references]
 
     def decisions(
         self, prediction: Prediction, reference: Any, labels: Sequence[str]

@@ -229,6 +229,13 @@ class TextClassification(Task[TextClassificationOptions]):
         [...]."""
         return self.target.headline_of(counts)
 
+    def most_frequent(
+        self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
+    ) -> list[Prediction]:
+        """By ``kind``: the most frequent label; the labels that more than half of the rows
+        have, or else the most frequent one; or the mean."""
+        return self.target.most_frequent([row["label"] for row in rows])
+
     def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
         """By ``kind``: the label; a 0 or 1 for each label; none for a number."""
         return self.target.decisions(prediction, row["label"], labels)

@@ -4,6 +4,7 @@ form."""
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -195,6 +196,19 @@ class TokenClassification(Task[TaskOptions]):
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         """F1 of entities for summed counts [..., 3] -> [...]."""
         return statistics.f1_of_entities(counts)
+
+    def most_frequent(
+        self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
+    ) -> list[Prediction]:
+        """The most frequent tag for each word. That is nearly always ``O``: it finds no entity,
+        and its F1 is 0."""
+        counts = Counter(chain.from_iterable(row["tags"] for row in rows))
+        tag, count = counts.most_common(1)[0]
+        share = count / counts.total()
+        return [
+            {"tags": [tag] * len(row["tags"]), "confidence": [share] * len(row["tags"])}
+            for row in rows
+        ]
 
     def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
         """One for each word: its tag. The class is the entity's type, or ``O``. A word that
