@@ -77,7 +77,8 @@ class Engine(ABC):
     """One runtime. ``formats`` are the artifact formats that it opens.
 
     The reference is also measured in this engine, once for each of its ``conversions``, so that a
-    report can compare with the fastest float engine. An engine without conversions runs PyTorch
+    report can compare with the fastest float engine. A quick run does so only for a limit that asks
+    for it. An engine without conversions runs PyTorch
     artifacts as they are."""
 
     name: ClassVar[str]
@@ -94,7 +95,8 @@ class Engine(ABC):
     def open(self, artifact: Artifact, placement: Placement, task: Task[Any]) -> Session:
         """A session on a verified artifact, whose model has the head of ``task``.
 
-        Raises EnvironmentFailure if the runtime or the device is missing. A process opens one
+        Raises EnvironmentFailure if the runtime or the device is missing, and ModelRefused for a
+        model that this engine cannot run. A process opens one
         engine only: it sets the process's threads, and the thread pools of two runtimes would
         disturb each other."""
 

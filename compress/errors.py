@@ -18,6 +18,9 @@ EXIT_SIGNAL = 128
 _LONGEST_LINE = 500
 """Characters of the first line of an error. A library may repeat all that it was given."""
 
+_MOST_COMPARED, _LONGEST_COMPARED = 5000, 200
+"""Words that are compared with a misspelt one, and the letters of the longest that is compared."""
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -69,6 +72,18 @@ class FileTrouble(EnvironmentFailure):
     """A file cannot be read or written: a full disk, a limit, a folder that is gone."""
 
 
+class PackageMissing(EnvironmentFailure):
+    """A package that a plugin needs is not installed."""
+
+
+class ModelRefused(CompressError):
+    """A stage or an engine cannot take this model, on any machine: another try would end the
+    same. A lack of memory or of disk space is no such refusal.
+
+    A conversion of the reference that ends so is given up. After any other error the run ends,
+    because nothing is known of the engine."""
+
+
 class NothingChanged(CompressError):
     """A stage wrote the same weights as its input has."""
 
@@ -95,6 +110,17 @@ class Ended(KeyboardInterrupt):
         self.number = number
 
 
+def shortened(text: str, most: int = 60) -> str:
+    """The text, or its beginning with dots where it is longer than ``most`` characters."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def listed(words: Iterable[str]) -> str:
+    """The words with commas between them, in one line whatever they hold."""
+    texts = map(shortened, words)
+    return ", ".join(text if text.isprintable() else repr(text) for text in texts)
+
+
 def with_hint(message: str, hint: str | None) -> str:
     """``message (hint)``, or the message alone without a hint."""
     return f"{message} ({hint})" if hint else message
@@ -111,8 +137,12 @@ def name_and_first_line(error: BaseException) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The hint that names the known word nearest to ``word``; empty if none is near."""
-    near = get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    """The hint that names the known word nearest to ``word``; empty if none is near, and where
+    there are so many words that looking would take seconds."""
+    choices = sorted(known)
+    if len(choices) > _MOST_COMPARED or len(word) > _LONGEST_COMPARED:
+        return ""
+    near = get_close_matches(word, choices, n=1, cutoff=0.6)
     return f"did you mean {near[0]!r}?" if near else ""
 
 
@@ -120,5 +150,5 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     """The hint for an unknown ``word``: the nearest known word, else all known words if there are
     at most 20, else nothing."""
     choices = sorted(known)
-    known_ones = f"known: {', '.join(choices)}" if 0 < len(choices) <= 20 else ""
+    known_ones = f"known: {listed(choices)}" if 0 < len(choices) <= 20 else ""
     return did_you_mean(word, choices) or known_ones

@@ -42,9 +42,22 @@ class CurveForm(BaseModel):
     points: list[tuple[_Finite, _Finite | None, _Finite | None, _Finite | None]]
 
 
+class BaselineForm(BaseModel):
+    """The score of the most frequent answer, beside the model's own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    value: _Finite
+    difference: _Finite = Field(description="The model's score less the value.")
+    low: _Finite | None = Field(
+        default=None, description="The lower end of the difference's 95 % interval."
+    )
+    high: _Finite | None = Field(default=None, description="Its upper end.")
+
+
 class DetailForm(BaseModel):
-    """Structured extras. What views read has a fixed form: ``tables``, ``curve``, ``p`` and
-    ``right_before``."""
+    """Structured extras. What views read has a fixed form: ``tables``, ``curve``, ``baseline``,
+    ``p`` and ``right_before``."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -52,6 +65,7 @@ class DetailForm(BaseModel):
         default_factory=dict, description="Title to row label to column to number."
     )
     curve: CurveForm = Field(default_factory=lambda: CurveForm(axis="", points=[]))
+    baseline: BaselineForm | None = None
     p: _Finite | None = Field(default=None, description="p-value of a paired difference.")
     right_before: int | None = Field(
         default=None, strict=True, description="How many of the changed answers were right before."
@@ -85,6 +99,17 @@ class Point(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Baseline:
+    """The score of the most frequent answer (``value``), and how far the model's score is above it:
+    the ``difference``, with the ends of its 95 % interval where there is one."""
+
+    value: float
+    difference: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
 class Curve:
     """A measurement at several places of an axis."""
 
@@ -101,9 +126,9 @@ class Measurement:
     of the results table; a measurement without one is shown only in the JSON and in the detailed
     views. ``worst`` is the one-sided 95 % end on the bad side, by which a careful budget decides.
 
-    ``detail`` holds structured extras. Two of them are shown in every view: ``tables``, title to
-    row label to column to number, and ``curve``, ``{"axis": text, "points": [[x, value, low, high],
-    ...]}``.
+    ``detail`` holds structured extras. Three of them are shown in every view: ``tables``, title to
+    row label to column to number; ``curve``, ``{"axis": text, "points": [[x, value, low, high],
+    ...]}``; and ``baseline``, the fields of a ``Baseline``.
     """
 
     name: str
@@ -131,6 +156,12 @@ class Measurement:
         curve = self.detail.get("curve") or {}
         points = [Point(*point) for point in curve.get("points", ())]
         return Curve(curve["axis"], points) if points else None
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """The score of the most frequent answer; None where the detail has none."""
+        values = self.detail.get("baseline")
+        return Baseline(**values) if values else None
 
     def as_dict(self) -> Values:
         """The measurement as JSON-ready values."""

@@ -120,7 +120,7 @@ def pad_as_tokenizer(model: PreTrainedModel, task: Task[Any], folder: Path) -> N
 def save_model(model: PreTrainedModel, folder: Path) -> int:
     """Write config and safetensors weights into ``folder``, and return the number of parameters.
     Shared ones count once."""
-    model.save_pretrained(folder, max_shard_size="4GB")
+    saved_as_named(model).save_pretrained(folder, max_shard_size="4GB")
     return count_parameters(model)
 
 

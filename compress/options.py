@@ -80,10 +80,12 @@ def _layers_that_can_stay(layers: int | list[int]) -> int | list[int]:
 
 def layers_misfit(kept: int | list[int], layers: int) -> str:
     """Why ``kept`` does not fit a model of ``layers`` layers, in words; empty if it fits."""
-    needed = kept if isinstance(kept, int) else kept[-1] + 1
-    if needed <= layers:
+    counted = f"{layers} layer" if layers == 1 else f"{layers} layers"
+    if isinstance(kept, int):
+        return f"{kept} does not fit a model of {counted}" if kept > layers else ""
+    if kept[-1] < layers:
         return ""
-    return f"{kept} does not fit a model of {layers} layers (numbered from 0)"
+    return f"{kept} does not fit a model of {counted}, numbered from 0 to {layers - 1}"
 
 
 def layers_left(kept: int | list[int]) -> int:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import Field, field_validator
 
+from compress.errors import suggestion
 from compress.options import Options, RecipePath
 
 SPLITS = ("train", "validation", "test")
+
+
+def hint_without_labels(split: str) -> str:
+    """What to do about a split whose rows have no labels."""
+    if split == "train":
+        return "a model cannot learn from it: name rows with labels as train"
+    return (
+        f"name rows with labels as {split}, or set a share of the training rows aside: {split}: 0.1"
+    )
 
 
 @dataclass(frozen=True)
@@ -29,17 +39,45 @@ class Table:
 
 
 class SourceOptions(Options):
-    """Options of every source: which of its columns the task reads, and the order of
-    labels."""
+    """Options of every source: which of its columns the task reads, how many rows are used,
+    and the order of labels."""
 
-    columns: dict[str, str] = Field(
+    columns: dict[str, str | dict[str, str]] = Field(
         default_factory=dict,
-        description="The task's column name to the data's: {text: sentence, label: category}.",
+        description=(
+            "The task's column name to the data's: {text: sentence, label: category}. A split may "
+            "have its own: {text: sentence, test: {text: body}}."
+        ),
+    )
+    rows: int | dict[str, int] | None = Field(
+        default=None,
+        description=(
+            "Rows of each split to use at most: 8000, or {train: 8000, test: 500}. They are drawn "
+            "by the recipe's seed."
+        ),
     )
     labels: list[str] | None = Field(
         default=None,
         description="Label names in their order; the default is the data's own order, else sorted.",
     )
+
+    @field_validator("columns")
+    @classmethod
+    def _are_of_splits(
+        cls, value: dict[str, str | dict[str, str]]
+    ) -> dict[str, str | dict[str, str]]:
+        _refuse_unknown_splits(key for key, mapped in value.items() if isinstance(mapped, dict))
+        return value
+
+    @field_validator("rows")
+    @classmethod
+    def _are_some(cls, value: int | dict[str, int] | None) -> int | dict[str, int] | None:
+        by_split = value if isinstance(value, dict) else {}
+        _refuse_unknown_splits(by_split)
+        numbers = [value] if isinstance(value, int) else list(by_split.values())
+        if any(number < 1 for number in numbers):
+            raise ValueError("expected at least one row")
+        return value
 
     @field_validator("labels")
     @classmethod
@@ -49,6 +87,24 @@ class SourceOptions(Options):
         if twice:
             raise ValueError(f"each label is named once, and {twice[0]!r} is there more than once")
         return value
+
+    def columns_of(self, split: str) -> dict[str, str]:
+        """The task's column name to the data's, in one split: what holds for all splits, and what
+        the split has of its own."""
+        common = {name: other for name, other in self.columns.items() if isinstance(other, str)}
+        own = self.columns.get(split)
+        return {**common, **own} if isinstance(own, dict) else common
+
+    def rows_of(self, split: str) -> int | None:
+        """Rows of a split to use at most; None for all."""
+        return self.rows.get(split) if isinstance(self.rows, dict) else self.rows
+
+
+def _refuse_unknown_splits(names: Iterable[str]) -> None:
+    """Raise ValueError for the first name that is no split."""
+    for name in names:
+        if name not in SPLITS:
+            raise ValueError(f"{name!r} is not a split: {suggestion(name, SPLITS)}")
 
 
 class FileOptions(SourceOptions):
@@ -61,7 +117,13 @@ class FileOptions(SourceOptions):
             "File of the validation split, or the share of the training rows to set aside for it."
         ),
     )
-    test: RecipePath | None = Field(default=None, description="File of the test split.")
+    test: RecipePath | float | None = Field(
+        default=None,
+        description=(
+            "File of the test split, or the share of the training rows to set aside for it. A "
+            "validation share is then one of the rows that are left."
+        ),
+    )
 
 
 O = TypeVar("O", bound=SourceOptions)

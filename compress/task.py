@@ -20,6 +20,7 @@ from compress.architecture import ModelConfig
 from compress.measurement import Direction
 from compress.options import Options
 from compress.processor import TextProcessor
+from compress.source import hint_without_labels
 
 Row = Mapping[str, Any]
 Features = dict[str, Any]
@@ -42,11 +43,20 @@ class RowError(Exception):
 
 @dataclass(frozen=True)
 class Column:
-    """A column that a task reads."""
+    """A column that a task reads. A target is what a model learns to answer; rows whose targets
+    are not known, as in the test splits of contests, cannot be used."""
 
     name: str
     description: str
     required: bool = True
+    is_target: bool = False
+
+    def hint_where_missing(self, split: str) -> str:
+        """What to do where a split does not have the column."""
+        hint = f"map it with data.columns: {{{self.name}: ...}}"
+        if self.is_target and split != "train":
+            return f"{hint}; if its rows have no labels, {hint_without_labels(split)}"
+        return hint
 
 
 @dataclass(frozen=True)
@@ -137,6 +147,11 @@ class Task(ABC, Generic[O]):
     def normalise(self, row: Row, labels: Sequence[str]) -> Row:
         """The row with only the task's columns, and labels as indices. Raises RowError for
         a row that the task cannot use."""
+
+    def labels_in(self, row: Row, labels: Sequence[str]) -> Sequence[str]:
+        """The names of the labels of a normalised row, for the summary of the data. By default
+        none."""
+        return ()
 
     def head_config(self, labels: Sequence[str]) -> ModelConfig:
         """Entries of the model's config that the head needs: label maps,
@@ -229,6 +244,17 @@ class Task(ABC, Generic[O]):
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         """The headline metric [...] of summed counts [..., k]."""
         raise NotImplementedError(f"{self.name} defines resample without headline_of")
+
+    def most_frequent(
+        self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
+    ) -> list[Prediction] | None:
+        """The answers of a model that gives every row the answer that is most often right in
+        ``rows``; None, the default, if the task has no such answer.
+
+        A model whose score is no better has learnt nothing that its score shows.
+        ``predictions`` are a model's answers to the rows, for a task whose rows do not say
+        what was asked."""
+        return None
 
     def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
         """The decisions of one example, of equal number and order for every model. Flips,

@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 import click
 from markers import filled, settle, table
@@ -28,7 +29,7 @@ from compress.meter import EFFORTS, Effort, Rounds
 from compress.options import nested
 from compress.registry.plugins import Registered, Registry, load_plugins
 from compress.source import FileOptions, SourceOptions
-from compress.task import TaskOptions
+from compress.task import Task, TaskOptions
 from compress.training import TrainingOptions
 
 DOCS = Path(__file__).parent
@@ -157,7 +158,7 @@ def _task(entry: Registered) -> str:
         ["column", "", "meaning"],
         [[f"`{c.name}`", "" if c.required else "optional", c.description] for c in cls.columns],
     )
-    headline = f"Quality is `{cls.headline}` unless an option says otherwise."
+    headline = _headline(cls)
     return "\n\n".join(
         [
             f"### `{entry.name}`",
@@ -166,6 +167,18 @@ def _task(entry: Registered) -> str:
             options_table(cls.Options, TaskOptions),
         ]
     )
+
+
+def _headline(cls: type[Task]) -> str:
+    """Which metric quality is, and with which choice of an option it is another."""
+    others = []
+    for name, field in cls.Options.model_fields.items():
+        choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+        for choice in choices:
+            headline = cls(cls.Options(**{name: choice})).headline
+            if headline != cls.headline:
+                others.append(f"`{headline}` with `{name}: {choice}`")
+    return f"Quality is {', '.join([f'`{cls.headline}`', *others])}."
 
 
 def _stage(entry: Registered, described: StageDescription) -> str:

@@ -27,6 +27,25 @@ def step_named(report: Report, name: str) -> StepResult:
     return next(step for step in report.steps if step.name == name)
 
 
+def _summary() -> dict[str, Any]:
+    """A summary of data with 12 labels, and a test split that repeats training rows."""
+    names = [f"label {i}" for i in range(12)]
+    lengths = {"median": 9, "high": 20, "longest": 31}
+    train = {
+        "rows": 240,
+        "rows_in_source": 1000,
+        "labels": dict.fromkeys(names, 20),
+        "words": lengths,
+        "repeated": 0,
+        "in_train": 0,
+        "lone_first": None,
+        "tokens": {"of": 240, "max_length": 16, "cut": 0.25, "lengths": lengths},
+    }
+    test = {**train, "rows": 24, "rows_in_source": 24, "in_train": 3}
+    test["labels"] = dict.fromkeys(names, 2)
+    return {"labels": names, "splits": {"train": train, "test": test}}
+
+
 def rich_report() -> dict[str, Any]:
     """A teacher, its conversion, a student, and two siblings made from the student."""
     teacher = _step("teacher", "finetune", 0.90, 12.0, 100e6, role="reference")
@@ -64,6 +83,7 @@ def rich_report() -> dict[str, Any]:
         "seed": 1,
         "task": {"name": TASK, "options": {"max_length": 16}},
         "data": {"source": "csv", "name": "reviews"},
+        "data_summaries": {"data": _summary()},
         "hub_models": ["someone/encoder"],
         "reference": "teacher",
         "fastest_float_engine": "teacher@onnxruntime",

@@ -122,9 +122,107 @@ def test_label_number_out_of_range_is_refused_at_its_line(mistakes_of: Refused) 
 
 
 def test_every_row_that_cannot_be_used_is_named_up_to_a_number(mistakes_of: Refused) -> None:
-    found = mistakes_of({"train.csv": GOOD, "test.csv": "text,label\n" + ",good\n" * 30})
-    assert [m.where for m in found[:20]] == [f"test.csv:{i + 2}" for i in range(20)]
+    found = mistakes_of({"train.csv": GOOD, "test.csv": "text,label\nfine,good\n" + ",good\n" * 30})
+    assert [m.where for m in found[:20]] == [f"test.csv:{i + 3}" for i in range(20)]
     assert len(found) == 21 and found[20].message == "10 more rows like these"
+
+
+def test_a_split_of_which_no_row_can_be_used_is_told_in_one_sentence(mistakes_of: Refused) -> None:
+    (mistake,) = mistakes_of({"train.csv": GOOD, "test.csv": "text,label\n" + ",good\n" * 30})
+    assert mistake.where == "test.csv:2"
+    assert mistake.message == ("no row of the test split can be used; row 0 of test: text is empty")
+
+
+UNLABELLED = "text,label\na film,-1\nno film,-1\n"
+
+
+@pytest.mark.parametrize("mark", ["-1", ""])
+def test_a_test_split_without_labels_is_told_with_what_to_do(
+    mark: str, mistakes_of: Refused
+) -> None:
+    files = {"train.csv": GOOD, "test.csv": UNLABELLED.replace("-1", mark)}
+    (mistake,) = mistakes_of(files)
+    assert mistake.message == (
+        f"the test split has no labels: label is {mark or 'empty'} in all of its 2 rows"
+    )
+    assert mistake.hint == (
+        "name rows with labels as test, or set a share of the training rows aside: test: 0.1"
+    )
+
+
+def test_minus_one_is_a_label_where_the_training_rows_have_it(
+    prepared: Callable[..., Prepared], mistakes_of: Refused
+) -> None:
+    train = "text,label\nbad,-1\nso so,0\ngood,1\n"
+    data = prepared({"train.csv": train, "test.csv": UNLABELLED})
+    assert data.labels == ("-1", "0", "1")
+    assert [row["label"] for row in data.rows("test")] == [0, 0]
+
+
+def test_a_row_marked_as_unlabelled_gets_no_guess(mistakes_of: Refused) -> None:
+    train = "text,label\nbad,0\ngood,1\n"
+    (mistake,) = mistakes_of({"train.csv": train, "test.csv": "text,label\nfine,1\nbad,-1\n"})
+    assert mistake.message.endswith(
+        "label is -1, which marks a row without a label: leave the row out"
+    )
+
+
+@pytest.mark.parametrize("digits", [400, 5000])
+def test_a_label_of_many_digits_is_a_name(
+    digits: int, prepared: Callable[..., Prepared], mistakes_of: Refused
+) -> None:
+    long = "9" * digits
+    (mistake,) = mistakes_of({"train.csv": GOOD, "test.csv": f"text,label\nfine,good\na,{long}\n"})
+    assert len(mistake.message) < 200
+    data = prepared({"train.csv": f"text,label\na,{long}\nb,1\n"})
+    assert data.labels == ("1", long)
+
+
+def test_a_number_that_no_float_can_hold_is_refused(registry: Registry, tmp_path: Path) -> None:
+    cls = registry.tasks["text-classification"].cls
+    rows = [{"text": "a", "label": 10**400}, {"text": "b", "label": 1}]
+    with pytest.raises(UsageError) as caught:
+        prepare(Rows({"train": rows}), cls(cls.Options(kind="regression")), tmp_path)
+    assert "is not a number that a model can learn" in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+def test_columns_are_mapped_for_each_split(prepared: Callable[..., Prepared]) -> None:
+    files = {
+        "train.csv": "sentence,category\ngood day,good\nbad day,bad\n",
+        "test.csv": "body,category\nfine day,good\n",
+    }
+    columns = {"text": "sentence", "label": "category", "test": {"text": "body"}}
+    data = prepared(files, columns=columns)
+    assert data.rows("train")[0]["text"] == "good day"
+    assert data.rows("test")[0] == {
+        "text": "fine day",
+        "text_pair": None,
+        "label": 1,
+        "id": "test-0",
+    }
+
+
+def test_rows_are_drawn_by_the_seed_in_their_order(registry: Registry, tmp_path: Path) -> None:
+    rows = [{"text": f"text {i}", "label": str(i % 2)} for i in range(100)]
+
+    def drawn(seed: int, limit: Any) -> list[str]:
+        folder = tmp_path / f"{seed}-{limit}"
+        folder.mkdir(exist_ok=True)
+        source = Rows({"train": rows, "test": rows}, rows=limit)
+        prepare(source, classifier(registry), folder, seed)
+        data = Prepared(folder, "")
+        assert data.contents.sizes["test"] == (10 if isinstance(limit, int) else 100)
+        assert data.summary.splits["train"].rows_in_source == 100
+        return [row["text"] for row in data.rows("train")]
+
+    first = drawn(1, 10)
+    sampled = Prepared(tmp_path / "1-10", "").sample("train", 4)
+    assert [row["text"] for row in sampled] == first[::3]
+    assert len(first) == 10 and first == sorted(first, key=lambda text: int(text[5:]))
+    assert drawn(1, {"train": 10}) == first
+    assert drawn(2, 10) != first
+    assert set(first) < set(drawn(1, {"train": 20}))
 
 
 def test_one_label_alone_is_refused(mistakes_of: Refused) -> None:
@@ -179,8 +277,10 @@ class Rows(Source[SourceOptions]):
     summary = "tables that a test gives"
     Options = SourceOptions
 
-    def __init__(self, tables: Mapping[str, Sequence[Row]], names: Sequence[str] = ()) -> None:
-        super().__init__(SourceOptions())
+    def __init__(
+        self, tables: Mapping[str, Sequence[Row]], names: Sequence[str] = (), **options: Any
+    ) -> None:
+        super().__init__(SourceOptions(**options))
         self.tables = tables
         self.names = {"label": names} if names else {}
 
@@ -327,7 +427,9 @@ def test_a_mistake_of_the_data_as_a_whole_has_their_place_in_the_recipe(
 def test_mistakes_of_rows_have_their_lines_and_the_count_of_the_others_has_no_line(
     refused: Callable[[str], list[Mistake]], tmp_path: Path
 ) -> None:
-    (tmp_path / "train.csv").write_text("text,label\n" + "a,good,more\n" * 25, encoding="utf-8")
+    (tmp_path / "train.csv").write_text(
+        "text,label\n" + "a,good,more\n" * 25 + "a,good\n", encoding="utf-8"
+    )
     *rows, last = refused(RECIPE)
     assert [m.where for m in rows] == [f"{tmp_path / 'train.csv'}:{i + 2}" for i in range(20)]
     assert str(last) == "data: and 5 more"

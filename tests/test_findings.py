@@ -190,3 +190,40 @@ def test_a_step_that_changed_nothing_is_a_finding() -> None:
 )
 def test_whatever_a_step_changed_it_did_not_change_nothing(change: dict[str, Any]) -> None:
     assert not texts(unchanged(**change), "changed_nothing")
+
+
+def scored(direction: str, score: float, baseline: dict[str, float]) -> dict[str, Any]:
+    """A report of a reference with this score and the most frequent answer's beside it."""
+    teacher = step("teacher", score, 12.0, 100e6, role="reference")
+    quality = {"title": "f1", "direction": direction, "detail": {"baseline": baseline}}
+    teacher["measurements"]["quality"] |= quality
+    return report(teacher)
+
+
+def test_a_score_that_the_most_frequent_answer_has_too_is_a_finding() -> None:
+    nothing = scored("higher", 0.0, {"value": 0.0, "difference": 0.0, "low": -0.01, "high": 0.01})
+    (text,) = texts(nothing, "learnt_nothing")
+    assert text == (
+        "teacher is not shown to be better than one answer for every text: its f1 is 0.000, and "
+        "the most frequent answer has 0.000: what is made from it can be no better, so check its "
+        "labels and data, or train it longer"
+    )
+
+
+@pytest.mark.parametrize(
+    ("direction", "baseline", "found"),
+    [
+        ("higher", {"value": 0.5, "difference": 0.1, "low": 0.05, "high": 0.15}, False),
+        ("higher", {"value": 0.5, "difference": 0.1, "low": 0.0, "high": 0.2}, True),
+        ("higher", {"value": 0.5, "difference": -0.1, "low": -0.2, "high": -0.01}, True),
+        ("higher", {"value": 0.5, "difference": 0.1}, False),
+        ("higher", {"value": 0.5, "difference": 0.0}, True),
+        ("lower", {"value": 0.5, "difference": -0.1, "low": -0.2, "high": -0.01}, False),
+        ("lower", {"value": 0.5, "difference": -0.1, "low": -0.2, "high": 0.0}, True),
+        ("lower", {"value": 0.5, "difference": 0.1}, True),
+    ],
+)
+def test_the_interval_decides_whether_a_model_learnt_something(
+    direction: str, baseline: dict[str, float], found: bool
+) -> None:
+    assert bool(texts(scored(direction, 0.6, baseline), "learnt_nothing")) == found

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 from commands import Command, assert_mistakes
-from kept_families import give_families
 from transformers import CONFIG_MAPPING
 
 from compress.errors import CompressError, UsageError
@@ -360,6 +359,13 @@ def test_the_head_is_the_tasks_to_configure(tmp_path: Path, registry: Registry) 
         configuring.run(job, None, registry)  # type: ignore[arg-type]
 
 
+def test_a_family_that_transformers_does_not_know_is_left_to_its_plugin(
+    tmp_path: Path, registry: Registry
+) -> None:
+    configuring.run(job_of({"type": "unheard-of"}, tmp_path), None, registry)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
 def job_of(values: Mapping[str, Any], output: Path) -> ConfigureModel:
     task = Chosen("fill-mask", {"max_length": 16})
     fresh = {"type": "bert", "num_attention_heads": 4, **values}
@@ -380,7 +386,6 @@ def test_a_fresh_model_is_tried_once_before_the_steps_and_refused_at_its_place(
         return Finished()
 
     monkeypatch.setattr("compress.running.making.run_job", run_job)
-    give_families(tmp_path / "store")
     products = Products(
         registry, Store(tmp_path / "store"), RunFolder(tmp_path / "run"), lambda *_, **__: None
     )

@@ -265,6 +265,9 @@ def test_plan_command_prints_the_plan_as_json(
     value = answer.value
     assert (value["name"], value["reference"]) == ("recipe", "model")
     assert value["also_measured"] == ["model@onnxruntime", "model@onnxruntime-fused"]
+    assert value["measuring"] == (
+        "8 models at effort standard, timings of up to 14 s each, and all answers to the test split"
+    )
     assert [step["from"] for step in value["steps"]] == [
         "model",
         "teacher",
@@ -410,3 +413,32 @@ def test_recipes_of_one_text_that_name_other_files_have_folders_of_their_own(
         for name in ("a", "b", "a")
     )
     assert first == again != second
+
+
+def test_a_run_on_changed_data_or_another_model_has_a_folder_of_its_own(
+    tmp_path: Path, csv_data: Path, families: Families, fake_model: Callable[..., Path]
+) -> None:
+    model = fake_model()
+    recipe = tmp_path / "recipe.yaml"
+    text = HEAD.replace("owner/encoder", "./model") + "stages: [finetune]\n"
+    recipe.write_text(text, encoding="utf-8")
+
+    def prepared() -> RunFolder:
+        plan = load_plan(str(recipe), (), load_plugins(), families)
+        folder = RunFolder.of(plan, tmp_path / "runs")
+        folder.prepare(plan)
+        return folder
+
+    old = (tmp_path / "train.csv").read_text(encoding="utf-8")
+    first = prepared()
+    assert first.run_before() is None and prepared() == first
+    first.report.write_text("{}", encoding="utf-8")
+    (tmp_path / "train.csv").write_text(old + "a new day,good\n", encoding="utf-8")
+    second = prepared()
+    assert second != first and second.run_before() == first.root
+    (tmp_path / "train.csv").write_text(old, encoding="utf-8")
+    assert prepared() == first and first.run_before() is None
+    (model / "config.json").write_text(
+        (model / "config.json").read_text(encoding="utf-8") + "\n", encoding="utf-8"
+    )
+    assert prepared() not in (first, second)

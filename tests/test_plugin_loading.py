@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from compress.errors import UsageError
 from compress.registry.plugins import KINDS, load_plugins
 
 GOOD = """
@@ -185,6 +186,15 @@ def test_disabled_plugins_are_not_even_imported(installed: Installed) -> None:
     registry = load_plugins(points, {"COMPRESS_DISABLE_PLUGINS": "mine, third"})
     assert registry.problems == []
     assert [name for name, _, _ in registry.plugins] == ["other"]
+
+
+def test_disabling_a_plugin_that_is_not_there_is_a_mistake(installed: Installed) -> None:
+    points = [installed("mine", stage("shrink"))]
+    with pytest.raises(UsageError) as caught:
+        load_plugins(points, {"COMPRESS_DISABLE_PLUGINS": "mime, mine,"})
+    assert str(caught.value) == (
+        "COMPRESS_DISABLE_PLUGINS: there is no plugin 'mime' (did you mean 'mine'?)"
+    )
 
 
 def test_disabling_one_of_two_ends_a_clash(installed: Installed) -> None:

@@ -32,7 +32,7 @@ from compress.workers.protocol import Chosen, Job, Message
 TASK = Chosen("text-classification", {"max_length": 16, "kind": None})
 DATA = Prepared(Path("store/data"), "d")
 JOBS_SENT: list[Job] = [
-    protocol.PrepareData(Chosen("csv", {"train": "a.csv"}), TASK, Path("out")),
+    protocol.PrepareData(Chosen("csv", {"train": "a.csv"}), TASK, Path("out"), 3),
     protocol.DownloadModel("owner/model"),
     protocol.ImportModel(Path("model"), "model", "owner/model", Path("out")),
     protocol.AskFamilies(Path("out")),

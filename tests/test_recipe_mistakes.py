@@ -66,12 +66,17 @@ FIRST: Mistakes = {
     "out of range": (
         STEPS + "  - finetune\n  - prune.structured:\n      feed_forward: 1.5\n",
         "7:21",
-        ("got 1.5", "less than 1", "Share of each layer's feed-forward neurons"),
+        ("got 1.5", "expected a number less than 1", "Share of each layer's feed-forward neurons"),
     ),
     "duplicate key": (
         STEPS + "  - finetune: {epochs: 3, epochs: 4}\n",
         "5:27",
         ("'epochs' is given twice", "5:16"),
+    ),
+    "number that is too small": (
+        STEPS + "  - finetune: {epochs: -1}\n",
+        "5:24",
+        ("got -1: expected a number greater than 0",),
     ),
     "missing file": (
         HEAD.replace("train.csv", "trian.csv") + FINETUNE,
@@ -140,7 +145,7 @@ MORE: Mistakes = {
     "none of two types": (
         STEPS + "  - finetune\n  - prune.structured: {layers: many}\n",
         "6:32",
-        ("got 'many'", "a whole number or expected a list"),
+        ("got 'many'", "expected a whole number or a list"),
     ),
     "required option missing": (
         STEPS + "  - finetune\n  - distill: {student: {}}\n",
@@ -280,6 +285,64 @@ MORE: Mistakes = {
         "3:38",
         ("expected a file or a share between 0 and 1",),
     ),
+    "number of 6,000 digits": (
+        STEPS + f"  - finetune: {{epochs: {'9' * 6000}}}\n",
+        "5:24",
+        (f"'{'9' * 57}...' is no int",),
+    ),
+    "number of more bits than any needs": (
+        STEPS + f"  - finetune: {{batch_size: 0x{'f' * 6000}}}\n",
+        "5:28",
+        ("is a number of more than 64 bits",),
+    ),
+    "tag that its value does not fit": (
+        STEPS + "  - finetune: {epochs: !!bool maybe}\n",
+        "5:24",
+        ("'maybe' is no bool",),
+    ),
+    "encoding for names of hosts": (
+        HEAD.replace("test:", "encoding: punycode, test:") + FINETUNE,
+        "3:36",
+        ("expected a text encoding that Python knows, not 'punycode'",),
+    ),
+    "file of 300 letters": (
+        HEAD.replace("train.csv", "t" * 300).replace("{train", "{source: csv, train") + FINETUNE,
+        "3:28",
+        ("'" + "t" * 40 + "...' (300 characters) is longer than a path can be",),
+    ),
+    "file that is a loop of links": (
+        HEAD.replace("train.csv", "loop").replace("{train", "{source: csv, train") + FINETUNE,
+        "3:28",
+        ("'loop' leads through links that lead to each other",),
+    ),
+    "model that is a loop of links": (
+        HEAD.replace("owner/encoder", "./loop") + FINETUNE,
+        "2:8",
+        ("'./loop' leads through links that lead to each other",),
+    ),
+    "columns that several splits lack": (
+        HEAD.replace("test:", "columns: {text: sentence}, test:") + FINETUNE,
+        "3:42",
+        (
+            "the splits train, test have no column 'sentence' for the task's 'text'",
+            "there are text, label: map it",
+        ),
+    ),
+    "column that one split lacks": (
+        HEAD.replace("test:", "columns: {test: {text: body}}, test:") + FINETUNE,
+        "3:49",
+        ("the test split has no column 'body'", "there are text, label"),
+    ),
+    "columns of a split that there is not": (
+        HEAD.replace("test:", "columns: {tset: {text: body}}, test:") + FINETUNE,
+        "3:35",
+        ("'tset' is not a split", "did you mean 'test'?"),
+    ),
+    "rows of none": (
+        HEAD.replace("test:", "rows: {train: 0}, test:") + FINETUNE,
+        "3:32",
+        ("rows: got {'train': 0}", "expected at least one row"),
+    ),
     "share of nothing": (
         HEAD.replace("train: train.csv", "validation: 0.1") + FINETUNE,
         "3:7",
@@ -414,7 +477,7 @@ MORE: Mistakes = {
     "layer that is not there": (
         FRESH + "  - prune.structured: {layers: [0, 7]}\n",
         "8:32",
-        ("[0, 7] does not fit a model of 2 layers",),
+        ("[0, 7] does not fit a model of 2 layers, numbered from 0 to 1",),
     ),
     "all layers": (
         FRESH + "  - prune.structured: {layers: [0, 1]}\n",
@@ -425,7 +488,7 @@ MORE: Mistakes = {
         FRESH
         + "  - distill: {student: {layers: 1}}\n  - prune.structured: {layers: 2, heads: 0.5}\n",
         "9:32",
-        ("2 does not fit a model of 1 layers",),
+        ("2 does not fit a model of 1 layer",),
     ),
     "layers that a family has by default": (
         FRESH.replace(", num_hidden_layers: 2", "") + "  - prune.structured: {layers: 12}\n",
@@ -459,12 +522,69 @@ def test_plan_tells_a_mistake_with_its_place_and_a_remedy(
 ) -> None:
     text, place, words = MORE[kind]
     recipe = write_recipe(text)
+    (csv_data / "loop").symlink_to(csv_data / "loop")
     with pytest.raises(UsageError) as caught:
         make_plan(read_recipe(recipe), registry, families)
     (mistake,) = caught.value.mistakes
     assert mistake.where == f"{recipe}:{place}"
     for word in words:
         assert word in str(mistake)
+
+
+def mistakes_of(recipe: Path, registry: Registry, families: Families) -> list[str]:
+    """The mistakes of a plan, without the recipe's path."""
+    with pytest.raises(UsageError) as caught:
+        make_plan(read_recipe(recipe), registry, families)
+    return [str(mistake).removeprefix(f"{recipe}:") for mistake in caught.value.mistakes]
+
+
+def test_each_place_of_a_misspelt_name_is_told_with_the_step_that_is_meant(
+    registry: Registry, families: Families, csv_data: Path, write_recipe: Callable[..., Path]
+) -> None:
+    recipe = write_recipe(
+        STEPS
+        + "  - finetune: {epoch: 3}\n    name: teacher\n"
+        + "  - quantize.onnx: {}\n    from: techer\n"
+        + "  - quantize.onnx: {}\n    name: again\n    from: techer\n"
+    )
+    first, *others = mistakes_of(recipe, registry, families)
+    assert first.startswith("5:16: unknown option 'epoch'")
+    assert others == [
+        f"{line}:11: from: there is no earlier step 'techer' (did you mean 'teacher'?)"
+        for line in (8, 11)
+    ]
+
+
+def test_names_of_several_lines_are_listed_in_one(
+    registry: Registry, families: Families, csv_data: Path, write_recipe: Callable[..., Path]
+) -> None:
+    step = '  - "a\\nb"\n  - finetune: {}\n    from: zzz\n'
+    (csv_data / "test.csv").write_text('text,"la\nbel"\na,good\n', encoding="utf-8")
+    for mistake in mistakes_of(write_recipe(STEPS + step), registry, families):
+        assert len(mistake.splitlines()) == 1 and r"\n" in mistake
+
+
+def test_a_file_that_is_not_there_is_not_taken_for_a_recipe(
+    registry: Registry, families: Families, csv_data: Path, write_recipe: Callable[..., Path]
+) -> None:
+    recipe = write_recipe(HEAD.replace("train.csv", "zzz.csv") + FINETUNE)
+    (mistake,) = mistakes_of(recipe, registry, families)
+    assert mistake == "3:15: train: there is no file 'zzz.csv' (known: test.csv, train.csv)"
+
+
+@pytest.mark.parametrize("word", ["r" * 300, "loop.yaml", "r" * 300 + ".yaml"])
+def test_a_recipe_that_cannot_be_reached_is_one_line(
+    word: str, command: Command, tmp_path: Path
+) -> None:
+    (tmp_path / "loop.yaml").symlink_to(tmp_path / "loop.yaml")
+    answer = command("plan", word)
+    assert answer.code == 2 and len(answer.err.splitlines()) == 1, answer.err
+    assert answer.err.startswith(f"error: {word[:40]}")
+
+
+def test_a_recipe_that_never_ends_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="/dev/zero: holds more than 1,048,576 bytes"):
+        read_recipe(Path("/dev/zero"))
 
 
 def test_layers_of_a_model_folder_are_those_of_its_config(

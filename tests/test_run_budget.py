@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from running import Run
 
 from compress.artifact import Artifact
 from compress.cli import main
-from compress.errors import NothingChanged
+from compress.errors import CompressError, ModelRefused, NothingChanged
 from compress.registry.plugins import Registry, load_plugins
 from compress.report.reading import read_report
 from compress.report.remarks import remarks
@@ -272,6 +273,14 @@ def test_a_try_that_takes_nothing_by_rounding_is_the_last(held: Held) -> None:
     assert isinstance(error_of(failed, Path("log")), NothingChanged), "as it comes from a worker"
 
 
+def test_an_error_of_a_plugin_comes_from_a_worker_as_the_kind_that_it_is() -> None:
+    class NoSuchLayer(ModelRefused):
+        pass
+
+    error = error_of(describe(NoSuchLayer("layer 3")), Path("log"))
+    assert type(error) is ModelRefused and str(error) == "layer 3"
+
+
 def test_a_miss_warns_or_keeps_the_best_or_fails_as_it_is_asked(held: Held) -> None:
     step = """\
   - toy.cut: {share: 0.5}
@@ -309,6 +318,41 @@ def test_an_engine_that_cannot_run_the_reference_ends_nothing(held: Held, tmp_pa
     assert ended.step("toy.make")["measurements"]["quality"]["value"] == 0.9, (
         "which is measured all the same"
     )
+
+
+@pytest.mark.parametrize(
+    "where", ["compress.running.making.run_job", "compress.measure.sides.started"]
+)
+def test_an_engine_whose_worker_dies_is_not_taken_for_one_that_refuses(
+    where: str, held: Held, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path / "site", "compress-frail")
+    does = resolve_name(where)
+
+    def die(job: Any, *given: Any) -> Any:
+        if "frail" in getattr(job, "stage", "") or "@broken" in str(getattr(job, "subject", "")):
+            raise CompressError("the worker was ended by SIGKILL (out of memory?)")
+        return does(job, *given)
+
+    monkeypatch.setattr(where, die)
+    ended = held("  - toy.cut: {share: 0.4}\n    name: a\n", code=1)
+    assert ended.report["state"] == "failed" and ended.report["unmeasured_engines"] == {}
+    assert "toy.make@broken could not be made or measured" in ended.output
+    assert "ended by SIGKILL" in ended.report["failure"]
+
+
+def test_a_quick_run_has_the_reference_in_no_other_engine_unless_a_limit_asks_for_it(
+    held: Held, tmp_path: Path
+) -> None:
+    install(tmp_path / "site", "compress-frail")
+    steps, quick = "  - toy.cut: {share: 0.4}\n    name: a\n", "benchmark: {effort: quick}\n"
+    plain = held(steps, quick + "budget: {latency: '>= 1.1x of B0', on_miss: warn}\n")
+    assert plain.report["unmeasured_engines"] == {}
+    assert plain.report["fastest_float_engine"] is None
+    assert "a quick run times it in no other engine" in (plain.folder / "report.md").read_text()
+    asked = held(steps, quick + "budget: {latency: '>= 1.1x', on_miss: warn}\n")
+    assert list(asked.report["unmeasured_engines"]) == ["toy.make@broken"]
+    assert asked.report["fastest_float_engine"] == "toy.make"
 
 
 def test_a_step_that_changes_nothing_ends_the_run_with_the_remedy(held: Held) -> None:
@@ -460,3 +504,24 @@ def test_gains_that_are_none_are_said_in_the_terminal_and_in_the_report(held: He
         "prune whole heads, neurons or layers instead" in page
         and "all 100 cases as toy.make does" in page
     )
+
+
+def test_a_model_that_learnt_nothing_is_said_before_anything_is_made_from_it(held: Held) -> None:
+    run = held(
+        """\
+  - toy.set: {quality: 0.0, fixed: 0.0}
+    name: teacher
+  - toy.set: {quality: 0.5, size: 500.0}
+    name: student
+""",
+        "reference: teacher\n",
+    )
+    said = [(e["event"], e.get("step") or e.get("text", "")) for e in run.events]
+    (note,) = [pair for pair in said if pair[0] == "note" and "finding" in pair[1]]
+    assert note[1].startswith("finding: teacher is not shown to be better than one answer")
+    assert said.index(note) < said.index(("step_started", "student"))
+    assert [(f["step"], f["kind"]) for f in run.report["findings"]] == [
+        ("teacher", "learnt_nothing")
+    ]
+    assert run.output.count("teacher is not shown to be better") == 2, "at once, and in the report"
+    assert "the most frequent answer for every text has 0.000" in run.output

@@ -255,6 +255,7 @@ def test_the_same_command_again_starts_no_worker(chain: Run) -> None:
     said = again.events[events:]
     assert [e["event"] for e in said] == [
         "run_started",
+        "data_summary",
         *["step_started", "step_finished"] * 7,
         "run_finished",
     ]

@@ -130,9 +130,12 @@ def test_a_report_says_on_what_and_of_what_it_was_made(given: Run) -> None:
 
 def test_events_come_in_the_order_of_the_work(given: Run) -> None:
     events = given.events[: [e["event"] for e in given.events].index("run_finished") + 1]
-    said = [(e["event"], e.get("step", "")) for e in events]
+    notes = [e for e in events if e["event"] == "note"]
+    assert any(n["text"].startswith("finding: model is not shown to be better") for n in notes)
+    said = [(e["event"], e.get("step", "")) for e in events if e not in notes]
     assert said == [
         ("run_started", ""),
+        ("data_summary", ""),
         ("measuring", "model"),
         ("measuring", "model@onnxruntime"),
         ("measuring", "model@onnxruntime-fused"),
@@ -143,6 +146,11 @@ def test_events_come_in_the_order_of_the_work(given: Run) -> None:
     ]
     times = [e["time"] for e in events]
     assert times == sorted(times)
+    lines = next(e for e in events if e["event"] == "data_summary")["lines"]
+    assert [line.split(":")[0] for line in lines[:3]] == ["train", "validation", "test"]
+    assert "40 rows; " in lines[0] and " tokens (median)" in lines[0]
+    splits = given.report["data_summaries"]["data"]["splits"]
+    assert splits["test"]["rows"] == 16 and splits["test"]["tokens"]["max_length"] == 16
     told = next(e for e in events if e["event"] == "step_finished")["record"]
     assert told["cached"] is False and told["seconds"] > 0
 
@@ -193,7 +201,13 @@ def test_the_same_command_again_measures_nothing_anew(given: Run) -> None:
     again = run(given.place, "given.yaml")
     assert again.folder == given.folder
     said = [e["event"] for e in again.events[count:]]
-    assert said == ["run_started", "step_started", "step_finished", "run_finished"]
+    assert [event for event in said if event != "note"] == [
+        "run_started",
+        "data_summary",
+        "step_started",
+        "step_finished",
+        "run_finished",
+    ]
     for old, new in zip(before["steps"], again.report["steps"], strict=True):
         assert new["cached"] and new["measurements"] == old["measurements"]
         assert new["against_reference"] == old["against_reference"]

@@ -222,3 +222,18 @@ def test_nothing_is_left_when_the_server_is_killed(
         with pytest.raises(CompressError, match="ended by SIGKILL"):
             worker.reply(Started)
         wait_for(lambda: not psutil.pid_exists(forked.pid), 10)
+
+
+def test_an_interrupt_while_the_server_imports_leaves_no_socket(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(server: WorkerServer, job: Job) -> bool:
+        raise KeyboardInterrupt
+
+    sockets = tmp_path / "sockets"
+    sockets.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(sockets))
+    monkeypatch.setattr(WorkerServer, "_is_ready", interrupt)
+    with WorkerServer(registry) as server, pytest.raises(KeyboardInterrupt):
+        done(configure(tmp_path), tmp_path, server)
+    assert list(sockets.iterdir()) == []

@@ -2,54 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+import sys
 from pathlib import Path
 
 import click
 
 from compress.cli.shared import FOLDER, as_json_option, emit
+from compress.errors import EXIT_SIGNAL, UsageError
 
-_QUESTION = ("text", "text_pair")
-"""Keys of an answer that repeat the question."""
+_TEXTS = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True)
 
 
 @click.command("predict")
 @click.argument("folder", type=FOLDER)
-@click.argument("texts", nargs=-1, required=True)
+@click.argument("texts", nargs=-1)
+@click.option(
+    "--file",
+    type=_TEXTS,
+    help="Answer each line of a file in UTF-8, as it is read; - is the standard input.",
+)
 @click.option("--pair", is_flag=True, help="The texts are pairs, two by two: one answer for each.")
 @click.option("--task", help="The task to answer for, if several have such a head.")
 @as_json_option
 def predict_command(
-    folder: Path, texts: tuple[str, ...], pair: bool, task: str | None, as_json: bool
+    folder: Path,
+    texts: tuple[str, ...],
+    file: str | None,
+    pair: bool,
+    task: str | None,
+    as_json: bool,
 ) -> None:
     """Answer texts with a model folder, whatever its format.
 
+    Texts are arguments, or the lines of --file, or without both the lines of the standard input.
+    With --json, arguments are answered as one list, and lines as JSON lines.
+
     A folder that compress did not make is used as it is; it needs a tokenizer.json. A model for
     pairs of texts does not say so: give it pairs, with --pair or with a tab between the two."""
+    source = _source(texts, file, pair)
+    try:
+        _predict(folder, texts, source, pair, task, as_json)
+    except KeyboardInterrupt:  # it ends a stream, of which everything is printed
+        raise click.exceptions.Exit(EXIT_SIGNAL + signal.SIGINT) from None
+
+
+def _source(texts: tuple[str, ...], file: str | None, pair: bool) -> str | None:
+    """The file of the texts, ``-`` for the standard input; None if they are arguments. Raises
+    UsageError for words that do not go together."""
+    from compress.cli.textlines import STANDARD_INPUT
+
+    if texts and file:
+        raise UsageError("texts are given twice, as arguments and with --file: leave one out")
+    if texts:
+        if pair and len(texts) % 2:
+            raise UsageError(f"--pair takes texts two by two, got {len(texts)}")
+        return None
+    if pair:
+        raise UsageError("--pair takes texts as arguments; in a line, a tab separates the two")
+    if file is None and sys.stdin.isatty():
+        raise UsageError("there is no text: give one as an argument, or --file FILE")
+    return file or STANDARD_INPUT
+
+
+def _predict(
+    folder: Path,
+    texts: tuple[str, ...],
+    source: str | None,
+    pair: bool,
+    task: str | None,
+    as_json: bool,
+) -> None:
     import os
 
-    from compress.errors import UsageError
+    from compress.cli.textlines import refuse_unreadable
     from compress.workers.supervisor import worker_environment
 
-    if pair and len(texts) % 2:
-        raise UsageError(f"--pair takes texts two by two, got {len(texts)}")
-
+    if source is not None:
+        refuse_unreadable(source)
     os.environ.update(worker_environment())
+    from compress.cli.answers import print_answers, stream_answers
     from compress.registry.plugins import load_plugins
-    from compress.report.text import visible
     from compress.serving import open_predictor
 
-    questions: Sequence[str | tuple[str, str]] = texts
-    if pair:
-        questions = list(zip(texts[::2], texts[1::2], strict=True))
-    answers = open_predictor(folder, load_plugins(), task)(questions)
-    if as_json:
-        emit(answers)
-        return
-    for question, answer in zip(questions, answers, strict=True):
-        parts = question.split("\t") if isinstance(question, str) else question
-        cells = [f"{key}={value}" for key, value in answer.items() if key not in _QUESTION]
-        click.echo(visible("\t".join([*parts, *cells])))
+    predictor = open_predictor(folder, load_plugins(), task)
+    if source is not None:
+        stream_answers(predictor, source, as_json)
+    else:
+        pairs = list(zip(texts[::2], texts[1::2], strict=True)) if pair else texts
+        print_answers(predictor, pairs, as_json)
 
 
 @click.command("verify")

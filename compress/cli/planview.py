@@ -11,9 +11,10 @@ from rich.console import Console
 from compress.cli.catalogue import recipe_text
 from compress.cli.planstate import StepState, find_states
 from compress.cli.rows import print_rows
-from compress.planning import Plan, Step
+from compress.planning import Input, Plan, Step
 from compress.planning.budget import Budget
 from compress.planning.conversions import conversion_steps
+from compress.planning.measuring import measuring_text
 from compress.registry.plugins import Registry
 from compress.report.views.plain import plain
 from compress.store.store import Store
@@ -21,18 +22,27 @@ from compress.store.store import Store
 
 @dataclass(frozen=True)
 class PlanView:
-    """A plan with what the store has of it, and the engines in which its reference is measured
-    too."""
+    """A plan with what the store has of it, the engines in which its reference is measured too, and
+    what measuring will take."""
 
     plan: Plan
     states: Mapping[str, StepState]
     also_measured: list[str]
+    measuring: str
 
 
 def view_plan(plan: Plan, registry: Registry, store: Store) -> PlanView:
     """The plan with the state of each step in the store."""
     engines = [step.name for step in conversion_steps(plan, registry)]
-    return PlanView(plan, find_states(plan, registry, store), engines)
+    models = [model.name for model in plan.inputs if _is_measured(model, plan)]
+    count = len(models) + len(plan.steps) + len(engines)
+    measuring = measuring_text(registry, plan.effort, count)
+    return PlanView(plan, find_states(plan, registry, store), engines, measuring)
+
+
+def _is_measured(model: Input, plan: Plan) -> bool:
+    """Whether a model from outside is measured, as far as the plan knows its task."""
+    return model.traits is not None and model.traits.task == plan.task.name
 
 
 def plan_json(view: PlanView) -> dict[str, Any]:
@@ -45,6 +55,7 @@ def plan_json(view: PlanView) -> dict[str, Any]:
         "data": plan.data.as_dict() if plan.data else None,
         "reference": plan.reference,
         "also_measured": view.also_measured,
+        "measuring": view.measuring,
         "budget": _budget_json(plan.budget),
         "steps": [_step_json(step, view.states[step.name]) for step in plan.steps],
     }
@@ -110,7 +121,7 @@ def _head_lines(view: PlanView) -> list[str]:
     ]
     if view.also_measured:
         lines.append(f"also measured: {', '.join(view.also_measured)}")
-    return lines
+    return [*lines, f"measuring: {view.measuring}"]
 
 
 def _budget_lines(plan: Plan) -> list[str]:

@@ -85,8 +85,7 @@ class Show:
             self._wait(event["text"])
             return
         self._remember(event)
-        line = _line(event)
-        if line:
+        for line in _lines(event):
             self._drop_bar()
             self._print(line)
         if event["event"] == "step_started" and self._bars:
@@ -180,6 +179,14 @@ def _bars(console: Console) -> Progress:
         console=console,
         transient=True,
     )
+
+
+def _lines(event: Event) -> list[str]:
+    """The lines that show an event."""
+    if event["event"] == "data_summary":
+        return [f"  {event['name']}: {line}" for line in event["lines"]]
+    line = _line(event)
+    return [line] if line else []
 
 
 def _line(event: Event) -> str:

@@ -50,6 +50,13 @@ class Limit:
     of: str | None
     text: str
 
+    @property
+    def asks_for_engines(self) -> bool:
+        """Whether it compares with the reference in its fastest float engine: by its name, or, for
+        a latency, because it names nothing else."""
+        is_default = self.quantity == "latency" and self.of is None
+        return self.relative and (is_default or self.of == BASELINES[1])
+
 
 @dataclass(frozen=True)
 class Budget:

@@ -22,11 +22,20 @@ class _Reference:
     data: DataChoice | None
 
 
+def asks_for_engines(plan: Plan) -> bool:
+    """Whether the reference is measured in other engines too: at any effort but ``quick``, and at
+    that one if a limit compares with its fastest float engine."""
+    budgets = [plan.budget, *(step.budget for step in plan.steps)]
+    limits = [limit for budget in budgets if budget for limit in budget.limits]
+    return plan.effort != "quick" or any(limit.asks_for_engines for limit in limits)
+
+
 def conversion_steps(plan: Plan, registry: Registry) -> list[Step]:
     """Steps that turn the reference into each engine's float format, one for each way that the
-    engine knows. They are named ``reference@engine``. Empty while the reference is not known."""
+    engine knows. They are named ``reference@engine``. Empty while the reference is not known, and
+    where nothing asks for other engines."""
     reference = _reference(plan)
-    if reference is None:
+    if reference is None or not asks_for_engines(plan):
         return []
     steps = []
     for engine, conversion in _conversions(registry):

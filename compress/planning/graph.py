@@ -16,25 +16,30 @@ from compress.stage import Stage
 class Graph:
     """The models from outside and the steps that have been read so far.
 
-    ``broken`` holds the names of models and steps with a mistake. No further mistake is reported
-    because a step uses one of them.
+    ``broken`` holds the names of models and steps with a mistake, and ``missing`` those that a step
+    uses and nothing has. No further mistake is reported because a step uses one of them.
     ``fresh`` is the configuration of a model that does not exist yet. ``layers`` holds the number
     of layers of each step's model, None where it is not known."""
 
     inputs: dict[str, Input] = field(default_factory=dict)
     steps: dict[str, Step] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
+    missing: set[str] = field(default_factory=set)
     fresh: Section | None = None
     layers: dict[str, int | None] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
-        """The names of all models and steps, models first."""
-        return [*self.inputs, *self.steps]
+        """The names of all models and steps, models first; broken ones count."""
+        return list(dict.fromkeys([*self.inputs, *self.steps, *sorted(self.broken)]))
 
     def knows(self, name: str) -> bool:
         """Whether a model or step of that name comes before; broken ones count."""
         return name in self.steps or name in self.inputs or name in self.broken
+
+    def has_mistake(self, name: str | None) -> bool:
+        """Whether a model or step has a mistake, or is named and not there."""
+        return name in self.broken or name in self.missing
 
     def traits_of(self, name: str | None) -> Traits | None:
         """The traits of a model or step; None for a fresh model."""

@@ -44,19 +44,22 @@ class TaskChoice:
 @dataclass(frozen=True)
 class DataChoice:
     """A source with its validated options; paths in them are absolute. ``place`` is where the
-    recipe names it, for messages."""
+    recipe names it, for messages. ``seed`` draws the rows that are used, where the options limit
+    them; else it is 0, for it changes nothing."""
 
     entry: Registered[Source[Any]]
     options: SourceOptions
     place: str = field(default="", compare=False)
+    seed: int = 0
 
     def make(self) -> Source[Any]:
         """The source object."""
         return self.entry.cls(self.options)
 
     def as_dict(self) -> dict[str, Any]:
-        """Name and options, JSON-ready."""
-        return {"name": self.entry.name, "options": self.options.model_dump(mode="json")}
+        """Name, options and seed, JSON-ready."""
+        options = self.options.model_dump(mode="json")
+        return {"name": self.entry.name, "options": options, "seed": self.seed}
 
 
 @dataclass(frozen=True)

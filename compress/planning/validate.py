@@ -4,7 +4,7 @@ is about."""
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from compress.errors import suggestion
+from compress.errors import did_you_mean, shortened, suggestion
 from compress.options import PathMark, fields_marked, nested
 from compress.recipes.places import KeyPath, Mistakes, Section
 from compress.recipes.recipe import Recipe
@@ -30,6 +30,21 @@ _EXPECTED = {
     "model_type": "a mapping",
 }
 """What was expected, by pydantic's type of error, in the words of a recipe."""
+
+_BOUNDS = {
+    "greater_than": "a number greater than {gt}",
+    "greater_than_equal": "a number of at least {ge}",
+    "less_than": "a number less than {lt}",
+    "less_than_equal": "a number of at most {le}",
+    "multiple_of": "a multiple of {multiple_of}",
+    "literal_error": "{expected}",
+    "enum": "{expected}",
+    "too_short": "at least {min_length} items",
+    "too_long": "at most {max_length} items",
+    "string_too_short": "text of at least {min_length} characters",
+    "string_too_long": "text of at most {max_length} characters",
+}
+"""What was expected where pydantic's error has a number or the choices."""
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -67,8 +82,14 @@ def resolve_paths(options: M, path: KeyPath, recipe: Recipe, mistakes: Mistakes)
 
 
 def _hint_for_missing(target: Path) -> str:
-    beside = [file.name for file in target.parent.iterdir()] if target.parent.is_dir() else []
-    return suggestion(target.name, beside) or f"looked in {target.parent}"
+    """The file that may be meant: the nearest name, else the files beside it of its own kind."""
+    try:
+        beside = [file.name for file in target.parent.iterdir()]
+    except OSError:  # there is no such folder, or nobody may look into it
+        beside = []
+    alike = [name for name in beside if Path(name).suffix == target.suffix]
+    near = did_you_mean(target.name, beside) or suggestion(target.name, alike)
+    return near or f"looked in {target.parent}"
 
 
 def _by_location(error: ValidationError, values: Section) -> dict[KeyPath, list[ErrorDetails]]:
@@ -117,19 +138,33 @@ class _Reporter:
             self.mistakes.add(place, f"the option {name!r} is missing", hint)
         else:
             place = self.recipe.place(*self.path, *location, of_value=True)
-            about = f"{name}: got {errors[0]['input']!r}: " if name else ""
-            message = " or ".join(dict.fromkeys(map(_message, errors)))
-            self.mistakes.add(place, about + message, _description(self.model, location))
+            about = f"{name}: got {shortened(repr(errors[0]['input']))}: " if name else ""
+            self.mistakes.add(place, about + _message(errors), _description(self.model, location))
 
 
-def _message(error: ErrorDetails) -> str:
-    """What is wrong, in one clause; the words of a validator of ours stand as they are."""
-    if error["type"] == "value_error":
-        return str(error["ctx"]["error"])
-    expected = _EXPECTED.get(error["type"])
-    if expected:
-        return f"expected {expected}"
-    return error["msg"][:1].lower() + error["msg"][1:]
+def _message(errors: Sequence[ErrorDetails]) -> str:
+    """What is wrong, in one clause, from the errors of all types that a value may have; the words
+    of a validator of ours stand as they are."""
+    expected: list[str] = []
+    others: list[str] = []
+    for error in errors:
+        words = _expected(error)
+        if words:
+            expected.append(words)
+        elif error["type"] == "value_error":
+            others.append(str(error["ctx"]["error"]))
+        else:
+            others.append(error["msg"][:1].lower() + error["msg"][1:])
+    clause = [f"expected {' or '.join(dict.fromkeys(expected))}"] if expected else []
+    return " or ".join(dict.fromkeys([*clause, *others]))
+
+
+def _expected(error: ErrorDetails) -> str:
+    """What was expected instead of the value; empty where the error does not say."""
+    kind = error["type"]
+    if kind in _BOUNDS:
+        return _BOUNDS[kind].format(**error["ctx"])
+    return _EXPECTED.get(kind, "")
 
 
 def _siblings(model: type[BaseModel], location: KeyPath) -> Mapping[str, FieldInfo]:

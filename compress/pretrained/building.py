@@ -57,12 +57,9 @@ def _built(folder: Path) -> PreTrainedModel | None:
     )
     for name in config.architectures or ():
         model_class: Any = getattr(transformers, name, None)
-        is_model = isinstance(model_class, type) and issubclass(
-            model_class, transformers.PreTrainedModel
-        )
-        if is_model and model_class.config_class is type(config):
-            built: PreTrainedModel = model_class(config)
-            return built
+        if _builds(model_class, config):
+            model: PreTrainedModel = model_class(config)
+            return model
     return _bare(config)
 
 
@@ -73,3 +70,11 @@ def _bare(config: PreTrainedConfig) -> PreTrainedModel | None:
         return None
     model: PreTrainedModel = AutoModel.from_config(config)
     return model
+
+
+def _builds(value: Any, config: PreTrainedConfig) -> bool:
+    """Whether a value is the class of a model with this kind of config."""
+    from transformers import PreTrainedModel
+
+    is_model = isinstance(value, type) and issubclass(value, PreTrainedModel)
+    return is_model and value.config_class is type(config)

@@ -11,13 +11,17 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, Event
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from compress.errors import Mistake, UsageError
+from compress.errors import Mistake, UsageError, shortened
 from compress.recipes.places import KeyPath, Mistakes, Place
 from compress.recipes.syntax import place_after, unreadable
 from compress.unicode import has_lone_surrogate
 
 _DEEPEST = 100
 """Levels of nesting that are allowed; with far more the parser reaches Python's own limit."""
+_LARGEST = 1 << 20
+"""Bytes of the largest recipe that is read."""
+_INTEGER_BITS = 64
+"""No number of a recipe needs more. Python refuses to write much larger ones in decimal."""
 _PLAIN_TAGS = {"str", "int", "float", "bool", "null", "map", "seq", "timestamp"}
 
 
@@ -53,16 +57,29 @@ def read_document(path: Path) -> Document:
 
     Raises UsageError with every mistake because of which it cannot be read as plain data."""
     try:
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        raise UsageError([Mistake(str(path), "there is no such file")]) from None
-    except IsADirectoryError:
-        raise UsageError([Mistake(str(path), "this is a folder, not a recipe file")]) from None
+        text = _bytes_of(path).decode("utf-8")
     except UnicodeDecodeError as error:
         where = place_after(error.object[: error.start].decode("utf-8"), str(path))
         message = f"is not UTF-8 text (byte {error.start})"
         raise UsageError([Mistake(str(where), message, "save it as UTF-8")]) from None
     return parse_document(text.replace("\r\n", "\n").replace("\r", "\n"), str(path))
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(_LARGEST + 1)
+    except FileNotFoundError:
+        raise UsageError([Mistake(str(path), "there is no such file")]) from None
+    except IsADirectoryError:
+        raise UsageError([Mistake(str(path), "this is a folder, not a recipe file")]) from None
+    except OSError as error:  # a loop of links, a name that is too long, no permission, ...
+        message = f"cannot be read: {error.strerror or error}"
+        raise UsageError([Mistake(shortened(str(path)), message)]) from None
+    if len(content) > _LARGEST:
+        message = f"holds more than {_LARGEST:,} bytes"
+        raise UsageError([Mistake(str(path), message, "a recipe is a short text")])
+    return content
 
 
 def parse_document(text: str, file: str) -> Document:
@@ -171,7 +188,16 @@ class _Reader:
             return node.value
         self._check_text(node)
         try:
-            return self._scalars.construct_object(node, deep=True)
-        except (YAMLError, ValueError) as error:
-            self.mistakes.add(_start_of(node, self.file), f"cannot be read: {error}")
+            value = self._scalars.construct_object(node, deep=True)
+        except (YAMLError, ValueError, LookupError):
+            # LookupError: what ruamel raises for an explicit tag, such as ``!!bool maybe``.
+            self._refuse_scalar(node, f"is no {str(node.tag).rsplit(':', 1)[-1]}")
             return None
+        if isinstance(value, int) and value.bit_length() > _INTEGER_BITS:
+            self._refuse_scalar(node, f"is a number of more than {_INTEGER_BITS} bits")
+            return None
+        return value
+
+    def _refuse_scalar(self, node: ScalarNode, why: str) -> None:
+        message = f"{shortened(str(node.value))!r} {why}"
+        self.mistakes.add(_start_of(node, self.file), message)

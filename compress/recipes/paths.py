@@ -13,7 +13,7 @@ def path_from(value: str, base: Path) -> Path:
     word that cannot be a path."""
     try:
         path = base / Path(value).expanduser()
-        path.lstat()
+        path.stat()
     except RuntimeError as error:  # raised by expanduser
         raise ValueError(f"{value!r}: there is no such user") from error
     except ValueError as error:  # NUL, or half of a surrogate pair
@@ -23,4 +23,8 @@ def path_from(value: str, base: Path) -> Path:
             raise ValueError(
                 f"'{value[:_SHOWN]}...' ({len(value)} characters) is longer than a path can be"
             ) from error
+        if error.errno == errno.ELOOP:
+            raise ValueError(f"{value!r} leads through links that lead to each other") from error
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR):  # which the caller reports
+            raise ValueError(f"{value!r} cannot be reached: {error.strerror}") from error
     return path

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from compress.errors import Mistake, UsageError, suggestion
+from compress.errors import Mistake, UsageError, shortened, suggestion
 
 
 def shipped_recipes() -> list[tuple[Path, str]]:
@@ -21,13 +22,13 @@ def find_recipe(word: str) -> Path:
     """The recipe file that ``word`` names: a path, or the name of a shipped recipe. Raises
     UsageError."""
     path = Path(word)
-    if path.exists() or path.suffix:
+    if path.suffix or os.path.lexists(path):
         return path
     shipped = {file.stem: file for file, _ in shipped_recipes()}
     if word in shipped:
         return shipped[word]
     hint = suggestion(word, shipped)
-    raise UsageError([Mistake(word, "there is no such recipe file", hint)])
+    raise UsageError([Mistake(shortened(word), "there is no such recipe file", hint)])
 
 
 def _summary(path: Path) -> str:

@@ -17,7 +17,15 @@ import pluggy
 
 from compress.architecture import Architecture
 from compress.engine import Engine
-from compress.errors import EnvironmentFailure, name_and_first_line, suggestion, with_hint
+from compress.errors import (
+    EnvironmentFailure,
+    Mistake,
+    PackageMissing,
+    UsageError,
+    name_and_first_line,
+    suggestion,
+    with_hint,
+)
 from compress.meter import Meter
 from compress.registry import hookspecs
 from compress.source import Source
@@ -26,6 +34,7 @@ from compress.task import Task
 from compress.tracker import Tracker
 
 GROUP = "compress"
+_DISABLE = "COMPRESS_DISABLE_PLUGINS"
 Kind = Literal["stages", "tasks", "sources", "architectures", "engines", "meters", "trackers"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -103,13 +112,13 @@ def engine_for(registry: Registry, artifact_format: str) -> Engine:
 
 @contextmanager
 def explain_missing_package(name: str, extra: str | None) -> Iterator[None]:
-    """Raise EnvironmentFailure for a package that ``name`` needs and cannot import; the
+    """Raise PackageMissing for a package that ``name`` needs and cannot import; the
     message names the toolkit's extra that installs it."""
     try:
         yield
     except ModuleNotFoundError as error:
         hint = f": install compress-toolkit[{extra}]" if extra else ""
-        raise EnvironmentFailure(f"{name} needs the package {error.name!r}{hint}") from error
+        raise PackageMissing(f"{name} needs the package {error.name!r}{hint}") from error
 
 
 def load_plugins(
@@ -117,18 +126,32 @@ def load_plugins(
 ) -> Registry:
     """A registry of the classes that the entry points of group ``compress`` register.
 
-    ``COMPRESS_DISABLE_PLUGINS`` (comma-separated entry point names) leaves some out."""
+    ``COMPRESS_DISABLE_PLUGINS`` (comma-separated entry point names) leaves some out. Raises
+    UsageError where it names a plugin that is not installed."""
     registry = Registry()
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
-    disabled = {name.strip() for name in environ.get("COMPRESS_DISABLE_PLUGINS", "").split(",")}
     installed = set(entry_points(group=GROUP) if points is None else points)
+    disabled = _disabled(environ, {point.name for point in installed})
     # Asked once for each: the metadata are parsed again at every question.
     origins = {point: _distribution(point) for point in installed}
     for point in sorted(installed, key=lambda p: (p.name, origins[p])):
         if point.name not in disabled:
             _load_one(manager, point, origins[point], registry)
     return registry
+
+
+def _disabled(environ: Mapping[str, str], installed: set[str]) -> set[str]:
+    """The names of the plugins that are left out."""
+    words = environ.get(_DISABLE, "").split(",")
+    names = {word.strip() for word in words} - {""}
+    unknown = sorted(names - installed)
+    if unknown:
+        raise UsageError(
+            Mistake(_DISABLE, f"there is no plugin {name!r}", suggestion(name, installed))
+            for name in unknown
+        )
+    return names
 
 
 def _load_one(

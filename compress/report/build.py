@@ -62,7 +62,7 @@ def _facts(
     failure: str | None,
 ) -> Report:
     """The report without findings and budgets, which are judged by it."""
-    fastest = fastest_float_engine(plan.reference, records)
+    fastest = fastest_float_engine(plan, records)
     return Report(
         report_version=REPORT_VERSION,
         compress_version=__version__,

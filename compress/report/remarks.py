@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from compress.measurement import Values
 from compress.options import flat
+from compress.quantities import QUALITY
+from compress.report.text import value_cell
+from compress.results.datawarnings import data_warnings
 from compress.results.examples import incomparable_names
 from compress.results.outcomes import BudgetOutcome, StepBudgetOutcome, verdict_text
 from compress.results.report import Report, State
@@ -11,14 +16,22 @@ from compress.results.step import StepResult
 
 
 def remarks(report: Report) -> list[str]:
-    """The failure that ended a run, findings, scores that are not compared, the tries of steps that
-    backed off, and the outcomes of budgets."""
+    """The failure that ended a run, warnings about the data, findings, scores that are not
+    compared, the tries of steps that backed off, and the outcomes of budgets."""
     lines = [f"failed: {report.failure}"] if report.failure else []
+    lines += _about_data(report)
     lines += [f"finding: {finding.text}" for finding in report.findings]
     lines += _other_examples(report)
     lines += [_tries(step) for step in report.steps if len(step.attempts) > 1]
     lines += [_step_budget(name, outcome) for name, outcome in report.step_budgets.items()]
     return [*lines, _budget(report.budget, report.state)] if report.budget else lines
+
+
+def _about_data(report: Report) -> list[str]:
+    lines = []
+    for name, summary in report.data_summaries.items():
+        lines += [f"{name}: {text}" for text in data_warnings(summary)]
+    return lines
 
 
 def _other_examples(report: Report) -> list[str]:
@@ -93,15 +106,34 @@ def absences(report: Report) -> list[str]:
 
 
 def reference_text(report: Report) -> str:
-    """What the reference is, how it is run, and its fastest float engine; empty where there is
-    none."""
+    """What the reference is, how it is run, its fastest float engine, and the score of the most
+    frequent answer beside its own; empty where there is none."""
     reference = report.step(report.reference)
     if reference is None:
         return ""
+    return f"{_reference_and_engine(reference, report)}{_most_frequent_answer(reference)}"
+
+
+def _most_frequent_answer(reference: StepResult) -> str:
+    """A sentence on the score of the most frequent answer; empty where it has none."""
+    quality = reference.measured(QUALITY)
+    if quality is None or quality.baseline is None:
+        return ""
+    fixed = value_cell(replace(quality, value=quality.baseline.value))
+    return (
+        f" Its {quality.title or QUALITY} is {value_cell(quality)}; the most frequent answer for "
+        f"every text has {fixed}."
+    )
+
+
+def _reference_and_engine(reference: StepResult, report: Report) -> str:
     traits = reference.traits
     if traits.precision != "float":
         return f"The reference is {reference.name}, as {traits.format} {traits.precision}."
     eager = traits.format == "pytorch"
     how = "in eager PyTorch float32" if eager else f"as {traits.format} float"
-    fastest = report.fastest_float_engine or "not measured"
+    fastest = report.fastest_float_engine
+    if fastest is None and report.effort == "quick":
+        return f"The reference is {reference.name}, {how}; a quick run times it in no other engine."
+    fastest = fastest or "not measured"
     return f"The reference is {reference.name}, {how}; its fastest float engine here is {fastest}."

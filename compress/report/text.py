@@ -68,8 +68,11 @@ def signed_interval_text(m: Measurement) -> str:
 
 
 def value_with_interval(m: Measurement | None) -> str:
-    """A value with its unit and its 95 % interval."""
-    return value_cell(m) + interval_text(m)
+    """A value with its unit and its 95 % interval, and beside it the score of the most frequent
+    answer where the value is a score that has one."""
+    baseline = m.baseline if m else None
+    beside = f" (most frequent answer {number_text(baseline.value)})" if baseline else ""
+    return value_cell(m) + interval_text(m) + beside
 
 
 def signed_score(value: float) -> str:

@@ -1,8 +1,9 @@
-"""Warnings about steps that brought no gain."""
+"""Warnings about steps that brought no gain, and about models that learnt nothing."""
 
 from __future__ import annotations
 
-from compress.quantities import FLIPS, MEMORY, NONZERO, SIZE, SPEEDUP
+from compress.measurement import Baseline, Measurement
+from compress.quantities import FLIPS, MEMORY, NONZERO, QUALITY, SIZE, SPEEDUP
 from compress.results.against import Against
 from compress.results.report import Finding, Report
 from compress.results.step import StepResult
@@ -17,14 +18,16 @@ far fewer."""
 
 
 def findings(report: Report) -> tuple[Finding, ...]:
-    """A sentence for each step that brought no gain, with the known remedy. Intervals decide: noise
-    alone makes no finding.
+    """A sentence for each model that learnt nothing, and for each step that brought no gain, with
+    the known remedy. Intervals decide: noise alone makes no finding of a step.
 
     A step is compared with the one before it. In a report without steps (``compress bench``), each
     model is compared with the reference."""
     steps = [step for step in report.steps if step.role == "step"]
     benched = [step for step in report.steps if step.role == "input"]
-    candidates: list[Finding | None] = []
+    # An engine's conversion answers as the reference does.
+    models = [step for step in report.steps if step.role != "reference-engine"]
+    candidates = [learnt_nothing(step) for step in models]
     for step in steps or benched:
         before = step.against_parent if step.role == "step" else step.against_reference
         if before is not None:
@@ -33,6 +36,33 @@ def findings(report: Report) -> tuple[Finding, ...]:
             candidates.append(_changed_nothing(step, before, report))
         candidates.append(_slower_than_reference_engine(step, report))
     return tuple(finding for finding in candidates if finding is not None)
+
+
+def learnt_nothing(step: StepResult) -> Finding | None:
+    """A model whose score is not shown to be better than that of the most frequent answer: the
+    interval of the difference reaches 0."""
+    quality = step.measured(QUALITY)
+    baseline = quality.baseline if quality else None
+    if quality is None or baseline is None or _is_better(quality, baseline):
+        return None
+    name = quality.title or QUALITY
+    return _finding(
+        step,
+        "learnt_nothing",
+        f"is not shown to be better than one answer for every text: its {name} is "
+        f"{quality.value:.3f}, and the most frequent answer has {baseline.value:.3f}: what is made "
+        "from it can be no better, so check its labels and data, or train it longer",
+    )
+
+
+def _is_better(quality: Measurement, baseline: Baseline) -> bool:
+    """Whether the whole interval of the difference is on the good side of 0; without an interval,
+    whether the difference is."""
+    if quality.direction == "lower":
+        ends = (baseline.high, baseline.difference)
+        return next(-end for end in ends if end is not None) > 0
+    ends = (baseline.low, baseline.difference)
+    return next(end for end in ends if end is not None) > 0
 
 
 def _smaller_but_slower(step: StepResult, before: Against) -> Finding | None:

@@ -12,6 +12,7 @@ from compress.meter import Effort
 from compress.results.outcomes import BudgetOutcome, StepBudgetOutcome
 from compress.results.part import ReportPart
 from compress.results.step import StepResult
+from compress.store.summary import DataSummary
 
 REPORT_VERSION: Literal[1] = 1
 
@@ -55,7 +56,7 @@ class Environment(ReportPart):
 
 
 class Finding(ReportPart):
-    """A warning about a step that brought no gain."""
+    """A warning about a step that brought no gain, or a model that learnt nothing."""
 
     step: str
     kind: str
@@ -77,6 +78,10 @@ class Report(ReportPart):
     seed: int
     task: ReportedTask
     data: ReportedData | None
+    data_summaries: dict[str, DataSummary] = Field(
+        default_factory=dict,
+        description="What the data hold: `data` for the recipe's, `data of STEP` for a step's own.",
+    )
     hub_models: tuple[str, ...]
     reference: str | None
     fastest_float_engine: str | None

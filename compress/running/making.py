@@ -110,7 +110,7 @@ class Products:
         ingredients = data_ingredients(data, task)
         product, _ = self.make(
             ingredients,
-            lambda output, work: PrepareData(Chosen.of(data), Chosen.of(task), output),
+            lambda output, work: PrepareData(Chosen.of(data), Chosen.of(task), output, data.seed),
             f"data-{len(self._data)}",
             lambda: data_ingredients(data, task) == ingredients,
             f"preparing the data for {task.entry.name}",

@@ -21,7 +21,7 @@ from compress.planning import DataChoice, TaskChoice
 from compress.results.fastest import fastest_float_engine
 from compress.running.events import PHASE
 from compress.running.run import Run
-from compress.running.steps import give_up
+from compress.running.steps import REFUSALS, give_up, note_unknown
 from compress.store.prepared import Prepared
 from compress.store.store import Product
 from compress.workers.protocol import Chosen
@@ -33,8 +33,8 @@ def measure_together(
     """Measure together what this run has not measured yet.
 
     ``label`` names the files of an artifact that is measured alone, by default its name. Raises
-    CompressError where an artifact cannot be measured; a conversion of the reference is given up
-    instead."""
+    CompressError where an artifact cannot be measured. A conversion of the reference that its
+    engine refuses is given up instead."""
     product = run.products.data(data, task) if data else None
     _Group(run, task, product, label).measure(names)
 
@@ -85,13 +85,16 @@ class _Group:
 
     def _measure_alone(self, names: Sequence[str], error: CompressError) -> None:
         """Measure the artifacts one by one after ``error`` has ended their common measuring. A
-        conversion that fails alone is given up."""
+        conversion that is refused is given up."""
         if len(names) > 1:
             for name in names:
                 self.measure([name])
             return
         (name,) = names
-        if isinstance(error, IntegrityError) or not self.run.records[name].conversion:
+        if not self.run.records[name].conversion:
+            raise error
+        if not isinstance(error, REFUSALS):
+            note_unknown(self.run, name)
             raise error
         give_up(self.run, name, error)
 
@@ -178,7 +181,7 @@ def turn_partners(run: Run, name: str) -> list[str]:
     record, step = run.records[name], run.plan.step(name)
     candidates = [run.plan.reference]
     if not record.conversion:
-        candidates.append(fastest_float_engine(run.plan.reference, run.records))
+        candidates.append(fastest_float_engine(run.plan, run.records))
     candidates.append(record.parent)
     for budget in (run.plan.budget, step.budget if step else None):
         candidates += budget.compared_with if budget else ()

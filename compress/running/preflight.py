@@ -12,7 +12,6 @@ from compress.errors import Mistake, UsageError
 from compress.planning import Plan, Step, TaskChoice
 from compress.planning.edges import edge_mistake
 from compress.pretrained.configs import read_config
-from compress.running.families import known_families
 from compress.running.heads import numbered_heads, refuse_wrong_labels
 from compress.running.making import Products
 from compress.running.run import Run
@@ -131,13 +130,8 @@ def _config(plan: Plan, artifacts: Mapping[str, Artifact], model: str | None) ->
 
 def refuse_wrong_configuration(plan: Plan, products: Products) -> None:
     """Raise UsageError for a fresh model that its family cannot build, for each task that it is
-    made for.
-
-    A family that transformers does not know is checked by its plugin."""
+    made for."""
     if plan.fresh is None:
-        return
-    families = known_families(products.store, lambda text: products.emit("note", text=text))
-    if plan.fresh["type"] not in families.model_types():
         return
     for step in plan.steps:
         if step.parent is None:

@@ -16,6 +16,7 @@ from compress.running.events import Events
 from compress.running.making import Products
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
+from compress.store.summary import DataSummary
 from compress.tracker import Listener
 from compress.workers.forking import WorkerServer
 
@@ -25,8 +26,8 @@ class Run:
     """A plan, the means to run it, and the results so far.
 
     ``records`` holds the record of each artifact, by name. ``unconverted`` holds why the reference
-    could not be converted for an engine or run there, by the name that the result would have. Both
-    grow while the run goes on."""
+    could not be converted for an engine or run there, by the name that the result would have.
+    ``summaries`` holds the summary of each of the run's data. All grow while the run goes on."""
 
     plan: Plan
     registry: Registry
@@ -35,6 +36,7 @@ class Run:
     events: Events
     records: dict[str, Record] = field(default_factory=dict)
     unconverted: dict[str, str] = field(default_factory=dict)
+    summaries: dict[str, DataSummary] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -63,9 +65,10 @@ class Run:
 
     def report(self, state: State, failure: str | None = None) -> Report:
         """The report of what is known so far; nothing is written."""
-        return build_report(
+        report = build_report(
             self.plan, self.records, state, self.registry, self.unconverted, failure
         )
+        return report.model_copy(update={"data_summaries": dict(self.summaries)})
 
     def reason(self, error: BaseException) -> str:
         """The text of an error without the paths of the run's folder and of the store, which differ

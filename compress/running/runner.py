@@ -11,6 +11,7 @@ from compress.planning import Plan, Step
 from compress.registry.plugins import Registry
 from compress.report.reading import read_report
 from compress.report.views.writing import write_report
+from compress.results.findings import learnt_nothing
 from compress.results.report import Report, State
 from compress.running.backing_off import back_off
 from compress.running.budgets import best_step, hold_run_to_budget, hold_step_to_budget
@@ -20,6 +21,7 @@ from compress.running.measuring import measure_together
 from compress.running.preflight import refuse_what_does_not_fit
 from compress.running.run import Run
 from compress.running.steps import make_conversions, make_step
+from compress.running.summarising import summarise_data
 from compress.running.tracking import Tracking, open_trackers
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
@@ -65,6 +67,7 @@ def run_in_folder(
                 _sweep(store)
                 folder.prepare(plan)
                 planned.events.emit("run_started", name=plan.name, folder=str(folder.root))
+                _note_run_before(planned)
             with _reporting_failure(planned, last):
                 _open_report(planned)
                 run = prepare_inputs(planned)
@@ -107,6 +110,15 @@ def _announce_waiting(run: Run, holder: str) -> None:
     run.events.pass_on("note", text=f"waiting for {holder}, which makes the same run")
 
 
+def _note_run_before(run: Run) -> None:
+    before = run.folder.run_before()
+    if before is not None:
+        run.events.note(
+            f"{before} is a run of the same recipe on other data or models: both are kept, and "
+            f"compress diff {before} {run.folder.root} compares them"
+        )
+
+
 @contextmanager
 def _reporting_failure(run: Run, last: list[Report], *, write: bool = True) -> Iterator[None]:
     """When the body fails or is interrupted, add the report of what is known to ``last``. With
@@ -133,8 +145,9 @@ def _report_of_failure(run: Run, error: BaseException) -> Report:
 
 def _make_and_measure(run: Run) -> None:
     """Make and measure every step, and hold the run to its budget; before the first step, refuse
-    what does not fit."""
+    what does not fit and summarise the data."""
     refuse_what_does_not_fit(run)
+    summarise_data(run)
     _measure_models(run)
     for index, step in enumerate(run.plan.steps, start=1):
         _do_step(run, step, index)
@@ -160,6 +173,15 @@ def _measure_models(run: Run) -> None:
         if can_be_measured(plan, artifact, run.products):
             names = [name, *make_conversions(run, name)]
             measure_together(run, names, plan.task, plan.data)
+            _say_if_it_learnt_nothing(run, name)
+
+
+def _say_if_it_learnt_nothing(run: Run, name: str) -> None:
+    """Tell the user of a model that learnt nothing, before anything is made from it."""
+    result = run.report("running").step(name)
+    finding = learnt_nothing(result) if result else None
+    if finding:
+        run.events.note(f"finding: {finding.text}")
 
 
 def _do_step(run: Run, step: Step, index: int) -> None:
@@ -181,6 +203,7 @@ def _do_step(run: Run, step: Step, index: int) -> None:
     not_measured += make_conversions(run, step.name)
     measure_together(run, not_measured, step.task, step.data)
     run.events.emit("step_finished", step=step.name, record=run.records[step.name].summary())
+    _say_if_it_learnt_nothing(run, step.name)
     if step.name == run.plan.reference:
         _measure_again(run, same_task)
     hold_step_to_budget(run, step, _report(run, "running"))

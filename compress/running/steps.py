@@ -4,11 +4,16 @@ reference."""
 from __future__ import annotations
 
 from compress.artifact import Artifact
-from compress.errors import CompressError, FileTrouble, IntegrityError
+from compress.errors import CompressError, ModelRefused, PackageMissing
 from compress.planning import Step
 from compress.planning.conversions import conversion_steps
 from compress.results.record import Record
 from compress.running.run import Run
+
+REFUSALS = (ModelRefused, PackageMissing)
+"""Errors that say that an engine is not for this model or not for this machine. A worker that was
+killed, or that had no memory or disk space left, says nothing of the kind: were its conversion
+given up, another engine would become the fastest one, which budgets compare with."""
 
 
 def make_step(run: Run, step: Step, index: int, label: str = "", phase: str = "") -> None:
@@ -34,8 +39,8 @@ def make_conversions(run: Run, name: str) -> list[str]:
     """Convert the reference for every other installed float engine; the names of the conversions.
     Nothing is done where ``name`` is not the reference.
 
-    Conversions show what an engine gains apart from what compression gains. One that fails is given
-    up with a note."""
+    Conversions show what an engine gains apart from what compression gains. One that is refused is
+    given up with a note. Raises CompressError for one that ends otherwise."""
     if name != run.plan.reference:
         return []
     made = []
@@ -43,14 +48,23 @@ def make_conversions(run: Run, name: str) -> list[str]:
     for number, step in enumerate(steps, start=1):
         try:
             make_step(run, step, 0, phase=f"converting to {step.name} ({number} of {len(steps)})")
-        except (IntegrityError, FileTrouble):  # the store or the disk, not the engine
-            raise
-        except CompressError as error:
+        except REFUSALS as error:
             give_up(run, step.name, error)
+        except CompressError:
+            note_unknown(run, step.name)
+            raise
         else:
             run.update(step.name, conversion=True)
             made.append(step.name)
     return made
+
+
+def note_unknown(run: Run, name: str) -> None:
+    """Say what ended the run: a conversion of the reference, of which nothing is known yet."""
+    run.events.note(
+        f"{name} could not be made or measured, which does not say that its engine cannot take the "
+        "model: run again to try it again; with effort: quick the reference is in no other engine"
+    )
 
 
 def give_up(run: Run, name: str, error: CompressError) -> None:

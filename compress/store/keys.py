@@ -18,6 +18,10 @@ from compress.pretrained.modelfolder import (
 from compress.registry.plugins import Registry
 from compress.store.store import Ingredients
 
+_DATA_LAYOUT = 2
+"""The version of the files that ``store/prepared`` writes. Data of another one are prepared
+again."""
+
 
 def data_ingredients(data: DataChoice, task: TaskChoice) -> Ingredients:
     """What prepared data depend on: the source with the identity of its content, and the task."""
@@ -25,6 +29,7 @@ def data_ingredients(data: DataChoice, task: TaskChoice) -> Ingredients:
         "data",
         {
             "kind": "data",
+            "layout": _DATA_LAYOUT,
             "source": data.as_dict(),
             "source_plugin": data.entry.origin,
             "identity": dict(data.make().identity()),

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import Mistake, UsageError
-from compress.source import SPLITS, Source, Table
+from compress.source import Source, Table
+from compress.store.drawing import draw
+from compress.store.splitchecks import split_mistakes
+from compress.store.summary import DataSummary, Summarising
 from compress.task import Row, RowError, Task
 
 Tables = Mapping[str, Table]
@@ -20,6 +23,7 @@ Tables = Mapping[str, Table]
 _MOST_SHOWN = 20
 """Mistakes of rows that are shown; the others are counted."""
 _CONTENTS = "data.json"
+_SUMMARY = "summary.json"
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,11 @@ class Prepared:
         """Label names in order; empty for a task without labels."""
         return tuple(self.contents.labels)
 
+    @cached_property
+    def summary(self) -> DataSummary:
+        """What was counted when the data were prepared."""
+        return DataSummary.model_validate_json((self.folder / _SUMMARY).read_bytes())
+
     def rows(self, split: str) -> list[Row]:
         """Rows of a split with their ``id``; empty if there is no such split."""
         if split not in self._rows:
@@ -57,22 +66,34 @@ class Prepared:
             self._rows[split] = pq.read_table(file).to_pylist() if file.is_file() else []
         return self._rows[split]
 
+    def sample(self, split: str, most: int) -> list[Row]:
+        """At most ``most`` rows of a split, evenly spread over it; the others are not held."""
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(self.folder / f"{split}.parquet")
+        step = max(1, -(-table.num_rows // most))
+        rows: list[Row] = table.take(list(range(0, table.num_rows, step))).to_pylist()
+        return rows
+
     @cached_property
     def _rows(self) -> dict[str, list[Row]]:
         """The splits that were read."""
         return {}
 
 
-def prepare(source: Source[Any], task: Task[Any], folder: Path) -> None:
-    """Write the prepared data of ``source`` for ``task`` into ``folder``.
+def prepare(source: Source[Any], task: Task[Any], folder: Path, seed: int = 0) -> None:
+    """Write the prepared data of ``source`` for ``task`` into ``folder``. ``seed`` draws the rows
+    where the source's options limit them.
 
     Raises UsageError with a Mistake for each row that cannot be used, each split that is empty, and
     each column that is missing."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    tables = _tables(source, task)
+    whole = source.read()
+    tables = _tables(whole, source, task, seed)
     labels = _labels(tables, source.options.labels, task)
+    summarising = Summarising(task, labels)
     sizes: dict[str, int] = {}
     mistakes: list[Mistake] = []
     for split, table in tables.items():  # one after the other: a split's rows may be large
@@ -80,24 +101,26 @@ def prepare(source: Source[Any], task: Task[Any], folder: Path) -> None:
         sizes[split] = len(rows)
         mistakes += row_mistakes
         if not mistakes:  # nothing more is written after the first split with mistakes
+            summarising.add(split, rows, len(whole[split].rows))
             file = folder / f"{split}.parquet"
             pq.write_table(pa.Table.from_pylist(rows), file, compression="zstd")
     if mistakes:
         raise UsageError(_shortened(mistakes))
-    text = json.dumps(asdict(Contents(labels, sizes)), indent=2, ensure_ascii=False)
-    (folder / _CONTENTS).write_text(text + "\n", encoding="utf-8")
+    contents = json.dumps(asdict(Contents(labels, sizes)), indent=2, ensure_ascii=False)
+    (folder / _SUMMARY).write_text(summarising.summary().model_dump_json(indent=2) + "\n", "utf-8")
+    (folder / _CONTENTS).write_text(contents + "\n", encoding="utf-8")
 
 
-def _tables(source: Source[Any], task: Task[Any]) -> Tables:
-    """The task's columns of each split, with names for label numbers. Raises UsageError for splits
-    that cannot be used."""
+def _tables(whole: Tables, source: Source[Any], task: Task[Any], seed: int) -> Tables:
+    """The task's columns of each split's drawn rows, with names for label numbers. Raises
+    UsageError for splits that cannot be used."""
+    options = source.options
     tables: dict[str, Table] = {}
-    for split, table in source.read().items():
-        renamed = _renamed(table, source.options.columns, task)
-        tables[split] = _with_label_names(renamed, source.options.labels)
-    mistakes: list[Mistake] = []
-    for split, table in tables.items():
-        mistakes += _split_mistakes(split, table, task)
+    for split, table in whole.items():
+        drawn = draw(table, options.rows_of(split), split, seed)
+        renamed = _renamed(drawn, options.columns_of(split), task)
+        tables[split] = _with_label_names(renamed, options.labels)
+    mistakes = split_mistakes(tables, task, options.labels)
     if mistakes:
         raise UsageError(mistakes)
     return tables
@@ -161,27 +184,6 @@ def _name_of(cell: Any, names: Sequence[str]) -> Any:
     return cell
 
 
-def _split_mistakes(split: str, table: Table, task: Task[Any]) -> list[Mistake]:
-    """What is wrong with a split as a whole."""
-    if split not in SPLITS:
-        return [Mistake("", f"there is no split {split!r}", f"splits are {', '.join(SPLITS)}")]
-    if not table.rows:
-        return [Mistake("", f"the {split} split is empty", "it needs at least one row")]
-    return [
-        Mistake(
-            table.places[0],
-            f"the {split} split has no column {column.name!r}",
-            f"map it with data.columns: {{{column.name}: ...}}",
-        )
-        for column in task.columns
-        if column.required and not _has_column(table, column.name)
-    ]
-
-
-def _has_column(table: Table, name: str) -> bool:
-    return any(name in row for row in table.rows)
-
-
 def _labels(tables: Tables, declared: Sequence[str] | None, task: Task[Any]) -> Sequence[str]:
     """The task's label names in order. Raises UsageError if the tables have none that it can
     use."""
@@ -214,6 +216,10 @@ def _normalise_rows(
             rows.append({**task.normalise(row, labels), "id": f"{split}-{i}"})
         except RowError as error:
             mistakes.append(Mistake(place, f"row {i} of {split}: {error}"))
+    if len(mistakes) > 1 and not rows:
+        first = mistakes[0]
+        message = f"no row of the {split} split can be used; {first.message}"
+        mistakes = [Mistake(first.where, message)]
     return rows, mistakes
 
 

@@ -3,6 +3,7 @@ the report."""
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,10 +12,13 @@ from pathlib import Path
 
 from compress.artifact import JsonObject
 from compress.planning import Plan
+from compress.store.contents import contents_of
 from compress.store.files import file_name, link_or_copy, remove, write_json, write_text
 from compress.store.locks import held, held_if_free
 from compress.store.store import key_of
 from compress.store.trouble import named
+
+_RECIPE, _OVERRIDES = "recipe.yaml", "overrides.json"
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ class RunFolder:
 
         Equal recipes, options, data and models share a folder, so that the same command continues
         its run. Others do not, so that no run overwrites the report of another. The recipe's text
-        alone would not do: two recipes in different folders may name files by the same words."""
+        alone would not do: two recipes in different folders may name files by the same words, and
+        the files may change."""
         data = [plan.data, *(step.data for step in plan.steps)]
         key = key_of(
             {
@@ -37,10 +42,26 @@ class RunFolder:
                 "overrides": list(plan.overrides),
                 "data": [choice.as_dict() for choice in data if choice],
                 "models": [model.source for model in plan.inputs],
+                "contents": contents_of(plan),
                 "options": [step.options.model_dump(mode="json") for step in plan.steps],
             }
         )
         return cls(runs / f"{plan.name}-{key[:8]}")
+
+    def run_before(self) -> Path | None:
+        """The folder of the last run of the same recipe and overrides on other data or models; None
+        where there is none."""
+        others = []
+        for folder in self.root.parent.glob(f"{glob.escape(self._recipe_name)}-*"):
+            if folder != self.root and _has_the_text_of(self.root, folder):
+                others.append(folder)
+        return max(
+            others, key=lambda folder: (folder / "report.json").stat().st_mtime, default=None
+        )
+
+    @property
+    def _recipe_name(self) -> str:
+        return self.root.name.rpartition("-")[0]
 
     @property
     def report(self) -> Path:
@@ -71,8 +92,8 @@ class RunFolder:
         """Write the recipe as it is run, and remove ``best``: what was best when this run was
         interrupted may not be so at its end."""
         self.root.mkdir(parents=True, exist_ok=True)
-        write_text(self.root / "recipe.yaml", plan.recipe_text)
-        write_json(self.root / "overrides.json", list(plan.overrides))
+        write_text(self.root / _RECIPE, plan.recipe_text)
+        write_json(self.root / _OVERRIDES, list(plan.overrides))
         remove(self.root / "best")
 
     def log(self, name: str) -> Path:
@@ -104,3 +125,14 @@ class RunFolder:
     def measured(self, name: str) -> Path:
         """The file with a step's measurements."""
         return self.root / "measurements" / f"{file_name(name)}.json"
+
+
+def _has_the_text_of(one: Path, other: Path) -> bool:
+    """Whether ``other`` is the folder of a reported run with the recipe and overrides of
+    ``one``."""
+    if not (other / "report.json").is_file():
+        return False
+    return all(
+        (other / name).is_file() and (one / name).read_bytes() == (other / name).read_bytes()
+        for name in (_RECIPE, _OVERRIDES)
+    )

@@ -24,7 +24,14 @@ def describe(error: Exception, written: Sequence[Path] = ()) -> Failed:
             return Failed(file_trouble(trouble), FileTrouble.__name__)
         return Failed(name_and_first_line(error))
     mistakes = tuple(error.mistakes) if isinstance(error, UsageError) else ()
-    return Failed(str(error), type(error).__name__, mistakes)
+    return Failed(str(error), _known_name(type(error)), mistakes)
+
+
+def _known_name(kind: type[CompressError]) -> str:
+    """The name of the class in ``compress.errors`` that ``kind`` is, or that it comes from: the
+    other process does not know a plugin's classes."""
+    known = (base for base in kind.__mro__ if base.__module__ == errors.__name__)
+    return next(known).__name__
 
 
 def _trouble_behind(error: Exception, written: Sequence[Path]) -> OSError | None:
@@ -43,11 +50,10 @@ def _trouble_behind(error: Exception, written: Sequence[Path]) -> OSError | None
 def error_of(failed: Failed, log: Path) -> CompressError:
     """The error that a worker described; of a bug, one that names the worker's ``log``.
 
-    An error class of a plugin is not known here, and becomes a CompressError."""
+    An error class of a plugin becomes the class of ``compress.errors`` that it comes from."""
     if failed.error is None:
         return CompressError(f"{failed.text} (traceback in {log})")
     if failed.mistakes:
         return UsageError(failed.mistakes)
-    known = getattr(errors, failed.error, CompressError)
-    is_error = isinstance(known, type) and issubclass(known, CompressError)
-    return known(failed.text) if is_error else CompressError(failed.text)
+    known: type[CompressError] = getattr(errors, failed.error)
+    return known(failed.text)

@@ -40,11 +40,13 @@ class Chosen:
 
 @dataclass(frozen=True)
 class PrepareData:
-    """Read a source and write its prepared data for ``task`` into ``output``."""
+    """Read a source and write its prepared data for ``task`` into ``output``. ``seed`` draws the
+    rows where the source's options limit them."""
 
     source: Chosen
     task: Chosen
     output: Path
+    seed: int
 
 
 @dataclass(frozen=True)

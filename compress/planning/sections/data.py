@@ -6,13 +6,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from compress.errors import CompressError, UsageError, suggestion
+from compress.errors import CompressError, UsageError, did_you_mean, listed, suggestion
 from compress.planning.resolver import Resolver
 from compress.planning.types import DataChoice, TaskChoice
 from compress.recipes.places import KeyPath, Section
 from compress.registry.plugins import Registered
-from compress.source import SPLITS, FileOptions, Source
+from compress.source import SPLITS, FileOptions, Source, SourceOptions
 from compress.task import Column
+
+_LISTED = 10
+"""Columns of a file that a hint lists."""
 
 
 def read_data(
@@ -35,10 +38,18 @@ def read_data(
     # A message about the data stands at the option that names them, such as ``hub: NAME``.
     selects = entry.cls.selects
     name_path = (*path, selects) if selects is not None and selects in value else path
-    choice = DataChoice(entry, options, str(resolver.recipe.place(*name_path, of_value=True)))
+    place = str(resolver.recipe.place(*name_path, of_value=True))
+    choice = DataChoice(entry, options, place, _drawing_seed(options, resolver))
     if len(resolver.mistakes) == before and task is not None:
         check_columns(choice, task, path, resolver)
     return choice
+
+
+def _drawing_seed(options: SourceOptions, resolver: Resolver) -> int:
+    """The recipe's seed where it draws rows, else 0. A seed that cannot be one has a mistake of its
+    own."""
+    seed = resolver.recipe.top.get("seed", 0)
+    return seed if options.rows is not None and isinstance(seed, int) else 0
 
 
 def splits_of(data: DataChoice | None) -> tuple[str, ...]:
@@ -89,12 +100,7 @@ def check_columns(choice: DataChoice, task: TaskChoice, path: KeyPath, resolver:
     """Add a mistake for each column that the recipe maps and the task does not have, and for each
     column that the task reads and a split does not have."""
     columns: list[Column] = list(task.entry.cls.columns)
-    known = [column.name for column in columns]
-    for name in choice.options.columns:
-        if name not in known:
-            message = f"the task {task.name!r} has no column {name!r}"
-            hint = suggestion(name, known)
-            resolver.wrong((*path, "columns", name), message, hint, of_value=False)
+    _check_mapping(choice, task.name, [column.name for column in columns], path, resolver)
     try:
         splits = choice.make().columns()
     except UsageError as error:
@@ -104,24 +110,61 @@ def check_columns(choice: DataChoice, task: TaskChoice, path: KeyPath, resolver:
     except CompressError as error:
         resolver.wrong(path, str(error), of_value=False)
         return
-    for split, present in splits.items():
-        for column in columns:
-            _check_column(column, split, present, choice, path, resolver)
+    for column in columns:
+        lacking = [split for split in splits if _lacks(column, split, splits[split], choice)]
+        groups: dict[str, list[str]] = {}
+        for split in lacking:
+            groups.setdefault(choice.options.columns_of(split).get(column.name, ""), []).append(
+                split
+            )
+        for name, some in groups.items():
+            _add_missing(column, name, some, splits[some[0]], choice, path, resolver)
 
 
-def _check_column(
+def _check_mapping(
+    choice: DataChoice, task: str, known: Sequence[str], path: KeyPath, resolver: Resolver
+) -> None:
+    """Add a mistake for each mapped column that the task does not have."""
+    for key, value in choice.options.columns.items():
+        inner = [(key, name) for name in value] if isinstance(value, dict) else [(key,)]
+        for keys in inner:
+            if keys[-1] not in known:
+                message = f"the task {task!r} has no column {keys[-1]!r}"
+                hint = suggestion(keys[-1], known)
+                resolver.wrong((*path, "columns", *keys), message, hint, of_value=False)
+
+
+def _lacks(column: Column, split: str, present: Sequence[str], choice: DataChoice) -> bool:
+    """Whether the split does not have a column that is mapped or that the task needs."""
+    mapping = choice.options.columns_of(split)
+    is_needed = column.required or column.name in mapping
+    return is_needed and mapping.get(column.name, column.name) not in present
+
+
+def _add_missing(
     column: Column,
-    split: str,
+    mapped: str,
+    splits: Sequence[str],
     present: Sequence[str],
     choice: DataChoice,
     path: KeyPath,
     resolver: Resolver,
 ) -> None:
-    mapping = choice.options.columns
-    name, is_mapped = mapping.get(column.name, column.name), column.name in mapping
-    if name in present or not (column.required or is_mapped):
-        return
-    where = (*path, "columns", column.name) if is_mapped else (*path, split)
-    message = f"the {split} split has no column {name!r} for the task's {column.name!r}"
-    hint = suggestion(name, present) or f"map it with columns: {{{column.name}: ...}}"
+    """Add the mistake that splits lack a column; ``mapped`` is the name that the recipe gives it
+    there, empty where it gives none."""
+    split, name = splits[0], mapped or column.name
+    whose = f"{split} split has" if len(splits) == 1 else f"splits {', '.join(splits)} have"
+    message = f"the {whose} no column {name!r} for the task's {column.name!r}"
+    hint = did_you_mean(name, present) or _columns_and_remedy(column, split, present)
+    own = choice.options.columns.get(split)
+    if isinstance(own, dict) and column.name in own:
+        where = (*path, "columns", split, column.name)
+    else:
+        where = (*path, "columns", column.name) if mapped else (*path, split)
     resolver.wrong(where, message, hint)
+
+
+def _columns_and_remedy(column: Column, split: str, present: Sequence[str]) -> str:
+    remedy = column.hint_where_missing(split)
+    is_short = 0 < len(present) <= _LISTED
+    return f"there are {listed(present)}: {remedy}" if is_short else remedy

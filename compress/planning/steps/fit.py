@@ -27,7 +27,7 @@ def check_fit(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> N
 
 
 def _check_input(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> None:
-    if step.parent in graph.broken:
+    if graph.has_mistake(step.parent):
         return
     stage, task = step.entry.cls, step.task.name
     serving = graph.serving(stage, task)
@@ -64,7 +64,7 @@ def _check_data(step: Step, text: StepText, resolver: Resolver) -> None:
 def _check_references(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> None:
     stage, task = step.entry.cls, step.task.name
     for option, name in step.references.items():
-        if name in graph.broken:
+        if graph.has_mistake(name):
             continue
         mistake = edge_mistake(stage, graph.traits_of(name), name, task, [], stage.references)
         if mistake:
@@ -111,7 +111,7 @@ def _check_layers(step: Step, text: StepText, graph: Graph, resolver: Resolver) 
 
 
 def _layers_before(step: Step, graph: Graph, resolver: Resolver) -> int | None:
-    if step.parent in graph.broken:
+    if graph.has_mistake(step.parent):
         return None
     if step.parent is None:
         fresh = graph.fresh or {}

@@ -55,7 +55,7 @@ def find_parent(
     if not graph.knows(name):
         hint = _LATER if _is_a_step(name, resolver) else suggestion(name, graph.names)
         resolver.wrong(path, f"from: there is no earlier step {name!r}", hint)
-        graph.broken.add(name)
+        graph.missing.add(name)
     return name
 
 
@@ -88,7 +88,7 @@ def _add_outside_reference(
     if model is not None:
         graph.inputs[name] = model
     else:
-        graph.broken.add(name)
+        graph.missing.add(name)
 
 
 def _hint_for_misnamed(name: str, graph: Graph, resolver: Resolver) -> str:
@@ -96,7 +96,7 @@ def _hint_for_misnamed(name: str, graph: Graph, resolver: Resolver) -> str:
     other."""
     if _is_a_step(name, resolver):
         return _LATER
-    return "" if "/" in name else did_you_mean(name, graph.steps)
+    return "" if "/" in name else did_you_mean(name, {*graph.steps, *graph.broken} - {MODEL})
 
 
 def _is_a_step(name: str, resolver: Resolver) -> bool:

@@ -10,6 +10,7 @@ from compress.report.remarks import absences, reference_text, remarks
 from compress.report.tables.best import best_table
 from compress.report.tables.changes import changes_table
 from compress.report.tables.curves import curve_tables
+from compress.report.tables.data import data_tables
 from compress.report.tables.detail import carried_tables, every_comparison, every_measurement
 from compress.report.tables.results import results_table
 from compress.report.tables.table import Table
@@ -31,6 +32,7 @@ def markdown(report: Report) -> str:
         _section("What each step changed", _rows(changes_table(report))),
         bullets(remarks(report)),
         "Not measured here:\n\n" + bullets(not_measured) if not_measured else "",
+        _section("Data", _titled(data_tables(report))),
         _section("Curves", _titled(curve_tables(report))),
         _section("By class and other tables", _carried(report)),
         _section("Every measurement", _rows(every_measurement(report))),

@@ -11,6 +11,7 @@ from compress.report.recipe import recipe_as_run
 from compress.report.remarks import absences, reference_text, remarks
 from compress.report.tables.best import best_table
 from compress.report.tables.changes import changes_table
+from compress.report.tables.data import data_tables
 from compress.report.tables.detail import carried_tables, every_comparison, every_measurement
 from compress.report.tables.results import results_table
 from compress.report.views.summary import summary
@@ -42,6 +43,7 @@ def page(report: Report) -> str:
         results=results_table(report),
         absences=absences(report),
         changes=changes_table(report),
+        data=data_tables(report),
         every_measurement=every_measurement(report),
         every_comparison=every_comparison(report),
         tables=carried_tables(report),

@@ -14,14 +14,18 @@ from compress.workers.protocol import ConfigureModel, Finished
 
 
 def run(job: ConfigureModel, line: WorkerLine, registry: Registry) -> Finished:
-    """Write the whole config of the fresh model into ``job.output``.
+    """Write the whole config of the fresh model into ``job.output``; nothing for a family that
+    transformers does not know, which is checked by its plugin.
 
     Raises UsageError if its family does not accept the configuration or cannot build a model of
     it."""
     import torch
+    from transformers import CONFIG_MAPPING
 
     from compress.models import fresh_model
 
+    if job.fresh["type"] not in CONFIG_MAPPING:
+        return Finished()
     try:
         with torch.device("meta"):
             model = fresh_model(job.fresh, task_of(job.task, registry), job.labels)

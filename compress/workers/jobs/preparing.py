@@ -11,5 +11,6 @@ from compress.workers.protocol import Finished, PrepareData
 
 def run(job: PrepareData, line: WorkerLine, registry: Registry) -> Finished:
     """Write the prepared data into ``job.output``."""
-    prepare(source_of(job.source, registry), task_of(job.task, registry), job.output)
+    source, task = source_of(job.source, registry), task_of(job.task, registry)
+    prepare(source, task, job.output, job.seed)
     return Finished()

@@ -56,7 +56,7 @@ class QuantizeBitsAndBytes(Stage[BitsAndBytesOptions]):
 
     def apply(self, context: Context[BitsAndBytesOptions]) -> Made:
         """Write the quantized model. Raises UsageError for a ``skip_modules`` entry that
-        names no linear layer, and CompressError where no layer was quantized."""
+        names no linear layer, and ModelRefused for a family that cannot be quantized."""
         from compress_bitsandbytes.int8 import quantize
 
         if context.input is None:

@@ -9,6 +9,7 @@ half of the file.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from transformers import BitsAndBytesConfig, PreTrainedModel
 from transformers.quantizers.quantizers_utils import should_convert_module
 
 from compress.artifact import Artifact
-from compress.errors import CompressError, UsageError
+from compress.errors import ModelRefused, UsageError, name_and_first_line
 from compress.models import auto_class, load_config, open_model, save_model
 from compress.stage import Context
 from compress.task import Task
@@ -29,14 +30,15 @@ if TYPE_CHECKING:
 
 def quantize(context: Context[BitsAndBytesOptions], artifact: Artifact) -> Mapping[str, Any]:
     """Write the quantized model, its config and its processor into the context's output.
-    Returns facts for the manifest."""
+    Returns facts for the manifest. Raises ModelRefused for a family that bitsandbytes cannot
+    quantize."""
     kept = _kept(open_model(artifact, context.task), context.options.skip_modules)
     model = _quantized(artifact, context.task, context.options.threshold, kept)
     layers = [n for n, m in model.named_modules() if isinstance(m, Linear8bitLt)]
     if not layers:
-        raise CompressError(
-            f"{artifact.folder}: quantize.bitsandbytes quantized nothing: the model has no linear "
-            "layer outside of its head and of skip_modules"
+        raise ModelRefused(
+            f"quantize.bitsandbytes quantized nothing: outside of its head and of skip_modules, a "
+            f"{model.config.model_type} model has no layer that bitsandbytes replaces"
         )
     save_model(model, context.output)
     context.task.processor(artifact.folder).save(context.output)
@@ -67,18 +69,27 @@ def _quantized(
     artifact: Artifact, task: Task[Any], threshold: float, kept: list[str]
 ) -> PreTrainedModel:
     """The model with int8 layers, made on the GPU where there is one."""
-    load_config(artifact.folder)
+    family = load_config(artifact.folder).model_type
     device = "cuda" if torch.cuda.is_available() else "cpu"
     config = BitsAndBytesConfig(
         load_in_8bit=True, llm_int8_threshold=threshold, llm_int8_skip_modules=kept
     )
-    model: PreTrainedModel = auto_class(task).from_pretrained(
-        artifact.folder,
-        quantization_config=config,
-        device_map=device,
-        dtype=torch.float32,
-        local_files_only=True,
-        use_safetensors=True,
-    )
+    try:
+        model: PreTrainedModel = auto_class(task).from_pretrained(
+            artifact.folder,
+            quantization_config=config,
+            device_map=device,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+        )
+    except (MemoryError, OSError, torch.OutOfMemoryError):  # this machine's trouble
+        raise
+    except Exception as error:  # transformers raises whatever the family's own loading meets
+        traceback.print_exc()
+        raise ModelRefused(
+            f"quantize.bitsandbytes: the weights of a {family} model cannot be quantized while "
+            f"they are read ({name_and_first_line(error)[:200]}; the log has the rest)"
+        ) from error
     model.eval()
     return model

@@ -14,13 +14,14 @@ from safetensors import safe_open
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import (
+    AutoConfig,
     AutoModelForSequenceClassification,
     BertConfig,
     BertForSequenceClassification,
 )
 
 from compress.artifact import Artifact, Manifest, Traits, digest_files
-from compress.errors import CompressError, UsageError
+from compress.errors import ModelRefused, UsageError
 from compress.models import open_model
 from compress.processor import TextProcessor
 from compress.sessions import TorchSession
@@ -54,10 +55,15 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
         )
     )
     model.save_pretrained(folder)
+    save_tokenizer(folder)
+    return manifested(folder, Traits(task="text-classification"))
+
+
+def save_tokenizer(folder: Path) -> None:
+    """Write a tokenizer of one token."""
     TextProcessor(
         Tokenizer(WordLevel({"[UNK]": 0}, unk_token="[UNK]")), {"unk_token": "[UNK]"}
     ).save(folder)
-    return manifested(folder, Traits(task="text-classification"))
 
 
 def manifested(folder: Path, traits: Traits) -> Artifact:
@@ -153,6 +159,46 @@ def test_skipping_what_is_not_there_is_an_error_that_names_it(
 def test_a_result_in_which_nothing_is_quantized_is_an_error(
     teacher: Artifact, tmp_path: Path
 ) -> None:
-    with pytest.raises(CompressError, match="quantized nothing"):
+    with pytest.raises(ModelRefused, match="quantized nothing: .* a bert model has no layer"):
         apply(teacher, tmp_path, skip_modules=["bert"])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_family_whose_weights_have_other_names_in_its_file_opens_to_equal_logits(
+    tmp_path: Path,
+) -> None:
+    config = AutoConfig.for_model(
+        "nomic_bert",
+        vocab_size=30,
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        intermediate_size=48,
+    )
+    model = AutoModelForSequenceClassification.from_config(config).eval()
+    model.save_pretrained(tmp_path / "model")
+    save_tokenizer(tmp_path / "model")
+    made, _ = apply(
+        manifested(tmp_path / "model", Traits(task="text-classification")), tmp_path / "made"
+    )
+    answers = logits(open_model(made, TASK, DEVICE))
+    reference = TorchSession(model, "cpu").run(BATCH)["logits"]
+    assert 0 < np.abs(answers - reference).max() < 0.2 * np.abs(reference).max()
+
+
+def test_a_family_that_cannot_be_read_in_int8_is_refused_by_name_in_one_line(
+    teacher: Artifact,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def read(*given: Any, **options: Any) -> Any:
+        raise RuntimeError("no such layer\nand more")
+
+    monkeypatch.setattr(
+        "compress_bitsandbytes.int8.auto_class", lambda task: SimpleNamespace(from_pretrained=read)
+    )
+    with pytest.raises(ModelRefused, match="the weights of a bert model cannot") as met:
+        apply(teacher, tmp_path)
+    assert "\n" not in str(met.value)
+    assert "Traceback" in capsys.readouterr().err, "which goes to the worker's log"

@@ -15,6 +15,7 @@ from compress.artifact import Artifact
 from compress.edits import Edit
 from compress.errors import NothingChanged, UsageError
 from compress.models import load_config, save_model
+from compress.options import layers_misfit
 from compress.sizes import architecture_of, sizes
 from compress.stage import Context, Data, Made
 from compress.task import IGNORED, meant_labels
@@ -64,11 +65,10 @@ def _cut(student: PreTrainedModel, context: Context[DistillOptions]) -> Sequence
             "cut from one"
         )
     layers = len(surgery.blocks_of(student, architecture.layout))
+    misfit = layers_misfit(wanted, layers)
+    if misfit:
+        raise UsageError(f"student.layers: {misfit}")
     kept = evenly_spaced(wanted, layers) if isinstance(wanted, int) else wanted
-    if len(kept) > layers or kept[-1] >= layers:
-        raise UsageError(
-            f"student.layers: {wanted} does not fit a model of {layers} layers (numbered from 0)"
-        )
     if len(kept) == layers:
         raise NothingChanged(
             f"student.layers: {wanted} cuts nothing from a model of {layers} layers: take fewer, "

@@ -12,6 +12,7 @@ from compress.measurement import Direction, Measurement, absent
 from compress.meter import Meter, Probe, Sample
 from compress.task import Prediction
 from compress_meters import batched, bootstrap, company, decisions, paired
+from compress_meters.baseline import Scored, baseline
 from compress_meters.calibration import NAME as CALIBRATION
 from compress_meters.calibration import calibration
 from compress_meters.conditions import NO_TEST_ROWS
@@ -37,7 +38,8 @@ class Quality(Meter):
     def sample(self, probe: Probe) -> Sample:
         """``predictions``, ``metrics``, ``per_class``, ``by_length``, ``counts`` of each
         example, the headline of each resample (``resampled``), ``decisions``, and what
-        batches change (``batched``)."""
+        batches change (``batched``); the score of the most frequent answer
+        (``baseline``)."""
         if not probe.rows:
             return {"absent": NO_TEST_ROWS}
         task, rows, labels = probe.task, probe.rows, probe.labels
@@ -66,6 +68,7 @@ class Quality(Meter):
                 "metric": task.headline,
             },
             "batched": answered.kept(probe),
+            "baseline": baseline(probe, Scored(answers, metrics[task.headline], resampled)),
         }
 
     def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
@@ -96,7 +99,8 @@ class Quality(Meter):
 
 
 def _headline(sample: Sample) -> Measurement:
-    """``quality`` with its intervals, and its tables by class and by length."""
+    """``quality`` with its intervals, its tables by class and by length, and the score of
+    the most frequent answer."""
     direction: Direction = sample["direction"]
     low = high = worst = None
     if sample["resampled"] is not None:
@@ -109,6 +113,8 @@ def _headline(sample: Sample) -> Measurement:
             worst = _within(worst, value, direction)
     tables = {"by class": sample["per_class"], "by length in tokens": sample["by_length"]}
     detail: dict[str, Any] = {"tables": {title: t for title, t in tables.items() if t}}
+    if sample["baseline"] is not None:
+        detail["baseline"] = sample["baseline"]
     return _measurement(
         sample,
         sample["headline"],

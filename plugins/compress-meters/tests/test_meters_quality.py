@@ -245,6 +245,45 @@ def test_other_metrics_point_where_the_task_says() -> None:
     assert summary(sampled(single(), drawn(single(), 0.8, 0)))["other"].direction == "lower"
 
 
+# the most frequent answer
+
+
+def test_the_score_of_the_most_frequent_answer_stands_beside_the_models() -> None:
+    rows = several()
+    quality = summary(sampled(rows, drawn(rows, 0.7, 1)))["quality"]
+    tags = [tag for row in rows for tag in row["tags"]]
+    beside = quality.baseline
+    assert beside is not None and beside.value == pytest.approx(tags.count(0) / len(tags))
+    assert beside.difference == pytest.approx(quality.value - beside.value)
+    paired = compared(
+        sampled(rows, drawn(rows, 0.7, 1)), sampled(rows, [[0] * len(r["tags"]) for r in rows])
+    )["quality_difference"]
+    assert (beside.low, beside.high) == pytest.approx((paired.low, paired.high), abs=1e-8)
+    assert beside.low > 0
+
+
+def test_a_model_that_gives_one_answer_is_not_above_the_most_frequent() -> None:
+    rows = single(60)
+    beside = summary(sampled(rows, [[0] for _ in rows]))["quality"].baseline
+    assert beside is not None and beside.difference == 0 and beside.low < 0 < beside.high  # type: ignore[operator]
+
+
+def test_without_resamples_the_difference_has_no_interval() -> None:
+    rows = single()
+    beside = summary(sampled(rows, drawn(rows, 0.9, 0), task=Numbers()))["quality"].baseline
+    assert beside is not None and beside.difference > 0.4 and beside.low is beside.high is None
+
+
+def test_a_task_without_a_most_frequent_answer_has_no_score_of_it() -> None:
+    class Free(Words):
+        def most_frequent(self, *arguments: Any) -> None:  # type: ignore[override]
+            return None
+
+    rows = single(30)
+    quality = summary(sampled(rows, drawn(rows, 0.9, 0), task=Free()))["quality"]
+    assert quality.baseline is None and "baseline" not in quality.detail
+
+
 # calibration
 
 

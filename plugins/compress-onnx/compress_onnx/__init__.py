@@ -25,7 +25,8 @@ FLOAT_FILE = "onnx/model.onnx"
 INT8_FILE = "onnx/model_quantized.onnx"
 """Where other tools look for a model and for its int8 form."""
 
-_LIBRARIES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
+LIBRARIES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
+"""Distributions whose versions shape what the stages make."""
 
 
 class ExportOptions(Options):
@@ -87,7 +88,7 @@ class ExportOnnx(Stage[ExportOptions]):
     summary: ClassVar[str] = "Export to ONNX in float32"
     Options: ClassVar[type[Options]] = ExportOptions
     accepts: ClassVar[Accepts] = Accepts(task=True)
-    libraries: ClassVar[tuple[str, ...]] = _LIBRARIES
+    libraries: ClassVar[tuple[str, ...]] = LIBRARIES
 
     @classmethod
     def produces(cls, traits: Traits, options: ExportOptions, task: str) -> Traits:
@@ -112,7 +113,7 @@ class QuantizeOnnx(Stage[QuantizeOptions]):
     summary: ClassVar[str] = "Quantize weights and embeddings to int8 for ONNX Runtime"
     Options: ClassVar[type[Options]] = QuantizeOptions
     accepts: ClassVar[Accepts] = Accepts(formats=("pytorch", "onnx"), task=True)
-    libraries: ClassVar[tuple[str, ...]] = _LIBRARIES
+    libraries: ClassVar[tuple[str, ...]] = LIBRARIES
     paper: ClassVar[str] = (
         "Jacob et al. 2018, Quantization and Training of Neural Nets, arXiv:1712.05877, section 2"
     )

@@ -10,13 +10,24 @@ from pathlib import Path
 import numpy as np
 
 from compress.engine import Placement
-from compress.errors import EnvironmentFailure
+from compress.errors import EnvironmentFailure, ModelRefused, first_line
 
 # Its Linux builds send usage data unless this is set before the first import.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime  # noqa: E402
+from onnxruntime.capi import onnxruntime_pybind11_state as _raised  # noqa: E402
 
+_REFUSALS = (
+    _raised.Fail,
+    _raised.InvalidArgument,
+    _raised.InvalidGraph,
+    _raised.InvalidProtobuf,
+    _raised.NotImplemented,
+)
+"""What ONNX Runtime raises for a file that it cannot run. A lack of memory is another error."""
+RUN_FAILURE = _raised.RuntimeException
+"""What ONNX Runtime raises where a run fails, for want of memory too."""
 _PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
 _TYPES = {
     "tensor(int64)": np.int64,
@@ -37,13 +48,17 @@ class OnnxSession:
     """
 
     def __init__(self, file: Path, placement: Placement) -> None:
+        """Raises ModelRefused for a file that ONNX Runtime cannot load."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = placement.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         wanted = _provider(placement.device)
         providers = list(dict.fromkeys([wanted, _PROVIDERS["cpu"]]))
-        self._session = onnxruntime.InferenceSession(str(file), options, providers=providers)
+        try:
+            self._session = onnxruntime.InferenceSession(str(file), options, providers=providers)
+        except _REFUSALS as error:
+            raise ModelRefused(f"ONNX Runtime cannot load {file}: {first_line(error)}") from error
         if wanted not in self._session.get_providers():
             # Where a GPU does not start, ONNX Runtime would silently use the processor.
             raise EnvironmentFailure(
@@ -59,7 +74,10 @@ class OnnxSession:
         inputs: dict[str, np.ndarray] = {
             n: np.asarray(batch[n], dtype=t) for n, t in self._types.items()
         }
-        outputs = self._session.run(self._outputs, inputs)
+        try:
+            outputs = self._session.run(self._outputs, inputs)
+        except _REFUSALS as error:
+            raise ModelRefused(f"ONNX Runtime cannot run the model: {first_line(error)}") from error
         return {
             n: np.asarray(v, dtype=np.float32) for n, v in zip(self._outputs, outputs, strict=True)
         }

@@ -11,7 +11,9 @@ import onnx_ir
 import pytest
 import torch
 from compress_onnx import FLOAT_FILE, INT8_FILE, OnnxRuntimeEngine
-from compress_onnx.graph import export_graph, quantize_graph, write_graph
+from compress_onnx.exporting import export_graph
+from compress_onnx.graph import write_graph
+from compress_onnx.rewriting import quantize_graph
 from compress_onnx.weights import initializers
 from transformers import BertConfig, BertForSequenceClassification
 
@@ -46,7 +48,7 @@ def exported(
     folder = tmp_path_factory.mktemp("exported")
     ids = np.arange(10).reshape(2, 5)
     write_graph(
-        export_graph(model, {"input_ids": ids, "attention_mask": np.ones_like(ids)}),
+        export_graph(model, {"input_ids": ids, "attention_mask": np.ones_like(ids)}, ["logits"]),
         folder / FLOAT_FILE,
     )
     return folder

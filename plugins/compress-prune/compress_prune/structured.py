@@ -12,8 +12,10 @@ from transformers import PreTrainedModel
 from compress import surgery
 from compress.architecture import Architecture, Layout
 from compress.artifact import Artifact
+from compress.cutting import linear_at
 from compress.errors import NothingChanged, UsageError
 from compress.models import count_parameters, open_model, save_model
+from compress.options import layers_misfit
 from compress.predict import split_by
 from compress.sizes import architecture_of
 from compress.stage import Context, Made
@@ -119,10 +121,9 @@ def _cut_layers(
     blocks, wanted = surgery.blocks_of(model, layout), context.options.layers
     if wanted is None:
         return list(range(len(blocks)))
-    if (wanted if isinstance(wanted, int) else wanted[-1] + 1) > len(blocks):
-        raise UsageError(
-            f"layers: {wanted} cannot be kept, for the model has {len(blocks)} (numbered from 0)"
-        )
+    misfit = layers_misfit(wanted, len(blocks))
+    if misfit:
+        raise UsageError(f"layers: {misfit}")
     if isinstance(wanted, int):
         scores = []
         for score in LAYER_CRITERIA[context.options.layer_criterion](model, blocks, batches):
@@ -164,7 +165,7 @@ def _cut_units(
 def _neurons(model: PreTrainedModel, layout: Layout) -> list[Gated]:
     """The feed-forward output of each block, whose every column is a neuron."""
     blocks = surgery.blocks_of(model, layout)
-    return [Gated(surgery.linear_at(block, layout.feed_forward.output), 1) for block in blocks]
+    return [Gated(linear_at(block, layout.feed_forward.output), 1) for block in blocks]
 
 
 def _heads(
@@ -173,7 +174,7 @@ def _heads(
     """The attention output of each block, whose units are groups of heads."""
     gated = []
     for block, group in zip(surgery.blocks_of(model, layout), group_sizes, strict=True):
-        gated.append(Gated(surgery.linear_at(block, layout.attention.output), head_size * group))
+        gated.append(Gated(linear_at(block, layout.attention.output), head_size * group))
     return gated
 
 

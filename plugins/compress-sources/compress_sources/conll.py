@@ -42,7 +42,7 @@ class Conll(FileSource[ConllOptions]):
     Options = ConllOptions
     suffixes = (".conll",)
 
-    def table(self, path: Path) -> Table:
+    def table(self, path: Path, split: str) -> Table:
         """One row for each sentence; its place is that of the first token. ``-DOCSTART-``
         lines end a sentence too."""
         sentences = list(_sentences(decoded(path, self.options.encoding)))
@@ -61,7 +61,7 @@ class Conll(FileSource[ConllOptions]):
             places.append(f"{path.name}:{sentence[0][0]}")
         return Table(rows, places)
 
-    def header(self, path: Path) -> Sequence[str]:
+    def header(self, path: Path, split: str) -> Sequence[str]:
         """Always ``tokens`` and ``tags``."""
         return ("tokens", "tags")
 

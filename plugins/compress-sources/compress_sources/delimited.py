@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +12,9 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from compress.errors import Mistake, UsageError
+from compress.errors import Mistake, UsageError, shortened
 from compress.source import Table
-from compress_sources.files import HEAD, FileSource, TextFiles, decoded, head
+from compress_sources.files import HEAD, FileSource, TextFiles, decoded, head, told
 
 _QUOTING: dict[str, Literal[0, 3]] = {"minimal": csv.QUOTE_MINIMAL, "none": csv.QUOTE_NONE}
 _LONGEST_FIELD = 1 << 30  # csv's default, 128 Ki characters, is less than a long document
@@ -49,7 +50,7 @@ class Csv(FileSource[DelimitedOptions]):
     suffixes = (".csv",)
     delimiter: ClassVar[str] = ","
 
-    def table(self, path: Path) -> Table:
+    def table(self, path: Path, split: str) -> Table:
         """One row for each record. A record of another length than the header is a
         mistake."""
         text = decoded(path, self.options.encoding)
@@ -63,13 +64,13 @@ class Csv(FileSource[DelimitedOptions]):
             if len(fields) != len(names)
         ]
         if ragged:
-            raise UsageError(ragged)
+            raise UsageError(told(ragged, any_row_fits=len(ragged) < len(body)))
         return Table(
             [dict(zip(names, fields, strict=True)) for _, fields in body],
             [f"{path.name}:{line}" for line, _ in body],
         )
 
-    def header(self, path: Path) -> Sequence[str]:
+    def header(self, path: Path, split: str) -> Sequence[str]:
         """The first record's fields, or their numbers where the file has no header."""
         text = head(path, self.options.encoding)
         records = self._records(path, text)
@@ -87,11 +88,14 @@ class Csv(FileSource[DelimitedOptions]):
             return []
         line, first = records[0]
         names = self._columns(first)
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
-            where = f"{path}:{line}"
+            shown = [shortened(name) for name in twice]
             raise UsageError(
-                [Mistake(where, f"the header names {name!r} more than once") for name in twice]
+                [
+                    Mistake(f"{path}:{line}", f"the header names {name!r} more than once")
+                    for name in shown
+                ]
             )
         return names
 

@@ -5,21 +5,25 @@ from __future__ import annotations
 
 import codecs
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import Field, field_validator, model_validator
 
 from compress.artifact import sha256_file
-from compress.errors import Mistake, UsageError
+from compress.errors import Mistake, UsageError, first_line
 from compress.source import SPLITS, FileOptions, Source, Table
-from compress_sources.share import set_aside
+from compress_sources.share import with_shares
 
 LISTED = 20
 """Mistakes that are listed one by one; the others are counted."""
 HEAD = 1 << 16
 """Bytes at the beginning of a file from which its columns are read."""
+_NOT_OF_TEXTS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"})
+"""Codecs that Python counts among the text encodings, and in which no file of texts is saved: they
+are for names of hosts and for Python's own literals."""
 _MARKS = {
     "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
     "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
@@ -30,7 +34,7 @@ class SplitFiles(FileOptions):
     """File options that name at least one file; a share of the rows lies between 0 and
     1."""
 
-    @field_validator("validation")
+    @field_validator("validation", "test")
     @classmethod
     def _is_a_share(cls, value: str | float | None) -> str | float | None:
         if isinstance(value, float) and not 0 < value < 1:
@@ -39,13 +43,20 @@ class SplitFiles(FileOptions):
 
     @model_validator(mode="after")
     def _names_a_file(self) -> SplitFiles:
-        if isinstance(self.validation, float) and self.train is None:
-            raise ValueError(
-                "validation is a share of the training rows, and no train file is named"
-            )
+        for split in self.shares:
+            if self.train is None:
+                raise ValueError(
+                    f"{split} is a share of the training rows, and no train file is named"
+                )
         if not (self.train or self.validation or self.test):
             raise ValueError("no file is named: give train, validation or test")
         return self
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The splits that are a share of the training rows."""
+        values = {split: getattr(self, split) for split in SPLITS}
+        return {split: value for split, value in values.items() if isinstance(value, float)}
 
 
 class TextFiles(SplitFiles):
@@ -63,10 +74,11 @@ class TextFiles(SplitFiles):
     def _is_known(cls, value: str) -> str:
         try:
             "".encode(value)
-        except LookupError as error:
-            raise ValueError(
-                f"expected a text encoding that Python knows, not {value!r}"
-            ) from error
+            is_of_texts = codecs.lookup(value).name not in _NOT_OF_TEXTS
+        except (LookupError, ValueError):  # ValueError: a character that no name can hold
+            is_of_texts = False
+        if not is_of_texts:
+            raise ValueError(f"expected a text encoding that Python knows, not {value!r}")
         return value
 
 
@@ -78,49 +90,49 @@ class FileSource(Source[O]):
     (``header``)."""
 
     @abstractmethod
-    def table(self, path: Path) -> Table:
-        """The rows of one file. Raises UsageError with a Mistake for each place that cannot
-        be read."""
+    def table(self, path: Path, split: str) -> Table:
+        """The rows of one file, or those of ``split`` where a file can hold several splits.
+        Raises UsageError with a Mistake for each place that cannot be read."""
 
     @abstractmethod
-    def header(self, path: Path) -> Sequence[str]:
-        """Column names of one file, read from its beginning; empty if they cannot be read
-        there."""
+    def header(self, path: Path, split: str) -> Sequence[str]:
+        """Column names of one file (or of its ``split``), read from its beginning; empty if
+        they cannot be read there."""
 
     def identity(self) -> Mapping[str, Any]:
         """The sha256 of each file, and the options that shape rows. Paths are not part of
         it: a moved file is the same data."""
         options = self.options.model_dump(mode="json", exclude=set(SPLITS))
-        if isinstance(self.options.validation, float):
-            options["validation"] = self.options.validation
-        files = {split: sha256_file(path) for split, path in self._files().items()}
+        options |= self.options.shares
+        files = {}
+        for split, path in self._files().items():
+            with told_by_name(path):
+                files[split] = sha256_file(path)
         return {"source": self.name, "files": files, "options": options}
 
     def read(self) -> Mapping[str, Table]:
-        """The tables of all files, with the validation share set aside. Raises one
+        """The tables of all files, with the shares set aside. Raises one
         UsageError with the mistakes of all files."""
         tables: dict[str, Table] = {}
         mistakes: list[Mistake] = []
         for split, path in self._files().items():
             try:
-                tables[split] = self._filled(path)
+                with told_by_name(path):
+                    tables[split] = self._filled(path, split)
             except UsageError as error:
                 mistakes += error.mistakes
         if mistakes:
-            raise UsageError(_capped(mistakes))
-        if isinstance(self.options.validation, float):
-            tables["train"], tables["validation"] = set_aside(
-                tables["train"], self.options.validation
-            )
-        return {split: tables[split] for split in SPLITS if split in tables}
+            raise UsageError(_capped(list(dict.fromkeys(mistakes))))
+        return with_shares(tables, self.options.shares)
 
     def columns(self) -> Mapping[str, Sequence[str]]:
         """The columns of each split whose file exists and shows them at its beginning."""
-        headers = {
-            split: self.header(path) for split, path in self._named().items() if path.is_file()
-        }
-        if isinstance(self.options.validation, float) and "train" in headers:
-            headers["validation"] = headers["train"]
+        headers: dict[str, Sequence[str]] = {}
+        for split, path in self._named().items():
+            with told_by_name(path):
+                headers[split] = self.header(path, split) if path.is_file() else ()
+        if headers.get("train"):
+            headers |= dict.fromkeys(self.options.shares, headers["train"])
         return {split: headers[split] for split in SPLITS if headers.get(split)}
 
     def _named(self) -> dict[str, Path]:
@@ -138,11 +150,21 @@ class FileSource(Source[O]):
             raise UsageError(missing)
         return files
 
-    def _filled(self, path: Path) -> Table:
-        table = self.table(path)
+    def _filled(self, path: Path, split: str) -> Table:
+        table = self.table(path, split)
         if not table.rows:
             raise UsageError([Mistake(str(path), "the file holds no rows")])
         return table
+
+
+@contextmanager
+def told_by_name(path: Path) -> Iterator[None]:
+    """Raise UsageError with the file's name where the system refuses it."""
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot be read: {error.strerror or first_line(error)}"
+        raise UsageError([Mistake(str(path), message)]) from error
 
 
 def decoded(path: Path, encoding: str) -> str:
@@ -173,6 +195,15 @@ def head(path: Path, encoding: str) -> str:
         return codecs.getincrementaldecoder(encoding)().decode(data).removeprefix("\ufeff")
     except UnicodeDecodeError:
         return ""
+
+
+def told(mistakes: list[Mistake], *, any_row_fits: bool) -> list[Mistake]:
+    """The mistakes of a file's rows as the user is told them: the first alone where no row fits,
+    for then the file has another shape than the options say."""
+    if any_row_fits or len(mistakes) < 2:
+        return mistakes
+    first = mistakes[0]
+    return [Mistake(first.where, f"{first.message}; no other row fits either", first.hint)]
 
 
 def lines_of(text: str) -> list[str]:

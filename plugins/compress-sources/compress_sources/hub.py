@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from compress.errors import EnvironmentFailure, UsageError, suggestion
 from compress.source import SPLITS, Source, SourceOptions, Table
 from compress_sources.labels import class_labels
-from compress_sources.share import set_aside
+from compress_sources.share import with_shares
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SECONDS = 10  # to wait for the hub's answer
@@ -46,6 +46,12 @@ class HubOptions(SourceOptions):
         lt=1,
         description="Share of the training rows to set aside where there is no such split.",
     )
+    test: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="The same for the test split; a validation share is one of the rows left.",
+    )
 
     @field_validator("splits")
     @classmethod
@@ -77,16 +83,19 @@ class Hub(Source[HubOptions]):
     def read(self) -> Mapping[str, Table]:
         """The splits as tables, with the names of class labels."""
         tables = {split: self._table(split, rows) for split, rows in self._load().items()}
-        share = self.options.validation
-        if share is None:
-            return tables
-        if "validation" in tables or "train" not in tables:
-            raise UsageError(
-                f"{self.options.hub}: a validation share needs a train and no validation split; "
-                f"there are {', '.join(tables)}"
-            )
-        tables["train"], tables["validation"] = set_aside(tables["train"], share)
-        return {split: tables[split] for split in SPLITS if split in tables}
+        shares = self._shares()
+        for split in shares:
+            if split in tables or "train" not in tables:
+                raise UsageError(
+                    f"{self.options.hub}: a {split} share needs a train and no {split} split; "
+                    f"there are {', '.join(tables)}"
+                )
+        return with_shares(tables, shares)
+
+    def _shares(self) -> dict[str, float]:
+        """The splits that are a share of the training rows."""
+        given = {"validation": self.options.validation, "test": self.options.test}
+        return {split: share for split, share in given.items() if share is not None}
 
     @cached_property
     def _commit(self) -> str:

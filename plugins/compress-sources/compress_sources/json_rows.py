@@ -1,108 +1,198 @@
-"""JSON: a list of objects, or one object a line."""
+"""JSON: a list of rows, one row a line, or one object that holds a list of rows for each
+split."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from compress.errors import Mistake, UsageError
-from compress.source import Table
-from compress_sources.files import FileSource, TextFiles, decoded, head, lines_of
+from pydantic import Field, field_validator
 
-_DECODER = json.JSONDecoder()
-_SPACE = re.compile(r"[ \t\r\n]*")
-_SHAPES = "a file is one list of objects, or one object a line"
+from compress.errors import Mistake, UsageError, did_you_mean, listed, suggestion
+from compress.source import SPLITS, Table
+from compress_sources.files import FileSource, TextFiles, decoded, head, lines_of, told
+from compress_sources.json_text import (
+    Item,
+    UnreadableValue,
+    after_space,
+    lines_of_values,
+    list_items,
+    position_of_list,
+    read_value,
+    unreadable,
+)
 
-Item = tuple[int, Any]
-"""A line number and the value that starts there; a Mistake if it cannot be read."""
+SHAPES = "a file is one list of rows, one row a line, or one object with a list for each split"
+_KINDS: dict[type, str] = {dict: "an object", list: "a list"}
+_LISTED = 10
+"""Keys of an object that a message lists."""
 
 
-class Json(FileSource[TextFiles]):
-    """Rows of JSON files. A file whose first character is ``[`` is a list, any other holds
-    one object a line."""
+class JsonOptions(TextFiles):
+    """Options of JSON files."""
+
+    splits: dict[str, str] = Field(
+        default_factory=dict,
+        description=(
+            "For a file that is one object: our split to the key that holds its rows, such as "
+            "{validation: dev} or {train: data.train}. The default is the split's own name."
+        ),
+    )
+
+    @field_validator("splits")
+    @classmethod
+    def _are_ours(cls, value: dict[str, str]) -> dict[str, str]:
+        for split in value:
+            if split not in SPLITS:
+                raise ValueError(f"{split!r} is not a split: {suggestion(split, SPLITS)}")
+        return value
+
+
+class Json(FileSource[JsonOptions]):
+    """Rows of JSON files: objects, or lists whose items are the columns 0, 1, 2, ...
+
+    A file whose first character is ``[`` is a list. Any other is one object where ``splits`` says
+    so, or where its first line is no value by itself or is the only one and holds the split. Else
+    it has one row a line."""
 
     name = "json"
-    summary = "a JSON list of objects, or JSON lines"
-    Options = TextFiles
+    summary = "a JSON list of rows, JSON lines, or an object with a list for each split"
+    Options = JsonOptions
     suffixes = (".json", ".jsonl")
 
-    def table(self, path: Path) -> Table:
-        """One row for each object, with the values' own types."""
+    def table(self, path: Path, split: str) -> Table:
+        """One row for each object or list, with the values' own types."""
         text = decoded(path, self.options.encoding)
-        is_list = text.lstrip().startswith("[")
-        values = _items(text, str(path)) if is_list else _line_values(text, str(path))
         rows: list[dict[str, Any]] = []
         places: list[str] = []
         mistakes: list[Mistake] = []
-        for line, value in values:
-            if isinstance(value, dict):
-                rows.append(value)
-                places.append(f"{path.name}:{line}")
+        first: Any = None
+        for line, value in self._items(text, path, split):
+            complaint = _complaint(value, first)
+            if isinstance(value, Mistake):
+                mistakes.append(value)
+            elif complaint:
+                mistakes.append(Mistake(f"{path}:{line}", complaint, SHAPES))
             else:
-                mistakes.append(_complaint(path, line, value))
+                first = value if first is None else first
+                rows.append(_row(value))
+                places.append(f"{path.name}:{line}")
         if mistakes:
-            raise UsageError(mistakes)
+            raise UsageError(told(mistakes, any_row_fits=bool(rows)))
         return Table(rows, places)
 
-    def header(self, path: Path) -> Sequence[str]:
-        """The keys of the first object, where it ends within the first 64 KiB."""
-        text = head(path, self.options.encoding).lstrip().removeprefix("[").lstrip()
+    def header(self, path: Path, split: str) -> Sequence[str]:
+        """The columns of the first row, where it ends within the first 64 KiB."""
+        text = head(path, self.options.encoding)
         try:
-            value, _ = _DECODER.raw_decode(text)
-        except json.JSONDecodeError:
+            start = self._start_of_rows(text, split)
+            value, _ = read_value(text, start)
+        except UnreadableValue:
             return ()
-        return list(value) if isinstance(value, dict) else ()
+        return list(_row(value)) if isinstance(value, dict | list) else ()
 
+    def _start_of_rows(self, text: str, split: str) -> int:
+        """The position of the first row. Raises UnreadableValue where it is not in the text."""
+        position = after_space(text, 0)
+        if text.startswith("{", position):
+            opening = position_of_list(text, self._keys(split))
+            if opening is None and _is_one_object(lines_of(text)):
+                raise UnreadableValue("the rows are not there", position)
+            if opening is None:
+                return position
+            position = opening
+        return after_space(text, position + 1)
 
-def _complaint(path: Path, line: int, value: Any) -> Mistake:
-    if isinstance(value, Mistake):
-        return value
-    return Mistake(f"{path}:{line}", f"a row is an object, not {type(value).__name__}", _SHAPES)
+    def _keys(self, split: str) -> list[str]:
+        """The keys that lead to the rows of a split in a file that is one object."""
+        return self.options.splits.get(split, split).split(".")
 
+    def _items(self, text: str, path: Path, split: str) -> Iterator[Item]:
+        start = after_space(text, 0)
+        if text.startswith("[", start):
+            return list_items(text, start, str(path), SHAPES, is_whole=True)
+        lines = lines_of(text)
+        if self.options.splits or _is_one_object(lines):
+            opening = self._opening(text, path, split)
+            return list_items(text, opening, str(path), SHAPES, is_whole=False)
+        return lines_of_values(lines, str(path), SHAPES)
 
-def _line_values(text: str, where: str) -> Iterator[Item]:
-    for number, line in enumerate(lines_of(text), start=1):
-        if line.strip():
-            try:
-                yield number, json.loads(line)
-            except json.JSONDecodeError as error:
-                yield number, Mistake(f"{where}:{number}:{error.colno}", error.msg, _SHAPES)
-
-
-def _items(text: str, where: str) -> Iterator[Item]:
-    """The items of the list with their lines. They are decoded one by one, because
-    ``json.loads`` does not say where an item begins."""
-    position, line, seen = _after_space(text, text.index("[") + 1), 1, 0
-    while not text.startswith("]", position):
-        line, seen = line + text.count("\n", seen, position), position
+    def _opening(self, text: str, path: Path, split: str) -> int:
+        """The position of the list of a split's rows in a text that is one object. Raises
+        UsageError where it is not there."""
         try:
-            value, position = _DECODER.raw_decode(text, position)
-            position = _after_separator(text, _after_space(text, position))
-        except json.JSONDecodeError as error:
-            yield error.lineno, Mistake(f"{where}:{error.lineno}:{error.colno}", error.msg, _SHAPES)
-            return
-        yield line, value
-    end = _after_space(text, position + 1)
-    if end != len(text):
-        number = text.count("\n", 0, end) + 1
-        yield number, Mistake(f"{where}:{number}", "text after the list's end", _SHAPES)
+            whole, _ = read_value(text, after_space(text, 0))
+        except UnreadableValue as error:
+            raise UsageError([unreadable(text, error, str(path), SHAPES)]) from error
+        keys = self._keys(split)
+        for path_of_keys in (keys, _nested_keys(whole, keys)):
+            opening = position_of_list(text, path_of_keys)
+            if opening is not None:
+                return opening
+        raise UsageError([_no_list(path, whole, keys, split)])
 
 
-def _after_space(text: str, position: int) -> int:
-    match = _SPACE.match(text, position)
-    return match.end() if match else position
+def _is_one_object(lines: Sequence[str]) -> bool:
+    """Whether the lines together are one object and not one row each."""
+    filled = [line for line in lines if line.strip()]
+    if not filled or not filled[0].lstrip().startswith("{"):
+        return False
+    try:
+        value, _ = read_value(filled[0], after_space(filled[0], 0))
+    except UnreadableValue:
+        return len(filled) > 1 and not _is_value(filled[1])
+    return len(filled) == 1 and _holds_lists(value)
 
 
-def _after_separator(text: str, position: int) -> int:
-    """The position of the next item, or of the closing bracket."""
-    if text.startswith("]", position):
-        return position
-    if not text.startswith(",", position):
-        raise json.JSONDecodeError("Expecting ',' delimiter", text, position)
-    after = _after_space(text, position + 1)
-    if text.startswith("]", after):
-        raise json.JSONDecodeError("Expecting a value after ','", text, after)
-    return after
+def _is_value(line: str) -> bool:
+    """Whether a line is an object or a list by itself."""
+    try:
+        value, _ = read_value(line, after_space(line, 0))
+    except UnreadableValue:
+        return False
+    return isinstance(value, dict | list)
+
+
+def _holds_lists(value: Any) -> bool:
+    """Whether an object holds a list of rows, itself or in an object of its own."""
+    inner = list(value.values()) if isinstance(value, dict) else []
+    for one in list(inner):
+        inner += one.values() if isinstance(one, dict) else []
+    return any(isinstance(one, list) and one and isinstance(one[0], dict | list) for one in inner)
+
+
+def _nested_keys(whole: Any, keys: Sequence[str]) -> list[str]:
+    """The keys with the one outer key before them under which they stand; themselves where there is
+    not exactly one."""
+    outer = [key for key, value in whole.items() if isinstance(value, dict) and keys[0] in value]
+    return [*outer, *keys] if len(outer) == 1 else list(keys)
+
+
+def _no_list(path: Path, whole: Mapping[str, Any], keys: Sequence[str], split: str) -> Mistake:
+    """The mistake that an object holds no list of a split's rows."""
+    known = list(whole)
+    shown = listed(known[:_LISTED]) + (", ..." if len(known) > _LISTED else "")
+    message = (
+        f"the file is one object with the keys {shown}, and {'.'.join(keys)} is no list of rows"
+    )
+    hint = did_you_mean(keys[0], known) or f"name the key of the rows: splits: {{{split}: KEY}}"
+    return Mistake(str(path), message, hint)
+
+
+def _row(value: dict[str, Any] | list[Any]) -> dict[str, Any]:
+    """The row with its columns by name; the items of a list are numbered."""
+    return value if isinstance(value, dict) else {str(i): item for i, item in enumerate(value)}
+
+
+def _complaint(value: Any, first: Any) -> str:
+    """Why a value is no row beside the ``first`` one; empty if it is one."""
+    if not isinstance(value, dict | list):
+        return f"a row is an object or a list, not {type(value).__name__}"
+    if first is None or (isinstance(value, dict) and isinstance(first, dict)):
+        return ""
+    if type(value) is not type(first):
+        return f"a row is {_KINDS[type(first)]}, as the first one is, not {_KINDS[type(value)]}"
+    if len(value) != len(first):
+        return f"{len(value)} items where the first row has {len(first)}"
+    return ""

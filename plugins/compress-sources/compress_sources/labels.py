@@ -11,7 +11,7 @@ def class_labels(features: Mapping[str, Any]) -> dict[str, Sequence[str]]:
     writes them.
 
     A list of labels counts as well as a single one (``List``, and ``Sequence`` as older
-    releases wrote it)."""
+    releases wrote it). Raises ValueError for names that are no texts."""
     by_column = {column: _names(feature) for column, feature in features.items()}
     return {column: names for column, names in by_column.items() if names}
 
@@ -22,5 +22,8 @@ def _names(feature: Any) -> Sequence[str]:
     if not isinstance(feature, Mapping):
         return ()
     if feature.get("_type") == "ClassLabel":
-        return list(feature.get("names") or ())
+        names = feature.get("names") or []
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError("the names of a label are not a list of texts")
+        return names
     return _names(feature["feature"]) if "feature" in feature and "_type" in feature else ()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel, Field, ValidationError
 
 from compress.errors import Mistake, UsageError, first_line
 from compress.source import Table
@@ -22,33 +23,54 @@ class Parquet(FileSource[SplitFiles]):
     Options = SplitFiles
     suffixes = (".parquet",)
 
-    def table(self, path: Path) -> Table:
+    def table(self, path: Path, split: str) -> Table:
         """One row for each row of the file. Places count from 1."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
             table = pq.read_table(path)
-        except (pa.ArrowException, OSError) as error:  # Arrow reports a damaged page as an OSError
+            rows = table.to_pylist()
+        except (pa.ArrowException, OSError, ValueError, OverflowError, RecursionError) as error:
+            # Arrow reports a damaged page as an OSError. The last three are for values that Python
+            # does not have, such as a date in the year 99999.
             raise UsageError(
                 [Mistake(str(path), f"cannot be read as parquet: {first_line(error)}")]
             ) from error
-        places = [f"{path.name}:{i}" for i in range(1, table.num_rows + 1)]
-        return Table(table.to_pylist(), places, _label_names(table.schema.metadata or {}))
+        places = [f"{path.name}:{i}" for i in range(1, len(rows) + 1)]
+        return Table(rows, places, _label_names(path, table.schema.metadata or {}))
 
-    def header(self, path: Path) -> Sequence[str]:
+    def header(self, path: Path, split: str) -> Sequence[str]:
         """The schema's column names."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
             return list(pq.read_schema(path).names)
-        except (pa.ArrowException, OSError):  # ``table`` reports it
+        except (pa.ArrowException, OSError, ValueError):  # ``table`` reports it
             return ()
 
 
-def _label_names(metadata: Mapping[bytes, bytes]) -> dict[str, Sequence[str]]:
-    """From the schema's ``huggingface`` entry, which ``Dataset.to_parquet`` and the hub
-    write."""
-    entry: Any = json.loads(metadata.get(b"huggingface", b"{}"))
-    return class_labels((entry.get("info") or {}).get("features") or {})
+def _label_names(path: Path, metadata: Mapping[bytes, bytes]) -> dict[str, Sequence[str]]:
+    """From the schema's ``huggingface`` entry, which ``Dataset.to_parquet`` and the hub write.
+    Raises UsageError where it is not as they write it."""
+    entry = metadata.get(b"huggingface", b"{}")
+    try:
+        features = _Metadata.model_validate_json(entry).info.features
+        return class_labels(features)
+    except (ValidationError, ValueError, RecursionError) as error:
+        message = f"its huggingface metadata is not what datasets writes: {first_line(error)}"
+        hint = "write the file again without it"
+        raise UsageError([Mistake(str(path), message, hint)]) from error
+
+
+class _Info(BaseModel):
+    """The part of the metadata that is read."""
+
+    features: dict[str, Any] = Field(default_factory=dict)
+
+
+class _Metadata(BaseModel):
+    """The ``huggingface`` entry of a schema's metadata."""
+
+    info: _Info = Field(default_factory=_Info)

@@ -1,4 +1,4 @@
-"""Set a share of the training rows aside for validation."""
+"""Set shares of the training rows aside for validation and test."""
 
 from __future__ import annotations
 
@@ -8,24 +8,35 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from compress.errors import UsageError
-from compress.source import Table
+from compress.source import SPLITS, Table
 
 
-def set_aside(table: Table, share: float) -> tuple[Table, Table]:
-    """(rows for training, rows for validation): about ``share`` (0 to 1) of the rows are
-    set aside, and both parts keep their order.
+def with_shares(tables: Mapping[str, Table], shares: Mapping[str, float]) -> dict[str, Table]:
+    """The tables in the order of ``SPLITS``, with the splits that are shares of the training
+    rows. The test rows are set aside first; a validation share is one of the rows that are
+    left."""
+    whole = dict(tables)
+    for split in reversed(SPLITS):
+        if split in shares:
+            whole["train"], whole[split] = _set_aside(whole["train"], shares[split], split)
+    return {split: whole[split] for split in SPLITS if split in whole}
+
+
+def _set_aside(table: Table, share: float, split: str) -> tuple[Table, Table]:
+    """(rows for training, rows for ``split``): about ``share`` (0 to 1) of the rows are set
+    aside, and both parts keep their order.
 
     Of the distinct rows, those with the lowest sha256 of their content are set aside. So
     the same rows are chosen each time, whatever their order. Equal rows are on one side: a
-    copy of a training row in the validation split would flatter the model. Raises
+    copy of a training row in another split would flatter the model. Raises
     UsageError if one side would be empty."""
     digests = [_digest(row) for row in table.rows]
     distinct = sorted(set(digests))
     count = round(share * len(distinct))
     if not 0 < count < len(distinct):
         raise UsageError(
-            f"validation: a share of {share:g} of {len(distinct)} different training rows leaves "
-            "one side empty; name a validation file or change the share"
+            f"{split}: a share of {share:g} of {len(distinct)} different training rows leaves "
+            f"one side empty; name a {split} file or change the share"
         )
     chosen = set(distinct[:count])
     kept = _part(table, (i for i, digest in enumerate(digests) if digest not in chosen))

@@ -29,7 +29,7 @@ class Text(FileSource[TextOptions]):
     Options = TextOptions
     suffixes = (".txt",)
 
-    def table(self, path: Path) -> Table:
+    def table(self, path: Path, split: str) -> Table:
         """One row for each line or paragraph, whose lines stay lines."""
         lines = lines_of(decoded(path, self.options.encoding))
         units = _paragraphs(lines) if self.options.unit == "paragraph" else _single(lines)
@@ -39,7 +39,7 @@ class Text(FileSource[TextOptions]):
             places.append(f"{path.name}:{number}")
         return Table(rows, places)
 
-    def header(self, path: Path) -> Sequence[str]:
+    def header(self, path: Path, split: str) -> Sequence[str]:
         """Always ``text``."""
         return ("text",)
 

@@ -125,8 +125,8 @@ def test_no_character_but_a_line_end_ends_a_line(tmp_path):
 
 def test_mistakes_of_all_files_are_listed_to_the_twentieth(tmp_path):
     train, test = tmp_path / "train.csv", tmp_path / "test.csv"
-    train.write_text("a,b\n" + "1\n" * 18)
-    test.write_text("a,b\n" + "1,2,3\n" * 9)
+    train.write_text("a,b\n" + "1\n" * 18 + "1,2\n")
+    test.write_text("a,b\n" + "1,2,3\n" * 9 + "1,2\n")
     found = mistakes_of(Csv(Csv.Options(train=str(train), test=str(test))))
     assert found[0] == f"{train}:2: 1 fields where 2 are expected"
     assert found[18] == f"{test}:2: 3 fields where 2 are expected"
@@ -178,6 +178,28 @@ def test_a_share_of_the_training_rows_is_set_aside_for_validation(tmp_path):
     again = source(Text, tmp_path, "\n".join(reversed(lines)).encode(), validation=0.25)
     assert {row["text"] for row in again.read()["validation"].rows} == set(aside)
     assert list(again.columns()) == ["train", "validation"]
+
+
+def test_a_share_for_the_test_split_is_set_aside_before_that_for_validation(tmp_path):
+    content = "".join(f"row {i}\n" for i in range(100)).encode()
+    data = source(Text, tmp_path, content, test=0.2, validation=0.25)
+    tables = data.read()
+    assert {split: len(table.rows) for split, table in tables.items()} == {
+        "train": 60,
+        "validation": 20,
+        "test": 20,
+    }
+    assert len({row["text"] for table in tables.values() for row in table.rows}) == 100
+    assert data.columns() == dict.fromkeys(("train", "validation", "test"), ("text",))
+    alone = source(Text, tmp_path, content, test=0.2).read()
+    assert alone["test"].rows == tables["test"].rows
+
+
+def test_a_file_in_which_no_row_fits_is_told_in_one_sentence(tmp_path):
+    data = source(Csv, tmp_path, b"a title\n" + b"good film,1\n" * 30)
+    assert mistakes_of(data) == [
+        f"{tmp_path}/train.csv:2: 2 fields where 1 are expected; no other row fits either"
+    ]
 
 
 def test_a_share_that_leaves_a_side_empty_is_a_mistake(tmp_path):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from compress_sources.json_rows import Json
 from compress_sources.parquet import Parquet
 from compress_sources.text import Text
 
-from compress.errors import UsageError
+from compress.errors import UsageError, did_you_mean
 from compress.source import Table
 
 
@@ -82,6 +83,16 @@ def test_a_header_that_names_a_column_twice_is_a_mistake(tmp_path):
     ]
 
 
+def test_a_header_of_many_names_is_read_at_once(tmp_path):
+    names = [f"column {i}" for i in range(100_000)]
+    start = time.process_time()
+    assert len(table(Csv, tmp_path, ",".join(names) + "\n" + "," * 99_999).rows[0]) == 100_000
+    twice = mistakes(Csv, tmp_path, ",".join([*names, *names]) + "\n")
+    assert len(twice) == 21 and "names 'column 0' more than once" in twice[0]
+    assert did_you_mean("column", names) == ""
+    assert time.process_time() - start < 5  # 0.6; with a count of each name it takes minutes
+
+
 def test_a_field_may_be_longer_than_the_csv_module_allows_by_default(tmp_path):
     before = csv.field_size_limit(1000)
     assert len(table(Csv, tmp_path, "text\n" + "x" * 200_000).rows[0]["text"]) == 200_000
@@ -124,17 +135,61 @@ def test_places_of_json_rows_are_the_lines_on_which_they_start(tmp_path):
         ('[{"a": 1},\n {"a" 2}]', "train.data:2:7: Expecting ':' delimiter"),
         ('[{"a": 1}\n {"a": 2}]', "train.data:2:2: Expecting ',' delimiter"),
         ('[{"a": 1},\n]', "train.data:2:1: Expecting a value after ','"),
-        ('[{"a": 1}, 7]', "train.data:1: a row is an object, not int"),
+        ('[{"a": 1}, 7]', "train.data:1: a row is an object or a list, not int"),
+        ('[{"a": 1}, [2]]', "train.data:1: a row is an object, as the first one is, not a list"),
+        ('["a"]', "train.data:1: a row is an object or a list, not str"),
+        ("[[1, 2], [3]]", "train.data:1: 1 items where the first row has 2"),
         ('[{"a": 1}]\n]', "train.data:2: text after the list's end"),
         ('[{"a": 1}', "train.data:1:10: Expecting ',' delimiter"),
         ("[", "train.data:1:2: Expecting value"),
-        ('{\n"data": []}', "train.data:1:2: Expecting property name"),
+        ("[" * 100_000, "train.data:1:2: values are nested over 100 levels deep"),
+        ('{"a": ' * 200 + "1" + "}" * 200, "train.data:1:1: values are nested over 100 levels"),
+        ('{"a": ' + "9" * 5000 + "}", "train.data:1:1: a number has more digits than can be read"),
+        ("no\n" * 30, "train.data:1:1: Expecting value; no other row fits either"),
+        ("{\n" * 30, "train.data:2:1: Expecting property name"),
     ],
 )
-def test_json_that_is_no_rows_is_named_by_line(text, start, tmp_path):
-    found = mistakes(Json, tmp_path, text)
-    assert found[0].startswith(start)
-    assert "a list of" not in found[0] and "one list of objects" in found[0]
+def test_json_that_is_no_rows_is_named_by_line_in_one_sentence(text, start, tmp_path):
+    (found, *others) = mistakes(Json, tmp_path, text)
+    assert found.startswith(start) and "a file is one list of rows" in found
+    assert not others or "1" in text  # the good rows beside it show that the shape is right
+    assert len(others) <= 1
+
+
+SPLITS = {"train": [["hello there", "greet"], ["bye", "leave"]], "dev": [["hi", "greet"]]}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("outer", [None, "data"])
+def test_one_json_file_holds_a_list_of_rows_for_each_split(indent, outer, tmp_path):
+    content = {"version": "1", outer: SPLITS} if outer else SPLITS
+    path = tmp_path / "all.json"
+    path.write_text(json.dumps(content, indent=indent), encoding="utf-8")
+    data = Json(Json.Options(train=str(path), validation=str(path), splits={"validation": "dev"}))
+    read = data.read()
+    assert read["train"].rows == [
+        {"0": "hello there", "1": "greet"},
+        {"0": "bye", "1": "leave"},
+    ]
+    assert read["validation"].rows == [{"0": "hi", "1": "greet"}]
+    if not outer:
+        assert data.columns() == {"train": ["0", "1"], "validation": ["0", "1"]}
+    if indent:
+        assert len(set(read["train"].places)) == 2
+
+
+def test_an_object_without_the_rows_of_a_split_is_told_in_one_sentence(tmp_path):
+    path = tmp_path / "all.json"
+    path.write_text(json.dumps(SPLITS), encoding="utf-8")
+    data = Json(Json.Options(train=str(path), test=str(path)))
+    with pytest.raises(UsageError) as caught:
+        data.read()
+    assert str(caught.value) == (
+        f"{path}: the file is one object with the keys train, dev, and test is no list of rows "
+        "(name the key of the rows: splits: {test: KEY})"
+    )
+    columns = json.dumps({"text": ["a", "b"], "label": ["x", "y"]}, indent=1)
+    assert "is one object with the keys text, label" in mistakes(Json, tmp_path, columns)[0]
 
 
 def test_every_bad_line_of_json_lines_is_told(tmp_path):
@@ -167,6 +222,42 @@ def test_parquet_rows_come_with_the_label_names_of_their_schema(tmp_path):
     assert found.rows == rows and found.places == ["a.parquet:1", "a.parquet:2"]
     assert found.label_names == {"label": ["no", "yes"], "tags": ["O", "B-X"]}
     assert data.columns() == {"test": ["text", "label", "tags"]}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        b"no JSON",
+        b"\xff",
+        b"[]",
+        b'{"info": 3}',
+        b'{"info": {"features": [1]}}',
+        b"[" * 100_000,
+        b'{"info": {"features": {"label": {"_type": "ClassLabel", "names": [1, 2]}}}}',
+        b'{"info": {"features": {"label": {"_type": "ClassLabel", "names": "ab"}}}}',
+    ],
+)
+def test_parquet_metadata_that_are_not_what_they_say_are_one_line(entry, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    found = pa.table({"text": ["a"]}).replace_schema_metadata({"huggingface": entry})
+    pq.write_table(found, tmp_path / "a.parquet")
+    data = Parquet(Parquet.Options(test=str(tmp_path / "a.parquet")))
+    with pytest.raises(UsageError) as caught:
+        data.read()
+    assert len(str(caught.value).splitlines()) == 1
+    assert "its huggingface metadata is not what datasets writes" in str(caught.value)
+
+
+def test_a_date_that_python_does_not_have_is_one_line(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    far = pa.array([2**61], pa.timestamp("us"))
+    pq.write_table(pa.table({"when": far}), tmp_path / "a.parquet")
+    with pytest.raises(UsageError, match="a.parquet: cannot be read as parquet: "):
+        Parquet(Parquet.Options(test=str(tmp_path / "a.parquet"))).read()
 
 
 def test_plain_parquet_has_no_label_names(tmp_path):

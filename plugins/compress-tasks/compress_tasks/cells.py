@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from compress.errors import Mistake, UsageError, suggestion
+from compress.errors import Mistake, UsageError, shortened, suggestion
 from compress.task import Row, RowError
 from compress.unicode import has_lone_surrogate
+
+_MOST_DIGITS = 18
+
+
+def shown(value: object) -> str:
+    """A cell in a message: a long text is cut, and so is a list of many."""
+    return shortened(repr(value[:60]) if isinstance(value, str) else reprlib.repr(value))
 
 
 def read_text(row: Row, column: str) -> str:
@@ -17,7 +25,7 @@ def read_text(row: Row, column: str) -> str:
     if value is None:
         raise RowError(f"{column} is missing")
     if not isinstance(value, str):
-        raise RowError(f"{column} is {value!r}, which is not text")
+        raise RowError(f"{column} is {shown(value)}, which is not text")
     if not value.strip():
         raise RowError(f"{column} is empty")
     return whole(value, column)
@@ -27,7 +35,7 @@ def whole(text: str, column: str) -> str:
     """``text`` as it is. Raises RowError if it holds a lone surrogate: half of a character,
     such as an emoji that was cut in two."""
     if has_lone_surrogate(text):
-        raise RowError(f"{column} {ascii(text)} is not valid Unicode text")
+        raise RowError(f"{column} {shortened(ascii(text))} is not valid Unicode text")
     return text
 
 
@@ -41,13 +49,13 @@ def label_name(value: Any, column: str = "label") -> str:
     if value is None or value != value or (isinstance(value, str) and not value.strip()):
         raise RowError(f"{column} is missing")
     if not isinstance(value, str | int):
-        raise RowError(f"{column} {value!r} is neither a name nor a whole number")
+        raise RowError(f"{column} {shown(value)} is neither a name nor a whole number")
     return whole(str(value).strip(), column)
 
 
 def is_number(name: str) -> bool:
-    """Whether a label name is a whole number."""
-    return name.removeprefix("-").isdecimal()
+    """Whether a label name is a whole number. One of more digits than any count has is a name."""
+    return name.removeprefix("-").isdecimal() and len(name) <= _MOST_DIGITS
 
 
 def sorted_names(names: Iterable[str]) -> list[str]:
@@ -99,9 +107,12 @@ def label_index(value: Any, labels: Sequence[str], column: str = "label") -> int
         return labels.index(name)
     if is_number(name) and not any(map(is_number, labels)) and 0 <= int(name) < len(labels):
         return int(name)
+    if name == "-1":
+        raise RowError(f"{column} is -1, which marks a row without a label: leave the row out")
     hint = suggestion(name, labels)
     raise RowError(
-        f"{column} {name!r} is not one of the {len(labels)} labels" + (f", {hint}" if hint else "")
+        f"{column} {shown(name)} is not one of the {len(labels)} labels"
+        + (f", {hint}" if hint else "")
     )
 
 

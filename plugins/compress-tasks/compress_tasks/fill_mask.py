@@ -9,7 +9,10 @@ same questions.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 from pydantic import Field
@@ -164,6 +167,18 @@ class FillMask(Task[FillMaskOptions]):
         """Accuracy for summed counts [..., 2] -> [...]."""
         return statistics.ratio(counts)
 
+    def most_frequent(
+        self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
+    ) -> list[Prediction] | None:
+        """The token that was hidden most often, at each mask; its loss is that of the hidden
+        tokens' frequencies. None if nothing was hidden.
+
+        What was hidden stands in the ``predictions``: the tokenizer is not known here."""
+        counts = Counter(chain.from_iterable(p["wanted"] for p in predictions))
+        if not counts:
+            return None
+        return [_by_frequency(p["wanted"], counts) for p in predictions]
+
     def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
         """One for each masked token, in the order of the draw; a token's id is its
         class."""
@@ -213,6 +228,20 @@ class FillMask(Task[FillMaskOptions]):
             "wanted": wanted.tolist(),
             "confidence": confidence.tolist(),
         }
+
+
+def _by_frequency(wanted: Sequence[int], counts: Counter[int]) -> Prediction:
+    """The answer to an example's masks of one who knows only how often each id is ``wanted``."""
+    ((best, often),) = counts.most_common(1)
+    total = counts.total()
+    return {
+        "correct": sum(token == best for token in wanted),
+        "masked": len(wanted),
+        "nll": -sum(math.log(counts[token] / total) for token in wanted),
+        "answers": [best] * len(wanted),
+        "wanted": list(wanted),
+        "confidence": [often / total] * len(wanted),
+    }
 
 
 def _own_generator(features: Features) -> np.random.Generator:

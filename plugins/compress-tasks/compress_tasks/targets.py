@@ -4,6 +4,7 @@ own head, answers and score."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from compress.task import Decision, Prediction, Quality, Row, RowError, Shown
 from compress_tasks import statistics
-from compress_tasks.cells import distinct_names, label_index, label_name, names_by_split
+from compress_tasks.cells import distinct_names, label_index, label_name, names_by_split, shown
 from compress_tasks.confidence import DIGITS
 
 
@@ -34,6 +35,10 @@ class Target(ABC):
         """The label cell of a row as a model learns it. Raises RowError."""
 
     @abstractmethod
+    def names(self, reference: Any, labels: Sequence[str]) -> list[str]:
+        """The names of the labels in what ``read`` gave."""
+
+    @abstractmethod
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         """One answer for each row of ``logits`` [batch, labels]. ``score``, ``scores`` and
         ``probabilities`` hold probabilities."""
@@ -53,6 +58,10 @@ class Target(ABC):
     @abstractmethod
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         """The headline metric for summed counts [..., k] -> [...]."""
+
+    @abstractmethod
+    def most_frequent(self, references: Sequence[Any]) -> list[Prediction]:
+        """The answer that is most often right, once for each of ``references``."""
 
     @abstractmethod
     def decisions(
@@ -83,6 +92,9 @@ class SingleLabel(Target):
     def read(self, cell: Any, labels: Sequence[str]) -> int:
         return label_index(cell, labels)
 
+    def names(self, reference: Any, labels: Sequence[str]) -> list[str]:
+        return [labels[reference]]
+
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         # Softmax in float64. Less the largest logit, no exponential overflows.
         shares = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
@@ -108,6 +120,10 @@ class SingleLabel(Target):
 
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         return statistics.ratio(counts)
+
+    def most_frequent(self, references: Sequence[Any]) -> list[Prediction]:
+        label, count = Counter(references).most_common(1)[0]
+        return [{"label": label, "score": count / len(references)} for _ in references]
 
     def decisions(
         self, prediction: Prediction, reference: Any, labels: Sequence[str]
@@ -158,6 +174,9 @@ class MultiLabel(Target):
             )
         return [int(i in chosen) for i in range(len(labels))]
 
+    def names(self, reference: Any, labels: Sequence[str]) -> list[str]:
+        return [name for name, bit in zip(labels, reference, strict=True) if bit]
+
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         # Sigmoid in float64, whose exp stays finite up to 709; float32 would overflow at
         # 89.
@@ -191,6 +210,18 @@ class MultiLabel(Target):
 
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         return statistics.f1_of_labels(counts)
+
+    def most_frequent(self, references: Sequence[Any]) -> list[Prediction]:
+        """The labels that more than half of the references have, or else the most frequent one:
+        no label at all would have an F1 of 0, which any model reaches."""
+        shares = np.asarray(references, dtype=np.float64).mean(axis=0)  # [labels]
+        chosen = np.flatnonzero(shares > 0.5).tolist() or [int(shares.argmax())]
+        answer = {
+            "labels": chosen,
+            "scores": shares[chosen].tolist(),
+            "probabilities": shares.round(DIGITS).tolist(),
+        }
+        return [answer for _ in references]
 
     def decisions(
         self, prediction: Prediction, reference: Any, labels: Sequence[str]
@@ -231,11 +262,14 @@ class Regression(Target):
             raise RowError("label is missing")
         try:
             value = float(cell)
-        except (TypeError, ValueError):
-            raise RowError(f"label {cell!r} is not a number") from None
+        except (TypeError, ValueError, OverflowError):  # OverflowError: of 400 digits
+            raise RowError(f"label {shown(cell)} is not a number that a model can learn") from None
         if not np.isfinite(value):
-            raise RowError(f"label {cell!r} is not finite")
+            raise RowError(f"label {shown(cell)} is not finite")
         return value
+
+    def names(self, reference: Any, labels: Sequence[str]) -> list[str]:
+        return []
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         return [{"value": float(row[0])} for row in logits]
@@ -256,6 +290,11 @@ class Regression(Target):
 
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         return statistics.pearson(counts)
+
+    def most_frequent(self, references: Sequence[Any]) -> list[Prediction]:
+        """The mean: hardly any number occurs twice. Its correlation is 0."""
+        mean = float(np.mean(references))
+        return [{"value": mean} for _ in references]
 
     def decisions(
         self, prediction: Prediction, reference: Any, labels: Sequence[str]

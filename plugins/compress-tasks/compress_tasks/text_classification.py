@@ -61,7 +61,9 @@ class TextClassification(Task[TextClassificationOptions]):
         Column("text", "The text to classify."),
         Column("text_pair", "The second text, where a pair is classified.", required=False),
         Column(
-            "label", "The label's name or index; several of them or a number, according to `kind`."
+            "label",
+            "The label's name or index; several of them or a number, according to `kind`.",
+            is_target=True,
         ),
     )
     headline = "accuracy"
@@ -110,6 +112,10 @@ class TextClassification(Task[TextClassificationOptions]):
             "text_pair": pair,
             "label": self.target.read(row.get("label"), labels),
         }
+
+    def labels_in(self, row: Row, labels: Sequence[str]) -> Sequence[str]:
+        """The label, the labels whose bit is 1, or none for a regression."""
+        return self.target.names(row["label"], labels)
 
     def head_config(self, labels: Sequence[str]) -> ModelConfig:
         """Label maps (one output for a regression) and the ``problem_type`` that selects
@@ -222,6 +228,13 @@ class TextClassification(Task[TextClassificationOptions]):
         """Accuracy, micro F1 or Pearson's correlation for summed counts [..., k] ->
         [...]."""
         return self.target.headline_of(counts)
+
+    def most_frequent(
+        self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
+    ) -> list[Prediction]:
+        """By ``kind``: the most frequent label; the labels that more than half of the rows
+        have, or else the most frequent one; or the mean."""
+        return self.target.most_frequent([row["label"] for row in rows])
 
     def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
         """By ``kind``: the label; a 0 or 1 for each label; none for a number."""

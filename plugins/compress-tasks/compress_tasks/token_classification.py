@@ -4,6 +4,7 @@ form."""
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -63,7 +64,7 @@ class TokenClassification(Task[TaskOptions]):
     heads = ("ForTokenClassification",)
     columns = (
         Column("tokens", "The words of a sentence, a list."),
-        Column("tags", "A tag for each word, a list."),
+        Column("tags", "A tag for each word, a list.", is_target=True),
     )
     headline = "f1"
     directions = {"precision": "higher", "recall": "higher", "accuracy": "higher"}
@@ -108,6 +109,10 @@ class TokenClassification(Task[TaskOptions]):
             "tokens": [whole(token, "token") for token in tokens],
             "tags": [label_index(name, labels, "tag") for name in names],
         }
+
+    def labels_in(self, row: Row, labels: Sequence[str]) -> Sequence[str]:
+        """The tag of each word."""
+        return [labels[tag] for tag in row["tags"]]
 
     @classmethod
     def stated_labels(cls, config: ModelConfig) -> tuple[str, ...]:
@@ -191,6 +196,19 @@ class TokenClassification(Task[TaskOptions]):
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         """F1 of entities for summed counts [..., 3] -> [...]."""
         return statistics.f1_of_entities(counts)
+
+    def most_frequent(
+        self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
+    ) -> list[Prediction]:
+        """The most frequent tag for each word. That is nearly always ``O``: it finds no entity,
+        and its F1 is 0."""
+        counts = Counter(chain.from_iterable(row["tags"] for row in rows))
+        tag, count = counts.most_common(1)[0]
+        share = count / counts.total()
+        return [
+            {"tags": [tag] * len(row["tags"]), "confidence": [share] * len(row["tags"])}
+            for row in rows
+        ]
 
     def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
         """One for each word: its tag. The class is the entity's type, or ``O``. A word that

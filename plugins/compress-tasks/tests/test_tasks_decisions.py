@@ -159,3 +159,64 @@ def test_every_metric_says_which_way_it_points(kind: str) -> None:
     answers = task.predictions({"logits": logits}, [])
     metrics = task.score(answers, [{"label": r} for r in references], ["a", "b"]).metrics
     assert set(metrics) - {task.headline} <= set(task.directions)
+
+
+# the most frequent answer
+
+
+def headline(task: Any, answers: Any, rows: Any, labels: Any) -> float:
+    """The headline by the task's score, which its counts agree with."""
+    score = float(task.score(answers, rows, labels).metrics[task.headline])
+    assert float(task.headline_of(task.resample(answers, rows, labels).sum(axis=0))) == score
+    return score
+
+
+def test_the_most_frequent_label_is_as_often_right_as_it_occurs() -> None:
+    task, rows = classifier("single"), [{"label": i} for i in (2, 0, 2, 1, 2)]
+    answers = task.most_frequent([], rows, ["a", "b", "c"])
+    assert answers == [{"label": 2, "score": 0.6}] * 5
+    assert headline(task, answers, rows, ["a", "b", "c"]) == 0.6
+
+
+@pytest.mark.parametrize(
+    ("rows", "chosen", "f1"),
+    [
+        ([[1, 0, 0], [1, 1, 0], [1, 0, 0], [0, 0, 1]], [0], 2 * 3 / (2 * 3 + 1 + 2)),
+        ([[1, 0, 0], [0, 1, 0], [0, 0, 0], [1, 0, 0], [0, 0, 0]], [0], 2 * 2 / (2 * 2 + 3 + 1)),
+        ([[1, 0, 1], [1, 1, 1], [0, 0, 1]], [0, 2], 2 * 5 / (2 * 5 + 1 + 1)),
+        ([[0, 0, 0]] * 4, [0], 0.0),
+    ],
+)
+def test_of_several_labels_those_that_most_have_are_answered_and_one_at_least(
+    rows: Any, chosen: list[int], f1: float
+) -> None:
+    task, labels = classifier("multi"), ["a", "b", "c"]
+    references = [{"label": row} for row in rows]
+    answers = task.most_frequent([], references, labels)
+    assert [a["labels"] for a in answers] == [chosen] * len(rows)
+    assert headline(task, answers, references, labels) == pytest.approx(f1)
+    assert len(task.decisions(answers[0], references[0], labels)) == 3
+
+
+def test_the_mean_of_numbers_has_no_correlation() -> None:
+    task, rows = classifier("regression"), [{"label": v} for v in (1.0, 2.0, 6.0)]
+    answers = task.most_frequent([], rows, [])
+    assert answers == [{"value": 3.0}] * 3 and headline(task, answers, rows, []) == 0.0
+
+
+def test_the_most_frequent_tag_finds_no_entity() -> None:
+    task, rows = TokenClassification(TaskOptions()), [ROW, {**ROW, "tags": [0, 0, 0, 1]}]
+    answers = task.most_frequent([], rows, TAGS)
+    assert answers == [{"tags": [0] * 4, "confidence": [0.5] * 4}] * 2
+    assert headline(task, answers, rows, TAGS) == 0.0
+
+
+def test_the_token_that_is_hidden_most_often_is_right_that_often() -> None:
+    task = FillMask(FillMaskOptions())
+    asked = [{"wanted": [7, 7, 9]}, {"wanted": []}, {"wanted": [7]}]
+    answers = task.most_frequent(asked, [{}] * 3, [])
+    assert answers is not None and headline(task, answers, [{}] * 3, []) == 0.75
+    assert [a["answers"] for a in answers] == [[7, 7, 7], [], [7]]
+    entropy = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))
+    assert task.score(answers, [{}] * 3, []).metrics["loss"] == pytest.approx(entropy)
+    assert task.most_frequent([{"wanted": []}], [{}], []) is None

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from compress import hookimpl
 from compress.artifact import Artifact, Traits
 from compress.engine import Conversion, Engine, Placement, Session
-from compress.errors import CompressError
+from compress.errors import ModelRefused
 from compress.options import Options
 from compress.stage import Accepts, Context, Made, Stage
 from compress.task import Task
@@ -45,7 +45,7 @@ class Frail(Stage[Options]):
 
 
 class Broken(Engine):
-    """Fails to open every model."""
+    """Refuses every model."""
 
     name: ClassVar[str] = "broken"
     summary: ClassVar[str] = "Runs nothing."
@@ -54,8 +54,8 @@ class Broken(Engine):
     conversions: ClassVar[tuple[Conversion, ...]] = (Conversion("toy.frail"),)
 
     def open(self, artifact: Artifact, placement: Placement, task: Task[Any]) -> Session:
-        """Raises CompressError."""
-        raise CompressError("it has an operator that is not known here")
+        """Raises ModelRefused."""
+        raise ModelRefused("it has an operator that is not known here")
 
 
 @hookimpl

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -54,10 +55,16 @@ class Stated(Meter):
         return read(probe.artifact)
 
     def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
-        """``quality`` with an interval, ``latency_p50``, ``size`` and ``nonzero``."""
+        """``quality`` with an interval and the most frequent answer's beside it, ``latency_p50``,
+        ``size`` and ``nonzero``."""
         numbers = samples[0]
+        quality = around("quality", numbers["quality"], "", title="quality")
+        if "fixed" in numbers:
+            gain = numbers["quality"] - numbers["fixed"]
+            baseline = {"value": numbers["fixed"], "difference": gain, "low": gain - HALF_WIDTH}
+            quality = replace(quality, detail={"baseline": baseline})
         return [
-            around("quality", numbers["quality"], "", title="quality"),
+            quality,
             Measurement("latency_p50", numbers["latency"], "ms", "lower", title="latency"),
             Measurement("size", numbers["size"], "bytes", "lower", title="size"),
             Measurement("nonzero", numbers["nonzero"], "share", "neither"),
@@ -66,7 +73,7 @@ class Stated(Meter):
     def compare(self, samples: Sequence[Sample], others: Sequence[Sample]) -> list[Measurement]:
         """``quality_kept``, ``speedup``, ``speedup_p50`` and ``flips``."""
         mine, theirs = samples[0], others[0]
-        kept = mine["quality"] / theirs["quality"]
+        kept = mine["quality"] / (theirs["quality"] or 1.0)
         speed = theirs["latency"] / mine["latency"]
         flips = abs(mine["flips"] - theirs["flips"])
         return [

@@ -42,6 +42,7 @@ class SetOptions(Options):
     size: float | None = Field(default=None, description="Size in bytes.")
     nonzero: float | None = Field(default=None, description="Share of weights that are not zero.")
     flips: float | None = Field(default=None, description="Answers that differ from all others'.")
+    fixed: float | None = Field(default=None, description="Quality of the most frequent answer.")
     mark: str = Field(default="", description="A text in the model's file that changes no number.")
 
 

@@ -1,0 +1,50 @@
+"""The summary of data in words: a line for each split."""
+
+from __future__ import annotations
+
+from compress.errors import shortened
+from compress.store.summary import DataSummary, SplitSummary
+
+_LISTED = 6
+"""Labels that a line lists."""
+
+
+def split_lines(summary: DataSummary) -> list[str]:
+    """``train: 40 rows; bad: 20, good: 20; 5 words (median), at most 9``, one for each split."""
+    return [f"{split}: {_line(one)}" for split, one in summary.splits.items()]
+
+
+def _line(one: SplitSummary) -> str:
+    parts = [rows_text(one), *_labels(one), lengths_text(one)]
+    return "; ".join(parts)
+
+
+def rows_text(one: SplitSummary) -> str:
+    """``40 rows``, or ``40 of 200 rows`` where the recipe limits them."""
+    if one.rows == one.rows_in_source:
+        return "1 row" if one.rows == 1 else f"{one.rows:,} rows"
+    return f"{one.rows:,} of {one.rows_in_source:,} rows, drawn by the seed"
+
+
+def _labels(one: SplitSummary) -> list[str]:
+    """The labels with their counts, the most frequent first; the rarest stand for many."""
+    ordered = sorted(one.labels.items(), key=lambda item: -item[1])
+    if not ordered:
+        return []
+    if len(ordered) <= _LISTED:
+        return [", ".join(f"{shortened(name)}: {count:,}" for name, count in ordered)]
+    (most, high), (least, low) = ordered[0], ordered[-1]
+    return [
+        f"{len(ordered)} labels, from {low:,} ({shortened(least)}) to {high:,} ({shortened(most)})"
+    ]
+
+
+def lengths_text(one: SplitSummary) -> str:
+    """The lengths in tokens with the share that is cut, else in words."""
+    if one.tokens is None:
+        return f"{one.words.median} words (median), at most {one.words.longest}"
+    tokens = one.tokens
+    return (
+        f"{tokens.lengths.median} tokens (median), at most {tokens.lengths.longest}, "
+        f"{100 * tokens.cut:.1f} % cut at {tokens.max_length}"
+    )

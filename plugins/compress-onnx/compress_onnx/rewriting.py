@@ -1,0 +1,24 @@
+"""Fuse and quantize ONNX graphs. transformers does the work, and imports torch for it."""
+
+from __future__ import annotations
+
+import onnx_ir
+from transformers.exporters.configs import ExportFormat
+from transformers.exporters.onnxruntime_fusions import fuse_for_onnxruntime
+from transformers.exporters.quantizers import OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
+
+from compress_onnx.graph import quiet
+
+
+def fuse(graph: onnx_ir.Model) -> None:
+    """Replace patterns of ``graph`` by ONNX Runtime's own operators, in place."""
+    with quiet():
+        fuse_for_onnxruntime(graph, "cpu")
+
+
+def quantize_graph(graph: onnx_ir.Model, *, per_channel: bool, reduce_range: bool) -> onnx_ir.Model:
+    """``graph`` with int8 weights (matrix products and embeddings) and activations
+    quantized as they come."""
+    config = OnnxRuntimeDynamicConfig(per_channel=per_channel, reduce_range=reduce_range)
+    with quiet():
+        return OnnxRuntimeQuantizer(config).quantize(graph, {}, ExportFormat.ONNX)
