@@ -37,12 +37,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import PreTrainedModel
 
 from compress.architecture import Architecture, AttentionLayout, FeedForwardLayout, Layout
+from compress.cutting import (
+    checked_indices,
+    cut_feed_forward,
+    cut_heads,
+    head_counts_of,
+    linear_at,
+)
 from compress.edits import Edit, FeedForwardEdit, HeadsEdit
 from compress.errors import CompressError
 from compress.sizes import sizes
@@ -71,16 +77,7 @@ def head_size_of(model: PreTrainedModel, architecture: type[Architecture]) -> in
 
 def head_counts(model: PreTrainedModel, layout: Layout, head_size: int) -> list[tuple[int, int]]:
     """(query heads, key and value heads) of each block."""
-    return [_head_counts(b, layout.attention, head_size) for b in blocks_of(model, layout)]
-
-
-def linear_at(block: nn.Module, path: str) -> nn.Linear:
-    """The linear layer at ``path`` in ``block``. Raises CompressError for any other
-    module."""
-    module = block.get_submodule(path)
-    if not isinstance(module, nn.Linear):
-        raise CompressError(f"{path} is a {type(module).__name__}; only torch.nn.Linear can be cut")
-    return module
+    return [head_counts_of(b, layout.attention, head_size) for b in blocks_of(model, layout)]
 
 
 def keep_layers(model: PreTrainedModel, layout: Layout, indices: Sequence[int]) -> None:
@@ -88,7 +85,7 @@ def keep_layers(model: PreTrainedModel, layout: Layout, indices: Sequence[int]) 
     this needs no edit."""
     path = _blocks_path(model, layout)
     blocks = blocks_of(model, layout)
-    kept = _checked(indices, len(blocks), f"layers of {path}")
+    kept = checked_indices(indices, len(blocks), f"layers of {path}")
     parent, _, name = path.rpartition(".")
     setattr(model.get_submodule(parent), name, nn.ModuleList(blocks[i] for i in kept))
     for new, old in enumerate(kept):
@@ -109,7 +106,7 @@ def keep_feed_forward(
     """Keep the feed-forward neurons ``indices`` (ascending) of block number ``block``, in place,
     and return the edit that repeats the cut."""
     path = f"{_blocks_path(model, layout)}.{block}"
-    _cut_feed_forward(model.get_submodule(path), path, layout.feed_forward, indices)
+    cut_feed_forward(model.get_submodule(path), path, layout.feed_forward, indices)
     return _feed_forward_edit(path, layout.feed_forward, len(indices))
 
 
@@ -122,7 +119,7 @@ def keep_heads(
     Raises CompressError if query heads share key and value heads and ``heads`` holds only a part
     of a group."""
     path = f"{_blocks_path(model, layout)}.{block}"
-    _cut_heads(model.get_submodule(path), path, layout.attention, heads, head_size)
+    cut_heads(model.get_submodule(path), path, layout.attention, heads, head_size)
     return _heads_edit(path, layout.attention, len(heads), head_size)
 
 
@@ -179,83 +176,15 @@ def _replay_one(block: nn.Module, edit: Edit) -> None:
     path, kept = edit["block"], range(edit["keep"])
     if edit["op"] == "feed_forward":
         ends = FeedForwardLayout(tuple(edit["inputs"]), edit["output"])
-        _cut_feed_forward(block, path, ends, kept)
+        cut_feed_forward(block, path, ends, kept)
     elif edit["op"] == "heads":
         counts = tuple((module, name, unit) for module, name, unit in edit["counts"])
         layout = AttentionLayout(edit["query"], edit["key"], edit["value"], edit["output"], counts)
-        _cut_heads(block, path, layout, kept, edit["head_size"])
+        cut_heads(block, path, layout, kept, edit["head_size"])
     else:
         raise CompressError(
             f"{path}: unknown edit {edit['op']!r}; it was written by another release of compress"
         )
-
-
-def _cut_feed_forward(
-    block: nn.Module, path: str, layout: FeedForwardLayout, indices: Sequence[int]
-) -> None:
-    """Keep the neurons ``indices`` of a block; ``path`` names it in errors."""
-    width = linear_at(block, layout.output).in_features
-    kept = _checked(indices, width, f"feed-forward neurons of {path}")
-    for name in layout.inputs:
-        _cut_rows(linear_at(block, name), kept)
-    _cut_columns(linear_at(block, layout.output), kept)
-    _check_widths(block, path, layout.inputs, layout.output, len(kept))
-
-
-def _cut_heads(
-    block: nn.Module, path: str, layout: AttentionLayout, heads: Sequence[int], head_size: int
-) -> None:
-    """Keep the query heads ``heads`` of a block; ``path`` names it in errors."""
-    queries, shared = _head_counts(block, layout, head_size)
-    kept = _checked(heads, queries, f"heads of {path}")
-    group = queries // shared  # query heads that share a key and value head; 1 without sharing
-    shared_kept = sorted({head // group for head in kept})
-    # The groups that ``kept`` touches are whole if they hold as many heads as ``kept``.
-    if len(kept) != group * len(shared_kept):
-        raise CompressError(
-            f"{path}: {group} query heads share a key and value head; keep them in whole groups"
-        )
-    rows, shared_rows = _rows_of(kept, head_size), _rows_of(shared_kept, head_size)
-    _cut_rows(linear_at(block, layout.query), rows)
-    _cut_rows(linear_at(block, layout.key), shared_rows)
-    _cut_rows(linear_at(block, layout.value), shared_rows)
-    _cut_columns(linear_at(block, layout.output), rows)
-    # In families that have these attributes the forward pass reshapes [batch, length,
-    # width] to heads by them; with the old counts it would fail.
-    values = {"heads": len(kept), "width": len(rows)}
-    for module, attribute, unit in layout.counts:
-        setattr(block.get_submodule(module), attribute, values[unit])
-    _check_widths(block, path, (layout.query,), layout.output, len(rows))
-    _check_widths(block, path, (layout.key, layout.value), None, len(shared_rows))
-
-
-def _rows_of(heads: Sequence[int], head_size: int) -> list[int]:
-    """The rows of ``heads``: head h owns ``head_size`` adjacent ones from h * ``head_size``
-    on."""
-    rows: list[int] = []
-    for head in heads:
-        rows.extend(range(head * head_size, (head + 1) * head_size))
-    return rows
-
-
-def _cut_rows(linear: nn.Linear, kept: Sequence[int]) -> None:
-    linear.weight = _select(linear.weight, 0, kept)
-    if linear.bias is not None:
-        linear.bias = _select(linear.bias, 0, kept)
-    linear.out_features = len(kept)
-
-
-def _cut_columns(linear: nn.Linear, kept: Sequence[int]) -> None:
-    linear.weight = _select(linear.weight, 1, kept)
-    linear.in_features = len(kept)
-
-
-def _select(parameter: torch.Tensor, dim: int, kept: Sequence[int]) -> nn.Parameter:
-    # index_select copies, so that the memory of what is cut is freed with the old
-    # parameter.
-    index = torch.tensor(list(kept), dtype=torch.long, device=parameter.device)
-    chosen = parameter.detach().index_select(dim, index)
-    return nn.Parameter(chosen, requires_grad=parameter.requires_grad)
 
 
 def _feed_forward_edit(path: str, layout: FeedForwardLayout, keep: int) -> FeedForwardEdit:
@@ -308,41 +237,6 @@ def _state_heads(
         setattr(model.config, key, value)
 
 
-def _head_counts(block: nn.Module, layout: AttentionLayout, head_size: int) -> tuple[int, int]:
-    """(query heads, key and value heads) of a block, by the shapes of its tensors."""
-    rows = [linear_at(block, name).out_features for name in (layout.query, layout.key)]
-    if any(r % head_size for r in rows) or rows[0] % rows[1]:
-        raise CompressError(
-            f"{layout.query} and {layout.key} have {rows} rows, which are not heads of {head_size}"
-        )
-    return rows[0] // head_size, rows[1] // head_size
-
-
 def _blocks_path(model: PreTrainedModel, layout: Layout) -> str:
     prefix = model.base_model_prefix
     return f"{prefix}.{layout.blocks}" if prefix and hasattr(model, prefix) else layout.blocks
-
-
-def _checked(indices: Sequence[int], size: int, what: str) -> list[int]:
-    """``indices`` as a list. Raises CompressError unless they are ascending, distinct, from
-    0 to ``size`` - 1, and at least one."""
-    kept = list(indices)
-    if not kept or kept != sorted(set(kept)) or kept[0] < 0 or kept[-1] >= size:
-        raise CompressError(
-            f"cannot keep {len(kept)} of {size} {what}: indices must be ascending, "
-            f"at least one, from 0 to {size - 1}"
-        )
-    return kept
-
-
-def _check_widths(
-    block: nn.Module, path: str, inputs: Sequence[str], output: str | None, width: int
-) -> None:
-    """Raise CompressError unless ``inputs`` have ``width`` rows and ``output`` as many
-    columns."""
-    widths = {name: linear_at(block, name).weight.shape[0] for name in inputs}
-    if output:
-        widths[output] = linear_at(block, output).weight.shape[1]
-    wrong = [f"{name} is {got} wide" for name, got in widths.items() if got != width]
-    if wrong:
-        raise CompressError(f"{path}: after the cut to {width}, " + ", ".join(wrong))

@@ -395,7 +395,7 @@ def test_an_answer_that_is_the_text_itself_is_told(
 ) -> None:
     answers = [{"text": "sports", "label": "sports", "score": 0.5}]
     monkeypatch.setattr(
-        "compress.serving.open_predictor", lambda folder, registry: lambda texts: answers
+        "compress.serving.open_predictor", lambda *_: lambda texts: answers
     )
     assert (
         CliRunner().invoke(cli, ["predict", str(artifact), "sports"]).stdout

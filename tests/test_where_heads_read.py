@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,8 +24,13 @@ import compress
 from compress.artifact import MANIFEST, Artifact, Manifest, Traits, digest_files
 from compress.errors import CompressError, UsageError
 from compress.models import open_model
+from compress.planning import make_plan
 from compress.predict import length_batches, split_by
+from compress.pretrained.families import Families
 from compress.readout import END_TOKENS, LAST_TOKEN_FAMILIES, ReadAt, read_at
+from compress.recipes.recipe import read_recipe
+from compress.registry.plugins import Registry
+from compress.running.preflight import refuse_unfit_tokenizers
 from compress.sessions import TorchSession
 from compress.training.batches import BucketedBatches
 
@@ -225,6 +231,28 @@ def test_a_tokenizer_without_the_token_that_the_head_reads_is_refused_in_one_lin
     with pytest.raises(UsageError, match=message) as caught:
         compress.load(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_it_is_refused_before_the_first_step_of_a_run(
+    write_recipe: Callable[..., Path],
+    csv_data: Path,
+    registry: Registry,
+    families: Families,
+) -> None:
+    recipe = write_recipe(
+        "task: {text-classification: {max_length: 16}}\nmodel: ./model\n"
+        "data: {train: train.csv, test: test.csv}\nstages: [finetune]\n"
+    )
+    artifact = classifier(recipe.parent / "model", "t5", **SMALL["t5"])
+    plan = make_plan(read_recipe(recipe), registry, families)
+    refuse_unfit_tokenizers(plan, {"model": artifact})
+    words = word_processor()
+    words.tokenizer.post_processor = processors.ByteLevel()
+    words.save(artifact.folder)
+    with pytest.raises(UsageError) as caught:
+        refuse_unfit_tokenizers(plan, {"model": artifact})
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(str(recipe)) and "its tokenizer adds none to a text" in line
 
 
 @pytest.mark.slow

@@ -135,8 +135,8 @@ def test_an_error_of_a_forked_worker_is_raised_again_and_a_bug_is_in_its_log(
 ) -> None:
     with pytest.raises(UsageError, match="no bert model can be built"):
         done(configure(tmp_path, hidden_act="gelo"), tmp_path, server)
-    with pytest.raises(CompressError, match="FileNotFoundError.*traceback in"):
-        done(configure(tmp_path / "missing"), tmp_path, server)
+    with pytest.raises(CompressError, match="KeyError: 'type' .traceback in"):
+        done(ConfigureModel({}, TASK, LABELS, tmp_path), tmp_path, server)
     assert "Traceback" in (tmp_path / "log").read_text()
 
 
@@ -222,3 +222,18 @@ def test_nothing_is_left_when_the_server_is_killed(
         with pytest.raises(CompressError, match="ended by SIGKILL"):
             worker.reply(Started)
         wait_for(lambda: not psutil.pid_exists(forked.pid), 10)
+
+
+def test_an_interrupt_while_the_server_imports_leaves_no_socket(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(server: WorkerServer, job: Job) -> bool:
+        raise KeyboardInterrupt
+
+    sockets = tmp_path / "sockets"
+    sockets.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(sockets))
+    monkeypatch.setattr(WorkerServer, "_is_ready", interrupt)
+    with WorkerServer(registry) as server, pytest.raises(KeyboardInterrupt):
+        done(configure(tmp_path), tmp_path, server)
+    assert list(sockets.iterdir()) == []

@@ -13,7 +13,7 @@ from compress.report.datatext import split_lines
 from compress.results.datawarnings import data_warnings
 from compress.running.run import Run
 from compress.store.prepared import Prepared
-from compress.store.summary import DataSummary, Lengths, TokenLengths, evenly, with_tokens
+from compress.store.summary import DataSummary, Lengths, TokenLengths, with_tokens
 from compress.task import Task
 
 _MOST = 2000
@@ -64,7 +64,7 @@ def token_lengths(
     processor = uncut.processor(model.folder)
     found = {}
     for split in prepared.contents.sizes:
-        rows = list(evenly(prepared.rows(split), _MOST))
+        rows = prepared.sample(split, _MOST)
         lengths = [uncut.length(features) for features in uncut.features(rows, processor)]
         cut = sum(length > max_length for length in lengths) / len(lengths)
         found[split] = TokenLengths(

@@ -66,6 +66,15 @@ class Prepared:
             self._rows[split] = pq.read_table(file).to_pylist() if file.is_file() else []
         return self._rows[split]
 
+    def sample(self, split: str, most: int) -> list[Row]:
+        """At most ``most`` rows of a split, evenly spread over it; the others are not held."""
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(self.folder / f"{split}.parquet")
+        step = max(1, -(-table.num_rows // most))
+        rows: list[Row] = table.take(list(range(0, table.num_rows, step))).to_pylist()
+        return rows
+
     @cached_property
     def _rows(self) -> dict[str, list[Row]]:
         """The splits that were read."""

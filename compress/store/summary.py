@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -133,9 +133,3 @@ def with_tokens(summary: DataSummary, tokens: Mapping[str, TokenLengths]) -> Dat
     for split, one in summary.splits.items():
         splits[split] = one.model_copy(update={"tokens": tokens.get(split)})
     return summary.model_copy(update={"splits": splits})
-
-
-def evenly(rows: Sequence[Row], most: int) -> Iterable[Row]:
-    """At most ``most`` of the rows, evenly spread over them."""
-    step = -(-len(rows) // most)
-    return rows[:: max(step, 1)]

@@ -23,6 +23,7 @@ from compress.workers.protocol import (
     READY_TO_MEASURE,
     ApplyStage,
     ConfigureModel,
+    ImportModel,
     Job,
     ProbeArtifact,
 )
@@ -87,6 +88,10 @@ class WorkerServer:
                 return needs_torch(self._registry.stages[job.stage].cls.libraries)
             case ProbeArtifact():
                 return job.effort != "thorough" and self._runs_torch(job.subject.folder)
+            case ImportModel():
+                # It asks transformers for the tokenizer, which a fresh process imports in less time
+                # than the server needs for all.
+                return self._expected
         return isinstance(job, ConfigureModel)
 
     def _runs_torch(self, folder: Path) -> bool:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -137,21 +137,20 @@ def started(
     """A worker on ``job``, stopped at the end of the block. Its output goes to ``log``.
 
     It starts from the ``server`` if that has what the job needs, else as a fresh process."""
-    listener = Listener()
     job_file.parent.mkdir(parents=True, exist_ok=True)
     log.parent.mkdir(parents=True, exist_ok=True)
     write_text(job_file, encode(job, indent=2))
     environment = worker_environment()
-    forked = server.fork(job, job_file, listener.address, log, environment) if server else None
-    process = forked or _fresh(job_file, listener.address, log, environment)
-    worker = Worker(process, None, log)
-    try:
-        while worker.line is None and worker.process.poll() is None:
-            worker.line = listener.accept(0.5)
-        yield worker
-    finally:
-        listener.close()
-        worker.stop()
+    with closing(Listener()) as listener:  # also if the wait for the server is interrupted
+        forked = server.fork(job, job_file, listener.address, log, environment) if server else None
+        process = forked or _fresh(job_file, listener.address, log, environment)
+        worker = Worker(process, None, log)
+        try:
+            while worker.line is None and worker.process.poll() is None:
+                worker.line = listener.accept(0.5)
+            yield worker
+        finally:
+            worker.stop()
 
 
 def _fresh(

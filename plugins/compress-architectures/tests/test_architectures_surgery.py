@@ -18,6 +18,7 @@ from transformers import (
 from compress import surgery
 from compress.architecture import Architecture
 from compress.artifact import Artifact, Manifest, Traits, digest_files
+from compress.cutting import linear_at
 from compress.errors import CompressError, IntegrityError, UsageError
 from compress.models import open_model
 from compress.sizes import Sizes, architecture_of, sizes
@@ -102,15 +103,15 @@ def test_a_cut_of_silent_units_keeps_the_outputs_of_every_model_type(architectur
 
 def shapes_of(block, *paths):
     """Shapes of weight and bias of each linear layer."""
-    linears = [surgery.linear_at(block, path) for path in paths]
+    linears = [linear_at(block, path) for path in paths]
     return [(tuple(x.weight.shape), tuple(x.bias.shape)) for x in linears]
 
 
 def test_the_cuts_that_the_module_explains_give_the_shapes_that_it_states():
     model = build("bert", hidden_size=8, num_attention_heads=4, intermediate_size=6)
     block = surgery.blocks_of(model, BertLike.layout)[0]
-    query = surgery.linear_at(block, "attention.self.query").weight
-    neurons = surgery.linear_at(block, "output.dense").weight
+    query = linear_at(block, "attention.self.query").weight
+    neurons = linear_at(block, "output.dense").weight
     surgery.keep_heads(model, BertLike.layout, 0, [0, 2], 2)
     surgery.keep_feed_forward(model, BertLike.layout, 0, [1, 3, 4])
     heads = [f"attention.self.{name}" for name in ("query", "key", "value")]

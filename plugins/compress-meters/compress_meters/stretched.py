@@ -18,8 +18,9 @@ _SPECIAL = 4
 def stretched(probe: Probe, length: int) -> Features:
     """The features of the first test example, repeated or cut to ``length`` tokens.
 
-    Lists with one value per token are repeated or cut too. Other lists hold positions of
-    tokens; positions beyond the new length are left out."""
+    Lists with one value per token are repeated or cut too, before their last value: some heads
+    read the end token. Other lists hold positions of tokens; positions beyond the new length are
+    left out."""
     features = probe.features[0]
     count = probe.task.length(features)
     return {name: _fitted(value, count, length) for name, value in features.items()}
@@ -30,7 +31,8 @@ def _fitted(value: Any, count: int, length: int) -> Any:
     if not isinstance(value, list):
         return value
     if len(value) == count:
-        return (value * (length // count + 1))[:length]
+        first = value[:-1] or value
+        return (first * (length // len(first) + 1))[: length - 1] + value[-1:]
     return [x for x in value if not isinstance(x, int) or x < length]
 
 

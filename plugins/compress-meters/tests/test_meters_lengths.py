@@ -61,6 +61,7 @@ def test_an_example_whose_masks_are_drawn_can_be_of_any_length(length: int) -> N
     batch = task.collate([short], processor)
     assert batch["input_ids"].shape == (1, length) and max(short["maskable"]) < length
     assert (batch["labels"] >= 0).any()
+    assert short["input_ids"][-1] == features["input_ids"][-1], "some heads read the end token"
 
 
 @pytest.mark.parametrize(

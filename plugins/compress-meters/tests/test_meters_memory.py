@@ -25,6 +25,7 @@ from compress.meter import Probe
 
 TASK = SimpleNamespace(
     length=lambda f: len(f["input_ids"]),
+    group=lambda f: 0,
     collate=lambda fs, processor: {
         "input_ids": np.zeros((len(fs), max(len(f["input_ids"]) for f in fs)))
     },

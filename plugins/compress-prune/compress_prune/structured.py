@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from compress import surgery
 from compress.architecture import Architecture, Layout
 from compress.artifact import Artifact
+from compress.cutting import linear_at
 from compress.errors import NothingChanged, UsageError
 from compress.models import count_parameters, open_model, save_model
 from compress.options import layers_misfit
@@ -164,7 +165,7 @@ def _cut_units(
 def _neurons(model: PreTrainedModel, layout: Layout) -> list[Gated]:
     """The feed-forward output of each block, whose every column is a neuron."""
     blocks = surgery.blocks_of(model, layout)
-    return [Gated(surgery.linear_at(block, layout.feed_forward.output), 1) for block in blocks]
+    return [Gated(linear_at(block, layout.feed_forward.output), 1) for block in blocks]
 
 
 def _heads(
@@ -173,7 +174,7 @@ def _heads(
     """The attention output of each block, whose units are groups of heads."""
     gated = []
     for block, group in zip(surgery.blocks_of(model, layout), group_sizes, strict=True):
-        gated.append(Gated(surgery.linear_at(block, layout.attention.output), head_size * group))
+        gated.append(Gated(linear_at(block, layout.attention.output), head_size * group))
     return gated
 
 

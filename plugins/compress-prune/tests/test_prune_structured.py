@@ -398,8 +398,8 @@ def test_a_model_without_an_architecture_and_layers_it_does_not_have_are_usage_e
     bert, tmp_path
 ):
     for options, message in (
-        ({"layers": 4}, "the model has 3"),
-        ({"layers": [0, 3]}, "the model has 3"),
+        ({"layers": 4}, "a model of 3 layers"),
+        ({"layers": [0, 3]}, "a model of 3 layers"),
     ):
         with pytest.raises(UsageError, match=message):
             prune(bert, tmp_path, str(options), **options)

@@ -93,7 +93,7 @@ def test_a_label_declared_twice_is_refused() -> None:
         ({"text": "a", "label": None}, "label is missing"),
         ({"text": "a", "label": " "}, "label is missing"),
         ({"text": "a", "label": float("nan")}, "label is missing"),
-        ({"text": "a", "label": -1}, "label '-1' is not one of the 2 labels"),
+        ({"text": "a", "label": -1}, "label is -1, which marks a row without a label"),
         ({"text": "a", "label": 2}, "label '2' is not one of the 2 labels"),
         ({"text": "a", "label": 0.5}, "label 0.5 is neither a name nor a whole number"),
         ({"text": "a", "label": {"x": 1}}, "is neither a name nor a whole number"),
