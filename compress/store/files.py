@@ -71,9 +71,11 @@ def read_sealed(path: Path) -> dict[str, Any]:
 
 
 def _seal(values: Mapping[str, Any]) -> str:
-    """sha256 of values as JSON gives them back: a tuple is a list there."""
+    """sha256 of values as JSON gives them back: a tuple is a list there.
+
+    They may hold NaN: a broken model gives such scores."""
     plain = json.loads(json.dumps(dict(values)))
-    return sha256(canonical(plain).encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def link_or_copy(place: Path, content: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,15 +32,23 @@ class Lengths(SummaryPart):
     """Lengths of examples: the median, a length that 95 % do not exceed, and the longest."""
 
     median: int
-    high: int = Field(description="95 % of the examples are no longer.")
+    high: int = Field(description="At least 95 % of the examples are no longer.")
     longest: int
 
     @classmethod
     def of(cls, lengths: Sequence[int]) -> Lengths:
         """The figures of at least one length."""
         ordered = sorted(lengths)
-        last = len(ordered) - 1
-        return cls(median=ordered[last // 2], high=ordered[int(_HIGH * last)], longest=ordered[-1])
+        return cls(
+            median=_length_of_share(ordered, 0.5),
+            high=_length_of_share(ordered, _HIGH),
+            longest=ordered[-1],
+        )
+
+
+def _length_of_share(ordered: Sequence[int], share: float) -> int:
+    """The smallest of the lengths that at least this share of them does not exceed."""
+    return ordered[math.ceil(share * len(ordered)) - 1]
 
 
 class TokenLengths(SummaryPart):
