@@ -28,7 +28,11 @@ from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
 from compress.running.heads import can_be_measured, refuse_wrong_labels
 from compress.running.making import Products
-from compress.running.preflight import refuse_long_examples, refuse_wrong_edges
+from compress.running.preflight import (
+    refuse_long_examples,
+    refuse_unknown_parts,
+    refuse_wrong_edges,
+)
 from compress.sizes import positions
 from compress.store.runfolder import RunFolder
 from compress.store.store import Ingredients, Store
@@ -464,6 +468,19 @@ def test_a_teacher_from_the_hub_that_cannot_teach_is_refused_before_the_first_st
         refuse_wrong_edges(with_model_traits(plan, {"model": known, "acme/teacher": traits}))
     (mistake,) = caught.value.mistakes
     assert mistake.where == f"{tmp_path / 'recipe.yaml'}:5:5" and words in mistake.message
+
+
+def test_a_hub_model_of_a_family_without_an_architecture_is_not_cut(
+    planned: Planned, tmp_path: Path, registry: Registry, fake_model: FakeModel
+) -> None:
+    artifact = taken_in(fake_model(), tmp_path / "taken", registry)
+    (artifact.folder / "config.json").write_text('{"model_type": "albert"}', encoding="utf-8")
+    recipe = CLASSIFY.replace("./model", "acme/model") + "stages:\n  - finetune\n"
+    cutting = planned(recipe + "  - distill: {student: {layers: 1}}\n")
+    (model,) = cutting.inputs
+    with pytest.raises(UsageError, match="recipe.yaml:6:5: nothing can be cut from albert models"):
+        refuse_unknown_parts(cutting, {model.name: artifact}, registry)
+    refuse_unknown_parts(planned(recipe), {model.name: artifact}, registry)
 
 
 # positions

@@ -17,6 +17,7 @@ from tokenizers import Tokenizer
 
 from compress.errors import UsageError
 from compress.jsonfiles import read_object
+from compress.pretrained.configs import read_config
 from compress.processor import TextProcessor, read_tokenizer, refusing_tokenizer
 
 if TYPE_CHECKING:
@@ -76,8 +77,9 @@ def take_tokenizer(folder: Path, output: Path) -> TextProcessor:
         wanted.save_pretrained(output)
         if not (output / _FILE).is_file():
             raise UsageError(
-                f"{folder}: transformers cannot write its {type(wanted).__name__} as the "
-                f"{_FILE} that is needed"
+                f"{folder}: a {read_config(folder).get('model_type')} model cannot be taken in: "
+                f"its {type(wanted).__name__} is Python code, which no {_FILE} can hold; take a "
+                "model of a family whose tokenizer is in that file"
             )
         difference = _first_difference(_loaded(output), wanted)
         if difference:
