@@ -98,3 +98,24 @@ def remove(place: Path) -> None:
         place.unlink()
     elif place.is_dir():
         shutil.rmtree(place)
+
+
+def flush(folder: Path) -> None:
+    """Have the disk keep what was written. A rename must not become durable before the files it
+    names."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
+        else:
+            flush_folder(path)
+    flush_folder(folder)
+
+
+def flush_folder(folder: Path) -> None:
+    """Have the disk keep the names of a folder's files."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

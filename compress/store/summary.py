@@ -100,8 +100,6 @@ class Summarising:
         prints = [self._print(row) for row in rows]
         labels = [tuple(self._task.labels_in(row, self._labels)) for row in rows]
         counts = Counter(name for names in labels for name in names)
-        first = labels[0]
-        is_lone = len(first) == 1 and counts[first[0]] == 1
         self._splits[split] = SplitSummary(
             rows=len(rows),
             rows_in_source=rows_in_source,
@@ -109,7 +107,7 @@ class Summarising:
             words=Lengths.of([self._words(row) for row in rows]),
             repeated=len(prints) - len(set(prints)),
             in_train=sum(one in self._train for one in prints),
-            lone_first=first[0] if is_lone else None,
+            lone_first=_lone(labels[0], counts),
         )
         if split == "train":
             self._train = set(prints)
@@ -127,6 +125,11 @@ class Summarising:
 
     def _words(self, row: Row) -> int:
         return sum(_word_count(row.get(name)) for name in self._inputs)
+
+
+def _lone(labels: Sequence[str], counts: Mapping[str, int]) -> str | None:
+    """The only one of a row's labels, where no other row has it."""
+    return labels[0] if len(labels) == 1 and counts[labels[0]] == 1 else None
 
 
 def _word_count(value: object) -> int:
