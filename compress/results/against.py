@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from compress.measurement import Measurement, Number
+from compress.measurement import Measurement
+from compress.measurementforms import Number
 from compress.quantities import QUALITY, QUALITY_KEPT
 from compress.results.part import ReportPart
 
