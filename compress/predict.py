@@ -20,12 +20,19 @@ def length_batches(
     longest come first, so that a lack of memory shows at once. Examples of equal length keep their
     order."""
     order = sorted(range(len(features)), key=lambda i: -task.length(features[i]))
-    batches = []
-    for places in split_by([task.group(features[i]) for i in order], order):
-        batches += [
-            places[start : start + batch_size] for start in range(0, len(places), batch_size)
-        ]
+    batches = batches_in_order(task, features, order, batch_size)
     return sorted(batches, key=lambda places: -task.length(features[places[0]]))
+
+
+def batches_in_order(
+    task: Task[Any], features: Sequence[Features], places: Sequence[int], batch_size: int
+) -> list[list[int]]:
+    """Some ``places`` of ``features`` in batches, each of one ``Task.group``. In a group the places
+    keep their order."""
+    batches = []
+    for some in split_by([task.group(features[i]) for i in places], places):
+        batches += [some[start : start + batch_size] for start in range(0, len(some), batch_size)]
+    return batches
 
 
 def split_by(groups: Sequence[int], items: Sequence[T]) -> list[list[T]]:

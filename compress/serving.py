@@ -63,8 +63,8 @@ class Predictor:
         answers of some models (dynamic int8). Raises UsageError with each item that is not a text
         or a pair."""
         rows = self.task.request(self._requests(texts))
-        features = self.task.features(rows, self.processor)
         try:
+            features = self.task.features(rows, self.processor)
             answers = predict(self.session, self.task, self.processor, features, batch_size)
         except CompressError:
             raise

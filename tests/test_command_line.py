@@ -394,9 +394,7 @@ def test_an_answer_that_is_the_text_itself_is_told(
     artifact: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = [{"text": "sports", "label": "sports", "score": 0.5}]
-    monkeypatch.setattr(
-        "compress.serving.open_predictor", lambda folder, registry: lambda texts: answers
-    )
+    monkeypatch.setattr("compress.serving.open_predictor", lambda *_: lambda texts: answers)
     assert (
         CliRunner().invoke(cli, ["predict", str(artifact), "sports"]).stdout
         == "sports\tlabel=sports\tscore=0.5\n"

@@ -209,7 +209,7 @@ def test_if_measuring_together_fails_what_can_be_measured_alone_is_kept(
     fake_model()
     plan = make_plan(read_recipe(write_recipe(HEAD + "stages: [finetune]\n")), registry, families)
 
-    def measured(asked: Any, *_: Any) -> dict[str, Measured]:
+    def measured(asked: Any, *_: Any, **__: Any) -> dict[str, Measured]:
         if "broken" in [one.name for one in asked]:
             raise CompressError("the engine cannot open it")
         return {one.name: Measured({}) for one in asked}
@@ -243,7 +243,7 @@ def test_measurements_are_not_used_again_if_something_they_depend_on_has_changed
     plan = make_plan(read_recipe(write_recipe(HEAD + "stages: [finetune]\n")), registry, families)
     taken: list[str] = []
 
-    def measured(asked: Any, *_: Any) -> dict[str, Measured]:
+    def measured(asked: Any, *_: Any, **__: Any) -> dict[str, Measured]:
         taken.extend(one.name for one in asked)
         return {one.name: Measured({}) for one in asked}
 

@@ -79,7 +79,7 @@ def test_another_vocabulary_is_another_model(
     folder, keys = fake_model(), []
 
     def make(
-        ingredients: Ingredients, job_in: Any, label: str, unchanged: Callable[[], bool]
+        ingredients: Ingredients, job_in: Any, label: str, unchanged: Callable[[], bool], *_: Any
     ) -> Any:
         assert unchanged()
         keys.append(ingredients.key)

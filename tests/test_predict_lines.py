@@ -165,7 +165,7 @@ def test_lines_are_read_as_they_are_answered() -> None:
 
 FAKE = """
 import sys, compress.serving
-compress.serving.open_predictor = lambda folder, registry: lambda text: [{"text": text, "n": 1}]
+compress.serving.open_predictor = lambda *_: lambda text: [{"text": text, "n": 1}]
 from compress.cli import main
 sys.argv = ["compress", "predict", sys.argv[1], *sys.argv[2:]]
 main()

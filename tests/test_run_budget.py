@@ -405,7 +405,7 @@ def test_a_recipe_that_backs_off_does_so_for_quality_and_is_judged_at_the_end(he
     assert (met.folder / "best").exists(), "another recipe's mistake leaves it alone"
 
 
-def test_a_report_is_written_after_each_step_and_at_the_end_and_not_for_the_tries(
+def test_a_report_is_written_at_both_ends_and_after_each_step_and_not_for_the_tries(
     held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = []
@@ -421,7 +421,7 @@ def test_a_report_is_written_after_each_step_and_at_the_end_and_not_for_the_trie
     budget: {quality: '>= 95%', on_miss: back_off}
 """)
     assert len(ended.step("a")["attempts"]) == 2
-    assert len(written) == 3, "two steps, and the end"
+    assert len(written) == 4, "the start, two steps, and the end"
 
 
 def test_what_was_best_is_so_no_more_when_the_run_is_made_again(

@@ -135,8 +135,8 @@ def test_an_error_of_a_forked_worker_is_raised_again_and_a_bug_is_in_its_log(
 ) -> None:
     with pytest.raises(UsageError, match="no bert model can be built"):
         done(configure(tmp_path, hidden_act="gelo"), tmp_path, server)
-    with pytest.raises(CompressError, match="FileNotFoundError.*traceback in"):
-        done(configure(tmp_path / "missing"), tmp_path, server)
+    with pytest.raises(CompressError, match="KeyError: 'type' .traceback in"):
+        done(ConfigureModel({}, TASK, LABELS, tmp_path), tmp_path, server)
     assert "Traceback" in (tmp_path / "log").read_text()
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
 
 import click
 
+from compress.cli.ending import ending_of
 from compress.cli.shared import FOLDER, as_json_option, emit
-from compress.errors import EXIT_SIGNAL, UsageError
+from compress.errors import UsageError
 
 _TEXTS = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True)
 
@@ -43,8 +43,8 @@ def predict_command(
     source = _source(texts, file, pair)
     try:
         _predict(folder, texts, source, pair, task, as_json)
-    except KeyboardInterrupt:  # it ends a stream, of which everything is printed
-        raise click.exceptions.Exit(EXIT_SIGNAL + signal.SIGINT) from None
+    except KeyboardInterrupt as error:  # it ends a stream, of which everything is printed
+        raise click.exceptions.Exit(ending_of(error)[1]) from None
 
 
 def _source(texts: tuple[str, ...], file: str | None, pair: bool) -> str | None:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer
 
-from compress.errors import UsageError, name_and_first_line
+from compress.errors import UsageError
 from compress.jsonfiles import read_object
 from compress.pretrained.configs import read_config
-from compress.processor import TextProcessor, read_tokenizer
+from compress.processor import TextProcessor, read_tokenizer, refusing_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -132,15 +132,12 @@ def _refuse_python_code(folder: Path, tokenizer: type | None) -> None:
 def _read(folder: Path) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
-    try:
+    # The error may be of any kind: a class may be unknown, or need a package.
+    with refusing_tokenizer(f"{folder} has no tokenizer that transformers can read"):
         read: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
-    except Exception as error:  # of any kind: a class may be unknown, or need a package
-        raise UsageError(
-            f"{folder} has no tokenizer that transformers can read: {name_and_first_line(error)}"
-        ) from error
-    return read
+        return read
 
 
 def _refuse_invented(folder: Path, read: PreTrainedTokenizerBase) -> None:
@@ -162,14 +159,12 @@ def _loaded(folder: Path) -> Tokenizer:
 def _first_difference(own: Tokenizer, wanted: PreTrainedTokenizerBase) -> Difference | None:
     """The first text of the probe for which the two give other ids."""
     for text, pair in _probe(wanted.all_special_tokens):
-        try:
+        with refusing_tokenizer(
+            f"transformers' {type(wanted).__name__} cannot encode {text!r:.60}"
+        ):
             ids = list(wanted(text, pair)["input_ids"])
-        except Exception as error:  # the code of a family may raise anything
-            raise UsageError(
-                f"transformers' {type(wanted).__name__} cannot encode {text!r:.60}: "
-                f"{name_and_first_line(error)}"
-            ) from error
-        got = own.encode(text, pair).ids
+        with refusing_tokenizer(f"its {_FILE} cannot encode {text!r:.60}"):
+            got = own.encode(text, pair).ids
         if got != ids:
             return Difference(text if pair is None else f"{text} | {pair}", got, ids)
     return None

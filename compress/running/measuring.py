@@ -120,13 +120,17 @@ class _Group:
         )
         seconds = time.monotonic() - start
         run.events.emit(PHASE, text=f"measured {', '.join(partners)}", seconds=seconds)
-        for disturbed in dict.fromkeys(one.disturbed for one in measured.values()):
-            if disturbed:
-                run.events.note(
-                    f"warning: the machine was not at rest while {', '.join(partners)} took turns: "
-                    f"{disturbed}; timings are less exact"
-                )
+        self._warn_of_disturbance(measured)
         return measured
+
+    def _warn_of_disturbance(self, measured: Mapping[str, Measured]) -> None:
+        """Note what disturbed the timings. It was the same for all, which took turns."""
+        disturbed = next(iter(measured.values())).disturbed
+        if disturbed:
+            self.run.events.note(
+                f"warning: the machine was not at rest while {', '.join(measured)} took turns: "
+                f"{disturbed}; timings are less exact"
+            )
 
     def _tell(self, done: float, total: int, text: str) -> None:
         """Show how many meters have taken their samples, and which one does now."""

@@ -97,19 +97,20 @@ def refuse_long_examples(plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
 def refuse_unfit_tokenizers(plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
     """Raise UsageError where the tokenizer of a model from outside does not give what the head of
     a task needs, such as an end token."""
-    mistakes: dict[tuple[str, str], Mistake] = {}
+    readers: dict[tuple[str, str], _Reader] = {}  # a tokenizer takes up to a second to be read
     for reader in _readers(plan, artifacts):
-        if reader.model is None or (reader.model, reader.task.name) in mistakes:
-            continue
-        task, folder = reader.task.make(), artifacts[reader.model].folder
-        mistake = task.tokenizer_mistake(task.processor(folder))
+        if reader.model is not None:
+            readers.setdefault((reader.model, reader.task.name), reader)
+    mistakes = []
+    for (model, _), reader in readers.items():
+        task = reader.task.make()
+        mistake = task.tokenizer_mistake(task.processor(artifacts[model].folder))
         if mistake:
-            model = plan.input(reader.model)
-            source = model.source if model else reader.model
-            found = Mistake(reader.place, f"{source}: {mistake}")
-            mistakes[reader.model, reader.task.name] = found
+            given = plan.input(model)
+            source = given.source if given else model
+            mistakes.append(Mistake(reader.place, f"{source}: {mistake}"))
     if mistakes:
-        raise UsageError(mistakes.values())
+        raise UsageError(mistakes)
 
 
 @dataclass(frozen=True)

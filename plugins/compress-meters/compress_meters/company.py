@@ -20,7 +20,7 @@ import numpy as np
 
 from compress.measurement import Conditions
 from compress.meter import Effort, Probe, Sample
-from compress.predict import predict_batches
+from compress.predict import batches_in_order, predict_batches
 from compress.task import Prediction
 from compress_meters.batched import Changes, changes_between
 from compress_meters.conditions import conditions
@@ -73,19 +73,21 @@ def answer(probe: Probe) -> Answered:
     alone = _alone(probe, sample)
     middle = time.perf_counter()
     # Companions of all lengths, and then of about the own length: the padding differs.
-    mixed = _changes(probe, alone, _mixed(sample, probe.seed))
+    mixed = _changes(probe, alone, _mixed(probe, sample))
     quicker = time.perf_counter() - middle < middle - start
-    alike = _changes(probe, alone, _cut(sample, BATCH))
+    alike = _changes(probe, alone, _cut(probe, sample, BATCH))
     others = _longest_first(probe, [i for i in range(len(probe.features)) if i not in alone])
+    largest = max(mixed.largest, alike.largest)
     if mixed.equal and alike.equal:
         batch = BATCH if quicker and others else 1
-        answers = {**alone, **_answers(probe, _cut(others, batch))}
-        changes = replace(mixed, largest=max(mixed.largest, alike.largest))
-        return Answered(_in_order(answers), batch, sample, changes)
+        answers = {**alone, **_answers(probe, _cut(probe, others, batch))}
+        return Answered(_in_order(answers), batch, sample, replace(mixed, largest=largest))
     answers = {**alone, **_alone(probe, others)}
     compared = spread_places(probe, COMPARED[probe.effort])
-    changes = _changes(probe, answers, _mixed(compared, probe.seed))
-    return Answered(_in_order(answers), 1, compared, replace(changes, equal=False))
+    changes = _changes(probe, answers, _mixed(probe, compared))
+    largest = max(largest, changes.largest)
+    changes = replace(changes, largest=largest, equal=False)
+    return Answered(_in_order(answers), 1, compared, changes)
 
 
 def spread_places(probe: Probe, count: int) -> list[int]:
@@ -101,17 +103,18 @@ def _longest_first(probe: Probe, places: Sequence[int]) -> list[int]:
     return sorted(places, key=lambda i: -probe.task.length(probe.features[i]))
 
 
-def _cut(places: Sequence[int], size: int) -> Batches:
-    return [places[start : start + size] for start in range(0, len(places), size)]
+def _cut(probe: Probe, places: Sequence[int], size: int) -> Batches:
+    return batches_in_order(probe.task, probe.features, places, size)
 
 
-def _mixed(places: Sequence[int], seed: int) -> Batches:
-    """Batches of examples of different lengths, drawn by ``seed``."""
-    return _cut(np.random.default_rng(seed).permutation(places).tolist(), BATCH)
+def _mixed(probe: Probe, places: Sequence[int]) -> Batches:
+    """Batches of examples of different lengths, drawn by the probe's seed."""
+    shuffled = np.random.default_rng(probe.seed).permutation(places).tolist()
+    return _cut(probe, shuffled, BATCH)
 
 
 def _alone(probe: Probe, places: Sequence[int]) -> dict[int, Prediction]:
-    return _answers(probe, _cut(places, 1))
+    return _answers(probe, _cut(probe, places, 1))
 
 
 def _answers(probe: Probe, batches: Batches) -> dict[int, Prediction]:

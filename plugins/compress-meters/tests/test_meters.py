@@ -42,6 +42,9 @@ class Task:
     def length(self, features: Mapping[str, Any]) -> int:
         return len(features["input_ids"])
 
+    def group(self, features: Mapping[str, Any]) -> int:
+        return 0
+
     def collate(
         self, features: Sequence[Mapping[str, Any]], processor: Any
     ) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -118,9 +119,20 @@ def test_answers_that_depend_on_their_company_are_measured_alone(lean: Lean) -> 
     assert largest is not None and largest > 1e-3
 
 
+def test_a_difference_that_only_batches_of_like_length_show_is_said() -> None:
+    def alike(ids: np.ndarray) -> np.ndarray:
+        lengths = (ids > 0).sum(axis=1)
+        is_alike = len(ids) > 1 and lengths.max() - lengths.min() < 20
+        return own_text(ids) + (0.5 if is_alike else 0.0)
+
+    _, found = measured(probe(Session(alike)))
+    assert found["quality"].conditions["answers_in_batches"] == "other"
+    assert found["batched_difference"].value > 1e-3  # type: ignore[operator]
+
+
 def test_the_share_that_batches_change_is_counted_by_hand() -> None:
     on = probe(Session(scaled_by_the_call), count=40, effort="standard")
-    batches = company._mixed(company.spread_places(on, 512), on.seed)
+    batches = company._mixed(on, company.spread_places(on, 512))
     together = company._answers(on, batches)
     apart = [together[i]["label"] != a["label"] for i, a in enumerate(alone(on))]
     _, found = measured(on)
@@ -149,6 +161,26 @@ def test_batches_answer_where_they_are_equal_and_quicker(
     changed, largest = found["batched_changes"], found["batched_difference"]
     assert (changed.value, changed.n, largest.value) == (0, 64, pytest.approx(0, abs=1e-4))
     assert 0 < changed.worst < changed.high < 0.06  # type: ignore[operator]
+
+
+def test_examples_that_must_not_share_a_call_never_do() -> None:
+    class Grouped(Task):
+        def group(self, features: Any) -> int:
+            return len(features["input_ids"]) % 3
+
+    asked: list[set[int]] = []
+
+    class Watched(Session):
+        def run(self, batch: Any) -> Any:
+            asked.append({int((row > 0).sum()) % 3 for row in batch["input_ids"]})
+            return super().run(batch)
+
+    on = replace(
+        probe(Watched(own_text, lambda size: 0.001)),
+        task=Grouped(TextClassificationOptions()),
+    )
+    _, found = measured(on)
+    assert found["batched_changes"].n == 64 and all(len(groups) == 1 for groups in asked)
 
 
 def test_what_has_no_decisions_or_no_company_says_so() -> None:

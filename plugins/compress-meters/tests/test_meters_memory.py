@@ -25,6 +25,7 @@ from compress.meter import Probe
 
 TASK = SimpleNamespace(
     length=lambda f: len(f["input_ids"]),
+    group=lambda f: 0,
     collate=lambda fs, processor: {
         "input_ids": np.zeros((len(fs), max(len(f["input_ids"]) for f in fs)))
     },
@@ -120,6 +121,14 @@ def test_memory_is_the_peak_above_what_was_there_before_the_model(
     monkeypatch.setattr(machine, "_STATUS", status)
     host = measured(probe(tmp_path))["memory"]
     assert (host.value, host.unit, host.conditions["batch"]) == (50 * 1024 - 1000, "bytes", 32)
+
+
+def test_memory_is_that_of_a_full_batch_where_the_longest_example_stands_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TASK, "group", lambda f: len(f["input_ids"]) // 40)
+    conditions = Memory().sample(probe(tmp_path))["conditions"]
+    assert (conditions["batch"], conditions["mean_length"]) == (32, np.mean(range(8, 40)))
 
 
 def test_memory_on_this_system_is_a_number_or_says_why_not(tmp_path: Path) -> None:

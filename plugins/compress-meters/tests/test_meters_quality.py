@@ -37,6 +37,9 @@ class Words:
     def length(self, features: Mapping[str, Any]) -> int:
         return len(features["input_ids"])
 
+    def group(self, features: Mapping[str, Any]) -> int:
+        return 0
+
     def collate(
         self, features: Sequence[Mapping[str, Any]], processor: Any
     ) -> dict[str, np.ndarray]:

@@ -44,6 +44,9 @@ class Task:
     def length(self, features: Mapping[str, Any]) -> int:
         return len(features["input_ids"])
 
+    def group(self, features: Mapping[str, Any]) -> int:
+        return 0
+
     def features(self, rows: Sequence[Mapping[str, Any]], processor: Any) -> list[dict[str, Any]]:
         return [{"input_ids": [7] * int(row["tokens"]), "id": row["id"]} for row in rows]
 
