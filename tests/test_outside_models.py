@@ -23,6 +23,7 @@ from compress.planning import Input, Plan, make_plan
 from compress.planning.reference import with_model_traits
 from compress.pretrained.families import Families
 from compress.pretrained.modelfolder import folder_traits
+from compress.pretrained.tokens import take_tokenizer
 from compress.processor import TextProcessor
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
@@ -159,6 +160,28 @@ def test_an_older_tokenizer_is_converted_and_an_empty_one_is_not_made_up(
     )  # not where a BERT has its vocabulary
     with pytest.raises(UsageError, match="model has no vocabulary for a BertTokenizer"):
         taken_in(folder, tmp_path / "again", registry)
+
+
+@pytest.mark.parametrize(
+    ("config", "stated", "words"),
+    [
+        ({"model_type": "xlm"}, "{}", "a xlm model without tokenizer.json .* its XLMTokenizer is"),
+        ({}, '{"tokenizer_class": "CTRLTokenizer"}', "a bert model .* its CTRLTokenizer is"),
+    ],
+)
+def test_a_tokenizer_in_python_code_is_refused_by_name(
+    config: dict[str, str],
+    stated: str,
+    words: str,
+    tmp_path: Path,
+    registry: Registry,
+    fake_model: FakeModel,
+) -> None:
+    folder = fake_model(**config)
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").write_text(stated, encoding="utf-8")
+    with pytest.raises(UsageError, match=words):
+        take_tokenizer(folder, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -70,17 +70,15 @@ def take_tokenizer(folder: Path, output: Path) -> TextProcessor:
     has_own = (folder / _FILE).is_file()
     if has_own:  # a file that cannot be read is named by its own line
         read_tokenizer(folder / _FILE)
+    else:
+        _refuse_python_code(folder, _named_class(folder))
     wanted = _read(folder)
     if not has_own:
         _refuse_invented(folder, wanted)
     if not has_own or _first_difference(_loaded(output), wanted):
         wanted.save_pretrained(output)
-        if not (output / _FILE).is_file():
-            raise UsageError(
-                f"{folder}: a {read_config(folder).get('model_type')} model cannot be taken in: "
-                f"its {type(wanted).__name__} is Python code, which no {_FILE} can hold; take a "
-                "model of a family whose tokenizer is in that file"
-            )
+        if not has_own:
+            _refuse_python_code(folder, type(wanted))
         difference = _first_difference(_loaded(output), wanted)
         if difference:
             raise UsageError(
@@ -103,6 +101,31 @@ def refuse_ids_beyond(folder: Path, tokenizer: Tokenizer, rows: int) -> None:
             f"{folder}: its tokenizer has ids up to {largest} ({token!r:.60}), and the model has "
             f"{rows} embeddings, for the ids up to {rows - 1}: resize the model's embeddings with "
             "transformers, or save the tokenizer that the model was trained with"
+        )
+
+
+def _named_class(folder: Path) -> type | None:
+    """The class in transformers that the folder's files name for its tokenizer, or that its family
+    has; None if there is none."""
+    import transformers
+    from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
+
+    file = folder / _CONFIG
+    config = read_object(file, infinity=True) if file.is_file() else {}
+    family = TOKENIZER_MAPPING_NAMES.get(str(read_config(folder).get("model_type")))
+    found = getattr(transformers, str(config.get("tokenizer_class") or family), None)
+    return found if isinstance(found, type) else None
+
+
+def _refuse_python_code(folder: Path, tokenizer: type | None) -> None:
+    """Raise UsageError for the class of a tokenizer that transformers has in Python alone."""
+    from transformers import PreTrainedTokenizer
+
+    if tokenizer is not None and issubclass(tokenizer, PreTrainedTokenizer):
+        raise UsageError(
+            f"{folder}: a {read_config(folder).get('model_type')} model without {_FILE} cannot be "
+            f"taken in: its {tokenizer.__name__} is Python code, which cannot write that file; "
+            "take a model that has it"
         )
 
 
