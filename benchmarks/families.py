@@ -8,8 +8,8 @@ transformers that has a head for classification.
 Each works, or is refused in one line. Each stage runs by `compress run`, in processes of its own.
 
   python benchmarks/families.py [FAMILY ...] [--work FOLDER] [--jobs 2]
-Writes benchmarks/results/families.json if all families were asked. `make docs` makes
-docs/families.md of it.
+Writes the rows into benchmarks/results/families.json, where each replaces the family's older one.
+`make docs` makes docs/families.md of them.
 """
 
 from __future__ import annotations
@@ -22,30 +22,27 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-HERE = Path(__file__).parent
+from families_answers import Answers, Ended, Failure, in_a_process, ours, write
+
 MINUTES = 15
 """The most that one command may take for one family."""
+LOG = "log.txt"
+RESULT = "families"
 TOLERANCE = 1e-4
 _HEAD = (
-    "task: {text-classification: {max_length: 32}}\n",
+    "task: {text-classification: {max_length: 64}}\n",
     "model: model\n",
     "data: {source: csv, train: train.csv, test: test.csv}\n",
     "benchmark: {effort: quick}\n",
     "stages:\n",
 )
-_PLACE = re.compile(r"recipe\.yaml:(\d+)")
-TEXTS = (
-    "good film",
-    "the plot was not very good and the actor was boring boring great",
-    "bad",
-    "Paris in the spring of 1999",
-)
+_PLACE = re.compile(r"recipe\.yaml:(\d+):\d+: ")
 
 Status = Literal["works", "refused", "differs", "broken"]
 
@@ -60,12 +57,13 @@ class Operation:
 
 
 OPERATIONS = (
+    Operation("prune", "prune.structured", "{feed_forward: 0.5}"),
+    Operation("distill", "distill", "{teacher: model, student: {layers: 1}, epochs: 1}"),
+    Operation("bitsandbytes", "quantize.bitsandbytes", "{}"),
     Operation("onnx", "export.onnx", "{}"),
     Operation("int8", "quantize.onnx", "{}"),
-    Operation("bitsandbytes", "quantize.bitsandbytes", "{}"),
-    Operation("distill", "distill", "{teacher: model, student: {layers: 1}, epochs: 1}"),
-    Operation("prune", "prune.structured", "{feed_forward: 0.5}"),
 )
+"""Those that are refused for a reason that many families share come first, and cost little."""
 
 
 @dataclass(frozen=True)
@@ -93,23 +91,31 @@ class Row:
 
 
 def main() -> None:
-    """Ask all families that are named, print a table, and write the results."""
+    """Ask all families that are named. The results are written, and a row printed, after each."""
     from tiny_families import FAMILIES
 
-    given = _arguments([family.model_type for family in FAMILIES])
-    wanted = [f for f in FAMILIES if f.model_type in given.families or not given.families]
-    with tempfile.TemporaryDirectory() as temporary:
+    known = [family.model_type for family in FAMILIES]
+    given = _arguments(known)
+    wanted = [family for family in known if family in given.families or not given.families]
+    broken = 0
+    with tempfile.TemporaryDirectory() as temporary, ThreadPoolExecutor(given.jobs) as pool:
         work = given.work or Path(temporary)
-        with ThreadPoolExecutor(given.jobs) as pool:
-            rows = list(pool.map(lambda family: ask(family.model_type, work), wanted))
-    for row in rows:
-        _print(row)
-    if not given.families:
-        from common import write_results
+        for row in pool.map(lambda family: ask(family, work), wanted):
+            _print(row)
+            _write(row, known)
+            broken += is_broken(row)
+    sys.exit(1 if broken else 0)
 
-        values = {"tolerance": TOLERANCE, "rows": [asdict(row) for row in rows]}
-        sys.stderr.write(f"wrote {write_results('families', values)}\n")
-    sys.exit(1 if any(is_broken(row) for row in rows) else 0)
+
+def _write(row: Row, known: Sequence[str]) -> None:
+    """Put a row into the results, in the place of the family's older one."""
+    from common import RESULTS, write_results
+
+    file = RESULTS / f"{RESULT}.json"
+    old = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.is_file() else []
+    rows = {each["family"]: each for each in old} | {row.family: asdict(row)}
+    ordered = [rows[family] for family in known if family in rows]
+    write_results(RESULT, {"tolerance": TOLERANCE, "rows": ordered})
 
 
 def _arguments(known: Sequence[str]) -> argparse.Namespace:
@@ -130,34 +136,33 @@ def is_broken(row: Row) -> bool:
 
 def ask(family: str, work: Path) -> Row:
     """The row of one family. Everything is made below ``work``."""
-    folder = work / family
+    folder = work.resolve() / family
     folder.mkdir(parents=True)
-    made = _python(folder, "write", family)
-    if made.returncode:
-        return Row(family, Outcome("broken", f"no model to try: {_last_line(made.stderr)}"))
-    reference = _answers(folder, "reference", folder / "model")
-    row = Row(family, Outcome("refused"))
-    if isinstance(reference, Outcome):
-        row.answers = _refusal_without_reference(folder, reference)
-        return row
-    row.batch_changes = _difference(reference["batched"], reference["alone"])
-    row.answers = _compared(folder, folder / "model", reference, row.batch_changes)
-    _write_data(folder / "train.csv", 24)
-    _write_data(folder / "test.csv", 8)
-    row.operations = _apply(folder, reference, row.batch_changes)
+    return _without_places(_ask(family, folder), folder)
+
+
+def _ask(family: str, folder: Path) -> Row:
+    reference = in_a_process(write, family, folder / "model", log=folder / LOG)
+    answers = in_a_process(ours, folder / "model", log=folder / LOG)
+    if isinstance(reference, Failure):
+        return Row(family, _without_reference(reference, answers))
+    row = Row(family, _compared(answers, reference))
+    row.batch_changes = _difference(reference.batched, reference.alone)
+    if row.answers.status != "refused":
+        _write_data(folder / "train.csv", 24)
+        _write_data(folder / "test.csv", 8)
+        row.operations = _apply(folder, reference)
     return row
 
 
-def _refusal_without_reference(folder: Path, reference: Outcome) -> Outcome:
+def _without_reference(reference: Failure, answers: Ended) -> Outcome:
     """The outcome where transformers itself cannot open the model: the toolkit must say so."""
-    done = _compress(folder, "predict", str(folder / "model"), TEXTS[0])
-    outcome = _outcome_of(done)
-    if outcome.status == "works":
-        return Outcome("broken", f"answered, and transformers does not: {reference.text}")
-    return outcome
+    if isinstance(answers, Failure):
+        return _outcome_of(answers)
+    return Outcome("broken", f"answered, and transformers does not: {reference.text}")
 
 
-def _apply(folder: Path, reference: Mapping[str, Any], batch_changes: float) -> dict[str, Outcome]:
+def _apply(folder: Path, reference: Answers) -> dict[str, Outcome]:
     """The outcomes of all operations by name. They are steps of one recipe; a step that is refused
     is left out, and the recipe runs again."""
     outcomes: dict[str, Outcome] = {}
@@ -173,7 +178,7 @@ def _apply(folder: Path, reference: Mapping[str, Any], batch_changes: float) -> 
         outcomes |= ended
         rest = [operation for operation in rest if operation.name not in ended]
     for operation in rest:
-        outcomes[operation.name] = _of_artifact(folder, operation, reference, batch_changes)
+        outcomes[operation.name] = _of_artifact(folder, operation, reference)
     return {operation.name: outcomes[operation.name] for operation in OPERATIONS}
 
 
@@ -195,52 +200,50 @@ def _refused_in_plan(
         place = _PLACE.search(line)
         index = int(place[1]) - len(_HEAD) - 1 if place else -1
         if 0 <= index < len(operations):
-            refused[operations[index].name] = Outcome("refused", line.removeprefix("Error: "))
+            refused[operations[index].name] = Outcome("refused", line)
     return refused
 
 
 def _failed_in_run(
     folder: Path, operations: Sequence[Operation], done: subprocess.CompletedProcess[str]
 ) -> dict[str, Outcome]:
-    """The first operation without an artifact, which ended the run; all, if the run did not begin
-    with any."""
-    made = _artifacts(folder)
-    outcome = _outcome_of(done)
-    first = next((each for each in operations if each.name not in made), None)
-    return {each.name: outcome for each in ([first] if first and made else operations)}
+    """The operation whose step was made or measured when the run ended; all, if it ended before the
+    first step."""
+    outcome = _outcome_of_command(done)
+    lines = (_last_run(folder) / "events.jsonl").read_text(encoding="utf-8").splitlines()
+    events = [json.loads(line) for line in lines]
+    started = [each["step"] for each in events if each["event"] == "step_started"]
+    ended = started[-1:] or [operation.name for operation in operations]
+    return dict.fromkeys(ended, outcome)
 
 
 def _artifacts(folder: Path) -> dict[str, Path]:
     """The folders of the steps' artifacts of the newest run, by step."""
-    reports = sorted((folder / "runs").glob("*/report.json"), key=lambda p: p.stat().st_mtime)
-    if not reports:
-        return {}
-    report = json.loads(reports[-1].read_text(encoding="utf-8"))
-    return {step["name"]: reports[-1].parent / str(step["folder"]) for step in report["steps"]}
+    run = _last_run(folder)
+    report = json.loads((run / "report.json").read_text(encoding="utf-8"))
+    return {step["name"]: run / str(step["folder"]) for step in report["steps"]}
 
 
-def _of_artifact(
-    folder: Path, operation: Operation, reference: Mapping[str, Any], batch_changes: float
-) -> Outcome:
+def _last_run(folder: Path) -> Path:
+    return max((folder / "runs").glob("*/events.jsonl"), key=lambda p: p.stat().st_mtime).parent
+
+
+def _of_artifact(folder: Path, operation: Operation, reference: Answers) -> Outcome:
     """Whether an operation's artifact answers; the float graph's answers must be the model's."""
-    artifact = _artifacts(folder)[operation.name]
+    answers = in_a_process(ours, _artifacts(folder)[operation.name], log=folder / LOG)
     if operation.name == "onnx":
-        return _compared(folder, artifact, reference, batch_changes)
-    answers = _answers(folder, "ours", artifact)
-    return answers if isinstance(answers, Outcome) else Outcome("works")
+        return _compared(answers, reference)
+    return _outcome_of(answers) if isinstance(answers, Failure) else Outcome("works")
 
 
-def _compared(
-    folder: Path, artifact: Path, reference: Mapping[str, Any], batch_changes: float
-) -> Outcome:
-    """Whether an artifact answers as AutoModel does. A family whose own answers change in a batch
-    is compared text by text alone."""
-    answers = _answers(folder, "ours", artifact)
-    if isinstance(answers, Outcome):
-        return answers
-    alone = _difference(answers["alone"], reference["alone"])
-    batched = _difference(answers["batched"], reference["alone"])
-    by_nature = batch_changes > TOLERANCE
+def _compared(answers: Ended, reference: Answers) -> Outcome:
+    """Whether answers are those of AutoModel. A family whose own answers change in a batch is
+    compared text by text alone."""
+    if isinstance(answers, Failure):
+        return _outcome_of(answers)
+    alone = _difference(answers.alone, reference.alone)
+    batched = _difference(answers.batched, reference.alone)
+    by_nature = _difference(reference.batched, reference.alone) > TOLERANCE
     worst = alone if by_nature else max(alone, batched)
     if worst > TOLERANCE:
         return Outcome(
@@ -259,37 +262,32 @@ def _difference(values: Sequence[Sequence[float]], others: Sequence[Sequence[flo
     return max(pairs)
 
 
-def _answers(folder: Path, who: str, model: Path) -> Any:
-    """The logits of the texts, ``alone`` and ``batched``, or the outcome that there are none."""
-    done = _python(folder, who, str(model))
-    if done.returncode == 0:
-        return json.loads(done.stdout.splitlines()[-1])
-    return _outcome_of(done)
+def _outcome_of(failure: Failure) -> Outcome:
+    return Outcome("refused" if failure.is_refusal else "broken", failure.text)
 
 
-def _outcome_of(done: subprocess.CompletedProcess[str]) -> Outcome:
-    """The outcome by how a command ended."""
-    if done.returncode == 0:
-        return Outcome("works")
+def _outcome_of_command(done: subprocess.CompletedProcess[str]) -> Outcome:
+    """The outcome by how a command ended without success."""
     is_bug = "traceback" in done.stderr.lower() or done.returncode not in (1, 2, 3)
-    return Outcome("broken" if is_bug else "refused", _last_line(done.stderr))
+    lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no output"]
+    return Outcome("broken" if is_bug else "refused", lines[-1])
 
 
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1][:400] if lines else "no output"
+def _without_places(row: Row, folder: Path) -> Row:
+    """The row whose texts name neither folders of this machine nor places in the recipe."""
 
+    def plain(outcome: Outcome) -> Outcome:
+        text = outcome.text.replace(f"{folder}{os.sep}", "").removeprefix("error: ")
+        return replace(outcome, text=_PLACE.sub("", text))
 
-def _python(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return _run(folder, [sys.executable, str(HERE / "families_answers.py"), *words])
+    operations = {name: plain(outcome) for name, outcome in row.operations.items()}
+    return replace(row, answers=plain(row.answers), operations=operations)
 
 
 def _compress(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return _run(folder, [sys.executable, "-m", "compress", *words])
-
-
-def _run(folder: Path, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """The command's end, in ``folder``. One that takes too long ends with code 124."""
+    """The end of a command of compress, in ``folder``. One that takes too long ends with code
+    124."""
+    command = [sys.executable, "-m", "compress", *words]
     environment = {**os.environ, "TRANSFORMERS_VERBOSITY": "error", "OMP_NUM_THREADS": "1"}
     try:
         return subprocess.run(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 HEADERS = ["family", "answers", "export", "int8", "bitsandbytes", "distill", "prune"]
@@ -15,17 +17,17 @@ def rows(values: Mapping[str, Any]) -> list[list[str]]:
     ``notes``."""
     numbers = {text: number for number, text in enumerate(_texts(values), start=1)}
 
-    def cell(outcome: Mapping[str, Any] | None) -> str:
+    def cell(row: Mapping[str, Any], outcome: Mapping[str, Any] | None) -> str:
         if outcome is None:
             return "–"
-        mark = f" ({numbers[_plain(outcome)]})" if outcome["text"] else ""
+        mark = f" ({numbers[_reason(row, outcome)]})" if outcome["text"] else ""
         return f"{outcome['status']}{mark}"
 
     return [
         [
             f"`{row['family']}`",
-            cell(row["answers"]),
-            *(cell(row["operations"].get(name)) for name in OPERATIONS),
+            cell(row, row["answers"]),
+            *(cell(row, row["operations"].get(name)) for name in OPERATIONS),
         ]
         for row in values["rows"]
     ]
@@ -37,30 +39,40 @@ def notes(values: Mapping[str, Any]) -> list[str]:
 
 
 def summary(values: Mapping[str, Any]) -> str:
-    """How many families answer as transformers does."""
-    answers = [row["answers"]["status"] for row in values["rows"]]
-    return (
-        f"{answers.count('works')} of {len(answers)} families answer as transformers does, within "
-        f"{values['tolerance']:g}. Of the others, {answers.count('refused')} are refused."
-    )
+    """How many families answer as transformers does, and which do not."""
+    families = _by_answers(values)
+    parts = [
+        f"{len(families['works'])} of {len(values['rows'])} families answer as transformers does, "
+        f"within {values['tolerance']:g}."
+    ]
+    for status, words in (("refused", "Refused:"), ("differs", "Wrong:"), ("broken", "Broken:")):
+        if families[status]:
+            parts.append(f"{words} {', '.join(families[status])}.")
+    return " ".join(parts)
+
+
+def _by_answers(values: Mapping[str, Any]) -> Mapping[str, list[str]]:
+    """The families by what came of their answers."""
+    families: dict[str, list[str]] = defaultdict(list)
+    for row in values["rows"]:
+        families[row["answers"]["status"]].append(f"`{row['family']}`")
+    return families
 
 
 def _texts(values: Mapping[str, Any]) -> list[str]:
     """Every different reason, in the order of the table."""
-    return list(dict.fromkeys(_plain(outcome) for outcome in _outcomes(values) if outcome["text"]))
-
-
-def _outcomes(values: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for row in values["rows"]:
-        yield row["answers"]
-        for name in OPERATIONS:
-            if name in row["operations"]:
-                yield row["operations"][name]
-
-
-def _plain(outcome: Mapping[str, Any]) -> str:
-    """The reason of an outcome, without the place in the recipe."""
-    text: str = outcome["text"]
-    return text.removeprefix("error: ").partition("recipe.yaml:")[2].partition(": ")[2] or (
-        text.removeprefix("error: ")
+    reasons = (
+        _reason(row, outcome)
+        for row in values["rows"]
+        for outcome in (row["answers"], *row["operations"].values())
+        if outcome["text"]
     )
+    return list(dict.fromkeys(reasons))
+
+
+def _reason(row: Mapping[str, Any], outcome: Mapping[str, Any]) -> str:
+    """The reason of an outcome. FAMILY stands for the family's name, so that families with one
+    reason share a line."""
+    family = re.escape(row["family"])
+    text: str = outcome["text"]
+    return re.sub(rf"(?<![-/\w]){family}(?![-/\w])", "FAMILY", text, count=1)

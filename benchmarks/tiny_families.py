@@ -7,15 +7,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-import transformers
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerBase
-from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
+if TYPE_CHECKING:
+    import torch
 
 LABELS = ("bad", "good")
 _VOCABULARY = 300
+_KINDS = ("pad", "bos", "eos", "cls", "sep")
 _CORPUS = [
     "The quick brown fox jumps over the lazy dog.",
     "good film, bad film and the plot was not very good",
@@ -77,7 +76,7 @@ _SIZES = {
         4,
     ),
     **dict.fromkeys(("head_dim", "d_kv", "d_head"), 8),
-    **dict.fromkeys(("max_position_embeddings", "n_positions", "max_seq_len"), 66),
+    **dict.fromkeys(("max_position_embeddings", "n_positions", "max_seq_len"), 72),
 }
 """Values of whatever size a family's config has."""
 
@@ -157,52 +156,70 @@ FAMILIES = (
 
 def write_family(family: Family, folder: Path) -> None:
     """Save a random model with a head for two labels, and its tokenizer, into ``folder``."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
     folder.mkdir(parents=True)
-    tokenizer = _tokenizer(family, folder)
+    words = _write_files(family, folder) if family.files else _write_trained(family, folder)
     torch.manual_seed(0)
-    config = _config(family, tokenizer)
+    config = _config(family, words)
     model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
     _spread_weights(model)
     model.eval().save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
 
 
-def _tokenizer(family: Family, folder: Path) -> PreTrainedTokenizerBase:
-    """The family's tokenizer with a vocabulary of its own."""
-    name = family.tokenizer or TOKENIZER_MAPPING_NAMES[family.model_type]
-    cls = getattr(transformers, name)
+@dataclass(frozen=True)
+class _Words:
+    """How many tokens a tokenizer has, and the ids of its special tokens by kind (``pad``)."""
+
+    count: int
+    special: Mapping[str, int]
+
+
+def _write_files(family: Family, folder: Path) -> _Words:
+    """Write the files of a tokenizer that cannot be trained, as its family's checkpoints have
+    them."""
     for file, text in family.files.items():
         (folder / file).write_text(text, encoding="utf-8")
-    if family.files:
-        tokenizer: PreTrainedTokenizerBase = cls(*(str(folder / file) for file in family.files))
-        return tokenizer
-    untrained = cls()
-    if not hasattr(untrained, "train_new_from_iterator"):
-        return untrained  # its tokens are characters
-    trained: PreTrainedTokenizerBase = untrained.train_new_from_iterator(_CORPUS, _VOCABULARY)
-    return trained
+    tokens = json.loads(family.files["vocab.json"])
+    kinds = {"pad": "<pad>", "bos": "<s>", "eos": "</s>"}
+    return _Words(len(tokens), {kind: tokens[t] for kind, t in kinds.items() if t in tokens})
 
 
-def _config(family: Family, tokenizer: PreTrainedTokenizerBase) -> Any:
+def _write_trained(family: Family, folder: Path) -> _Words:
+    """Write the family's tokenizer, with a vocabulary of its own."""
+    import transformers
+    from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
+
+    name = family.tokenizer or TOKENIZER_MAPPING_NAMES[family.model_type]
+    tokenizer = getattr(transformers, name)()
+    if hasattr(tokenizer, "train_new_from_iterator"):  # else its tokens are characters
+        tokenizer = tokenizer.train_new_from_iterator(_CORPUS, _VOCABULARY)
+    tokenizer.save_pretrained(folder)
+    ids = {kind: getattr(tokenizer, f"{kind}_token_id") for kind in _KINDS}
+    return _Words(len(tokenizer), {kind: each for kind, each in ids.items() if each is not None})
+
+
+def _config(family: Family, words: _Words) -> Any:
     """A config of the family, of tiny sizes, with the tokenizer's special tokens."""
-    stock = AutoConfig.for_model(family.model_type)
-    own = stock.to_dict()
+    from transformers import AutoConfig
+
+    own = AutoConfig.for_model(family.model_type).to_dict()
     sizes = {name: value for name, value in _SIZES.items() if name in own}
-    tokens = {
-        f"{kind}_token_id": getattr(tokenizer, f"{kind}_token_id")
-        for kind in ("pad", "bos", "eos", "cls", "sep")
-        if f"{kind}_token_id" in own and getattr(tokenizer, f"{kind}_token_id", None) is not None
-    }
+    tokens = {f"{kind}_token_id": i for kind, i in words.special.items()}
+    tokens = {name: i for name, i in tokens.items() if name in own}
     if own.get("decoder_start_token_id") is not None or "decoder_layers" in own:
         tokens["decoder_start_token_id"] = tokens.get("eos_token_id", 0)
-    words = {name: len(tokenizer) for name in ("vocab_size", "n_words") if name in own}
+    counts = {name: words.count for name in ("vocab_size", "n_words") if name in own}
     head = {"id2label": dict(enumerate(LABELS)), "label2id": {n: i for i, n in enumerate(LABELS)}}
-    values = {**sizes, **words, **tokens, **head, **family.config}
+    values = {**sizes, **counts, **tokens, **head, **family.config}
     return AutoConfig.for_model(family.model_type, **values)
 
 
 def _spread_weights(model: torch.nn.Module) -> None:
     """Draw the weights wide enough that answers differ from text to text."""
+    import torch
+
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:

@@ -61,8 +61,8 @@ def process_seconds(pid: int) -> float:
 
 
 def clock_mhz() -> float | None:
-    """The clock of the core that this thread runs on, in MHz; None where the system does not
-    say."""
+    """The clock, in MHz, of the first core that this process may use; None where the system does
+    not say. Processes that take turns share that core."""
     with suppress(OSError, ValueError, AttributeError):
         core = min(os.sched_getaffinity(0))
         text = (_CLOCKS / f"cpu{core}/cpufreq/scaling_cur_freq").read_text(encoding="ascii")

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
@@ -17,8 +17,8 @@ from typing_extensions import TypedDict
 
 from compress.edits import Edit
 from compress.errors import IntegrityError, UsageError
+from compress.folderfiles import file_names, refuse_added, refuse_other_weights, refuse_outside
 from compress.jsonfiles import first_problem, read_object
-from compress.weightfiles import INDEX, PICKLES, SUFFIX, headers_of, leads_outside, weight_files
 
 JsonObject = Mapping[str, Any]
 """An object of JSON, as ``json.loads`` gives it."""
@@ -26,8 +26,6 @@ JsonObject = Mapping[str, Any]
 MANIFEST = "compress.json"
 MANIFEST_VERSION = 1
 _CHUNK = 1 << 20
-_LONGEST_NAME = 255
-"""Bytes of the longest name of a file or a folder."""
 _STRICT = ConfigDict(extra="forbid", strict=True)
 """How values of a manifest are checked: by type, without conversions, and no others."""
 
@@ -132,7 +130,7 @@ class Manifest:
             manifest = _MANIFEST.validate_json(json.dumps(values))
         except ValidationError as error:
             raise IntegrityError(f"{path} cannot be read: {first_problem(error)}") from error
-        _refuse_outside(path, manifest.files)
+        refuse_outside(path, manifest.files)
         return manifest
 
 
@@ -148,61 +146,6 @@ def _check_version(manifest: Path, version: object) -> None:
             f"{manifest}: manifest version {version} is not {MANIFEST_VERSION}; "
             "it was written by another release of compress"
         )
-
-
-def _refuse_outside(manifest: Path, names: Iterable[str]) -> None:
-    """Raise IntegrityError for a file outside of the folder. A manifest may be a stranger's: it
-    must not make this program read or copy other files."""
-    for name in names:
-        path = PurePosixPath(name)
-        is_outside = path.is_absolute() or ".." in path.parts
-        if any(len(part.encode()) > _LONGEST_NAME for part in path.parts):
-            raise IntegrityError(f"{manifest} names a file that no disk can hold: {name!r:.60}")
-        if is_outside or leads_outside(manifest.parent / path, manifest.parent):
-            raise IntegrityError(f"{manifest} names a file outside of the folder: {name!r}")
-
-
-def _refuse_other_weights(folder: Path, manifest: Manifest) -> None:
-    """Raise IntegrityError for weights of a PyTorch model that are no safetensors, by their names
-    or their content. That a digest is right does not make a stranger's pickle safe to read."""
-    if manifest.traits.format != "pytorch":
-        return
-    for name in map(PurePosixPath, manifest.files):
-        if any(map(name.match, PICKLES)):
-            raise IntegrityError(
-                f"{folder / name} is a pickle by its name, which can run code and is not read"
-            )
-    try:
-        if (folder / INDEX).is_file():
-            weight_files(folder)
-        for file in sorted(manifest.files):
-            if file.endswith(SUFFIX):
-                headers_of(folder / file)
-    except UsageError as error:
-        raise IntegrityError(str(error)) from error
-
-
-def _refuse_added(folder: Path, files: Iterable[str]) -> None:
-    """Raise IntegrityError for files that the manifest does not name: a loader would read a config
-    or weights among them."""
-    known = {MANIFEST, "README.md", *files}
-    added = [
-        f"{folder / name} was added after the model was saved: move it out"
-        for name in sorted(map(PurePosixPath, _file_names(folder)))
-        if str(name) not in known and not _is_hidden(name)
-    ]
-    if added:
-        raise IntegrityError("\n".join(added))
-
-
-def _is_hidden(name: PurePosixPath) -> bool:
-    """Whether the file, or a folder that it is in, has a name with a dot in front."""
-    return any(part.startswith(".") for part in name.parts)
-
-
-def _file_names(folder: Path) -> list[str]:
-    """Relative names of all files below ``folder``, sorted, with forward slashes."""
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
 @dataclass(frozen=True)
@@ -222,8 +165,9 @@ class Artifact:
         path = Path(folder)
         manifest = Manifest.read(path)
         verify_files(path, manifest.files)
-        _refuse_added(path, manifest.files)
-        _refuse_other_weights(path, manifest)
+        refuse_added(path, {MANIFEST, "README.md", *manifest.files})
+        if manifest.traits.format == "pytorch":
+            refuse_other_weights(path, manifest.files.keys())
         return cls(path, manifest)
 
     @property
@@ -258,7 +202,7 @@ def digest_files(folder: Path, *, without: Iterable[str] = (MANIFEST,)) -> dict[
     """sha256 of every file below ``folder`` by its relative name with forward slashes, except those
     in ``without``."""
     skipped = set(without)
-    return {name: sha256_file(folder / name) for name in _file_names(folder) if name not in skipped}
+    return {name: sha256_file(folder / name) for name in file_names(folder) if name not in skipped}
 
 
 def verify_files(folder: Path, files: Mapping[str, str]) -> None:

@@ -78,8 +78,7 @@ class Engine(ABC):
 
     The reference is also measured in this engine, once for each of its ``conversions``, so that a
     report can compare with the fastest float engine. A quick run does so only for a limit that asks
-    for it. An engine without conversions runs PyTorch
-    artifacts as they are."""
+    for it. An engine without conversions runs PyTorch artifacts as they are."""
 
     name: ClassVar[str]
     summary: ClassVar[str]
@@ -96,9 +95,8 @@ class Engine(ABC):
         """A session on a verified artifact, whose model has the head of ``task``.
 
         Raises EnvironmentFailure if the runtime or the device is missing, and ModelRefused for a
-        model that this engine cannot run. A process opens one
-        engine only: it sets the process's threads, and the thread pools of two runtimes would
-        disturb each other."""
+        model that this engine cannot run. A process opens one engine only: it sets the process's
+        threads, and the thread pools of two runtimes would disturb each other."""
 
     def start(self) -> None:
         """Import the runtime, so that its memory and its seconds are not counted as the model's.

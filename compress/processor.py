@@ -8,14 +8,15 @@ ids.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Encoding, Tokenizer
 
-from compress.errors import UsageError, first_line
+from compress.errors import CompressError, UsageError, name_and_first_line
 from compress.jsonfiles import read_object, refuse_large
 from compress.readout import ReadAt, read_at
 
@@ -183,11 +184,21 @@ def _with_spaces(words: Sequence[str]) -> list[str]:
 def read_tokenizer(file: Path) -> Tokenizer:
     """The tokenizer in a ``tokenizer.json``. Raises UsageError if it cannot be read."""
     refuse_large(file)
-    try:
+    with refusing_tokenizer(f"{file} cannot be read"):
         return Tokenizer.from_file(str(file))
-    # tokenizers raises no narrower class than this. A panic of its Rust code is none of it.
-    except Exception as error:
-        raise UsageError(f"{file} cannot be read: {first_line(error)}") from error
+
+
+@contextmanager
+def refusing_tokenizer(complaint: str) -> Iterator[None]:
+    """Raise UsageError, ``complaint`` and the reason, for any error of a tokenizer in the block.
+
+    tokenizers raises no class of its own, and a panic of its Rust code is no Exception."""
+    try:
+        yield
+    except (CompressError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        raise UsageError(f"{complaint}: {name_and_first_line(error)}") from error
 
 
 def _config(path: Path) -> dict[str, Any]:

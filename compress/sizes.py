@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from compress.architecture import Architecture, ModelConfig
+from compress.architecture import Architecture, Layout, ModelConfig
 from compress.errors import UsageError
 
 # The names of sizes in optimum's NormalizedConfig, for those whose config key no architecture
@@ -82,6 +82,22 @@ def architecture_of(
             + "; disable one of their plugins"
         )
     return serving[0] if serving else None
+
+
+def layout_of(
+    model_type: str, architectures: Sequence[type[Architecture]]
+) -> tuple[type[Architecture], Layout]:
+    """The architecture that serves ``model_type``, and its layout. Raises UsageError if none has
+    one: no part of such a model can be cut."""
+    architecture = architecture_of(model_type, architectures)
+    if architecture is not None and architecture.layout is not None:
+        return architecture, architecture.layout
+    known = {name for each in architectures if each.layout for name in each.model_types}
+    raise UsageError(
+        f"nothing can be cut from {model_type} models: no architecture says where their parts are; "
+        "install a plugin that adds one, or take a model of a family that has one: "
+        + ", ".join(sorted(known))
+    )
 
 
 def sizes(config: Any, architectures: Sequence[type[Architecture]]) -> Sizes:

@@ -53,7 +53,7 @@ class SourceOptions(Options):
         default=None,
         description=(
             "Rows of each split to use at most: 8000, or {train: 8000, test: 500}. They are drawn "
-            "by the recipe's seed."
+            "by the recipe's seed. Labels are those of all rows."
         ),
     )
     labels: list[str] | None = Field(

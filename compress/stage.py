@@ -181,6 +181,12 @@ class Stage(ABC, Generic[O]):
         return []
 
     @classmethod
+    def needs_layout(cls, options: O) -> bool:
+        """Whether it looks for the parts of a model. Then a plan refuses one of a family whose
+        parts no architecture describes."""
+        return False
+
+    @classmethod
     def layers_left(cls, options: O, layers: int) -> int | None:
         """Layers of what it makes from an input of ``layers`` layers; None, the default,
         if only ``apply`` knows."""

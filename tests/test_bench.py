@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -134,7 +135,7 @@ def test_a_machine_on_which_nothing_was_timed_does_not_pass(
         "compare",
         lambda *a, **k: {n: Measured({}, {"model": {}}) for n in ("again", "slowed")},
     )
-    monkeypatch.setattr(selfcheck.Artifact, "open", lambda folder: folder)
+    monkeypatch.setattr(selfcheck, "Artifact", SimpleNamespace(open=lambda folder: folder))
     monkeypatch.chdir(place)
     registry = load_plugins()
     plan = load_plan("given.yaml", (), registry, families)
@@ -251,7 +252,7 @@ def test_a_machine_passes_where_the_same_reads_one_and_the_slowed_is_found(
         }
 
     monkeypatch.setattr(selfcheck, "compare", compared)
-    monkeypatch.setattr(selfcheck.Artifact, "open", lambda folder: folder)
+    monkeypatch.setattr(selfcheck, "Artifact", SimpleNamespace(open=lambda folder: folder))
     monkeypatch.chdir(place)
     registry = load_plugins()
     assert folder_traits(place / "model", registry).task == "text-classification"

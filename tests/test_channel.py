@@ -41,12 +41,14 @@ def test_the_folder_of_a_socket_whose_owner_was_killed_is_swept_and_no_other(
     strange = tmp_path / "compress-notes"
     strange.mkdir()
     (strange / "mine.txt").touch()
+    empty = tmp_path / "compress-filled-later"
+    empty.mkdir()
     assert dead.is_dir()
     sweep_lines()
     assert dead.is_dir(), "one as young may be in the making"
     for folder in tmp_path.iterdir():
         os.utime(folder, (0, 0))
     sweep_lines()
-    assert not dead.exists() and strange.is_dir()
+    assert not dead.exists() and strange.is_dir() and empty.is_dir()
     assert Path(alive.address).is_socket()
     alive.close()

@@ -225,6 +225,16 @@ def test_rows_are_drawn_by_the_seed_in_their_order(registry: Registry, tmp_path:
     assert set(first) < set(drawn(1, {"train": 20}))
 
 
+def test_labels_are_those_of_all_rows_however_few_are_drawn(
+    registry: Registry, tmp_path: Path
+) -> None:
+    rows = [{"text": f"text {i}", "label": f"label {i % 50:02}"} for i in range(100)]
+    prepare(Rows({"train": rows, "test": rows}, rows=10), classifier(registry), tmp_path)
+    data = Prepared(tmp_path, "")
+    assert data.labels == tuple(f"label {i:02}" for i in range(50))
+    assert data.contents.sizes == {"train": 10, "test": 10}
+
+
 def test_one_label_alone_is_refused(mistakes_of: Refused) -> None:
     (mistake,) = mistakes_of({"train.csv": "text,label\na,good\nb,good\n"})
     assert "a classifier needs two labels or more, and there are 1 (good)" in mistake.message

@@ -4,7 +4,7 @@ shown."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from compress.results.datawarnings import data_warnings
 from compress.results.report import Report
 from compress.running.summarising import NEVER_CUT, token_lengths
 from compress.store.prepared import Prepared, prepare
-from compress.store.summary import DataSummary, with_tokens
+from compress.store.summary import DataSummary, Lengths, with_tokens
 
 Rows = list[tuple[str, Any]]
 FILMS: Rows = [(f"film number {i}", str(i % 2)) for i in range(8)]
@@ -55,6 +55,16 @@ def test_rows_labels_lengths_and_repetitions_are_counted(
     assert (other.words.median, other.words.longest) == (3, 5)
     lines = split_lines(found)
     assert lines[0] == "train: 3 rows; good: 2, bad: 1; 3 words (median), at most 3"
+
+
+@pytest.mark.parametrize(
+    ("lengths", "median", "high"),
+    [([7], 7, 7), ([1, 100], 1, 100), (range(1, 11), 5, 10), (range(1, 101), 50, 95)],
+)
+def test_at_most_a_twentieth_of_the_examples_is_longer_than_the_high_length(
+    lengths: Sequence[int], median: int, high: int
+) -> None:
+    assert Lengths.of(lengths) == Lengths(median=median, high=high, longest=max(lengths))
 
 
 def test_each_of_several_labels_counts_and_a_number_is_none(

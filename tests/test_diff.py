@@ -536,9 +536,9 @@ def test_a_folder_that_is_no_run_or_an_older_report_is_refused(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("{", "cannot be read as JSON"),
-        ("\x00", "cannot be read as JSON"),
-        ("[]", "holds a list"),
+        ("{", "cannot be read: Expecting"),
+        ("\x00", "cannot be read: Expecting"),
+        ("[]", "holds no JSON object"),
         ("{}", "is not a report: it has no report_version"),
         ('{"report_version": 1}', "is not a whole report: compress_version: Field required"),
     ],

@@ -400,10 +400,13 @@ def test_a_broken_file_of_an_engine_is_one_line(
 ) -> None:
     folder = folders.copy("artifact")
     (folder / WEIGHTS).unlink()
-    wrong(folder / "model.onnx")
+    (folder / "onnx").mkdir()
+    wrong(folder / "onnx" / "model.onnx")
     traits = Traits("onnx", trainable=False, task="text-classification")
     with_files(replace(Manifest.read(folder), traits=traits), folder).write(folder)
-    assert outcome(folder, registry).startswith(f"the engine onnxruntime cannot open {folder}: ")
+    line = outcome(folder, registry)
+    assert line.startswith(f"ONNX Runtime cannot load {folder / 'onnx' / 'model.onnx'}: ")
+    assert "\n" not in line
 
 
 def test_commands_and_plans_refuse_a_hostile_folder_with_one_line(

@@ -206,6 +206,14 @@ def test_a_file_whose_others_are_no_object_is_not_used(tmp_path: Path, registry:
         read_reusable(file, conditions)
 
 
+def test_measurements_of_a_model_whose_scores_are_no_numbers_are_kept(tmp_path: Path) -> None:
+    kept = {"quality": [{"scores": [math.nan, 1], "mean": math.inf, "by row": {10: 1, 9: 2}}]}
+    file = tmp_path / "m.json"
+    MeasurementFile(TRIED, Measured({}, {}, kept)).write(file)
+    found = MeasurementFile.read(file)
+    assert found is not None and math.isnan(found.measured.kept["quality"][0]["scores"][0])
+
+
 def test_no_bit_of_a_file_of_measurements_can_flip_unnoticed(tmp_path: Path) -> None:
     """A flip is noticed, or it changes nothing that is read, such as a space to a line feed."""
     m = Measurement("quality", 0.875, "share", "higher", 0.85, 0.9, 40, {"metric": "f1"})

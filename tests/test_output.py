@@ -3,16 +3,21 @@ traceback."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from compress.cli.answers import stream_answers
+from compress.cli.shared import emit
 from compress.errors import EXIT_SIGNAL
+from compress.serving import Predictor
 
 LISTINGS = ("stages", "tasks", "recipes", "plugins")
 NOT_READ = EXIT_SIGNAL + 13
@@ -53,10 +58,21 @@ def test_a_character_that_the_output_cannot_take_is_replaced(
             assert b"there is no model folder" in done.stderr
 
 
-def test_json_is_whole_where_the_output_cannot_take_a_character() -> None:
-    plain = compress("recipes", "--json", PYTHONIOENCODING="utf-8")
-    narrow = compress("recipes", "--json", PYTHONIOENCODING="ascii")
-    assert json.loads(narrow.stdout.decode("ascii")) == json.loads(plain.stdout)
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
+def test_json_is_whole_where_the_output_cannot_take_a_character(
+    encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding, errors="replace"))
+    answer = {"text": "caf\u00e9 \u6a21", "label": "\U0001f600"}
+    emit([answer])
+    texts = tmp_path / "texts"
+    texts.write_text(answer["text"], encoding="utf-8")
+    predictor = cast(Predictor, lambda text: [{**answer, "text": text}])
+    stream_answers(predictor, str(texts), as_json=True)
+    whole, line = written.getvalue().decode(encoding).split("]\n")
+    assert json.loads(f"{whole}]") == [answer] == [json.loads(line)]
+    assert ("\\u6a21" in whole) is (encoding == "latin-1")
 
 
 @pytest.mark.parametrize("words", [("stages",), ("plugins", "--json"), ("--help",)])

@@ -23,12 +23,17 @@ from compress.planning import Input, Plan, make_plan
 from compress.planning.reference import with_model_traits
 from compress.pretrained.families import Families
 from compress.pretrained.modelfolder import folder_traits
+from compress.pretrained.tokens import take_tokenizer
 from compress.processor import TextProcessor
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
 from compress.running.heads import can_be_measured, refuse_wrong_labels
 from compress.running.making import Products
-from compress.running.preflight import refuse_long_examples, refuse_wrong_edges
+from compress.running.preflight import (
+    refuse_long_examples,
+    refuse_unknown_parts,
+    refuse_wrong_edges,
+)
 from compress.sizes import positions
 from compress.store.runfolder import RunFolder
 from compress.store.store import Ingredients, Store
@@ -155,6 +160,28 @@ def test_an_older_tokenizer_is_converted_and_an_empty_one_is_not_made_up(
     )  # not where a BERT has its vocabulary
     with pytest.raises(UsageError, match="model has no vocabulary for a BertTokenizer"):
         taken_in(folder, tmp_path / "again", registry)
+
+
+@pytest.mark.parametrize(
+    ("config", "stated", "words"),
+    [
+        ({"model_type": "xlm"}, "{}", "a xlm model without tokenizer.json .* its XLMTokenizer is"),
+        ({}, '{"tokenizer_class": "CTRLTokenizer"}', "a bert model .* its CTRLTokenizer is"),
+    ],
+)
+def test_a_tokenizer_in_python_code_is_refused_by_name(
+    config: dict[str, str],
+    stated: str,
+    words: str,
+    tmp_path: Path,
+    registry: Registry,
+    fake_model: FakeModel,
+) -> None:
+    folder = fake_model(**config)
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer_config.json").write_text(stated, encoding="utf-8")
+    with pytest.raises(UsageError, match=words):
+        take_tokenizer(folder, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -464,6 +491,19 @@ def test_a_teacher_from_the_hub_that_cannot_teach_is_refused_before_the_first_st
         refuse_wrong_edges(with_model_traits(plan, {"model": known, "acme/teacher": traits}))
     (mistake,) = caught.value.mistakes
     assert mistake.where == f"{tmp_path / 'recipe.yaml'}:5:5" and words in mistake.message
+
+
+def test_a_hub_model_of_a_family_without_an_architecture_is_not_cut(
+    planned: Planned, tmp_path: Path, registry: Registry, fake_model: FakeModel
+) -> None:
+    artifact = taken_in(fake_model(), tmp_path / "taken", registry)
+    (artifact.folder / "config.json").write_text('{"model_type": "albert"}', encoding="utf-8")
+    recipe = CLASSIFY.replace("./model", "acme/model") + "stages:\n  - finetune\n"
+    cutting = planned(recipe + "  - distill: {student: {layers: 1}}\n")
+    (model,) = cutting.inputs
+    with pytest.raises(UsageError, match="recipe.yaml:6:5: nothing can be cut from albert models"):
+        refuse_unknown_parts(cutting, {model.name: artifact}, registry)
+    refuse_unknown_parts(planned(recipe), {model.name: artifact}, registry)
 
 
 # positions

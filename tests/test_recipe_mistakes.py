@@ -464,6 +464,16 @@ MORE: Mistakes = {
         "2:40",
         ("got 0", "one layer at least"),
     ),
+    "pruning a family that no architecture describes": (
+        FRESH.replace("type: bert", "type: gpt2") + "  - prune.structured: {feed_forward: 0.5}\n",
+        "8:5",
+        ("nothing can be cut from gpt2 models", "install a plugin", "bert"),
+    ),
+    "student of a family that no architecture describes": (
+        FRESH.replace("type: bert", "type: gpt2") + "  - distill: {student: {layers: 1}}\n",
+        "8:5",
+        ("nothing can be cut from gpt2 models", "install a plugin", "bert"),
+    ),
     "student of more layers": (
         FRESH + "  - distill: {student: {layers: 99}}\n",
         "8:33",
@@ -615,16 +625,27 @@ def test_layers_are_not_judged_where_their_number_is_not_known(
     registry: Registry,
     families: Families,
     csv_data: Path,
+    write_recipe: Callable[..., Path],
+) -> None:
+    text = STEPS + "  - finetune\n  - distill: {student: {layers: 99}}\n"
+    make_plan(read_recipe(write_recipe(text)), registry, families)
+
+
+def test_a_model_folder_of_a_family_without_an_architecture_is_not_cut(
+    registry: Registry,
+    families: Families,
+    csv_data: Path,
     fake_model: Callable[..., Path],
     write_recipe: Callable[..., Path],
 ) -> None:
     fake_model(model_type="unheard-of")
-    for model in ("./model", "owner/encoder"):
-        text = (
-            STEPS.replace("owner/encoder", model)
-            + "  - finetune\n  - distill: {student: {layers: 99}}\n"
-        )
-        make_plan(read_recipe(write_recipe(text)), registry, families)
+    text = STEPS.replace("owner/encoder", "./model") + "  - finetune\n"
+    make_plan(
+        read_recipe(write_recipe(text + "  - distill: {teacher: ./model}\n")), registry, families
+    )
+    cut = write_recipe(text + "  - distill: {student: {layers: 1}}\n")
+    with pytest.raises(UsageError, match="recipe.yaml:6:5: nothing can be cut from unheard-of"):
+        make_plan(read_recipe(cut), registry, families)
 
 
 def test_patience_is_right_with_validation_data(

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from reports import as_report, held_report, rich_report, step_named
 from rich.console import Console
 
+from compress.artifact import Artifact
+from compress.measurement import Measured, Measurement
 from compress.report.headline import headline, step_sentence
 from compress.report.recipe import recipe_as_run
 from compress.report.remarks import remarks
@@ -22,6 +25,8 @@ from compress.report.views.markdown import markdown
 from compress.report.views.page import page
 from compress.report.views.summary import summary
 from compress.report.views.terminal import print_report
+from compress.results.comparing import against
+from compress.results.record import Record
 from compress.results.report import Report
 
 SMALL = 3
@@ -47,6 +52,14 @@ def resize(report: dict[str, Any], quotient: float) -> None:
 def sentence(report: dict[str, Any], name: str = "small") -> str:
     made = as_report(report)
     return step_sentence(step_named(made, name), made)
+
+
+def scored(name: str, value: float) -> Record:
+    """A model that has a score and nothing else."""
+    quality = Measurement("quality", value, "", "higher")
+    measured = Measured({"quality": quality})
+    nothing = cast(Artifact, None)
+    return Record(name, "finetune", Path(name), nothing, 1.0, False, None, measured=measured)
 
 
 def terminal(report: Report) -> str:
@@ -131,6 +144,8 @@ def test_speed_is_said_by_its_interval(
         (0.2, "takes a fifth of the disk"),
         (0.204, "takes about a fifth of the disk"),
         (0.179, "takes 18 % of the disk"),
+        (0.0124, "takes 1.2 % of the disk"),
+        (0.994, "takes 99 % of the disk"),
         (0.5, "takes half of the disk"),
         (0.9996, "takes as much disk"),
         (1.0004, "takes as much disk"),
@@ -153,6 +168,7 @@ def test_disk_is_said_as_a_share_and_a_tiny_difference_is_none(
         ((-0.02, -0.05, 0.01), 0.978, "keeps the accuracy (97.8 %, no clear change)."),
         ((0.02, 0.01, 0.03), 1.022, "has a better accuracy (102.2 % of the reference's)."),
         ((-0.02, -0.03, -0.01), None, "its accuracy is 0.880 (worse than the reference's)."),
+        ((-0.02, -0.03, -0.01), -0.2, "its accuracy is 0.880 (worse than the reference's)."),
     ],
 )
 def test_quality_is_said_by_its_interval(
@@ -164,9 +180,15 @@ def test_quality_is_said_by_its_interval(
     value, low, high = difference
     change(report, "quality_difference", value=value, low=low, high=high)
     change(report, "quality_kept", value=kept)
-    if kept is None:
-        report["steps"][SMALL]["against_reference"]["changes"].pop("quality")
     assert sentence(report).endswith(words)
+    cells = next(row for row in changes_table(as_report(report)).rows if row[0] == "small")
+    assert ("%" in cells[1]) is (kept is not None and kept >= 0)
+
+
+@pytest.mark.parametrize(("own", "other"), [(-0.1, 0.5), (0.5, -0.1), (-0.2, -0.1), (0.5, 0.0)])
+def test_no_share_is_kept_of_a_score_that_is_not_above_zero(own: float, other: float) -> None:
+    compared = against(scored("own", own), "other", {"other": scored("other", other)})
+    assert compared is not None and compared.quality_kept() is None
 
 
 def test_a_score_that_is_better_when_lower_is_never_kept(report: dict[str, Any]) -> None:

@@ -135,8 +135,8 @@ def _at(values: Any, place: Place) -> Any:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[" * 100_000, "nested too deeply"),
-        ('{"report_version": ' + "9" * 5000 + "}", "cannot be read as JSON"),
+        ("[" * 100_000, "nested more than 64 levels deep"),
+        ('{"report_version": ' + "9" * 5000 + "}", "a whole number of 5000 digits"),
         ('{"report_version": NaN}', "NaN, which is no number of JSON"),
         ('{"report_version": -Infinity}', "-Infinity, which is no number of JSON"),
         ('{"report_version": "1"}', "is a report of version 1"),

@@ -147,6 +147,7 @@ def test_a_run_leaves_nothing_unfinished_in_the_store(chain: Run) -> None:
         "config",
         "data",
         "families",
+        "onnx-graph",
         "teacher-outputs",
     ]
     assert all((path / "record.json").is_file() for path in products.glob("*/*"))

@@ -174,6 +174,32 @@ def test_a_tokenizer_file_that_cannot_be_read_is_named(
         compress.load(folder)
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"}},
+        {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "BAAAAAAAAAA="}},
+        {
+            "post_processor": {
+                "type": "TemplateProcessing",
+                "single": [{"SpecialToken": {"id": "[CLS]", "type_id": 0}}],
+                "pair": [],
+                "special_tokens": {},
+            }
+        },
+    ],
+)
+def test_a_tokenizer_at_which_the_rust_code_panics_is_refused(
+    part: dict[str, Any], outside: Callable[..., Path]
+) -> None:
+    """A panic is no Exception in Python."""
+    file = outside() / "tokenizer.json"
+    values = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps({**values, **part}), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"^[^\n]+$"):
+        compress.load(file.parent)
+
+
 # labels
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -43,7 +42,7 @@ def stream_answers(predictor: Predictor, file: str, as_json: bool) -> None:
         for line in text_lines(stream, name):
             answer = _answer(predictor, line)
             if as_json:
-                click.echo(json.dumps(answer, ensure_ascii=False))
+                emit(answer, indent=None)
             else:
                 click.echo(_line(line.text, answer))
 

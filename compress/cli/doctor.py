@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import click
 from packaging.version import Version
+from rich.console import Console
 
 from compress.engine import Engine
 from compress.machine import Environment, ask_nvidia_driver, environment, versions
 from compress.registry.plugins import Registered, load_plugins
+from compress.report.views.plain import print_lines
 
 
 @dataclass(frozen=True)
@@ -84,21 +85,26 @@ def _below_floor() -> list[str]:
     ]
 
 
-def print_examination(examination: Examination) -> None:
+def print_examination(examination: Examination, console: Console) -> None:
     """Print an examination for a reader."""
+    print_lines(_lines(examination), console)
+
+
+def _lines(examination: Examination) -> Iterator[str]:
     env = examination.environment
     features = ", ".join(env["features"]) or "no known features"
-    click.echo(f"{env['processor']}: {env['threads']} threads, {features}")
+    yield f"{env['processor']}: {env['threads']} threads, {features}"
     memory = f"{env['memory_bytes'] / 1e9:.1f} GB"
-    click.echo(f"memory {memory}; {env['system']}; Python {env['python']}")
-    click.echo("GPU: " + ("; ".join(examination.gpus) or "none"))
-    click.echo("versions:")
+    yield f"memory {memory}; {env['system']}; Python {env['python']}"
+    yield f"GPU: {'; '.join(examination.gpus) or 'none'}"
+    yield "versions:"
     for name, version in env["versions"].items():
-        click.echo(f"  {name} {version}")
+        yield f"  {name} {version}"
     for name, engine in examination.engines.items():
         state = f"missing {', '.join(engine.missing)}" if engine.missing else "ready"
-        click.echo(f"engine {name}, for {' and '.join(engine.formats)} models: {state}")
-    for line in (*examination.problems, *examination.below_floor):
-        click.echo(f"warning: {line}")
-    if not examination.problems and not examination.below_floor:
-        click.echo("no plugin failed to load and no package is below its safe floor")
+        yield f"engine {name}, for {' and '.join(engine.formats)} models: {state}"
+    warnings = (*examination.problems, *examination.below_floor)
+    for line in warnings:
+        yield f"warning: {line}"
+    if not warnings:
+        yield "no plugin failed to load and no package is below its safe floor"

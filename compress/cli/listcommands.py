@@ -87,9 +87,10 @@ def doctor_command(as_json: bool) -> None:
     from dataclasses import asdict
 
     from compress.cli.doctor import examine, print_examination
+    from compress.cli.show import output_console
 
     examination = examine()
     if as_json:
         emit(asdict(examination))
     else:
-        print_examination(examination)
+        print_examination(examination, output_console())

@@ -49,15 +49,16 @@ work is done, whether or not somebody reads the output to its end."""
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
-def emit(value: Any) -> None:
-    """Print JSON-ready values. Characters that the output cannot take are escaped."""
+def emit(value: Any, *, indent: int | None = 2) -> None:
+    """Print JSON-ready values, on one line if ``indent`` is None. Characters that the output cannot
+    take are escaped."""
     import json
     import sys
 
     from compress.cli.output import takes_every_character
 
     escaped = not takes_every_character(sys.stdout)
-    click.echo(json.dumps(value, indent=2, ensure_ascii=escaped))
+    click.echo(json.dumps(value, indent=indent, ensure_ascii=escaped))
 
 
 def show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:

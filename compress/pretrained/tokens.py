@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 from tokenizers import Tokenizer
 
-from compress.errors import UsageError, name_and_first_line
+from compress.errors import UsageError
 from compress.jsonfiles import read_object
-from compress.processor import TextProcessor, read_tokenizer
+from compress.pretrained.configs import read_config
+from compress.processor import TextProcessor, read_tokenizer, refusing_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -69,16 +70,15 @@ def take_tokenizer(folder: Path, output: Path) -> TextProcessor:
     has_own = (folder / _FILE).is_file()
     if has_own:  # a file that cannot be read is named by its own line
         read_tokenizer(folder / _FILE)
+    else:
+        _refuse_python_code(folder, _named_class(folder))
     wanted = _read(folder)
     if not has_own:
         _refuse_invented(folder, wanted)
     if not has_own or _first_difference(_loaded(output), wanted):
         wanted.save_pretrained(output)
-        if not (output / _FILE).is_file():
-            raise UsageError(
-                f"{folder}: transformers cannot write its {type(wanted).__name__} as the "
-                f"{_FILE} that is needed"
-            )
+        if not has_own:
+            _refuse_python_code(folder, type(wanted))
         difference = _first_difference(_loaded(output), wanted)
         if difference:
             raise UsageError(
@@ -104,18 +104,40 @@ def refuse_ids_beyond(folder: Path, tokenizer: Tokenizer, rows: int) -> None:
         )
 
 
+def _named_class(folder: Path) -> type | None:
+    """The class in transformers that the folder's files name for its tokenizer, or that its family
+    has; None if there is none."""
+    import transformers
+    from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES
+
+    file = folder / _CONFIG
+    config = read_object(file, infinity=True) if file.is_file() else {}
+    family = TOKENIZER_MAPPING_NAMES.get(str(read_config(folder).get("model_type")))
+    found = getattr(transformers, str(config.get("tokenizer_class") or family), None)
+    return found if isinstance(found, type) else None
+
+
+def _refuse_python_code(folder: Path, tokenizer: type | None) -> None:
+    """Raise UsageError for the class of a tokenizer that transformers has in Python alone."""
+    from transformers import PreTrainedTokenizer
+
+    if tokenizer is not None and issubclass(tokenizer, PreTrainedTokenizer):
+        raise UsageError(
+            f"{folder}: a {read_config(folder).get('model_type')} model without {_FILE} cannot be "
+            f"taken in: its {tokenizer.__name__} is Python code, which cannot write that file; "
+            "take a model that has it"
+        )
+
+
 def _read(folder: Path) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
-    try:
+    # The error may be of any kind: a class may be unknown, or need a package.
+    with refusing_tokenizer(f"{folder} has no tokenizer that transformers can read"):
         read: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
-    except Exception as error:  # of any kind: a class may be unknown, or need a package
-        raise UsageError(
-            f"{folder} has no tokenizer that transformers can read: {name_and_first_line(error)}"
-        ) from error
-    return read
+        return read
 
 
 def _refuse_invented(folder: Path, read: PreTrainedTokenizerBase) -> None:
@@ -137,14 +159,12 @@ def _loaded(folder: Path) -> Tokenizer:
 def _first_difference(own: Tokenizer, wanted: PreTrainedTokenizerBase) -> Difference | None:
     """The first text of the probe for which the two give other ids."""
     for text, pair in _probe(wanted.all_special_tokens):
-        try:
+        with refusing_tokenizer(
+            f"transformers' {type(wanted).__name__} cannot encode {text!r:.60}"
+        ):
             ids = list(wanted(text, pair)["input_ids"])
-        except Exception as error:  # the code of a family may raise anything
-            raise UsageError(
-                f"transformers' {type(wanted).__name__} cannot encode {text!r:.60}: "
-                f"{name_and_first_line(error)}"
-            ) from error
-        got = own.encode(text, pair).ids
+        with refusing_tokenizer(f"its {_FILE} cannot encode {text!r:.60}"):
+            got = own.encode(text, pair).ids
         if got != ids:
             return Difference(text if pair is None else f"{text} | {pair}", got, ids)
     return None

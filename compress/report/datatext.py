@@ -15,11 +15,11 @@ def split_lines(summary: DataSummary) -> list[str]:
 
 
 def _line(one: SplitSummary) -> str:
-    parts = [rows_text(one), *_labels(one), lengths_text(one)]
+    parts = [_rows(one), *_labels(one), _lengths(one)]
     return "; ".join(parts)
 
 
-def rows_text(one: SplitSummary) -> str:
+def _rows(one: SplitSummary) -> str:
     """``40 rows``, or ``40 of 200 rows`` where the recipe limits them."""
     if one.rows == one.rows_in_source:
         return "1 row" if one.rows == 1 else f"{one.rows:,} rows"
@@ -39,7 +39,7 @@ def _labels(one: SplitSummary) -> list[str]:
     ]
 
 
-def lengths_text(one: SplitSummary) -> str:
+def _lengths(one: SplitSummary) -> str:
     """The lengths in tokens with the share that is cut, else in words."""
     if one.tokens is None:
         return f"{one.words.median} words (median), at most {one.words.longest}"

@@ -5,10 +5,10 @@ Intervals decide: what timings or answers cannot tell from no change is called s
 from __future__ import annotations
 
 from compress.measurement import Measurement
-from compress.quantities import QUALITY, QUALITY_DIFFERENCE, QUALITY_KEPT, SIZE, SPEEDUP
+from compress.quantities import QUALITY, QUALITY_DIFFERENCE, SIZE, SPEEDUP
 from compress.report.best import best_step
 from compress.report.equal import is_equal
-from compress.report.text import number_text, value_cell
+from compress.report.text import value_cell
 from compress.results.against import Against
 from compress.results.report import Report
 from compress.results.step import StepResult
@@ -152,7 +152,7 @@ def _share_text(share: float) -> str:
     for parts, name in _FRACTIONS.items():
         if abs(share * parts - 1) < _NEAR:
             return name if is_equal(SIZE, share * parts) else f"about {name}"
-    return f"{number_text(float(f'{100 * share:.2g}'))} %"
+    return f"{100 * share:.2g} %"
 
 
 def _quality_text(step: StepResult, against: Against) -> str:
@@ -160,7 +160,7 @@ def _quality_text(step: StepResult, against: Against) -> str:
     if quality is None:
         return "its quality was not measured"
     title = quality.title or "quality"
-    difference, kept = against.compared(QUALITY_DIFFERENCE), _share_kept(against)
+    difference, kept = against.compared(QUALITY_DIFFERENCE), against.quality_kept()
     if difference is None and kept is None:
         return f"its {title} cannot be compared with the reference's"
     if quality.direction == "lower" or kept is None:
@@ -172,12 +172,6 @@ def _quality_text(step: StepResult, against: Against) -> str:
     if side > 0:
         return f"has a better {title} ({share} of the reference's)"
     return f"keeps {share} of the {title}"
-
-
-def _share_kept(against: Against) -> float | None:
-    """The share of the reference's score: as it was paired, else the quotient of the two."""
-    kept = against.compared(QUALITY_KEPT)
-    return kept.value if kept else against.quotient(QUALITY)
 
 
 def _score_text(quality: Measurement, title: str, difference: Measurement | None) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from compress.errors import IntegrityError, UsageError
-from compress.measurement import Values
+from compress.jsonfiles import first_problem, read_object
 from compress.results.report import REPORT_VERSION, Report
 from compress.store.runfolder import RunFolder
 
@@ -34,35 +33,16 @@ def read_report(folder: Path) -> Report:
 def _check_version(file: Path) -> None:
     """Raise unless the report has this version. It is checked first: a report of another version
     may have other keys."""
-    version = read_mapping(file).get("report_version")
+    try:
+        version = read_object(file).get("report_version")
+    except UsageError as error:
+        if isinstance(error.__cause__, OSError):  # the machine's trouble, and not the report's
+            raise error.__cause__ from error
+        raise IntegrityError(str(error)) from error
     if version is None:
         raise IntegrityError(f"{file} is not a report: it has no report_version")
     if version != REPORT_VERSION:
         raise UsageError(
-            f"{file} is a report of version {version}, and this reads {REPORT_VERSION}; run the "
-            "recipe again with this version"
+            f"{file} is a report of version {version!s:.40}, and this reads {REPORT_VERSION}; run "
+            "the recipe again with this version"
         )
-
-
-def read_mapping(file: Path) -> Values:
-    """The JSON object in a file. Raises IntegrityError where it holds anything else."""
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-    except ValueError as error:
-        raise IntegrityError(f"{file} cannot be read as JSON: {error}") from error
-    except RecursionError as error:
-        raise IntegrityError(f"{file} cannot be read as JSON: it is nested too deeply") from error
-    if not isinstance(values, dict):
-        raise IntegrityError(f"{file} holds a {type(values).__name__} where an object is expected")
-    return values
-
-
-def _refuse_constant(name: str) -> None:
-    """Refuse NaN and infinities. Python reads them, but JSON does not have them."""
-    raise ValueError(f"it holds {name}, which is no number of JSON")
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first problem in one line: where it is, and what is wrong there."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, first['loc']))}: {' '.join(first['msg'].split())}"

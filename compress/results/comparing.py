@@ -49,7 +49,7 @@ def _changes(own: Measured, other: Measured, *, same_test: bool) -> dict[str, Ch
 
 
 def _change(mine: float, theirs: float) -> Change:
-    return Change(difference=mine - theirs, quotient=mine / theirs if theirs else None)
+    return Change(difference=mine - theirs, quotient=mine / theirs if theirs > 0 else None)
 
 
 def _is_of_examples(m: Measurement) -> bool:

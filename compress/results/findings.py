@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from compress.measurement import Baseline, Measurement
 from compress.quantities import FLIPS, MEMORY, NONZERO, QUALITY, SIZE, SPEEDUP
 from compress.results.against import Against
@@ -29,13 +31,18 @@ def findings(report: Report) -> tuple[Finding, ...]:
     models = [step for step in report.steps if step.role != "reference-engine"]
     candidates = [learnt_nothing(step) for step in models]
     for step in steps or benched:
-        before = step.against_parent if step.role == "step" else step.against_reference
-        if before is not None:
-            candidates.append(_smaller_but_slower(step, before))
-            candidates.append(_sparse_not_smaller(step, before))
-            candidates.append(_changed_nothing(step, before, report))
-        candidates.append(_slower_than_reference_engine(step, report))
+        candidates += _of_step(step, report)
     return tuple(finding for finding in candidates if finding is not None)
+
+
+def _of_step(step: StepResult, report: Report) -> Iterator[Finding | None]:
+    """What is found by comparing a step, with None where there is nothing to say."""
+    before = step.against_parent if step.role == "step" else step.against_reference
+    if before is not None:
+        yield _smaller_but_slower(step, before)
+        yield _sparse_not_smaller(step, before)
+        yield _changed_nothing(step, before, report)
+    yield _slower_than_reference_engine(step, report)
 
 
 def learnt_nothing(step: StepResult) -> Finding | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from compress.measurement import Number
+from compress.measurementforms import Number
 from compress.results.part import ReportPart
 
 

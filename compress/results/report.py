@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from compress.measurement import Number, Values
+from compress.measurement import Values
+from compress.measurementforms import Number
 from compress.meter import Effort
 from compress.results.outcomes import BudgetOutcome, StepBudgetOutcome
 from compress.results.part import ReportPart

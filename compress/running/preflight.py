@@ -12,10 +12,11 @@ from compress.errors import Mistake, UsageError
 from compress.planning import Plan, Step, TaskChoice
 from compress.planning.edges import edge_mistake
 from compress.pretrained.configs import read_config
+from compress.registry.plugins import Registry
 from compress.running.heads import numbered_heads, refuse_wrong_labels
 from compress.running.making import Products
 from compress.running.run import Run
-from compress.sizes import positions
+from compress.sizes import layout_of, positions
 
 
 def refuse_what_does_not_fit(run: Run) -> None:
@@ -23,6 +24,7 @@ def refuse_what_does_not_fit(run: Run) -> None:
     a note for each head whose labels get names from the data."""
     plan, artifacts = run.plan, run.artifacts
     refuse_wrong_edges(plan)
+    refuse_unknown_parts(plan, artifacts, run.registry)
     refuse_long_examples(plan, artifacts)
     refuse_unfit_tokenizers(plan, artifacts)
     refuse_wrong_labels(plan, artifacts, run.products)
@@ -57,6 +59,23 @@ def _wrong_references(step: Step, plan: Plan) -> Iterator[Mistake]:
             yield replace(mistake, where=step.place, message=f"{option}: {mistake.message}")
 
 
+def refuse_unknown_parts(plan: Plan, artifacts: Mapping[str, Artifact], registry: Registry) -> None:
+    """Raise UsageError where a stage looks for parts of a model that no architecture describes. The
+    family of a hub model is known only now that it is here."""
+    architectures = [entry.cls for entry in registry.architectures.values()]
+    mistakes = []
+    for step in plan.steps:
+        if not step.entry.cls.needs_layout(step.options):
+            continue
+        config = _config(plan, artifacts, _origin(step.parent, plan))
+        try:
+            layout_of(str(config.get("model_type")), architectures)
+        except UsageError as error:
+            mistakes.append(Mistake(step.place, str(error)))
+    if mistakes:
+        raise UsageError(mistakes)
+
+
 def refuse_long_examples(plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
     """Raise UsageError where a task keeps more tokens of an example than the model has positions
     for."""
@@ -78,19 +97,20 @@ def refuse_long_examples(plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
 def refuse_unfit_tokenizers(plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
     """Raise UsageError where the tokenizer of a model from outside does not give what the head of
     a task needs, such as an end token."""
-    mistakes: dict[tuple[str, str], Mistake] = {}
+    readers: dict[tuple[str, str], _Reader] = {}  # a tokenizer takes up to a second to be read
     for reader in _readers(plan, artifacts):
-        if reader.model is None or (reader.model, reader.task.name) in mistakes:
-            continue
-        task, folder = reader.task.make(), artifacts[reader.model].folder
-        mistake = task.tokenizer_mistake(task.processor(folder))
+        if reader.model is not None:
+            readers.setdefault((reader.model, reader.task.name), reader)
+    mistakes = []
+    for (model, _), reader in readers.items():
+        task = reader.task.make()
+        mistake = task.tokenizer_mistake(task.processor(artifacts[model].folder))
         if mistake:
-            model = plan.input(reader.model)
-            source = model.source if model else reader.model
-            found = Mistake(reader.place, f"{source}: {mistake}")
-            mistakes[reader.model, reader.task.name] = found
+            given = plan.input(model)
+            source = given.source if given else model
+            mistakes.append(Mistake(reader.place, f"{source}: {mistake}"))
     if mistakes:
-        raise UsageError(mistakes.values())
+        raise UsageError(mistakes)
 
 
 @dataclass(frozen=True)

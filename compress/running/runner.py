@@ -111,6 +111,10 @@ def _announce_waiting(run: Run, holder: str) -> None:
 
 
 def _note_run_before(run: Run) -> None:
+    """Tell the user of the run before on other data. A bench, which has no steps, is measured again
+    in a folder of its own, so that its last folder may be of the same data."""
+    if not run.plan.steps:
+        return
     before = run.folder.run_before()
     if before is not None:
         run.events.note(

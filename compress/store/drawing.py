@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 
 from compress.source import Table
 
@@ -15,8 +16,8 @@ def draw(table: Table, count: int | None, split: str, seed: int) -> Table:
     more."""
     if count is None or count >= len(table.rows):
         return table
-    numbers = sorted(range(len(table.rows)), key=lambda number: _lot(number, split, seed))
-    drawn = sorted(numbers[:count])
+    numbers = range(len(table.rows))
+    drawn = sorted(heapq.nsmallest(count, numbers, key=lambda number: _lot(number, split, seed)))
     rows = [table.rows[number] for number in drawn]
     return Table(rows, [table.places[number] for number in drawn], table.label_names)
 

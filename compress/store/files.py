@@ -71,9 +71,11 @@ def read_sealed(path: Path) -> dict[str, Any]:
 
 
 def _seal(values: Mapping[str, Any]) -> str:
-    """sha256 of values as JSON gives them back: a tuple is a list there."""
+    """sha256 of values as JSON gives them back: a tuple is a list there.
+
+    They may hold NaN: a broken model gives such scores."""
     plain = json.loads(json.dumps(dict(values)))
-    return sha256(canonical(plain).encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def link_or_copy(place: Path, content: Path) -> Path:
@@ -96,3 +98,24 @@ def remove(place: Path) -> None:
         place.unlink()
     elif place.is_dir():
         shutil.rmtree(place)
+
+
+def flush(folder: Path) -> None:
+    """Have the disk keep what was written. A rename must not become durable before the files it
+    names."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
+        else:
+            flush_folder(path)
+    flush_folder(folder)
+
+
+def flush_folder(folder: Path) -> None:
+    """Have the disk keep the names of a folder's files."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -90,9 +90,10 @@ def prepare(source: Source[Any], task: Task[Any], folder: Path, seed: int = 0) -
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    whole = source.read()
-    tables = _tables(whole, source, task, seed)
-    labels = _labels(tables, source.options.labels, task)
+    whole = _tables(source, task)
+    # Of all rows: a few drawn ones need not have every label.
+    labels = _labels(whole, source.options.labels, task)
+    tables = _drawn(whole, source, seed)
     summarising = Summarising(task, labels)
     sizes: dict[str, int] = {}
     mistakes: list[Mistake] = []
@@ -111,18 +112,25 @@ def prepare(source: Source[Any], task: Task[Any], folder: Path, seed: int = 0) -
     (folder / _CONTENTS).write_text(contents + "\n", encoding="utf-8")
 
 
-def _tables(whole: Tables, source: Source[Any], task: Task[Any], seed: int) -> Tables:
-    """The task's columns of each split's drawn rows, with names for label numbers. Raises
-    UsageError for splits that cannot be used."""
+def _tables(source: Source[Any], task: Task[Any]) -> Tables:
+    """The task's columns of each split, with names for label numbers. Raises UsageError for splits
+    that cannot be used."""
     options = source.options
     tables: dict[str, Table] = {}
-    for split, table in whole.items():
-        drawn = draw(table, options.rows_of(split), split, seed)
-        renamed = _renamed(drawn, options.columns_of(split), task)
+    for split, table in source.read().items():
+        renamed = _renamed(table, options.columns_of(split), task)
         tables[split] = _with_label_names(renamed, options.labels)
     mistakes = split_mistakes(tables, task, options.labels)
     if mistakes:
         raise UsageError(mistakes)
+    return tables
+
+
+def _drawn(whole: Tables, source: Source[Any], seed: int) -> Tables:
+    """The rows of each split that the source's options leave."""
+    tables = {}
+    for split, table in whole.items():
+        tables[split] = draw(table, source.options.rows_of(split), split, seed)
     return tables
 
 

@@ -51,17 +51,22 @@ class RunFolder:
     def run_before(self) -> Path | None:
         """The folder of the last run of the same recipe and overrides on other data or models; None
         where there is none."""
+        recipe = self.root.name.rpartition("-")[0]
         others = []
-        for folder in self.root.parent.glob(f"{glob.escape(self._recipe_name)}-*"):
-            if folder != self.root and _has_the_text_of(self.root, folder):
-                others.append(folder)
-        return max(
-            others, key=lambda folder: (folder / "report.json").stat().st_mtime, default=None
-        )
+        for root in self.root.parent.glob(f"{glob.escape(recipe)}-*"):
+            other = RunFolder(root)
+            if other != self and other.report.is_file() and self._has_the_text_of(other):
+                others.append(other)
+        newest = max(others, key=lambda other: other.report.stat().st_mtime, default=None)
+        return newest.root if newest else None
 
-    @property
-    def _recipe_name(self) -> str:
-        return self.root.name.rpartition("-")[0]
+    def _has_the_text_of(self, other: RunFolder) -> bool:
+        """Whether both have the same recipe and overrides."""
+        return all(
+            (other.root / name).is_file()
+            and (self.root / name).read_bytes() == (other.root / name).read_bytes()
+            for name in (_RECIPE, _OVERRIDES)
+        )
 
     @property
     def report(self) -> Path:
@@ -125,14 +130,3 @@ class RunFolder:
     def measured(self, name: str) -> Path:
         """The file with a step's measurements."""
         return self.root / "measurements" / f"{file_name(name)}.json"
-
-
-def _has_the_text_of(one: Path, other: Path) -> bool:
-    """Whether ``other`` is the folder of a reported run with the recipe and overrides of
-    ``one``."""
-    if not (other / "report.json").is_file():
-        return False
-    return all(
-        (other / name).is_file() and (one / name).read_bytes() == (other / name).read_bytes()
-        for name in (_RECIPE, _OVERRIDES)
-    )

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from compress.artifact import JsonObject, canonical, digest_files, verify_files
 from compress.errors import IntegrityError
-from compress.store.files import read_sealed, write_sealed
+from compress.store.files import flush, flush_folder, read_sealed, write_sealed
 from compress.store.locks import held, held_if_free
 
 RECORD = "record.json"
@@ -109,10 +109,10 @@ class Claim:
         files = digest_files(self.content, without=())
         product = Product(self.ingredients, self.target / "content", files, seconds)
         product.write_record(self.staging)
-        _flush(self.staging)
+        flush(self.staging)
         self.target.parent.mkdir(parents=True, exist_ok=True)
         self.staging.rename(self.target)
-        _flush_folder(self.target.parent)
+        flush_folder(self.target.parent)
         shutil.rmtree(self.work, ignore_errors=True)
         return product
 
@@ -246,23 +246,3 @@ def _folders(place: Path) -> list[Path]:
 def open_store(folder: Path | None) -> Store:
     """The store in ``folder``, by default the user's own."""
     return Store(folder.resolve()) if folder else Store.default()
-
-
-def _flush(folder: Path) -> None:
-    """Have the disk keep what was written. A rename must not become durable before the files it
-    names."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as stream:
-                os.fsync(stream.fileno())
-        else:
-            _flush_folder(path)
-    _flush_folder(folder)
-
-
-def _flush_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -31,15 +32,23 @@ class Lengths(SummaryPart):
     """Lengths of examples: the median, a length that 95 % do not exceed, and the longest."""
 
     median: int
-    high: int = Field(description="95 % of the examples are no longer.")
+    high: int = Field(description="At least 95 % of the examples are no longer.")
     longest: int
 
     @classmethod
     def of(cls, lengths: Sequence[int]) -> Lengths:
         """The figures of at least one length."""
         ordered = sorted(lengths)
-        last = len(ordered) - 1
-        return cls(median=ordered[last // 2], high=ordered[int(_HIGH * last)], longest=ordered[-1])
+        return cls(
+            median=_length_of_share(ordered, 0.5),
+            high=_length_of_share(ordered, _HIGH),
+            longest=ordered[-1],
+        )
+
+
+def _length_of_share(ordered: Sequence[int], share: float) -> int:
+    """The smallest of the lengths that at least this share of them does not exceed."""
+    return ordered[math.ceil(share * len(ordered)) - 1]
 
 
 class TokenLengths(SummaryPart):
@@ -91,8 +100,6 @@ class Summarising:
         prints = [self._print(row) for row in rows]
         labels = [tuple(self._task.labels_in(row, self._labels)) for row in rows]
         counts = Counter(name for names in labels for name in names)
-        first = labels[0]
-        is_lone = len(first) == 1 and counts[first[0]] == 1
         self._splits[split] = SplitSummary(
             rows=len(rows),
             rows_in_source=rows_in_source,
@@ -100,7 +107,7 @@ class Summarising:
             words=Lengths.of([self._words(row) for row in rows]),
             repeated=len(prints) - len(set(prints)),
             in_train=sum(one in self._train for one in prints),
-            lone_first=first[0] if is_lone else None,
+            lone_first=_lone(labels[0], counts),
         )
         if split == "train":
             self._train = set(prints)
@@ -118,6 +125,11 @@ class Summarising:
 
     def _words(self, row: Row) -> int:
         return sum(_word_count(row.get(name)) for name in self._inputs)
+
+
+def _lone(labels: Sequence[str], counts: Mapping[str, int]) -> str | None:
+    """The only one of a row's labels, where no other row has it."""
+    return labels[0] if len(labels) == 1 and counts[labels[0]] == 1 else None
 
 
 def _word_count(value: object) -> int:

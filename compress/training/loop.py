@@ -25,7 +25,8 @@ from compress.training import checkpoints
 from compress.training.ending import EndRequest, end_requested
 from compress.training.facts import TrainingFacts
 from compress.training.options import Loss, TrainingOptions
-from compress.training.trainer import OrderedTrainer, Reporter, TrainingParts
+from compress.training.reporter import Reporter
+from compress.training.trainer import OrderedTrainer, TrainingParts
 
 
 def train(

@@ -91,14 +91,16 @@ def sweep_lines() -> None:
 
 
 def _may_be_left_over(folder: Path) -> bool:
-    """Whether the folder is this user's, holds nothing but what a listener puts there, and is so
-    old that its owner has its lock if it lives."""
+    """Whether the folder is this user's, holds what a listener puts there and nothing else, and is
+    so old that its owner has its lock if it lives."""
     state = folder.lstat()
     if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.getuid():
         return False
     names = {path.name for path in folder.iterdir()}
     known = {_LINE, f"{_OWNER}.lock", f"{_OWNER}.holder"}
-    return names <= known and time.time() - state.st_mtime > _YOUNG_SECONDS
+    # An empty folder may be another program's, which has not filled it yet.
+    is_a_listeners = bool(names) and names <= known
+    return is_a_listeners and time.time() - state.st_mtime > _YOUNG_SECONDS
 
 
 def _remove_unless_owned(folder: Path) -> None:

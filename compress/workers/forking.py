@@ -134,15 +134,15 @@ class WorkerServer:
     def _ask(self, request: bytes, log: Path) -> ForkedProcess | None:
         """The worker that the server starts for a request; None if the server has ended."""
         assert self._requests is not None
-        ended, status = os.pipe()
-        try:
-            with log.open("ab") as output:
+        with log.open("ab") as output:
+            ended, status = os.pipe()
+            try:
                 socket.send_fds(self._requests, [request], [output.fileno(), status])
-        except ConnectionError:
-            os.close(ended)
-            return None
-        finally:
-            os.close(status)
+            except ConnectionError:
+                os.close(ended)
+                return None
+            finally:
+                os.close(status)
         return ForkedProcess.announced(os.fdopen(ended, "rb", buffering=0))
 
 

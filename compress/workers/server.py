@@ -32,7 +32,7 @@ LIBRARIES = (
     "compress.models",
     "compress.sessions",
     "compress.surgery",
-    "compress.training.trainer",
+    "compress.training.loop",
     "compress.registry.plugins",
     "compress.workers.jobs",
     "compress.workers.worker",

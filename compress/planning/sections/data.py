@@ -112,13 +112,8 @@ def check_columns(choice: DataChoice, task: TaskChoice, path: KeyPath, resolver:
         return
     for column in columns:
         lacking = [split for split in splits if _lacks(column, split, splits[split], choice)]
-        groups: dict[str, list[str]] = {}
-        for split in lacking:
-            groups.setdefault(choice.options.columns_of(split).get(column.name, ""), []).append(
-                split
-            )
-        for name, some in groups.items():
-            _add_missing(column, name, some, splits[some[0]], choice, path, resolver)
+        for mapped, some in _by_mapped_name(column, lacking, choice).items():
+            _add_missing(column, mapped, some, splits[some[0]], choice, path, resolver)
 
 
 def _check_mapping(
@@ -139,6 +134,17 @@ def _lacks(column: Column, split: str, present: Sequence[str], choice: DataChoic
     mapping = choice.options.columns_of(split)
     is_needed = column.required or column.name in mapping
     return is_needed and mapping.get(column.name, column.name) not in present
+
+
+def _by_mapped_name(
+    column: Column, splits: Sequence[str], choice: DataChoice
+) -> dict[str, list[str]]:
+    """The splits by the name that the recipe gives the column there, empty where it gives none."""
+    grouped: dict[str, list[str]] = {}
+    for split in splits:
+        mapped = choice.options.columns_of(split).get(column.name, "")
+        grouped.setdefault(mapped, []).append(split)
+    return grouped
 
 
 def _add_missing(

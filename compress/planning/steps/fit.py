@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from compress.errors import UsageError
 from compress.options import FreshMark, fields_marked, splits_asked
 from compress.planning.edges import edge_mistake
 from compress.planning.graph import Graph
 from compress.planning.resolver import Resolver
 from compress.planning.sections.data import splits_of
-from compress.planning.steps.layers import layers_of, layers_of_input
+from compress.planning.steps.layers import layers_of, layers_of_input, model_type_of_input
 from compress.planning.types import Step
 from compress.recipes.places import Section
 from compress.recipes.steps import StepText
+from compress.sizes import layout_of
 
 
 def check_fit(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> None:
@@ -23,6 +25,7 @@ def check_fit(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> N
         _check_options_of_fresh(step, text, resolver)
     elif graph.fresh:
         _check_configuration(graph.fresh, step, resolver)
+    _check_layout(step, text, graph, resolver)
     _check_layers(step, text, graph, resolver)
 
 
@@ -94,6 +97,28 @@ def _check_options_of_fresh(step: Step, text: StepText, resolver: Resolver) -> N
             )
             path = (*text.stage_path, option)
             resolver.wrong(path, message, "leave it out", of_value=False)
+
+
+def _check_layout(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> None:
+    """Add a mistake where the stage looks for parts of a model that no architecture describes."""
+    model_type = _model_type(step, graph)
+    if model_type is None or not step.entry.cls.needs_layout(step.options):
+        return
+    architectures = [entry.cls for entry in resolver.registry.architectures.values()]
+    try:
+        layout_of(model_type, architectures)
+    except UsageError as error:
+        resolver.wrong(text.stage_path, str(error), of_value=False)
+
+
+def _model_type(step: Step, graph: Graph) -> str | None:
+    """The model type that a step works on, which no step changes; None where it is not known."""
+    while step.parent in graph.steps:
+        step = graph.steps[step.parent]
+    if step.parent is None:
+        return graph.fresh["type"] if graph.fresh else None
+    model = graph.inputs.get(step.parent)
+    return model_type_of_input(model) if model else None
 
 
 def _check_layers(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> None:

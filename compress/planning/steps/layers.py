@@ -1,4 +1,4 @@
-"""How many layers a model has, as far as a plan can know."""
+"""The family of a model and how many layers it has, as far as a plan can know."""
 
 from __future__ import annotations
 
@@ -16,10 +16,22 @@ from compress.sizes import architecture_of
 def layers_of_input(model: Input, registry: Registry, families: Families) -> int | None:
     """The number of layers of a model folder; None for a hub model, and if its config does not
     say."""
+    config = _config_of(model)
+    return None if config is None else layers_of(config, registry, families)
+
+
+def model_type_of_input(model: Input) -> str | None:
+    """The model type of a model folder; None for a hub model, and if its config does not say."""
+    kind = (_config_of(model) or {}).get("model_type")
+    return kind if isinstance(kind, str) else None
+
+
+def _config_of(model: Input) -> Section | None:
+    """The config of a model folder; None for a hub model, and for a folder without one."""
     if model.from_hub:
         return None
     try:
-        return layers_of(read_config(Path(model.source)), registry, families)
+        return read_config(Path(model.source))
     except UsageError:  # a folder of another format may have no config
         return None
 

@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from compress.errors import IntegrityError
+from compress.jsonfiles import first_problem
 from compress.meter import Sample
-from compress.report.reading import first_problem, read_report
+from compress.report.reading import read_report
 from compress.results.report import Report
 from compress.store.files import read_sealed
 from compress.store.runfolder import RunFolder

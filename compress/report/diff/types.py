@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from compress.measurement import Direction, Measurement, Number
+from compress.measurement import Direction, Measurement
+from compress.measurementforms import Number
 from compress.results.part import ReportPart
 from compress.results.report import State
 

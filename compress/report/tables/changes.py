@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from compress.measurement import Measurement
-from compress.quantities import FLIPS, QUALITY, QUALITY_DIFFERENCE, QUALITY_KEPT, SIZE, SPEEDUP
+from compress.quantities import FLIPS, QUALITY, QUALITY_DIFFERENCE, SIZE, SPEEDUP
 from compress.report.equal import is_equal
 from compress.report.tables.table import Table, from_columns
 from compress.report.text import (
@@ -93,14 +93,14 @@ def quality_change(against: Against | None) -> str:
 
 def _change_of_scores(against: Against | None) -> str:
     change = against.changes.get(QUALITY) if against else None
-    if change is None or not change.quotient:
+    if against is None or change is None:
         return NOTHING
-    return f"{signed_score(change.difference)} ({100 * change.quotient:.1f} %)"
+    return f"{signed_score(change.difference)}{_share_kept(against)}"
 
 
 def _share_kept(against: Against) -> str:
-    kept = against.compared(QUALITY_KEPT)
-    return f" ({100 * kept.value:.1f} %)" if kept and kept.value is not None else ""
+    kept = against.quality_kept()
+    return "" if kept is None else f" ({100 * kept:.1f} %)"
 
 
 def _p_value(difference: Measurement) -> str:

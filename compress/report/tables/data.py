@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from compress.report.tables.table import Table
+from compress.report.text import NOTHING
 from compress.results.report import Report
 from compress.store.summary import DataSummary, SplitSummary
 
@@ -26,25 +27,16 @@ def _splits(summary: DataSummary) -> Table:
 
 
 def _split(name: str, one: SplitSummary) -> list[str]:
-    lengths, unit, cut = one.words, "words", "–"
+    lengths, unit, cut = one.words, "words", NOTHING
     if one.tokens is not None:
         lengths, unit = one.tokens.lengths, "tokens"
         cut = f"{100 * one.tokens.cut:.1f} % at {one.tokens.max_length}"
     rows = f"{one.rows:,}"
     if one.rows != one.rows_in_source:
         rows += f" of {one.rows_in_source:,}"
-    in_train = "–" if name == "train" else f"{one.in_train:,}"
-    median = f"{lengths.median} {unit}"
-    return [
-        name,
-        rows,
-        median,
-        str(lengths.high),
-        str(lengths.longest),
-        cut,
-        f"{one.repeated:,}",
-        in_train,
-    ]
+    in_train = NOTHING if name == "train" else f"{one.in_train:,}"
+    shown = [f"{lengths.median} {unit}", str(lengths.high), str(lengths.longest), cut]
+    return [name, rows, *shown, f"{one.repeated:,}", in_train]
 
 
 def _labels(summary: DataSummary) -> Table:

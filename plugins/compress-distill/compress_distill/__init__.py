@@ -98,6 +98,11 @@ class Distill(Stage[DistillOptions]):
         return mistakes
 
     @classmethod
+    def needs_layout(cls, options: DistillOptions) -> bool:
+        """Where a student is cut from the input."""
+        return options.student is not None
+
+    @classmethod
     def check_layers(cls, options: DistillOptions, layers: int) -> list[OptionMistake]:
         """A student with layers that the input does not have, or with all of its layers."""
         if options.student is None:

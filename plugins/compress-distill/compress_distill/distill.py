@@ -16,7 +16,7 @@ from compress.edits import Edit
 from compress.errors import NothingChanged, UsageError
 from compress.models import load_config, save_model
 from compress.options import layers_misfit
-from compress.sizes import architecture_of, sizes
+from compress.sizes import layout_of, sizes
 from compress.stage import Context, Data, Made
 from compress.task import IGNORED, meant_labels
 from compress.training import fit
@@ -58,13 +58,8 @@ def _cut(student: PreTrainedModel, context: Context[DistillOptions]) -> Sequence
     """Cut the student in place. Returns the edits that give an empty model its shape."""
     assert context.options.student is not None
     wanted = context.options.student.layers
-    architecture = architecture_of(student.config.model_type, context.architectures)
-    if architecture is None or architecture.layout is None:
-        raise UsageError(
-            f"how {student.config.model_type} models are built is not known, so no student can be "
-            "cut from one"
-        )
-    layers = len(surgery.blocks_of(student, architecture.layout))
+    architecture, layout = layout_of(student.config.model_type, context.architectures)
+    layers = len(surgery.blocks_of(student, layout))
     misfit = layers_misfit(wanted, layers)
     if misfit:
         raise UsageError(f"student.layers: {misfit}")
@@ -74,7 +69,7 @@ def _cut(student: PreTrainedModel, context: Context[DistillOptions]) -> Sequence
             f"student.layers: {wanted} cuts nothing from a model of {layers} layers: take fewer, "
             "or leave student out and name a teacher"
         )
-    surgery.keep_layers(student, architecture.layout, kept)
+    surgery.keep_layers(student, layout, kept)
     return surgery.settle(student, architecture)
 
 

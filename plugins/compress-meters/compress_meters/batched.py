@@ -125,15 +125,21 @@ def _compared(one: Any, other: Any) -> tuple[float, bool]:
     else is the same."""
     if isinstance(one, float) and isinstance(other, float):
         return _apart(one, other)
-    if isinstance(one, Mapping) and isinstance(other, Mapping) and one.keys() == other.keys():
-        pairs = [(one[key], other[key]) for key in one]
-    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        pairs = list(zip(one, other, strict=True))
-    else:
+    pairs = _pairs(one, other)
+    if pairs is None:
         return 0.0, bool(one == other)
     compared = [_compared(*pair) for pair in pairs]
     largest = max((apart for apart, _ in compared), default=0.0)
     return largest, all(same for _, same in compared)
+
+
+def _pairs(one: Any, other: Any) -> list[tuple[Any, Any]] | None:
+    """The values at the same places of two mappings or lists; None if there are no such places."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping) and one.keys() == other.keys():
+        return [(one[key], other[key]) for key in one]
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        return list(zip(one, other, strict=True))
+    return None
 
 
 def _apart(one: float, other: float) -> tuple[float, bool]:

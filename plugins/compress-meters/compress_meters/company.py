@@ -77,15 +77,17 @@ def answer(probe: Probe) -> Answered:
     quicker = time.perf_counter() - middle < middle - start
     alike = _changes(probe, alone, _cut(probe, sample, BATCH))
     others = _longest_first(probe, [i for i in range(len(probe.features)) if i not in alone])
+    largest = max(mixed.largest, alike.largest)
     if mixed.equal and alike.equal:
         batch = BATCH if quicker and others else 1
         answers = {**alone, **_answers(probe, _cut(probe, others, batch))}
-        changes = replace(mixed, largest=max(mixed.largest, alike.largest))
-        return Answered(_in_order(answers), batch, sample, changes)
+        return Answered(_in_order(answers), batch, sample, replace(mixed, largest=largest))
     answers = {**alone, **_alone(probe, others)}
     compared = spread_places(probe, COMPARED[probe.effort])
     changes = _changes(probe, answers, _mixed(probe, compared))
-    return Answered(_in_order(answers), 1, compared, replace(changes, equal=False))
+    largest = max(largest, changes.largest)
+    changes = replace(changes, largest=largest, equal=False)
+    return Answered(_in_order(answers), 1, compared, changes)
 
 
 def spread_places(probe: Probe, count: int) -> list[int]:

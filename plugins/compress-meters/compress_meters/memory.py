@@ -38,7 +38,9 @@ class Memory(Meter):
         if not probe.features:
             return {f"{key}_absent": NO_TEST_ROWS for key in ("host", "gpu", "process")}
         gpu.note_load(probe)
-        longest = [probe.features[i] for i in length_batches(probe.task, probe.features, BATCH)[0]]
+        # The fullest batch, and of these the longest: a long example may have no companion.
+        places = max(length_batches(probe.task, probe.features, BATCH), key=len)
+        longest = [probe.features[i] for i in places]
         probe.session.run(probe.task.collate(longest, probe.processor))
         return {
             **_host(probe),

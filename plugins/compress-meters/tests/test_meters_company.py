@@ -119,6 +119,17 @@ def test_answers_that_depend_on_their_company_are_measured_alone(lean: Lean) -> 
     assert largest is not None and largest > 1e-3
 
 
+def test_a_difference_that_only_batches_of_like_length_show_is_said() -> None:
+    def alike(ids: np.ndarray) -> np.ndarray:
+        lengths = (ids > 0).sum(axis=1)
+        is_alike = len(ids) > 1 and lengths.max() - lengths.min() < 20
+        return own_text(ids) + (0.5 if is_alike else 0.0)
+
+    _, found = measured(probe(Session(alike)))
+    assert found["quality"].conditions["answers_in_batches"] == "other"
+    assert found["batched_difference"].value > 1e-3  # type: ignore[operator]
+
+
 def test_the_share_that_batches_change_is_counted_by_hand() -> None:
     on = probe(Session(scaled_by_the_call), count=40, effort="standard")
     batches = company._mixed(on, company.spread_places(on, 512))

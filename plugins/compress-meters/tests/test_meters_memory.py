@@ -123,6 +123,14 @@ def test_memory_is_the_peak_above_what_was_there_before_the_model(
     assert (host.value, host.unit, host.conditions["batch"]) == (50 * 1024 - 1000, "bytes", 32)
 
 
+def test_memory_is_that_of_a_full_batch_where_the_longest_example_stands_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TASK, "group", lambda f: len(f["input_ids"]) // 40)
+    conditions = Memory().sample(probe(tmp_path))["conditions"]
+    assert (conditions["batch"], conditions["mean_length"]) == (32, np.mean(range(8, 40)))
+
+
 def test_memory_on_this_system_is_a_number_or_says_why_not(tmp_path: Path) -> None:
     host = measured(probe(tmp_path))["memory"]
     assert host.value > 1_000_000 if machine.peak_memory() else "does not say" in host.absent

@@ -69,24 +69,35 @@ def batches_of_rows(context: Context[Any], artifact: Artifact) -> list[Batch]:
 
 def refuse_difference(expected: Session, made: Session, batches: Iterable[Batch], of: str) -> None:
     """Raise ModelRefused where an output of ``made`` differs from that of ``expected``, the session
-    ``of`` something, by TOLERANCE or more."""
+    ``of`` something, by TOLERANCE or more, is missing, or has another shape."""
     for batch in batches:
         want = expected.run(batch)
         try:
             got = made.run(batch)
-        except RUN_FAILURE as error:
+        except (RUN_FAILURE, ModelRefused) as error:
             raise ModelRefused(
-                f"export.onnx: the graph does not run on a batch of {_size(batch)}: "
+                f"export.onnx: the graph does not run on a batch of {_size(batch)}, as {of} does: "
                 f"{first_line(error)}"
             ) from error
         for name, value in want.items():
-            worst = float(np.abs(value - got[name]).max())
-            if not worst < TOLERANCE:
+            problem = _difference(value, got.get(name), of)
+            if problem:
                 raise ModelRefused(
-                    f"export.onnx: output {name!r} of a batch of {_size(batch)} differs from that "
-                    f"of {of} by {worst:.3g}, more than {TOLERANCE:g}; the model does not export "
-                    "faithfully"
+                    f"export.onnx: output {name!r} of a batch of {_size(batch)} {problem}; the "
+                    "model does not export faithfully"
                 )
+
+
+def _difference(want: np.ndarray, got: np.ndarray | None, of: str) -> str:
+    """How an output differs, in words; empty if it is near enough."""
+    if got is None:
+        return "is missing"
+    if got.shape != want.shape:  # numpy would stretch one of them, and compare
+        return f"has the shape {got.shape}, and that of {of} is {want.shape}"
+    worst = float(np.abs(want - got).max())
+    if worst < TOLERANCE:
+        return ""
+    return f"differs from that of {of} by {worst:.3g}, more than {TOLERANCE:g}"
 
 
 def refuse_infinite(made: Session, batches: Iterable[Batch]) -> None:

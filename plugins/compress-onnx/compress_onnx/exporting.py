@@ -91,12 +91,16 @@ def _name_axes(graph: onnx_ir.Model, axes: Mapping[str, Iterable[str]], family: 
     names: dict[str, str] = {}
     for value in graph.graph.inputs:
         assert value.name is not None and value.shape is not None
-        for symbol, name in zip(map(str, value.shape), axes[value.name], strict=False):
-            if names.setdefault(symbol, name) != name:
+        for size, name in zip(value.shape, axes[value.name], strict=False):
+            symbol = str(size)
+            # A number is a length that the graph is bound to. The check of the graph finds that.
+            if isinstance(size, onnx_ir.SymbolicDim) and names.setdefault(symbol, name) != name:
                 raise ModelRefused(
                     f"a {family} model cannot be exported to ONNX: its graph takes {name} for "
                     f"{names[symbol]}"
                 )
+    if not names:
+        return
     known = re.compile(rf"\b({'|'.join(names)})\b")
 
     def named(size: int | onnx_ir.SymbolicDim) -> int | str | onnx_ir.SymbolicDim:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from compress.engine import Placement
-from compress.errors import EnvironmentFailure, ModelRefused, first_line
+from compress.errors import EnvironmentFailure, ModelRefused, first_line, listed
 
 # Its Linux builds send usage data unless this is set before the first import.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -29,7 +29,7 @@ _REFUSALS = (
 RUN_FAILURE = _raised.RuntimeException
 """What ONNX Runtime raises where a run fails, for want of memory too."""
 _PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
-_TYPES = {
+_TYPES: Mapping[str, type[np.generic]] = {
     "tensor(int64)": np.int64,
     "tensor(int32)": np.int32,
     "tensor(float)": np.float32,
@@ -48,7 +48,8 @@ class OnnxSession:
     """
 
     def __init__(self, file: Path, placement: Placement) -> None:
-        """Raises ModelRefused for a file that ONNX Runtime cannot load."""
+        """Raises ModelRefused for a file that ONNX Runtime cannot load, or whose inputs are of a
+        type that no task gives."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = placement.threads
         options.inter_op_num_threads = 1
@@ -65,12 +66,15 @@ class OnnxSession:
                 f"onnxruntime {onnxruntime.__version__} could not start {wanted}; are the CUDA "
                 "and cuDNN that it was built for installed?"
             )
-        self._types = {i.name: _TYPES[i.type] for i in self._session.get_inputs()}
+        self._types = _input_types(self._session, file)
         self._outputs = [o.name for o in self._session.get_outputs()]
         self.inputs = tuple(self._types)
 
     def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The model's outputs by name, float32."""
+        missing = [name for name in self.inputs if name not in batch]
+        if missing:
+            raise ModelRefused(f"the ONNX graph has inputs that the task lacks: {listed(missing)}")
         inputs: dict[str, np.ndarray] = {
             n: np.asarray(batch[n], dtype=t) for n, t in self._types.items()
         }
@@ -87,6 +91,15 @@ def devices() -> tuple[str, ...]:
     """The devices of this build of ONNX Runtime, best first."""
     available = onnxruntime.get_available_providers()
     return tuple(device for device, provider in _PROVIDERS.items() if provider in available)
+
+
+def _input_types(session: onnxruntime.InferenceSession, file: Path) -> dict[str, type[np.generic]]:
+    types = {}
+    for given in session.get_inputs():
+        if given.type not in _TYPES:
+            raise ModelRefused(f"{file}: its input {given.name!r:.60} is a {given.type}")
+        types[given.name] = _TYPES[given.type]
+    return types
 
 
 def _provider(device: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import compress_onnx
 import numpy as np
@@ -29,15 +29,16 @@ from compress_onnx import (
     exporting,
     rewriting,
 )
-from compress_onnx.checking import TEXTS
+from compress_onnx.checking import TEXTS, refuse_difference
 from compress_onnx.graph import write_graph
 from compress_onnx.rewriting import fuse
+from compress_onnx.session import OnnxSession
 from tiny import task_named, word_processor
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification
 
 from compress.artifact import Artifact, Manifest, Traits, digest_files
-from compress.engine import Placement
+from compress.engine import Placement, Session
 from compress.errors import EnvironmentFailure, ModelRefused
 from compress.machine import Processor
 from compress.processor import TextProcessor
@@ -330,9 +331,53 @@ def test_an_export_that_differs_from_the_model_is_an_error_that_says_by_how_much
     other = saved(tiny_model(initializer_range=0.2), tmp_path / "other")
     with pytest.raises(
         ModelRefused,
-        match=r"'logits' of a batch of 1x\d+ differs from that of the PyTorch model by .*0\.001",
+        match=r"'logits' of a batch of 1x\d+ differs from .* the PyTorch bert model by .*0\.001",
     ):
         apply(ExportOnnx, other, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("got", "problem"),
+    [
+        ({}, "is missing"),
+        ({"logits": np.zeros((1, 2))}, r"has the shape \(1, 2\), and that of it is \(3, 2\)"),
+        ({"logits": np.full((3, 2), np.nan)}, "differs from that of it by nan"),
+    ],
+)
+def test_an_output_that_is_missing_stretched_or_no_number_is_no_faithful_one(
+    got: dict[str, np.ndarray], problem: str
+) -> None:
+    batch = {"input_ids": np.zeros((3, 4), dtype=np.int64)}
+    expected, made = (
+        cast(Session, SimpleNamespace(run=lambda batch, outputs=outputs: outputs))
+        for outputs in ({"logits": np.zeros((3, 2))}, got)
+    )
+    with pytest.raises(ModelRefused, match=rf"'logits' of a batch of 3x4 {problem}"):
+        refuse_difference(expected, made, [batch], "it")
+
+
+def test_a_graph_that_does_not_run_on_a_batch_is_refused_with_its_size_and_the_family() -> None:
+    def fail(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        raise ModelRefused("axis 1 is not in range")
+
+    expected = cast(Session, SimpleNamespace(run=lambda batch: {}))
+    batch = {"input_ids": np.zeros((1, 4), dtype=np.int64)}
+    with pytest.raises(ModelRefused, match=r"on a batch of 1x4, as a toy model does: axis 1 is"):
+        made = cast(Session, SimpleNamespace(run=fail))
+        refuse_difference(expected, made, [batch], "a toy model")
+
+
+def test_inputs_that_no_task_gives_are_named_in_one_line(tmp_path: Path) -> None:
+    for kind in (onnx.TensorProto.FLOAT16, onnx.TensorProto.INT64):
+        file = tmp_path / f"{kind}.onnx"
+        given = onnx.helper.make_tensor_value_info("ages", kind, [1])
+        made = onnx.helper.make_tensor_value_info("out", kind, [1])
+        node = onnx.helper.make_node("Identity", ["ages"], ["out"])
+        graph = onnx.helper.make_graph([node], "toy", [given], [made])
+        opsets = [onnx.helper.make_opsetid("", 20)]
+        onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10), file)
+        with pytest.raises(ModelRefused, match=r"'ages' is a tensor\(float16\)|lacks: ages$"):
+            OnnxSession(file, ONE).run({"input_ids": np.zeros((1, 2))})
 
 
 def test_quantizing_what_has_no_weights_to_quantize_is_an_error(
@@ -396,7 +441,7 @@ import numpy as np
 import compress_onnx.make
 from compress_onnx import OnnxRuntimeEngine, FLOAT_FILE
 from compress.artifact import Artifact, Manifest, Traits
-from compress.engine import Placement
+from compress.engine import Placement, Session
 artifact = Artifact(Path({str(exported.folder)!r}), Manifest(Traits("onnx"), {{}}, "", ""))
 session = OnnxRuntimeEngine().open(artifact, Placement("cpu", 1), None)
 ids = np.ones((1, 3), dtype=np.int64)

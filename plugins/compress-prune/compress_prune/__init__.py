@@ -115,6 +115,11 @@ class StructuredPruning(Stage[StructuredOptions]):
         return []
 
     @classmethod
+    def needs_layout(cls, options: StructuredOptions) -> bool:
+        """Always: layers, heads and feed-forward blocks are parts."""
+        return True
+
+    @classmethod
     def check_layers(cls, options: StructuredOptions, layers: int) -> list[OptionMistake]:
         """Layers that the input does not have, or all that it has where nothing else is
         removed."""

@@ -17,7 +17,7 @@ from compress.errors import NothingChanged, UsageError
 from compress.models import count_parameters, open_model, save_model
 from compress.options import layers_misfit
 from compress.predict import split_by
-from compress.sizes import architecture_of
+from compress.sizes import layout_of
 from compress.stage import Context, Made
 from compress.training import fit
 from compress_prune import StructuredOptions
@@ -36,7 +36,7 @@ def prune(context: Context[StructuredOptions]) -> Made:
     options, source = context.options, context.input
     assert source is not None, "a plan gives this stage an input"
     model = open_model(source, context.task, "cuda" if torch.cuda.is_available() else "cpu")
-    architecture, layout = _described(model, context)
+    architecture, layout = layout_of(model.config.model_type, context.architectures)
     batches = _batches(context, source, model.device) if _needs_importance(options) else []
     whole = count_parameters(model)
     layers = _cut_layers(model, layout, batches, context)
@@ -64,22 +64,6 @@ def _nothing_removed(options: StructuredOptions, layers: int) -> NothingChanged:
         f"{given} removes nothing from a model of {layers} layers: ask for more, or leave the step "
         "out"
     )
-
-
-def _described(
-    model: PreTrainedModel, context: Context[StructuredOptions]
-) -> tuple[type[Architecture], Layout]:
-    kind = model.config.model_type
-    architecture = architecture_of(kind, context.architectures)
-    if architecture is None or architecture.layout is None:
-        known: list[str] = []
-        for described in context.architectures:
-            known += described.model_types if described.layout is not None else ()
-        raise UsageError(
-            f"a {kind} model cannot be pruned: no architecture says where its parts are; "
-            f"those that can: {', '.join(sorted(known))}"
-        )
-    return architecture, architecture.layout
 
 
 def _batches(

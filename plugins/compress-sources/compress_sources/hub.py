@@ -8,11 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from compress.errors import EnvironmentFailure, UsageError, suggestion
+from compress.errors import EnvironmentFailure, UsageError
 from compress.source import SPLITS, Source, SourceOptions, Table
 from compress_sources.labels import class_labels
+from compress_sources.own_splits import OwnSplits
 from compress_sources.share import with_shares
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -33,7 +34,7 @@ class HubOptions(SourceOptions):
             "data need no network."
         ),
     )
-    splits: dict[str, str] = Field(
+    splits: OwnSplits = Field(
         default_factory=dict,
         description=(
             "Our split to the data set's: {train: train, validation: dev}; the default takes "
@@ -52,14 +53,6 @@ class HubOptions(SourceOptions):
         lt=1,
         description="The same for the test split; a validation share is one of the rows left.",
     )
-
-    @field_validator("splits")
-    @classmethod
-    def _are_ours(cls, value: dict[str, str]) -> dict[str, str]:
-        for split in value:
-            if split not in SPLITS:
-                raise ValueError(f"{split!r} is not a split: {suggestion(split, SPLITS)}")
-        return value
 
 
 class Hub(Source[HubOptions]):

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from compress.errors import Mistake, UsageError, did_you_mean, listed, suggestion
-from compress.source import SPLITS, Table
+from compress.errors import Mistake, UsageError, did_you_mean, listed
+from compress.source import Table
 from compress_sources.files import FileSource, TextFiles, decoded, head, lines_of, told
 from compress_sources.json_text import (
     Item,
@@ -22,9 +22,11 @@ from compress_sources.json_text import (
     read_value,
     unreadable,
 )
+from compress_sources.own_splits import OwnSplits
 
 SHAPES = "a file is one list of rows, one row a line, or one object with a list for each split"
 _KINDS: dict[type, str] = {dict: "an object", list: "a list"}
+_NO_OBJECT = "splits are for a file that is one object: leave them out"
 _LISTED = 10
 """Keys of an object that a message lists."""
 
@@ -32,21 +34,13 @@ _LISTED = 10
 class JsonOptions(TextFiles):
     """Options of JSON files."""
 
-    splits: dict[str, str] = Field(
+    splits: OwnSplits = Field(
         default_factory=dict,
         description=(
             "For a file that is one object: our split to the key that holds its rows, such as "
             "{validation: dev} or {train: data.train}. The default is the split's own name."
         ),
     )
-
-    @field_validator("splits")
-    @classmethod
-    def _are_ours(cls, value: dict[str, str]) -> dict[str, str]:
-        for split in value:
-            if split not in SPLITS:
-                raise ValueError(f"{split!r} is not a split: {suggestion(split, SPLITS)}")
-        return value
 
 
 class Json(FileSource[JsonOptions]):
@@ -93,16 +87,17 @@ class Json(FileSource[JsonOptions]):
         return list(_row(value)) if isinstance(value, dict | list) else ()
 
     def _start_of_rows(self, text: str, split: str) -> int:
-        """The position of the first row. Raises UnreadableValue where it is not in the text."""
-        position = after_space(text, 0)
-        if text.startswith("{", position):
-            opening = position_of_list(text, self._keys(split))
-            if opening is None and _is_one_object(lines_of(text)):
-                raise UnreadableValue("the rows are not there", position)
-            if opening is None:
-                return position
-            position = opening
-        return after_space(text, position + 1)
+        """The position of the first row in the beginning of a file. Raises UnreadableValue where it
+        is not there."""
+        start = after_space(text, 0)
+        if text.startswith("[", start):
+            return after_space(text, start + 1)
+        if not self.options.splits and _has_a_row_a_line(lines_of(text)):
+            return start
+        opening = position_of_list(text, self._keys(split))
+        if opening is None:
+            raise UnreadableValue("the rows are not there", start)
+        return after_space(text, opening + 1)
 
     def _keys(self, split: str) -> list[str]:
         """The keys that lead to the rows of a split in a file that is one object."""
@@ -121,16 +116,34 @@ class Json(FileSource[JsonOptions]):
     def _opening(self, text: str, path: Path, split: str) -> int:
         """The position of the list of a split's rows in a text that is one object. Raises
         UsageError where it is not there."""
-        try:
-            whole, _ = read_value(text, after_space(text, 0))
-        except UnreadableValue as error:
-            raise UsageError([unreadable(text, error, str(path), SHAPES)]) from error
+        whole = self._whole_object(text, path)
         keys = self._keys(split)
         for path_of_keys in (keys, _nested_keys(whole, keys)):
             opening = position_of_list(text, path_of_keys)
             if opening is not None:
                 return opening
         raise UsageError([_no_list(path, whole, keys, split)])
+
+    def _whole_object(self, text: str, path: Path) -> Mapping[str, Any]:
+        """The object that a text is. Raises UsageError where it is anything else."""
+        hint = _NO_OBJECT if self.options.splits else SHAPES
+        try:
+            whole, end = read_value(text, after_space(text, 0))
+        except UnreadableValue as error:
+            raise UsageError([unreadable(text, error, str(path), SHAPES)]) from error
+        if not isinstance(whole, dict):
+            raise UsageError([Mistake(str(path), "the file is not one object", hint)])
+        after = after_space(text, end)
+        if after != len(text):
+            extra = UnreadableValue("text after the object's end", after)
+            raise UsageError([unreadable(text, extra, str(path), hint)])
+        return whole
+
+
+def _has_a_row_a_line(lines: Sequence[str]) -> bool:
+    """Whether the first line is a row by itself."""
+    filled = [line for line in lines if line.strip()]
+    return bool(filled) and _is_value(filled[0]) and not _is_one_object(filled)
 
 
 def _is_one_object(lines: Sequence[str]) -> bool:

@@ -192,6 +192,27 @@ def test_an_object_without_the_rows_of_a_split_is_told_in_one_sentence(tmp_path)
     assert "is one object with the keys text, label" in mistakes(Json, tmp_path, columns)[0]
 
 
+@pytest.mark.parametrize(
+    ("text", "options", "problem"),
+    [
+        ('"abc"', {"splits": {"train": "dev"}}, ": the file is not one object (splits are for"),
+        ("5\n6", {"splits": {"train": "dev"}}, ": the file is not one object (splits are for"),
+        ('{"a": 1}\n{"a": 2}', {"splits": {"train": "a"}}, ":2:1: text after the object's end"),
+        ('{\n"train": [{"a": 1}]\n}\n{\n"train": []\n}', {}, ":4:1: text after the object's end"),
+    ],
+)
+def test_a_file_that_is_not_one_object_is_no_object_of_splits(text, options, problem, tmp_path):
+    source(Json, tmp_path, text, **options).columns()  # a plan asks first, and is not to fail
+    (found,) = mistakes(Json, tmp_path, text, **options)
+    assert found.startswith(f"train.data{problem}")
+
+
+def test_a_column_of_json_lines_may_have_the_name_of_a_split_and_hold_lists(tmp_path):
+    data = source(Json, tmp_path, '{"text": "x", "train": ["q"]}\n' * 2)
+    assert data.columns() == {"train": ["text", "train"]}
+    assert len(data.read()["train"].rows) == 2
+
+
 def test_every_bad_line_of_json_lines_is_told(tmp_path):
     assert [m.split(":")[1] for m in mistakes(Json, tmp_path, '{"a": 1}\nno\n{"a": 2}\n[1]\n')] == [
         "2",

@@ -106,12 +106,14 @@ def test_the_newest_checkpoint_that_is_whole_counts(tmp_path: Path) -> None:
         checkpoints.mark_complete(checkpoint(tmp_path, step))
     (tmp_path / "checkpoint-12" / checkpoints.MARKER).unlink()
     (tmp_path / "checkpoint-11" / "model.safetensors").write_bytes(bytes(99) + b"1")
-    assert checkpoints.newest_complete(tmp_path) == tmp_path / "checkpoint-10"
+    notes: list[str] = []
+    assert checkpoints.newest_complete(tmp_path, notes.append) == tmp_path / "checkpoint-10"
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "checkpoint-10",
         "checkpoint-2",
         "checkpoint-9",
     ]
+    assert notes == ["warning: checkpoint-11 has changed since it was written, and is left out"]
 
 
 def test_a_checkpoint_with_a_missing_file_or_a_torn_marker_is_none(tmp_path: Path) -> None:
@@ -119,19 +121,22 @@ def test_a_checkpoint_with_a_missing_file_or_a_torn_marker_is_none(tmp_path: Pat
         checkpoints.mark_complete(checkpoint(tmp_path, step))
     (tmp_path / "checkpoint-1" / "model.safetensors").unlink()
     (tmp_path / "checkpoint-2" / checkpoints.MARKER).write_text('{"model')
-    assert checkpoints.newest_complete(tmp_path) is None
+    notes: list[str] = []
+    assert checkpoints.newest_complete(tmp_path, notes.append) is None
+    assert len(notes) == 2
 
 
 def test_a_checkpoint_whose_best_weights_are_damaged_does_not_count(tmp_path: Path) -> None:
+    notes: list[str] = []
     for step, best in ((1, None), (2, 2), (3, 2)):
         checkpoints.mark_complete(checkpoint(tmp_path, step, best))
-    assert checkpoints.newest_complete(tmp_path) == tmp_path / "checkpoint-3"
+    assert checkpoints.newest_complete(tmp_path, notes.append) == tmp_path / "checkpoint-3"
     (tmp_path / "checkpoint-2" / "model.safetensors").write_bytes(b"")
-    assert checkpoints.newest_complete(tmp_path) == tmp_path / "checkpoint-1"
+    assert checkpoints.newest_complete(tmp_path, notes.append) == tmp_path / "checkpoint-1"
 
 
 def test_there_is_no_checkpoint_where_there_is_no_folder(tmp_path: Path) -> None:
-    assert checkpoints.newest_complete(tmp_path / "none") is None
+    assert checkpoints.newest_complete(tmp_path / "none", lambda note: None) is None
 
 
 @pytest.mark.parametrize(

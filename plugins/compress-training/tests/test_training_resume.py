@@ -18,7 +18,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from trainings import OPTIONS, Given, Interrupted, Judge, equal
 
 from compress.errors import CompressError, Ended, UsageError
-from compress.training import TrainingOptions, checkpoints, clock, fit, trainer
+from compress.training import TrainingOptions, checkpoints, clock, fit, reporter
 
 
 def trained(
@@ -45,7 +45,7 @@ def interrupted(given: Given, at: int, **options: Any) -> None:
     """Train up to step ``at``, with a checkpoint after each step before it."""
     given.stop_at = at
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted):
-        patch.setattr(trainer, "_CHECKPOINT_SECONDS", -1)
+        patch.setattr(reporter, "_CHECKPOINT_SECONDS", -1)
         trained(given, **options)
 
 
