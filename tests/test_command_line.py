@@ -315,7 +315,8 @@ def test_report_rebuilds_the_views_and_leaves_the_truth_to_the_run(tmp_path: Pat
             "report: runs/x/report.html\n",
         ),
         (["run_started", "run_failed"], UsageError("a mistake before the first step"), ""),
-        (["run_started", "step_started"], KeyboardInterrupt(), ""),
+        (["run_started", "step_started"], KeyboardInterrupt(), "report: runs/x/report.html\n"),
+        (["run_started"], KeyboardInterrupt(), ""),
         (["run_started", "step_started"], None, ""),
     ],
 )

@@ -48,7 +48,8 @@ def complain_of(problems: Sequence[str]) -> None:
 class Show:
     """Shows a run's events. Use it as a context manager; ``event`` is the run's listener.
 
-    When a run fails after some of its work, the last line says where its report is."""
+    When a run fails or is interrupted after some of its work, the last line says where its report
+    is."""
 
     def __init__(self, problems: Sequence[str] = ()) -> None:
         complain_of(problems)
@@ -73,7 +74,9 @@ class Show:
     ) -> None:
         if self._bars:
             self._bars.stop()
-        if self._failed and self._has_report and isinstance(error, CompressError):
+        ended = isinstance(error, KeyboardInterrupt)
+        failed = self._failed and isinstance(error, CompressError)
+        if self._has_report and (failed or ended):
             click.echo(visible(f"report: {self._report}"), err=True)
 
     def event(self, event: Event) -> None:

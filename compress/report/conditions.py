@@ -57,9 +57,11 @@ def _other_side(other: Conditions, own: Conditions) -> str:
 
 
 def cost(report: Report) -> str:
-    """One sentence: the effort, and what measuring took of the whole."""
+    """The effort, and what measuring took of the whole once there is something to tell."""
     whole, measuring = report.seconds.making + report.seconds.measuring, report.seconds.measuring
-    share = 100 * measuring / whole if whole else 0.0
+    if not whole:
+        return f"Effort {report.effort}."
+    share = 100 * measuring / whole
     return (
         f"Effort {report.effort}. Measuring took {_time(measuring)} of {_time(whole)} "
         f"({share:.0f} %)."

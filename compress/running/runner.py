@@ -180,7 +180,16 @@ def _measure_models(run: Run) -> None:
         if can_be_measured(plan, artifact, run.products):
             names = [name, *make_conversions(run, name)]
             measure_together(run, names, plan.task, plan.data)
+            _report_first_results(run)
             _say_if_it_learnt_nothing(run, name)
+
+
+def _report_first_results(run: Run) -> None:
+    """Write the report of the models that are measured before the first step, unless one of an
+    earlier try says more."""
+    steps = read_report(run.folder.root).steps
+    if len(steps) <= len(run.records):
+        _report(run, "running")
 
 
 def _say_if_it_learnt_nothing(run: Run, name: str) -> None:
