@@ -76,7 +76,7 @@ _SIZES = {
         4,
     ),
     **dict.fromkeys(("head_dim", "d_kv", "d_head"), 8),
-    **dict.fromkeys(("max_position_embeddings", "n_positions", "max_seq_len"), 66),
+    **dict.fromkeys(("max_position_embeddings", "n_positions", "max_seq_len"), 72),
 }
 """Values of whatever size a family's config has."""
 

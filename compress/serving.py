@@ -62,6 +62,8 @@ class Predictor:
         answer never depends on the other texts. A larger ``batch_size`` can be quicker, and changes
         answers of some models (dynamic int8). Raises UsageError with each item that is not a text
         or a pair."""
+        if batch_size < 1:
+            raise UsageError(f"batch_size is a whole number from 1, got {batch_size!r}")
         rows = self.task.request(self._requests(texts))
         try:
             features = self.task.features(rows, self.processor)

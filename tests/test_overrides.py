@@ -136,6 +136,8 @@ def test_paths_of_a_recipe_start_at_its_file_and_paths_of_overrides_at_the_worki
         ("=3", ["is not of the form key=value"]),
         ("sead=3", ["unknown key 'sead'", "did you mean 'seed'?"]),
         ("a.b.c=3", ["unknown key 'a'"]),
+        ("teacher.epochs=3", ["unknown key 'teacher'", "is set by --set stages.teacher..."]),
+        ("prune.structured.heads=3", ["unknown key 'prune'", "is set by --set stages.prune..."]),
         ("seed=three", ["whole number from 0", "'three'"]),
         ("seed=[", ["is not YAML"]),
         ("budget.quality=>= 99%", ["is not YAML", """--set 'budget.quality=">= 99%"'"""]),

@@ -120,6 +120,14 @@ def test_a_card_opens_with_the_sentence_on_its_own_step(report: dict[str, Any]) 
             {"value": 0.5, "low": 0.45, "high": 0.55},
             "is slower: an answer takes 2.0 times the time",
         ),
+        (
+            {"value": 501.7, "low": 3.95, "high": 1003.0},
+            "answers between 4.0 and 1003.0 times as fast",
+        ),
+        (
+            {"value": 0.5, "low": 0.25, "high": 0.8},
+            "is slower: an answer takes between 1.25 and 4.0 times the time",
+        ),
         ({"value": None, "low": None, "high": None}, "was not timed beside the reference"),
     ],
 )

@@ -52,6 +52,11 @@ def test_one_text_is_answered_as_one(predictor: Predictor) -> None:
     assert predictor([]) == []
 
 
+def test_a_batch_of_no_text_is_refused(predictor: Predictor) -> None:
+    with pytest.raises(UsageError, match="batch_size is a whole number from 1, got 0"):
+        predictor("good w1", batch_size=0)
+
+
 def test_an_answer_is_given_alone_unless_batches_are_asked_for(model: Path) -> None:
     predictor, texts = compress.load(model), ["good w1", "bad", "w1 w2 w3 w4", "w5 w6", "w7"]
     sizes: list[int] = []

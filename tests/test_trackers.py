@@ -57,14 +57,8 @@ def test_a_tracker_is_told_every_event_with_progress_and_gets_the_report(place: 
     assert "lines: lines in runs/" in found.output
 
 
-@pytest.mark.parametrize(
-    "at",
-    [
-        pytest.param("start", marks=pytest.mark.slow),
-        "step_started",
-        pytest.param("finish", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow  # without a whole run it is tested below
+@pytest.mark.parametrize("at", ["start", "step_started", "finish"])
 def test_a_tracker_that_fails_is_one_line_and_the_run_goes_on(at: str, place: Place) -> None:
     found = run(place[0], "toy.yaml", "--track", "lines", environ={**place[1], "FAIL_AT": at})
     assert (
@@ -170,6 +164,11 @@ def test_a_name_that_two_distributions_claim_is_told_with_both() -> None:
     clash = "tracker 'fake' is registered by a 1 and b 2; uninstall or disable one of them"
     with pytest.raises(UsageError, match="a 1 and b 2"):
         open_trackers(["fake"], Registry(clashes={("trackers", "fake"): clash}))
+
+
+def test_all_unknown_trackers_are_told_at_once() -> None:
+    with pytest.raises(UsageError, match=r"no tracker 'one'[^\n]*\nthere is no tracker 'two'"):
+        open_trackers(["one", "two"], Registry())
 
 
 def test_a_folder_that_bears_the_packages_name_is_not_the_package(

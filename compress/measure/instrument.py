@@ -105,7 +105,7 @@ def _samples(
         return {}
     everyone = [subject.name for subject in subjects]
     samples = {}
-    tell(0, len(meters), f"opening {len(subjects)} models")
+    tell(0, len(meters), f"opening {', '.join(everyone)}")
     with Sides(subjects, folder, effort, server) as sides:
         for number, meter in enumerate(meters):
             tell(number, len(meters), f"{meter.name} ({number + 1} of {len(meters)})")

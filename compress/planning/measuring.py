@@ -19,4 +19,5 @@ def measuring_text(registry: Registry, effort: Effort, artifacts: int) -> str:
     """One line on what measuring ``artifacts`` at an effort will take."""
     most = timing_seconds(registry, effort)
     timings = f"timings of up to {most:.0f} s each" if most else "a few rounds of timings each"
-    return f"{artifacts} models at effort {effort}, {timings}, and all answers to the test split"
+    models = "1 model" if artifacts == 1 else f"{artifacts} models"
+    return f"{models} at effort {effort}, {timings}, and all answers to the test split"

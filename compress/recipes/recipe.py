@@ -69,9 +69,18 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         apply_override(document, override, mistakes)
     mistakes.raise_all()
+    steps = read_steps(document, mistakes)
     for key in document.value:
         if key not in TOP_KEYS:
             place = document.place((key,))
-            mistakes.add(place, f"unknown key {key!r}", suggestion(key, TOP_KEYS))
-    steps = read_steps(document, mistakes)
+            mistakes.add(place, f"unknown key {key!r}", _key_hint(key, place, steps))
     return Recipe(document, path.resolve().parent, tuple(overrides), steps, mistakes)
+
+
+def _key_hint(key: str, place: Place, steps: Sequence[StepText]) -> str:
+    """What a key that a recipe does not have may mean. In an override it may be a step's name, of
+    which ``--set`` asks with ``stages.`` before it."""
+    names = [step.name for step in steps]
+    if place.is_override and any(name.partition(".")[0] == key for name in names):
+        return f"an option of a step is set by --set stages.{key}..."
+    return suggestion(key, TOP_KEYS)

@@ -17,6 +17,8 @@ _FRACTIONS = {2: "half", 3: "a third", 4: "a quarter", 5: "a fifth", 8: "an eigh
 _NEAR = 0.05
 """A share that differs from a fraction by less than this part of it is called by its name. A ratio
 of speeds without an interval that is as near to 1 shows no difference."""
+_WIDE = 1.5
+"""An interval whose ends differ by more than this factor is said by both ends."""
 _STATES = {
     "running": "The run goes on; this is what is known so far.",
     "failed": "The run failed before its end; this is what was known then.",
@@ -89,8 +91,22 @@ def _speed_text(against: Against) -> str:
     if side == 0:
         return "is not clearly faster or slower"
     if side < 0:
-        return f"is slower: an answer takes {_times(1 / ratio.value)} the time"
-    return f"answers {_times(ratio.value)} as fast"
+        return f"is slower: an answer takes {_slower_times(ratio, ratio.value)} the time"
+    return f"answers {_span(ratio.value, ratio.low, ratio.high)} as fast"
+
+
+def _slower_times(ratio: Measurement, value: float) -> str:
+    if not ratio.low or not ratio.high:
+        return _times(1 / value)
+    return _span(1 / value, 1 / ratio.high, 1 / ratio.low)
+
+
+def _span(factor: float, low: float | None, high: float | None) -> str:
+    """The factor; both ends of its interval where they lie so far apart that one number would
+    promise too much."""
+    if low is None or high is None or high <= _WIDE * low:
+        return _times(factor)
+    return f"between {_factor(low)} and {_times(high)}"
 
 
 def _speed_side(ratio: Measurement) -> int:
@@ -113,7 +129,11 @@ def _clear_side(m: Measurement, unchanged: float) -> int:
 
 
 def _times(factor: float) -> str:
-    return f"{factor:.1f} times" if factor >= 1.95 else f"{factor:.2f} times"
+    return f"{_factor(factor)} times"
+
+
+def _factor(factor: float) -> str:
+    return f"{factor:.1f}" if factor >= 1.95 else f"{factor:.2f}"
 
 
 def _disk_text(against: Against) -> str:

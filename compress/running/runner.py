@@ -148,10 +148,13 @@ def _report_of_failure(run: Run, error: BaseException) -> Report:
 
 
 def _make_and_measure(run: Run) -> None:
-    """Make and measure every step, and hold the run to its budget; before the first step, refuse
-    what does not fit and summarise the data."""
-    refuse_what_does_not_fit(run)
+    """Make and measure every step, and hold the run to its budget; before the first step, summarise
+    the data and refuse what does not fit.
+
+    The summary comes first, because it may show why something does not fit: a header that became a
+    label gives labels that no model has."""
     summarise_data(run)
+    refuse_what_does_not_fit(run)
     _measure_models(run)
     for index, step in enumerate(run.plan.steps, start=1):
         _do_step(run, step, index)

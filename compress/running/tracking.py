@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import EnvironmentFailure, Mistake, UsageError, suggestion
-from compress.registry.plugins import Registry
+from compress.registry.plugins import Registered, Registry
 from compress.running.observer import Call, Observer
 from compress.tracker import Listener, Report, Tracker
 
@@ -20,22 +20,26 @@ _SILENT = f"has not answered for {PATIENCE_SECONDS:.0f} s and is left out: its l
 
 
 def open_trackers(names: Iterable[str], registry: Registry) -> list[Tracker]:
-    """A tracker for each name, once. Raises UsageError for an unknown one, EnvironmentFailure where
-    a package is missing."""
-    return [_open_tracker(name, registry) for name in dict.fromkeys(names)]
+    """A tracker for each name, once. Raises UsageError for unknown ones, EnvironmentFailure where a
+    package is missing."""
+    wanted = list(dict.fromkeys(names))
+    mistakes = [_mistake(name, registry) for name in wanted if name not in registry.trackers]
+    if mistakes:
+        raise UsageError(mistakes)
+    return [_opened(registry.trackers[name]) for name in wanted]
 
 
-def _open_tracker(name: str, registry: Registry) -> Tracker:
-    entry = registry.trackers.get(name)
-    if entry is None:
-        hint = registry.clashes.get(("trackers", name)) or suggestion(name, registry.trackers)
-        raise UsageError([Mistake("", f"there is no tracker {name!r}", hint)])
+def _mistake(name: str, registry: Registry) -> Mistake:
+    hint = registry.clashes.get(("trackers", name)) or suggestion(name, registry.trackers)
+    return Mistake("", f"there is no tracker {name!r}", hint)
+
+
+def _opened(entry: Registered[Tracker]) -> Tracker:
     missing = next((package for package in entry.cls.packages if not _is_installed(package)), None)
     if missing:
         extra = f": install compress-toolkit[{entry.cls.extra}]" if entry.cls.extra else ""
-        raise EnvironmentFailure(f"tracker {name} needs the package {missing!r}{extra}")
-    tracker: Tracker = entry.cls()
-    return tracker
+        raise EnvironmentFailure(f"tracker {entry.name} needs the package {missing!r}{extra}")
+    return entry.cls()
 
 
 def _is_installed(package: str) -> bool:

@@ -74,9 +74,9 @@ def refuse_difference(expected: Session, made: Session, batches: Iterable[Batch]
         want = expected.run(batch)
         try:
             got = made.run(batch)
-        except RUN_FAILURE as error:
+        except (RUN_FAILURE, ModelRefused) as error:
             raise ModelRefused(
-                f"export.onnx: the graph does not run on a batch of {_size(batch)}: "
+                f"export.onnx: the graph does not run on a batch of {_size(batch)}, as {of} does: "
                 f"{first_line(error)}"
             ) from error
         for name, value in want.items():

@@ -45,4 +45,5 @@ def _export(context: Context[Any], artifact: Artifact, file: Path) -> None:
     read = {name: array for name, array in batch.items() if name in session.inputs}
     write_graph(export_graph(session.model, read, tuple(session.run(batch))), file)
     made = OnnxSession(file, Placement("cpu", 1))
-    refuse_difference(session, made, checked_batches(context, artifact), "the PyTorch model")
+    of = f"the PyTorch {session.model.config.model_type} model"
+    refuse_difference(session, made, checked_batches(context, artifact), of)

@@ -331,7 +331,7 @@ def test_an_export_that_differs_from_the_model_is_an_error_that_says_by_how_much
     other = saved(tiny_model(initializer_range=0.2), tmp_path / "other")
     with pytest.raises(
         ModelRefused,
-        match=r"'logits' of a batch of 1x\d+ differs from that of the PyTorch model by .*0\.001",
+        match=r"'logits' of a batch of 1x\d+ differs from .* the PyTorch bert model by .*0\.001",
     ):
         apply(ExportOnnx, other, tmp_path / "out")
 
@@ -354,6 +354,17 @@ def test_an_output_that_is_missing_stretched_or_no_number_is_no_faithful_one(
     )
     with pytest.raises(ModelRefused, match=rf"'logits' of a batch of 3x4 {problem}"):
         refuse_difference(expected, made, [batch], "it")
+
+
+def test_a_graph_that_does_not_run_on_a_batch_is_refused_with_its_size_and_the_family() -> None:
+    def fail(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        raise ModelRefused("axis 1 is not in range")
+
+    expected = cast(Session, SimpleNamespace(run=lambda batch: {}))
+    batch = {"input_ids": np.zeros((1, 4), dtype=np.int64)}
+    with pytest.raises(ModelRefused, match=r"on a batch of 1x4, as a toy model does: axis 1 is"):
+        made = cast(Session, SimpleNamespace(run=fail))
+        refuse_difference(expected, made, [batch], "a toy model")
 
 
 def test_inputs_that_no_task_gives_are_named_in_one_line(tmp_path: Path) -> None:
