@@ -548,6 +548,15 @@ def mistakes_of(recipe: Path, registry: Registry, families: Families) -> list[st
     return [str(mistake).removeprefix(f"{recipe}:") for mistake in caught.value.mistakes]
 
 
+def test_many_steps_of_one_name_are_told_and_end_no_plan_in_a_loop(
+    csv_data: Path, registry: Registry, families: Families, write_recipe: Callable[..., Path]
+) -> None:
+    """A step then stands after one of its own name."""
+    told = mistakes_of(write_recipe(STEPS + "  - finetune\n" * 4), registry, families)
+    assert [mistake.partition(": ")[0] for mistake in told] == ["6:5", "7:5", "8:5"]
+    assert all("two steps are named 'finetune'" in mistake for mistake in told)
+
+
 def test_each_place_of_a_misspelt_name_is_told_with_the_step_that_is_meant(
     registry: Registry, families: Families, csv_data: Path, write_recipe: Callable[..., Path]
 ) -> None:

@@ -19,7 +19,8 @@ class Graph:
     ``broken`` holds the names of models and steps with a mistake, and ``missing`` those that a step
     uses and nothing has. No further mistake is reported because a step uses one of them.
     ``fresh`` is the configuration of a model that does not exist yet. ``layers`` holds the number
-    of layers of each step's model, None where it is not known."""
+    of layers of each step's model, and ``model_types`` its model type, None where they are not
+    known."""
 
     inputs: dict[str, Input] = field(default_factory=dict)
     steps: dict[str, Step] = field(default_factory=dict)
@@ -27,6 +28,7 @@ class Graph:
     missing: set[str] = field(default_factory=set)
     fresh: Section | None = None
     layers: dict[str, int | None] = field(default_factory=dict)
+    model_types: dict[str, str | None] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:

@@ -100,8 +100,9 @@ def _check_options_of_fresh(step: Step, text: StepText, resolver: Resolver) -> N
 
 
 def _check_layout(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> None:
-    """Add a mistake where the stage looks for parts of a model that no architecture describes."""
-    model_type = _model_type(step, graph)
+    """Note the model type that the step works on. Add a mistake where the stage looks for parts of
+    a model that no architecture describes."""
+    model_type = graph.model_types[step.name] = _model_type(step, graph)
     if model_type is None or not step.entry.cls.needs_layout(step.options):
         return
     architectures = [entry.cls for entry in resolver.registry.architectures.values()]
@@ -113,12 +114,11 @@ def _check_layout(step: Step, text: StepText, graph: Graph, resolver: Resolver) 
 
 def _model_type(step: Step, graph: Graph) -> str | None:
     """The model type that a step works on, which no step changes; None where it is not known."""
-    while step.parent in graph.steps:
-        step = graph.steps[step.parent]
     if step.parent is None:
         return graph.fresh["type"] if graph.fresh else None
-    model = graph.inputs.get(step.parent)
-    return model_type_of_input(model) if model else None
+    if step.parent in graph.inputs:
+        return model_type_of_input(graph.inputs[step.parent])
+    return graph.model_types.get(step.parent)
 
 
 def _check_layers(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> None:
