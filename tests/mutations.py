@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deadline import within
 from ruamel.yaml import YAML
 
 from compress.cli.planview import plan_json, view_plan
@@ -18,6 +19,9 @@ from compress.planning import load_plan
 from compress.pretrained.families import Families
 from compress.registry.plugins import Registry
 from compress.store.store import Store
+
+SECONDS = 10
+"""The most that planning one mutation may take."""
 
 RECIPES = (
     """\
@@ -169,8 +173,9 @@ def failure_of(
     recipe = folder / "recipe.yaml"
     recipe.write_bytes(mutation.text.encode("utf-8", "surrogatepass"))
     try:
-        plan = load_plan(str(recipe), mutation.overrides, registry, families)
-        json.dumps(plan_json(view_plan(plan, registry, Store(folder / "store"))))
+        with within(SECONDS):
+            plan = load_plan(str(recipe), mutation.overrides, registry, families)
+            json.dumps(plan_json(view_plan(plan, registry, Store(folder / "store"))))
     except UsageError as error:
         for mistake in error.mistakes:
             if not mistake.where or len(str(mistake).splitlines()) != 1:

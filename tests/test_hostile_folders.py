@@ -7,11 +7,9 @@ import json
 import os
 import pickle
 import shutil
-import signal
 import struct
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import Command
+from deadline import within
 from safetensors.numpy import load_file, save_file
 from tiny import save_bert, task_named
 
@@ -70,22 +69,6 @@ FILES = [
     ("artifact", MANIFEST, 3, 50),
 ]
 """Kind of folder, file, values for each field, and how many variants there are at least."""
-
-
-@contextmanager
-def within(seconds: int) -> Iterator[None]:
-    """Raise TimeoutError if the block takes longer."""
-
-    def end(*_: Any) -> None:
-        raise TimeoutError(f"it took more than {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, end)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def outcome(folder: Path, registry: Registry) -> str:
