@@ -49,7 +49,6 @@ GIVEN = (
     + "model: ./model\ndata: {train: train.csv, validation: validation.csv, test: test.csv}\n"
     + """\
 benchmark: {effort: quick}
-budget: {latency: ">= 0.01x of B1"}
 stages:
   - distill: {student: {layers: 1}, epochs: 2, batch_size: 8, precision: fp32}
 """
