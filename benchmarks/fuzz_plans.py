@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     words = parser.parse_args()
     registry, families = load_plugins(), known_families(open_store(None))
+    families.model_types()  # asked now, and not while the time of a plan runs
     failures, slowest, start = 0, 0.0, time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
         os.chdir(name)

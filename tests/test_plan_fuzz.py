@@ -15,6 +15,7 @@ from compress.registry.plugins import Registry
 def test_broken_recipes_end_in_no_traceback(
     tmp_path: Path, registry: Registry, families: Families, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert families.model_types()  # asked now, and not while the time of a plan runs
     monkeypatch.chdir(tmp_path)
     write_place(tmp_path)
     failures = []

@@ -165,7 +165,11 @@ def test_disk_is_said_as_a_share_and_a_tiny_difference_is_none(
     ("difference", "kept", "words"),
     [
         ((-0.02, -0.03, -0.01), 0.978, "keeps 97.8 % of the accuracy."),
-        ((-0.02, -0.05, 0.01), 0.978, "keeps the accuracy (97.8 %, no clear change)."),
+        (
+            (-0.02, -0.05, 0.01),
+            0.978,
+            "its accuracy shows no clear change (97.8 % of the reference's).",
+        ),
         ((0.02, 0.01, 0.03), 1.022, "has a better accuracy (102.2 % of the reference's)."),
         ((-0.02, -0.03, -0.01), None, "its accuracy is 0.880 (worse than the reference's)."),
         ((-0.02, -0.03, -0.01), -0.2, "its accuracy is 0.880 (worse than the reference's)."),

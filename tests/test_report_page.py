@@ -95,7 +95,7 @@ def test_the_page_shows_every_part_and_number(report: dict[str, Any]) -> None:
         "PER",
         "engine torch",
         "p 0.030",
-        "5.0 % (20 of them were right)",
+        "5.0 % (20 were right before)",
         "Measuring took 1.7 min of 6.7 min (25 %)",
         "absent: the model ran on the cpu",
         "f1_macro",

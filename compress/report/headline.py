@@ -168,7 +168,7 @@ def _quality_text(step: StepResult, against: Against) -> str:
     share = f"{100 * kept:.1f} %"
     side = 0 if difference is None else _clear_side(difference, 0.0)
     if difference is not None and side == 0:
-        return f"keeps the {title} ({share}, no clear change)"
+        return f"its {title} shows no clear change ({share} of the reference's)"
     if side > 0:
         return f"has a better {title} ({share} of the reference's)"
     return f"keeps {share} of the {title}"

@@ -136,11 +136,11 @@ def _factor(value: float) -> str:
 
 
 def _flips(against: Against | None) -> str:
-    """The share of answers that changed, and how many of them were right."""
+    """The share of answers that changed, and how many of them were right before."""
     flips = against.compared(FLIPS) if against else None
     if flips is None:
         return NOTHING
     right = flips.detail.get("right_before")
     return (
-        value_cell(flips) if right is None else f"{value_cell(flips)} ({right} of them were right)"
+        value_cell(flips) if right is None else f"{value_cell(flips)} ({right} were right before)"
     )
