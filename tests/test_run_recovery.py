@@ -38,7 +38,9 @@ pytest_plugins = ["finished"]
 
 Nudges = Callable[..., tuple[Path, Mapping[str, str]]]
 STEPS = ["pretrain", "teacher", "distill", "slim", "quantize.bitsandbytes", "free", "quantize.onnx"]
-TRAINED = ("pretrain", "teacher", "distill", "slim")
+TRAINED = ("pretrain", "teacher", "distill")
+"""Steps that are killed after a checkpoint. The recovery of ``slim`` trains as well, but for a tenth
+of a second: its checkpoint is gone before anybody sees it."""
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from compress.errors import (
     Mistake,
     PackageMissing,
     UsageError,
+    listed,
     name_and_first_line,
     suggestion,
     with_hint,
@@ -107,7 +108,7 @@ def engine_for(registry: Registry, artifact_format: str) -> Engine:
     for entry in registry.engines.values():
         if artifact_format in entry.cls.formats:
             return entry.cls()
-    raise EnvironmentFailure(f"no installed engine opens {artifact_format} models")
+    raise EnvironmentFailure(f"no installed engine opens {listed([artifact_format])} models")
 
 
 @contextmanager
