@@ -39,8 +39,8 @@ pytest_plugins = ["finished"]
 Nudges = Callable[..., tuple[Path, Mapping[str, str]]]
 STEPS = ["pretrain", "teacher", "distill", "slim", "quantize.bitsandbytes", "free", "quantize.onnx"]
 TRAINED = ("pretrain", "teacher", "distill")
-"""Steps that are killed after a checkpoint. The recovery of ``slim`` trains as well, but for a tenth
-of a second: its checkpoint is gone before anybody sees it."""
+"""Steps that are killed after a checkpoint. The recovery of ``slim`` trains for a tenth of a second:
+its checkpoint is gone before anybody sees it."""
 
 
 @pytest.fixture
