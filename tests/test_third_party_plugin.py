@@ -161,7 +161,7 @@ def save_weights(folder: Path) -> None:
 
     labels = {0: "bad", 1: "good"}
     config = BertConfig(
-        vocab_size=3,
+        vocab_size=8,
         hidden_size=16,
         num_hidden_layers=1,
         num_attention_heads=2,
