@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from commands import Command
 from hostile import HOSTILE
-from pages import ELEMENTS_THAT_ACT, parsed, policy_of
+from parsedpages import ELEMENTS_THAT_ACT, parsed, policy_of
 from reports import as_report, rich_report, whole
 from rich.console import Console
 

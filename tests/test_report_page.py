@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from hostile import HOSTILE, poisoned
 from markdown_it import MarkdownIt
-from pages import ELEMENTS_THAT_ACT, parsed, policy_of
+from parsedpages import ELEMENTS_THAT_ACT, parsed, policy_of
 from reports import as_report, held_report, rich_report
 from rich.console import Console
 
