@@ -119,7 +119,7 @@ def _batch(context: Context[Any], artifact: Artifact, texts: Sequence[str]) -> B
     return context.task.collate(features, processor)
 
 
-def _rows(context: Context[Any]) -> list[Row]:
+def _rows(context: Context[Any]) -> Sequence[Row]:
     """Some rows of the first split that has any; empty if there is none."""
     if context.data is not None:
         for split in ("validation", "test", "train"):
