@@ -3,9 +3,16 @@ what makes transformers know it, if a plugin brings its models."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from compress.exportable import Exportable
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 ModelConfig = Mapping[str, Any]
 """Entries of a model's ``config.json``."""
@@ -81,6 +88,18 @@ class Architecture:
         Called once in a process, before a model of its ``model_types`` is built or opened with
         PyTorch, and never in a process of another engine. Heavy imports stand inside it. By default
         it does nothing: transformers has the family."""
+
+    @classmethod
+    def exportables(
+        cls, model: PreTrainedModel, task: Any, batch: Mapping[str, np.ndarray]
+    ) -> Sequence[Exportable] | None:
+        """The parts of ``model`` that are exported for ``task``, a ``compress.task.Task``, with
+        example inputs made of ``batch``. None, the default: the whole model is one part
+        (``compress.exporting.whole``).
+
+        It is called once for the export, and once for each batch that the files are checked with.
+        It always returns the same parts in one order, with inputs of the batch's sizes."""
+        return None
 
 
 def brings_models(architecture: type[Architecture]) -> bool:

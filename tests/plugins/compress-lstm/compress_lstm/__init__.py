@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from compress import hookimpl
 from compress.architecture import Architecture
+from compress.exportable import Exportable
 
 
 class Recurrent(Architecture):
@@ -27,6 +31,13 @@ class Recurrent(Architecture):
         t.AutoModel.register(m.LstmConfig, m.LstmModel)
         t.AutoModelForSequenceClassification.register(m.LstmConfig, m.LstmForSequenceClassification)
         t.AutoModelForTokenClassification.register(m.LstmConfig, m.LstmForTokenClassification)
+
+    @classmethod
+    def exportables(cls, model: Any, task: Any, batch: Any) -> list[Exportable]:
+        """The whole model, traced: ``torch.export`` binds an LSTM to one length."""
+        from compress.exporting import whole
+
+        return [replace(whole(model, batch), traced=True)]
 
 
 @hookimpl
