@@ -54,7 +54,7 @@ class Architecture:
     cut; one with a layout has the key of ``feed_forward`` in ``sizes``."""
 
     name: ClassVar[str]
-    summary: ClassVar[str] = ""
+    summary: ClassVar[str]
     model_types: ClassVar[tuple[str, ...]]
     sizes: ClassVar[Mapping[str, str]] = {}
     layout: ClassVar[Layout | None] = None
