@@ -153,7 +153,7 @@ def open_probe(
     processor = task.processor(artifact.folder)
     rows = subject.data.rows("test") if subject.data else []
     features = task.features(rows, processor)
-    with explain_missing_package(engine.name, engine.extra):
+    with explain_missing_package(registry.engines[engine.name]):
         placement = Placement(engine.devices()[0], threads())
         engine.start()
     # Before the model is opened: that starts the engine's threads, which inherit the cores.

@@ -26,7 +26,7 @@ def run(job: ApplyStage, line: WorkerLine, registry: Registry) -> Finished:
     before = Artifact.open(job.input) if job.input else None
     writer = ManifestWriter(job, entry, before.manifest if before else None)
     context = _context(job, before, entry, writer, line, registry)
-    with explain_missing_package(entry.name, entry.cls.extra):
+    with explain_missing_package(entry):
         made = entry.cls().apply(context)
     manifest = writer.manifest(job.output, made)
     _refuse_unchanged(manifest, before, entry.name)
