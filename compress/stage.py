@@ -70,9 +70,9 @@ class Data(Protocol):
         """Identifies the content."""
         ...
 
-    def rows(self, split: str) -> list[Row]:
+    def rows(self, split: str) -> Sequence[Row]:
         """Normalised rows of a split, each with its ``id``; empty if there is no such
-        split."""
+        split. A row is made when it is read, so keep no list of all of them."""
         ...
 
 
