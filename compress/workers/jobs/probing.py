@@ -188,7 +188,7 @@ def open_probe(
     processor = task.processor(artifact.folder)
     rows = subject.data.rows("test") if subject.data else []
     features = task.features(rows, processor)
-    with explain_missing_package(engine.name, engine.extra):
+    with explain_missing_package(registry.engines[engine.name]):
         placement = Placement(engine.devices()[0], threads())
         engine.start()
         if needs_torch(engine.packages):
