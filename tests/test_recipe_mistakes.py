@@ -144,7 +144,7 @@ MORE: Mistakes = {
     ),
     "none of two types": (
         STEPS + "  - finetune\n  - prune.structured: {layers: many}\n",
-        "6:31",
+        "6:32",
         ("got 'many'", "expected a whole number or a list"),
     ),
     "required option missing": (
@@ -200,7 +200,10 @@ MORE: Mistakes = {
     "fresh model into finetune without a tokenizer": (
         HEAD.replace("owner/encoder", "{type: bert}") + FINETUNE,
         "5:5",
-        ("'finetune' of a fresh model needs processor_of", "Step, folder or hub id whose tokenizer"),
+        (
+            "'finetune' of a fresh model needs processor_of",
+            "Step, folder or hub id whose tokenizer",
+        ),
     ),
     "unknown type of a student": (
         STEPS + "  - finetune\n  - distill: {student: {type: brt}, hidden: 0}\n",
