@@ -161,7 +161,8 @@ class Stage(ABC, Generic[O]):
     """Keys of a fresh model's config that it sets itself, each with what sets it. A recipe
     that sets one is refused."""
     extra: ClassVar[str | None] = None
-    """The extra of the toolkit it needs, for the error message if an import fails."""
+    """The extra of its distribution that installs what it needs, for the error message if an import
+    fails."""
 
     @classmethod
     def produces(cls, traits: Traits, options: O, task: str) -> Traits:
