@@ -195,7 +195,8 @@ def _key(cell: Any) -> Any:
 def _distinct(numbers: np.ndarray) -> np.ndarray:
     """The distinct numbers, in order. ``numpy.unique`` is ten times as slow."""
     ordered = np.sort(numbers)
-    return ordered[np.append(True, ordered[1:] != ordered[:-1])]
+    distinct: np.ndarray = ordered[np.append(True, ordered[1:] != ordered[:-1])]
+    return distinct
 
 
 def _count_of_both(numbers: np.ndarray, ordered: np.ndarray) -> int:
