@@ -25,7 +25,8 @@ _SECONDS_BETWEEN_PROGRESS = 0.2
 class WorkerContext:
     """The context of a stage, as ``compress.stage.Context`` describes it.
 
-    ``write_manifest(folder, made)`` makes an artifact of a model that the stage wrote."""
+    ``write_manifest(folder, made)`` makes an artifact of a model that the stage wrote.
+    ``task_plugin`` is the distribution that the task comes from, with its version."""
 
     options: Any
     seed: int
@@ -33,6 +34,7 @@ class WorkerContext:
     fresh: JsonObject | None
     references: Mapping[str, Artifact]
     task: Task[Any]
+    task_plugin: str
     architectures: Sequence[type[Architecture]]
     data: Data | None
     output: Path
@@ -76,7 +78,8 @@ class WorkerContext:
 
     def product(self, kind: str, ingredients: JsonObject, make: Callable[[Path], None]) -> Path:
         """The folder of a product of the store, which ``make(folder)`` fills if it is not there
-        yet."""
+        yet. What a task makes of rows and outputs is its plugin's code, whose version is in the
+        key."""
 
         def fill(content: Path, work: Path) -> float:
             start = time.monotonic()
@@ -84,7 +87,7 @@ class WorkerContext:
             return time.monotonic() - start
 
         product, _ = self.store.make(
-            Ingredients(kind, {"kind": kind, **ingredients}),
+            Ingredients(kind, {"kind": kind, "task_plugin": self.task_plugin, **ingredients}),
             fill,
             lambda holder: self.note(f"waiting for {holder}, which makes the same {kind}"),
         )

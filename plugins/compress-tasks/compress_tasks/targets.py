@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from compress.distillable import Divergence
 from compress.task import Decision, Prediction, Quality, Row, RowError, Shown
 from compress_tasks import statistics
 from compress_tasks.cells import distinct_names, label_index, label_name, names_by_split, shown
@@ -18,10 +19,12 @@ from compress_tasks.confidence import DIGITS
 
 class Target(ABC):
     """A kind of label. ``problem_type`` is transformers' name for it, by which a model
-    chooses its loss. ``dtype`` names the type that this loss needs for labels."""
+    chooses its loss. ``dtype`` names the type that this loss needs for labels. ``divergence`` is
+    what a student's answers are compared with a teacher's as."""
 
     headline: ClassVar[str]
     problem_type: ClassVar[str]
+    divergence: ClassVar[Divergence]
     dtype: ClassVar[str]
 
     @abstractmethod
@@ -79,6 +82,7 @@ class SingleLabel(Target):
 
     headline = "accuracy"
     problem_type = "single_label_classification"
+    divergence = "softmax"
     dtype = "int64"
 
     def labels(
@@ -144,6 +148,7 @@ class MultiLabel(Target):
 
     headline = "f1_micro"
     problem_type = "multi_label_classification"
+    divergence = "binary"
     dtype = "float32"
 
     def labels(
@@ -248,6 +253,7 @@ class Regression(Target):
 
     headline = "pearson"
     problem_type = "regression"
+    divergence = "regression"
     dtype = "float32"
 
     def labels(

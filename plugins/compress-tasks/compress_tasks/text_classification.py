@@ -4,12 +4,14 @@ texts."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from compress.architecture import ModelConfig
+from compress.distillable import Distillable
 from compress.errors import CompressError
 from compress.processor import TextProcessor
 from compress.task import (
@@ -29,6 +31,9 @@ from compress.task import (
 from compress_tasks.cells import read_text, requested
 from compress_tasks.padding import model_inputs, pad
 from compress_tasks.targets import TARGETS
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _NO_PADDING = (
     "its head finds the last token of a text by the padding token, and its tokenizer names neither "
@@ -202,6 +207,14 @@ class TextClassification(Task[TextClassificationOptions]):
         if all("labels" in f for f in features):
             batch["labels"] = np.array([f["labels"] for f in features], dtype=self.target.dtype)
         return batch
+
+    def distillable(
+        self, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]
+    ) -> list[Distillable]:
+        """The logits: by ``kind``, one of the labels is right, each of them is or is not, or they
+        are a number."""
+        logits = super().distillable(outputs, batch)
+        return [replace(part, divergence=self.target.divergence) for part in logits]
 
     def predictions(
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
