@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -31,9 +31,6 @@ from compress.task import (
 from compress_tasks.cells import read_text, requested
 from compress_tasks.padding import model_inputs, pad
 from compress_tasks.targets import TARGETS
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 _NO_PADDING = (
     "its head finds the last token of a text by the padding token, and its tokenizer names neither "
@@ -209,7 +206,7 @@ class TextClassification(Task[TextClassificationOptions]):
         return batch
 
     def distillable(
-        self, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]
+        self, outputs: Mapping[str, Any], batch: Mapping[str, Any]
     ) -> list[Distillable]:
         """The logits: by ``kind``, one of the labels is right, each of them is or is not, or they
         are a number."""
