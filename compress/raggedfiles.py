@@ -1,5 +1,5 @@
-"""Arrays in files that hold a different number of lines for each example: written batch by batch,
-and read memory-mapped, so that neither needs memory for all of them."""
+"""Arrays in files that hold a different number of lines for each example. They are written and read
+batch by batch, so that neither needs memory for all of them."""
 
 from __future__ import annotations
 
@@ -61,21 +61,28 @@ class RaggedWriter:
 
 
 class RaggedFile:
-    """What a ``RaggedWriter`` wrote. Only what is asked for is read."""
+    """What a ``RaggedWriter`` wrote. Only what is asked for is read. The file is not mapped into
+    memory: pages that were read would count as the process's memory."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self._lines = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-        self._places = np.load(folder / f"{name}{PLACES}", mmap_mode="r", allow_pickle=False)
-
-    def __len__(self) -> int:
-        """The number of examples."""
-        return len(self._places)
+        self._file = (folder / f"{name}.npy").open("rb", buffering=0)
+        npy.read_magic(self._file)
+        shape, _, self._dtype = npy.read_array_header_1_0(self._file)
+        self._first, self._width = self._file.tell(), shape[1]
+        self._places = np.load(folder / f"{name}{PLACES}", allow_pickle=False)
 
     def counts(self, examples: Sequence[int]) -> list[int]:
         """The number of lines of each of some examples."""
-        return [int(count) for count in self._places[list(examples), 1]]
+        counts: list[int] = self._places[list(examples), 1].tolist()
+        return counts
 
     def lines(self, examples: Sequence[int]) -> np.ndarray:
         """The lines of some examples, one after the other, [n, width]."""
-        places = self._places[list(examples)].tolist()
-        return np.concatenate([self._lines[start : start + count] for start, count in places])
+        places, line = self._places[list(examples)], self._width * self._dtype.itemsize
+        count = int(places[:, 1].sum())
+        content = memoryview(bytearray(count * line))
+        done = 0
+        for start, size in (places * line).tolist():
+            self._file.seek(self._first + start)
+            done += self._file.readinto(content[done : done + size])
+        return np.frombuffer(content, dtype=self._dtype).reshape(count, self._width)

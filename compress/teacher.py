@@ -110,9 +110,7 @@ def teacher_outputs(
         "task_options": task.options.model_dump(mode="json"),
         "asked": asdict(asked),
         "processor": own.identity(),
-        "libraries": versions(
-            ("compress-toolkit", "torch", "transformers", "tokenizers", *teacher.manifest.needs)
-        ),
+        "libraries": versions(("compress-toolkit", "torch", "transformers", "tokenizers")),
     }
     folder = context.product(
         KIND, ingredients, lambda out: _write(context, teacher, split, asked, out)

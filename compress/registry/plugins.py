@@ -58,6 +58,13 @@ class Registered(Generic[T]):
         """``distribution version``, for messages and keys."""
         return f"{self.distribution} {self.version}"
 
+    @property
+    def hint_to_install(self) -> str:
+        """What to install where a package is missing, for the end of a message; empty if the class
+        names no extra."""
+        extra = getattr(self.cls, "extra", None)
+        return f": install {self.distribution}[{extra}]" if extra else ""
+
 
 class LoadedPlugin(NamedTuple):
     """The name of a plugin's entry point, and the distribution that it comes from."""
@@ -112,14 +119,15 @@ def engine_for(registry: Registry, artifact_format: str) -> Engine:
 
 
 @contextmanager
-def explain_missing_package(name: str, extra: str | None) -> Iterator[None]:
-    """Raise PackageMissing for a package that ``name`` needs and cannot import; the
-    message names the toolkit's extra that installs it."""
+def explain_missing_package(entry: Registered[Any]) -> Iterator[None]:
+    """Raise PackageMissing for a package that a registered class needs and cannot import; the
+    message names the extra of its distribution that installs it."""
     try:
         yield
     except ModuleNotFoundError as error:
-        hint = f": install compress-toolkit[{extra}]" if extra else ""
-        raise PackageMissing(f"{name} needs the package {error.name!r}{hint}") from error
+        raise PackageMissing(
+            f"{entry.name} needs the package {error.name!r}{entry.hint_to_install}"
+        ) from error
 
 
 def load_plugins(

@@ -15,6 +15,8 @@ from compress.artifact import Artifact
 from compress.engine import Engine, Placement, Session
 from compress.machine import forget_peak_memory, peak_memory, stay_on_cores, threads
 from compress.meter import Probe
+from compress.pretrained.modelfolder import model_types
+from compress.registry.models import needs_torch, register_models
 from compress.registry.plugins import Registry, engine_for, explain_missing_package
 from compress.task import Task, meant_labels
 from compress.workers.channel import WorkerLine
@@ -153,9 +155,11 @@ def open_probe(
     processor = task.processor(artifact.folder)
     rows = subject.data.rows("test") if subject.data else []
     features = task.features(rows, processor)
-    with explain_missing_package(engine.name, engine.extra):
+    with explain_missing_package(registry.engines[engine.name]):
         placement = Placement(engine.devices()[0], threads())
         engine.start()
+        if needs_torch(engine.packages):
+            register_models(registry, model_types([artifact.folder]))
     # Before the model is opened: that starts the engine's threads, which inherit the cores.
     stay_on_cores(placement.threads)
     await_turn()
