@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 from compress_distill import Distill, DistillOptions, StudentOptions
-from compress_distill.distill import DistillationLoss, evenly_spaced
+from compress_distill.distill import DistillationLoss
 from compress_distill.losses import answers_distance
+from compress_distill.student import evenly_spaced
 from pydantic import ValidationError
 from safetensors.torch import load_file
 from tiny import (
