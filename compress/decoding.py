@@ -89,8 +89,8 @@ def forced(logits: np.ndarray, special: Special, count: int) -> np.ndarray:
 
 
 def chosen(logits: np.ndarray, limits: Limits, count: int) -> np.ndarray:
-    """The next token of each sequence, int64 [n], from its logits [n, vocabulary]: the most probable
-    one, or one that is drawn."""
+    """The next token of each sequence, int64 [n], from its logits [n, vocabulary]: the most
+    probable one, or one that is drawn."""
     return np.asarray(drawn_scores(logits, limits, count).argmax(axis=1), dtype=np.int64)
 
 

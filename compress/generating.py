@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ def generate(
     tensors = {name: torch.as_tensor(array, device=device) for name, array in inputs.items()}
     tail = _Tail(known, len(next(iter(tensors.values()))), on_token)
     with _plain(model, _settings(limits, room(limits, prompt, config), known)) as settings:
-        tokens = model.generate(
+        tokens = cast(Any, model).generate(
             **tensors,
             generation_config=settings,
             logits_processor=[_Drawing(limits)] if limits.draws else None,
@@ -99,7 +99,7 @@ def _until_end(tokens: list[int], known: Special) -> list[int]:
     return tokens[:end]
 
 
-class _Drawing(LogitsProcessor):  # type: ignore[misc]
+class _Drawing(LogitsProcessor):
     """Draws tokens as every engine does: the greatest of the scores is the one that is drawn."""
 
     def __init__(self, limits: Limits) -> None:
@@ -112,7 +112,7 @@ class _Drawing(LogitsProcessor):  # type: ignore[misc]
         return torch.as_tensor(drawn, device=scores.device)
 
 
-class _Tail(BaseStreamer):  # type: ignore[misc]
+class _Tail(BaseStreamer):
     """Tells each new token of a batch, until the end of its sequence."""
 
     def __init__(self, known: Special, rows: int, on_token: OnToken | None) -> None:

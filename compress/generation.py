@@ -17,11 +17,20 @@ from compress.jsonfiles import read_object
 from compress.options import Options
 from compress.sizes import positions
 
+GENERATION_FILE = "generation_config.json"
+
 OnToken = Callable[[int, int], None]
 """Called with the place of a sequence in its batch, and with its next token, as it is generated."""
 
 PROMPT = "decoder_input_ids"
 """The entry of a batch with the beginning of the answers of a model with an encoder."""
+
+ENCODER, DECODER = "encoder", "decoder"
+"""The names of the files of a model with an encoder. That of one without is a whole model's."""
+PAST, PRESENT, CROSS = "past_", "present_", "cross_"
+"""How the names of a decoder's keys and values begin: of the tokens before, which it reads; of
+these and the new ones, which it returns; and of the encoder's text, which the encoder returns.
+Their arrays are [batch, heads, length, head size]."""
 
 
 class Limits(Options):
@@ -34,7 +43,7 @@ class Limits(Options):
     beams: int = Field(
         default=1,
         ge=1,
-        description="Answers that are kept in mind while one is generated; with 1 there is no search.",
+        description="Answers that a search compares as they grow; 1: no search.",
     )
     temperature: float = Field(
         default=0.0,
@@ -94,8 +103,8 @@ def special(config: ModelConfig, generation: ModelConfig) -> Special:
 
 
 def read_generation(folder: Path) -> ModelConfig:
-    """The ``generation_config.json`` of a model folder; empty if it has none."""
-    file = folder / "generation_config.json"
+    """The generation config of a model folder; empty if it has none."""
+    file = folder / GENERATION_FILE
     return read_object(file, infinity=True) if file.is_file() else {}
 
 
