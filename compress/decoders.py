@@ -154,7 +154,7 @@ def _ran(model: PreTrainedModel, batch: Batch) -> Any:
 
 def _is_plain(cache: object) -> bool:
     """Whether a cache holds keys and values of every layer, and nothing else."""
-    layers = getattr(cache, "layers", None)
+    layers = getattr(cache, "layers", ())
     return bool(layers) and all(getattr(each, "keys", None) is not None for each in layers)
 
 

@@ -77,7 +77,7 @@ def test_an_engine_without_a_loop_gives_the_tokens_of_transformers(
     want = generate(TorchSession(generator(family), "cpu"), batch, limits)
     got = generate(cached(family, tmp_path), batch, limits)
     assert got == want
-    assert len({tuple(answer) for answer in want}) > 1
+    assert limits.draws or len({tuple(answer) for answer in want}) > 1  # one seed, like tokens
 
 
 @families
