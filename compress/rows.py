@@ -91,6 +91,28 @@ class Picked(Lazy[T], Generic[T]):
             start = end
 
 
+class Mapped(Lazy[Row]):
+    """The rows that a function makes of other ``rows``, one of each."""
+
+    def __init__(self, function: Callable[[Row], Row], rows: Sequence[Row]) -> None:
+        self.function, self.rows = function, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def item(self, index: int) -> Row:
+        """The row at an index from 0 on."""
+        return self.function(self.rows[index])
+
+    def __iter__(self) -> Iterator[Row]:
+        return map(self.function, self.rows)
+
+    def chunks(self) -> Iterator[Columns]:
+        """The columns of some rows at a time, in order."""
+        for columns in chunks(self.rows):
+            yield columns_of([self.function(row) for row in rows_in(columns)])
+
+
 class ArrowRows(Lazy[Row]):
     """The rows that ``write_rows`` wrote. With ``ids`` each has an ``id`` made of it and the row's
     number: ``train-0``."""
@@ -202,7 +224,7 @@ def renamed(columns: Columns, names: Mapping[str, str]) -> Columns:
 def chunks(rows: Sequence[Row]) -> Iterator[Columns]:
     """The columns of some rows at a time, in order. A row that lacks a column of others has None
     there."""
-    if isinstance(rows, Picked | ArrowRows):
+    if isinstance(rows, Picked | Mapped | ArrowRows):
         yield from rows.chunks()
         return
     for start in range(0, len(rows), CHUNK):
