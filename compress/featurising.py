@@ -138,11 +138,13 @@ def lengths_of(task: Task[Any], features: Sequence[Features]) -> Sequence[int]:
     return [task.length(one) for one in features]
 
 
-def groups_of(task: Task[Any], features: Sequence[Features]) -> Sequence[int]:
-    """The group of each of the features."""
+def groups_of(
+    task: Task[Any], features: Sequence[Features], places: Sequence[int]
+) -> Sequence[int]:
+    """The group of the features at each of these places."""
     if isinstance(features, FeatureRows):
-        return [*features.groups.tolist()]
-    return [task.group(one) for one in features]
+        return [*features.groups[list(places)].tolist()]
+    return [task.group(features[place]) for place in places]
 
 
 def _bytes(value: Any) -> int:

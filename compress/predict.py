@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from compress.engine import Session
+from compress.featurising import groups_of, lengths_of, take
 from compress.processor import TextProcessor
 from compress.task import Features, Prediction, Task
 
@@ -19,9 +20,10 @@ def length_batches(
     """Indices of ``features`` in batches of near-equal length, each of one ``Task.group``. The
     longest come first, so that a lack of memory shows at once. Examples of equal length keep their
     order."""
-    order = sorted(range(len(features)), key=lambda i: -task.length(features[i]))
+    lengths = lengths_of(task, features)
+    order = sorted(range(len(features)), key=lambda i: -lengths[i])
     batches = batches_in_order(task, features, order, batch_size)
-    return sorted(batches, key=lambda places: -task.length(features[places[0]]))
+    return sorted(batches, key=lambda places: -lengths[places[0]])
 
 
 def batches_in_order(
@@ -30,7 +32,7 @@ def batches_in_order(
     """Some ``places`` of ``features`` in batches, each of one ``Task.group``. In a group the places
     keep their order."""
     batches = []
-    for some in split_by([task.group(features[i]) for i in places], places):
+    for some in split_by(groups_of(task, features, places), places):
         batches += [some[start : start + batch_size] for start in range(0, len(some), batch_size)]
     return batches
 
@@ -69,7 +71,7 @@ def predict_batches(
     that are answered in one call. Ids are as in ``predict``."""
     answers: dict[int, Prediction] = {}
     for places in batches:
-        batch = [features[i] for i in places]
+        batch = take(features, places)
         outputs = session.run(task.collate(batch, processor))
         for place, answer in zip(places, task.predictions(outputs, batch), strict=True):
             identity = {"id": features[place]["id"]} if "id" in features[place] else {}

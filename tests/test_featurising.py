@@ -48,8 +48,8 @@ def test_features_are_the_same_whether_kept_or_made_again(
     assert told == [(CHUNK, COUNT), (COUNT, COUNT)]
     assert len(found) == len(whole) and list(found) == whole
     assert lengths_of(one, found) == lengths_of(one, whole)
-    assert groups_of(one, found) == groups_of(one, whole)
     places = [5, 0, len(whole) - 1, 6, len(whole) // 2]
+    assert groups_of(one, found, places) == groups_of(one, whole, places)
     assert take(found, places) == take(whole, places) == [found[i] for i in places]
     if parts:
         assert all(whole[place]["row"] == i for i, own in enumerate(found.parts) for place in own)

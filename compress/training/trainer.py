@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, Trainer
 
 from compress.errors import CompressError
+from compress.featurising import FeatureRows
 from compress.predict import predict
 from compress.processor import TextProcessor
 from compress.sessions import TorchSession
@@ -21,6 +22,9 @@ from compress.training import checkpoints
 from compress.training.batches import BucketedBatches, Collator, FeatureDataset
 from compress.training.options import Loss, TrainingOptions
 from compress.training.rates import rate_at
+
+_SOON_READ = 20_000
+"""Rows that are read within a second or two, of which the user need not be told."""
 
 
 class OrderedTrainer(Trainer):
@@ -161,16 +165,15 @@ class TrainingParts:
         self.progress = context.progress
         self.labels = data.labels
         self.processor = processor
-        features = self.task.features(data.rows("train"), self.processor)
+        features = FeatureRows(self.task, data.rows("train"), self.processor, self._told)
         self.validation_rows = data.rows("validation")
-        self.validation_features = self.task.features(self.validation_rows, self.processor)
+        self.validation_features = FeatureRows(self.task, self.validation_rows, self.processor)
         self.validation_share = len(self.validation_rows) / max(1, len(features))
         self.evaluation_batch = max(32, batch_size)
         self.dataset = FeatureDataset(features)
-        self.batches = BucketedBatches(
-            [self.task.length(f) for f in features],
-            batch_size,
-            context.seed,
-            [self.task.group(f) for f in features],
-        )
+        self.batches = BucketedBatches(features.lengths, batch_size, context.seed, features.groups)
         self.collator = Collator(self.task, self.processor, self.batches)
+
+    def _told(self, done: int, total: int) -> None:
+        if total > _SOON_READ:
+            self.progress(done, total, "reading the training rows")

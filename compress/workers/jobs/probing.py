@@ -15,6 +15,7 @@ from compress.activity import clock_mhz
 from compress.artifact import Artifact
 from compress.engine import Engine, Placement, Session
 from compress.errors import ModelRefused
+from compress.featurising import FeatureRows
 from compress.machine import forget_peak_memory, peak_memory, stay_on_cores, threads
 from compress.meter import Meter, Probe, Sample
 from compress.pretrained.modelfolder import model_types
@@ -187,7 +188,7 @@ def open_probe(
     engine = engine_for(registry, artifact.traits.format)
     processor = task.processor(artifact.folder)
     rows = subject.data.rows("test") if subject.data else []
-    features = task.features(rows, processor)
+    features = FeatureRows(task, rows, processor)
     with explain_missing_package(registry.engines[engine.name]):
         placement = Placement(engine.devices()[0], threads())
         engine.start()
