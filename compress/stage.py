@@ -77,11 +77,18 @@ class Data(Protocol):
 
 
 O = TypeVar("O", bound=Options)
+T = TypeVar("T")
 
 
 class Context(Protocol[O]):
     """What a stage works with. It writes the files of a model folder into ``output``, and
     nothing anywhere else but ``work``.
+
+    Several processes may do one step. Each applies the stage. ``rank`` is its number among
+    ``world``, from 0; only what rank 0 writes into ``output`` is kept. ``work`` is common to
+    all, so rank 0 alone writes there. Every process must call ``first``, ``gather``,
+    ``measure``, ``product`` and ``compress.training.fit`` as often as the others and in the
+    same order, because each call waits for all.
 
     ``input`` is the artifact before it; None for a fresh model, whose configuration is then
     ``fresh``. ``references`` holds the artifact of each option that names one. ``data`` is
@@ -99,6 +106,25 @@ class Context(Protocol[O]):
     data: Data | None
     output: Path
     work: Path
+
+    @property
+    def rank(self) -> int:
+        """This process's number among those that do the step; 0 for one alone."""
+        ...
+
+    @property
+    def world(self) -> int:
+        """How many processes do the step."""
+        ...
+
+    def first(self, make: Callable[[], T]) -> T:
+        """What ``make()`` returns on rank 0, which alone calls it; the others wait for it. It is
+        copied by pickle. ``make`` may not wait for the others itself."""
+        ...
+
+    def gather(self, value: T) -> list[T]:
+        """The values of all processes, by rank. They are copied by pickle."""
+        ...
 
     def progress(
         self,
@@ -179,6 +205,12 @@ class Stage(ABC, Generic[O]):
         """Mistakes in options for an input of ``layers`` layers. Called by a plan that knows the
         number."""
         return []
+
+    @classmethod
+    def shares_work(cls, options: O) -> bool:
+        """Whether several processes can do it together, as ``compress.training.fit`` can.
+        Otherwise one does it, whatever the recipe's ``resources`` say. Default: False."""
+        return False
 
     @classmethod
     def needs_layout(cls, options: O) -> bool:

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -21,6 +21,9 @@ from compress.measurement import Direction
 from compress.options import Options
 from compress.processor import TextProcessor
 from compress.source import hint_without_labels
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Row = Mapping[str, Any]
 Features = dict[str, Any]
@@ -217,6 +220,17 @@ class Task(ABC, Generic[O]):
         ``generator`` is given only in training, for random choices such as masks."""
 
     # answers
+
+    def counted(self, batch: Mapping[str, Tensor]) -> int:
+        """The number of things over which the loss of a batch is a mean: by default its labels
+        without ``IGNORED`` ones; its examples, if the labels are no indices or there are none.
+
+        Several processes that share a batch weigh their losses by it. ``batch`` is what
+        ``collate`` made, as tensors."""
+        labels = batch.get("labels")
+        if labels is None or labels.is_floating_point():
+            return len(next(iter(batch.values())))
+        return int((labels != IGNORED).sum())
 
     @abstractmethod
     def predictions(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,15 @@ class Given:
     steps: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     labels: tuple[str, ...] = LABELS
+    rank, world = 0, 1
+
+    def first(self, make: Callable[[], Any]) -> Any:
+        """What it makes: there is one process."""
+        return make()
+
+    def gather(self, value: Any) -> list[Any]:
+        """The value alone."""
+        return [value]
 
     @property
     def data(self) -> Given:

@@ -96,7 +96,9 @@ def step_ingredients(
     """What a step's artifact depends on. ``parent``, ``references`` and ``data`` are digests of
     content; ``fresh`` is the configuration that a stage without input starts from.
 
-    Machines share a store, so what the options leave to the machine is part of it."""
+    Machines share a store, so what the options leave to the machine is part of it. Several
+    processes are, because each draws its dropout from a generator of its own, and adds its part of
+    a gradient to the others' in another order than one process does."""
     stage = step.entry.cls
     return Ingredients(
         "artifact",
@@ -117,6 +119,7 @@ def step_ingredients(
             "architectures": (
                 registry.origins("architectures") if stage.reads_architectures else None
             ),
+            **({"processes": step.processes} if step.processes > 1 else {}),
         },
     )
 

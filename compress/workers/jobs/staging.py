@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,27 @@ from compress.workers.channel import WorkerLine
 from compress.workers.context import WorkerContext
 from compress.workers.jobs.common import task_of
 from compress.workers.protocol import ApplyStage, Finished
+from compress.workers.ranks import Alone, Ranks
 
 _WEIGHTS = (".safetensors", ".onnx", ".onnx.data", ".bin", ".xml")
 
 
 def run(job: ApplyStage, line: WorkerLine, registry: Registry) -> Finished:
     """Write the stage's artifact into ``job.output``."""
+    return apply(job, line, registry, Alone())
+
+
+def apply(job: ApplyStage, line: WorkerLine, registry: Registry, ranks: Ranks) -> Finished:
+    """Do this process's part of the job. Only what rank 0 writes is kept."""
     entry = registry.stages[job.stage]
     before = Artifact.open(job.input) if job.input else None
     writer = ManifestWriter(job, entry, before.manifest if before else None)
-    context = _context(job, before, entry, writer, line, registry)
+    context = _context(job, before, entry, writer, line, registry, ranks)
     with explain_missing_package(entry.name, entry.cls.extra):
         made = entry.cls().apply(context)
+    if ranks.rank > 0:
+        shutil.rmtree(context.output)
+        return Finished()
     manifest = writer.manifest(job.output, made)
     _refuse_unchanged(manifest, before, entry.name)
     manifest.write(job.output)
@@ -41,6 +51,7 @@ def _context(
     writer: ManifestWriter,
     line: WorkerLine,
     registry: Registry,
+    ranks: Ranks,
 ) -> WorkerContext:
     return WorkerContext(
         options=entry.cls.Options.model_validate(job.options, strict=False),
@@ -51,12 +62,24 @@ def _context(
         task=task_of(job.task, registry),
         architectures=tuple(entry.cls for entry in registry.architectures.values()),
         data=job.data,
-        output=job.output,
+        output=_output(job, ranks),
         work=job.work,
         store=job.store,
         line=line,
+        ranks=ranks,
         write_manifest=writer.write,
     )
+
+
+def _output(job: ApplyStage, ranks: Ranks) -> Path:
+    """The folder for the model's files: the job's for rank 0. Another process gets one that is
+    deleted, so that a stage need not know that it is not the only one."""
+    if ranks.rank == 0:
+        return job.output
+    folder = job.work / f"output-of-rank-{ranks.rank}"
+    shutil.rmtree(folder, ignore_errors=True)  # a process that was killed left it
+    folder.mkdir()
+    return folder
 
 
 @dataclass(frozen=True)

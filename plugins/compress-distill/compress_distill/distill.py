@@ -41,6 +41,8 @@ def distill(context: Context[DistillOptions]) -> Made:
     features = context.task.features(data.rows("train"), processor)
     outputs = teacher_outputs(context, teacher, features, hidden=context.options.hidden > 0)
     facts = fit(student, context, context.options, loss=DistillationLoss(outputs, context.options))
+    if context.rank > 0:
+        return Made()
     parameters = save_model(student, context.output)
     context.task.processor(source.folder).save(context.output)
     return Made(parameters=parameters, edits=edits, notes={**facts, **adapted.notes})

@@ -55,6 +55,11 @@ class Pretrain(Stage[PretrainOptions]):
     libraries = LIBRARIES
 
     @classmethod
+    def shares_work(cls, options: PretrainOptions) -> bool:
+        """Always: it trains."""
+        return True
+
+    @classmethod
     def layers_left(cls, options: PretrainOptions, layers: int) -> int:
         """All layers."""
         return layers
@@ -75,6 +80,11 @@ class Finetune(Stage[TrainingOptions]):
     accepts = Accepts(trainable=True)
     libraries = LIBRARIES
     needs_data = ("train", "test")
+
+    @classmethod
+    def shares_work(cls, options: TrainingOptions) -> bool:
+        """Always: it trains."""
+        return True
 
     @classmethod
     def layers_left(cls, options: TrainingOptions, layers: int) -> int:

@@ -18,6 +18,8 @@ def finetune(context: Context[TrainingOptions]) -> Made:
     set_seed(context.seed)  # a new head is drawn from the global generator
     adapted = adapt_input(context, context.data.labels)
     facts = fit(adapted.model, context, context.options)
+    if context.rank > 0:
+        return Made()
     parameters = save_model(adapted.model, context.output)
     context.task.processor(context.input.folder).save(
         context.output, context.task.options.max_length
