@@ -15,6 +15,7 @@ from compress.artifact import Artifact, Traits
 from compress.edits import Edit
 from compress.measurement import Measured
 from compress.options import Options
+from compress.ranks import Ranks
 from compress.task import Row, Task
 
 
@@ -77,10 +78,9 @@ class Data(Protocol):
 
 
 O = TypeVar("O", bound=Options)
-T = TypeVar("T")
 
 
-class Context(Protocol[O]):
+class Context(Ranks, Protocol[O]):
     """What a stage works with. It writes the files of a model folder into ``output``, and
     nothing anywhere else but ``work``.
 
@@ -106,25 +106,6 @@ class Context(Protocol[O]):
     data: Data | None
     output: Path
     work: Path
-
-    @property
-    def rank(self) -> int:
-        """This process's number among those that do the step; 0 for one alone."""
-        ...
-
-    @property
-    def world(self) -> int:
-        """How many processes do the step."""
-        ...
-
-    def first(self, make: Callable[[], T]) -> T:
-        """What ``make()`` returns on rank 0, which alone calls it; the others wait for it. It is
-        copied by pickle. ``make`` may not wait for the others itself."""
-        ...
-
-    def gather(self, value: T) -> list[T]:
-        """The values of all processes, by rank. They are copied by pickle."""
-        ...
 
     def progress(
         self,

@@ -21,7 +21,7 @@ from compress.errors import CompressError
 from compress.registry.plugins import load_plugins
 from compress.store.store import Store
 from compress.workers.jobs import staging
-from compress.workers.protocol import ApplyStage, Chosen, Note, Progress
+from compress.workers.protocol import ApplyStage, Chosen, Note
 from compress.workers.supervisor import run_job
 
 
@@ -69,29 +69,6 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="module")
-def alone(plugin: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What this process makes alone."""
-    folder = tmp_path_factory.mktemp("alone")
-    line: Any = SimpleNamespace(send=lambda message: None)
-    staging.run(job(folder, 1), line, load_plugins())
-    return folder / "output"
-
-
-@pytest.fixture(scope="module")
-def said() -> list[Any]:
-    """What two processes tell the user."""
-    return []
-
-
-@pytest.fixture(scope="module")
-def together(plugin: None, said: list[Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What two processes make together."""
-    folder = tmp_path_factory.mktemp("together")
-    in_workers(job(folder, 2), folder, said)
-    return folder / "output"
-
-
 def records(output: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((output / "records.json").read_text(encoding="utf-8"))
     return found
@@ -111,38 +88,53 @@ def whole(parts: list[Any]) -> list[float]:
     return terms
 
 
-@pytest.mark.parametrize("case", ["uneven", "accumulated", "terms", "twice"])
-def test_two_processes_have_the_losses_of_one(case: str, alone: Path, together: Path) -> None:
-    one, two = records(alone)[case], records(together)[case]
-    batches = one["ranks"][0]
-    assert len(batches) >= 20
-    for at, batch in enumerate(batches):
-        parts = counted(two["ranks"], at)
+def test_two_processes_train_as_one_does_and_rank_0_alone_writes(tmp_path: Path) -> None:
+    """One test, because the processes take seconds to start."""
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    line: Any = SimpleNamespace(send=lambda message: None)
+    staging.run(job(alone, 1), line, load_plugins())
+    said: list[Any] = []
+    in_workers(job(together, 2), together, said)
+    one, two = records(alone / "output"), records(together / "output")
+    for case in ("uneven", "accumulated", "terms", "twice"):
+        check_losses(one[case]["ranks"][0], two[case]["ranks"])
+        assert two[case]["facts"] == {**one[case]["facts"], "processes": 2}
+        check_weights(alone / "output", together / "output", case)
+    check_rows(two["uneven"]["ranks"])
+    assert [message.text for message in said if isinstance(message, Note)] == ["rank 0 of 2"]
+    check_files(together)
+
+
+def check_losses(one: list[Any], two: list[Any]) -> None:
+    """Each batch has the same rows in two processes as in one, and the same loss."""
+    assert len(one) >= 20
+    for at, batch in enumerate(one):
+        parts = counted(two, at)
         assert sorted(row for part in parts for row in part["rows"]) == sorted(batch["rows"])
         assert whole(parts) == pytest.approx([value for value, _ in batch["terms"]], abs=1e-4)
-    assert two["facts"] == {**one["facts"], "processes": 2}
+
+
+def check_weights(alone: Path, together: Path, case: str) -> None:
+    """The weights at the end differ by no more than sums in another order do."""
     ours = load_file(together / f"{case}.safetensors")
     for name, weight in load_file(alone / f"{case}.safetensors").items():
         if not name.endswith("key.bias"):  # its gradient is noise: a softmax ignores it
             torch.testing.assert_close(ours[name], weight, atol=2e-3, rtol=1e-3)
 
 
-def test_each_row_is_seen_once_in_an_epoch_and_the_work_is_even(together: Path) -> None:
-    ranks = records(together)["uneven"]["ranks"]
+def check_rows(ranks: list[Any]) -> None:
+    """Each of 26 rows is seen once in an epoch, by the first process or by the other."""
     for epoch in range(3):
         seen = [[row for b in batches[9 * epoch :][:9] for row in b["rows"]] for batches in ranks]
         assert sorted(seen[0] + seen[1]) == list(range(26))
         assert [len(rows) for rows in seen] == [17, 9], "of 3 rows the first process gets 2"
 
 
-def test_rank_0_alone_writes_and_speaks(together: Path, said: list[Any]) -> None:
-    notes = [message.text for message in said if isinstance(message, Note)]
-    assert notes == ["rank 0 of 2"]
-    written = sorted(path.name for path in together.glob("*.txt"))
-    assert written == ["written-by-0.txt"]
-    assert all(isinstance(message, Note | Progress) for message in said)
-    assert not list((together.parent / "work").glob("output-of-rank-*"))
-    (product,) = (together.parent / "store").glob("products/toy/*/content/made.txt")
+def check_files(folder: Path) -> None:
+    """Rank 0 made the product, and nothing that the other wrote is left."""
+    assert [path.name for path in (folder / "output").glob("*.txt")] == ["written-by-0.txt"]
+    assert not list((folder / "work").glob("output-of-rank-*"))
+    (product,) = (folder / "store").glob("products/toy/*/content/made.txt")
     assert product.read_text(encoding="utf-8") == "0"
 
 

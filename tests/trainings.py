@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import torch
 from tiny import LABELS, read, sentences, task_named
 from torch import Tensor
 
+from compress.ranks import Alone
 from compress.task import Row, Task
 
 OPTIONS = {"epochs": 2, "batch_size": 4, "learning_rate": 5e-3, "precision": "fp32"}
@@ -25,7 +26,7 @@ class Interrupted(Exception):
 
 
 @dataclass
-class Given:
+class Given(Alone):
     """A stage's context, as far as training reads it. Raises Interrupted at the step
     ``stop_at``, and asks this process to end at the step ``ask_at``."""
 
@@ -38,15 +39,6 @@ class Given:
     steps: list[int] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     labels: tuple[str, ...] = LABELS
-    rank, world = 0, 1
-
-    def first(self, make: Callable[[], Any]) -> Any:
-        """What it makes: there is one process."""
-        return make()
-
-    def gather(self, value: Any) -> list[Any]:
-        """The value alone."""
-        return [value]
 
     @property
     def data(self) -> Given:

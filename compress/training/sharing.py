@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed
-from torch.nn import Module
 from torch.nn.parallel import DistributedDataParallel
 
 from compress.training.options import Term
@@ -26,7 +25,7 @@ class Transparent(DistributedDataParallel):
             return getattr(self.module, name)
 
 
-def transparent(model: Module) -> Module:
+def transparent(model: Any) -> Any:
     """``model`` itself; if it is wrapped, its wrapper is now ``Transparent``."""
     if type(model) is DistributedDataParallel:
         model.__class__ = Transparent

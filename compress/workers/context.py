@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 from compress.architecture import Architecture
 from compress.artifact import Artifact, JsonObject
 from compress.measurement import Measured
+from compress.ranks import Ranks
 from compress.stage import Data, Made
 from compress.store.store import Ingredients, Store
 from compress.task import Task
 from compress.workers.channel import WorkerLine
 from compress.workers.protocol import CandidatesMeasured, MeasureCandidates, Note, Progress
-from compress.workers.ranks import Ranks
 
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ def main(job_file: str, address: str) -> int:
 def _do(job: Job, line: WorkerLine) -> Finished:
     from compress.registry.plugins import load_plugins
     from compress.workers.jobs import staging
-    from compress.workers.ranks import Joint
+    from compress.workers.joining import Joint
 
     assert isinstance(job, ApplyStage), job  # no other job has several processes
     return staging.apply(job, line, load_plugins(), Joint.join())

@@ -11,13 +11,13 @@ from compress.artifact import MANIFEST, Ancestor, Artifact, Manifest, Traits, di
 from compress.edits import Edit
 from compress.errors import CompressError, NothingChanged
 from compress.machine import versions
+from compress.ranks import Alone, Ranks
 from compress.registry.plugins import Registered, Registry, explain_missing_package
 from compress.stage import Made, Stage
 from compress.workers.channel import WorkerLine
 from compress.workers.context import WorkerContext
 from compress.workers.jobs.common import task_of
 from compress.workers.protocol import ApplyStage, Finished
-from compress.workers.ranks import Alone, Ranks
 
 _WEIGHTS = (".safetensors", ".onnx", ".onnx.data", ".bin", ".xml")
 
