@@ -87,7 +87,7 @@ class Engine(ABC):
     """Distributions that it runs on. ``doctor`` shows their versions. An engine that names torch or
     transformers may start in a process that has both imported."""
     extra: ClassVar[str | None] = None
-    """The extra of the toolkit that installs it, for the error message if it is missing."""
+    """The extra of its distribution that installs it, for the error message if it is missing."""
     conversions: ClassVar[tuple[Conversion, ...]] = ()
 
     @abstractmethod

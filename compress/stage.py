@@ -14,7 +14,7 @@ from compress.architecture import Architecture
 from compress.artifact import Artifact, Traits
 from compress.edits import Edit
 from compress.measurement import Measured
-from compress.options import Options
+from compress.options import FreshModel, Options
 from compress.ranks import Ranks
 from compress.task import Row, Task
 
@@ -71,9 +71,9 @@ class Data(Protocol):
         """Identifies the content."""
         ...
 
-    def rows(self, split: str) -> list[Row]:
+    def rows(self, split: str) -> Sequence[Row]:
         """Normalised rows of a split, each with its ``id``; empty if there is no such
-        split."""
+        split. A row is made when it is read, so keep no list of all of them."""
         ...
 
 
@@ -168,7 +168,8 @@ class Stage(ABC, Generic[O]):
     """Keys of a fresh model's config that it sets itself, each with what sets it. A recipe
     that sets one is refused."""
     extra: ClassVar[str | None] = None
-    """The extra of the toolkit it needs, for the error message if an import fails."""
+    """The extra of its distribution that installs what it needs, for the error message if an import
+    fails."""
 
     @classmethod
     def produces(cls, traits: Traits, options: O, task: str) -> Traits:
@@ -203,6 +204,12 @@ class Stage(ABC, Generic[O]):
     def layers_left(cls, options: O, layers: int) -> int | None:
         """Layers of what it makes from an input of ``layers`` layers; None, the default,
         if only ``apply`` knows."""
+        return None
+
+    @classmethod
+    def builds(cls, options: O) -> FreshModel | None:
+        """The configuration of the fresh model that it builds in place of its input's. None, the
+        default: its result is its input, trained, cut or converted."""
         return None
 
     @classmethod

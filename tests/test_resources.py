@@ -70,7 +70,7 @@ def test_the_key_of_a_step_has_its_processes_if_there_are_several(
     planned: Planned, registry: Registry
 ) -> None:
     def keys(plan: Plan) -> list[str]:
-        return [step_ingredients(step, "a", {}, "b", None, registry).key for step in plan.steps]
+        return [step_ingredients(step, None, {}, "b", None, registry).key for step in plan.steps]
 
     alone, one, two = keys(planned()), keys(planned(own=1)), keys(planned(common=2))
     assert alone == one

@@ -112,7 +112,7 @@ class Collator:
         rows = slice(own.start, own.stop) if own else slice(0, 1)
         batch: dict[str, Any] = {"indices": torch.tensor(indices[rows]), "part": part}
         for name, array in arrays.items():
-            if len(array) != len(items):
+            if self.world > 1 and len(array) != len(items):
                 raise CompressError(
                     f"task {self.task.name}: collate made {name} of shape {array.shape} for "
                     f"{len(items)} examples: the first dimension is theirs"

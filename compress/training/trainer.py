@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +18,7 @@ from compress.predict import predict
 from compress.processor import TextProcessor
 from compress.sessions import TorchSession
 from compress.stage import Context
+from compress.task import Row
 from compress.training import checkpoints
 from compress.training.batches import BucketedBatches, Collator, FeatureDataset
 from compress.training.options import Loss, Term, TrainingOptions
@@ -170,7 +172,9 @@ class TrainingParts:
         self.processor = processor
         features = self.task.features(data.rows("train"), self.processor)
         self.validation_rows = data.rows("validation")
-        own = self.validation_rows[context.rank :: context.world]
+        own: Sequence[Row] = self.validation_rows
+        if context.world > 1:
+            own = own[context.rank :: context.world]
         self.validation_features = self.task.features(own, self.processor)
         self.validation_share = len(self.validation_rows) / max(1, len(features))
         self.evaluation_batch = max(32, batch_size)

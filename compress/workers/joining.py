@@ -20,7 +20,8 @@ has ended is noticed by whoever started it."""
 
 @dataclass(frozen=True)
 class Joint:
-    """One of several processes, as ``compress.ranks.Ranks`` describes it. ``group`` connects them over the CPU, whatever computes."""
+    """One of several processes, as ``compress.ranks.Ranks`` describes it. ``group`` connects them
+    over the CPU, whatever computes."""
 
     rank: int
     world: int
