@@ -138,8 +138,8 @@ class Context(Ranks, Protocol[O]):
         """The folder of an immutable product of the store. If the store does not have it yet,
         ``make(folder)`` fills it.
 
-        ``ingredients`` (JSON-ready) are everything that its content depends on; they make
-        its key."""
+        ``ingredients`` (JSON-ready) are everything that its content depends on, but for the
+        version of the task's plugin; they make its key."""
         ...
 
 
@@ -162,8 +162,6 @@ class Stage(ABC, Generic[O]):
     part of the product's key."""
     needs_data: ClassVar[tuple[str, ...]] = ()
     """Splits without which it cannot work."""
-    serves: ClassVar[tuple[str, ...]] = ()
-    """Tasks it can work for; empty for any."""
     configures: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Keys of a fresh model's config that it sets itself, each with what sets it. A recipe
     that sets one is refused."""
@@ -181,6 +179,12 @@ class Stage(ABC, Generic[O]):
     def check(cls, options: O) -> list[OptionMistake]:
         """Mistakes in options that pydantic cannot find."""
         return []
+
+    @classmethod
+    def task_misfit(cls, task: type[Task[Any]]) -> str | None:
+        """Why it does not work for a task, as in "learns from text alone, and ..."; None, the
+        default, if it does."""
+        return None
 
     @classmethod
     def check_layers(cls, options: O, layers: int) -> list[OptionMistake]:

@@ -29,9 +29,9 @@ _SECONDS_BETWEEN_PROGRESS = 0.2
 class WorkerContext:
     """The context of a stage, as ``compress.stage.Context`` describes it.
 
-    ``write_manifest(folder, made)`` makes an artifact of a model that the stage wrote. ``models``
-    are the plugins that bring the models it works with: what it keeps in the store depends on
-    them."""
+    ``write_manifest(folder, made)`` makes an artifact of a model that the stage wrote. What it has
+    stored depends on ``task_plugin``, the distribution of its task with its version, and on
+    ``models``, the plugins that bring the models it works with."""
 
     options: Any
     seed: int
@@ -39,6 +39,7 @@ class WorkerContext:
     fresh: JsonObject | None
     references: Mapping[str, Artifact]
     task: Task[Any]
+    task_plugin: str
     architectures: Sequence[type[Architecture]]
     data: Data | None
     output: Path
@@ -108,7 +109,8 @@ class WorkerContext:
 
     def product(self, kind: str, ingredients: JsonObject, make: Callable[[Path], None]) -> Path:
         """The folder of a product of the store, which ``make(folder)`` fills if it is not there
-        yet. Rank 0 makes it for all."""
+        yet. Rank 0 makes it for all. What a task makes of rows and outputs is its plugin's code,
+        whose version is in the key."""
         return self.first(lambda: self._product(kind, ingredients, make))
 
     def _product(self, kind: str, ingredients: JsonObject, make: Callable[[Path], None]) -> Path:
@@ -118,7 +120,15 @@ class WorkerContext:
             return time.monotonic() - start
 
         product, _ = self.store.make(
-            Ingredients(kind, {"kind": kind, "models": self.models, **ingredients}),
+            Ingredients(
+                kind,
+                {
+                    "kind": kind,
+                    "task_plugin": self.task_plugin,
+                    "models": self.models,
+                    **ingredients,
+                },
+            ),
             fill,
             lambda holder: self.note(f"waiting for {holder}, which makes the same {kind}"),
         )

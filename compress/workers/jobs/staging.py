@@ -52,6 +52,7 @@ def apply(job: ApplyStage, line: WorkerLine, registry: Registry, ranks: Ranks) -
         fresh=job.fresh,
         references={name: Artifact.open(folder) for name, folder in job.references.items()},
         task=task_of(job.task, registry),
+        task_plugin=registry.tasks[job.task.name].origin,
         architectures=tuple(entry.cls for entry in registry.architectures.values()),
         data=job.data,
         output=_output(job, ranks),

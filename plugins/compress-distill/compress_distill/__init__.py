@@ -95,7 +95,6 @@ class Distill(Stage[DistillOptions]):
     accepts = Accepts(trainable=True, task=True)
     libraries = LIBRARIES
     reads_architectures = True
-    serves = ("text-classification", "token-classification")
     needs_data = ("train", "test")
 
     @classmethod
