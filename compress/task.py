@@ -254,6 +254,17 @@ class Task(ABC, Generic[O]):
 
     # answers
 
+    def counted(self, batch: Mapping[str, Tensor]) -> int:
+        """The number of things over which the loss of a batch is a mean: by default its labels
+        without ``IGNORED`` ones; its examples, if the labels are no indices or there are none.
+
+        Several processes that share a batch weigh their losses by it. ``batch`` is what
+        ``collate`` made, as tensors."""
+        labels = batch.get("labels")
+        if labels is None or labels.is_floating_point():
+            return len(next(iter(batch.values())))
+        return int((labels != IGNORED).sum())
+
     @abstractmethod
     def predictions(
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]

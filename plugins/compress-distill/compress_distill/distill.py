@@ -31,6 +31,8 @@ def distill(context: Context[DistillOptions]) -> Made:
     outputs = teacher_outputs(context, teacher, "train", asked, student.processor)
     loss = DistillationLoss(outputs, context.options)
     facts = fit(student.model, context, context.options, loss=loss, processor=student.processor)
+    if context.rank > 0:
+        return Made()
     parameters = save_model(student.model, context.output)
     student.processor.save(context.output)
     return Made(parameters=parameters, edits=student.edits, notes={**facts, **student.notes})

@@ -19,6 +19,8 @@ def finetune(context: Context[FinetuneOptions]) -> Made:
     set_seed(context.seed)  # new weights are drawn from the global generator
     adapted, processor = _given(context) if context.input else _fresh(context)
     facts = fit(adapted.model, context, context.options, processor=processor)
+    if context.rank > 0:
+        return Made()
     parameters = save_model(adapted.model, context.output)
     processor.save(context.output, context.task.options.max_length)
     return Made(parameters=parameters, notes={**facts, **adapted.notes})

@@ -25,6 +25,8 @@ def pretrain(context: Context[PretrainOptions]) -> Made:
     set_seed(context.seed)  # weights are drawn from the global generator
     adapted = _model(context, processor)
     facts = fit(adapted.model, context, context.options, processor=processor)
+    if context.rank > 0:
+        return Made()
     parameters = save_model(adapted.model, context.output)
     processor.save(context.output, context.task.options.max_length)
     notes = {**facts, **adapted.notes, "vocabulary": processor.tokenizer.get_vocab_size()}
