@@ -208,6 +208,7 @@ class Products:
                 data=data,
                 output=output,
                 work=work,
+                processes=step.processes,
             )
 
         return self.make(ingredients, job, label, phase=phase)
