@@ -7,12 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
 from compress.artifact import Artifact, JsonObject, Traits
 from compress.errors import CompressError, IntegrityError, name_and_first_line
+from compress.session import Session as Session
 from compress.task import Task
 from compress.weightfiles import weight_files
 
@@ -24,18 +25,6 @@ class Placement:
 
     device: str
     threads: int
-
-
-class Session(Protocol):
-    """A loaded model: arrays in, named arrays out. ``inputs`` are the names of the arrays that it
-    reads."""
-
-    inputs: tuple[str, ...]
-
-    def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Outputs by name (``logits``), float32. Entries of ``batch`` that the model does not read
-        are ignored."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -558,7 +558,8 @@ def test_examples_longer_than_a_model_s_positions_are_refused_once(
 def test_the_positions_that_a_family_has_by_default_count_when_a_fresh_model_is_built() -> None:
     task = task_named("fill-mask", max_length=600)
     with pytest.raises(
-        UsageError, match="keeps 600 tokens .* a bert model of this configuration has 512 positions"
+        UsageError,
+        match="keeps 600 tokens .* 512 positions: set max_length: 512 .this configuration",
     ):
         fresh_model({"type": "bert", "hidden_size": 8, "num_attention_heads": 1}, task, ())
 

@@ -168,7 +168,7 @@ def test_hidden_states_of_a_teacher_stand_at_the_tokens_of_a_student_that_pads_o
     _compute(context, artifact, features, True, tmp_path)
     stored = load_file(tmp_path / "outputs.safetensors")
     outputs = TeacherOutputs(stored["logits"], stored["hidden"], stored["starts"], False)
-    loss = DistillationLoss(outputs, DistillOptions(logits=0, hidden=1, labels=0))
+    loss = DistillationLoss(outputs, DistillOptions(logits=0, hidden=1, labels=0), TASK)
     batch = {n: torch.from_numpy(a) for n, a in TASK.collate(features, processor).items()}
     assert not bool(batch["attention_mask"][:, 0].all()), "some row is padded on the left"
     with torch.no_grad():

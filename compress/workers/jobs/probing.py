@@ -13,10 +13,11 @@ import psutil
 from compress.activity import clock_mhz
 from compress.artifact import Artifact
 from compress.engine import Engine, Placement, Session
+from compress.heads import meant_labels
 from compress.machine import forget_peak_memory, peak_memory, stay_on_cores, threads
 from compress.meter import Probe
 from compress.registry.plugins import Registry, engine_for, explain_missing_package
-from compress.task import Task, meant_labels
+from compress.task import Task
 from compress.workers.channel import WorkerLine
 from compress.workers.jobs.common import task_of
 from compress.workers.protocol import (

@@ -20,32 +20,22 @@ TOLERANCE = 1e-3
 """A float export is refused if an output differs by this much or more. A BERT's outputs
 differ by 4e-6."""
 
-TEXTS = (
-    "[MASK].",
-    "[MASK] is the first of two sentences.",
-    "[MASK] begins the second one, which has some more words than the first, so that the two are "
-    "of different lengths.",
-)
-"""Texts that a graph is traced and checked with. Each begins with a mask, for a task that fills
-them, so that no cut takes it away."""
-LONG_TEXT = " ".join(["[MASK]", *["and on and on it goes"] * 40])
-"""A text as long as most models allow; a task cuts it."""
 ROWS = 8
 
 
 def traced_batch(context: Context[Any], artifact: Artifact) -> Batch:
     """The batch to trace a graph with: two texts of different lengths, and a decoder's input of
     another length than the encoder's."""
-    return with_unequal_lengths(_batch(context, artifact, TEXTS[1:]))
+    return with_unequal_lengths(_batch(context, artifact, context.task.samples()[1:3]))
 
 
 def checked_batches(context: Context[Any], artifact: Artifact) -> list[Batch]:
     """Batches to check a graph with, whose sizes and lengths are not those of the traced one: one
     short text, three texts, one long text. A decoder's input is longer than the encoder's, then
     shorter."""
+    short, middle, *_, longest = context.task.samples()
     one, three, long = (
-        _batch(context, artifact, texts)
-        for texts in (TEXTS[:1], TEXTS[:1] * 2 + TEXTS[1:2], [LONG_TEXT])
+        _batch(context, artifact, rows) for rows in ([short], [short, short, middle], [longest])
     )
     return [
         with_unequal_lengths(one, "encoder_length"),
@@ -55,7 +45,8 @@ def checked_batches(context: Context[Any], artifact: Artifact) -> list[Batch]:
 
 
 def batches_of_rows(context: Context[Any], artifact: Artifact) -> list[Batch]:
-    """A short row alone and some rows together, from the step's data; of ``TEXTS`` without data."""
+    """A short row alone and some rows together, from the step's data; without data of the task's
+    samples."""
     rows = _rows(context)
     if not rows:
         return checked_batches(context, artifact)
@@ -113,9 +104,9 @@ def refuse_infinite(made: Session, batches: Iterable[Batch]) -> None:
         )
 
 
-def _batch(context: Context[Any], artifact: Artifact, texts: Sequence[str]) -> Batch:
+def _batch(context: Context[Any], artifact: Artifact, rows: Sequence[Row]) -> Batch:
     processor = context.task.processor(artifact.folder)
-    features = context.task.features(context.task.request(texts), processor)
+    features = context.task.features(rows, processor)
     return context.task.collate(features, processor)
 
 

@@ -71,8 +71,7 @@ class Sentiment(Task):
 
     name = "sentiment"
     summary = "Two classes of texts."
-    optimum_name = "text-classification"
-    heads = ("ForSequenceClassification",)
+    kind = "text-classification"
     columns = ()
     headline = "accuracy"
 

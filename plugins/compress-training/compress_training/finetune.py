@@ -1,5 +1,4 @@
-"""Fine-tuning: the given model with a head for the task, trained with the model's own
-loss."""
+"""Fine-tuning: the given model with a head for the task, trained with the task's loss."""
 
 from __future__ import annotations
 
@@ -19,7 +18,6 @@ def finetune(context: Context[TrainingOptions]) -> Made:
     adapted = adapt_input(context, context.data.labels)
     facts = fit(adapted.model, context, context.options)
     parameters = save_model(adapted.model, context.output)
-    context.task.processor(context.input.folder).save(
-        context.output, context.task.options.max_length
-    )
+    processor = context.task.processor(context.input.folder)
+    context.task.save_processor(processor, context.output)
     return Made(parameters=parameters, notes={**facts, **adapted.notes})
