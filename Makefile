@@ -17,7 +17,7 @@ quickstart: $(VENV)/installed
 	$(BIN)/compress run recipes/quickstart.yaml
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Changes nothing. The last two say which generated pages are stale.
 check: $(VENV)/installed

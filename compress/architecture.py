@@ -3,9 +3,16 @@ sizes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from compress.exportable import Exportable
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 ModelConfig = Mapping[str, Any]
 """Entries of a model's ``config.json``."""
@@ -62,3 +69,15 @@ class Architecture:
     """Whether the stock config states the head size, so that it can express another head
     count. The ``sizes`` of such a family have the keys of ``heads``, ``head_size`` and
     ``key_value_heads``."""
+
+    @classmethod
+    def exportables(
+        cls, model: PreTrainedModel, task: Any, batch: Mapping[str, np.ndarray]
+    ) -> Sequence[Exportable] | None:
+        """The parts of ``model`` that are exported for ``task``, a ``compress.task.Task``, with
+        example inputs made of ``batch``. None, the default: the whole model is one part
+        (``compress.exporting.whole``).
+
+        It is called once for the export, and once for each batch that the files are checked with.
+        It always returns the same parts in one order, with inputs of the batch's sizes."""
+        return None

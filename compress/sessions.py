@@ -31,7 +31,7 @@ class TorchSession:
             n for n, p in names.items() if n not in TARGETS and p.kind is not p.VAR_KEYWORD
         )
         # A decoder would also return its keys and values, which nobody reads here.
-        self._switches = {"use_cache": False} if "use_cache" in names else {}
+        self.switches = {"use_cache": False} if "use_cache" in names else {}
 
     def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The model's floating-point outputs by name, float32, on the host."""
@@ -52,7 +52,7 @@ class TorchSession:
             self.model.train(False)
         try:
             with torch.inference_mode():
-                return self.model(**tensors, **self._switches, **switches, return_dict=True)
+                return self.model(**tensors, **self.switches, **switches, return_dict=True)
         finally:
             if training:
                 self.model.train(True)

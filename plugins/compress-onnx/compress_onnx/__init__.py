@@ -16,13 +16,16 @@ from compress import hookimpl
 from compress.artifact import Artifact, Traits
 from compress.engine import Conversion, Engine, Loading, Placement, Session
 from compress.errors import UsageError
+from compress.exportable import WHOLE
 from compress.machine import processor
 from compress.options import Options
 from compress.stage import Accepts, Context, Made, Stage
 from compress.task import Task
 
-FLOAT_FILE = "onnx/model.onnx"
-INT8_FILE = "onnx/model_quantized.onnx"
+FOLDER = "onnx"
+INT8_ENDING = "_quantized"
+FLOAT_FILE = f"{FOLDER}/{WHOLE}.onnx"
+INT8_FILE = f"{FOLDER}/{WHOLE}{INT8_ENDING}.onnx"
 """Where other tools look for a model and for its int8 form."""
 
 LIBRARIES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
@@ -89,6 +92,7 @@ class ExportOnnx(Stage[ExportOptions]):
     Options: ClassVar[type[Options]] = ExportOptions
     accepts: ClassVar[Accepts] = Accepts(task=True)
     libraries: ClassVar[tuple[str, ...]] = LIBRARIES
+    reads_architectures: ClassVar[bool] = True
 
     @classmethod
     def produces(cls, traits: Traits, options: ExportOptions, task: str) -> Traits:
@@ -102,7 +106,7 @@ class ExportOnnx(Stage[ExportOptions]):
         from compress_onnx.make import export
 
         source = _source(context)
-        export(context, source, context.output / FLOAT_FILE)
+        export(context, source)
         return Made(parameters=source.manifest.parameters)
 
 
@@ -114,6 +118,7 @@ class QuantizeOnnx(Stage[QuantizeOptions]):
     Options: ClassVar[type[Options]] = QuantizeOptions
     accepts: ClassVar[Accepts] = Accepts(formats=("pytorch", "onnx"), task=True)
     libraries: ClassVar[tuple[str, ...]] = LIBRARIES
+    reads_architectures: ClassVar[bool] = True
     paper: ClassVar[str] = (
         "Jacob et al. 2018, Quantization and Training of Neural Nets, arXiv:1712.05877, section 2"
     )
@@ -135,7 +140,7 @@ class QuantizeOnnx(Stage[QuantizeOptions]):
         from compress_onnx.make import quantize
 
         source = _source(context)
-        notes = quantize(context, source, context.output / INT8_FILE)
+        notes = quantize(context, source)
         return Made(parameters=source.manifest.parameters, notes=notes)
 
 

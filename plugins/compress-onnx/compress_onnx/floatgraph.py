@@ -1,26 +1,33 @@
-"""The float graph of an artifact: one product of the store, which every stage here starts from. So
-it is exported and checked once, whatever is made of it. No torch, unless it is exported."""
+"""The float graphs of an artifact: one product of the store, which every stage here starts from. So
+they are exported and checked once, whatever is made of them. No torch, unless they are exported."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
 from compress.artifact import Artifact
 from compress.engine import Placement
+from compress.exportchecks import checked_batches, refuse_difference, traced_batch
 from compress.machine import versions
 from compress.stage import Context
+from compress.task import Batch
 from compress_onnx import LIBRARIES
-from compress_onnx.checking import checked_batches, refuse_difference, traced_batch
 from compress_onnx.graph import write_graph
 
 KIND = "onnx-graph"
-_FILE = "model.onnx"
+_EXAMPLES = ".safetensors"
 
 
-def float_graph(context: Context[Any], artifact: Artifact) -> Path:
-    """The file with the float graph of a PyTorch ``artifact``, from the store, or exported now.
-    Weights of more than 2 GB are in a file beside it.
+def float_graphs(context: Context[Any], artifact: Artifact) -> list[Path]:
+    """The files with the float graphs of a PyTorch ``artifact``, from the store, or exported now:
+    ``NAME.onnx`` for each part of the model that is exported. Weights of more than 2 GB are in a
+    file beside them.
 
     Raises ModelRefused for a model that cannot be exported, or whose graph gives other outputs than
     the model."""
@@ -28,22 +35,46 @@ def float_graph(context: Context[Any], artifact: Artifact) -> Path:
         "input": artifact.digest,
         "task": context.task.name,
         "task_options": context.task.options.model_dump(mode="json"),
-        "libraries": versions(("compress-toolkit", *LIBRARIES)),
+        "libraries": versions(("compress-toolkit", *LIBRARIES, *artifact.manifest.needs)),
     }
-    folder = context.product(KIND, ingredients, lambda out: _export(context, artifact, out / _FILE))
-    return folder / _FILE
+    folder = context.product(KIND, ingredients, lambda out: _export(context, artifact, out))
+    return sorted(folder.glob("*.onnx"))
 
 
-def _export(context: Context[Any], artifact: Artifact, file: Path) -> None:
-    from compress_onnx.session import OnnxSession  # isort: skip - before what imports ONNX Runtime
+def _export(context: Context[Any], artifact: Artifact, folder: Path) -> None:
+    # isort: off - the session comes before what else imports ONNX Runtime
+    # isort: on
+    from compress.exporting import PartSession, called, exportables
     from compress.models import open_model
-    from compress.sessions import TorchSession
     from compress_onnx.exporting import export_graph
+    from compress_onnx.session import FAILURES, OnnxSession
 
-    batch = traced_batch(context, artifact)
-    session = TorchSession(open_model(artifact, context.task), "cpu")
-    read = {name: array for name, array in batch.items() if name in session.inputs}
-    write_graph(export_graph(session.model, read, tuple(session.run(batch))), file)
-    made = OnnxSession(file, Placement("cpu", 1))
-    of = f"the PyTorch {session.model.config.model_type} model"
-    refuse_difference(session, made, checked_batches(context, artifact), of)
+    model, task = open_model(artifact, context.task), context.task
+    batches = [traced_batch(task, artifact), *checked_batches(task, artifact)]
+    parts, *checks = [exportables(model, task, batch, context.architectures) for batch in batches]
+    for i, part in enumerate(parts):
+        file = folder / f"{part.name}.onnx"
+        write_graph(export_graph(part), file)
+        made = OnnxSession(file, Placement("cpu", 1))
+        examples = [dict(others[i].inputs) for others in checks]
+        of = f"the PyTorch version of {called(part)}"
+        refuse_difference(PartSession(part), made, examples, of, FAILURES)
+        _write_examples(file, examples)
+
+
+def examples_of(graph: Path) -> list[Batch]:
+    """The inputs that the float graph in ``graph`` was checked with."""
+    arrays = load_file(graph.with_suffix(_EXAMPLES))
+    batches: dict[int, Batch] = defaultdict(dict)
+    for key, array in arrays.items():
+        number, _, name = key.partition(".")
+        batches[int(number)][name] = array
+    return [batches[number] for number in sorted(batches)]
+
+
+def _write_examples(graph: Path, batches: Sequence[Batch]) -> None:
+    arrays = {}
+    for number, batch in enumerate(batches):
+        for name, array in batch.items():
+            arrays[f"{number}.{name}"] = np.ascontiguousarray(array)
+    save_file(arrays, graph.with_suffix(_EXAMPLES))

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,16 +57,3 @@ def values(graph: onnx_ir.Model) -> Iterator[onnx_ir.Value]:
         yield from part.initializers.values()
         for node in part:
             yield from node.outputs
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Hide what exporters and quantizers print on each run; their errors are exceptions."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

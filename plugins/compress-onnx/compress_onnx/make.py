@@ -11,21 +11,18 @@ from typing import TYPE_CHECKING, Any
 from compress.artifact import Artifact
 from compress.engine import Placement
 from compress.errors import ModelRefused
+from compress.exportable import WHOLE
+from compress.exportchecks import refuse_difference
 from compress.stage import Context
 
 # The session module comes first: it switches ONNX Runtime's telemetry off before anything
 # else imports it.
-from compress_onnx.session import OnnxSession  # isort: skip
+from compress_onnx.session import FAILURES, OnnxSession  # isort: skip
 import onnx_ir
 
-from compress_onnx import FLOAT_FILE
-from compress_onnx.checking import (
-    batches_of_rows,
-    checked_batches,
-    refuse_difference,
-    refuse_infinite,
-)
-from compress_onnx.floatgraph import float_graph
+from compress_onnx import FOLDER, INT8_ENDING
+from compress_onnx.checking import batches_of_rows, refuse_infinite
+from compress_onnx.floatgraph import examples_of, float_graphs
 from compress_onnx.graph import count_int8, write_graph
 
 if TYPE_CHECKING:
@@ -34,27 +31,27 @@ if TYPE_CHECKING:
 _ONE_THREAD = Placement("cpu", 1)
 
 
-def export(context: Context[ExportOptions], artifact: Artifact, file: Path) -> None:
-    """Write the float graph of ``artifact`` to ``file``, with config and processor beside
-    it.
+def export(context: Context[ExportOptions], artifact: Artifact) -> None:
+    """Write the float graphs of ``artifact``, with config and processor beside them.
 
     Raises ModelRefused for a model that cannot be exported, or whose graph gives other outputs."""
-    source = float_graph(context, artifact)
-    if context.options.fusions:
-        _write_fused(context, artifact, source, file)
-    else:
-        _copy(source, file)
+    for source in float_graphs(context, artifact):
+        file = context.output / FOLDER / source.name
+        if context.options.fusions:
+            _write_fused(source, file)
+        else:
+            _copy(source, file)
     _write_companions(context, artifact)
 
 
-def _write_fused(context: Context[Any], artifact: Artifact, source: Path, file: Path) -> None:
+def _write_fused(source: Path, file: Path) -> None:
     from compress_onnx.rewriting import fuse
 
     graph = onnx_ir.load(source)
     fuse(graph)
     write_graph(graph, file)
     plain, fused = OnnxSession(source, _ONE_THREAD), OnnxSession(file, _ONE_THREAD)
-    refuse_difference(plain, fused, checked_batches(context, artifact), "the graph before fusing")
+    refuse_difference(plain, fused, examples_of(source), "the graph before fusing", FAILURES)
 
 
 def _copy(source: Path, file: Path) -> None:
@@ -64,31 +61,38 @@ def _copy(source: Path, file: Path) -> None:
         shutil.copyfile(part, file.parent / part.name)
 
 
-def quantize(
-    context: Context[QuantizeOptions], artifact: Artifact, file: Path
-) -> Mapping[str, Any]:
-    """Write the int8 graph of ``artifact`` to ``file``, with config and processor beside
-    it. Returns facts for the manifest.
+def quantize(context: Context[QuantizeOptions], artifact: Artifact) -> Mapping[str, Any]:
+    """Write the int8 graphs of ``artifact``, with config and processor beside them. Returns facts
+    for the manifest.
 
     Raises ModelRefused where nothing can be quantized or an output is not finite."""
+    if artifact.traits.format == "onnx":
+        sources = sorted((artifact.folder / FOLDER).glob("*.onnx"))
+    else:
+        sources = float_graphs(context, artifact)
+    count = sum(_quantize_one(context, artifact, source) for source in sources)
+    _write_companions(context, artifact)
+    return {"int8_operators": count, "reduce_range": context.options.reduces_range()}
+
+
+def _quantize_one(context: Context[QuantizeOptions], artifact: Artifact, source: Path) -> int:
+    """Write the int8 graph of one float graph. Returns the number of its int8 operators."""
     from compress_onnx.rewriting import fuse, quantize_graph
 
-    options = context.options
-    if artifact.traits.format == "onnx":
-        graph = onnx_ir.load(artifact.folder / FLOAT_FILE)
-    else:
-        graph = onnx_ir.load(float_graph(context, artifact))
+    options, graph = context.options, onnx_ir.load(source)
     if options.fusions:
         fuse(graph)
-    reduced = options.reduces_range()
-    graph = quantize_graph(graph, per_channel=options.per_channel, reduce_range=reduced)
+    graph = quantize_graph(
+        graph, per_channel=options.per_channel, reduce_range=options.reduces_range()
+    )
     count = count_int8(graph)
     if not count:
         raise ModelRefused(f"{artifact.folder}: quantize.onnx found nothing to quantize in it")
+    file = context.output / FOLDER / f"{source.stem}{INT8_ENDING}.onnx"
     write_graph(graph, file)
-    refuse_infinite(OnnxSession(file, _ONE_THREAD), batches_of_rows(context, artifact))
-    _write_companions(context, artifact)
-    return {"int8_operators": count, "reduce_range": reduced}
+    if source.stem == WHOLE:  # a task makes no batches for the parts of a model
+        refuse_infinite(OnnxSession(file, _ONE_THREAD), batches_of_rows(context, artifact))
+    return count
 
 
 def _write_companions(context: Context[Any], artifact: Artifact) -> None:

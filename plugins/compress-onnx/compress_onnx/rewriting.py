@@ -7,7 +7,7 @@ from transformers.exporters.configs import ExportFormat
 from transformers.exporters.onnxruntime_fusions import fuse_for_onnxruntime
 from transformers.exporters.quantizers import OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
 
-from compress_onnx.graph import quiet
+from compress.exporting import quiet
 
 
 def fuse(graph: onnx_ir.Model) -> None:

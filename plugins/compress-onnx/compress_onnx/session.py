@@ -26,8 +26,8 @@ _REFUSALS = (
     _raised.NotImplemented,
 )
 """What ONNX Runtime raises for a file that it cannot run. A lack of memory is another error."""
-RUN_FAILURE = _raised.RuntimeException
-"""What ONNX Runtime raises where a run fails, for want of memory too."""
+FAILURES = (ModelRefused, _raised.RuntimeException)
+"""What a run of a session raises where it fails; the second for want of memory too."""
 _PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}
 _TYPES: Mapping[str, type[np.generic]] = {
     "tensor(int64)": np.int64,

@@ -9,7 +9,6 @@ import numpy as np
 import onnx_ir
 import pytest
 import torch
-from compress_onnx.axes import axes_of, with_unequal_lengths
 from compress_onnx.exporting import _name_axes, export_graph
 from compress_onnx.graph import write_graph
 from compress_onnx.session import OnnxSession
@@ -17,6 +16,8 @@ from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoModelForSequence
 
 from compress.engine import Placement
 from compress.errors import ModelRefused
+from compress.exportable import axes_of, with_unequal_lengths
+from compress.exporting import whole
 from compress.sessions import TorchSession
 
 IDS = 40
@@ -42,7 +43,7 @@ def tokens(rows: int, length: int, seed: int = 0) -> np.ndarray:
 
 def run_exported(model: TorchSession, batch: dict[str, np.ndarray], folder: Path) -> OnnxSession:
     """A session on the model's graph, traced with ``batch``."""
-    graph = export_graph(model.model, batch, tuple(model.run(batch)))
+    graph = export_graph(whole(model.model, batch))
     write_graph(graph, folder / "model.onnx")
     return OnnxSession(folder / "model.onnx", Placement("cpu", 1))
 
@@ -125,7 +126,7 @@ def test_a_family_that_cannot_be_exported_is_refused_by_name_in_one_line(
     model = family(kind, AutoModelForSequenceClassification, **values)
     batch = {"input_ids": tokens(2, 7), "attention_mask": np.ones((2, 7), dtype=np.int64)}
     with pytest.raises(ModelRefused, match=f"a {kind} model cannot be exported.*{reason}") as met:
-        export_graph(model.model, batch, ["logits"])
+        export_graph(whole(model.model, batch))
     assert "\n" not in str(met.value)
     assert "Traceback" in capsys.readouterr().err, "which goes to the worker's log"
 
@@ -138,9 +139,8 @@ def test_a_graph_that_takes_one_length_for_the_other_is_refused() -> None:
     graph = onnx_ir.Graph(inputs, [], nodes=[])
     batch = {"input_ids": tokens(2, 7), "decoder_input_ids": tokens(2, 7)}
     with pytest.raises(ModelRefused, match="takes decoder_length for encoder_length"):
-        _name_axes(
-            onnx_ir.Model(graph, ir_version=10), {n: axes_of(n, batch) for n in batch}, "toy"
-        )
+        axes = {name: dict(enumerate(axes_of(name, batch))) for name in batch}
+        _name_axes(onnx_ir.Model(graph, ir_version=10), axes, "a toy")
 
 
 def test_the_lengths_of_a_batch_are_made_unequal_and_one_length_stays() -> None:

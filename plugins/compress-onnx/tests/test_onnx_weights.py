@@ -18,6 +18,7 @@ from compress_onnx.weights import initializers
 from transformers import BertConfig, BertForSequenceClassification
 
 from compress.artifact import Artifact, Manifest, Traits
+from compress.exporting import whole
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +48,8 @@ def exported(
 ) -> Path:
     folder = tmp_path_factory.mktemp("exported")
     ids = np.arange(10).reshape(2, 5)
-    write_graph(
-        export_graph(model, {"input_ids": ids, "attention_mask": np.ones_like(ids)}, ["logits"]),
-        folder / FLOAT_FILE,
-    )
+    part = whole(model, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+    write_graph(export_graph(part), folder / FLOAT_FILE)
     return folder
 
 
