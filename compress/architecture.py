@@ -1,5 +1,5 @@
-"""How a family of models is built: the paths of its modules, and the config keys of its
-sizes."""
+"""How a family of models is built: the paths of its modules, the config keys of its sizes, and
+what makes transformers know it, if a plugin brings its models."""
 
 from __future__ import annotations
 
@@ -58,7 +58,10 @@ class Architecture:
     ``model_types`` are the values of ``model_type`` in its configs. ``sizes`` maps our
     names of sizes (the fields of ``compress.sizes.Sizes``) to config keys, where optimum's
     NormalizedConfig has none or a wrong one. ``layout`` is None for a family that cannot be
-    cut; one with a layout has the key of ``feed_forward`` in ``sizes``."""
+    cut; one with a layout has the key of ``feed_forward`` in ``sizes``.
+
+    An architecture that overrides ``register`` brings models of its own: transformers does not
+    know its ``model_types`` before that call."""
 
     name: ClassVar[str]
     summary: ClassVar[str] = ""
@@ -69,6 +72,22 @@ class Architecture:
     """Whether the stock config states the head size, so that it can express another head
     count. The ``sizes`` of such a family have the keys of ``heads``, ``head_size`` and
     ``key_value_heads``."""
+
+    config_keys: ClassVar[tuple[str, ...]] = ()
+    """Keys of the config of a family that it brings. A plan refuses any other; if there are none,
+    it checks no key. A plan imports no config class, so they are stated here."""
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Distributions, besides torch and transformers, whose versions shape the models that it
+    brings."""
+
+    @classmethod
+    def register(cls) -> None:
+        """Make transformers know the config and the models of a family that it brings
+        (``AutoConfig.register``, ``AutoModelForSequenceClassification.register``).
+
+        Called once in a process, before a model of its ``model_types`` is built or opened with
+        PyTorch, and never in a process of another engine. Heavy imports stand inside it. By default
+        it does nothing: transformers has the family."""
 
     @classmethod
     def exportables(
@@ -81,3 +100,9 @@ class Architecture:
         It is called once for the export, and once for each batch that the files are checked with.
         It always returns the same parts in one order, with inputs of the batch's sizes."""
         return None
+
+
+def brings_models(architecture: type[Architecture]) -> bool:
+    """Whether an architecture overrides ``register``."""
+    own = getattr(architecture.register, "__func__", architecture.register)
+    return own is not getattr(Architecture.register, "__func__", Architecture.register)

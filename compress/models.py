@@ -16,12 +16,13 @@ from accelerate import init_empty_weights
 from accelerate.utils import extract_model_from_parallel
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
+from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from compress import surgery
 from compress.architecture import ModelConfig
 from compress.artifact import Artifact
 from compress.errors import CompressError, IntegrityError, UsageError
+from compress.jsonfiles import read_object
 from compress.task import Task
 from compress.weightfiles import weight_files
 
@@ -73,7 +74,12 @@ def _arguments(forward: Callable[..., Any]) -> frozenset[str]:
 
 def load_config(folder: str | Path) -> PreTrainedConfig:
     """The config of a local model folder. Raises UsageError for one that would run code
-    from the folder (``auto_map``)."""
+    from the folder (``auto_map``), and for a model type that is not known."""
+    kind = read_object(Path(folder) / "config.json", infinity=True).get("model_type")
+    if kind is not None and kind not in CONFIG_MAPPING:
+        raise UsageError(
+            f"{folder}: transformers knows no {kind!r} models, and no installed plugin brings them"
+        )
     config: PreTrainedConfig = AutoConfig.from_pretrained(
         folder, local_files_only=True, trust_remote_code=False
     )

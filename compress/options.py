@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 class Options(BaseModel):
@@ -31,6 +31,33 @@ class Options(BaseModel):
         return by_option
 
 
+class FreshModel(Options):
+    """An option that configures a model that does not exist yet: its ``type``, and keys of that
+    type's config. A plan checks them as it checks those of a recipe's fresh model."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(
+        description="Model type, of transformers or of a plugin. Beside it: keys of its config."
+    )
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """``type`` and the keys, JSON-ready."""
+        return self.model_dump(mode="json")
+
+
+def fresh_models(
+    options: BaseModel, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], FreshModel]]:
+    """(path, model) of each option that configures a fresh model; nested options too."""
+    for name, value in options:
+        if isinstance(value, FreshModel):
+            yield (*path, name), value
+        elif isinstance(value, BaseModel):
+            yield from fresh_models(value, (*path, name))
+
+
 class ArtifactReferenceMark:
     """Marks an option whose value names an artifact: an earlier step, a folder or a hub
     id."""
@@ -49,6 +76,10 @@ class SplitMark:
 
 class FreshMark:
     """Marks an option for fresh models only. A step with an input refuses it."""
+
+
+class NeededByFreshMark(FreshMark):
+    """Marks an option for fresh models only, which a step with a fresh model must have."""
 
 
 def splits_asked(

@@ -26,8 +26,9 @@ from compress.jsonfiles import first_problem
 from compress.machine import threads
 from compress.predict import predict
 from compress.pretrained.configs import read_config
-from compress.pretrained.modelfolder import head_tasks
+from compress.pretrained.modelfolder import head_tasks, model_types
 from compress.pretrained.taking import take_in
+from compress.registry.models import needs_torch, refuse_missing_needs, register_models
 from compress.registry.plugins import (
     Registered,
     Registry,
@@ -133,6 +134,7 @@ def _naming(taken: Path, folder: Path) -> Iterator[None]:
 
 
 def _opened(artifact: Artifact, registry: Registry, tasks: Sequence[str]) -> Predictor:
+    refuse_missing_needs(artifact.folder, artifact.manifest.needs)
     entry = _task_of(artifact, registry, tasks)
     options = _checked_options(artifact, entry.cls)
     task = entry.cls(options)
@@ -140,6 +142,8 @@ def _opened(artifact: Artifact, registry: Registry, tasks: Sequence[str]) -> Pre
     processor = task.processor(artifact.folder)
     with explain_missing_package(engine.name, engine.extra):
         placement = Placement(engine.devices()[0], threads())
+        if needs_torch(engine.packages):
+            register_models(registry, model_types([artifact.folder]))
         session = open_session(engine, artifact, placement, task)
     mistake = task.processor_mistake(processor)
     if mistake:

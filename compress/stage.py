@@ -14,7 +14,7 @@ from compress.architecture import Architecture
 from compress.artifact import Artifact, Traits
 from compress.edits import Edit
 from compress.measurement import Measured
-from compress.options import Options
+from compress.options import FreshModel, Options
 from compress.task import Row, Task
 
 
@@ -190,6 +190,12 @@ class Stage(ABC, Generic[O]):
     def layers_left(cls, options: O, layers: int) -> int | None:
         """Layers of what it makes from an input of ``layers`` layers; None, the default,
         if only ``apply`` knows."""
+        return None
+
+    @classmethod
+    def builds(cls, options: O) -> FreshModel | None:
+        """The configuration of the fresh model that it builds in place of its input's. None, the
+        default: its result is its input, trained, cut or converted."""
         return None
 
     @classmethod

@@ -13,7 +13,7 @@ import pytest
 from reports import as_report, rich_report
 
 from compress import machine
-from compress.artifact import Traits
+from compress.artifact import Artifact, Manifest, Traits
 from compress.errors import CompressError
 from compress.machine import (
     Processor,
@@ -139,7 +139,8 @@ def steps(
 
 
 def key(step: Step, registry: Registry) -> str:
-    return step_ingredients(step, "a", {}, "b", None, registry).key
+    artifact = Artifact(Path("nowhere"), Manifest(Traits(), {}, step="a", stage="b"))
+    return step_ingredients(step, artifact, {}, "b", None, registry).key
 
 
 def changed(steps: Mapping[str, Step], registry: Registry, change: Callable[[], Any]) -> set[str]:

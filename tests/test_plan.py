@@ -340,8 +340,8 @@ def test_steps_behind_a_model_folder_are_there_once_they_are_made(
     model, _ = store.make(import_ingredients(plan.inputs[0], folder, registry), fill)
     assert states() == ["to do", "after its input"]
     data, _ = store.make(data_ingredients(plan.data, plan.task), fill)
-    digest = Artifact.open(model.folder).digest
-    store.make(step_ingredients(first, digest, {}, data.digest, None, registry), fill)
+    taken = Artifact.open(model.folder)
+    store.make(step_ingredients(first, taken, {}, data.digest, None, registry), fill)
     assert states() == ["there", "to do"]
     (folder / "config.json").write_text(
         '{"model_type": "bert", "architectures": []}', encoding="utf-8"

@@ -37,14 +37,14 @@ class _Finder:
 
     def __init__(self, plan: Plan, registry: Registry, store: Store) -> None:
         self._plan, self._registry, self._store = plan, registry, store
-        self._digests = {model.name: self._import(model) for model in plan.inputs}
+        self._artifacts = {model.name: self._import(model) for model in plan.inputs}
         self._data: dict[str, str | None] = {}
 
     def find(self, step: Step) -> StepState:
         """The state of the next step."""
-        self._digests[step.name] = None
+        self._artifacts[step.name] = None
         needed = [step.parent, *step.references.values()]
-        if any(name is not None and self._digests[name] is None for name in needed):
+        if any(name is not None and self._artifacts[name] is None for name in needed):
             return StepState("after its input")
         data = None
         if step.data is not None:
@@ -54,26 +54,30 @@ class _Finder:
                 return StepState("not known", str(error))
             if data is None:
                 return StepState("to do")
-        digest = self._made(step, data)
-        self._digests[step.name] = digest
-        return StepState("there" if digest else "to do")
+        artifact = self._made(step, data)
+        self._artifacts[step.name] = artifact
+        return StepState("there" if artifact else "to do")
 
-    def _made(self, step: Step, data: str | None) -> str | None:
-        parent = self._digests[step.parent] if step.parent else None
-        references = {option: self._digests[name] or "" for option, name in step.references.items()}
+    def _made(self, step: Step, data: str | None) -> Artifact | None:
+        parent = self._artifacts[step.parent] if step.parent else None
+        references = {}
+        for option, name in step.references.items():
+            artifact = self._artifacts[name]
+            assert artifact is not None  # ``find`` asks for no step whose input is not there
+            references[option] = artifact
         fresh = self._plan.fresh
         ingredients = step_ingredients(step, parent, references, data, fresh, self._registry)
         return self._artifact(ingredients)
 
-    def _import(self, model: Input) -> str | None:
+    def _import(self, model: Input) -> Artifact | None:
         if model.from_hub or not self._store.holds("artifact"):
             return None
         return self._artifact(import_ingredients(model, Path(model.source), self._registry))
 
-    def _artifact(self, ingredients: Ingredients) -> str | None:
-        """The digest of the artifact that these ingredients make."""
+    def _artifact(self, ingredients: Ingredients) -> Artifact | None:
+        """The artifact that these ingredients make."""
         product = self._store.find(ingredients)
-        return Artifact.open(product.folder).digest if product else None
+        return Artifact.open(product.folder) if product else None
 
     def _prepared(self, data: DataChoice, task: TaskChoice) -> str | None:
         """The digest of the data that are prepared for a task."""

@@ -11,6 +11,7 @@ from compress.errors import IntegrityError
 from compress.machine import TimingEnvironment, timing_environment, versions
 from compress.measurement import Measured
 from compress.meter import Effort
+from compress.registry.models import ModelOrigins, all_model_origins
 from compress.registry.plugins import Registry
 from compress.store.files import read_sealed, write_sealed
 
@@ -26,6 +27,7 @@ class MeasuringConditions:
     - ``others``: the digests of the artifacts that took turns, by name.
     - ``task``: distribution and version of the task's plugin.
     - ``meters``: the same of each meter's plugin, by the meter's name.
+    - ``models``: the same of each plugin that brings models.
     """
 
     effort: Effort
@@ -36,6 +38,7 @@ class MeasuringConditions:
     task: str
     meters: Mapping[str, str]
     engines: Mapping[str, EngineVersions]
+    models: ModelOrigins
 
     def only_with(self, names: Collection[str]) -> MeasuringConditions:
         """The same without the others that are not among ``names``."""
@@ -65,6 +68,7 @@ def conditions_of(
         task=task,
         meters=registry.origins("meters"),
         engines=engines,
+        models=all_model_origins(registry),
     )
 
 

@@ -35,7 +35,8 @@ def make_plan(recipe: Recipe, registry: Registry, families: Families) -> Plan:
     layers where a config does not state it.
 
     Raises UsageError with every mistake that can be found without touching a model."""
-    resolver = Resolver(recipe, registry, families, recipe.mistakes.copy())
+    brought = families.with_brought(entry.cls for entry in registry.architectures.values())
+    resolver = Resolver(recipe, registry, brought, recipe.mistakes.copy())
     plan = _build(resolver)
     resolver.mistakes.in_order().raise_all()
     assert plan is not None  # without a mistake, every part was resolved

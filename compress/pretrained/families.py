@@ -1,4 +1,5 @@
-"""Families of models that transformers builds: their model types, and the keys of their configs.
+"""Families of models that transformers or a plugin builds: their model types, and the keys of their
+configs.
 
 Importing one config class imports torch, which takes longer than a whole plan may. So a worker
 asks the classes once per version, and a plan reads its answer.
@@ -6,12 +7,15 @@ asks the classes once per version, and a plan reads its answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic import TypeAdapter
+
+from compress.architecture import Architecture, brings_models
 
 FILE = "families.json"
 
@@ -51,22 +55,37 @@ ByType = Mapping[str, Family | None]
 
 
 class Families:
-    """The families that the installed transformers knows. ``load`` is called when they are first
-    needed. ``Families(dict)`` knows none."""
+    """The families that the installed transformers knows, and those ``brought`` by plugins.
+    ``load`` is called when the first are needed. ``Families(dict)`` knows none."""
 
-    def __init__(self, load: Callable[[], ByType]) -> None:
+    def __init__(self, load: Callable[[], ByType], brought: ByType = MappingProxyType({})) -> None:
         self._load = load
+        self._brought = brought
+
+    def with_brought(self, architectures: Iterable[type[Architecture]]) -> Families:
+        """The same, and the families that these architectures describe by keys of their configs. A
+        type without keys is known, and its keys are not."""
+        brought: dict[str, Family | None] = {}
+        for architecture in architectures:
+            keys = frozenset(architecture.config_keys)
+            family = Family(keys) if keys else None
+            if family or brings_models(architecture):
+                brought.update(dict.fromkeys(architecture.model_types, family))
+        return Families(self._load, brought)
 
     @cached_property
     def _by_type(self) -> ByType:
         return self._load()
 
     def model_types(self) -> frozenset[str]:
-        """All model types; empty if transformers could not be asked."""
+        """All model types of transformers; empty if it could not be asked."""
         return frozenset(self._by_type)
 
     def family_of(self, model_type: str) -> Family | None:
-        """The family of a model type; None if it is unknown."""
+        """The family of a model type; None if it is unknown. transformers is not asked for one that
+        a plugin brings."""
+        if model_type in self._brought:
+            return self._brought[model_type]
         return self._by_type.get(model_type)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from compress.architecture import ModelConfig
@@ -11,8 +11,11 @@ from compress.artifact import MANIFEST, Artifact, Manifest, Traits
 from compress.errors import UsageError
 from compress.heads import has_head
 from compress.jsonfiles import read_object, refuse_large
+from compress.options import Options, fresh_models
+from compress.pretrained.configs import FILE as CONFIG
 from compress.pretrained.configs import read_config
 from compress.processor import TOKENIZER_FILES
+from compress.registry.models import refuse_missing_needs
 from compress.registry.plugins import Registry
 from compress.weightfiles import INDEX, matching, tensor_headers, weight_files
 
@@ -40,10 +43,13 @@ def folder_traits(folder: Path, registry: Registry, tasks: Sequence[str] = ()) -
     ``tasks`` decide which task its head serves, as in ``_served_task``.
 
     Raises UsageError for a folder that holds no model, that has no readable safetensors weights or
-    no tokenizer, or whose config would run code from the folder (``auto_map``). The tokenizer and
+    no tokenizer, that needs a distribution which is not installed, or whose config would run code
+    from the folder (``auto_map``). The tokenizer and
     the weights themselves are checked when the model is taken in."""
     if (folder / MANIFEST).is_file():
-        return Manifest.read(folder).traits
+        manifest = Manifest.read(folder)
+        refuse_missing_needs(folder, manifest.needs)
+        return manifest.traits
     config = read_config(folder)
     if "auto_map" in config:
         raise UsageError(
@@ -76,6 +82,19 @@ def folder_labels(folder: Path, registry: Registry, tasks: Sequence[str] = ()) -
     config = read_config(folder)
     entry = registry.tasks.get(_served_task(config, registry, tasks) or "")
     return tuple(entry.cls.stated_labels(config)) if entry else ()
+
+
+def model_types(
+    folders: Iterable[Path], fresh: ModelConfig | None = None, options: Options | None = None
+) -> set[str]:
+    """The types of all models that are opened or built: of the ``folders`` of a step's input and
+    references, of the configuration that it starts from, and of those in its ``options``."""
+    kinds = {kind for folder in folders if (kind := _model_type(folder)) is not None}
+    if fresh is not None:
+        kinds.add(fresh["type"])
+    if options is not None:
+        kinds.update(model.type for _, model in fresh_models(options))
+    return kinds
 
 
 def head_tasks(config: ModelConfig, registry: Registry) -> list[str]:
@@ -115,6 +134,15 @@ def vocabulary_files(folder: Path) -> list[Path]:
     """The files from which transformers makes the tokenizer of a folder that has no
     ``tokenizer.json``."""
     return sorted({path for path in matching(folder, TOKENIZER_PATTERNS) if path.is_file()})
+
+
+def _model_type(folder: Path) -> str | None:
+    """The ``model_type`` in a folder's ``config.json``; None if it has no such file, or the file
+    does not say."""
+    if not (folder / CONFIG).is_file():
+        return None
+    kind = read_config(folder).get("model_type")
+    return kind if isinstance(kind, str) else None
 
 
 def _served_task(config: ModelConfig, registry: Registry, tasks: Sequence[str]) -> str | None:

@@ -17,8 +17,14 @@ from compress.jsonfiles import read_object
 from compress.pretrained.building import embedding_rows
 from compress.pretrained.configs import FILE as CONFIG
 from compress.pretrained.configs import read_config, refuse_absurd_depth
-from compress.pretrained.modelfolder import folder_labels, folder_traits, source_files
+from compress.pretrained.modelfolder import (
+    folder_labels,
+    folder_traits,
+    model_types,
+    source_files,
+)
 from compress.pretrained.tokens import refuse_ids_beyond, take_tokenizer
+from compress.registry.models import distributions_bringing, register_models
 from compress.registry.plugins import Registry
 from compress.weightfiles import SUFFIX, Header, tensor_headers
 
@@ -56,6 +62,8 @@ def take_in(
         place(path, target)
     if has_manifest:
         return Manifest.read(folder)
+    kinds = model_types([folder])
+    register_models(registry, kinds)
     labels = folder_labels(folder, registry, tasks)
     headers = tensor_headers(folder)
     refuse_absurd_depth(folder / CONFIG, read_config(folder), len(headers))
@@ -65,9 +73,11 @@ def take_in(
     rows = embedding_rows(folder)
     if rows is not None:
         refuse_ids_beyond(folder, processor.tokenizer, rows)
+    brought = distributions_bringing(registry, kinds)
     return Manifest(
         traits,
         {},
+        needs=("compress-toolkit", *brought) if brought else (),
         step=step,
         stage="import",
         base=source,

@@ -111,7 +111,9 @@ def _uses_of_head(plan: Plan, model: Input) -> list[tuple[TaskChoice, DataChoice
 
 
 def _needs_head(step: Step, name: str) -> bool:
-    return name in step.references.values() or (step.parent == name and step.entry.cls.accepts.task)
+    stage = step.entry.cls
+    is_asked = stage.references.task and name in step.references.values()
+    return is_asked or (step.parent == name and stage.accepts.task)
 
 
 def _other_reference(plan: Plan, model: Input) -> str:

@@ -127,7 +127,7 @@ class Products:
         UsageError if it cannot be built."""
         labels = self.prepared(step.data, step.task).labels if step.data else ()
         product, _ = self.make(
-            config_ingredients(fresh, step.task, labels),
+            config_ingredients(fresh, step.task, labels, self.registry),
             lambda output, work: ConfigureModel(fresh, Chosen.of(step.task), labels, output),
             "model",
             phase=f"building the configuration of {step.name}",
@@ -182,8 +182,8 @@ class Products:
         data = self.prepared(step.data, step.task) if step.data else None
         ingredients = step_ingredients(
             step,
-            parent.digest if parent else None,
-            {option: artifact.digest for option, artifact in references.items()},
+            parent,
+            references,
             data.digest if data else None,
             fresh,
             self.registry,

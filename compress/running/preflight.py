@@ -67,7 +67,7 @@ def refuse_unknown_parts(plan: Plan, artifacts: Mapping[str, Artifact], registry
     for step in plan.steps:
         if not step.entry.cls.needs_layout(step.options):
             continue
-        config = _config(plan, artifacts, _origin(step.parent, plan))
+        config = _config(plan, artifacts, step.parent)
         try:
             layout_of(str(config.get("model_type")), architectures)
         except UsageError as error:
@@ -81,7 +81,7 @@ def refuse_unfit_options(plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
     tokens of an example than the model has positions for."""
     mistakes: dict[tuple[str | None, str], Mistake] = {}
     for reader in _readers(plan, artifacts):
-        unfit = reader.task.make().limit(_config(plan, artifacts, reader.model))
+        unfit = reader.task.make().limit(reader.config)
         if unfit:
             mistake = Mistake(reader.place, f"{reader.name} {unfit}")
             mistakes.setdefault((reader.model, unfit), mistake)
@@ -112,22 +112,25 @@ def refuse_unfit_processors(plan: Plan, artifacts: Mapping[str, Artifact]) -> No
 class _Reader:
     """A step, or the recipe itself, that reads examples for a task.
 
-    ``name`` is its name in a message. ``model`` is the input that its model descends from, None for
-    a fresh one."""
+    ``name`` is its name in a message. ``model`` is the input that its tokenizer is from, None for
+    one that a step makes. ``config`` is that of its model, as far as it is known."""
 
     name: str
     place: str
     model: str | None
+    config: Mapping[str, Any]
     task: TaskChoice
 
 
 def _readers(plan: Plan, artifacts: Mapping[str, Artifact]) -> Iterator[_Reader]:
     for step in plan.steps:
         for name in (step.parent, *step.references.values()):
-            yield _Reader(repr(step.name), step.place, _origin(name, plan), step.task)
+            config = _config(plan, artifacts, name)
+            yield _Reader(repr(step.name), step.place, _origin(name, plan), config, step.task)
     for model in plan.inputs:
         if artifacts[model.name].traits.task == plan.task.name and plan.data is not None:
-            yield _Reader("the task", model.place, model.name, plan.task)
+            config = _config(plan, artifacts, model.name)
+            yield _Reader("the task", model.place, model.name, config, plan.task)
 
 
 def _origin(name: str | None, plan: Plan) -> str | None:
@@ -136,21 +139,30 @@ def _origin(name: str | None, plan: Plan) -> str | None:
     return name if step is None else _origin(step.parent, plan)
 
 
-def _config(plan: Plan, artifacts: Mapping[str, Artifact], model: str | None) -> Mapping[str, Any]:
-    if model is not None:
-        return read_config(artifacts[model].folder)
-    fresh = dict(plan.fresh or {})
+def _config(plan: Plan, artifacts: Mapping[str, Artifact], name: str | None) -> Mapping[str, Any]:
+    """The config of a model: of the input that it descends from, or of the fresh model that a step
+    before it builds. ``name`` is None for the recipe's fresh model."""
+    step = plan.step(name) if name is not None else None
+    if step is not None:
+        built = step.entry.cls.builds(step.options)
+        return _whole(built.config) if built else _config(plan, artifacts, step.parent)
+    return _whole(plan.fresh or {}) if name is None else read_config(artifacts[name].folder)
+
+
+def _whole(fresh: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**fresh, "model_type": fresh.get("type")}
 
 
 def refuse_wrong_configuration(plan: Plan, products: Products) -> None:
     """Raise UsageError for a fresh model that its family cannot build, for each task that it is
     made for."""
-    if plan.fresh is None:
-        return
     for step in plan.steps:
-        if step.parent is None:
-            try:
-                products.configured(plan.fresh, step)
-            except UsageError as error:
-                raise UsageError([Mistake(plan.model_place, str(error))]) from error
+        built = step.entry.cls.builds(step.options)
+        fresh = built.config if built else plan.fresh
+        if fresh is None or (step.parent is not None and not built):
+            continue
+        try:
+            products.configured(fresh, step)
+        except UsageError as error:
+            place = plan.model_place if step.parent is None else step.place
+            raise UsageError([Mistake(place, str(error))]) from error

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from compress.errors import CompressError
 from compress.planning import Plan, Step
+from compress.registry.models import needs_torch
 from compress.registry.plugins import Registry
 from compress.report.reading import read_report
 from compress.report.views.writing import write_report
@@ -27,7 +28,7 @@ from compress.store.runfolder import RunFolder
 from compress.store.store import Store
 from compress.tracker import Listener
 from compress.workers.channel import sweep_lines
-from compress.workers.forking import WorkerServer, needs_torch
+from compress.workers.forking import WorkerServer
 
 
 def run_plan(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from compress.artifact import MANIFEST, JsonObject, sha256_file
+from compress.artifact import MANIFEST, Artifact, JsonObject, sha256_file
 from compress.machine import versions
 from compress.planning import DataChoice, Input, Step, TaskChoice
 from compress.pretrained.modelfolder import (
     folder_labels,
     folder_traits,
+    model_types,
     source_files,
     vocabulary_files,
 )
+from compress.registry.models import model_origins
 from compress.registry.plugins import Registry
 from compress.store.store import Ingredients
 
@@ -39,9 +41,11 @@ def data_ingredients(data: DataChoice, task: TaskChoice) -> Ingredients:
     )
 
 
-def config_ingredients(fresh: JsonObject, task: TaskChoice, labels: tuple[str, ...]) -> Ingredients:
+def config_ingredients(
+    fresh: JsonObject, task: TaskChoice, labels: tuple[str, ...], registry: Registry
+) -> Ingredients:
     """What the whole config of a fresh model depends on: its configuration in the recipe, its head,
-    and the libraries that build it."""
+    and the plugin and the libraries that build it."""
     return Ingredients(
         "config",
         {
@@ -51,6 +55,7 @@ def config_ingredients(fresh: JsonObject, task: TaskChoice, labels: tuple[str, .
             "labels": list(labels),
             "task_plugin": task.entry.origin,
             "libraries": versions(("compress-toolkit", "torch", "transformers", "huggingface-hub")),
+            "models": model_origins(registry, [fresh["type"]]),
         },
     )
 
@@ -73,6 +78,7 @@ def import_ingredients(model: Input, folder: Path, registry: Registry) -> Ingred
             "traits": asdict(folder_traits(folder, registry, model.tasks)),
             "labels": folder_labels(folder, registry, model.tasks),
             "libraries": versions(("compress-toolkit", "transformers", "tokenizers")),
+            "models": model_origins(registry, model_types([folder])),
         }
     return Ingredients(
         "artifact", {"kind": "artifact", "stage": "import", "files": files, **described}
@@ -87,17 +93,19 @@ def source_name(model: Input) -> str:
 
 def step_ingredients(
     step: Step,
-    parent: str | None,
-    references: Mapping[str, str],
+    parent: Artifact | None,
+    references: Mapping[str, Artifact],
     data: str | None,
     fresh: JsonObject | None,
     registry: Registry,
 ) -> Ingredients:
-    """What a step's artifact depends on. ``parent``, ``references`` and ``data`` are digests of
-    content; ``fresh`` is the configuration that a stage without input starts from.
+    """What a step's artifact depends on. ``data`` is the digest of its data; ``fresh`` is the
+    configuration that a stage without input starts from.
 
     Machines share a store, so what the options leave to the machine is part of it."""
     stage = step.entry.cls
+    start = dict(fresh) if fresh and parent is None else None
+    folders = [each.folder for each in (parent, *references.values()) if each is not None]
     return Ingredients(
         "artifact",
         {
@@ -105,10 +113,10 @@ def step_ingredients(
             "stage": step.entry.name,
             "plugin": step.entry.origin,
             "options": _without(step.options.model_dump(mode="json"), references),
-            "input": parent,
-            "references": dict(references),
+            "input": parent.digest if parent else None,
+            "references": {option: artifact.digest for option, artifact in references.items()},
             "data": data,
-            "fresh": dict(fresh) if fresh and parent is None else None,
+            "fresh": start,
             "seed": step.seed,
             "task": step.task.as_dict(),
             "task_plugin": step.task.entry.origin,
@@ -117,10 +125,11 @@ def step_ingredients(
             "architectures": (
                 registry.origins("architectures") if stage.reads_architectures else None
             ),
+            "models": model_origins(registry, model_types(folders, start, step.options)),
         },
     )
 
 
-def _without(options: JsonObject, names: Mapping[str, str]) -> JsonObject:
+def _without(options: JsonObject, names: Collection[str]) -> JsonObject:
     """Options except those that name artifacts: an artifact's digest counts, not its name."""
     return {key: value for key, value in options.items() if key not in names}

@@ -11,6 +11,7 @@ from typing import Any
 from compress.architecture import Architecture
 from compress.artifact import Artifact, JsonObject
 from compress.measurement import Measured
+from compress.registry.models import ModelOrigins
 from compress.stage import Data, Made
 from compress.store.store import Ingredients, Store
 from compress.task import Task
@@ -25,7 +26,9 @@ _SECONDS_BETWEEN_PROGRESS = 0.2
 class WorkerContext:
     """The context of a stage, as ``compress.stage.Context`` describes it.
 
-    ``write_manifest(folder, made)`` makes an artifact of a model that the stage wrote."""
+    ``write_manifest(folder, made)`` makes an artifact of a model that the stage wrote. ``models``
+    are the plugins that bring the models it works with: what it keeps in the store depends on
+    them."""
 
     options: Any
     seed: int
@@ -40,6 +43,7 @@ class WorkerContext:
     store: Store
     line: WorkerLine
     write_manifest: Callable[[Path, Made], None]
+    models: ModelOrigins
     _last_progress: float = 0.0
     _last_text: str = ""
 
@@ -84,7 +88,7 @@ class WorkerContext:
             return time.monotonic() - start
 
         product, _ = self.store.make(
-            Ingredients(kind, {"kind": kind, **ingredients}),
+            Ingredients(kind, {"kind": kind, "models": self.models, **ingredients}),
             fill,
             lambda holder: self.note(f"waiting for {holder}, which makes the same {kind}"),
         )

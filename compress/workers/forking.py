@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from io import RawIOBase
 from pathlib import Path
@@ -17,6 +17,7 @@ from pathlib import Path
 from compress.artifact import Manifest
 from compress.errors import CompressError
 from compress.machine import gpus
+from compress.registry.models import needs_torch
 from compress.registry.plugins import Registry, engine_for
 from compress.workers.protocol import (
     LONGEST_REQUEST,
@@ -30,15 +31,8 @@ from compress.workers.protocol import (
 
 SERVER = "compress.workers.server"
 """The module that the server's process runs."""
-_HEAVY = {"torch", "transformers"}
-"""What the server has imported, as stages and engines name it."""
 _KILLED = -signal.SIGKILL
 """The exit code of a worker whose server has ended: the kernel ends it too."""
-
-
-def needs_torch(packages: Collection[str]) -> bool:
-    """Whether a stage or an engine that names these ``packages`` needs what the server has."""
-    return not _HEAVY.isdisjoint(packages)
 
 
 class WorkerServer:

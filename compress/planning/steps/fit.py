@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from compress.errors import UsageError
-from compress.options import FreshMark, fields_marked, splits_asked
+from compress.options import (
+    FreshMark,
+    NeededByFreshMark,
+    fields_marked,
+    fresh_models,
+    splits_asked,
+)
 from compress.planning.edges import edge_mistake
 from compress.planning.graph import Graph
 from compress.planning.resolver import Resolver
 from compress.planning.sections.data import splits_of
+from compress.planning.sections.model import check_fresh
 from compress.planning.steps.layers import layers_of, layers_of_input, model_type_of_input
 from compress.planning.types import Step
 from compress.recipes.places import Section
@@ -25,6 +32,9 @@ def check_fit(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> N
         _check_options_of_fresh(step, text, resolver)
     elif graph.fresh:
         _check_configuration(graph.fresh, step, resolver)
+        _check_needed_by_fresh(step, text, resolver)
+    for option, model in fresh_models(step.options):
+        check_fresh(model.config, (*text.stage_path, *option), resolver)
     _check_layout(step, text, graph, resolver)
     _check_layers(step, text, graph, resolver)
 
@@ -99,10 +109,20 @@ def _check_options_of_fresh(step: Step, text: StepText, resolver: Resolver) -> N
             resolver.wrong(path, message, "leave it out", of_value=False)
 
 
+def _check_needed_by_fresh(step: Step, text: StepText, resolver: Resolver) -> None:
+    """Add a mistake for each option that a step with a fresh model must have, and has not."""
+    for option in fields_marked(type(step.options), NeededByFreshMark):
+        if getattr(step.options, option) is None:
+            message = f"{text.stage!r} of a fresh model needs {option}"
+            hint = (type(step.options).model_fields[option].description or "").rstrip(".")
+            resolver.wrong(text.stage_path, message, hint, of_value=False)
+
+
 def _check_layout(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> None:
-    """Note the model type that the step works on. Add a mistake where the stage looks for parts of
-    a model that no architecture describes."""
-    model_type = graph.model_types[step.name] = _model_type(step, graph)
+    """Note the model type of the step's result. Add a mistake where the stage looks for parts of a
+    model that no architecture describes."""
+    model_type, built = _model_type(step, graph), step.entry.cls.builds(step.options)
+    graph.model_types[step.name] = model_type if built is None else built.type
     if model_type is None or not step.entry.cls.needs_layout(step.options):
         return
     architectures = [entry.cls for entry in resolver.registry.architectures.values()]
@@ -113,7 +133,7 @@ def _check_layout(step: Step, text: StepText, graph: Graph, resolver: Resolver) 
 
 
 def _model_type(step: Step, graph: Graph) -> str | None:
-    """The model type that a step works on, which no step changes; None where it is not known."""
+    """The model type that a step works on; None where it is not known."""
     if step.parent is None:
         return graph.fresh["type"] if graph.fresh else None
     if step.parent in graph.inputs:
@@ -124,25 +144,28 @@ def _model_type(step: Step, graph: Graph) -> str | None:
 def _check_layers(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> None:
     """Check the options against the layers of the step's input and note those of its result, where
     they are known."""
+    stage, built = step.entry.cls, step.entry.cls.builds(step.options)
     before = _layers_before(step, graph, resolver)
-    if before is None:
-        return
-    mistakes = step.entry.cls.check_layers(step.options, before)
+    mistakes = [] if before is None else stage.check_layers(step.options, before)
     for mistake in mistakes:
         path = (*text.stage_path, *mistake.option.split("."))
         resolver.wrong(path, mistake.message, mistake.hint)
-    left = None if mistakes else step.entry.cls.layers_left(step.options, before)
-    graph.layers[step.name] = left
+    if built is not None:
+        graph.layers[step.name] = _layers_of_fresh(built.config, resolver)
+    elif before is not None and not mistakes:
+        graph.layers[step.name] = stage.layers_left(step.options, before)
 
 
 def _layers_before(step: Step, graph: Graph, resolver: Resolver) -> int | None:
     if graph.has_mistake(step.parent):
         return None
     if step.parent is None:
-        fresh = graph.fresh or {}
-        return layers_of(
-            {**fresh, "model_type": fresh.get("type")}, resolver.registry, resolver.families
-        )
+        return _layers_of_fresh(graph.fresh or {}, resolver)
     if step.parent in graph.inputs:
         return layers_of_input(graph.inputs[step.parent], resolver.registry, resolver.families)
     return graph.layers.get(step.parent)
+
+
+def _layers_of_fresh(fresh: Section, resolver: Resolver) -> int | None:
+    config = {**fresh, "model_type": fresh.get("type")}
+    return layers_of(config, resolver.registry, resolver.families)

@@ -7,6 +7,7 @@ import traceback
 
 from compress.errors import CompressError, UsageError
 from compress.pretrained.building import reason_of_failed_build
+from compress.registry.models import register_models
 from compress.registry.plugins import Registry
 from compress.workers.channel import WorkerLine
 from compress.workers.jobs.common import task_of
@@ -14,8 +15,8 @@ from compress.workers.protocol import ConfigureModel, Finished
 
 
 def run(job: ConfigureModel, line: WorkerLine, registry: Registry) -> Finished:
-    """Write the whole config of the fresh model into ``job.output``; nothing for a family that
-    transformers does not know, which is checked by its plugin.
+    """Write the whole config of the fresh model into ``job.output``; nothing for a type that
+    transformers does not know, which is no transformer: the stage that makes it checks it.
 
     Raises UsageError if its family does not accept the configuration or cannot build a model of
     it."""
@@ -24,6 +25,7 @@ def run(job: ConfigureModel, line: WorkerLine, registry: Registry) -> Finished:
 
     from compress.models import fresh_model
 
+    register_models(registry, [job.fresh["type"]])
     if job.fresh["type"] not in CONFIG_MAPPING:
         return Finished()
     try:

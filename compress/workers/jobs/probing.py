@@ -16,6 +16,8 @@ from compress.engine import Engine, Placement, Session
 from compress.heads import meant_labels
 from compress.machine import forget_peak_memory, peak_memory, stay_on_cores, threads
 from compress.meter import Probe
+from compress.pretrained.modelfolder import model_types
+from compress.registry.models import needs_torch, register_models
 from compress.registry.plugins import Registry, engine_for, explain_missing_package
 from compress.task import Task
 from compress.workers.channel import WorkerLine
@@ -157,6 +159,8 @@ def open_probe(
     with explain_missing_package(engine.name, engine.extra):
         placement = Placement(engine.devices()[0], threads())
         engine.start()
+        if needs_torch(engine.packages):
+            register_models(registry, model_types([artifact.folder]))
     # Before the model is opened: that starts the engine's threads, which inherit the cores.
     stay_on_cores(placement.threads)
     await_turn()

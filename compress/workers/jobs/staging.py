@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,14 @@ from compress.artifact import MANIFEST, Ancestor, Artifact, Manifest, Traits, di
 from compress.edits import Edit
 from compress.errors import CompressError, NothingChanged
 from compress.machine import versions
+from compress.options import Options
+from compress.pretrained.modelfolder import model_types
+from compress.registry.models import (
+    distributions_bringing,
+    model_origins,
+    needs_torch,
+    register_models,
+)
 from compress.registry.plugins import Registered, Registry, explain_missing_package
 from compress.stage import Made, Stage
 from compress.workers.channel import WorkerLine
@@ -24,26 +33,13 @@ def run(job: ApplyStage, line: WorkerLine, registry: Registry) -> Finished:
     """Write the stage's artifact into ``job.output``."""
     entry = registry.stages[job.stage]
     before = Artifact.open(job.input) if job.input else None
-    writer = ManifestWriter(job, entry, before.manifest if before else None)
-    context = _context(job, before, entry, writer, line, registry)
-    with explain_missing_package(entry.name, entry.cls.extra):
-        made = entry.cls().apply(context)
-    manifest = writer.manifest(job.output, made)
-    _refuse_unchanged(manifest, before, entry.name)
-    manifest.write(job.output)
-    return Finished()
-
-
-def _context(
-    job: ApplyStage,
-    before: Artifact | None,
-    entry: Registered[Stage[Any]],
-    writer: ManifestWriter,
-    line: WorkerLine,
-    registry: Registry,
-) -> WorkerContext:
-    return WorkerContext(
-        options=entry.cls.Options.model_validate(job.options, strict=False),
+    writer = ManifestWriter(job, entry, before.manifest if before else None, registry)
+    options = entry.cls.Options.model_validate(job.options, strict=False)
+    kinds = _model_types(job, options)
+    if needs_torch(entry.cls.libraries):
+        register_models(registry, kinds)
+    context = WorkerContext(
+        options=options,
         seed=job.seed,
         input=before,
         fresh=job.fresh,
@@ -56,7 +52,20 @@ def _context(
         store=job.store,
         line=line,
         write_manifest=writer.write,
+        models=model_origins(registry, kinds),
     )
+    with explain_missing_package(entry.name, entry.cls.extra):
+        made = entry.cls().apply(context)
+    manifest = writer.manifest(job.output, made)
+    _refuse_unchanged(manifest, before, entry.name)
+    manifest.write(job.output)
+    return Finished()
+
+
+def _model_types(job: ApplyStage, options: Options) -> set[str]:
+    """The types of the models that the job opens or builds."""
+    folders = [*job.references.values(), *([job.input] if job.input else [])]
+    return model_types(folders, job.fresh, options)
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,7 @@ class ManifestWriter:
     job: ApplyStage
     entry: Registered[Stage[Any]]
     before: Manifest | None
+    registry: Registry
 
     def write(self, folder: Path, made: Made) -> None:
         """Write the manifest of the model in ``folder``."""
@@ -80,6 +90,7 @@ class ManifestWriter:
         # The plan cannot know which shape it will be. Stock transformers opens a folder without
         # edits.
         traits = replace(job.traits, shape="free" if edits else "stock")
+        needs = self._needs(folder, edits)
         return Manifest(
             traits=traits,
             files=digest_files(folder),
@@ -93,9 +104,11 @@ class ManifestWriter:
             parameters=parent.parameters if made.parameters is None else made.parameters,
             base=parent.base,
             lineage=self._lineage(),
-            needs=("compress-toolkit",) if edits else (),
+            needs=needs,
             notes=dict(made.notes),
-            versions=versions(("compress-toolkit", entry.distribution, *entry.cls.libraries)),
+            versions=versions(
+                ("compress-toolkit", entry.distribution, *entry.cls.libraries, *needs)
+            ),
         )
 
     def _edits(self, parent: Manifest, made: Made) -> tuple[Edit, ...]:
@@ -105,6 +118,14 @@ class ManifestWriter:
         # Edits are replayed on a model that is built from its config. A file of another format
         # holds any shape itself.
         return parent.edits if parent.traits.format == self.job.traits.format else ()
+
+    def _needs(self, folder: Path, edits: Sequence[Edit]) -> tuple[str, ...]:
+        """The toolkit, which replays edits, and the distributions that bring the model. A file of
+        another format needs neither."""
+        if self.job.traits.format != "pytorch":
+            return ()
+        brought = distributions_bringing(self.registry, model_types([folder]))
+        return ("compress-toolkit", *brought) if edits or brought else ()
 
     def _lineage(self) -> tuple[Ancestor, ...]:
         """The ancestors, oldest first."""

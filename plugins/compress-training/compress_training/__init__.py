@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from compress import hookimpl
-from compress.options import FreshMark
+from compress.options import ArtifactReference, FreshMark, NeededByFreshMark
 from compress.stage import Accepts, Context, Made, Stage
 from compress.training import LIBRARIES, TrainingOptions
-
-SPECIAL_TOKENS: Mapping[str, str] = MappingProxyType(
-    {"pad_token_id": "pad", "bos_token_id": "cls", "eos_token_id": "sep"}
-)
-"""Keys of a model's config, and the kinds of the special tokens whose ids they hold."""
 
 
 class PretrainOptions(TrainingOptions):
@@ -48,7 +42,9 @@ class Pretrain(Stage[PretrainOptions]):
     configures = MappingProxyType(
         {
             "vocab_size": "its option vocabulary",
-            **dict.fromkeys(SPECIAL_TOKENS, "the tokenizer that it trains"),
+            "pad_token_id": "the tokenizer that it trains",
+            "bos_token_id": "the tokenizer that it trains",
+            "eos_token_id": "the tokenizer that it trains",
         }
     )
     needs_data = ("train", "test")
@@ -66,22 +62,33 @@ class Pretrain(Stage[PretrainOptions]):
         return pretrain(context)
 
 
-class Finetune(Stage[TrainingOptions]):
-    """Supervised training of a pretrained model on the task's data."""
+class FinetuneOptions(TrainingOptions):
+    """Options of ``finetune``: those of a training, and the tokenizer of a fresh model."""
+
+    processor_of: Annotated[ArtifactReference | None, NeededByFreshMark()] = Field(
+        default=None,
+        description="Step, folder or hub id whose tokenizer a fresh model takes.",
+    )
+
+
+class Finetune(Stage[FinetuneOptions]):
+    """Supervised training on the task's data: of a pretrained model, or of a fresh one with
+    another's tokenizer."""
 
     name = "finetune"
-    summary = "Train a pretrained model, with a head for the task, on labelled data."
-    Options = TrainingOptions
-    accepts = Accepts(trainable=True)
+    summary = "Train a model, with a head for the task, on labelled data."
+    Options = FinetuneOptions
+    accepts = Accepts(trainable=True, nothing=True)
+    references = Accepts(precisions=("float", "int8"))
     libraries = LIBRARIES
     needs_data = ("train", "test")
 
     @classmethod
-    def layers_left(cls, options: TrainingOptions, layers: int) -> int:
+    def layers_left(cls, options: FinetuneOptions, layers: int) -> int:
         """All layers."""
         return layers
 
-    def apply(self, context: Context[TrainingOptions]) -> Made:
+    def apply(self, context: Context[FinetuneOptions]) -> Made:
         """Write the trained model with its tokenizer."""
         from compress_training.finetune import finetune
 

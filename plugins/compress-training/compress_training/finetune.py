@@ -1,23 +1,41 @@
-"""Fine-tuning: the given model with a head for the task, trained with the task's loss."""
+"""Fine-tuning: the given model with a head for the task, or a fresh one, trained with the task's
+loss."""
 
 from __future__ import annotations
 
 from transformers import set_seed
 
-from compress.adapting import adapt_input
+from compress.adapting import Adapted, adapt_input
+from compress.fresh import fresh_reader
 from compress.models import save_model
+from compress.processor import Processor
 from compress.stage import Context, Made
-from compress.training import TrainingOptions, fit
+from compress.training import fit
+from compress_training import FinetuneOptions
 
 
-def finetune(context: Context[TrainingOptions]) -> Made:
+def finetune(context: Context[FinetuneOptions]) -> Made:
     """Write the trained model and its tokenizer into ``context.output``."""
-    assert context.input is not None, "the stage accepts no fresh model"
-    assert context.data is not None, "the stage needs data"
-    set_seed(context.seed)  # a new head is drawn from the global generator
-    adapted = adapt_input(context, context.data.labels)
-    facts = fit(adapted.model, context, context.options)
+    processor = _processor(context)
+    set_seed(context.seed)  # new weights are drawn from the global generator
+    adapted = _model(context, processor)
+    facts = fit(adapted.model, context, context.options, processor=processor)
     parameters = save_model(adapted.model, context.output)
-    processor = context.task.processor(context.input.folder)
     context.task.save_processor(processor, context.output)
     return Made(parameters=parameters, notes={**facts, **adapted.notes})
+
+
+def _processor(context: Context[FinetuneOptions]) -> Processor:
+    source = context.input or context.references["processor_of"]
+    processor: Processor = context.task.processor(source.folder)
+    return processor
+
+
+def _model(context: Context[FinetuneOptions], processor: Processor) -> Adapted:
+    """The given model with a head for the task, or a fresh one."""
+    assert context.data is not None, "the stage needs data"
+    labels = context.data.labels
+    if context.input is not None:
+        return adapt_input(context, labels)
+    assert context.fresh is not None, "without an input there is a fresh configuration"
+    return Adapted(fresh_reader(context.fresh, context.task, labels, processor))

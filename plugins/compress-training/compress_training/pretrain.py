@@ -6,11 +6,12 @@ from __future__ import annotations
 from transformers import set_seed
 
 from compress.adapting import Adapted, adapt_input
-from compress.models import fresh_model, save_model
+from compress.fresh import fresh_reader
+from compress.models import save_model
 from compress.processor import TextProcessor
 from compress.stage import Context, Made
 from compress.training import fit
-from compress_training import SPECIAL_TOKENS, PretrainOptions
+from compress_training import PretrainOptions
 from compress_training.tokenizer import train_tokenizer
 
 
@@ -47,8 +48,5 @@ def _model(context: Context[PretrainOptions], processor: TextProcessor) -> Adapt
     """The given model, or a fresh one."""
     if context.input is not None:
         return adapt_input(context, ())
-    tokens = {key: processor.token_id(kind) for key, kind in SPECIAL_TOKENS.items()}
-    config = {**(context.fresh or {}), "vocab_size": processor.tokenizer.get_vocab_size(), **tokens}
-    model = fresh_model(config, context.task, ())
-    model.train()
-    return Adapted(model)
+    assert context.fresh is not None, "without an input there is a fresh configuration"
+    return Adapted(fresh_reader(context.fresh, context.task, (), processor))

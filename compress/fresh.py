@@ -1,0 +1,74 @@
+"""Fresh models that read what a given processor makes: the vocabulary and the special tokens of
+their configs follow from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from transformers import CONFIG_MAPPING, PreTrainedModel
+
+from compress.architecture import ModelConfig
+from compress.errors import UsageError
+from compress.models import fresh_model
+from compress.processor import Processor, TextProcessor
+from compress.task import Task
+
+_VOCABULARY = "vocab_size"
+_TOKENS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"pad_token_id": ("pad",), "bos_token_id": ("bos", "cls"), "eos_token_id": ("eos", "sep")}
+)
+"""Keys of a model's config, and the kinds of special tokens whose id each may hold: the first that
+the tokenizer has."""
+
+
+def fresh_reader(
+    config: ModelConfig, task: Task[Any], labels: Sequence[str], processor: Processor
+) -> PreTrainedModel:
+    """A model in training mode with random float32 weights, which ``compress.models.fresh_model``
+    makes of ``config``. What this configuration does not state follows from the ``processor``: the
+    size of the vocabulary, and the ids of special tokens.
+
+    Raises UsageError if the stated vocabulary has no place for all ids of the processor."""
+    own = _own_names(config)
+    follows = _following(processor)
+    stated = {own.get(key, key): value for key, value in config.items()}
+    vocabulary, ids = stated.get(own.get(_VOCABULARY, _VOCABULARY)), follows.get(_VOCABULARY, 0)
+    if isinstance(vocabulary, int) and vocabulary < ids:
+        raise UsageError(
+            f"{_VOCABULARY}: {vocabulary} is too small, the tokenizer has ids up to {ids - 1}; "
+            "leave it out, and it follows from the tokenizer"
+        )
+    added = {key: value for key, value in follows.items() if own.get(key, key) not in stated}
+    model = fresh_model({**config, **added}, task, labels)
+    model.train()
+    return model
+
+
+def _own_names(config: ModelConfig) -> Mapping[str, str]:
+    """The family's own name of a key, by each second name."""
+    kind = config["type"]
+    return CONFIG_MAPPING[kind].attribute_map if kind in CONFIG_MAPPING else {}
+
+
+def _following(processor: Processor) -> dict[str, int]:
+    """What a config gets from a tokenizer; nothing from another processor."""
+    if not isinstance(processor, TextProcessor):
+        return {}
+    return {_VOCABULARY: _ids_of(processor), **_special_ids(processor)}
+
+
+def _ids_of(processor: TextProcessor) -> int:
+    """One more than the largest id."""
+    return max(processor.tokenizer.get_vocab().values(), default=0) + 1
+
+
+def _special_ids(processor: TextProcessor) -> dict[str, int]:
+    found = {}
+    for key, kinds in _TOKENS.items():
+        ids = (processor.token_id(kind) for kind in kinds)
+        first = next((number for number in ids if number is not None), None)
+        if first is not None:
+            found[key] = first
+    return found
