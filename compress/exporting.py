@@ -24,8 +24,12 @@ from transformers import PreTrainedModel
 from transformers.exporters.exporter_dynamo import DynamoExporter
 
 from compress.architecture import Architecture
+from compress.artifact import Artifact
+from compress.decoders import generating_parts
 from compress.errors import ModelRefused, name_and_first_line
 from compress.exportable import WHOLE, Exportable, axes_of
+from compress.exportchecks import checked_batches, traced_batch
+from compress.models import open_model
 from compress.sessions import TorchSession
 from compress.sizes import architecture_of
 from compress.task import Batch, Task
@@ -47,10 +51,24 @@ def exportables(
     architectures: Sequence[type[Architecture]],
 ) -> tuple[Exportable, ...]:
     """The parts of ``model`` to export for ``task``, with example inputs from ``batch``: those that
-    its architecture names, else the whole model."""
+    its architecture names, else those that generate, else the whole model."""
     architecture = architecture_of(model.config.model_type, architectures)
     parts = architecture.exportables(model, task, batch) if architecture else None
+    if parts is None:
+        parts = generating_parts(model, batch)
     return (whole(model, batch),) if parts is None else tuple(parts)
+
+
+def checked_parts(
+    artifact: Artifact, task: Task[Any], architectures: Sequence[type[Architecture]]
+) -> list[tuple[Exportable, list[Batch]]]:
+    """The parts of the artifact's model to export for ``task``, each with the inputs to check its
+    file with. Their sizes are not those of the examples in the part."""
+    model = open_model(artifact, task)
+    batches = [traced_batch(task, artifact), *checked_batches(task, artifact)]
+    parts, *others = [exportables(model, task, batch, architectures) for batch in batches]
+    checks = [[dict(other[i].inputs) for other in others] for i in range(len(parts))]
+    return list(zip(parts, checks, strict=True))
 
 
 def whole(model: PreTrainedModel, batch: Batch) -> Exportable:

@@ -140,7 +140,7 @@ def _opened(artifact: Artifact, registry: Registry, tasks: Sequence[str]) -> Pre
     task = entry.cls(options)
     engine = engine_for(registry, artifact.traits.format)
     processor = task.processor(artifact.folder)
-    with explain_missing_package(engine.name, engine.extra):
+    with explain_missing_package(registry.engines[engine.name]):
         placement = Placement(engine.devices()[0], threads())
         if needs_torch(engine.packages):
             register_models(registry, model_types([artifact.folder]))

@@ -31,6 +31,9 @@ class Table:
     Each of ``rows`` maps column names to values. ``places[i]`` names the place of row i
     (``train.csv:18``) for error messages. ``label_names`` gives, for a column that holds
     label numbers, the names in order.
+
+    Rows are read some at a time, more than once. A list of them lies in memory; for more rows than
+    that, ``compress.rows.write_rows`` gives a sequence that reads them from a file.
     """
 
     rows: Sequence[Mapping[str, Any]]

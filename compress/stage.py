@@ -70,9 +70,9 @@ class Data(Protocol):
         """Identifies the content."""
         ...
 
-    def rows(self, split: str) -> list[Row]:
+    def rows(self, split: str) -> Sequence[Row]:
         """Normalised rows of a split, each with its ``id``; empty if there is no such
-        split."""
+        split. A row is made when it is read, so keep no list of all of them."""
         ...
 
 
@@ -161,7 +161,8 @@ class Stage(ABC, Generic[O]):
     """Keys of a fresh model's config that it sets itself, each with what sets it. A recipe
     that sets one is refused."""
     extra: ClassVar[str | None] = None
-    """The extra of the toolkit it needs, for the error message if an import fails."""
+    """The extra of its distribution that installs what it needs, for the error message if an import
+    fails."""
 
     @classmethod
     def produces(cls, traits: Traits, options: O, task: str) -> Traits:

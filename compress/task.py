@@ -8,7 +8,7 @@ of ONNX Runtime uses it too.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
@@ -23,6 +23,8 @@ from compress.measurement import Direction
 from compress.options import Options
 from compress.processor import Processor, TextProcessor
 from compress.request import Request
+from compress.rows import Columns, columns_of, rows_in
+from compress.rows import Row as Row
 from compress.session import Session
 from compress.sizes import positions
 from compress.source import hint_without_labels
@@ -30,7 +32,6 @@ from compress.source import hint_without_labels
 if TYPE_CHECKING:
     from torch import Tensor
 
-Row = Mapping[str, Any]
 Features = dict[str, Any]
 Prediction = dict[str, Any]
 Shown = dict[str, Any]
@@ -54,6 +55,12 @@ task that fills them, so that no cut takes it away."""
 
 class RowError(Exception):
     """A row that the task cannot use. The message says why; the caller names the row."""
+
+
+def by_row(function: Callable[[Row], Row], columns: Columns) -> Columns:
+    """The columns of the rows that ``function`` makes of the rows of ``columns``: for a task whose
+    ``normalise`` looks at one row at a time."""
+    return columns_of([function(row) for row in rows_in(columns)])
 
 
 @dataclass(frozen=True)
@@ -227,22 +234,25 @@ class Task(ABC, Generic[O]):
 
     @abstractmethod
     def labels(
-        self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
+        self, splits: Mapping[str, Iterable[Columns]], declared: Sequence[str] | None
     ) -> list[str]:
         """Label names in order; empty for a task without labels.
 
-        ``rows`` are those of all splits; ``declared`` are names that the recipe or the
-        source states."""
+        ``splits`` has the columns of each split, of some rows at a time; it is walked once.
+        ``declared`` are names that the recipe or the source states."""
 
     @abstractmethod
-    def normalise(self, row: Row, labels: Sequence[str]) -> Row:
-        """The row with only the task's columns, and labels as indices. Raises RowError for
-        a row that the task cannot use."""
+    def normalise(self, columns: Columns, labels: Sequence[str]) -> Columns:
+        """The task's own columns of some rows, in their order, with labels as indices. ``columns``
+        lacks those that no row has.
 
-    def labels_in(self, row: Row, labels: Sequence[str]) -> Sequence[str]:
-        """The names of the labels of a normalised row, for the summary of the data. By default
-        none."""
-        return ()
+        Raises RowError where a row cannot be used. Each row is then asked for alone, so that the
+        user gets the place of every such row. ``by_row`` makes it of a function of one row."""
+
+    def count_labels(self, columns: Columns, labels: Sequence[str]) -> Mapping[str, int]:
+        """How often each label occurs in normalised columns, by its name, for the summary of the
+        data. By default none is counted."""
+        return {}
 
     # examples: in training, measuring and serving alike
 

@@ -74,7 +74,7 @@ class Tracker(ABC):
     longer than 30 seconds is left out, and the run goes on.
 
     ``packages`` are the modules that it imports. Where one is missing, the run is refused before it
-    starts; the message names ``extra``, the extra of the toolkit that installs them."""
+    starts; the message names ``extra``, the extra of its distribution that installs them."""
 
     name: ClassVar[str]
     summary: ClassVar[str]

@@ -8,4 +8,8 @@ def has_lone_surrogate(text: str) -> bool:
 
     Python accepts such a text, but it cannot be encoded as UTF-8: tokenizers and files refuse
     it."""
-    return any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # nothing else cannot be encoded
+        return True
+    return False

@@ -89,7 +89,7 @@ def test_unknown_and_missing_trackers_are_refused_before_the_run_starts(place: P
     assert missing.returncode == 3
     assert (
         "error: tracker absent needs the package 'a_package_that_is_not_there': install "
-        "compress-toolkit[absent]" in (place[0] / "output").read_text()
+        "compress-lines[absent]" in (place[0] / "output").read_text()
     )
     assert not (place[0] / "runs").exists()
 
@@ -179,7 +179,7 @@ def test_a_folder_that_bears_the_packages_name_is_not_the_package(
 
     (tmp_path / "logs_of_mine").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(EnvironmentFailure, match=r"install compress-toolkit\[more\]"):
+    with pytest.raises(EnvironmentFailure, match=r"install d\[more\]"):
         open_trackers(["fake"], Registry(trackers={"fake": Registered("fake", Wants, "d", "1")}))
 
 

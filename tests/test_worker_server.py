@@ -70,7 +70,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     folder = tmp_path_factory.mktemp("data")
     splits = {"train": sentences(26, 0), "test": sentences(9, 3)}
     prepare(MemorySource(splits), task_named("text-classification"), folder)
-    return Prepared(folder, sha256_file(folder / "train.parquet"))
+    return Prepared(folder, sha256_file(folder / "train.arrow"))
 
 
 def done(job: Job, folder: Path, server: WorkerServer | None) -> Finished:

@@ -17,6 +17,7 @@ from compress.artifact import Artifact, Manifest, Traits, digest_files, sha256_f
 from compress.models import fresh_model
 from compress.processor import TextProcessor
 from compress.registry.plugins import Registry, load_plugins
+from compress.rows import columns_of, rows_in
 from compress.source import Source, SourceOptions, Table
 from compress.store.prepared import Prepared, prepare
 from compress.store.store import Store
@@ -92,7 +93,8 @@ def read(
     rows: Sequence[Row], task: Task[Any], labels: Sequence[str] = LABELS, split: str = "train"
 ) -> list[Row]:
     """The rows as prepared data hold them: with labels as numbers and with ids."""
-    return [{**task.normalise(row, labels), "id": f"{split}-{i}"} for i, row in enumerate(rows)]
+    made = rows_in(task.normalise(columns_of(rows), labels))
+    return [{**row, "id": f"{split}-{i}"} for i, row in enumerate(made)]
 
 
 def write_csv(path: Path, rows: Rows) -> None:
@@ -189,7 +191,7 @@ def make_artifact(
         input=input.folder if input else None,
         fresh=dict(fresh) if fresh else None,
         references={option: artifact.folder for option, artifact in (references or {}).items()},
-        data=Prepared(data, sha256_file(data / "train.parquet")),
+        data=Prepared(data, sha256_file(data / "train.arrow")),
         output=folder / "output",
         work=folder / "work",
     )

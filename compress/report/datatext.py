@@ -40,11 +40,10 @@ def _labels(one: SplitSummary) -> list[str]:
 
 
 def _lengths(one: SplitSummary) -> str:
-    """The lengths in tokens with the share that is cut, else in words."""
-    if one.tokens is None:
-        return f"{one.words.median} words (median), at most {one.words.longest}"
-    tokens = one.tokens
-    return (
-        f"{tokens.lengths.median} tokens (median), at most {tokens.lengths.longest}, "
-        f"{100 * tokens.cut:.1f} % cut at {tokens.max_length}"
-    )
+    """The lengths in tokens with the share that is cut, else in words; of which rows, where it is
+    not all."""
+    lengths, unit, of = one.counted
+    text = f"{lengths.median} {unit} (median), at most {lengths.longest}"
+    if one.tokens is not None:
+        text += f", {100 * one.tokens.cut:.1f} % cut at {one.tokens.max_length}"
+    return text if of == one.rows else f"{text}, in {of:,} of these rows"

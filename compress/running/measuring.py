@@ -51,7 +51,7 @@ class _Group:
     @property
     def test(self) -> str | None:
         """The sha256 of the test split."""
-        return self.data.files.get("test.parquet") if self.data else None
+        return self.data.files.get("test.arrow") if self.data else None
 
     def measure(self, names: Sequence[str]) -> None:
         """Fill in the measurements of the records."""

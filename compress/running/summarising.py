@@ -69,7 +69,8 @@ def token_lengths(
     processor = uncut.processor(model.folder)
     found = {}
     for split in prepared.contents.sizes:
-        rows = prepared.sample(split, _MOST)
+        rows = prepared.rows(split)
+        rows = rows[:: max(1, -(-len(rows) // _MOST))]
         lengths = [uncut.length(features) for features in uncut.features(rows, processor)]
         cut = sum(length > max_length for length in lengths) / len(lengths)
         found[split] = TokenLengths(

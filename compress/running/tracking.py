@@ -37,8 +37,9 @@ def _mistake(name: str, registry: Registry) -> Mistake:
 def _opened(entry: Registered[Tracker]) -> Tracker:
     missing = next((package for package in entry.cls.packages if not _is_installed(package)), None)
     if missing:
-        extra = f": install compress-toolkit[{entry.cls.extra}]" if entry.cls.extra else ""
-        raise EnvironmentFailure(f"tracker {entry.name} needs the package {missing!r}{extra}")
+        raise EnvironmentFailure(
+            f"tracker {entry.name} needs the package {missing!r}{entry.hint_to_install}"
+        )
     return entry.cls()
 
 

@@ -20,7 +20,7 @@ from compress.registry.models import model_origins
 from compress.registry.plugins import Registry
 from compress.store.store import Ingredients
 
-_DATA_LAYOUT = 2
+_DATA_LAYOUT = 3
 """The version of the files that ``store/prepared`` writes. Data of another one are prepared
 again."""
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from compress.errors import Mistake
-from compress.source import SPLITS, Table, hint_without_labels
+from compress.source import SPLITS, hint_without_labels
+from compress.store.splits import Split
 from compress.task import Column, Task
 
 _UNLABELLED = (None, "", -1, "-1")
@@ -14,56 +15,62 @@ _UNLABELLED = (None, "", -1, "-1")
 
 
 def split_mistakes(
-    tables: Mapping[str, Table], task: Task[Any], declared: Sequence[str] | None
+    splits: Mapping[str, Split], task: Task[Any], declared: Sequence[str] | None
 ) -> list[Mistake]:
     """The mistakes of the splits: one that is not known or empty, a column that is missing, labels
     that are missing in every row. ``declared`` are the label names that the recipe states."""
     mistakes: list[Mistake] = []
-    for split, table in tables.items():
-        if split not in SPLITS:
-            message, hint = f"there is no split {split!r}", f"splits are {', '.join(SPLITS)}"
+    for name, split in splits.items():
+        if name not in SPLITS:
+            message, hint = f"there is no split {name!r}", f"splits are {', '.join(SPLITS)}"
             mistakes.append(Mistake("", message, hint))
-        elif not table.rows:
-            message = f"the {split} split is empty"
+        elif not len(split.rows):
+            message = f"the {name} split is empty"
             mistakes.append(Mistake("", message, "it needs at least one row"))
         else:
-            mistakes += _column_mistakes(split, tables, task, declared)
+            mistakes += _column_mistakes(split, splits, task, declared)
     return mistakes
 
 
 def _column_mistakes(
-    split: str, tables: Mapping[str, Table], task: Task[Any], declared: Sequence[str] | None
+    split: Split, splits: Mapping[str, Split], task: Task[Any], declared: Sequence[str] | None
 ) -> Iterator[Mistake]:
-    table = tables[split]
     for column in task.columns:
-        cells = [row[column.name] for row in table.rows if column.name in row]
-        if not cells:
+        first = next(_cells(split, column), None)
+        if first is None:
             if column.required:
-                message = f"the {split} split has no column {column.name!r}"
-                yield Mistake(table.places[0], message, column.hint_where_missing(split))
-        elif column.is_target and _is_unlabelled(split, column, cells, tables, declared):
-            shown = "empty" if cells[0] in (None, "") else cells[0]
+                message = f"the {split.name} split has no column {column.name!r}"
+                yield Mistake(split.places[0], message, column.hint_where_missing(split.name))
+        elif column.is_target and _is_unlabelled(split, column, splits, declared):
+            shown = "empty" if first[0] in (None, "") else first[0]
             message = (
-                f"the {split} split has no labels: {column.name} is {shown} in all of its "
-                f"{len(cells)} rows"
+                f"the {split.name} split has no labels: {column.name} is {shown} in all of its "
+                f"{len(split.rows)} rows"
             )
-            yield Mistake("", message, hint_without_labels(split))
+            yield Mistake("", message, hint_without_labels(split.name))
+
+
+def _cells(split: Split, column: Column) -> Iterator[Sequence[Any]]:
+    """The cells of a column, of some rows at a time, where any of these rows has it."""
+    for columns in split.chunks():
+        if column.name in columns:
+            yield columns[column.name]
 
 
 def _is_unlabelled(
-    split: str,
-    column: Column,
-    cells: Sequence[Any],
-    tables: Mapping[str, Table],
-    declared: Sequence[str] | None,
+    split: Split, column: Column, splits: Mapping[str, Split], declared: Sequence[str] | None
 ) -> bool:
     """Whether no cell holds a label. A -1 is a label where the recipe declares it, or where the
     training split has it beside others."""
-    if not all(map(_is_blank, cells)) or "-1" in (declared or ()):
+    for cells in _cells(split, column):
+        if not all(map(_is_blank, cells)):
+            return False
+    if "-1" in (declared or ()):
         return False
-    if split == "train" or "train" not in tables:
+    if split.name == "train" or "train" not in splits:
         return True
-    return "-1" not in {str(row.get(column.name)).strip() for row in tables["train"].rows}
+    training = _cells(splits["train"], column)
+    return not any(str(cell).strip() == "-1" for cells in training for cell in cells)
 
 
 def _is_blank(cell: Any) -> bool:

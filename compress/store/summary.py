@@ -3,18 +3,23 @@ when the data are prepared, and kept with them."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from compress.task import Row, Task
+from compress.rows import Columns, length_of
+from compress.store.splits import Split
+from compress.task import Task
 
 _HIGH = 0.95
+_COUNTED = 10_000
+"""Rows of a split whose words are counted: enough for the shares that are shown."""
 
 
 class SummaryPart(BaseModel):
@@ -68,6 +73,7 @@ class SplitSummary(SummaryPart):
     rows_in_source: int = Field(description="More than rows where the recipe limits them.")
     labels: dict[str, int] = Field(description="How often each label occurs; none occurs 0 times.")
     words: Lengths
+    words_of: int = Field(description="Rows whose words were counted: all, or some drawn ones.")
     repeated: int = Field(description="Rows whose inputs an earlier row of the split has too.")
     in_train: int = Field(description="Rows whose inputs a row of the training split has too.")
     lone_first: str | None = Field(
@@ -76,6 +82,14 @@ class SplitSummary(SummaryPart):
     tokens: TokenLengths | None = Field(
         default=None, description="null where the recipe's model has no tokenizer of its own yet."
     )
+
+    @property
+    def counted(self) -> tuple[Lengths, str, int]:
+        """The lengths that are shown, in tokens if they are known, their unit, and the number of
+        the rows that were counted."""
+        if self.tokens is not None:
+            return self.tokens.lengths, "tokens", self.tokens.of
+        return self.words, "words", self.words_of
 
 
 class DataSummary(SummaryPart):
@@ -92,44 +106,96 @@ class Summarising:
         self._task = task
         self._labels = tuple(labels)
         self._inputs = [column.name for column in task.columns if not column.is_target]
-        self._train: set[bytes] = set()
+        self._train = np.empty(0, np.int64)
         self._splits: dict[str, SplitSummary] = {}
 
-    def add(self, split: str, rows: Sequence[Row], rows_in_source: int) -> None:
-        """Count the normalised rows of a split, which has some."""
-        prints = [self._print(row) for row in rows]
-        labels = [tuple(self._task.labels_in(row, self._labels)) for row in rows]
-        counts = Counter(name for names in labels for name in names)
-        self._splits[split] = SplitSummary(
-            rows=len(rows),
-            rows_in_source=rows_in_source,
-            labels={name: counts[name] for name in self._labels if counts[name]},
-            words=Lengths.of([self._words(row) for row in rows]),
-            repeated=len(prints) - len(set(prints)),
-            in_train=sum(one in self._train for one in prints),
-            lone_first=_lone(labels[0], counts),
-        )
-        if split == "train":
-            self._train = set(prints)
+    def watch(self, split: Split, normalised: Iterable[Columns]) -> Iterator[Columns]:
+        """The normalised columns of a split as they are, counted as they pass. A split is counted
+        when all of its rows have passed."""
+        rows = len(split.rows)
+        counting = _Counting(self._task, self._labels, self._inputs, rows)
+        for columns in normalised:
+            counting.add(columns)
+            yield columns
+        if counting.rows == rows:
+            self._splits[split.name] = counting.summary(split.in_source, self._train)
+            if split.name == "train":
+                self._train = counting.distinct
 
     def summary(self) -> DataSummary:
         """The summary of the splits that were counted."""
         return DataSummary(labels=self._labels, splits=self._splits)
 
-    def _print(self, row: Row) -> bytes:
-        """A short digest of a row's inputs. Rows are compared by it, for their texts may be
-        large."""
-        inputs = {name: row.get(name) for name in self._inputs}
-        text = json.dumps(inputs, sort_keys=True, ensure_ascii=False, default=repr)
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
-    def _words(self, row: Row) -> int:
-        return sum(_word_count(row.get(name)) for name in self._inputs)
+class _Counting:
+    """The counts of one split, of some rows after the other; ``total`` is the number of all."""
+
+    def __init__(
+        self, task: Task[Any], labels: Sequence[str], inputs: Sequence[str], total: int
+    ) -> None:
+        self._task, self._labels, self._inputs = task, labels, inputs
+        self.rows = 0
+        self._first: Mapping[str, int] = {}
+        self._counts = Counter[str]()
+        self._prints: list[np.ndarray] = []
+        self._words: list[int] = []
+        self._drawn = np.zeros(total, bool)
+        self._drawn[np.random.default_rng(0).permutation(total)[:_COUNTED]] = True
+
+    def add(self, columns: Columns) -> None:
+        """Count normalised rows."""
+        if not self.rows:
+            self._first = self._task.count_labels(_one(columns), self._labels)
+        self._counts.update(self._task.count_labels(columns, self._labels))
+        cells = [columns[name] for name in self._inputs if name in columns]
+        self._prints.append(_prints(cells))
+        count = length_of(columns)
+        for place in np.flatnonzero(self._drawn[self.rows : self.rows + count]).tolist():
+            self._words.append(sum(_word_count(cell[place]) for cell in cells))
+        self.rows += count
+
+    def summary(self, rows_in_source: int, train: np.ndarray) -> SplitSummary:
+        """The figures; ``train`` are the distinct prints of the training rows."""
+        prints = np.concatenate(self._prints)
+        self.distinct = np.unique(prints)
+        return SplitSummary(
+            rows=self.rows,
+            rows_in_source=rows_in_source,
+            labels={name: self._counts[name] for name in self._labels if self._counts[name]},
+            words=Lengths.of(self._words),
+            words_of=len(self._words),
+            repeated=self.rows - len(self.distinct),
+            in_train=int(np.isin(prints, train).sum()),
+            lone_first=_lone(self._first, self._counts),
+        )
 
 
-def _lone(labels: Sequence[str], counts: Mapping[str, int]) -> str | None:
-    """The only one of a row's labels, where no other row has it."""
-    return labels[0] if len(labels) == 1 and counts[labels[0]] == 1 else None
+def _one(columns: Columns) -> Columns:
+    """The columns of the first row alone."""
+    return {name: list(islice(cells, 1)) for name, cells in columns.items()}
+
+
+def _prints(cells: Sequence[Sequence[Any]]) -> np.ndarray:
+    """A number for the inputs of each row, int64 [rows]. Rows are compared by it, for their texts
+    may be large.
+
+    Python's hash of a text has 64 bits: of a million different texts two have one number once in
+    40 million times. It is another one in each process, so it is not kept."""
+    rows = zip(*(map(_key, column) for column in cells), strict=True)
+    return np.fromiter(map(hash, rows), np.int64)
+
+
+def _key(cell: Any) -> Any:
+    """A value whose hash tells cells apart: the text itself; of other cells a text."""
+    return cell if isinstance(cell, str) else json.dumps(cell, sort_keys=True, default=repr)
+
+
+def _lone(first: Mapping[str, int], counts: Mapping[str, int]) -> str | None:
+    """The only label of the first row, where no other row has it."""
+    if sum(first.values()) != 1:
+        return None
+    (name,) = (name for name, count in first.items() if count)
+    return name if counts[name] == 1 else None
 
 
 def _word_count(value: object) -> int:

@@ -27,15 +27,15 @@ def _splits(summary: DataSummary) -> Table:
 
 
 def _split(name: str, one: SplitSummary) -> list[str]:
-    lengths, unit, cut = one.words, "words", NOTHING
+    (lengths, unit, of), cut = one.counted, NOTHING
     if one.tokens is not None:
-        lengths, unit = one.tokens.lengths, "tokens"
         cut = f"{100 * one.tokens.cut:.1f} % at {one.tokens.max_length}"
     rows = f"{one.rows:,}"
     if one.rows != one.rows_in_source:
         rows += f" of {one.rows_in_source:,}"
     in_train = NOTHING if name == "train" else f"{one.in_train:,}"
-    shown = [f"{lengths.median} {unit}", str(lengths.high), str(lengths.longest), cut]
+    counted = "" if of == one.rows else f", in {of:,} rows"
+    shown = [f"{lengths.median} {unit}{counted}", str(lengths.high), str(lengths.longest), cut]
     return [name, rows, *shown, f"{one.repeated:,}", in_train]
 
 

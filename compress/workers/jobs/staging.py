@@ -54,7 +54,7 @@ def run(job: ApplyStage, line: WorkerLine, registry: Registry) -> Finished:
         write_manifest=writer.write,
         models=model_origins(registry, kinds),
     )
-    with explain_missing_package(entry.name, entry.cls.extra):
+    with explain_missing_package(entry):
         made = entry.cls().apply(context)
     manifest = writer.manifest(job.output, made)
     _refuse_unchanged(manifest, before, entry.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ def refuse_infinite(made: Session, batches: Iterable[Batch]) -> None:
         )
 
 
-def _rows(context: Context[Any]) -> list[Row]:
+def _rows(context: Context[Any]) -> Sequence[Row]:
     """Some rows of the first split that has any; empty if there is none."""
     if context.data is not None:
         for split in ("validation", "test", "train"):

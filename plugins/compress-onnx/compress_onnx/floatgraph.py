@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from compress.artifact import Artifact
 from compress.engine import Placement
-from compress.exportchecks import checked_batches, refuse_difference, traced_batch
+from compress.exportchecks import refuse_difference
 from compress.machine import versions
 from compress.stage import Context
 from compress.task import Batch
@@ -44,19 +44,14 @@ def float_graphs(context: Context[Any], artifact: Artifact) -> list[Path]:
 def _export(context: Context[Any], artifact: Artifact, folder: Path) -> None:
     # isort: off - the session comes before what else imports ONNX Runtime
     # isort: on
-    from compress.exporting import PartSession, called, exportables
-    from compress.models import open_model
+    from compress.exporting import PartSession, called, checked_parts
     from compress_onnx.exporting import export_graph
     from compress_onnx.session import FAILURES, OnnxSession
 
-    model, task = open_model(artifact, context.task), context.task
-    batches = [traced_batch(task, artifact), *checked_batches(task, artifact)]
-    parts, *checks = [exportables(model, task, batch, context.architectures) for batch in batches]
-    for i, part in enumerate(parts):
+    for part, examples in checked_parts(artifact, context.task, context.architectures):
         file = folder / f"{part.name}.onnx"
         write_graph(export_graph(part), file)
         made = OnnxSession(file, Placement("cpu", 1))
-        examples = [dict(others[i].inputs) for others in checks]
         of = f"the PyTorch version of {called(part)}"
         refuse_difference(PartSession(part), made, examples, of, FAILURES)
         _write_examples(file, examples)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -21,6 +21,7 @@ from tokenizers import Encoding
 from compress.errors import UsageError
 from compress.processor import TextProcessor
 from compress.request import Request, texts_of
+from compress.rows import Columns
 from compress.task import (
     IGNORED,
     Batch,
@@ -36,7 +37,7 @@ from compress.task import (
     TextTaskOptions,
 )
 from compress_tasks import statistics
-from compress_tasks.cells import read_text
+from compress_tasks.cells import read_texts
 from compress_tasks.confidence import likeliest
 from compress_tasks.padding import model_inputs, pad
 
@@ -80,14 +81,14 @@ class FillMask(Task[FillMaskOptions]):
     )
 
     def labels(
-        self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
+        self, splits: Mapping[str, Iterable[Columns]], declared: Sequence[str] | None
     ) -> list[str]:
         """None: the vocabulary is the tokenizer's."""
         return []
 
-    def normalise(self, row: Row, labels: Sequence[str]) -> Row:
+    def normalise(self, columns: Columns, labels: Sequence[str]) -> Columns:
         """``text``. Raises RowError where it is missing or empty."""
-        return {"text": read_text(row, "text")}
+        return {"text": read_texts(columns, "text")}
 
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
         """``input_ids`` and ``maskable``, the positions of ordinary tokens. Raises

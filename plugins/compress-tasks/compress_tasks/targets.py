@@ -4,16 +4,26 @@ own head, answers and score."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from compress.task import Decision, Prediction, Quality, Row, RowError, Shown
+from compress.task import Decision, Prediction, Quality, RowError, Shown
 from compress_tasks import statistics
-from compress_tasks.cells import distinct_names, label_index, label_name, names_by_split, shown
+from compress_tasks.cells import (
+    distinct_names,
+    label_index,
+    label_indices,
+    label_name,
+    names_by_split,
+    shown,
+)
 from compress_tasks.confidence import DIGITS
+
+Cells = Mapping[str, Iterable[Sequence[Any]]]
+"""The label cells of each split, some at a time."""
 
 
 class Target(ABC):
@@ -25,18 +35,16 @@ class Target(ABC):
     dtype: ClassVar[str]
 
     @abstractmethod
-    def labels(
-        self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
-    ) -> list[str]:
+    def labels(self, cells: Cells, declared: Sequence[str] | None) -> list[str]:
         """Label names in order: as declared, else those of the training split, sorted."""
 
     @abstractmethod
-    def read(self, cell: Any, labels: Sequence[str]) -> Any:
-        """The label cell of a row as a model learns it. Raises RowError."""
+    def read(self, cells: Sequence[Any], labels: Sequence[str]) -> list[Any]:
+        """The label cells of some rows as a model learns them. Raises RowError."""
 
     @abstractmethod
-    def names(self, reference: Any, labels: Sequence[str]) -> list[str]:
-        """The names of the labels in what ``read`` gave."""
+    def counted(self, references: Sequence[Any], labels: Sequence[str]) -> Mapping[str, int]:
+        """How often each label is in what ``read`` gave, by its name."""
 
     @abstractmethod
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
@@ -81,19 +89,14 @@ class SingleLabel(Target):
     problem_type = "single_label_classification"
     dtype = "int64"
 
-    def labels(
-        self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
-    ) -> list[str]:
-        cells = {}
-        for split, some in rows.items():
-            cells[split] = [row.get("label") for row in some]
+    def labels(self, cells: Cells, declared: Sequence[str] | None) -> list[str]:
         return _names(cells, declared)
 
-    def read(self, cell: Any, labels: Sequence[str]) -> int:
-        return label_index(cell, labels)
+    def read(self, cells: Sequence[Any], labels: Sequence[str]) -> list[int]:
+        return label_indices(cells, labels)
 
-    def names(self, reference: Any, labels: Sequence[str]) -> list[str]:
-        return [labels[reference]]
+    def counted(self, references: Sequence[Any], labels: Sequence[str]) -> Mapping[str, int]:
+        return {labels[index]: count for index, count in Counter(references).items()}
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         # Softmax in float64. Less the largest logit, no exponential overflows.
@@ -146,23 +149,24 @@ class MultiLabel(Target):
     problem_type = "multi_label_classification"
     dtype = "float32"
 
-    def labels(
-        self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
-    ) -> list[str]:
-        lists: dict[str, list[list[Any]]] = {}
-        every: list[list[Any]] = []
-        for split, some in rows.items():
-            lists[split] = [_readable(row.get("label")) for row in some]
-            every += lists[split]
-        if every and all(map(_is_pair_of_bits, every)):
+    def labels(self, cells: Cells, declared: Sequence[str] | None) -> list[str]:
+        bits = _Bits()
+        lists = {split: bits.watch(map(_lists, chunks)) for split, chunks in cells.items()}
+        names = distinct_names(declared) if declared else names_by_split(lists)
+        for rest in lists.values():
+            deque(rest, maxlen=0)  # the declared names need no list, the check does
+        if bits.alone:
             # As names these would be the two labels "0" and "1", and training would go on.
             raise RowError(
                 "each list has a 0 or 1 for each of two labels: a list names the labels that are "
                 "right"
             )
-        return _names(lists, declared)
+        return _enough(names)
 
-    def read(self, cell: Any, labels: Sequence[str]) -> list[int]:
+    def read(self, cells: Sequence[Any], labels: Sequence[str]) -> list[list[int]]:
+        return [self._bits(cell, labels) for cell in cells]
+
+    def _bits(self, cell: Any, labels: Sequence[str]) -> list[int]:
         if cell is None:
             raise RowError("label is missing (an empty list says that there is none)")
         chosen = [label_index(value, labels) for value in _several(cell)]
@@ -174,8 +178,8 @@ class MultiLabel(Target):
             )
         return [int(i in chosen) for i in range(len(labels))]
 
-    def names(self, reference: Any, labels: Sequence[str]) -> list[str]:
-        return [name for name, bit in zip(labels, reference, strict=True) if bit]
+    def counted(self, references: Sequence[Any], labels: Sequence[str]) -> Mapping[str, int]:
+        return dict(zip(labels, map(sum, zip(*references, strict=True)), strict=True))
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         # Sigmoid in float64, whose exp stays finite up to 709; float32 would overflow at
@@ -250,14 +254,15 @@ class Regression(Target):
     problem_type = "regression"
     dtype = "float32"
 
-    def labels(
-        self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
-    ) -> list[str]:
+    def labels(self, cells: Cells, declared: Sequence[str] | None) -> list[str]:
         if declared:
             raise RowError(f"labels {', '.join(declared)} are declared, but a regression has none")
         return []
 
-    def read(self, cell: Any, labels: Sequence[str]) -> float:
+    def read(self, cells: Sequence[Any], labels: Sequence[str]) -> list[float]:
+        return [self._number(cell) for cell in cells]
+
+    def _number(self, cell: Any) -> float:
         if cell is None or cell == "":
             raise RowError("label is missing")
         try:
@@ -268,8 +273,8 @@ class Regression(Target):
             raise RowError(f"label {shown(cell)} is not finite")
         return value
 
-    def names(self, reference: Any, labels: Sequence[str]) -> list[str]:
-        return []
+    def counted(self, references: Sequence[Any], labels: Sequence[str]) -> Mapping[str, int]:
+        return {}
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         return [{"value": float(row[0])} for row in logits]
@@ -313,16 +318,38 @@ TARGETS: Mapping[str, type[Target]] = {
 }
 
 
-def _names(cells: Mapping[str, Sequence[Any]], declared: Sequence[str] | None) -> list[str]:
+def _names(cells: Cells, declared: Sequence[str] | None) -> list[str]:
     """Label names as declared, else those in the label cells of each split. Raises RowError
     for fewer than two."""
-    names = distinct_names(declared) if declared else names_by_split(cells)
+    return _enough(distinct_names(declared) if declared else names_by_split(cells))
+
+
+def _enough(names: list[str]) -> list[str]:
+    """The names. Raises RowError for fewer than two."""
     if len(names) < 2:
         raise RowError(
             f"a classifier needs two labels or more, and there are {len(names)} "
             f"({', '.join(names)})"
         )
     return names
+
+
+class _Bits:
+    """Whether all lists of labels that passed are pairs of a 0 or a 1, and there are some."""
+
+    def __init__(self) -> None:
+        self._seen, self._others = False, False
+
+    @property
+    def alone(self) -> bool:
+        return self._seen and not self._others
+
+    def watch(self, chunks: Iterable[list[list[Any]]]) -> Iterator[list[list[Any]]]:
+        """The lists as they are."""
+        for lists in chunks:
+            self._seen = self._seen or bool(lists)
+            self._others = self._others or not all(map(_is_pair_of_bits, lists))
+            yield lists
 
 
 def _several(cell: Any) -> list[Any]:
@@ -341,6 +368,11 @@ def _readable(cell: Any) -> list[Any]:
         return [] if cell is None else _several(cell)
     except RowError:
         return []
+
+
+def _lists(cells: Sequence[Any]) -> list[list[Any]]:
+    """The labels of each cell."""
+    return [_readable(cell) for cell in cells]
 
 
 def _is_pair_of_bits(cell: Sequence[Any]) -> bool:

@@ -3,7 +3,7 @@ texts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from compress.errors import CompressError
 from compress.heads import DEFAULT_OUTPUTS
 from compress.processor import TextProcessor
 from compress.request import Request, texts_of
+from compress.rows import Columns, length_of
 from compress.task import (
     Batch,
     CardInfo,
@@ -27,7 +28,7 @@ from compress.task import (
     Task,
     TextTaskOptions,
 )
-from compress_tasks.cells import read_text
+from compress_tasks.cells import read_text, read_texts
 from compress_tasks.padding import model_inputs, pad
 from compress_tasks.targets import TARGETS
 
@@ -91,31 +92,32 @@ class TextClassification(Task[TextClassificationOptions]):
         self.headline = self.target.headline
 
     def labels(
-        self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
+        self, splits: Mapping[str, Iterable[Columns]], declared: Sequence[str] | None
     ) -> list[str]:
         """Label names as declared, else those of the training split, sorted (numbers by
         value); none for a regression.
 
         A label that only validation or test has is not among them, and its row is
         refused."""
-        return self.target.labels(rows, declared)
+        cells = {split: map(_label_cells, chunks) for split, chunks in splits.items()}
+        return self.target.labels(cells, declared)
 
-    def normalise(self, row: Row, labels: Sequence[str]) -> Row:
+    def normalise(self, columns: Columns, labels: Sequence[str]) -> Columns:
         """``text``, ``text_pair`` (None where there is none) and ``label``. Raises
         RowError.
 
         The label is an index, a 0 or 1 for each label, or a float, according to
         ``kind``."""
-        pair = None if row.get("text_pair") is None else read_text(row, "text_pair")
+        texts = read_texts(columns, "text")
         return {
-            "text": read_text(row, "text"),
-            "text_pair": pair,
-            "label": self.target.read(row.get("label"), labels),
+            "text": texts,
+            "text_pair": _pairs(columns, len(texts)),
+            "label": self.target.read(_label_cells(columns), labels),
         }
 
-    def labels_in(self, row: Row, labels: Sequence[str]) -> Sequence[str]:
+    def count_labels(self, columns: Columns, labels: Sequence[str]) -> Mapping[str, int]:
         """The label, the labels whose bit is 1, or none for a regression."""
-        return self.target.names(row["label"], labels)
+        return self.target.counted(columns["label"], labels)
 
     def head_config(self, labels: Sequence[str]) -> ModelConfig:
         """Label maps (one output for a regression) and the ``problem_type`` that selects
@@ -253,6 +255,18 @@ class TextClassification(Task[TextClassificationOptions]):
         its own, or the number."""
         texts = {key: row[key] for key in ("text", "text_pair") if row.get(key) is not None}
         return {**texts, **self.target.present(prediction, labels)}
+
+
+def _label_cells(columns: Columns) -> Sequence[Any]:
+    return columns.get("label") or [None] * length_of(columns)
+
+
+def _pairs(columns: Columns, count: int) -> list[str | None]:
+    """The second texts; None where there is none."""
+    cells = columns.get("text_pair") or [None] * count
+    if None not in cells:
+        return [*read_texts(columns, "text_pair")]
+    return [None if cell is None else read_text(cell, "text_pair") for cell in cells]
 
 
 def _texts(row: Row) -> Any:

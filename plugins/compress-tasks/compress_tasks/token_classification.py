@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -15,6 +15,7 @@ from tokenizers import Encoding
 from compress.architecture import ModelConfig
 from compress.processor import TextProcessor
 from compress.request import Request, texts_of
+from compress.rows import Columns, length_of
 from compress.task import (
     IGNORED,
     Batch,
@@ -76,7 +77,7 @@ class TokenClassification(Task[TextTaskOptions]):
     )
 
     def labels(
-        self, rows: Mapping[str, Sequence[Row]], declared: Sequence[str] | None
+        self, splits: Mapping[str, Iterable[Columns]], declared: Sequence[str] | None
     ) -> list[str]:
         """The declared labels, completed by the ``B-`` or ``I-`` that a type lacks; else
         ``O`` and both tags of each type in the training split.
@@ -88,31 +89,33 @@ class TokenClassification(Task[TextTaskOptions]):
                 f"the declared labels {', '.join(known)} lack 'O', the tag of words outside all "
                 "entities"
             )
+        types: dict[str, set[str]] = {split: set() for split in splits}
         tags = {}
-        for split, some in rows.items():
-            tags[split] = [_readable(row, known) for row in some]
+        for split, chunks in splits.items():
+            tags[split] = _watched(_sentences(chunks, known), types[split])
         check_scheme(tags)
-        names = tag_names(_types_in([known] if known else _training_tags(tags)))
-        return known + [name for name in names if name not in known]
+        if known:
+            chosen = _types_in(known)
+        else:
+            chosen = types["train"] if "train" in types else set().union(*types.values())
+        return known + [name for name in tag_names(chosen) if name not in known]
 
-    def normalise(self, row: Row, labels: Sequence[str]) -> Row:
+    def normalise(self, columns: Columns, labels: Sequence[str]) -> Columns:
         """``tokens``, and ``tags`` as indices into IOB2 ``labels``. Raises RowError."""
-        tokens = _list(row, "tokens")
-        odd = [token for token in tokens if not isinstance(token, str)]
-        if odd:
-            raise RowError(f"token {odd[0]!r} is not text")
-        tags = _list(row, "tags")
-        if len(tags) != len(tokens):
-            raise RowError(f"{len(tags)} tags for {len(tokens)} tokens")
-        names = to_iob2([_tag(tag, labels) for tag in tags])
-        return {
-            "tokens": [whole(token, "token") for token in tokens],
-            "tags": [label_index(name, labels, "tag") for name in names],
-        }
+        names = _TagNames(labels)
+        tokens = [_tokens(cell) for cell in _column(columns, "tokens")]
+        tags = []
+        for words, cell in zip(tokens, _column(columns, "tags"), strict=True):
+            given = _list(cell, "tags")
+            if len(given) != len(words):
+                raise RowError(f"{len(given)} tags for {len(words)} tokens")
+            tags.append(names.indices(given))
+        return {"tokens": tokens, "tags": tags}
 
-    def labels_in(self, row: Row, labels: Sequence[str]) -> Sequence[str]:
+    def count_labels(self, columns: Columns, labels: Sequence[str]) -> Mapping[str, int]:
         """The tag of each word."""
-        return [labels[tag] for tag in row["tags"]]
+        counts = Counter(chain.from_iterable(columns["tags"]))
+        return {labels[tag]: count for tag, count in counts.items()}
 
     def head_mistake(self, config: ModelConfig, labels: Sequence[str]) -> str | None:
         """Another number of outputs than the data have ``labels``; without these, an output
@@ -245,21 +248,24 @@ def _requested_row(text: str) -> Row:
     }
 
 
-def _training_tags(tags: Mapping[str, list[list[str]]]) -> list[list[str]]:
-    """The tags of the training split's sentences; of all splits where there is none."""
-    if tags.get("train"):
-        return tags["train"]
-    return list(chain.from_iterable(tags.values()))
+def _watched(sentences: Iterable[list[str]], types: set[str]) -> Iterator[list[str]]:
+    """The tags of sentences as they are; their types are added."""
+    for tags in sentences:
+        types |= _types_in(tags)
+        yield tags
 
 
-def _types_in(sentences: Iterable[Sequence[str]]) -> set[str]:
+def _types_in(tags: Iterable[str]) -> set[str]:
     """The types of the tags, without ``O``."""
-    types = {entity_type(tag) for tag in chain.from_iterable(sentences)}
+    types = {entity_type(tag) for tag in set(tags)}
     return {kind for kind in types if kind is not None}
 
 
-def _list(row: Row, column: str) -> Sequence[Any]:
-    value = row.get(column)
+def _column(columns: Columns, name: str) -> Sequence[Any]:
+    return columns.get(name) or [None] * length_of(columns)
+
+
+def _list(value: Any, column: str) -> Sequence[Any]:
     if value is None:
         raise RowError(f"{column} are missing")
     if not isinstance(value, list | tuple):
@@ -269,22 +275,61 @@ def _list(row: Row, column: str) -> Sequence[Any]:
     return value
 
 
-def _tag(value: Any, labels: Sequence[str]) -> str:
-    """The name of a tag cell, IOB1 or IOB2. Raises RowError for one that is no IOB tag or
-    is not among ``labels``."""
-    name = label_name(value, "tag")
-    if not is_number(name):
-        entity_type(name)  # raises
-    return labels[label_index(name, labels, "tag")]
+def _tokens(cell: Any) -> list[str]:
+    tokens = _list(cell, "tokens")
+    odd = [token for token in tokens if not isinstance(token, str)]
+    if odd:
+        raise RowError(f"token {odd[0]!r} is not text")
+    return [whole(token, "token") for token in tokens]
 
 
-def _readable(row: Row, known: Sequence[str]) -> list[str]:
+class _TagNames:
+    """The tags of cells among ``labels``, each of which is looked for once."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self._labels = labels
+        self._known: dict[tuple[type, Any], str] = {}
+        self._places = {name: place for place, name in enumerate(labels)}
+
+    def indices(self, tags: Sequence[Any]) -> list[int]:
+        """The indices of a sentence's tags, in IOB2. Raises RowError for a tag that is no IOB tag
+        or is not among the labels."""
+        return [self._index(name) for name in to_iob2([self._name(tag) for tag in tags])]
+
+    def _name(self, value: Any) -> str:
+        try:
+            name = self._known.get((type(value), value))
+        except TypeError:  # a list, which has no hash and is no tag
+            return self._read(value)
+        if name is None:
+            name = self._known[type(value), value] = self._read(value)
+        return name
+
+    def _read(self, value: Any) -> str:
+        name = label_name(value, "tag")
+        if not is_number(name):
+            entity_type(name)  # raises
+        return self._labels[label_index(name, self._labels, "tag")]
+
+    def _index(self, name: str) -> int:
+        place = self._places.get(name)
+        return label_index(name, self._labels, "tag") if place is None else place
+
+
+def _sentences(chunks: Iterable[Columns], known: Sequence[str]) -> Iterator[list[str]]:
+    """The tags of each row, as far as they can be read."""
+    for columns in chunks:
+        for cell in _column(columns, "tags"):
+            yield _readable(cell, known)
+
+
+def _readable(cell: Any, known: Sequence[str]) -> list[str]:
     """The names of a row's tags. None where one cannot be read: ``normalise`` refuses that
     row later, with its place. A number is an index into the ``known`` labels, where there
     are any."""
     names = []
     try:
-        for tag in _list(row, "tags"):
+        for tag in _list(cell, "tags"):
             name = label_name(tag, "tag")
             if known and is_number(name):
                 name = known[label_index(name, known, "tag")]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from byrow import labels_of, normalised
 from compress_tasks import FillMask
 from compress_tasks.fill_mask import FillMaskOptions
 
@@ -37,11 +38,11 @@ def knowing(batch: dict[str, np.ndarray], size: int) -> np.ndarray:
 
 
 def test_rows_are_texts_without_labels() -> None:
-    assert task().labels({"train": [{"text": "a"}]}, None) == []
+    assert labels_of(task(), {"train": [{"text": "a"}]}, None) == []
     assert task().head_config([]) == {}
-    assert task().normalise({"text": "a", "label": 3}, []) == {"text": "a"}
+    assert normalised(task(), {"text": "a", "label": 3}, []) == {"text": "a"}
     with pytest.raises(RowError, match="text is empty"):
-        task().normalise({"text": ""}, [])
+        normalised(task(), {"text": ""}, [])
 
 
 def test_special_and_unknown_tokens_are_never_hidden(processor: TextProcessor) -> None:

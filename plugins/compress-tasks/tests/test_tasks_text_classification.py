@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from byrow import labels_of, normalised
 from compress_tasks import TextClassification
 from compress_tasks.text_classification import TextClassificationOptions
 from scipy.stats import pearsonr, spearmanr
@@ -29,17 +30,17 @@ def rows(*labels: Any) -> list[dict[str, Any]]:
 
 
 def test_declared_labels_keep_their_order_and_others_are_sorted() -> None:
-    assert task().labels({"train": rows("pos", "neg", "pos")}, None) == NEG_POS
-    assert task().labels({"train": rows("pos", "neg")}, ["pos", "neg"]) == ["pos", "neg"]
+    assert labels_of(task(), {"train": rows("pos", "neg", "pos")}, None) == NEG_POS
+    assert labels_of(task(), {"train": rows("pos", "neg")}, ["pos", "neg"]) == ["pos", "neg"]
 
 
 def test_numbers_without_names_become_names_in_numerical_order() -> None:
-    assert task().labels({"train": rows(10, 9, "1", 2.0)}, None) == ["1", "2", "9", "10"]
-    assert task().normalise({"text": "good", "label": 9}, ["1", "2", "9", "10"])["label"] == 2
+    assert labels_of(task(), {"train": rows(10, 9, "1", 2.0)}, None) == ["1", "2", "9", "10"]
+    assert normalised(task(), {"text": "good", "label": 9}, ["1", "2", "9", "10"])["label"] == 2
 
 
 def test_numbers_are_indices_of_declared_names() -> None:
-    assert [task().normalise(row, NEG_POS)["label"] for row in rows(0, 1, "1", "pos")] == [
+    assert [normalised(task(), row, NEG_POS)["label"] for row in rows(0, 1, "1", "pos")] == [
         0,
         1,
         1,
@@ -48,32 +49,32 @@ def test_numbers_are_indices_of_declared_names() -> None:
 
 
 def test_a_label_that_training_never_sees_is_refused_with_a_suggestion() -> None:
-    labels = task().labels({"train": rows("neg", "pos"), "test": rows("poss")}, None)
+    labels = labels_of(task(), {"train": rows("neg", "pos"), "test": rows("poss")}, None)
     assert labels == NEG_POS
     with pytest.raises(
         RowError, match=r"label 'poss' is not one of the 2 labels, did you mean 'pos'\?"
     ):
-        task().normalise(rows("poss")[0], labels)
+        normalised(task(), rows("poss")[0], labels)
 
 
 def test_labels_come_from_all_splits_where_there_is_no_training_split() -> None:
-    assert task().labels({"validation": rows("b"), "test": rows("a")}, None) == ["a", "b"]
+    assert labels_of(task(), {"validation": rows("b"), "test": rows("a")}, None) == ["a", "b"]
 
 
 def test_numbers_beside_a_training_split_of_names_are_not_guessed_to_be_indices() -> None:
     with pytest.raises(RowError, match="label '1' is a number where the training split has names"):
-        task().labels({"train": rows("neg", "pos"), "test": rows(1)}, None)
+        labels_of(task(), {"train": rows("neg", "pos"), "test": rows(1)}, None)
 
 
 @pytest.mark.parametrize("declared", [None, ["only"]])
 def test_a_classifier_of_one_label_is_refused(declared: list[str] | None) -> None:
     with pytest.raises(RowError, match=r"needs two labels or more, and there are 1 \(only\)"):
-        task().labels({"train": rows("only", "only", None)}, declared)
+        labels_of(task(), {"train": rows("only", "only", None)}, declared)
 
 
 def test_a_label_declared_twice_is_refused() -> None:
     with pytest.raises(RowError, match="'a' is declared twice"):
-        task().labels({}, ["a", "b", "a"])
+        labels_of(task(), {}, ["a", "b", "a"])
 
 
 # rows
@@ -101,12 +102,12 @@ def test_a_label_declared_twice_is_refused() -> None:
 )
 def test_a_row_that_cannot_be_used_says_why(row: dict[str, Any], message: str) -> None:
     with pytest.raises(RowError, match=message):
-        task().normalise(row, NEG_POS)
+        normalised(task(), row, NEG_POS)
 
 
 def test_rows_keep_the_columns_of_the_task_only() -> None:
     row = {"text": "a", "label": " pos ", "split": "x", "id": 7}
-    assert task().normalise(row, NEG_POS) == {"text": "a", "text_pair": None, "label": 1}
+    assert normalised(task(), row, NEG_POS) == {"text": "a", "text_pair": None, "label": 1}
 
 
 @pytest.mark.parametrize(
@@ -122,39 +123,41 @@ def test_rows_keep_the_columns_of_the_task_only() -> None:
 )
 def test_several_labels_are_a_list_or_text_with_semicolons(cell: Any, expected: list[int]) -> None:
     multi = task("multi")
-    labels = multi.labels({"train": rows("a;b", ["c"], "", None)}, None)
+    labels = labels_of(multi, {"train": rows("a;b", ["c"], "", None)}, None)
     assert labels == ["a", "b", "c"]
-    assert multi.normalise({"text": "a", "label": cell}, labels)["label"] == expected
+    assert normalised(multi, {"text": "a", "label": cell}, labels)["label"] == expected
 
 
 @pytest.mark.parametrize("labels", [["a", "b", "c"], None])
 def test_a_0_or_1_for_each_label_is_not_taken_for_their_numbers(labels: list[str] | None) -> None:
     multi = task("multi")
-    known = multi.labels({"train": rows([0, 1, 0], [1, 0, 0])}, labels)
+    known = labels_of(multi, {"train": rows([0, 1, 0], [1, 0, 0])}, labels)
     with pytest.raises(
         RowError, match="label '.' is there more than once: a list names the labels that are right"
     ):
-        multi.normalise({"text": "a", "label": [0, 1, 0]}, known)
+        normalised(multi, {"text": "a", "label": [0, 1, 0]}, known)
 
 
 @pytest.mark.parametrize("labels", [["a", "b"], None])
 def test_nor_is_it_of_two_labels(labels: list[str] | None) -> None:
     with pytest.raises(RowError, match="each list has a 0 or 1 for each of two labels"):
-        task("multi").labels({"train": rows([0, 1], [1, 0], [0, 1])}, labels)
-    assert task("multi").labels({"train": rows([0, 1], [1], [])}, labels) == (labels or ["0", "1"])
+        labels_of(task("multi"), {"train": rows([0, 1], [1, 0], [0, 1])}, labels)
+    assert labels_of(task("multi"), {"train": rows([0, 1], [1], [])}, labels) == (
+        labels or ["0", "1"]
+    )
 
 
 @pytest.mark.parametrize("cell", [" ", 1.5, {"x": 1}, ["a", None]])
 def test_a_cell_that_cannot_be_read_is_told_with_its_row(cell: Any) -> None:
     multi = task("multi")
-    assert multi.labels({"train": rows("a;b", cell, "c")}, None) in (["a", "b", "c"],)
+    assert labels_of(multi, {"train": rows("a;b", cell, "c")}, None) in (["a", "b", "c"],)
     with pytest.raises(RowError):
-        multi.normalise({"text": "a", "label": cell}, ["a", "b", "c"])
+        normalised(multi, {"text": "a", "label": cell}, ["a", "b", "c"])
 
 
 def test_missing_labels_are_not_the_same_as_no_labels() -> None:
     with pytest.raises(RowError, match="label is missing"):
-        task("multi").normalise({"text": "a", "label": None}, ["a", "b"])
+        normalised(task("multi"), {"text": "a", "label": None}, ["a", "b"])
 
 
 @pytest.mark.parametrize(
@@ -169,15 +172,15 @@ def test_missing_labels_are_not_the_same_as_no_labels() -> None:
 )
 def test_a_number_that_is_none_is_refused(cell: Any, message: str) -> None:
     with pytest.raises(RowError, match=message):
-        task("regression").normalise({"text": "a", "label": cell}, [])
+        normalised(task("regression"), {"text": "a", "label": cell}, [])
 
 
 def test_a_regression_has_no_labels_and_one_output() -> None:
-    assert task("regression").labels({"train": rows("1.5", 2)}, None) == []
-    assert task("regression").normalise({"text": "a", "label": "1.5"}, [])["label"] == 1.5
+    assert labels_of(task("regression"), {"train": rows("1.5", 2)}, None) == []
+    assert normalised(task("regression"), {"text": "a", "label": "1.5"}, [])["label"] == 1.5
     assert task("regression").head_config([]) == {"num_labels": 1, "problem_type": "regression"}
     with pytest.raises(RowError, match="a regression has none"):
-        task("regression").labels({}, ["a", "b"])
+        labels_of(task("regression"), {}, ["a", "b"])
 
 
 def test_the_head_knows_its_labels_and_its_loss() -> None:

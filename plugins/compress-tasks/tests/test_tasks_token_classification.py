@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from byrow import labels_of, normalised
 from compress_tasks import TokenClassification
 from compress_tasks.iob import entities, to_iob2
 from seqeval.metrics import f1_score, precision_score
@@ -50,15 +51,15 @@ def test_iob1_becomes_iob2_and_iob2_stays(iob1: str, iob2: str) -> None:
 
 
 def test_rows_of_either_scheme_are_normalised_to_the_same_tags() -> None:
-    labels = task().labels({"train": [sentence("I-PER", "I-PER", "O", "I-LOC")]}, None)
+    labels = labels_of(task(), {"train": [sentence("I-PER", "I-PER", "O", "I-LOC")]}, None)
     assert labels == LABELS
-    assert task().normalise(sentence("I-PER", "I-PER", "O", "I-LOC"), labels)["tags"] == [
+    assert normalised(task(), sentence("I-PER", "I-PER", "O", "I-LOC"), labels)["tags"] == [
         3,
         4,
         0,
         1,
     ]
-    assert task().normalise(sentence("B-PER", "I-PER", "O", "B-LOC"), labels)["tags"] == [
+    assert normalised(task(), sentence("B-PER", "I-PER", "O", "B-LOC"), labels)["tags"] == [
         3,
         4,
         0,
@@ -72,11 +73,14 @@ def test_data_that_are_neither_scheme_are_refused_with_both_places() -> None:
         RowError,
         match="'I-LOC' opens an entity in row 0 of test, 'B-PER' opens an entity in row 1 of",
     ):
-        task().labels(data, None)
+        labels_of(task(), data, None)
 
 
 def test_iob1_may_hold_b_tags_between_entities_that_touch() -> None:
-    assert task().labels({"train": [sentence("I-PER", "B-PER"), sentence("I-LOC")]}, None) == LABELS
+    assert (
+        labels_of(task(), {"train": [sentence("I-PER", "B-PER"), sentence("I-LOC")]}, None)
+        == LABELS
+    )
 
 
 def test_entities_are_read_as_seqeval_reads_them_in_strict_mode() -> None:
@@ -90,14 +94,14 @@ def test_entities_are_read_as_seqeval_reads_them_in_strict_mode() -> None:
 
 def test_labels_begin_with_o_and_pair_the_prefixes_of_training_types() -> None:
     data = {"train": [sentence("B-PER", "O", "B-LOC")], "test": [sentence("B-ORG")]}
-    labels = task().labels(data, None)
+    labels = labels_of(task(), data, None)
     assert labels == LABELS
     with pytest.raises(RowError, match="tag 'B-ORG' is not one of the 5 labels"):
-        task().normalise(data["test"][0], labels)
+        normalised(task(), data["test"][0], labels)
 
 
 def test_declared_labels_keep_their_order_and_gain_the_prefix_they_lack() -> None:
-    assert task().labels({}, ["I-PER", "B-LOC", "I-LOC", "O"]) == [
+    assert labels_of(task(), {}, ["I-PER", "B-LOC", "I-LOC", "O"]) == [
         "I-PER",
         "B-LOC",
         "I-LOC",
@@ -105,14 +109,14 @@ def test_declared_labels_keep_their_order_and_gain_the_prefix_they_lack() -> Non
         "B-PER",
     ]
     with pytest.raises(RowError, match="lack 'O'"):
-        task().labels({}, ["B-PER", "I-PER"])
+        labels_of(task(), {}, ["B-PER", "I-PER"])
 
 
 def test_numbers_are_indices_of_declared_labels_in_either_scheme() -> None:
     declared = ["O", "I-PER", "I-LOC"]
     data = {"train": [sentence(1, 1, 0, 2)]}
-    labels = task().labels(data, declared)
-    assert [labels[i] for i in task().normalise(data["train"][0], labels)["tags"]] == [
+    labels = labels_of(task(), data, declared)
+    assert [labels[i] for i in normalised(task(), data["train"][0], labels)["tags"]] == [
         "B-PER",
         "I-PER",
         "O",
@@ -142,12 +146,12 @@ def test_numbers_are_indices_of_declared_labels_in_either_scheme() -> None:
 )
 def test_a_row_that_cannot_be_used_says_why(row: dict[str, Any], message: str) -> None:
     with pytest.raises(RowError, match=message):
-        task().normalise(row, LABELS)
+        normalised(task(), row, LABELS)
 
 
 def test_unreadable_rows_do_not_hide_the_labels_of_the_others() -> None:
     data = {"train": [{"tokens": ["a"]}, sentence("NOUN"), sentence("B-PER", "O", "B-LOC")]}
-    assert task().labels(data, None) == LABELS
+    assert labels_of(task(), data, None) == LABELS
 
 
 # features
