@@ -34,7 +34,7 @@ class Table:
     label numbers, the names in order.
 
     Rows are read some at a time, more than once. A list of them lies in memory; for more rows than
-    that, ``compress.rows.write_rows`` gives a sequence that reads them from a file.
+    that, ``compress.rowfiles.write_rows`` gives a sequence that reads them from a file.
     """
 
     rows: Sequence[Mapping[str, Any]]

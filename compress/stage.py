@@ -15,6 +15,7 @@ from compress.artifact import Artifact, Traits
 from compress.edits import Edit
 from compress.measurement import Measured
 from compress.options import FreshModel, Options
+from compress.ranks import Ranks
 from compress.task import Row, Task
 
 
@@ -79,9 +80,15 @@ class Data(Protocol):
 O = TypeVar("O", bound=Options)
 
 
-class Context(Protocol[O]):
+class Context(Ranks, Protocol[O]):
     """What a stage works with. It writes the files of a model folder into ``output``, and
     nothing anywhere else but ``work``.
+
+    Several processes may do one step. Each applies the stage. ``rank`` is its number among
+    ``world``, from 0; only what rank 0 writes into ``output`` is kept. ``work`` is common to
+    all, so rank 0 alone writes there. Every process must call ``first``, ``gather``,
+    ``measure``, ``product`` and ``compress.training.fit`` as often as the others and in the
+    same order, because each call waits for all.
 
     ``input`` is the artifact before it; None for a fresh model, whose configuration is then
     ``fresh``. ``references`` holds the artifact of each option that names one. ``data`` is
@@ -184,6 +191,12 @@ class Stage(ABC, Generic[O]):
         """Mistakes in options for an input of ``layers`` layers. Called by a plan that knows the
         number."""
         return []
+
+    @classmethod
+    def shares_work(cls, options: O) -> bool:
+        """Whether several processes can do it together, as ``compress.training.fit`` can.
+        Otherwise one does it, whatever the recipe's ``resources`` say. Default: False."""
+        return False
 
     @classmethod
     def needs_layout(cls, options: O) -> bool:

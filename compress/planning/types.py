@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -81,7 +81,8 @@ class Step:
     """A stage with its options at its place in the recipe.
 
     ``parent`` names the step or input that it starts from; None for a fresh model. ``references``
-    maps each option that refers to an artifact to the name of that step or input."""
+    maps each option that refers to an artifact to the name of that step or input. ``processes``
+    do it together: 1 for a stage that does not share its work."""
 
     name: str
     entry: Registered[Stage[Any]]
@@ -94,6 +95,7 @@ class Step:
     traits: Traits
     place: str
     budget: Budget | None = None
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,17 @@ class Plan:
     seed: int
     budget: Budget | None
     effort: Effort
+
+    def different_data(self) -> Iterator[tuple[str, DataChoice, TaskChoice]]:
+        """(name, data, task) of the recipe's data, and of those that a step has of its own."""
+        seen = []
+        if self.data is not None:
+            seen.append(self.data)
+            yield "data", self.data, self.task
+        for step in self.steps:
+            if step.data is not None and step.data not in seen:
+                seen.append(step.data)
+                yield f"data of {step.name}", step.data, step.task
 
     def step(self, name: str) -> Step | None:
         """The step of that name."""

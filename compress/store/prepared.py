@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import CompressError, UsageError
-from compress.rows import ArrowRows, Columns, Row, length_of, write_rows
+from compress.rowfiles import ArrowRows, write_rows
+from compress.rows import Columns, Row, length_of
 from compress.source import Source
 from compress.store.namedfiles import named_files
 from compress.store.rowmistakes import RowMistakes

@@ -93,7 +93,7 @@ class ApplyStage:
 
     ``input`` is the artifact before it, or None for a model that starts from the configuration
     ``fresh``. ``references`` has the artifact of each option that names one. ``work`` survives a
-    crash, so that a training continues."""
+    crash, so that a training continues. ``processes`` do it together."""
 
     stage: str
     step: str
@@ -108,6 +108,17 @@ class ApplyStage:
     data: Prepared | None
     output: Path
     work: Path
+    processes: int = 1
+
+
+@dataclass(frozen=True)
+class OpenArtifact:
+    """Open a new artifact once in its engine, in a process that has imported nothing but that.
+    ``made_by`` names the stage and its plugin, for the error."""
+
+    folder: Path
+    task: Chosen
+    made_by: str
 
 
 @dataclass(frozen=True)
@@ -142,6 +153,7 @@ Job = (
     | AskFamilies
     | ConfigureModel
     | ApplyStage
+    | OpenArtifact
     | ProbeArtifact
 )
 
@@ -153,7 +165,7 @@ def folders_written(job: Job) -> tuple[Path, ...]:
             return job.output, job.work
         case PrepareData() | ImportModel() | AskFamilies() | ConfigureModel():
             return (job.output,)
-        case DownloadModel() | ProbeArtifact():
+        case DownloadModel() | OpenArtifact() | ProbeArtifact():
             return ()
 
 
@@ -188,9 +200,11 @@ class MeasureCandidates:
 
 @dataclass(frozen=True)
 class Finished:
-    """The job is done. ``folder`` holds the model that was downloaded."""
+    """The job is done. ``folder`` holds the model that was downloaded. ``opened``: the artifact
+    that was made was opened in its engine."""
 
     folder: Path | None = None
+    opened: bool = False
 
 
 @dataclass(frozen=True)
@@ -201,6 +215,16 @@ class Failed:
     text: str
     error: str | None = None
     mistakes: tuple[Mistake, ...] = ()
+
+
+# From one of several processes that do a job together, to the worker that started them
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The process with this number has opened its line."""
+
+    rank: int
 
 
 # From a worker that probes an artifact
@@ -281,7 +305,7 @@ class End:
 ForUser = Progress | Note
 Reply = Started | Opened | MeterPrepared | Sampled | Reopened | Finished
 """What a worker that probes an artifact sends in reply to a command."""
-FromWorker = ForUser | MeasureCandidates | Failed | Reply
+FromWorker = ForUser | MeasureCandidates | Failed | Joined | Reply
 Command = Open | PrepareMeter | TakeSample | Reopen | End
 FromSupervisor = CandidatesMeasured | Command
 Message = FromWorker | FromSupervisor

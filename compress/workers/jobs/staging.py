@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,10 +11,11 @@ from typing import Any
 
 from compress.artifact import MANIFEST, Ancestor, Artifact, Manifest, Traits, digest_files
 from compress.edits import Edit
-from compress.errors import CompressError, NothingChanged
+from compress.errors import CompressError, NothingChanged, UsageError, first_line, shortened
 from compress.machine import versions
 from compress.options import Options
 from compress.pretrained.modelfolder import model_types
+from compress.ranks import Alone, Ranks
 from compress.registry.models import (
     distributions_bringing,
     model_origins,
@@ -24,6 +27,7 @@ from compress.stage import Made, Stage
 from compress.workers.channel import WorkerLine
 from compress.workers.context import WorkerContext
 from compress.workers.jobs.common import task_of
+from compress.workers.jobs.opening import open_once
 from compress.workers.protocol import ApplyStage, Finished
 
 _WEIGHTS = (".safetensors", ".onnx", ".onnx.data", ".bin", ".xml")
@@ -31,6 +35,11 @@ _WEIGHTS = (".safetensors", ".onnx", ".onnx.data", ".bin", ".xml")
 
 def run(job: ApplyStage, line: WorkerLine, registry: Registry) -> Finished:
     """Write the stage's artifact into ``job.output``."""
+    return apply(job, line, registry, Alone())
+
+
+def apply(job: ApplyStage, line: WorkerLine, registry: Registry, ranks: Ranks) -> Finished:
+    """Do this process's part of the job. Only what rank 0 writes is kept."""
     entry = registry.stages[job.stage]
     before = Artifact.open(job.input) if job.input else None
     writer = ManifestWriter(job, entry, before.manifest if before else None, registry)
@@ -48,25 +57,70 @@ def run(job: ApplyStage, line: WorkerLine, registry: Registry) -> Finished:
         task_plugin=registry.tasks[job.task.name].origin,
         architectures=tuple(entry.cls for entry in registry.architectures.values()),
         data=job.data,
-        output=job.output,
+        output=_output(job, ranks),
         work=job.work,
         store=job.store,
         line=line,
+        ranks=ranks,
         write_manifest=writer.write,
         models=model_origins(registry, kinds),
     )
     with explain_missing_package(entry):
-        made = entry.cls().apply(context)
+        made = checked(entry.cls().apply(context), entry)
+    if ranks.rank > 0:
+        shutil.rmtree(context.output)
+        return Finished()
     manifest = writer.manifest(job.output, made)
     _refuse_unchanged(manifest, before, entry.name)
     manifest.write(job.output)
-    return Finished()
+    return Finished(opened=_opened_here(job, manifest, entry, registry))
+
+
+def checked(made: object, entry: Registered[Stage[Any]]) -> Made:
+    """What ``apply`` returned. Raises UsageError if it is no ``Made``, or if a manifest cannot hold
+    it."""
+    if not isinstance(made, Made):
+        raise UsageError(
+            f"apply of {entry.called} returned {shortened(repr(made))}: return a "
+            "compress.stage.Made"
+        )
+    try:
+        json.dumps([made.parameters, list(made.edits or ()), dict(made.notes)])
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"apply of {entry.called} returned a Made that JSON cannot hold: {first_line(error)}; "
+            "give it plain numbers, texts, lists and dicts"
+        ) from error
+    return made
+
+
+def _opened_here(
+    job: ApplyStage, manifest: Manifest, entry: Registered[Stage[Any]], registry: Registry
+) -> bool:
+    """Whether the artifact was opened in this process, which has what its engine needs. Any other
+    is opened in a process of its own."""
+    engines = [e.cls for e in registry.engines.values() if manifest.traits.format in e.cls.formats]
+    if not engines or not set(engines[0].packages) <= set(entry.cls.libraries):
+        return False
+    open_once(job.output, job.task, entry.called, registry)
+    return True
 
 
 def _model_types(job: ApplyStage, options: Options) -> set[str]:
     """The types of the models that the job opens or builds."""
     folders = [*job.references.values(), *([job.input] if job.input else [])]
     return model_types(folders, job.fresh, options)
+
+
+def _output(job: ApplyStage, ranks: Ranks) -> Path:
+    """The folder for the model's files: the job's for rank 0. Another process gets one that is
+    deleted, so that a stage need not know that it is not the only one."""
+    if ranks.rank == 0:
+        return job.output
+    folder = job.work / f"output-of-rank-{ranks.rank}"
+    shutil.rmtree(folder, ignore_errors=True)  # a process that was killed left it
+    folder.mkdir()
+    return folder
 
 
 @dataclass(frozen=True)

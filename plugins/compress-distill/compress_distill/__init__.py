@@ -120,6 +120,11 @@ class Distill(Stage[DistillOptions]):
         return mistakes
 
     @classmethod
+    def shares_work(cls, options: DistillOptions) -> bool:
+        """Always: it trains."""
+        return True
+
+    @classmethod
     def needs_layout(cls, options: DistillOptions) -> bool:
         """Where a student is cut from the input."""
         return isinstance(options.student, StudentOptions)

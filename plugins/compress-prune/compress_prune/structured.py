@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from compress.architecture import Architecture, Layout
 from compress.artifact import Artifact
 from compress.cutting import linear_at
 from compress.errors import NothingChanged, UsageError
-from compress.models import count_parameters, open_model, save_model
+from compress.models import count_parameters, open_model, save_model, task_loss
 from compress.options import layers_misfit
 from compress.predict import split_by
 from compress.sizes import layout_of
@@ -48,6 +49,8 @@ def prune(context: Context[StructuredOptions]) -> Made:
     notes = _notes(model, architecture, layout, layers)
     if options.recover is not None:
         notes["recover"] = fit(model, context, options.recover)
+    if context.rank > 0:
+        return Made()
     parameters = save_model(model, context.output)
     context.task.processor(source.folder).save(context.output)
     return Made(parameters=parameters, edits=edits, notes=notes)
@@ -109,13 +112,25 @@ def _cut_layers(
     if misfit:
         raise UsageError(f"layers: {misfit}")
     if isinstance(wanted, int):
-        scores = []
-        for score in LAYER_CRITERIA[context.options.layer_criterion](model, blocks, batches):
-            scores.append(score)
-            context.progress(len(scores), len(blocks), "measuring what each layer is worth")
+        scores = context.first(lambda: _layer_scores(model, blocks, batches, context))
         wanted = most_important(scores, wanted)
     surgery.keep_layers(model, layout, wanted)
     return list(wanted)
+
+
+def _layer_scores(
+    model: PreTrainedModel,
+    blocks: Sequence[torch.nn.Module],
+    batches: list[Batch],
+    context: Context[StructuredOptions],
+) -> list[float]:
+    """The importance of each layer."""
+    scores = []
+    measure = LAYER_CRITERIA[context.options.layer_criterion]
+    for score in measure(model, blocks, batches, partial(task_loss, context.task)):
+        scores.append(score)
+        context.progress(len(scores), len(blocks), "measuring what each layer is worth")
+    return scores
 
 
 def _cut_units(
@@ -135,7 +150,10 @@ def _cut_units(
     neurons = _neurons(model, layout) if options.feed_forward is not None else []
     heads = _heads(model, layout, head_size, group_sizes) if options.heads is not None else []
     measure = UNIT_CRITERIA[options.unit_criterion]
-    scores = [s.numpy() for s in measure(model, [*neurons, *heads], _reported(batches, context))]
+    gated, loss_of = [*neurons, *heads], partial(task_loss, context.task)
+    scores = context.first(
+        lambda: [s.numpy() for s in measure(model, gated, _reported(batches, context), loss_of)]
+    )
     if options.feed_forward is not None:
         for i, score in enumerate(scores[: len(neurons)]):
             kept = most_important(score, kept_width(len(score), options.feed_forward))

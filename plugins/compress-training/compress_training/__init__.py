@@ -51,6 +51,11 @@ class Pretrain(Stage[PretrainOptions]):
     libraries = LIBRARIES
 
     @classmethod
+    def shares_work(cls, options: PretrainOptions) -> bool:
+        """Always: it trains."""
+        return True
+
+    @classmethod
     def task_misfit(cls, task: type[Task[Any]]) -> str | None:
         """A task with targets: a text is all that it learns from."""
         targets = [column.name for column in task.columns if column.is_target]
@@ -90,6 +95,11 @@ class Finetune(Stage[FinetuneOptions]):
     references = Accepts(precisions=("float", "int8"))
     libraries = LIBRARIES
     needs_data = ("train", "test")
+
+    @classmethod
+    def shares_work(cls, options: FinetuneOptions) -> bool:
+        """Always: it trains."""
+        return True
 
     @classmethod
     def layers_left(cls, options: FinetuneOptions, layers: int) -> int:
