@@ -14,7 +14,7 @@ from compress.results.datawarnings import data_warnings
 from compress.running.run import Run
 from compress.store.prepared import Prepared
 from compress.store.summary import DataSummary, Lengths, TokenLengths, with_tokens
-from compress.task import Task
+from compress.task import Task, TextTaskOptions
 
 _MOST = 2000
 """Examples of a split that are counted in tokens: enough for the shares that are shown, and done in
@@ -46,14 +46,19 @@ def _different_data(plan: Plan) -> Iterator[tuple[str, DataChoice, TaskChoice]]:
 
 
 def _summary(prepared: Prepared, task: TaskChoice, model: Artifact | None) -> DataSummary:
-    """The summary, with lengths in tokens where the recipe's model has a tokenizer. A fresh model
-    gets it in its first step."""
-    if model is None or model.traits.format != "pytorch":
+    """The summary, with lengths in tokens where the task reads texts and the recipe's model has a
+    tokenizer. A fresh model gets it in its first step."""
+    options = task.options
+    if (
+        model is None
+        or model.traits.format != "pytorch"
+        or not isinstance(options, TextTaskOptions)
+    ):
         return prepared.summary
-    longest = task.options.model_copy(update={"max_length": NEVER_CUT})
+    longest = options.model_copy(update={"max_length": NEVER_CUT})
     return with_tokens(
         prepared.summary,
-        token_lengths(prepared, task.entry.cls(longest), model, task.options.max_length),
+        token_lengths(prepared, task.entry.cls(longest), model, options.max_length),
     )
 
 

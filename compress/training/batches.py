@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from compress.processor import TextProcessor
+from compress.processor import Processor
 from compress.task import Features, Task
 
 _POOL = 50
@@ -77,7 +77,7 @@ class Collator:
     What a task draws, such as masks, depends on the seed, the epoch and the batch's first row, not
     on earlier draws: a resumed run draws the same."""
 
-    def __init__(self, task: Task[Any], processor: TextProcessor, batches: BucketedBatches) -> None:
+    def __init__(self, task: Task[Any], processor: Processor, batches: BucketedBatches) -> None:
         self.task, self.processor, self.batches = task, processor, batches
 
     def __call__(self, items: Sequence[tuple[int, Features]]) -> dict[str, torch.Tensor]:

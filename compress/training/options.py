@@ -66,7 +66,7 @@ class TrainingOptions(Options):
 
 
 class Loss(Protocol):
-    """A function that computes the loss of a batch instead of the model."""
+    """A function that computes the loss of a batch instead of the task."""
 
     def __call__(
         self, model: PreTrainedModel, batch: dict[str, Tensor], indices: Tensor, /

@@ -12,8 +12,9 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, Trainer
 
 from compress.errors import CompressError
+from compress.models import forward, task_loss
 from compress.predict import predict
-from compress.processor import TextProcessor
+from compress.processor import Processor
 from compress.sessions import TorchSession
 from compress.stage import Context
 from compress.task import IGNORED
@@ -76,18 +77,23 @@ class OrderedTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """The loss of a batch, a scalar: the stage's if it has one, else the model's own; 0 for a
+        """The loss of a batch, a scalar: the stage's if it has one, else the task's; 0 for a
         batch without a label.
 
         Such a batch occurs: a text of unknown characters alone has no token to mask. Either loss
         would be a mean over nothing, which is not a number."""
         indices = inputs.pop("indices")
         if _has_no_label(inputs):
-            # Times 0: the backward pass needs a graph, and every gradient is 0.
-            return 0.0 * model(**inputs).logits.sum()
+            return _zero(forward(model, inputs))
         if self.parts.loss is not None:
             return self.parts.loss(model, inputs, indices)
-        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        loss = task_loss(self.parts.task, model, inputs)
+        if loss is None:
+            raise CompressError(
+                f"task {self.parts.task.name} has no loss for this model, which computes none "
+                "itself: the task defines loss"
+            )
+        return loss
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Trainer's step. Raises CompressError that names the step if its loss is not finite."""
@@ -112,10 +118,11 @@ class OrderedTrainer(Trainer):
                 session,
                 parts.task,
                 parts.processor,
+                parts.validation_rows,
                 parts.validation_features,
                 parts.evaluation_batch,
             )
-        quality = parts.task.score(answers, parts.validation_rows, parts.labels)
+        quality = parts.task.score(answers, parts.validation_rows, parts.labels, parts.processor)
         metrics = {f"eval_{name}": float(value) for name, value in quality.metrics.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
@@ -136,6 +143,13 @@ class OrderedTrainer(Trainer):
             checkpoints.keep_only(folder, keep)
 
 
+def _zero(outputs: Any) -> torch.Tensor:
+    """A loss of 0 with a graph, which the backward pass needs; every gradient is 0."""
+    values = (value for name, value in outputs.items() if name != "loss")
+    logits = next(value for value in values if torch.is_tensor(value) and value.requires_grad)
+    return 0.0 * logits.sum()
+
+
 def _has_no_label(inputs: dict[str, Any]) -> bool:
     """Whether the batch has labels, and all of them are ``IGNORED``. Labels of a regression are
     floats and never ignored."""
@@ -153,7 +167,7 @@ class TrainingParts:
         context: Context[Any],
         options: TrainingOptions,
         loss: Loss | None,
-        processor: TextProcessor,
+        processor: Processor,
     ) -> None:
         data, batch_size = context.data, options.batch_size
         assert data is not None, "a stage that trains names the splits it needs"

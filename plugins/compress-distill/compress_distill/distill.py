@@ -10,10 +10,11 @@ from transformers import PreTrainedModel, set_seed
 
 from compress.artifact import Artifact
 from compress.errors import UsageError
-from compress.models import save_model
+from compress.heads import meant_labels
+from compress.models import forward, save_model
 from compress.options import FreshModel
 from compress.stage import Context, Data, Made
-from compress.task import IGNORED, meant_labels
+from compress.task import IGNORED, Task
 from compress.training import fit
 from compress_distill import DistillOptions
 from compress_distill.losses import binary_divergence, divergence, hidden_distance, squared_error
@@ -32,7 +33,7 @@ def distill(context: Context[DistillOptions]) -> Made:
     student = student_of(context, teacher, data)
     features = context.task.features(data.rows("train"), student.processor)
     outputs = teacher_outputs(context, teacher, features, hidden=context.options.hidden > 0)
-    loss = DistillationLoss(outputs, context.options)
+    loss = DistillationLoss(outputs, context.options, context.task)
     facts = fit(student.model, context, context.options, loss=loss, processor=student.processor)
     parameters = save_model(student.model, context.output)
     student.processor.save(context.output)
@@ -51,10 +52,8 @@ def _refuse_strangers(
         )
     if meant_labels(teacher.manifest.labels, data.labels) != tuple(data.labels):
         raise UsageError("the teacher's labels are not the data's labels in the same order")
-    # Both are compared as the installed library writes them: an older version may have
-    # written the same tokenizer in another way.
-    theirs = context.task.processor(teacher.folder).tokenizer.to_str()
-    own = context.task.processor(student.folder).tokenizer.to_str()
+    theirs = context.task.processor(teacher.folder).identity()
+    own = context.task.processor(student.folder).identity()
     if theirs != own and not isinstance(context.options.student, FreshModel):
         raise UsageError(
             "teacher and student have different tokenizers, so that their tokens cannot be compared"
@@ -69,8 +68,8 @@ class DistillationLoss:
     Each term is a mean over its rows or tokens. As sums, the terms would change their
     weights with the size of the batch and the length of its texts."""
 
-    def __init__(self, outputs: TeacherOutputs, options: DistillOptions) -> None:
-        self._outputs, self._options = outputs, options
+    def __init__(self, outputs: TeacherOutputs, options: DistillOptions, task: Task[Any]) -> None:
+        self._outputs, self._options, self._task = outputs, options, task
 
     def __call__(self, model: PreTrainedModel, batch: dict[str, Tensor], indices: Tensor) -> Tensor:
         """The loss of one batch, a float32 scalar. ``indices``, int64 [batch], are the
@@ -81,7 +80,7 @@ class DistillationLoss:
         if options.labels == 0:
             # Without labels the model does not compute its own loss, which is not used.
             del inputs["labels"]
-        answer = model(**inputs, output_hidden_states=options.hidden > 0)
+        answer = forward(model, inputs, output_hidden_states=options.hidden > 0)
         loss: Tensor = answer.logits.new_zeros((), dtype=torch.float32)
         if options.logits > 0:
             teacher = self._outputs.logits_of(rows, length).to(answer.logits.device)
@@ -93,7 +92,9 @@ class DistillationLoss:
                 answer.hidden_states[-1], rows, batch["attention_mask"]
             )
         if options.labels > 0:
-            loss = loss + options.labels * answer.loss.float()
+            own = self._task.loss(answer, batch)
+            assert own is not None, "the tasks that this stage serves have a loss"
+            loss = loss + options.labels * own.float()
         return loss
 
     def _answers(self, config: Any, student: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:

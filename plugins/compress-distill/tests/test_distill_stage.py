@@ -173,7 +173,7 @@ def loss_of(
     """The distillation loss of the artifact's own model against the teacher's answers."""
     arrays = task.collate([features[i] for i in rows], word_processor())
     batch = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    loss = DistillationLoss(outputs, DistillOptions(**options))
+    loss = DistillationLoss(outputs, DistillOptions(**options), task)
     with torch.no_grad():
         return loss(open_model(artifact, task), batch, torch.tensor(rows))
 

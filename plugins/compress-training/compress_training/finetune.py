@@ -1,5 +1,5 @@
-"""Fine-tuning: the given model with a head for the task, or a fresh one, trained with the model's
-own loss."""
+"""Fine-tuning: the given model with a head for the task, or a fresh one, trained with the task's
+loss."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from transformers import set_seed
 from compress.adapting import Adapted, adapt_input
 from compress.fresh import fresh_reader
 from compress.models import save_model
-from compress.processor import TextProcessor
+from compress.processor import Processor
 from compress.stage import Context, Made
 from compress.training import fit
 from compress_training import FinetuneOptions
@@ -21,16 +21,17 @@ def finetune(context: Context[FinetuneOptions]) -> Made:
     adapted = _model(context, processor)
     facts = fit(adapted.model, context, context.options, processor=processor)
     parameters = save_model(adapted.model, context.output)
-    processor.save(context.output, context.task.options.max_length)
+    context.task.save_processor(processor, context.output)
     return Made(parameters=parameters, notes={**facts, **adapted.notes})
 
 
-def _processor(context: Context[FinetuneOptions]) -> TextProcessor:
+def _processor(context: Context[FinetuneOptions]) -> Processor:
     source = context.input or context.references["processor_of"]
-    return context.task.processor(source.folder)
+    processor: Processor = context.task.processor(source.folder)
+    return processor
 
 
-def _model(context: Context[FinetuneOptions], processor: TextProcessor) -> Adapted:
+def _model(context: Context[FinetuneOptions], processor: Processor) -> Adapted:
     """The given model with a head for the task, or a fresh one."""
     assert context.data is not None, "the stage needs data"
     labels = context.data.labels
