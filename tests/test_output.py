@@ -17,7 +17,7 @@ import pytest
 from compress.cli.answers import stream_answers
 from compress.cli.shared import emit
 from compress.errors import EXIT_SIGNAL
-from compress.serving import Predictor
+from compress.predictor import Predictor
 
 LISTINGS = ("stages", "tasks", "recipes", "plugins")
 NOT_READ = EXIT_SIGNAL + 13

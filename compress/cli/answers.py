@@ -16,7 +16,7 @@ from compress.report.text import visible
 from compress.task import Shown
 
 if TYPE_CHECKING:  # the command imports it late, with all that it needs
-    from compress.serving import Predictor
+    from compress.predictor import Predictor
 
 Question = str | tuple[str, str]
 Asked = Mapping[str, Any]
@@ -70,7 +70,12 @@ def _stream_answer(predictor: Predictor, text: str, as_json: bool, asked: Asked)
 
 def _comes_in_pieces(predictor: Predictor, as_json: bool) -> bool:
     """Whether somebody reads an answer while it is generated."""
-    return bool(predictor.task.streams) and not as_json and sys.stdout.isatty()
+    return bool(predictor.task.streams) and not as_json and is_terminal()
+
+
+def is_terminal() -> bool:
+    """Whether the standard output is one."""
+    return sys.stdout.isatty()
 
 
 def _print_pieces(predictor: Predictor, question: Question, asked: Asked) -> None:

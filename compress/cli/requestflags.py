@@ -98,7 +98,7 @@ def _flags(task: type[Task[Any]]) -> Iterator[click.Option]:
         )
 
 
-def _type(field: FieldInfo) -> click.ParamType | type:
+def _type(field: FieldInfo) -> click.ParamType[Any] | type:
     kinds = [kind for kind in get_args(field.annotation) or [field.annotation] if kind]
     if get_origin(field.annotation) is not None and all(isinstance(k, str) for k in kinds):
         return click.Choice(kinds)

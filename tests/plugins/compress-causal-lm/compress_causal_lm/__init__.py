@@ -10,11 +10,11 @@ from pydantic import Field
 
 from compress import hookimpl
 from compress.decoding import log_softmax
-from compress.engine import Session, generate
 from compress.generation import Limits
 from compress.processor import TextProcessor
 from compress.request import Request, texts_of
 from compress.rows import Columns
+from compress.session import Session, generate
 from compress.task import (
     Batch,
     Column,

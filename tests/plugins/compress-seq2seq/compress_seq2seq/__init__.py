@@ -9,10 +9,10 @@ import numpy as np
 from pydantic import Field
 
 from compress import hookimpl
-from compress.engine import Session, generate
 from compress.generation import Limits
 from compress.request import Request, texts_of
 from compress.rows import Columns
+from compress.session import Session, generate
 from compress.task import (
     SAMPLE_TEXTS,
     Batch,
