@@ -3,7 +3,10 @@ their configs follow from it."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any
 
@@ -44,6 +47,23 @@ def fresh_reader(
     model = fresh_model({**config, **added}, task, labels)
     model.train()
     return model
+
+
+def processor_for(model: PreTrainedModel, processor: Processor, task: Task[Any]) -> Processor:
+    """``processor``, taken from another model, as ``model`` needs it: it makes the inputs that this
+    one reads, and pads a text where its head does not read."""
+    with TemporaryDirectory(prefix="compress-") as name:
+        folder = Path(name)
+        model.config.save_pretrained(folder)
+        processor.save(folder)
+        own: Processor = task.processor(folder)
+    if isinstance(own, TextProcessor):
+        read = inspect.signature(model.forward).parameters
+        own.config.pop("padding_side", None)  # that of the other model
+        names = own.config.get("model_input_names") or ()
+        if names:
+            own.config["model_input_names"] = [name for name in names if name in read]
+    return own
 
 
 def _own_names(config: ModelConfig) -> Mapping[str, str]:

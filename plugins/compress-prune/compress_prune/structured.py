@@ -49,6 +49,8 @@ def prune(context: Context[StructuredOptions]) -> Made:
     notes = _notes(model, architecture, layout, layers)
     if options.recover is not None:
         notes["recover"] = fit(model, context, options.recover)
+    if context.rank > 0:
+        return Made()
     parameters = save_model(model, context.output)
     context.task.processor(source.folder).save(context.output)
     return Made(parameters=parameters, edits=edits, notes=notes)
@@ -110,14 +112,25 @@ def _cut_layers(
     if misfit:
         raise UsageError(f"layers: {misfit}")
     if isinstance(wanted, int):
-        scores = []
-        measure = LAYER_CRITERIA[context.options.layer_criterion]
-        for score in measure(model, blocks, batches, partial(task_loss, context.task)):
-            scores.append(score)
-            context.progress(len(scores), len(blocks), "measuring what each layer is worth")
+        scores = context.first(lambda: _layer_scores(model, blocks, batches, context))
         wanted = most_important(scores, wanted)
     surgery.keep_layers(model, layout, wanted)
     return list(wanted)
+
+
+def _layer_scores(
+    model: PreTrainedModel,
+    blocks: Sequence[torch.nn.Module],
+    batches: list[Batch],
+    context: Context[StructuredOptions],
+) -> list[float]:
+    """The importance of each layer."""
+    scores = []
+    measure = LAYER_CRITERIA[context.options.layer_criterion]
+    for score in measure(model, blocks, batches, partial(task_loss, context.task)):
+        scores.append(score)
+        context.progress(len(scores), len(blocks), "measuring what each layer is worth")
+    return scores
 
 
 def _cut_units(
@@ -137,8 +150,10 @@ def _cut_units(
     neurons = _neurons(model, layout) if options.feed_forward is not None else []
     heads = _heads(model, layout, head_size, group_sizes) if options.heads is not None else []
     measure = UNIT_CRITERIA[options.unit_criterion]
-    loss_of, reported = partial(task_loss, context.task), _reported(batches, context)
-    scores = [s.numpy() for s in measure(model, [*neurons, *heads], reported, loss_of)]
+    gated, loss_of = [*neurons, *heads], partial(task_loss, context.task)
+    scores = context.first(
+        lambda: [s.numpy() for s in measure(model, gated, _reported(batches, context), loss_of)]
+    )
     if options.feed_forward is not None:
         for i, score in enumerate(scores[: len(neurons)]):
             kept = most_important(score, kept_width(len(score), options.feed_forward))

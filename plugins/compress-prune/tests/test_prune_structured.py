@@ -18,6 +18,7 @@ from compress.artifact import Artifact, Manifest, Traits, digest_files
 from compress.errors import NothingChanged, UsageError
 from compress.models import open_model
 from compress.processor import TextProcessor
+from compress.ranks import Alone
 from compress.task import Quality, Task, TextTaskOptions
 
 WORDS = ["good", "bad", "fine", "poor", "film", "plot", "cast", "scene"]
@@ -129,7 +130,7 @@ class FakeData:
 
 
 @dataclass
-class FakeContext:
+class FakeContext(Alone):
     options: StructuredOptions
     input: Artifact
     output: Path

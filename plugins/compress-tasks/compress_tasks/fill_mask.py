@@ -71,6 +71,7 @@ class FillMask(Task[FillMaskOptions]):
     headline = "accuracy"
     directions = {"loss": "lower", "perplexity": "lower"}
     Options = FillMaskOptions
+    draws_inputs = True
     card = CardInfo(
         example=f"A text to {MASK} it on.",
         reading=(

@@ -16,8 +16,8 @@ class Recurrent(Architecture):
     name = "lstm"
     summary = "An LSTM or a GRU that reads a text in both directions."
     model_types = ("lstm",)
-    config_keys = tuple(
-        ["cell", "dropout", "embedding_size", "hidden_size", "num_hidden_layers", "vocab_size"]
+    config_keys = (
+        *["cell", "dropout", "embedding_size", "hidden_size", "num_hidden_layers", "vocab_size"],
     )
 
     @classmethod

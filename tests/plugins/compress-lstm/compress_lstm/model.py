@@ -89,17 +89,15 @@ class LstmForTokenClassification(PreTrainedModel):
         loss that transformers has for such a head."""
         states = self.lstm(input_ids, attention_mask).last_hidden_state
         logits = self.classifier(self.read(states, attention_mask))
-        loss = None if labels is None else self.loss(logits, labels)
+        # transformers' losses of the two heads call the logits by different names.
+        named = {"logits": logits, "pooled_logits": logits, "config": self.config}
+        loss = None if labels is None else self.loss_function(labels=labels, **named)
         kept = (states,) if output_hidden_states else None
         return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=kept)
 
     def read(self, states: Tensor, attention_mask: Tensor) -> Tensor:
         """What the head reads of the states [batch, length, width]."""
         return states
-
-    def loss(self, logits: Tensor, labels: Tensor) -> Any:
-        """The cross-entropy."""
-        return self.loss_function(logits, labels, self.config)
 
 
 class LstmForSequenceClassification(LstmForTokenClassification):
@@ -108,7 +106,3 @@ class LstmForSequenceClassification(LstmForTokenClassification):
     def read(self, states: Tensor, attention_mask: Tensor) -> Tensor:
         """The largest value of each state over the text, [batch, width]."""
         return states.masked_fill(attention_mask.unsqueeze(-1) == 0, -1e4).amax(dim=1)
-
-    def loss(self, logits: Tensor, labels: Tensor) -> Any:
-        """That of the config's ``problem_type``."""
-        return self.loss_function(labels, logits, self.config)
