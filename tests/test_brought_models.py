@@ -29,7 +29,7 @@ from compress.store.keys import step_ingredients
 
 TASK = task_named("text-classification")
 ROWS = {"train": sentences(12, 1), "test": sentences(4, 2)}
-FRESH = {"type": "lstm", "hidden_size": 8, "embedding_size": 4}
+FRESH = {"type": "lstm", "hidden_size": 8, "embedding_dim": 4}
 TRAINING = {"epochs": 1, "batch_size": 8, "precision": "fp32"}
 HEAD = "task: text-classification\ndata: {train: train.csv, test: test.csv}\n"
 

@@ -26,7 +26,7 @@ from compress.workers.protocol import Chosen, ProbeArtifact, Subject
 
 TASK = task_named("text-classification")
 ROWS = {"train": sentences(24, 1), "test": sentences(6, 2)}
-STUDENT = {"type": "lstm", "hidden_size": 16, "embedding_size": 8}
+STUDENT = {"type": "lstm", "hidden_size": 16, "embedding_dim": 8}
 TRAINING = {"epochs": 1, "batch_size": 8, "precision": "fp32", "learning_rate": 1e-2}
 TEXTS = ["good w1 w2 w3 w4 w5", "bad", "w6 w7 good"]
 
