@@ -70,7 +70,7 @@ def _stream_answer(predictor: Predictor, text: str, as_json: bool, asked: Asked)
 
 def _comes_in_pieces(predictor: Predictor, as_json: bool) -> bool:
     """Whether somebody reads an answer while it is generated."""
-    return bool(predictor.task.streams) and not as_json and is_terminal()
+    return not as_json and is_terminal() and bool(predictor.task.streams)
 
 
 def is_terminal() -> bool:

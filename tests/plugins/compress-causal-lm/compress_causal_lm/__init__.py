@@ -67,7 +67,7 @@ class CausalLm(Task[CausalOptions]):
         return {"text": list(texts)}
 
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
-        """Those of ``examples.features``: one of each text, or of each of its windows."""
+        """One of each text, or of each of its windows."""
         return examples.features(rows, processor, self.options.max_length, self.options.long)
 
     def collate(
@@ -92,10 +92,8 @@ class CausalLm(Task[CausalOptions]):
             return super().answer(session, features, processor)
         batch = self.collate(features, processor)
         on_token = processor.told(on_text) if on_text else None
-        return [
-            {"generated": processor.decode(tokens)}
-            for tokens in generate(session, batch, limits, on_token)
-        ]
+        answers = generate(session, batch, limits, on_token)
+        return [{"generated": processor.decode(tokens)} for tokens in answers]
 
     def predictions(
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
@@ -123,8 +121,8 @@ class CausalLm(Task[CausalOptions]):
         processor: TextProcessor,
     ) -> Quality:
         """``perplexity`` over all tokens, and their mean ``loss`` in nats."""
-        loss = float(np.log(self.headline_of(self.resample(predictions, rows, labels).sum(axis=0))))
-        return Quality({"perplexity": float(np.exp(loss)), "loss": loss})
+        perplexity = self.headline_of(self.resample(predictions, rows, labels).sum(axis=0))
+        return Quality({"perplexity": float(perplexity), "loss": float(np.log(perplexity))})
 
     def resample(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
