@@ -17,7 +17,7 @@ from compress.errors import NothingChanged, UsageError
 from compress.fresh import fresh_reader, processor_for
 from compress.models import load_config
 from compress.options import FreshModel, layers_misfit
-from compress.processor import TextProcessor
+from compress.processor import Processor
 from compress.sizes import layout_of, sizes
 from compress.stage import Context, Data
 from compress_distill import DistillOptions, StudentOptions
@@ -33,7 +33,7 @@ class Student:
     ``notes`` are facts for the manifest."""
 
     model: PreTrainedModel
-    processor: TextProcessor
+    processor: Processor
     edits: Sequence[Edit] | None
     notes: Mapping[str, Any]
 

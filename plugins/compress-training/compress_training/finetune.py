@@ -1,5 +1,5 @@
-"""Fine-tuning: the given model with a head for the task, or a fresh one, trained with the model's
-own loss."""
+"""Fine-tuning: the given model with a head for the task, or a fresh one, trained with the task's
+loss."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from transformers import set_seed
 from compress.adapting import Adapted, adapt_input
 from compress.fresh import fresh_reader, processor_for
 from compress.models import save_model
-from compress.processor import TextProcessor
+from compress.processor import Processor
 from compress.stage import Context, Made
 from compress.training import fit
 from compress_training import FinetuneOptions
@@ -22,18 +22,18 @@ def finetune(context: Context[FinetuneOptions]) -> Made:
     if context.rank > 0:
         return Made()
     parameters = save_model(adapted.model, context.output)
-    processor.save(context.output, context.task.options.max_length)
+    context.task.save_processor(processor, context.output)
     return Made(parameters=parameters, notes={**facts, **adapted.notes})
 
 
-def _given(context: Context[FinetuneOptions]) -> tuple[Adapted, TextProcessor]:
+def _given(context: Context[FinetuneOptions]) -> tuple[Adapted, Processor]:
     """The given model with a head for the task, and its processor."""
     assert context.input is not None and context.data is not None
     adapted = adapt_input(context, context.data.labels)
     return adapted, context.task.processor(context.input.folder)
 
 
-def _fresh(context: Context[FinetuneOptions]) -> tuple[Adapted, TextProcessor]:
+def _fresh(context: Context[FinetuneOptions]) -> tuple[Adapted, Processor]:
     """A fresh model, and the processor that it takes from another."""
     assert context.fresh is not None and context.data is not None
     theirs = context.task.processor(context.references["processor_of"].folder)
