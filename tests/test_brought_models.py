@@ -271,7 +271,7 @@ def test_two_plugins_that_claim_a_type_stop_only_what_needs_its_models(registry:
     with pytest.raises(UsageError, match="'broken' is claimed by two architectures: broken, other"):
         register_models(plugins, ["broken"])
     assert model_origins(plugins, ["bert"]) == {}
-    assert set(all_model_origins(plugins)) == {"broken", "other"}
+    assert {"broken", "other"} <= set(all_model_origins(plugins))
 
 
 def test_an_architecture_that_describes_a_family_of_transformers_brings_nothing(
