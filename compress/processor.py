@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 from tokenizers import Encoding, Tokenizer
+from tokenizers.decoders import DecodeStream
 
 from compress.errors import CompressError, UsageError, name_and_first_line
 from compress.jsonfiles import read_object, refuse_large
@@ -93,7 +94,7 @@ class TextProcessor:
         tokenizer.no_truncation()
 
     @classmethod
-    def load(cls, folder: str | Path) -> TextProcessor:
+    def load(cls, folder: str | Path) -> Self:
         """The processor of a model folder. Raises UsageError if the folder has no
         ``tokenizer.json``, or if it or a config cannot be read."""
         path = Path(folder)
@@ -173,6 +174,24 @@ class TextProcessor:
                 return self.tokenizer.encode_batch(list(texts))
         finally:
             self.tokenizer.no_truncation()
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of some ids, without special tokens."""
+        text: str = self.tokenizer.decode(list(tokens), skip_special_tokens=True)
+        return text
+
+    def told(self, on_text: Callable[[str], None]) -> Callable[[int, int], None]:
+        """What a session calls with each token of one answer (``compress.generation.OnToken``):
+        ``on_text`` gets the text that it adds. A character of several tokens comes with its
+        last."""
+        stream = DecodeStream(skip_special_tokens=True)
+
+        def on_token(row: int, token: int) -> None:
+            piece = stream.step(self.tokenizer, token)
+            if piece:
+                on_text(piece)
+
+        return on_token
 
     def token(self, kind: str) -> str | None:
         """Text of a special token: ``kind`` is ``pad``, ``mask``, ``cls``, ``sep``,

@@ -3,11 +3,11 @@ of the run's own model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from compress.artifact import Artifact
-from compress.planning import DataChoice, Plan, TaskChoice
+from compress.planning import TaskChoice
 from compress.planning.types import MODEL
 from compress.report.datatext import split_lines
 from compress.results.datawarnings import data_warnings
@@ -26,23 +26,11 @@ NEVER_CUT = 1 << 24
 def summarise_data(run: Run) -> None:
     """Keep the summary of each of the run's data for the report, and emit it with a line for each
     split and one for each warning."""
-    for name, data, task in _different_data(run.plan):
+    for name, data, task in run.plan.different_data():
         summary = _summary(run.products.prepared(data, task), task, run.artifacts.get(MODEL))
         run.summaries[name] = summary
         warnings = [f"warning: {text}" for text in data_warnings(summary)]
         run.events.emit("data_summary", name=name, lines=[*split_lines(summary), *warnings])
-
-
-def _different_data(plan: Plan) -> Iterator[tuple[str, DataChoice, TaskChoice]]:
-    """(name, data, task) of the recipe's data, and of those that a step has of its own."""
-    seen = []
-    if plan.data is not None:
-        seen.append(plan.data)
-        yield "data", plan.data, plan.task
-    for step in plan.steps:
-        if step.data is not None and step.data not in seen:
-            seen.append(step.data)
-            yield f"data of {step.name}", step.data, step.task
 
 
 def _summary(prepared: Prepared, task: TaskChoice, model: Artifact | None) -> DataSummary:
