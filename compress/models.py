@@ -15,11 +15,11 @@ from optimum.exporters.tasks import TasksManager
 from safetensors.torch import load_file
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel
 
-from compress import surgery
 from compress.architecture import ModelConfig
 from compress.artifact import Artifact
 from compress.errors import IntegrityError, UsageError
 from compress.jsonfiles import read_object
+from compress.shapes import replay
 from compress.sizes import positions
 from compress.task import Task
 from compress.weightfiles import weight_files
@@ -192,7 +192,7 @@ def _open_free(artifact: Artifact, task: Task[Any]) -> PreTrainedModel:
     # rotary frequencies) are computed when a module is built.
     with init_empty_weights(include_buffers=False):
         model = auto_class(task).from_config(config, dtype=torch.float32)
-    surgery.replay(model, artifact.manifest.edits)
+    replay(model, artifact.manifest.edits, artifact.manifest.needs)
     return _fill(model, artifact)
 
 
