@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import UsageError
+from compress.measure.guarded import GuardedMeter
 from compress.planning import Plan, load_plan
 from compress.registry.plugins import Registry, load_plugins
 from compress.report.diff.compare import compare_folders
@@ -64,7 +65,7 @@ def diff(first: str | Path, second: str | Path, registry: Registry | None = None
 
     Raises UsageError for a folder that is not a run's, IntegrityError where a file of it is
     broken."""
-    meters = {name: entry.cls() for name, entry in (registry or load_plugins()).meters.items()}
+    meters = GuardedMeter.all_of(registry or load_plugins())
     return compare_folders(Path(first), Path(second), meters).model_dump(mode="json")
 
 

@@ -100,7 +100,7 @@ class Architecture:
     know its ``model_types`` before that call."""
 
     name: ClassVar[str]
-    summary: ClassVar[str] = ""
+    summary: ClassVar[str]
     model_types: ClassVar[tuple[str, ...]]
     sizes: ClassVar[Mapping[str, str]] = {}
     layout: ClassVar[Layout | None] = None

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from compress import api
 from compress.errors import IntegrityError, UsageError
+from compress.measure.guarded import GuardedMeter
 from compress.measurement import Measurement
 from compress.meter import Meter, Probe, Sample
 from compress.registry.plugins import Registered, Registry
@@ -120,7 +121,9 @@ def compared(
         Side(f"runs/{name}", as_report(whole(values)), {"s": kept} if kept else {})
         for name, values, kept in (("one", first, mine), ("two", second, theirs))
     ]
-    return compare_runs(sides[0], sides[1], {"right": Right()})
+    return compare_runs(
+        sides[0], sides[1], {"right": GuardedMeter.of(Registered("right", Right, "meters", "1"))}
+    )
 
 
 def differences(

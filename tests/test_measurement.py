@@ -18,6 +18,7 @@ import pytest
 from compress.errors import IntegrityError
 from compress.machine import TimingEnvironment
 from compress.measure import Subject, compare, measure
+from compress.measure.guarded import GuardedMeter, Taken
 from compress.measure.reuse import (
     MeasurementFile,
     MeasuringConditions,
@@ -29,7 +30,7 @@ from compress.measure.summary import summarise
 from compress.measure.turns import take_turns
 from compress.measurement import Measured, Measurement, finite
 from compress.meter import Effort, Meter, Probe, Rounds, Sample
-from compress.registry.plugins import Registry
+from compress.registry.plugins import Registered, Registry
 from compress.store.files import read_sealed, write_sealed
 from compress.workers.protocol import (
     Chosen,
@@ -95,6 +96,11 @@ def test_a_finite_measurement_stays_as_it_is() -> None:
     assert finite(m) == m
 
 
+def guarded(cls: type[Meter]) -> GuardedMeter:
+    """A meter of the plugin ``mine 1``."""
+    return GuardedMeter.of(Registered(cls.name, cls, "mine", "1"))
+
+
 @pytest.mark.parametrize(("fresh", "starts", "reopened"), [(False, 2, 4), (True, 6, 0)])
 def test_a_block_begins_with_the_model_loaded_anew_or_in_other_processes(
     fresh: bool, starts: int, reopened: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -130,7 +136,7 @@ def test_a_block_begins_with_the_model_loaded_anew_or_in_other_processes(
         yield Side()
 
     monkeypatch.setattr("compress.measure.sides.started", started)
-    registry: Any = SimpleNamespace(meters={"turns": SimpleNamespace(cls=Turns)})
+    registry: Any = SimpleNamespace(meters={"turns": Registered("turns", Turns, "mine", "1")})
     first = Subject("a", tmp_path / "a", Chosen("t", {}), None, compared=("b",))
     second = Subject("b", tmp_path / "b", Chosen("t", {}), None)
     found = measure([first], [second], registry, tmp_path)["a"].measurements["blocks"]
@@ -163,8 +169,8 @@ def test_turns_end_when_the_comparison_is_narrow_and_a_width_that_is_no_number_i
 
     sides: Any = SimpleNamespace(prepare=lambda *_: None, sample=lambda *_: {})
     rounds = Rounds(2, 5, width=0.02, seconds=60)
-    samples = take_turns(Wide(), rounds, sides, ["a", "b"], {"a": ["b"]})
-    assert [len(taken) for taken in samples.values()] == [turns, turns]
+    taken = take_turns(guarded(Wide), rounds, sides, ["a", "b"], {"a": ["b"]})
+    assert [len(samples) for samples in taken.samples.values()] == [turns, turns]
 
 
 HERE = TimingEnvironment(processor="cpu", gpus=[], threads=2, versions={})
@@ -254,9 +260,9 @@ def test_what_disturbs_timings_is_said_of_them_and_of_nothing_else() -> None:
         name, takes_turns = "size", False
 
     subject = Subject("a", Path("a"), Chosen("t", {}), None, compared=("b",))
-    samples = {"timing": {"a": [{}], "b": [{}]}, "size": {"a": [{}]}}
+    samples = {"timing": Taken({"a": [{}], "b": [{}]}), "size": Taken({"a": [{}]})}
     for text in ("", "other programs kept 1.5 of 2 cores busy"):
-        found = summarise([Timing(), Size()], samples, subject, {}, text)
+        found = summarise([guarded(Timing), guarded(Size)], samples, subject, {}, text)
         expected = {"machine": text} if text else {}
         assert found.measurements["timing of it"].conditions == expected
         assert found.comparisons["b"]["timing ratio"].conditions == expected

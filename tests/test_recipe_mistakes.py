@@ -192,10 +192,33 @@ MORE: Mistakes = {
         "7:5",
         ("'prune.structured' is of free shape", "from: finetune"),
     ),
-    "fresh model into finetune": (
-        HEAD.replace("owner/encoder", "{type: bert}") + FINETUNE,
+    "fresh model into a stage that cuts": (
+        HEAD.replace("owner/encoder", "{type: bert}") + "stages:\n  - quantize.onnx\n",
         "5:5",
         ("the recipe's model is a fresh one", "put a stage that makes a model before it"),
+    ),
+    "fresh model into finetune without a tokenizer": (
+        HEAD.replace("owner/encoder", "{type: bert}") + FINETUNE,
+        "5:5",
+        (
+            "'finetune' of a fresh model needs processor_of",
+            "Step, folder or hub id whose tokenizer",
+        ),
+    ),
+    "unknown type of a student": (
+        STEPS + "  - finetune\n  - distill: {student: {type: brt}, hidden: 0}\n",
+        "6:32",
+        ("type: there is no model type 'brt'", "did you mean"),
+    ),
+    "unknown key of a student": (
+        STEPS + "  - finetune\n  - distill: {student: {type: bert, hiden_size: 8}}\n",
+        "6:37",
+        ("a bert model has no 'hiden_size'", "did you mean 'hidden_size'"),
+    ),
+    "unknown option of a student that is cut": (
+        STEPS + "  - finetune\n  - distill: {student: {layers: two}}\n",
+        "6:33",
+        ("student.layers: got 'two': expected a whole number or a list",),
     ),
     "fresh model without a type": (
         HEAD.replace("owner/encoder", "{hidden_size: 8}") + FINETUNE,

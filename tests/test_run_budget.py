@@ -31,7 +31,15 @@ from compress.store.runfolder import RunFolder
 from compress.workers.failures import describe, error_of
 from compress.workers.jobs import JOBS
 from compress.workers.jobs.probing import open_probe
-from compress.workers.protocol import Command, Message, ProbeArtifact, Sampled, TakeSample
+from compress.workers.protocol import (
+    Command,
+    Message,
+    MeterPrepared,
+    PrepareMeter,
+    ProbeArtifact,
+    Sampled,
+    TakeSample,
+)
 
 HEAD = """\
 task: text-classification
@@ -61,7 +69,9 @@ class Here:
     def reply(self, expected: type[Message]) -> None:
         pass
 
-    def ask(self, command: Command, reply: type[Message]) -> Sampled | None:
+    def ask(self, command: Command, reply: type[Message]) -> Message | None:
+        if isinstance(command, PrepareMeter):
+            return MeterPrepared()
         if not isinstance(command, TakeSample):
             return None
         return Sampled(self.registry.meters[command.meter].cls().sample(self.probe))

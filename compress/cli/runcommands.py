@@ -261,13 +261,13 @@ def diff_command(first: Path, second: Path, html: Path | None, as_json: bool) ->
     a change of theirs counts only where the 95 % intervals do not overlap. compress bench takes
     turns."""
     from compress.cli.show import output_console
+    from compress.measure.guarded import GuardedMeter
     from compress.registry.plugins import load_plugins
     from compress.report.diff.compare import compare_folders
     from compress.report.diff.views import diff_page, print_diff
     from compress.store.files import write_text
 
-    meters = {name: entry.cls() for name, entry in load_plugins().meters.items()}
-    difference = compare_folders(first, second, meters)
+    difference = compare_folders(first, second, GuardedMeter.all_of(load_plugins()))
     if html:
         write_text(html, diff_page(difference))
     if as_json:

@@ -13,12 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from compress.measure.guarded import GuardedMeter, MeterFailed, Taken
 from compress.measure.sides import Sides
 from compress.measure.summary import SamplesByMeter, summarise
 from compress.measure.turns import Pairs, take_turns
 from compress.measure.watch import Watch
 from compress.measurement import Measured
-from compress.meter import Effort, Meter
+from compress.meter import Effort
 from compress.registry.plugins import Registry
 from compress.workers.forking import WorkerServer
 from compress.workers.protocol import Subject
@@ -83,14 +84,14 @@ def _pairs(subjects: Sequence[Subject]) -> Pairs:
     return {subject.name: subject.compared for subject in subjects}
 
 
-def _meters(registry: Registry, effort: Effort) -> list[Meter]:
+def _meters(registry: Registry, effort: Effort) -> list[GuardedMeter]:
     """The meters that work at an effort, in the order of their samples."""
-    meters = [entry.cls() for entry in registry.meters.values() if effort in entry.cls.efforts]
-    return sorted(meters, key=lambda m: (m.order, m.name))
+    entries = [entry for entry in registry.meters.values() if effort in entry.cls.efforts]
+    return [GuardedMeter.of(e) for e in sorted(entries, key=lambda e: (e.cls.order, e.name))]
 
 
 def _samples(
-    meters: Sequence[Meter],
+    meters: Sequence[GuardedMeter],
     subjects: Sequence[Subject],
     pairs: Pairs,
     folder: Path,
@@ -109,11 +110,21 @@ def _samples(
     with Sides(subjects, folder, effort, server) as sides:
         for number, meter in enumerate(meters):
             tell(number, len(meters), f"{meter.name} ({number + 1} of {len(meters)})")
-            rounds = meter.rounds(effort)
             if meter.takes_turns:
                 with watch.watching(sides):
-                    samples[meter.name] = take_turns(meter, rounds, sides, everyone, pairs)
+                    samples[meter.name] = _taken(meter, effort, sides, everyone, pairs)
             else:
-                samples[meter.name] = take_turns(meter, rounds, sides, list(pairs), {})
+                samples[meter.name] = _taken(meter, effort, sides, list(pairs), {})
         sides.end()
     return samples
+
+
+def _taken(
+    meter: GuardedMeter, effort: Effort, sides: Sides, names: Sequence[str], pairs: Pairs
+) -> Taken:
+    """A meter's samples of the sides in ``names``."""
+    try:
+        rounds = meter.rounds(effort)
+    except MeterFailed as failure:
+        return Taken({}, dict.fromkeys(names, str(failure)))
+    return take_turns(meter, rounds, sides, names, pairs)

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from compress.activity import process_seconds
+from compress.measure.guarded import MeterFailed
 from compress.meter import Effort, Sample
 from compress.store.files import file_name
 from compress.workers.forking import WorkerServer
@@ -79,12 +80,17 @@ class Sides:
             worker.ask(Open(), Opened)
 
     def prepare(self, name: str, meter: str) -> None:
-        """Have a side warm up for a meter."""
-        self._workers[name].ask(PrepareMeter(meter), MeterPrepared)
+        """Have a side warm up for a meter. Raises MeterFailed."""
+        prepared = self._workers[name].ask(PrepareMeter(meter), MeterPrepared)
+        if prepared.failure:
+            raise MeterFailed(prepared.failure)
 
     def sample(self, name: str, meter: str) -> Sample:
-        """A sample of a side, taken now. The clock of its core is added to ``clocks``."""
+        """A sample of a side, taken now. The clock of its core is added to ``clocks``. Raises
+        MeterFailed."""
         sampled = self._workers[name].ask(TakeSample(meter), Sampled)
+        if sampled.failure:
+            raise MeterFailed(sampled.failure)
         if sampled.clock is not None:
             self.clocks.append(sampled.clock)
         return sampled.sample

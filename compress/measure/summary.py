@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from compress.measure.turns import SamplesBySide
-from compress.measurement import Measured, Measurement, finite
-from compress.meter import Meter, Sample
+from compress.measure.guarded import GuardedMeter, Taken
+from compress.measurement import Measured, Measurement
+from compress.meter import Sample
 from compress.workers.protocol import Subject
 
-SamplesByMeter = Mapping[str, SamplesBySide]
+SamplesByMeter = Mapping[str, Taken]
 
 
 def summarise(
-    meters: Sequence[Meter],
+    meters: Sequence[GuardedMeter],
     samples: SamplesByMeter,
     subject: Subject,
     known: Mapping[str, Measured],
@@ -32,7 +32,7 @@ def summarise(
             other: _comparison(meters, samples, name, other, known, disturbed)
             for other in subject.compared
         },
-        {meter.name: samples[meter.name][name] for meter in meters if meter.keeps},
+        {m.name: samples[m.name].samples.get(name, []) for m in meters if m.keeps},
         disturbed=disturbed,
     )
     if subject.parent is None or subject.parent not in known:
@@ -43,16 +43,16 @@ def summarise(
 
 
 def _measurements(
-    meters: Sequence[Meter], samples: SamplesByMeter, name: str, disturbed: str
+    meters: Sequence[GuardedMeter], samples: SamplesByMeter, name: str, disturbed: str
 ) -> dict[str, Measurement]:
     measurements: dict[str, Measurement] = {}
     for meter in meters:
-        for m in meter.summarise(samples[meter.name][name]):
-            measurements[m.name] = _stated(finite(m), meter, disturbed)
+        for m in meter.summarise(samples[meter.name], name):
+            measurements[m.name] = _stated(m, meter, disturbed)
     return measurements
 
 
-def _stated(m: Measurement, meter: Meter, disturbed: str) -> Measurement:
+def _stated(m: Measurement, meter: GuardedMeter, disturbed: str) -> Measurement:
     """The measurement, with what disturbed it among its conditions if it is a timing."""
     if not (disturbed and meter.takes_turns and m.value is not None):
         return m
@@ -60,7 +60,7 @@ def _stated(m: Measurement, meter: Meter, disturbed: str) -> Measurement:
 
 
 def _comparison(
-    meters: Sequence[Meter],
+    meters: Sequence[GuardedMeter],
     samples: SamplesByMeter,
     name: str,
     other: str,
@@ -70,27 +70,28 @@ def _comparison(
     """The subject ``name`` against ``other``, by every meter that can compare them."""
     comparison: dict[str, Measurement] = {}
     for meter in meters:
+        mine = samples[meter.name].samples.get(name)
         theirs = _samples_of(other, meter, samples, known)
-        if theirs:
-            for m in meter.compare(samples[meter.name][name], theirs):
-                comparison[m.name] = _stated(finite(m), meter, disturbed)
+        if mine and theirs:
+            for m in meter.compare(mine, theirs):
+                comparison[m.name] = _stated(m, meter, disturbed)
     return comparison
 
 
 def _samples_of(
-    name: str, meter: Meter, samples: SamplesByMeter, known: Mapping[str, Measured]
+    name: str, meter: GuardedMeter, samples: SamplesByMeter, known: Mapping[str, Measured]
 ) -> list[Sample]:
     """The samples of a subject to compare with: those taken now, else those that the meter kept
     before. None if the meter does not compare."""
     if not (meter.takes_turns or meter.keeps):
         return []
-    taken = samples[meter.name].get(name, [])
+    taken = samples[meter.name].samples.get(name, [])
     kept = known[name].kept.get(meter.name, []) if name in known else []
     return [dict(sample) for sample in taken or kept]
 
 
 def _with_inherited(
-    meters: Sequence[Meter],
+    meters: Sequence[GuardedMeter],
     own: Mapping[str, Measurement],
     parent: Mapping[str, Measurement],
     parent_name: str,

@@ -14,68 +14,96 @@ too narrow. So after each block of rounds every side loads its artifact anew, or
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
+from compress.measure.guarded import GuardedMeter, MeterFailed, Taken
 from compress.measure.sides import Sides
-from compress.meter import Meter, Rounds, Sample
+from compress.meter import Rounds, Sample
 
-SamplesBySide = dict[str, list[Sample]]
 Pairs = Mapping[str, Sequence[str]]
 """The sides to compare: the names of the others by a side's name."""
 
 
 def take_turns(
-    meter: Meter, rounds: Rounds, sides: Sides, names: Sequence[str], pairs: Pairs
-) -> SamplesBySide:
-    """Samples of the sides in ``names``, one of each in a round; ``samples[name][i]`` is of round i
+    meter: GuardedMeter, rounds: Rounds, sides: Sides, names: Sequence[str], pairs: Pairs
+) -> Taken:
+    """Samples of the sides in ``names``, one of each in a round; sample i of a side is of round i
     and says its ``block``.
 
-    Rounds end when the comparisons of all ``pairs`` are narrow enough, or the time is over."""
-    samples: SamplesBySide = {name: [] for name in names}
+    Rounds end when the comparisons of all ``pairs`` are narrow enough, or the time is over. A side
+    on which the meter fails takes no more turns, and has no samples."""
+    taking = _Taking(meter, sides, names)
     start, size = time.monotonic(), rounds.block or rounds.most
     for number in range(rounds.most):
         block = number // size
-        order = _order(names, block)
         if number % size == 0:
-            _begin_block(block, order, meter, rounds, sides)
-        for name in order:
-            sample = sides.sample(name, meter.name)
-            samples[name].append({**sample, "block": block})
+            taking.begin_block(block, rounds)
+        taking.take_round(block)
         if number + 1 < rounds.least:
             continue
-        if time.monotonic() - start > rounds.seconds or _narrow(meter, samples, pairs, rounds):
+        if time.monotonic() - start > rounds.seconds or taking.is_narrow(pairs, rounds):
             break
-    return samples
+    return Taken({side: taking.samples[side] for side in taking.names}, taking.failures)
 
 
-def _order(names: Sequence[str], block: int) -> list[str]:
-    """The order of turns in a block: A B in the even ones, B A in the odd ones.
+class _Taking:
+    """The samples of one meter while they are taken. ``names`` are the sides on which it has not
+    failed."""
 
-    With one order throughout, what the first side leaves behind would always meet the second. No
-    side follows itself, except one alone: it would find its caches warm."""
-    return list(names) if block % 2 == 0 else list(reversed(names))
+    def __init__(self, meter: GuardedMeter, sides: Sides, names: Sequence[str]) -> None:
+        self.names, self._meter, self._sides = list(names), meter, sides
+        self.samples: dict[str, list[Sample]] = {name: [] for name in names}
+        self.failures: dict[str, str] = {}
 
+    def begin_block(self, block: int, rounds: Rounds) -> None:
+        """Load every side anew, except in the first block, and warm it up.
 
-def _begin_block(
-    block: int, order: Sequence[str], meter: Meter, rounds: Rounds, sides: Sides
-) -> None:
-    """Load every side anew, except in the first block, and warm it up.
+        Sides are warmed up in the order of their turns, so that equally many other calls lie
+        between the warming of each and its first sample."""
+        if block > 0 and rounds.fresh:
+            self._sides.restart()
+        for name in self._order(block):
+            if block > 0 and not rounds.fresh:
+                self._sides.reopen(name)
+            with self._failing(name):
+                self._sides.prepare(name, self._meter.name)
 
-    Sides are warmed up in the order of their turns, so that equally many other calls lie between
-    the warming of each and its first sample."""
-    if block > 0 and rounds.fresh:
-        sides.restart()
-    for name in order:
-        if block > 0 and not rounds.fresh:
-            sides.reopen(name)
-        sides.prepare(name, meter.name)
+    def take_round(self, block: int) -> None:
+        """Take a sample of every side."""
+        for name in self._order(block):
+            with self._failing(name):
+                sample = self._sides.sample(name, self._meter.name)
+                self.samples[name].append({**sample, "block": block})
 
+    def is_narrow(self, pairs: Pairs, rounds: Rounds) -> bool:
+        """Whether the interval of every comparison is narrow enough. True if there are no pairs."""
+        for name, others in pairs.items():
+            for other in others:
+                with self._failing(name, other):
+                    if not self._is_pair_narrow(name, other, rounds.width):
+                        return False
+        return True
 
-def _narrow(meter: Meter, samples: SamplesBySide, pairs: Pairs, rounds: Rounds) -> bool:
-    """Whether the interval of every comparison is narrow enough. True if there are no pairs."""
-    for name, others in pairs.items():
-        for other in others:
-            # Not ">": a width that is not a number is not narrow.
-            if not meter.half_width(samples[name], samples[other]) <= rounds.width:
-                return False
-    return True
+    def _is_pair_narrow(self, name: str, other: str, width: float) -> bool:
+        if not {name, other} <= set(self.names):
+            return True
+        # Not ">": a width that is not a number is not narrow.
+        return self._meter.half_width(self.samples[name], self.samples[other]) <= width
+
+    def _order(self, block: int) -> list[str]:
+        """The order of turns in a block: A B in the even ones, B A in the odd ones.
+
+        With one order throughout, what the first side leaves behind would always meet the second.
+        No side follows itself, except one alone: it would find its caches warm."""
+        return list(self.names) if block % 2 == 0 else list(reversed(self.names))
+
+    @contextmanager
+    def _failing(self, *names: str) -> Iterator[None]:
+        """Drop the sides ``names`` if the meter fails in the block."""
+        try:
+            yield
+        except MeterFailed as failure:
+            for name in names:
+                self.failures[name] = str(failure)
+            self.names = [name for name in self.names if name not in names]

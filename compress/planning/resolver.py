@@ -12,7 +12,8 @@ from compress.planning.validate import resolve_paths, validated
 from compress.pretrained.families import Families
 from compress.recipes.places import KeyPath, Mistakes, Section
 from compress.recipes.recipe import Recipe
-from compress.registry.plugins import Kind, Registered, Registry
+from compress.registry.kinds import Kind
+from compress.registry.plugins import Registered, Registry
 from compress.source import Source
 from compress.stage import Stage
 from compress.task import Task

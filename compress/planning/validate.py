@@ -96,22 +96,23 @@ def _by_location(error: ValidationError, values: Section) -> dict[KeyPath, list[
     """Errors by the path of the value that they are about."""
     grouped: dict[KeyPath, list[ErrorDetails]] = {}
     for details in error.errors(include_url=False):
-        location = tuple(details["loc"])
-        if details["type"] not in ("missing", "extra_forbidden"):
-            location = _existing(location, values)
+        location = _existing(tuple(details["loc"]), values)
+        if details["type"] == "missing":
+            location = (*location, details["loc"][-1])
         grouped.setdefault(location, []).append(details)
     return grouped
 
 
 def _existing(location: KeyPath, values: Any) -> KeyPath:
-    """The part of a location that exists in the values: the alternatives of a union end in a tag
-    that is no key."""
+    """The part of a location that exists in the values: the alternatives of a union add a tag that
+    is no key, before the keys of a mapping or at the end."""
     existing: KeyPath = ()
     for key in location:
         is_item = isinstance(values, list) and isinstance(key, int) and key < len(values)
-        if not is_item and not (isinstance(values, Mapping) and key in values):
+        if is_item or (isinstance(values, Mapping) and key in values):
+            values, existing = values[key], (*existing, key)
+        elif not isinstance(values, Mapping):
             break
-        values, existing = values[key], (*existing, key)
     return existing
 
 

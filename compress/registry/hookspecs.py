@@ -9,12 +9,14 @@ from typing import Any
 import pluggy
 
 from compress.architecture import Architecture
+from compress.command import Command
 from compress.engine import Engine
 from compress.meter import Meter
 from compress.source import Source
 from compress.stage import Stage
 from compress.task import Task
 from compress.tracker import Tracker
+from compress.view import View
 
 PROJECT = "compress"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -59,4 +61,16 @@ def compress_meters() -> Sequence[type[Meter]]:
 @hookspec
 def compress_trackers() -> Sequence[type[Tracker]]:
     """Trackers to register. Called once, when plugins are loaded."""
+    raise NotImplementedError
+
+
+@hookspec
+def compress_commands() -> Sequence[type[Command]]:
+    """Commands to register. Called once, when plugins are loaded."""
+    raise NotImplementedError
+
+
+@hookspec
+def compress_views() -> Sequence[type[View]]:
+    """Sections of a report to register. Called once, when plugins are loaded."""
     raise NotImplementedError

@@ -6,16 +6,14 @@ A plugin that fails becomes one line of ``Registry.problems``. The others are lo
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args
-
-import pluggy
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from compress.architecture import Architecture
+from compress.command import Command
 from compress.engine import Engine
 from compress.errors import (
     EnvironmentFailure,
@@ -23,21 +21,20 @@ from compress.errors import (
     PackageMissing,
     UsageError,
     listed,
-    name_and_first_line,
     suggestion,
-    with_hint,
 )
 from compress.meter import Meter
-from compress.registry import hookspecs
+from compress.registry.hooks import classes_of, guarded, hooks_of
+from compress.registry.kinds import KINDS, Kind
 from compress.source import Source
 from compress.stage import Stage
 from compress.task import Task
 from compress.tracker import Tracker
+from compress.view import View
 
 GROUP = "compress"
+"""The group of the plugins' entry points."""
 _DISABLE = "COMPRESS_DISABLE_PLUGINS"
-Kind = Literal["stages", "tasks", "sources", "architectures", "engines", "meters", "trackers"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 
 T = TypeVar("T")
 
@@ -88,6 +85,8 @@ class Registry:
     engines: dict[str, Registered[Engine]] = field(default_factory=dict)
     meters: dict[str, Registered[Meter]] = field(default_factory=dict)
     trackers: dict[str, Registered[Tracker]] = field(default_factory=dict)
+    commands: dict[str, Registered[Command]] = field(default_factory=dict)
+    views: dict[str, Registered[View]] = field(default_factory=dict)
     plugins: list[LoadedPlugin] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     clashes: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -138,15 +137,14 @@ def load_plugins(
     ``COMPRESS_DISABLE_PLUGINS`` (comma-separated entry point names) leaves some out. Raises
     UsageError where it names a plugin that is not installed."""
     registry = Registry()
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
     installed = set(entry_points(group=GROUP) if points is None else points)
     disabled = _disabled(environ, {point.name for point in installed})
     # Asked once for each: the metadata are parsed again at every question.
     origins = {point: _distribution(point) for point in installed}
+    seen: list[Any] = []
     for point in sorted(installed, key=lambda p: (p.name, origins[p])):
         if point.name not in disabled:
-            _load_one(manager, point, origins[point], registry)
+            _load_one(point, origins[point], registry, seen)
     return registry
 
 
@@ -164,78 +162,45 @@ def _disabled(environ: Mapping[str, str], installed: set[str]) -> set[str]:
 
 
 def _load_one(
-    manager: pluggy.PluginManager, point: EntryPoint, origin: tuple[str, str], registry: Registry
+    point: EntryPoint, origin: tuple[str, str], registry: Registry, seen: list[Any]
 ) -> None:
+    """Register what one plugin brings. ``seen`` holds the plugins that were loaded before it."""
     distribution, version = origin
     where = f"plugin {point.name!r} of {distribution} {version}"
-    plugin = _guarded(lambda: point.load(), f"{where} cannot be imported", registry)
-    if plugin is None or not _has_only_known_hooks(manager, plugin, where, registry):
+    plugin = guarded(point.load, f"{where} cannot be imported", registry.problems)
+    if plugin is None:
         return
-    if manager.is_registered(plugin):
+    if plugin in seen:
         registry.problems.append(f"{where} is installed twice")
         return
-    unique = f"{distribution}:{point.name}"
-    register = partial(manager.register, plugin, name=unique)
-    if _guarded(register, f"{where} is refused", registry) is None:
-        return
+    seen.append(plugin)
     registry.plugins.append(LoadedPlugin(point.name, distribution, version))
+    hooks = hooks_of(plugin, where, registry.problems)
     for kind in KINDS:
-        name = f"compress_{kind}"
-        hook = getattr(plugin, name, None)
-        if hook is None or manager.parse_hookimpl_opts(plugin, name) is None:
-            continue
-        entries = partial(_entries, hook, distribution, version)
-        for entry in _guarded(entries, f"{where}: {name} failed", registry) or ():
-            _register(registry, kind, entry)
-
-
-def _entries(
-    hook: Callable[[], Iterable[type[Any]]], distribution: str, version: str
-) -> list[Registered[Any]]:
-    return [Registered(cls.name, cls, distribution, version) for cls in hook()]
+        for cls in classes_of(hooks, kind, where, registry.problems):
+            _register(registry, kind, Registered(cls.name, cls, distribution, version))
 
 
 def _register(registry: Registry, kind: Kind, entry: Registered[Any]) -> None:
-    """Add a class to the registry. A name that two plugins claim belongs to neither: it is a clash
+    """Add a class to the registry. A name that two classes claim belongs to neither: it is a clash
     from then on."""
     table = registry.of(kind)
     if (kind, entry.name) in registry.clashes or entry.name in table:
-        first = table.pop(entry.name, None)
-        owner = f"{first.origin} and {entry.origin}" if first else entry.origin
-        message = (
-            f"{kind[:-1]} {entry.name!r} is registered by {owner}; uninstall or disable one of them"
-        )
+        message = _clash(kind, table.pop(entry.name, None), entry)
         registry.clashes[(kind, entry.name)] = message
         registry.problems.append(message)
         return
     table[entry.name] = entry
 
 
-def _has_only_known_hooks(
-    manager: pluggy.PluginManager, plugin: Any, where: str, registry: Registry
-) -> bool:
-    """Whether the plugin has no hook but known ones. Each unknown one becomes a line of
-    ``problems``."""
-    known = [name for name in dir(hookspecs) if name.startswith("compress_")]
-    unknown = [
-        name
-        for name in dir(plugin)
-        if name not in known and manager.parse_hookimpl_opts(plugin, name) is not None
-    ]
-    for name in unknown:
-        hint = suggestion(name, known)
-        registry.problems.append(with_hint(f"{where}: there is no hook {name!r}", hint))
-    return not unknown
-
-
-def _guarded(call: Callable[[], T], complaint: str, registry: Registry) -> T | None:
-    """The call's result; None if it fails. The failure, of whatever class, becomes one
-    line of ``problems``, because one plugin must not stop the others."""
-    try:
-        return call()
-    except Exception as error:
-        registry.problems.append(f"{complaint}: {name_and_first_line(error)}")
-        return None
+def _clash(kind: Kind, first: Registered[Any] | None, entry: Registered[Any]) -> str:
+    """The line about a name that is claimed twice; ``first`` is None from the third claim on."""
+    what = f"{kind[:-1]} {entry.name!r}"
+    if first is not None and first.distribution == entry.distribution:
+        classes = f"{first.cls.__qualname__} and {entry.cls.__qualname__}"
+        return f"{what} is registered twice by {entry.origin}, as {classes}: rename one of them"
+    owners = f"{first.origin} and {entry.origin}" if first else entry.origin
+    return f"{what} is registered by {owners}; uninstall or disable one of them"
 
 
 def _distribution(point: EntryPoint) -> tuple[str, str]:

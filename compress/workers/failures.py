@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from compress import errors
-from compress.errors import CompressError, FileTrouble, UsageError, name_and_first_line
+from compress.errors import (
+    CompressError,
+    FileTrouble,
+    UsageError,
+    first_line,
+    name_and_first_line,
+)
+from compress.meter import Meter
+from compress.registry.plugins import Registered
 from compress.store.trouble import file_trouble, why_not_written
 from compress.workers.protocol import Failed
 
@@ -57,3 +65,10 @@ def error_of(failed: Failed, log: Path) -> CompressError:
         return UsageError(failed.mistakes)
     known: type[CompressError] = getattr(errors, failed.error)
     return known(failed.text)
+
+
+def why_no_figure(meter: Registered[Meter], method: str, error: Exception) -> str:
+    """Why a meter has no figures, after an ``error`` in one of its methods."""
+    is_told = isinstance(error, CompressError)
+    why = first_line(error) if is_told else name_and_first_line(error)
+    return f"{method} of the meter {meter.name} ({meter.origin}) failed: {why}"

@@ -218,16 +218,20 @@ class Opened:
 
 @dataclass(frozen=True)
 class MeterPrepared:
-    """The meter has warmed up, and the process is at rest."""
+    """The meter has warmed up, and the process is at rest. ``failure`` says what it raised, if it
+    did."""
+
+    failure: str = ""
 
 
 @dataclass(frozen=True)
 class Sampled:
     """A sample was taken, and the process is at rest. ``clock`` is that of its core when the sample
-    was done, in MHz; None if the system does not say."""
+    was done, in MHz; None if the system does not say. ``failure`` says why there is no sample."""
 
     sample: Sample
     clock: float | None = None
+    failure: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from difflib import unified_diff
 from pathlib import Path
 
-from compress.meter import Meter
+from compress.measure.guarded import GuardedMeter
 from compress.report.diff.changed import changed
 from compress.report.diff.remarks import remarks
 from compress.report.diff.side import Side, read_side
@@ -22,13 +22,13 @@ from compress.report.diff.types import (
 from compress.results.report import Report
 
 
-def compare_folders(first: Path, second: Path, meters: Mapping[str, Meter]) -> Difference:
+def compare_folders(first: Path, second: Path, meters: Mapping[str, GuardedMeter]) -> Difference:
     """The differences of the runs in two folders. Raises UsageError for a folder that is not a
     run's, and IntegrityError for a broken file in it."""
     return compare_runs(read_side(first), read_side(second), meters)
 
 
-def compare_runs(first: Side, second: Side, meters: Mapping[str, Meter]) -> Difference:
+def compare_runs(first: Side, second: Side, meters: Mapping[str, GuardedMeter]) -> Difference:
     """The differences from ``first`` to ``second``; every pair of values is in that order. Steps
     are matched by name."""
     environment = changed(
@@ -71,7 +71,7 @@ def _only_in(report: Report, other: Report) -> tuple[str, ...]:
 
 
 def _steps(
-    first: Side, second: Side, meters: Mapping[str, Meter]
+    first: Side, second: Side, meters: Mapping[str, GuardedMeter]
 ) -> tuple[StepDifference | LoneStep, ...]:
     """The steps of both runs: those of the first in its order, then those that only the second
     has."""

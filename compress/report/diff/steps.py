@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
+from compress.measure.guarded import GuardedMeter
 from compress.measurement import Measurement
-from compress.meter import Meter
 from compress.quantities import QUALITY, difference_of
 from compress.report.diff.changed import changed
 from compress.report.diff.side import Kept
@@ -16,7 +16,10 @@ from compress.results.step import StepResult
 
 
 def step_difference(
-    first: StepResult, second: StepResult, kept: tuple[Kept, Kept], meters: Mapping[str, Meter]
+    first: StepResult,
+    second: StepResult,
+    kept: tuple[Kept, Kept],
+    meters: Mapping[str, GuardedMeter],
 ) -> StepDifference:
     """The differences of a step; ``kept`` holds the samples that meters kept of it in each run."""
     same_examples = first.test == second.test if first.test and second.test else None
@@ -70,7 +73,9 @@ def _only_in(step: StepResult, other: StepResult) -> tuple[str, ...]:
     return tuple(name for name in step.measurements if name not in other.measurements)
 
 
-def _paired(first: Kept, second: Kept, meters: Mapping[str, Meter]) -> dict[str, Measurement]:
+def _paired(
+    first: Kept, second: Kept, meters: Mapping[str, GuardedMeter]
+) -> dict[str, Measurement]:
     """The comparisons of second with first, example by example, by the meters that keep samples.
     Samples of two versions of a meter are not compared."""
     paired: dict[str, Measurement] = {}

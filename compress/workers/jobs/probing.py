@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,13 +14,16 @@ import psutil
 from compress.activity import clock_mhz
 from compress.artifact import Artifact
 from compress.engine import Engine, Placement, Session
+from compress.errors import ModelRefused
 from compress.machine import forget_peak_memory, peak_memory, stay_on_cores, threads
-from compress.meter import Probe
+from compress.meter import Meter, Probe, Sample
 from compress.pretrained.modelfolder import model_types
 from compress.registry.models import needs_torch, register_models
-from compress.registry.plugins import Registry, engine_for, explain_missing_package
+from compress.registry.plugins import Registered, Registry, engine_for, explain_missing_package
 from compress.task import Task, meant_labels
 from compress.workers.channel import WorkerLine
+from compress.workers.encoding import encode
+from compress.workers.failures import why_no_figure
 from compress.workers.jobs.common import task_of
 from compress.workers.protocol import (
     End,
@@ -73,15 +77,44 @@ def _obey(command: Message, probe: Probe, slowdown: float, registry: Registry) -
             reopen(probe, slowdown)
             return Reopened()
         case PrepareMeter(name):
-            registry.meters[name].cls().prepare(probe)
-            come_to_rest()
-            return MeterPrepared()
+            return _prepared(registry.meters[name], probe)
         case TakeSample(name):
-            sample = registry.meters[name].cls().sample(probe)
-            clock = clock_mhz()  # before the rest, in which it sinks
-            come_to_rest()
-            return Sampled(sample, clock)
+            return _sampled(registry.meters[name], probe)
     raise TypeError(f"{command} is not a command for a probe")
+
+
+def _prepared(meter: Registered[Meter], probe: Probe) -> MeterPrepared:
+    failure = ""
+    try:
+        meter.cls().prepare(probe)
+    except Exception as error:
+        failure = _failure(meter, "prepare", error)
+    come_to_rest()
+    return MeterPrepared(failure)
+
+
+def _sampled(meter: Registered[Meter], probe: Probe) -> Sampled:
+    sample: Sample = {}
+    failure, clock = "", None
+    try:
+        sample = meter.cls().sample(probe)
+        clock = clock_mhz()  # before the rest, in which it sinks
+        if not isinstance(sample, dict):
+            raise TypeError(f"it returned {type(sample).__name__}, not a dict")
+        encode(Sampled(sample))  # raises for what JSON cannot hold
+    except Exception as error:
+        sample, failure = {}, _failure(meter, "sample", error)
+    come_to_rest()
+    return Sampled(sample, clock, failure)
+
+
+def _failure(meter: Registered[Meter], method: str, error: Exception) -> str:
+    """Why a meter has no sample. The log gets the traceback. Raises the error of an engine that
+    refuses the model: that is no failure of the meter."""
+    if isinstance(error, ModelRefused):
+        raise error
+    traceback.print_exc()
+    return why_no_figure(meter, method, error)
 
 
 def come_to_rest() -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from compress import hookimpl
-from compress.options import ArtifactReference, KeptLayers, Options, layers_left, layers_misfit
+from compress.options import (
+    ArtifactReference,
+    FreshModel,
+    KeptLayers,
+    Options,
+    layers_left,
+    layers_misfit,
+)
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
 from compress.training import LIBRARIES, TrainingOptions
 
@@ -23,6 +30,18 @@ class StudentOptions(Options):
     )
 
 
+def _kind_of_student(student: object) -> str:
+    """Whether a student is ``fresh``, or ``cut`` from the input."""
+    is_fresh = isinstance(student, FreshModel) or (isinstance(student, dict) and "type" in student)
+    return "fresh" if is_fresh else "cut"
+
+
+Student = Annotated[
+    Annotated[StudentOptions, Tag("cut")] | Annotated[FreshModel, Tag("fresh")],
+    Discriminator(_kind_of_student),
+]
+
+
 class DistillOptions(TrainingOptions):
     """Options of ``distill``: those of training, the shape of the student, and the weights
     of the loss."""
@@ -33,9 +52,12 @@ class DistillOptions(TrainingOptions):
             "Step, folder or hub id whose answers are learned; the default is the step's own input."
         ),
     )
-    student: StudentOptions | None = Field(
+    student: Student | None = Field(
         default=None,
-        description="How the student is cut from the input; none: the input is trained as it is.",
+        description=(
+            "How the student is cut from the input; or a fresh model with the teacher's tokenizer, "
+            "{type: ..., ...}; none: the input is trained as it is."
+        ),
     )
     temperature: float = Field(
         default=2.0, gt=0, description="Softens both sides' answers before they are compared."
@@ -61,7 +83,8 @@ class Distill(Stage[DistillOptions]):
 
     name = "distill"
     summary = (
-        "Train a smaller student, cut from the input, on a teacher's answers and hidden states."
+        "Train a smaller student, cut from the input or fresh, on a teacher's answers and hidden "
+        "states."
     )
     paper = (
         "Hinton et al. 2015, Distilling the Knowledge in a Neural Network, section 2 "
@@ -84,7 +107,7 @@ class Distill(Stage[DistillOptions]):
                 OptionMistake(
                     "student",
                     "the student would be its own teacher",
-                    "give student: {layers: ...} or a teacher",
+                    "give student: {layers: ...}, student: {type: ...} or a teacher",
                 )
             )
         if options.logits == options.hidden == 0:
@@ -100,12 +123,17 @@ class Distill(Stage[DistillOptions]):
     @classmethod
     def needs_layout(cls, options: DistillOptions) -> bool:
         """Where a student is cut from the input."""
-        return options.student is not None
+        return isinstance(options.student, StudentOptions)
+
+    @classmethod
+    def builds(cls, options: DistillOptions) -> FreshModel | None:
+        """The student, if it is a fresh model."""
+        return options.student if isinstance(options.student, FreshModel) else None
 
     @classmethod
     def check_layers(cls, options: DistillOptions, layers: int) -> list[OptionMistake]:
         """A student with layers that the input does not have, or with all of its layers."""
-        if options.student is None:
+        if not isinstance(options.student, StudentOptions):
             return []
         kept = options.student.layers
         misfit = layers_misfit(kept, layers)
@@ -124,13 +152,17 @@ class Distill(Stage[DistillOptions]):
     @classmethod
     def layers_left(cls, options: DistillOptions, layers: int) -> int:
         """The number of layers of the student; all if no student is cut."""
-        return layers_left(options.student.layers) if options.student else layers
+        if isinstance(options.student, StudentOptions):
+            return layers_left(options.student.layers)
+        return layers
 
     @classmethod
     def back_off(cls, options: DistillOptions) -> DistillOptions | None:
         """A student with one layer more. None if its layers are a list, or if no student is
-        cut."""
-        if options.student is None or not isinstance(options.student.layers, int):
+        cut from the input."""
+        if not isinstance(options.student, StudentOptions):
+            return None
+        if not isinstance(options.student.layers, int):
             return None
         return options.model_copy(
             update={"student": StudentOptions(layers=options.student.layers + 1)}

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, set_seed
 
-from compress import surgery
-from compress.adapting import adapt_input
 from compress.artifact import Artifact
-from compress.edits import Edit
-from compress.errors import NothingChanged, UsageError
-from compress.models import load_config, save_model
-from compress.options import layers_misfit
-from compress.sizes import layout_of, sizes
+from compress.errors import UsageError
+from compress.models import save_model
+from compress.options import FreshModel
 from compress.stage import Context, Data, Made
 from compress.task import IGNORED, meant_labels
 from compress.training import fit
 from compress_distill import DistillOptions
 from compress_distill.losses import binary_divergence, divergence, hidden_distance, squared_error
+from compress_distill.student import student_of
 from compress_distill.teacher import TeacherOutputs, teacher_outputs
 
 
@@ -33,44 +29,14 @@ def distill(context: Context[DistillOptions]) -> Made:
     teacher = context.references.get("teacher", source)
     _refuse_strangers(teacher, source, data, context)
     set_seed(context.seed)
-    adapted = adapt_input(context, data.labels)
-    student = adapted.model
-    _refuse_other_width(student, teacher, context)
-    edits = _cut(student, context) if context.options.student else None
-    processor = context.task.processor(source.folder)
-    features = context.task.features(data.rows("train"), processor)
+    student = student_of(context, teacher, data)
+    features = context.task.features(data.rows("train"), student.processor)
     outputs = teacher_outputs(context, teacher, features, hidden=context.options.hidden > 0)
-    facts = fit(student, context, context.options, loss=DistillationLoss(outputs, context.options))
-    parameters = save_model(student, context.output)
-    context.task.processor(source.folder).save(context.output)
-    return Made(parameters=parameters, edits=edits, notes={**facts, **adapted.notes})
-
-
-def evenly_spaced(count: int, layers: int) -> list[int]:
-    """``count`` of ``layers`` indices, evenly spaced from the first to the last; only the
-    last for a count of 1. Three of 12: 0, 6, 11."""
-    if count == 1:
-        return [layers - 1]
-    return [round(i * (layers - 1) / (count - 1)) for i in range(count)]
-
-
-def _cut(student: PreTrainedModel, context: Context[DistillOptions]) -> Sequence[Edit]:
-    """Cut the student in place. Returns the edits that give an empty model its shape."""
-    assert context.options.student is not None
-    wanted = context.options.student.layers
-    architecture, layout = layout_of(student.config.model_type, context.architectures)
-    layers = len(surgery.blocks_of(student, layout))
-    misfit = layers_misfit(wanted, layers)
-    if misfit:
-        raise UsageError(f"student.layers: {misfit}")
-    kept = evenly_spaced(wanted, layers) if isinstance(wanted, int) else wanted
-    if len(kept) == layers:
-        raise NothingChanged(
-            f"student.layers: {wanted} cuts nothing from a model of {layers} layers: take fewer, "
-            "or leave student out and name a teacher"
-        )
-    surgery.keep_layers(student, layout, kept)
-    return surgery.settle(student, architecture)
+    loss = DistillationLoss(outputs, context.options)
+    facts = fit(student.model, context, context.options, loss=loss, processor=student.processor)
+    parameters = save_model(student.model, context.output)
+    student.processor.save(context.output)
+    return Made(parameters=parameters, edits=student.edits, notes={**facts, **student.notes})
 
 
 def _refuse_strangers(
@@ -89,22 +55,9 @@ def _refuse_strangers(
     # written the same tokenizer in another way.
     theirs = context.task.processor(teacher.folder).tokenizer.to_str()
     own = context.task.processor(student.folder).tokenizer.to_str()
-    if theirs != own:
+    if theirs != own and not isinstance(context.options.student, FreshModel):
         raise UsageError(
             "teacher and student have different tokenizers, so that their tokens cannot be compared"
-        )
-
-
-def _refuse_other_width(
-    student: PreTrainedModel, teacher: Artifact, context: Context[DistillOptions]
-) -> None:
-    if context.options.hidden == 0:
-        return
-    theirs = sizes(load_config(teacher.folder), context.architectures).hidden
-    own = sizes(student.config, context.architectures).hidden
-    if theirs != own:
-        raise UsageError(
-            f"the teacher's hidden width is {theirs} and the student's {own}: set hidden: 0"
         )
 
 

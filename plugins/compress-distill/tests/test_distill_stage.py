@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 from compress_distill import Distill, DistillOptions, StudentOptions, teacher
-from compress_distill.distill import DistillationLoss, evenly_spaced
+from compress_distill.distill import DistillationLoss
+from compress_distill.student import evenly_spaced
 from compress_distill.teacher import TeacherOutputs, teacher_outputs
 from pydantic import ValidationError
 from safetensors.torch import load_file

@@ -99,6 +99,7 @@ class Family(Architecture):
     """The family ``counts``, for ``model: {type: counts}``."""
 
     name: ClassVar[str] = "counts"
+    summary: ClassVar[str] = "Models that count labels."
     model_types: ClassVar[tuple[str, ...]] = ("counts",)
 
 

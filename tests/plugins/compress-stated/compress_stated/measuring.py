@@ -100,4 +100,5 @@ class Family(Architecture):
     """The family ``toy``, for ``model: {type: toy}``."""
 
     name: ClassVar[str] = "toy"
+    summary: ClassVar[str] = "Models whose file states what is measured of them."
     model_types: ClassVar[tuple[str, ...]] = ("toy",)

@@ -1,0 +1,109 @@
+"""The student of a distillation: the step's input, a part that is cut from it, or a fresh model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from compress import surgery
+from compress.adapting import adapt_input
+from compress.artifact import Artifact
+from compress.edits import Edit
+from compress.errors import NothingChanged, UsageError
+from compress.fresh import fresh_reader
+from compress.models import load_config
+from compress.options import FreshModel, layers_misfit
+from compress.processor import TextProcessor
+from compress.sizes import layout_of, sizes
+from compress.stage import Context, Data
+from compress_distill import DistillOptions, StudentOptions
+
+
+@dataclass(frozen=True)
+class Student:
+    """A model in training mode, and what reads texts for it.
+
+    ``edits`` give an empty model of its config its shape; None: those of the step's input.
+    ``notes`` are facts for the manifest."""
+
+    model: PreTrainedModel
+    processor: TextProcessor
+    edits: Sequence[Edit] | None
+    notes: Mapping[str, Any]
+
+
+def student_of(context: Context[DistillOptions], teacher: Artifact, data: Data) -> Student:
+    """The student that the options describe, with a head for the labels of the data. A fresh one
+    has the teacher's tokenizer.
+
+    Raises UsageError if its last hidden states are to be compared with the teacher's, and their
+    widths differ."""
+    wanted = context.options.student
+    if isinstance(wanted, FreshModel):
+        student = _fresh(wanted, context, teacher, data)
+    else:
+        student = _of_input(wanted, context, data)
+    if context.options.hidden > 0:
+        _refuse_other_width(student.model, teacher, context)
+    return student
+
+
+def _fresh(
+    wanted: FreshModel, context: Context[DistillOptions], teacher: Artifact, data: Data
+) -> Student:
+    processor = context.task.processor(teacher.folder)
+    model = fresh_reader(wanted.config, context.task, data.labels, processor)
+    return Student(model, processor, (), {})
+
+
+def _of_input(
+    wanted: StudentOptions | None, context: Context[DistillOptions], data: Data
+) -> Student:
+    assert context.input is not None, "the stage accepts no fresh model"
+    adapted = adapt_input(context, data.labels)
+    edits = _cut(adapted.model, wanted, context) if wanted else None
+    processor = context.task.processor(context.input.folder)
+    return Student(adapted.model, processor, edits, adapted.notes)
+
+
+def evenly_spaced(count: int, layers: int) -> list[int]:
+    """``count`` of ``layers`` indices, evenly spaced from the first to the last; only the
+    last for a count of 1. Three of 12: 0, 6, 11."""
+    if count == 1:
+        return [layers - 1]
+    return [round(i * (layers - 1) / (count - 1)) for i in range(count)]
+
+
+def _cut(
+    model: PreTrainedModel, wanted: StudentOptions, context: Context[DistillOptions]
+) -> Sequence[Edit]:
+    """Cut the student in place. Returns the edits that give an empty model its shape."""
+    architecture, layout = layout_of(model.config.model_type, context.architectures)
+    layers = len(surgery.blocks_of(model, layout))
+    misfit = layers_misfit(wanted.layers, layers)
+    if misfit:
+        raise UsageError(f"student.layers: {misfit}")
+    kept = wanted.layers
+    if isinstance(kept, int):
+        kept = evenly_spaced(kept, layers)
+    if len(kept) == layers:
+        raise NothingChanged(
+            f"student.layers: {wanted.layers} cuts nothing from a model of {layers} layers: take "
+            "fewer, or leave student out and name a teacher"
+        )
+    surgery.keep_layers(model, layout, kept)
+    return surgery.settle(model, architecture)
+
+
+def _refuse_other_width(
+    student: PreTrainedModel, teacher: Artifact, context: Context[DistillOptions]
+) -> None:
+    theirs = sizes(load_config(teacher.folder), context.architectures).hidden
+    own = sizes(student.config, context.architectures).hidden
+    if theirs != own:
+        raise UsageError(
+            f"the teacher's hidden width is {theirs} and the student's {own}: set hidden: 0"
+        )
