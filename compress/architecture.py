@@ -53,7 +53,8 @@ class AttentionLayout:
 @dataclass(frozen=True)
 class FeedForwardLayout:
     """Module paths inside one block. A cut removes the rows of a neuron from ``inputs`` and
-    its column from ``output``."""
+    its column from ``output``. Of ``inputs`` a block may have some alone, such as those of a
+    gate."""
 
     inputs: tuple[str, ...]
     output: str

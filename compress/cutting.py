@@ -68,10 +68,20 @@ def cut_feed_forward(
     """Keep the neurons ``indices`` of a block; ``path`` names it in errors."""
     width = columns_of(projection_at(block, layout.output))
     kept = checked_indices(indices, width, f"feed-forward neurons of {path}")
-    _check_rows(block, path, dict.fromkeys(layout.inputs, width))
-    for name in layout.inputs:
+    inputs = _inputs_of(block, path, layout)
+    _check_rows(block, path, dict.fromkeys(inputs, width))
+    for name in inputs:
         _cut_rows(projection_at(block, name), kept)
     _cut_columns(projection_at(block, layout.output), kept)
+
+
+def _inputs_of(block: nn.Module, path: str, layout: FeedForwardLayout) -> list[str]:
+    """The inputs of the feed-forward part that this block has."""
+    modules = {name for name, _ in block.named_modules()}
+    inputs = [name for name in layout.inputs if name in modules]
+    if not inputs:
+        raise CompressError(f"{path} has no {' or '.join(layout.inputs)}")
+    return inputs
 
 
 def cut_heads(

@@ -6,12 +6,12 @@ are stored as JSON in the manifest. ``compress.shapes`` writes and replays them.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import ConfigDict, Field, with_config
 
 # pydantic, which checks the edits of a manifest, needs this one before Python 3.12.
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 _NO_OTHERS = ConfigDict(extra="forbid")
 

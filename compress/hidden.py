@@ -1,11 +1,11 @@
-"""Cut the hidden width of a model: the places of the state that every block reads, changes and hands
-on.
+"""Cut the hidden width of a model: the places of the state that every block reads, changes and
+hands on.
 
 All tensors that have this width lose the same places: embeddings, positions and norms, the columns
-of what reads the state, the rows of what adds to it, and a tied head. Which tensors these are is not
-written down for each family. Two empty models are built, of the model's config and of the same with
-another hidden width: where the sizes of a parameter differ, they follow from it. The rows of queries,
-keys and values, and the columns of attention outputs, are those of heads, which stay.
+of what reads the state, the rows of what adds to it, and a tied head. Which tensors these are is
+not written down for each family. Two empty models are built, of the model's config and of the same
+with another hidden width: where the sizes of a parameter differ, they follow from it. The rows of
+queries, keys and values, and the columns of attention outputs, are those of heads, which stay.
 
 By example: one BERT block has hidden width 8, 4 heads of 2, and 6 neurons. Keeping 6 places:
 
@@ -51,11 +51,11 @@ def keep_hidden(
 ) -> None:
     """Keep the places ``indices`` (ascending) of the hidden state, in place.
 
-    Weights of norms are scaled by the root of (places before / places after), because a norm divides
-    by a mean over the places. So the outputs stay the same, but for the norms' epsilon, where the
-    removed places are always zero and the norms are RMS norms. Where norms also subtract the mean
-    (LayerNorm), they stay the same only if the mean of the other places is zero too. Otherwise the
-    cut is an approximation, which training repairs."""
+    Weights of norms are scaled by the root of (places before / places after), because a norm
+    divides by a mean over the places. So where the removed places are always zero and the norms are
+    RMS norms, the outputs stay the same, but for the norms' epsilon. Where norms also subtract the
+    mean (LayerNorm), they stay the same only if the mean of the other places is zero too. Otherwise
+    the cut is an approximation, which training repairs."""
     width = hidden_width(model, architecture)
     kept = checked_indices(indices, width, "places of the hidden state")
     if len(kept) == width:

@@ -126,6 +126,8 @@ def pad_as_tokenizer(model: PreTrainedModel, task: Task[Any], folder: Path) -> N
 def save_model(model: PreTrainedModel, folder: Path) -> int:
     """Write config and safetensors weights into ``folder``, and return the number of parameters.
     Shared ones count once."""
+    # Positions that a family computes (Marian) are saved too: a model of another width has others.
+    model._keys_to_ignore_on_save = None
     saved_as_named(model).save_pretrained(folder, max_shard_size="4GB")
     return count_parameters(model)
 

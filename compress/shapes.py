@@ -2,11 +2,11 @@
 
 ``settle`` writes into the config what a stock config can express and returns the rest as *edits*
 (``compress.edits``). ``replay`` gives an empty model built from that config the same shapes,
-without knowing the architecture. Edits describe the model as it is, not its history: they stay right
-when a pruned model is pruned again.
+without knowing the architecture. Edits describe the model as it is, not its history: they stay
+right when a pruned model is pruned again.
 
-A plugin may cut in a way of its own: ``Architecture.own_edits`` describes it, and a function that is
-registered with ``register_edit`` repeats it.
+A plugin may cut in a way of its own: ``Architecture.own_edits`` describes it, and a function that
+is registered with ``register_edit`` repeats it.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def settle(model: PreTrainedModel, architecture: type[Architecture]) -> list[Edi
     edits: list[Edit] = []
     for stack in stacks:
         edits += _stack_edits(model, empty, stack, head_size_of(model, architecture))
-    edits += hidden_edit(model, empty, architecture)
+    if "hidden" in architecture.sizes:  # else it cannot have been cut
+        edits += hidden_edit(model, empty, architecture)
     return [*edits, *architecture.own_edits(model)]  # type: ignore[list-item]
 
 
@@ -86,7 +87,8 @@ def replay(model: PreTrainedModel, edits: Sequence[Edit], needs: Sequence[str] =
     be without memory (meta device). ``needs`` are the distributions that made it.
 
     Raises CompressError for an edit that does not fit the model, or that no plugin knows."""
-    for edit in edits:
+    for each in edits:
+        edit: Any = each
         if edit["op"] == "hidden":
             cut_hidden(model, edit["axes"], range(edit["keep"]))
         elif edit["op"] in ("feed_forward", "heads"):
@@ -101,7 +103,7 @@ def replay(model: PreTrainedModel, edits: Sequence[Edit], needs: Sequence[str] =
             )
 
 
-def _replay_block(model: PreTrainedModel, edit: FeedForwardEdit | HeadsEdit) -> None:
+def _replay_block(model: PreTrainedModel, edit: Mapping[str, Any]) -> None:
     """Give one part of a block the shape of ``edit``."""
     try:
         block = model.get_submodule(edit["block"])

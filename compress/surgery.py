@@ -118,8 +118,8 @@ def keep_layers(model: PreTrainedModel, stack: Stack, indices: Sequence[int]) ->
 def keep_feed_forward(
     model: PreTrainedModel, stack: Stack, block: int, indices: Sequence[int]
 ) -> None:
-    """Keep the feed-forward neurons ``indices`` (ascending) of block number ``block`` of a stack, in
-    place."""
+    """Keep the feed-forward neurons ``indices`` (ascending) of block number ``block`` of a stack,
+    in place."""
     path = f"{blocks_path(model, stack)}.{block}"
     cut_feed_forward(model.get_submodule(path), path, stack.feed_forward, indices)
 

@@ -133,8 +133,8 @@ class LlamaLike(Architecture):
 
 
 class Gpt2(Architecture):
-    """GPT-2. One layer computes queries, keys and values, and weights are transposed. A feed-forward
-    width that the config leaves empty is four times the hidden width."""
+    """GPT-2. One layer computes queries, keys and values, and weights are transposed. A
+    feed-forward width that the config leaves empty is four times the hidden width."""
 
     name = "gpt2"
     summary = "GPT-2."
@@ -214,25 +214,11 @@ def _t5_attention(name: str) -> AttentionLayout:
     )
 
 
-def _t5_stacks(inputs: tuple[str, ...]) -> tuple[Stack, ...]:
-    """The stacks of a T5 whose feed-forward part has these inputs."""
-
-    def feed_forward(layer: int) -> FeedForwardLayout:
-        place = f"layer.{layer}.DenseReluDense"
-        return FeedForwardLayout(tuple(f"{place}.{name}" for name in inputs), f"{place}.wo")
-
-    own, cross = _t5_attention("layer.0.SelfAttention"), _t5_attention("layer.1.EncDecAttention")
-    return (
-        Stack("encoder.block", own, feed_forward(1), name="encoder", keys={"layers": "num_layers"}),
-        Stack(
-            "decoder.block",
-            own,
-            feed_forward(2),
-            cross,
-            name="decoder",
-            keys={"layers": "num_decoder_layers"},
-        ),
-    )
+def _t5_feed_forward(layer: int) -> FeedForwardLayout:
+    """Of a T5 or, with two inputs, of a gated one (T5 1.1, mT5)."""
+    place = f"layer.{layer}.DenseReluDense"
+    inputs = tuple(f"{place}.{name}" for name in ("wi", "wi_0", "wi_1"))
+    return FeedForwardLayout(inputs, f"{place}.wo")
 
 
 class T5(Architecture):
@@ -240,8 +226,8 @@ class T5(Architecture):
     heads."""
 
     name = "t5"
-    summary = "T5."
-    model_types = ("t5",)
+    summary = "T5 and mT5."
+    model_types = ("t5", "mt5")
     sizes = {
         "layers": "num_layers",
         "hidden": "d_model",
@@ -251,19 +237,28 @@ class T5(Architecture):
         "vocabulary": "vocab_size",
     }
     states_head_size = True
-    layout = Layout(_t5_stacks(("wi",)))
-
-
-class GatedT5(T5):
-    """The T5 relatives whose feed-forward part is gated."""
-
-    name = "mt5"
-    summary = "mT5, and other gated relatives of T5."
-    model_types = ("mt5",)
-    layout = Layout(_t5_stacks(("wi_0", "wi_1")))
+    layout = Layout(
+        (
+            Stack(
+                name="encoder",
+                blocks="encoder.block",
+                attention=_t5_attention("layer.0.SelfAttention"),
+                feed_forward=_t5_feed_forward(1),
+                keys={"layers": "num_layers"},
+            ),
+            Stack(
+                name="decoder",
+                blocks="decoder.block",
+                attention=_t5_attention("layer.0.SelfAttention"),
+                cross_attention=_t5_attention("layer.1.EncDecAttention"),
+                feed_forward=_t5_feed_forward(2),
+                keys={"layers": "num_decoder_layers"},
+            ),
+        )
+    )
 
 
 @hookimpl
 def compress_architectures() -> Sequence[type[Architecture]]:
     """The families described here."""
-    return [BertLike, DistilBert, LlamaLike, Gpt2, BartLike, T5, GatedT5]
+    return [BertLike, DistilBert, LlamaLike, Gpt2, BartLike, T5]
