@@ -58,7 +58,7 @@ class Operation:
 
 OPERATIONS = (
     Operation("prune", "prune.structured", "{feed_forward: 0.5}"),
-    Operation("distill", "distill", "{teacher: model, student: {layers: 1}, epochs: 1}"),
+    Operation("distill", "distill", "{teacher: model, student: {layers: LAYERS}, epochs: 1}"),
     Operation("bitsandbytes", "quantize.bitsandbytes", "{}"),
     Operation("onnx", "export.onnx", "{}"),
     Operation("int8", "quantize.onnx", "{}"),

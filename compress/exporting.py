@@ -25,6 +25,7 @@ from transformers.exporters.exporter_dynamo import DynamoExporter
 
 from compress.architecture import Architecture
 from compress.artifact import Artifact
+from compress.decoders import generating_parts
 from compress.errors import ModelRefused, name_and_first_line
 from compress.exportable import WHOLE, Exportable, axes_of
 from compress.exportchecks import checked_batches, traced_batch
@@ -50,9 +51,11 @@ def exportables(
     architectures: Sequence[type[Architecture]],
 ) -> tuple[Exportable, ...]:
     """The parts of ``model`` to export for ``task``, with example inputs from ``batch``: those that
-    its architecture names, else the whole model."""
+    its architecture names, else those that generate, else the whole model."""
     architecture = architecture_of(model.config.model_type, architectures)
     parts = architecture.exportables(model, task, batch) if architecture else None
+    if parts is None:
+        parts = generating_parts(model, batch)
     return (whole(model, batch),) if parts is None else tuple(parts)
 
 

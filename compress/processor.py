@@ -7,6 +7,7 @@ ids.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -102,6 +103,12 @@ class TextProcessor:
             config["padding_side"] = "left"
         text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
         (path / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
+
+    def identity(self) -> str:
+        """A digest of the tokenizer, as the installed library writes it, and of the side that is
+        cut."""
+        whole = [self.tokenizer.to_str(), self.config.get("truncation_side", "right")]
+        return hashlib.sha256(json.dumps(whole).encode("utf-8", "surrogatepass")).hexdigest()
 
     def encode(
         self,

@@ -8,9 +8,10 @@ memory, and one row touches many.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import numpy as np
@@ -69,6 +70,16 @@ class Picked(Lazy[T], Generic[T]):
         """The item at an index from 0 on."""
         return self.items[int(self.indices[index])]
 
+    def __iter__(self) -> Iterator[T]:
+        wanted = iter(self.indices.tolist())
+        place = next(wanted, None)
+        for index, item in enumerate(self.items):  # one after the other is how a file is read best
+            if place is None:
+                return
+            if index == place:
+                yield item
+                place = next(wanted, None)
+
     def chunks(self) -> Iterator[Columns]:
         """The columns of some rows at a time, in order; for items that are rows."""
         start = 0
@@ -91,17 +102,21 @@ class ArrowRows(Lazy[Row]):
     def __len__(self) -> int:
         return int(self._starts[-1])
 
+    def open(self) -> None:
+        """Open the file, if that is not done yet. It can be deleted then."""
+        self._places  # noqa: B018
+
     def item(self, index: int) -> Row:
         """The row at an index from 0 on."""
         number = int(np.searchsorted(self._starts, index, side="right")) - 1
         if self._newest[0] != number:
             self._newest = number, self._batch(number)
         place = index - int(self._starts[number])
-        return rows_in(self.read(self._newest[1].slice(place, 1), index))[0]
+        return self.rows_of(self._newest[1].slice(place, 1), index)[0]
 
     def __iter__(self) -> Iterator[Row]:
-        for columns in self.chunks():
-            yield from rows_in(columns)
+        for number, start in enumerate(self._starts[:-1].tolist()):
+            yield from self.rows_of(self._batch(number), start)
 
     def chunks(self) -> Iterator[Columns]:
         """The columns of some rows at a time, in order. A column is read when it is asked for."""
@@ -110,13 +125,17 @@ class ArrowRows(Lazy[Row]):
 
     def read(self, batch: pa.RecordBatch, start: int) -> Columns:
         """The columns of a batch of the file, whose first row is row ``start``."""
-        makers: dict[str, Callable[[], list[Any]]] = {
+        makers: dict[str, Callable[[], Sequence[Any]]] = {
             name: column.to_pylist for name, column in zip(batch.schema.names, batch, strict=True)
         }
         if self.ids is not None:
             numbers = range(start, start + batch.num_rows)
             makers["id"] = lambda: [f"{self.ids}-{number}" for number in numbers]
         return _Made(makers)
+
+    def rows_of(self, batch: pa.RecordBatch, start: int) -> Sequence[Row]:
+        """The rows of a batch, whose first one is row ``start``."""
+        return rows_in(self.read(batch, start))
 
     def _batch(self, number: int) -> pa.RecordBatch:
         reader, place = self._places[number]
@@ -145,10 +164,10 @@ class ArrowRows(Lazy[Row]):
 class _Made(Columns):
     """Columns that are made when they are asked for, and kept."""
 
-    def __init__(self, makers: Mapping[str, Callable[[], list[Any]]]) -> None:
-        self._makers, self._kept = makers, dict[str, list[Any]]()
+    def __init__(self, makers: Mapping[str, Callable[[], Sequence[Any]]]) -> None:
+        self._makers, self._kept = makers, dict[str, Sequence[Any]]()
 
-    def __getitem__(self, name: str) -> list[Any]:
+    def __getitem__(self, name: str) -> Sequence[Any]:
         if name not in self._kept:
             self._kept[name] = self._makers[name]()
         return self._kept[name]
@@ -164,20 +183,20 @@ class _Chosen(_Made):
     """Columns with only the rows at some ``places``."""
 
     def __init__(self, columns: Columns, places: Sequence[int]) -> None:
-        def maker(name: str) -> Callable[[], list[Any]]:
-            return lambda: [columns[name][place] for place in places]
+        def chosen(name: str) -> list[Any]:
+            cells = columns[name]
+            return [cells[place] for place in places]
 
-        super().__init__({name: maker(name) for name in columns})
+        super().__init__({name: partial(chosen, name) for name in columns})
 
 
 def renamed(columns: Columns, names: Mapping[str, str]) -> Columns:
     """``columns`` under new names: ``names`` maps each new name to the old one. Others are left
     out."""
 
-    def maker(old: str) -> Callable[[], list[Any]]:
-        return lambda: list(columns[old])
-
-    return _Made({name: maker(old) for name, old in names.items() if old in columns})
+    return _Made(
+        {name: partial(columns.__getitem__, old) for name, old in names.items() if old in columns}
+    )
 
 
 def chunks(rows: Sequence[Row]) -> Iterator[Columns]:
@@ -208,9 +227,19 @@ def length_of(columns: Columns) -> int:
     return len(next(iter(columns.values()), ()))
 
 
-def write_rows(file: Path, chunked: Iterable[Columns]) -> ArrowRows:
-    """Write rows for ``ArrowRows``, which comes back, and hold one chunk at a time. There is no
-    file where there are no rows.
+def spooled(chunked: Iterable[Columns | pa.Table], kind: type[ArrowRows] = ArrowRows) -> ArrowRows:
+    """The rows of the chunks, in a file that ends with them: it is deleted while it is open."""
+    with TemporaryDirectory(prefix="compress-rows-", ignore_cleanup_errors=True) as folder:
+        file = Path(folder) / "rows.arrow"
+        write_rows(file, chunked)
+        rows = kind(file)
+        rows.open()
+    return rows
+
+
+def write_rows(file: Path, chunked: Iterable[Columns | pa.Table]) -> ArrowRows:
+    """Write rows for ``ArrowRows``, which comes back, and hold one chunk at a time: its columns, or
+    an Arrow table. There is no file where there are no rows.
 
     Chunks whose types differ stand in files of their own, ``train.1.arrow`` beside
     ``train.arrow``."""
@@ -219,8 +248,8 @@ def write_rows(file: Path, chunked: Iterable[Columns]) -> ArrowRows:
     parts = _parts(file)
     writer: _Writer | None = None
     try:
-        for columns in chunked:
-            table = pa.table({name: pa.array(cells) for name, cells in columns.items()})
+        for chunk in chunked:
+            table = chunk if isinstance(chunk, pa.Table) else _table(chunk)
             schema = table.schema if writer is None else _common(writer.schema, table.schema)
             if writer is None or writer.schema != schema:
                 if writer is not None:
@@ -231,6 +260,12 @@ def write_rows(file: Path, chunked: Iterable[Columns]) -> ArrowRows:
         if writer is not None:
             writer.close()
     return ArrowRows(file)
+
+
+def _table(columns: Columns) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table({name: pa.array(cells) for name, cells in columns.items()})
 
 
 def _common(written: pa.Schema, new: pa.Schema) -> pa.Schema:

@@ -11,6 +11,9 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from compress.generating import generate
+from compress.generation import Limits, OnToken
+
 TARGETS = frozenset({"labels", "start_positions", "end_positions"})
 """Inputs of a forward pass that hold the right answers. With them a model computes a loss
 too."""
@@ -56,6 +59,14 @@ class TorchSession:
         finally:
             if training:
                 self.model.train(True)
+
+    def generate(
+        self, batch: Mapping[str, np.ndarray], limits: Limits, on_token: OnToken | None = None
+    ) -> list[list[int]]:
+        """The new tokens for each example, as ``compress.engine.GeneratingSession`` says. Raises
+        ModelRefused for a model that transformers cannot generate with."""
+        read = {name: array for name, array in batch.items() if name in self.inputs}
+        return generate(self.model, self.device, read, limits, on_token)
 
     def elapsed(self, batch: Mapping[str, np.ndarray]) -> float | None:
         """Milliseconds of one ``run`` by the GPU's own clock, with the copies in and out; None

@@ -15,6 +15,7 @@ from compress.artifact import Artifact, Traits
 from compress.edits import Edit
 from compress.measurement import Measured
 from compress.options import FreshModel, Options
+from compress.ranks import Ranks
 from compress.task import Row, Task
 
 
@@ -79,9 +80,15 @@ class Data(Protocol):
 O = TypeVar("O", bound=Options)
 
 
-class Context(Protocol[O]):
+class Context(Ranks, Protocol[O]):
     """What a stage works with. It writes the files of a model folder into ``output``, and
     nothing anywhere else but ``work``.
+
+    Several processes may do one step. Each applies the stage. ``rank`` is its number among
+    ``world``, from 0; only what rank 0 writes into ``output`` is kept. ``work`` is common to
+    all, so rank 0 alone writes there. Every process must call ``first``, ``gather``,
+    ``measure``, ``product`` and ``compress.training.fit`` as often as the others and in the
+    same order, because each call waits for all.
 
     ``input`` is the artifact before it; None for a fresh model, whose configuration is then
     ``fresh``. ``references`` holds the artifact of each option that names one. ``data`` is
@@ -131,8 +138,8 @@ class Context(Protocol[O]):
         """The folder of an immutable product of the store. If the store does not have it yet,
         ``make(folder)`` fills it.
 
-        ``ingredients`` (JSON-ready) are everything that its content depends on; they make
-        its key."""
+        ``ingredients`` (JSON-ready) are everything that its content depends on, but for the
+        version of the task's plugin; they make its key."""
         ...
 
 
@@ -155,8 +162,6 @@ class Stage(ABC, Generic[O]):
     part of the product's key."""
     needs_data: ClassVar[tuple[str, ...]] = ()
     """Splits without which it cannot work."""
-    serves: ClassVar[tuple[str, ...]] = ()
-    """Tasks it can work for; empty for any."""
     configures: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Keys of a fresh model's config that it sets itself, each with what sets it. A recipe
     that sets one is refused."""
@@ -176,10 +181,22 @@ class Stage(ABC, Generic[O]):
         return []
 
     @classmethod
+    def task_misfit(cls, task: type[Task[Any]]) -> str | None:
+        """Why it does not work for a task, as in "learns from text alone, and ..."; None, the
+        default, if it does."""
+        return None
+
+    @classmethod
     def check_layers(cls, options: O, layers: int) -> list[OptionMistake]:
         """Mistakes in options for an input of ``layers`` layers. Called by a plan that knows the
         number."""
         return []
+
+    @classmethod
+    def shares_work(cls, options: O) -> bool:
+        """Whether several processes can do it together, as ``compress.training.fit`` can.
+        Otherwise one does it, whatever the recipe's ``resources`` say. Default: False."""
+        return False
 
     @classmethod
     def needs_layout(cls, options: O) -> bool:

@@ -11,18 +11,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from pydantic import Field
 
 from compress.architecture import ModelConfig
+from compress.distillable import Distillable, Divergence
 from compress.measurement import Direction
 from compress.options import Options
 from compress.processor import TextProcessor
 from compress.rows import Columns, columns_of, rows_in
 from compress.rows import Row as Row
 from compress.source import hint_without_labels
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Features = dict[str, Any]
 Prediction = dict[str, Any]
@@ -123,6 +127,9 @@ class Task(ABC, Generic[O]):
     higher_is_better: ClassVar[bool] = True
     directions: ClassVar[Mapping[str, Direction]] = {}
     Options: ClassVar[type[TaskOptions]] = TaskOptions
+    draws_inputs: ClassVar[bool] = False
+    """Whether ``collate`` makes other inputs of an example in each epoch, such as masks. Then a
+    teacher answers while its student learns: no answer of it could be kept."""
 
     # model cards: how a model of the task is used without the toolkit
     pipeline_tag: ClassVar[str | None] = None
@@ -226,7 +233,37 @@ class Task(ABC, Generic[O]):
 
         ``generator`` is given only in training, for random choices such as masks."""
 
+    # distillation
+
+    def distillable(
+        self, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]
+    ) -> list[Distillable]:
+        """What a student can learn of a model's ``outputs`` for a ``batch``; a teacher and its
+        students are asked alike. Empty: nothing.
+
+        By default the output ``logits``. Of one answer for an example, [batch, width], all count.
+        Of one for a token, [batch, length, width], those count whose label is not IGNORED: a
+        teacher was never trained at the others, and its answers there are noise. If the batch has
+        no label for each token, all but padding count. A single number is a regression, a wider
+        answer a softmax."""
+        logits = outputs.get("logits")
+        if logits is None:
+            return []
+        kind: Divergence = "regression" if logits.shape[-1] == 1 else "softmax"
+        return [Distillable(logits, _counted(logits.shape[:-1], batch), kind)]
+
     # answers
+
+    def counted(self, batch: Mapping[str, Tensor]) -> int:
+        """The number of things over which the loss of a batch is a mean: by default its labels
+        without ``IGNORED`` ones; its examples, if the labels are no indices or there are none.
+
+        Several processes that share a batch weigh their losses by it. ``batch`` is what
+        ``collate`` made, as tensors."""
+        labels = batch.get("labels")
+        if labels is None or labels.is_floating_point():
+            return len(next(iter(batch.values())))
+        return int((labels != IGNORED).sum())
 
     @abstractmethod
     def predictions(
@@ -282,6 +319,16 @@ class Task(ABC, Generic[O]):
     @abstractmethod
     def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> Shown:
         """The answer with label names and text, as ``compress predict`` prints it."""
+
+
+def _counted(shape: Sequence[int], batch: Mapping[str, Tensor]) -> Tensor | None:
+    """Which answers of ``shape`` [batch, ...] count; None: all."""
+    if len(shape) == 1:
+        return None
+    labels, mask = batch.get("labels"), batch.get("attention_mask")
+    if labels is not None and labels.shape == shape:
+        return labels != IGNORED
+    return mask.bool() if mask is not None and mask.shape == shape else None
 
 
 def labels_of_outputs(config: ModelConfig) -> tuple[str, ...]:

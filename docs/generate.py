@@ -185,8 +185,6 @@ def _stage(entry: Registered, described: StageDescription) -> str:
     facts = [f"Works on {accepted_text(described.accepts)}."]
     if described.needs_data:
         facts.append(f"Needs {' and '.join(described.needs_data)} data.")
-    if described.serves:
-        facts.append(f"For {', '.join(described.serves)}.")
     if described.paper:
         facts.append(f"After {_sentence(described.paper)}")
     return "\n\n".join(

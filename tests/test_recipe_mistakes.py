@@ -233,7 +233,7 @@ MORE: Mistakes = {
     "stage for another task": (
         STEPS + "  - pretrain\n",
         "5:5",
-        ("does not work for", "task: fill-mask"),
+        ("'pretrain' learns from text alone", "has the column label", "fill-mask"),
     ),
     "two stages in one step": (
         STEPS + "  - finetune: {}\n    distill: {}\n",

@@ -5,13 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tiny import LABELS, WORDS, make_artifact, read, sentences, task_named, word_processor
+from tiny import LABELS, WORDS, asking, make_artifact, read, sentences, task_named, word_processor
 from tokenizers import processors
 from transformers import (
     AutoConfig,
@@ -32,6 +31,7 @@ from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
 from compress.running.preflight import refuse_unfit_tokenizers
 from compress.sessions import TorchSession
+from compress.teacher import Asked, teacher_outputs
 from compress.training.batches import BucketedBatches
 
 TASK = task_named("text-classification")
@@ -155,19 +155,14 @@ def test_hidden_states_of_a_teacher_stand_at_the_tokens_of_a_student_that_pads_o
 ) -> None:
     from compress_distill import DistillOptions
     from compress_distill.distill import DistillationLoss
-    from compress_distill.teacher import TeacherOutputs, _compute
-    from safetensors.torch import load_file
 
     artifact = classifier(tmp_path / "given", "xlnet", **SMALL["xlnet"])
     rows = read(sentences(6, 2), TASK)
-    context: Any = SimpleNamespace(
-        task=TASK, data=SimpleNamespace(rows=lambda split: rows), progress=lambda *a: None
-    )
     processor = TASK.processor(artifact.folder)
     features = TASK.features(rows, processor)
-    _compute(context, artifact, features, True, tmp_path)
-    stored = load_file(tmp_path / "outputs.safetensors")
-    outputs = TeacherOutputs(stored["logits"], stored["hidden"], stored["starts"], False)
+    asked = Asked(answers=False, states=(-1,))
+    context = asking(TASK, rows, tmp_path / "store")
+    outputs = teacher_outputs(context, artifact, "train", asked, processor)
     loss = DistillationLoss(outputs, DistillOptions(logits=0, hidden=1, labels=0))
     batch = {n: torch.from_numpy(a) for n, a in TASK.collate(features, processor).items()}
     assert not bool(batch["attention_mask"][:, 0].all()), "some row is padded on the left"

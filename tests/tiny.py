@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +20,7 @@ from compress.registry.plugins import Registry, load_plugins
 from compress.rows import columns_of, rows_in
 from compress.source import Source, SourceOptions, Table
 from compress.store.prepared import Prepared, prepare
-from compress.store.store import Store
+from compress.store.store import Ingredients, Store
 from compress.task import Row, Task
 from compress.workers.jobs import importing, staging
 from compress.workers.protocol import ApplyStage, Chosen, ImportModel, Note
@@ -202,3 +202,22 @@ def make_artifact(
 
     staging.run(job, SimpleNamespace(send=listen), registry)  # type: ignore[arg-type]
     return Artifact.open(folder / "output")
+
+
+def asking(task: Task[Any], rows: Sequence[Row], store: Path, data: str = "digest") -> Any:
+    """A context that has what ``compress.teacher`` reads: the task, its rows in every split, and
+    products in the folder ``store``."""
+
+    def product(kind: str, ingredients: dict[str, Any], make: Callable[[Path], None]) -> Path:
+        def fill(content: Path, work: Path) -> float:
+            make(content)
+            return 0.0
+
+        return Store(store).make(Ingredients(kind, ingredients), fill)[0].folder
+
+    return SimpleNamespace(
+        task=task,
+        data=SimpleNamespace(digest=data, rows=lambda split: rows),
+        progress=lambda *args: None,
+        product=product,
+    )

@@ -14,6 +14,7 @@ import torch
 from tiny import LABELS, read, sentences, task_named
 from torch import Tensor
 
+from compress.ranks import Alone
 from compress.task import Row, Task
 
 OPTIONS = {"epochs": 2, "batch_size": 4, "learning_rate": 5e-3, "precision": "fp32"}
@@ -25,7 +26,7 @@ class Interrupted(Exception):
 
 
 @dataclass
-class Given:
+class Given(Alone):
     """A stage's context, as far as training reads it. Raises Interrupted at the step
     ``stop_at``, and asks this process to end at the step ``ask_at``."""
 

@@ -54,7 +54,6 @@ class StageDescription:
     plugin: str
     accepts: Accepts
     needs_data: tuple[str, ...]
-    serves: tuple[str, ...]
     options: list[OptionDescription]
 
 
@@ -100,7 +99,6 @@ def describe_stage(registry: Registry, name: str) -> StageDescription:
         plugin=entry.origin,
         accepts=stage.accepts,
         needs_data=tuple(stage.needs_data),
-        serves=tuple(stage.serves),
         options=describe_options(stage.Options),
     )
 
@@ -187,8 +185,6 @@ def print_stage(stage: StageDescription, console: Console) -> None:
     lines = [f"{stage.name}: {stage.summary}", f"takes: {accepted_text(stage.accepts)}"]
     if stage.needs_data:
         lines.append(f"needs: {' and '.join(stage.needs_data)} data")
-    if stage.serves:
-        lines.append(f"for: {', '.join(stage.serves)}")
     if stage.paper:
         lines.append(f"after: {stage.paper}")
     for line in lines:

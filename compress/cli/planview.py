@@ -72,6 +72,7 @@ def _step_json(step: Step, state: StepState) -> dict[str, Any]:
         "traits": asdict(step.traits),
         "options": step.options.model_dump(mode="json"),
         "seed": step.seed,
+        "processes": step.processes,
         "state": state.state,
         "why": state.why,
         "budget": _budget_json(step.budget),
@@ -149,6 +150,8 @@ def _row(step: Step, view: PlanView) -> dict[str, str]:
         makes.append(f"{traits.shape} shape")
     if step.task.name != view.plan.task.name:
         makes.append(step.task.name)
+    if step.processes > 1:
+        makes.append(f"{step.processes} processes")
     stage = step.entry.name
     given = [f"{key}: {recipe_text(value)}" for key, value in _given_options(step).items()]
     return {

@@ -14,6 +14,7 @@ from compress.planning.sections.benchmark import read_effort
 from compress.planning.sections.budget import read_budget
 from compress.planning.sections.data import read_data
 from compress.planning.sections.model import read_model
+from compress.planning.sections.resources import check_used, read_processes
 from compress.planning.sections.task import read_task
 from compress.planning.steps.step import Defaults, read_seed, read_step
 from compress.planning.types import MODEL, Plan, TaskChoice
@@ -48,6 +49,8 @@ def _build(resolver: Resolver) -> Plan | None:
     recipe, top = resolver.recipe, resolver.recipe.top
     defaults = _defaults(resolver)
     graph = _read_graph(defaults, resolver)
+    if not graph.broken:
+        check_used(defaults.processes, graph.steps.values(), resolver)
     reference = read_reference(top, graph, defaults.task, resolver)
     budget = _budget(defaults.task, graph, resolver)
     steps = graph.steps
@@ -85,7 +88,7 @@ def _read_graph(defaults: Defaults, resolver: Resolver) -> Graph:
 
 
 def _defaults(resolver: Resolver) -> Defaults:
-    """The recipe's own task, data and seed."""
+    """The recipe's own task, data, seed and processes."""
     top = resolver.recipe.top
     task = None
     if "task" in top:
@@ -93,7 +96,10 @@ def _defaults(resolver: Resolver) -> Defaults:
     else:
         resolver.wrong((), "the recipe has no task", "task: text-classification")
     data = read_data(top["data"], ("data",), task, resolver) if "data" in top else None
-    return Defaults(task, data, read_seed(top.get("seed", 0), ("seed",), resolver))
+    seed = read_seed(top.get("seed", 0), ("seed",), resolver)
+    path = ("resources",)
+    processes = read_processes(top["resources"], path, resolver) if "resources" in top else 1
+    return Defaults(task, data, seed, processes)
 
 
 def _budget(task: TaskChoice | None, graph: Graph, resolver: Resolver) -> Budget | None:

@@ -81,7 +81,8 @@ class Step:
     """A stage with its options at its place in the recipe.
 
     ``parent`` names the step or input that it starts from; None for a fresh model. ``references``
-    maps each option that refers to an artifact to the name of that step or input."""
+    maps each option that refers to an artifact to the name of that step or input. ``processes``
+    do it together: 1 for a stage that does not share its work."""
 
     name: str
     entry: Registered[Stage[Any]]
@@ -94,6 +95,7 @@ class Step:
     traits: Traits
     place: str
     budget: Budget | None = None
+    processes: int = 1
 
 
 @dataclass(frozen=True)

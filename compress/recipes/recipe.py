@@ -14,7 +14,17 @@ from compress.recipes.paths import path_from
 from compress.recipes.places import Mistakes, Place, Section
 from compress.recipes.steps import StepText, read_steps
 
-TOP_KEYS = ("task", "model", "data", "stages", "reference", "budget", "benchmark", "seed")
+TOP_KEYS = (
+    "task",
+    "model",
+    "data",
+    "stages",
+    "reference",
+    "budget",
+    "benchmark",
+    "seed",
+    "resources",
+)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from compress.errors import did_you_mean
 from compress.recipes.document import Document
 from compress.recipes.places import KeyPath, Mistakes, Section
 
-STEP_KEYS = ("name", "from", "task", "data", "budget", "seed")
+STEP_KEYS = ("name", "from", "task", "data", "budget", "seed", "resources")
 _EXAMPLE = "- finetune: {epochs: 3}"
 
 

@@ -204,6 +204,7 @@ class Products:
                 data=data,
                 output=output,
                 work=work,
+                processes=step.processes,
             )
 
         return self.make(ingredients, job, label, phase=phase)

@@ -102,7 +102,9 @@ def step_ingredients(
     """What a step's artifact depends on. ``data`` is the digest of its data; ``fresh`` is the
     configuration that a stage without input starts from.
 
-    Machines share a store, so what the options leave to the machine is part of it."""
+    Machines share a store, so what the options leave to the machine is part of it. Several
+    processes are, because each draws its dropout from a generator of its own, and adds its part of
+    a gradient to the others' in another order than one process does."""
     stage = step.entry.cls
     start = dict(fresh) if fresh and parent is None else None
     folders = [each.folder for each in (parent, *references.values()) if each is not None]
@@ -126,6 +128,7 @@ def step_ingredients(
                 registry.origins("architectures") if stage.reads_architectures else None
             ),
             "models": model_origins(registry, model_types(folders, start, step.options)),
+            **({"processes": step.processes} if step.processes > 1 else {}),
         },
     )
 

@@ -157,7 +157,7 @@ class _Counting:
     def summary(self, rows_in_source: int, train: np.ndarray) -> SplitSummary:
         """The figures; ``train`` are the distinct prints of the training rows."""
         prints = np.concatenate(self._prints)
-        self.distinct = np.unique(prints)
+        self.distinct = _distinct(prints)
         return SplitSummary(
             rows=self.rows,
             rows_in_source=rows_in_source,
@@ -165,7 +165,7 @@ class _Counting:
             words=Lengths.of(self._words),
             words_of=len(self._words),
             repeated=self.rows - len(self.distinct),
-            in_train=int(np.isin(prints, train).sum()),
+            in_train=_count_of_both(prints, train),
             lone_first=_lone(self._first, self._counts),
         )
 
@@ -187,7 +187,24 @@ def _prints(cells: Sequence[Sequence[Any]]) -> np.ndarray:
 
 def _key(cell: Any) -> Any:
     """A value whose hash tells cells apart: the text itself; of other cells a text."""
-    return cell if isinstance(cell, str) else json.dumps(cell, sort_keys=True, default=repr)
+    if cell is None or isinstance(cell, str):
+        return cell
+    return json.dumps(cell, sort_keys=True, default=repr)
+
+
+def _distinct(numbers: np.ndarray) -> np.ndarray:
+    """The distinct numbers, in order. ``numpy.unique`` is ten times as slow."""
+    ordered = np.sort(numbers)
+    distinct: np.ndarray = ordered[np.append(True, ordered[1:] != ordered[:-1])]
+    return distinct
+
+
+def _count_of_both(numbers: np.ndarray, ordered: np.ndarray) -> int:
+    """How many of the numbers are among the ``ordered`` ones."""
+    if not len(ordered):
+        return 0
+    places = np.searchsorted(ordered, numbers).clip(max=len(ordered) - 1)
+    return int((ordered[places] == numbers).sum())
 
 
 def _lone(first: Mapping[str, int], counts: Mapping[str, int]) -> str | None:

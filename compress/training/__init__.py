@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from compress.processor import TextProcessor
 from compress.stage import Context
 from compress.training.facts import TrainingFacts
-from compress.training.options import LIBRARIES, Loss, TrainingOptions
+from compress.training.options import LIBRARIES, Loss, Term, TrainingOptions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -32,7 +32,10 @@ def fit(
     Without ``loss`` the model's own is used, without ``processor`` that of the input. With a
     validation split the model ends with the weights of the epoch of the best quality. The training
     continues from the newest complete checkpoint in ``context.work``. Raises CompressError at the
-    first loss that is not finite."""
+    first loss that is not finite.
+
+    Several processes train it together: each has its rows of every batch, and all end with the same
+    weights, but for their last bits those that one process would have reached."""
     from compress.training.loop import train
 
     if processor is None:
@@ -41,4 +44,4 @@ def fit(
     return train(model, context, options, loss, processor)
 
 
-__all__ = ["LIBRARIES", "Loss", "TrainingFacts", "TrainingOptions", "fit"]
+__all__ = ["LIBRARIES", "Loss", "Term", "TrainingFacts", "TrainingOptions", "fit"]

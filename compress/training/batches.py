@@ -3,15 +3,17 @@ the epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from compress.errors import CompressError
 from compress.processor import TextProcessor
-from compress.task import Features, Task
+from compress.task import IGNORED, Features, Task
 
 _POOL = 50
 """Rows are drawn in pools of this many batches and sorted within each: enough to fill
@@ -70,19 +72,67 @@ class BucketedBatches(Sampler[list[int]]):
             yield batches[i].tolist()
 
 
+@dataclass(frozen=True)
+class Part:
+    """What a process knows of a batch that several share. ``is_lent``: there were fewer rows than
+    processes, so that this one computes with another's row, which may not count.
+    ``has_no_label``: no row of the whole batch has a label; labels of a regression always count."""
+
+    is_lent: bool
+    has_no_label: bool
+
+
 class Collator:
     """Turns the features of a batch into tensors: those of ``Task.collate``, and ``indices`` (int64
-    [batch]), the rows' positions in the split.
+    [batch]), the rows' positions in the split. Of several processes each gets its rows of the
+    batch, and its ``part``.
 
     What a task draws, such as masks, depends on the seed, the epoch and the batch's first row, not
-    on earlier draws: a resumed run draws the same."""
+    on earlier draws: a resumed run draws the same. Each process makes the whole batch, so that the
+    draws do not depend on the number of processes either, and the rows of a batch have one length:
+    the work is even."""
 
-    def __init__(self, task: Task[Any], processor: TextProcessor, batches: BucketedBatches) -> None:
+    def __init__(
+        self,
+        task: Task[Any],
+        processor: TextProcessor,
+        batches: BucketedBatches,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
         self.task, self.processor, self.batches = task, processor, batches
+        self.rank, self.world = rank, world
 
-    def __call__(self, items: Sequence[tuple[int, Features]]) -> dict[str, torch.Tensor]:
+    def __call__(self, items: Sequence[tuple[int, Features]]) -> dict[str, Any]:
         indices = [index for index, _ in items]
         generator = np.random.default_rng([self.batches.seed, self.batches.epoch, indices[0]])
         arrays = self.task.collate([features for _, features in items], self.processor, generator)
-        batch = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        return {**batch, "indices": torch.tensor(indices)}
+        own = own_rows(len(items), self.rank, self.world)
+        part = Part(is_lent=not own, has_no_label=_has_no_label(arrays))
+        rows = slice(own.start, own.stop) if own else slice(0, 1)
+        batch: dict[str, Any] = {"indices": torch.tensor(indices[rows]), "part": part}
+        for name, array in arrays.items():
+            if self.world > 1 and len(array) != len(items):
+                raise CompressError(
+                    f"task {self.task.name}: collate made {name} of shape {array.shape} for "
+                    f"{len(items)} examples: the first dimension is theirs"
+                )
+            batch[name] = torch.from_numpy(array[rows])
+        return batch
+
+
+def own_rows(rows: int, rank: int, world: int) -> range:
+    """The rows of a batch that one of ``world`` processes gets: neighbours, and the first processes
+    one more where they cannot be shared evenly. Empty where there are fewer rows than processes."""
+    each, more = divmod(rows, world)
+    start = rank * each + min(rank, more)
+    return range(start, start + each + (rank < more))
+
+
+def _has_no_label(arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether a batch has labels, and all of them are ``IGNORED``. Labels of a regression are
+    floats and never ignored."""
+    labels = arrays.get("labels")
+    if labels is None or labels.dtype.kind == "f":
+        return False
+    return not bool((labels != IGNORED).any())

@@ -10,10 +10,11 @@ class TrainingFacts(TypedDict):
 
     ``training_seconds`` is absent if the training continued from a checkpoint: the seconds
     before it are not known. ``best_validation`` (the headline metric) and
-    ``best_step`` are absent without a validation split."""
+    ``best_step`` are absent without a validation split, ``processes`` where there was one."""
 
     steps: int
     precision: Literal["bf16", "fp32"]
+    processes: NotRequired[int]
     training_seconds: NotRequired[float]
     best_validation: NotRequired[float]
     best_step: NotRequired[int]

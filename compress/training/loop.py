@@ -52,13 +52,13 @@ def _train(
     ending: EndRequest,
 ) -> TrainingFacts:
     """Train ``model`` until it is trained, or until ``ending`` is asked."""
-    set_seed(context.seed)
+    set_seed(_seed(context))
     parts = TrainingParts(context, options, loss, text_processor)
     if not len(parts.dataset):
         raise UsageError("the train split is empty")
     folder = Path(context.work) / "checkpoints"
     trainer = _trainer(model, context, options, parts, folder, ending)
-    newest = checkpoints.newest_complete(folder, context.note)
+    newest = context.first(lambda: checkpoints.newest_complete(folder, context.note))
     if newest:
         context.note(f"continuing from step {newest.name.rsplit('-', 1)[1]}")
     start = time.monotonic()
@@ -70,6 +70,12 @@ def _train(
         trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     model.eval()
     return _facts(trainer, options, time.monotonic() - start, newest)
+
+
+def _seed(context: Context[Any]) -> int:
+    """The seed of what a process draws while it trains. Each has another, or all would drop the
+    same units."""
+    return (context.seed + context.rank) % 2**32
 
 
 def uses_bf16(precision: str) -> bool:
@@ -99,7 +105,7 @@ def _trainer(
                 "patience needs validation data to judge by; add a validation split or leave it out"
             )
         callbacks.append(EarlyStoppingCallback(options.patience))
-    arguments = _arguments(context.seed, options, parts, folder)
+    arguments = _arguments(_seed(context), options, parts, folder)
     return OrderedTrainer(parts, model=model, args=arguments, callbacks=callbacks)
 
 
@@ -132,9 +138,8 @@ def _arguments(
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
     )
-    # With several GPUs and no distributed launcher, Trainer would wrap the model in
-    # DataParallel. That hides its config, computes outside of autocast and puts a batch on
-    # each GPU. So one GPU is used.
+    # With several GPUs and one process, Trainer would wrap the model in DataParallel. That hides
+    # its config, computes outside of autocast and puts a batch on each GPU. So one GPU is used.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
 
@@ -157,6 +162,8 @@ def _facts(
         "steps": state.global_step,
         "precision": "bf16" if uses_bf16(options.precision) else "fp32",
     }
+    if trainer.args.world_size > 1:
+        facts["processes"] = trainer.args.world_size
     if resumed is None:
         facts["training_seconds"] = round(seconds, 2)
     if state.best_metric is not None and state.best_global_step is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from pydantic import Field
@@ -26,7 +27,9 @@ class TrainingOptions(Options):
     learning_rate: float = Field(
         default=5e-5, gt=0, le=1, description="Peak learning rate of AdamW; it then falls to 0."
     )
-    batch_size: int = Field(default=32, ge=1, description="Examples in a batch on each device.")
+    batch_size: int = Field(
+        default=32, ge=1, description="Examples in a batch, of all processes together."
+    )
     gradient_accumulation: int = Field(
         default=1, ge=1, description="Batches whose gradients are averaged for one step."
     )
@@ -65,12 +68,22 @@ class TrainingOptions(Options):
         return {"precision": [*gpus()[:1], processor().fast_in_bf16]}
 
 
+@dataclass(frozen=True)
+class Term:
+    """A term of a loss: a scalar, the weighted mean over ``count`` things of this process's batch.
+    Where there are none, the value does not matter."""
+
+    value: Tensor
+    count: int
+
+
 class Loss(Protocol):
     """A function that computes the loss of a batch instead of the model."""
 
     def __call__(
         self, model: PreTrainedModel, batch: dict[str, Tensor], indices: Tensor, /
-    ) -> Tensor:
-        """The loss, a scalar. ``batch`` holds what ``Task.collate`` made, with ``labels``;
-        ``indices`` (int64 [batch]) are the rows' positions in the training split."""
+    ) -> Tensor | Sequence[Term]:
+        """The loss, a scalar that is a mean over what ``Task.counted`` counts; or its terms, if
+        they are means over different things. ``batch`` holds what ``Task.collate`` made, with
+        ``labels``; ``indices`` (int64 [batch]) are the rows' positions in the training split."""
         ...

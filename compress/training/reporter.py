@@ -56,8 +56,8 @@ class Reporter(TrainerCallback):
         # before it would be continued without that evaluation.
         ends_epoch = float(state.epoch or 0).is_integer()
         is_old = time.monotonic() - self._saved > _CHECKPOINT_SECONDS
-        if (is_old or self._ending.asked) and not ends_epoch:
-            control.should_save = True
+        if any(self._context.gather(is_old or self._ending.asked)) and not ends_epoch:
+            control.should_save = True  # in all processes: a checkpoint is written by all at once
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -66,6 +66,7 @@ class Reporter(TrainerCallback):
         end: the checkpoint is complete."""
         self._saved = time.monotonic()
         self._clock.checkpoint_is_done()
+        self._ending.asked = any(self._context.gather(self._ending.asked))
         if self._ending.asked:
             self._context.note(
                 f"kept the training at step {state.global_step} of {state.max_steps}; the same "

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import torch
+from accelerate.data_loader import prepare_data_loader
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, Trainer
@@ -16,11 +18,12 @@ from compress.predict import predict
 from compress.processor import TextProcessor
 from compress.sessions import TorchSession
 from compress.stage import Context
-from compress.task import IGNORED
+from compress.task import Row
 from compress.training import checkpoints
 from compress.training.batches import BucketedBatches, Collator, FeatureDataset
-from compress.training.options import Loss, TrainingOptions
+from compress.training.options import Loss, Term, TrainingOptions
 from compress.training.rates import rate_at
+from compress.training.sharing import dealt_back, shared_loss, sum_of, transparent
 
 
 class OrderedTrainer(Trainer):
@@ -54,7 +57,11 @@ class OrderedTrainer(Trainer):
             generator=torch.Generator().manual_seed(0),
             pin_memory=self.args.dataloader_pin_memory,
         )
-        prepared: DataLoader[Any] = self.accelerator.prepare(loader)
+        # The collator gives each process its rows. Shared by accelerate, batches would be dropped
+        # or seen twice where their number or size is uneven.
+        prepared: DataLoader[Any] = prepare_data_loader(
+            loader, self.args.device, num_processes=1, process_index=0, put_on_device=True
+        )
         return prepared
 
     def create_scheduler(
@@ -81,13 +88,19 @@ class OrderedTrainer(Trainer):
 
         Such a batch occurs: a text of unknown characters alone has no token to mask. Either loss
         would be a mean over nothing, which is not a number."""
-        indices = inputs.pop("indices")
-        if _has_no_label(inputs):
+        indices, part = inputs.pop("indices"), inputs.pop("part")
+        if part.has_no_label:
             # Times 0: the backward pass needs a graph, and every gradient is 0.
             return 0.0 * model(**inputs).logits.sum()
         if self.parts.loss is not None:
-            return self.parts.loss(model, inputs, indices)
-        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            loss: Any = self.parts.loss(transparent(model), inputs, indices)
+        else:
+            loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if self.args.world_size == 1:
+            return loss if isinstance(loss, torch.Tensor) else sum_of(loss)
+        if isinstance(loss, torch.Tensor):
+            loss = [Term(loss, self.parts.task.counted(inputs))]
+        return shared_loss([Term(t.value, 0) for t in loss] if part.is_lent else loss)
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Trainer's step. Raises CompressError that names the step if its loss is not finite."""
@@ -104,18 +117,21 @@ class OrderedTrainer(Trainer):
         """Quality on the validation split, by metric. Rows are predicted in their order:
         Trainer's own loop would reorder them."""
         parts, model = self.parts, cast(PreTrainedModel, self.model)
-        parts.progress(self.state.global_step, self.state.max_steps, "validating")
+        parts.context.progress(self.state.global_step, self.state.max_steps, "validating")
         model.eval()
         session = TorchSession(model, str(self.args.device))
         with self.accelerator.autocast():
-            answers = predict(
+            own = predict(
                 session,
                 parts.task,
                 parts.processor,
                 parts.validation_features,
                 parts.evaluation_batch,
             )
-        quality = parts.task.score(answers, parts.validation_rows, parts.labels)
+        answers = dealt_back(parts.context.gather(own))
+        quality = parts.context.first(
+            lambda: parts.task.score(answers, parts.validation_rows, parts.labels)
+        )
         metrics = {f"eval_{name}": float(value) for name, value in quality.metrics.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(
@@ -136,17 +152,10 @@ class OrderedTrainer(Trainer):
             checkpoints.keep_only(folder, keep)
 
 
-def _has_no_label(inputs: dict[str, Any]) -> bool:
-    """Whether the batch has labels, and all of them are ``IGNORED``. Labels of a regression are
-    floats and never ignored."""
-    labels = inputs.get("labels")
-    if labels is None or labels.is_floating_point():
-        return False
-    return not bool((labels != IGNORED).any())
-
-
 class TrainingParts:
-    """The data, the task and the share of warm-up steps that one training reads."""
+    """The data, the task and the share of warm-up steps that one training reads.
+
+    Of several processes each answers its share of the validation rows."""
 
     def __init__(
         self,
@@ -155,15 +164,18 @@ class TrainingParts:
         loss: Loss | None,
         processor: TextProcessor,
     ) -> None:
+        self.context = context
         data, batch_size = context.data, options.batch_size
         assert data is not None, "a stage that trains names the splits it needs"
         self.task, self.loss, self.warmup = context.task, loss, options.warmup
-        self.progress = context.progress
         self.labels = data.labels
         self.processor = processor
         features = self.task.features(data.rows("train"), self.processor)
         self.validation_rows = data.rows("validation")
-        self.validation_features = self.task.features(self.validation_rows, self.processor)
+        own: Sequence[Row] = self.validation_rows
+        if context.world > 1:
+            own = own[context.rank :: context.world]
+        self.validation_features = self.task.features(own, self.processor)
         self.validation_share = len(self.validation_rows) / max(1, len(features))
         self.evaluation_batch = max(32, batch_size)
         self.dataset = FeatureDataset(features)
@@ -173,4 +185,6 @@ class TrainingParts:
             context.seed,
             [self.task.group(f) for f in features],
         )
-        self.collator = Collator(self.task, self.processor, self.batches)
+        self.collator = Collator(
+            self.task, self.processor, self.batches, context.rank, context.world
+        )

@@ -6,17 +6,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from compress.architecture import Architecture
 from compress.artifact import Artifact, JsonObject
 from compress.measurement import Measured
+from compress.ranks import Ranks
 from compress.registry.models import ModelOrigins
 from compress.stage import Data, Made
 from compress.store.store import Ingredients, Store
 from compress.task import Task
 from compress.workers.channel import WorkerLine
 from compress.workers.protocol import CandidatesMeasured, MeasureCandidates, Note, Progress
+
+T = TypeVar("T")
 
 _SECONDS_BETWEEN_PROGRESS = 0.2
 """Faster than this nobody can read it."""
@@ -26,9 +29,9 @@ _SECONDS_BETWEEN_PROGRESS = 0.2
 class WorkerContext:
     """The context of a stage, as ``compress.stage.Context`` describes it.
 
-    ``write_manifest(folder, made)`` makes an artifact of a model that the stage wrote. ``models``
-    are the plugins that bring the models it works with: what it keeps in the store depends on
-    them."""
+    ``write_manifest(folder, made)`` makes an artifact of a model that the stage wrote. What it has
+    stored depends on ``task_plugin``, the distribution of its task with its version, and on
+    ``models``, the plugins that bring the models it works with."""
 
     options: Any
     seed: int
@@ -36,16 +39,36 @@ class WorkerContext:
     fresh: JsonObject | None
     references: Mapping[str, Artifact]
     task: Task[Any]
+    task_plugin: str
     architectures: Sequence[type[Architecture]]
     data: Data | None
     output: Path
     work: Path
     store: Store
     line: WorkerLine
+    ranks: Ranks
     write_manifest: Callable[[Path, Made], None]
     models: ModelOrigins
     _last_progress: float = 0.0
     _last_text: str = ""
+
+    @property
+    def rank(self) -> int:
+        """This process's number among those that do the step."""
+        return self.ranks.rank
+
+    @property
+    def world(self) -> int:
+        """How many processes do the step."""
+        return self.ranks.world
+
+    def first(self, make: Callable[[], T]) -> T:
+        """What ``make()`` returns on rank 0, which alone calls it."""
+        return self.ranks.first(make)
+
+    def gather(self, value: T) -> list[T]:
+        """The values of all processes, by rank."""
+        return self.ranks.gather(value)
 
     def progress(
         self,
@@ -56,7 +79,9 @@ class WorkerContext:
         **values: float,
     ) -> None:
         """Show the user how far the stage is. Of calls in quick succession with one text, only the
-        first is shown."""
+        first is shown. Rank 0 speaks for all."""
+        if self.rank > 0:
+            return
         now = time.monotonic()
         is_soon = now - self._last_progress < _SECONDS_BETWEEN_PROGRESS
         if is_soon and done < total and text == self._last_text:
@@ -65,12 +90,16 @@ class WorkerContext:
         self.line.send(Progress(done, total, text, values, remaining))
 
     def note(self, text: str) -> None:
-        """Show the user one line that stays visible."""
-        self.line.send(Note(text))
+        """Show the user one line that stays visible. Rank 0 speaks for all."""
+        if self.rank == 0:
+            self.line.send(Note(text))
 
     def measure(self, folders: Mapping[str, Path], made: Made) -> Mapping[str, Measured]:
         """Measurements of the candidate models in ``folders`` by name, each with its ratios to the
-        first; timings are taken in turns."""
+        first; timings are taken in turns. Rank 0 asks for all."""
+        return self.first(lambda: self._measured(folders, made))
+
+    def _measured(self, folders: Mapping[str, Path], made: Made) -> Mapping[str, Measured]:
         for folder in folders.values():
             self.write_manifest(folder, made)
         self.line.send(MeasureCandidates(folders))
@@ -80,15 +109,26 @@ class WorkerContext:
 
     def product(self, kind: str, ingredients: JsonObject, make: Callable[[Path], None]) -> Path:
         """The folder of a product of the store, which ``make(folder)`` fills if it is not there
-        yet."""
+        yet. Rank 0 makes it for all. What a task makes of rows and outputs is its plugin's code,
+        whose version is in the key."""
+        return self.first(lambda: self._product(kind, ingredients, make))
 
+    def _product(self, kind: str, ingredients: JsonObject, make: Callable[[Path], None]) -> Path:
         def fill(content: Path, work: Path) -> float:
             start = time.monotonic()
             make(content)
             return time.monotonic() - start
 
         product, _ = self.store.make(
-            Ingredients(kind, {"kind": kind, "models": self.models, **ingredients}),
+            Ingredients(
+                kind,
+                {
+                    "kind": kind,
+                    "task_plugin": self.task_plugin,
+                    "models": self.models,
+                    **ingredients,
+                },
+            ),
             fill,
             lambda holder: self.note(f"waiting for {holder}, which makes the same {kind}"),
         )

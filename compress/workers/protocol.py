@@ -93,7 +93,7 @@ class ApplyStage:
 
     ``input`` is the artifact before it, or None for a model that starts from the configuration
     ``fresh``. ``references`` has the artifact of each option that names one. ``work`` survives a
-    crash, so that a training continues."""
+    crash, so that a training continues. ``processes`` do it together."""
 
     stage: str
     step: str
@@ -108,6 +108,7 @@ class ApplyStage:
     data: Prepared | None
     output: Path
     work: Path
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,16 @@ class Failed:
     mistakes: tuple[Mistake, ...] = ()
 
 
+# From one of several processes that do a job together, to the worker that started them
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The process with this number has opened its line."""
+
+    rank: int
+
+
 # From a worker that probes an artifact
 
 
@@ -281,7 +292,7 @@ class End:
 ForUser = Progress | Note
 Reply = Started | Opened | MeterPrepared | Sampled | Reopened | Finished
 """What a worker that probes an artifact sends in reply to a command."""
-FromWorker = ForUser | MeasureCandidates | Failed | Reply
+FromWorker = ForUser | MeasureCandidates | Failed | Joined | Reply
 Command = Open | PrepareMeter | TakeSample | Reopen | End
 FromSupervisor = CandidatesMeasured | Command
 Message = FromWorker | FromSupervisor

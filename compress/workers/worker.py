@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,19 +15,28 @@ from compress.errors import EXIT_ENVIRONMENT, EXIT_STAGE, CompressError, Ended
 from compress.workers.channel import WorkerLine, end_with_supervisor
 from compress.workers.encoding import decode_job
 from compress.workers.failures import describe
-from compress.workers.protocol import Finished, Job, folders_written
+from compress.workers.protocol import ApplyStage, Failed, Finished, Job, folders_written
 
 
 def main(job_file: str, address: str) -> int:
     """Do the job in the file. The exit code is 0 if it succeeded."""
     end_with_supervisor()
-    line = WorkerLine(address)
+    file = Path(job_file)
+    return do_and_tell(file, WorkerLine(address), lambda job, line: _do(job, file, line))
+
+
+def do_and_tell(
+    job_file: Path, line: WorkerLine, do: Callable[[Job, WorkerLine], Finished | Failed]
+) -> int:
+    """Do the job in the file and send its result or its error over the line. The exit code is 0 if
+    it succeeded."""
     written: tuple[Path, ...] = ()
     try:
-        job = _job(Path(job_file))
+        job = decode_job(job_file.read_text(encoding="utf-8"))
         written = folders_written(job)
-        line.send(_do(job, line))
-        return 0
+        result = do(job, line)
+        line.send(result)
+        return 0 if isinstance(result, Finished) else EXIT_STAGE
     except Ended as end:  # it has kept what it could: now the signal does what it does by default
         signal.signal(end.number, signal.SIG_DFL)
         os.kill(os.getpid(), end.number)
@@ -42,14 +52,13 @@ def main(job_file: str, address: str) -> int:
         return EXIT_ENVIRONMENT if failed.error else EXIT_STAGE
 
 
-def _job(file: Path) -> Job:
-    return decode_job(file.read_text(encoding="utf-8"))
-
-
-def _do(job: Job, line: WorkerLine) -> Finished:
+def _do(job: Job, job_file: Path, line: WorkerLine) -> Finished | Failed:
     from compress.registry.plugins import load_plugins
     from compress.workers.jobs import JOBS
+    from compress.workers.launching import launch
 
+    if isinstance(job, ApplyStage) and job.processes > 1:
+        return launch(job_file, job.processes, line)
     return JOBS[type(job)](job, line, load_plugins())
 
 

@@ -50,11 +50,13 @@ def _check_input(step: Step, text: StepText, graph: Graph, resolver: Resolver) -
 
 
 def _check_task(step: Step, text: StepText, resolver: Resolver) -> None:
-    serves = step.entry.cls.serves
-    if serves and step.task.name not in serves:
-        message = f"{text.stage!r} does not work for {step.task.name}"
-        hint = f"give the step `task: {serves[0]}`"
-        resolver.wrong(text.stage_path, message, hint, of_value=False)
+    stage = step.entry.cls
+    misfit = stage.task_misfit(step.task.entry.cls)
+    if misfit:
+        entries = sorted(resolver.registry.tasks.items())
+        fitting = [name for name, entry in entries if not stage.task_misfit(entry.cls)]
+        hint = f"give the step a task that it works for: {', '.join(fitting)}" if fitting else ""
+        resolver.wrong(text.stage_path, f"{text.stage!r} {misfit}", hint, of_value=False)
 
 
 def _check_data(step: Step, text: StepText, resolver: Resolver) -> None:

@@ -12,6 +12,7 @@ from compress.planning.graph import Graph
 from compress.planning.resolver import Resolver
 from compress.planning.sections.budget import read_budget
 from compress.planning.sections.data import check_columns, read_data
+from compress.planning.sections.resources import processes_of
 from compress.planning.sections.task import read_task
 from compress.planning.steps.fit import check_fit
 from compress.planning.steps.names import check_name, find_parent, find_references
@@ -24,11 +25,12 @@ from compress.stage import Stage
 
 @dataclass(frozen=True)
 class Defaults:
-    """The recipe's task, data and seed, which a step has unless it gives its own."""
+    """The recipe's task, data, seed and processes, which a step has unless it gives its own."""
 
     task: TaskChoice | None
     data: DataChoice | None
     seed: int
+    processes: int = 1
 
 
 def read_seed(value: Any, path: KeyPath, resolver: Resolver) -> int:
@@ -55,6 +57,7 @@ def read_step(
         # The recipe's data were checked for the recipe's task, not for the step's own.
         check_columns(step.data, step.task, ("data",), resolver)
     check_fit(step, text, graph, resolver)
+    step = replace(step, processes=processes_of(step, text, defaults.processes, resolver))
     if len(resolver.mistakes) > before:
         graph.broken.add(text.name)
     graph.steps[text.name] = _with_budget(step, text, graph, resolver)

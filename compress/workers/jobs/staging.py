@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from compress.errors import CompressError, NothingChanged
 from compress.machine import versions
 from compress.options import Options
 from compress.pretrained.modelfolder import model_types
+from compress.ranks import Alone, Ranks
 from compress.registry.models import (
     distributions_bringing,
     model_origins,
@@ -31,6 +33,11 @@ _WEIGHTS = (".safetensors", ".onnx", ".onnx.data", ".bin", ".xml")
 
 def run(job: ApplyStage, line: WorkerLine, registry: Registry) -> Finished:
     """Write the stage's artifact into ``job.output``."""
+    return apply(job, line, registry, Alone())
+
+
+def apply(job: ApplyStage, line: WorkerLine, registry: Registry, ranks: Ranks) -> Finished:
+    """Do this process's part of the job. Only what rank 0 writes is kept."""
     entry = registry.stages[job.stage]
     before = Artifact.open(job.input) if job.input else None
     writer = ManifestWriter(job, entry, before.manifest if before else None, registry)
@@ -45,17 +52,22 @@ def run(job: ApplyStage, line: WorkerLine, registry: Registry) -> Finished:
         fresh=job.fresh,
         references={name: Artifact.open(folder) for name, folder in job.references.items()},
         task=task_of(job.task, registry),
+        task_plugin=registry.tasks[job.task.name].origin,
         architectures=tuple(entry.cls for entry in registry.architectures.values()),
         data=job.data,
-        output=job.output,
+        output=_output(job, ranks),
         work=job.work,
         store=job.store,
         line=line,
+        ranks=ranks,
         write_manifest=writer.write,
         models=model_origins(registry, kinds),
     )
     with explain_missing_package(entry):
         made = entry.cls().apply(context)
+    if ranks.rank > 0:
+        shutil.rmtree(context.output)
+        return Finished()
     manifest = writer.manifest(job.output, made)
     _refuse_unchanged(manifest, before, entry.name)
     manifest.write(job.output)
@@ -66,6 +78,17 @@ def _model_types(job: ApplyStage, options: Options) -> set[str]:
     """The types of the models that the job opens or builds."""
     folders = [*job.references.values(), *([job.input] if job.input else [])]
     return model_types(folders, job.fresh, options)
+
+
+def _output(job: ApplyStage, ranks: Ranks) -> Path:
+    """The folder for the model's files: the job's for rank 0. Another process gets one that is
+    deleted, so that a stage need not know that it is not the only one."""
+    if ranks.rank == 0:
+        return job.output
+    folder = job.work / f"output-of-rank-{ranks.rank}"
+    shutil.rmtree(folder, ignore_errors=True)  # a process that was killed left it
+    folder.mkdir()
+    return folder
 
 
 @dataclass(frozen=True)

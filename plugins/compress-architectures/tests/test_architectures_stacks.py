@@ -3,7 +3,6 @@ width."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 from compress_architectures import BertLike, Gpt2, LlamaLike, compress_architectures
-from pydantic import TypeAdapter
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import (
@@ -25,6 +23,7 @@ from transformers import (
 
 from compress import surgery
 from compress.architecture import Architecture, Stack
+from compress.artifact import Artifact, Manifest, Traits, digest_files
 from compress.cutting import projection_at
 from compress.edits import Edit
 from compress.errors import CompressError
@@ -132,9 +131,11 @@ def cut_all(model: PreTrainedModel, architecture: type[Architecture], heads: lis
 
 
 def reload(model: PreTrainedModel, edits: list[Edit], folder: Path) -> PreTrainedModel:
-    """The model of the saved config, shaped by the edits as a manifest holds them, and filled."""
+    """The model of the saved config, shaped by the edits of its manifest, and filled."""
     save_model(model, folder)
-    edits = TypeAdapter(list[Edit]).validate_python(json.loads(json.dumps(edits)))
+    manifest = Manifest(Traits(), digest_files(folder), "step", "stage", edits=tuple(edits))
+    manifest.write(folder)
+    edits = list(Artifact.open(folder).manifest.edits)
     again = type(model)(AutoConfig.from_pretrained(folder))
     replay(again, edits)
     loaded = again.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
@@ -232,6 +233,16 @@ def test_the_position_biases_move_to_the_block_that_becomes_the_first() -> None:
     surgery.keep_layers(model, encoder, [2])
     first = surgery.blocks_of(model, encoder)[0].layer[0].SelfAttention
     assert first.relative_attention_bias is biases and first.has_relative_attention_bias
+
+
+def test_heads_that_differ_between_stacks_are_edits_with_their_biases(tmp_path: Path) -> None:
+    model, architecture = build("t5")
+    decoder = stacks(architecture)[1]
+    for block in range(3):
+        surgery.keep_heads(model, decoder, decoder.attention, block, [0, 2, 3], HEAD)
+    edits = settle(model, architecture)
+    assert [(edit["op"], edit["keep"]) for edit in edits] == [("heads", 3)] * 3
+    assert torch.equal(run(reload(model, edits, tmp_path)), run(model))
 
 
 @pytest.mark.parametrize("name", [*MODELS, *OTHERS])

@@ -95,7 +95,6 @@ class Distill(Stage[DistillOptions]):
     accepts = Accepts(trainable=True, task=True)
     libraries = LIBRARIES
     reads_architectures = True
-    serves = ("text-classification", "token-classification")
     needs_data = ("train", "test")
 
     @classmethod
@@ -119,6 +118,11 @@ class Distill(Stage[DistillOptions]):
                 )
             )
         return mistakes
+
+    @classmethod
+    def shares_work(cls, options: DistillOptions) -> bool:
+        """Always: it trains."""
+        return True
 
     @classmethod
     def needs_layout(cls, options: DistillOptions) -> bool:

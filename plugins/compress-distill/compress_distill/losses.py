@@ -7,9 +7,32 @@ unlikely classes. But these differences are what a teacher adds to the labels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from compress.teacher import Pair
+
+
+def answers_distance(pairs: Sequence[Pair], temperature: float) -> Tensor:
+    """Mean over ``pairs`` of the distance of a student's answers from its teacher's, each compared
+    as its task says; a float32 scalar. A pair without answers counts as 0."""
+    distances = [_distance(pair, temperature) for pair in pairs]
+    return torch.stack(distances).mean()
+
+
+def _distance(pair: Pair, temperature: float) -> Tensor:
+    student, teacher = pair.student, pair.teacher
+    if not len(student):
+        return student.float().sum()  # 0; a mean over nothing is no number
+    if pair.divergence == "regression":
+        return squared_error(student, teacher)
+    if pair.divergence == "states":
+        return hidden_distance(student, teacher)
+    compare = binary_divergence if pair.divergence == "binary" else divergence
+    return compare(student, teacher, temperature)
 
 
 def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -158,23 +159,30 @@ class OnnxRuntimeEngine(Engine):
     library: ClassVar[str | None] = "onnxruntime"
 
     def open(self, artifact: Artifact, placement: Placement, task: Task[Any]) -> Session:
-        """A session on the artifact's ONNX file. Imports neither torch nor transformers.
+        """A session on the artifact's ONNX files. Imports neither torch nor transformers.
 
         Raises EnvironmentFailure where ONNX Runtime cannot use the device."""
-        from compress_onnx.session import OnnxSession
+        from compress_onnx.opening import open_parts
 
-        return OnnxSession(_model_file(artifact), placement)
+        ending = _ending(artifact)
+        files = {file.stem.removesuffix(ending): file for file in self.model_files(artifact)}
+        return open_parts(files, placement, artifact.folder)
 
     def start(self) -> None:
         """Import ONNX Runtime."""
-        import compress_onnx.session  # noqa: F401
+        import compress_onnx.opening  # noqa: F401
+
+    def model_files(self, artifact: Artifact) -> tuple[Path, ...]:
+        """The ONNX files of the artifact, one for each part of its model."""
+        files = sorted((artifact.folder / FOLDER).glob(f"*{_ending(artifact)}.onnx"))
+        return tuple(files)
 
     def weights(self, artifact: Artifact) -> Iterator[tuple[str, np.ndarray]]:
-        """Name and values of every initializer of the artifact's ONNX file, those beside it
-        included. No torch."""
+        """Name and values of every initializer of the artifact's ONNX files, those beside them
+        included. A tensor that two files hold comes twice. No torch."""
         from compress_onnx.weights import initializers
 
-        return initializers(_model_file(artifact))
+        return chain.from_iterable(map(initializers, self.model_files(artifact)))
 
     def devices(self) -> tuple[str, ...]:
         """``cuda`` first where ONNX Runtime was built for it, then ``cpu``. Imports ONNX
@@ -191,8 +199,9 @@ class OnnxRuntimeEngine(Engine):
         return LOADING
 
 
-def _model_file(artifact: Artifact) -> Path:
-    return artifact.folder / (INT8_FILE if artifact.traits.precision == "int8" else FLOAT_FILE)
+def _ending(artifact: Artifact) -> str:
+    """How the names of the artifact's ONNX files end, before their suffix."""
+    return INT8_ENDING if artifact.traits.precision == "int8" else ""
 
 
 def _source(context: Context[Any]) -> Artifact:

@@ -4,7 +4,7 @@ graph is exported, fused or quantized."""
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from compress.engine import Placement
 from compress.errors import ModelRefused
 from compress.exportable import WHOLE
 from compress.exportchecks import refuse_difference
+from compress.generation import DECODER, ENCODER, GENERATION_FILE
 from compress.stage import Context
 
 # The session module comes first: it switches ONNX Runtime's telemetry off before anything
@@ -24,6 +25,7 @@ from compress_onnx import FOLDER, INT8_ENDING
 from compress_onnx.checking import batches_of_rows, refuse_infinite
 from compress_onnx.floatgraph import examples_of, float_graphs
 from compress_onnx.graph import count_int8, write_graph
+from compress_onnx.opening import open_parts
 
 if TYPE_CHECKING:
     from compress_onnx import ExportOptions, QuantizeOptions
@@ -72,6 +74,10 @@ def quantize(context: Context[QuantizeOptions], artifact: Artifact) -> Mapping[s
         sources = float_graphs(context, artifact)
     count = sum(_quantize_one(context, artifact, source) for source in sources)
     _write_companions(context, artifact)
+    if _is_runnable(sources):  # a task makes no batches for other parts of a model
+        parts = {s.stem: context.output / FOLDER / f"{s.stem}{INT8_ENDING}.onnx" for s in sources}
+        made = open_parts(parts, _ONE_THREAD, context.output)
+        refuse_infinite(made, batches_of_rows(context, artifact))
     return {"int8_operators": count, "reduce_range": context.options.reduces_range()}
 
 
@@ -90,11 +96,16 @@ def _quantize_one(context: Context[QuantizeOptions], artifact: Artifact, source:
         raise ModelRefused(f"{artifact.folder}: quantize.onnx found nothing to quantize in it")
     file = context.output / FOLDER / f"{source.stem}{INT8_ENDING}.onnx"
     write_graph(graph, file)
-    if source.stem == WHOLE:  # a task makes no batches for the parts of a model
-        refuse_infinite(OnnxSession(file, _ONE_THREAD), batches_of_rows(context, artifact))
     return count
 
 
+def _is_runnable(files: Iterable[Path]) -> bool:
+    """Whether the engine knows how the parts of a model in these files go together."""
+    return {file.stem for file in files} in ({WHOLE}, {ENCODER, DECODER})
+
+
 def _write_companions(context: Context[Any], artifact: Artifact) -> None:
-    shutil.copyfile(artifact.folder / "config.json", context.output / "config.json")
+    for name in ("config.json", GENERATION_FILE):
+        if (artifact.folder / name).is_file():
+            shutil.copyfile(artifact.folder / name, context.output / name)
     context.task.processor(artifact.folder).save(context.output)

@@ -47,13 +47,16 @@ class OnnxSession:
     (two threads, three processes each).
     """
 
-    def __init__(self, file: Path, placement: Placement) -> None:
-        """Raises ModelRefused for a file that ONNX Runtime cannot load, or whose inputs are of a
-        type that no task gives."""
+    def __init__(self, file: Path, placement: Placement, *, rests: bool = False) -> None:
+        """With ``rests`` the threads stop spinning at the end of a run, because another session of
+        the process goes on. Raises ModelRefused for a file that ONNX Runtime cannot load, or whose
+        inputs are of a type that no task gives."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = placement.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        if rests:
+            options.add_session_config_entry("session.force_spinning_stop", "1")
         wanted = _provider(placement.device)
         providers = list(dict.fromkeys([wanted, _PROVIDERS["cpu"]]))
         try:
@@ -69,6 +72,7 @@ class OnnxSession:
         self._types = _input_types(self._session, file)
         self._outputs = [o.name for o in self._session.get_outputs()]
         self.inputs = tuple(self._types)
+        self.shapes = {given.name: tuple(given.shape) for given in self._session.get_inputs()}
 
     def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The model's outputs by name, float32."""

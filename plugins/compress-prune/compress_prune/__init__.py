@@ -115,6 +115,11 @@ class StructuredPruning(Stage[StructuredOptions]):
         return []
 
     @classmethod
+    def shares_work(cls, options: StructuredOptions) -> bool:
+        """Where it trains after the cut."""
+        return options.recover is not None
+
+    @classmethod
     def needs_layout(cls, options: StructuredOptions) -> bool:
         """Always: layers, heads and feed-forward blocks are parts."""
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,8 @@ def prune(context: Context[StructuredOptions]) -> Made:
     notes = _notes(model, architecture, layout, layers)
     if options.recover is not None:
         notes["recover"] = fit(model, context, options.recover)
+    if context.rank > 0:
+        return Made()
     parameters = save_model(model, context.output)
     context.task.processor(source.folder).save(context.output)
     return Made(parameters=parameters, edits=edits, notes=notes)
@@ -118,13 +120,24 @@ def _cut_layers(
     if misfit:
         raise UsageError(f"layers: {misfit}")
     if isinstance(wanted, int):
-        scores = []
-        for score in LAYER_CRITERIA[context.options.layer_criterion](model, own, batches):
-            scores.append(score)
-            context.progress(len(scores), len(own), "measuring what each layer is worth")
+        scores = context.first(lambda: _layer_scores(model, own, batches, context))
         wanted = most_important(scores, wanted)
     surgery.keep_layers(model, stack, wanted)
     return {stack.name: list(wanted)}
+
+
+def _layer_scores(
+    model: PreTrainedModel,
+    blocks: Sequence[torch.nn.Module],
+    batches: list[Batch],
+    context: Context[StructuredOptions],
+) -> list[float]:
+    """The importance of each layer."""
+    scores = []
+    for score in LAYER_CRITERIA[context.options.layer_criterion](model, blocks, batches):
+        scores.append(score)
+        context.progress(len(scores), len(blocks), "measuring what each layer is worth")
+    return scores
 
 
 def _cut_units(
@@ -141,20 +154,19 @@ def _cut_units(
     heads: list[Heads] = []
     for stack in layout.stacks:
         if options.feed_forward is not None:
-            neurons.append(Neurons(model, stack))
+            neurons.append(Neurons(model, stack, options.feed_forward))
         if options.heads is not None:
-            heads += [Heads(model, stack, a, head_size) for a in stack.attentions]
-    parts: list[Neurons | Heads] = [*neurons, *heads]
-    gated = [each for part in parts for each in part.gated]
+            for attention in stack.attentions:
+                heads.append(Heads(model, stack, attention, head_size, options.heads))
+    units: list[Neurons | Heads] = [*neurons, *heads]
+    gated = [each for unit in units for each in unit.gated]
     measure = UNIT_CRITERIA[options.unit_criterion]
-    scores = iter([s.numpy() for s in measure(model, gated, _reported(batches, context))])
-    own = {id(part): [next(scores) for _ in part.gated] for part in parts}
-    for width in neurons:
-        assert options.feed_forward is not None
-        width.cut(own[id(width)], options.feed_forward)
-    for attention in heads:
-        assert options.heads is not None
-        attention.cut(own[id(attention)], options.heads)
+    scores = context.first(
+        lambda: [s.numpy() for s in measure(model, gated, _reported(batches, context))]
+    )
+    in_order = iter(scores)
+    for unit in units:
+        unit.cut([next(in_order) for _ in unit.gated])
 
 
 def _reported(batches: list[Batch], context: Context[StructuredOptions]) -> Iterator[Batch]:

@@ -24,6 +24,7 @@ from compress.artifact import Artifact, Manifest, Traits, digest_files
 from compress.errors import NothingChanged, UsageError
 from compress.models import open_model
 from compress.processor import TextProcessor
+from compress.ranks import Alone
 from compress.task import Quality, Task
 
 WORDS = ["good", "bad", "fine", "poor", "film", "plot", "cast", "scene"]
@@ -147,7 +148,7 @@ class FakeData:
 
 
 @dataclass
-class FakeContext:
+class FakeContext(Alone):
     options: StructuredOptions
     input: Artifact
     output: Path

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -11,7 +11,9 @@ from pydantic import Field
 
 from compress.errors import Mistake, UsageError
 from compress.source import Table
-from compress_sources.files import FileSource, TextFiles, decoded, lines_of
+from compress_sources.decoding import lines_of, opened
+from compress_sources.files import FileSource, TextFiles
+from compress_sources.spooling import Numbered, table_of
 
 DOCUMENT = "-DOCSTART-"
 _SPACES = re.compile(r"[ \t]+")  # not \s: a no-break space may be part of a token
@@ -45,21 +47,15 @@ class Conll(FileSource[ConllOptions]):
     def table(self, path: Path, split: str) -> Table:
         """One row for each sentence; its place is that of the first token. ``-DOCSTART-``
         lines end a sentence too."""
-        sentences = list(_sentences(decoded(path, self.options.encoding)))
-        if not sentences:
-            return Table([], [])
-        width = len(sentences[0][0][1])
-        token, tag = self._columns(path, width)
-        ragged = _ragged(path, sentences, width)
-        if ragged:
-            raise UsageError(ragged)
-        rows, places = [], []
-        for sentence in sentences:
-            tokens = [columns[token] for _, columns in sentence]
-            tags = [columns[tag] for _, columns in sentence]
-            rows.append({"tokens": tokens, "tags": tags})
-            places.append(f"{path.name}:{sentence[0][0]}")
-        return Table(rows, places)
+        with opened(path, self.options.encoding) as text:
+            sentences = _sentences(lines_of(text))
+            first = next(sentences, None)
+            if first is None:
+                return Table([], [])
+            width = len(first[0][1])
+            token, tag = self._columns(path, width)
+            whole = _of_width(path, width, chain([first], sentences))
+            return table_of(path, ("tokens", "tags"), _rows(whole, token, tag))
 
     def header(self, path: Path, split: str) -> Sequence[str]:
         """Always ``tokens`` and ``tags``."""
@@ -81,19 +77,31 @@ class Conll(FileSource[ConllOptions]):
         return token, tag
 
 
-def _ragged(path: Path, sentences: list[list[Line]], width: int) -> list[Mistake]:
-    """A mistake for each line that does not have ``width`` columns."""
-    mistakes = []
-    for number, columns in chain.from_iterable(sentences):
-        if len(columns) != width:
-            message = f"{len(columns)} columns where the first line has {width}"
-            mistakes.append(Mistake(f"{path}:{number}", message))
-    return mistakes
+def _rows(sentences: Iterable[list[Line]], token: int, tag: int) -> Numbered:
+    """The line of each sentence's first token, its tokens and its tags."""
+    for sentence in sentences:
+        tokens = [columns[token] for _, columns in sentence]
+        yield sentence[0][0], (tokens, [columns[tag] for _, columns in sentence])
 
 
-def _sentences(text: str) -> Iterator[list[Line]]:
+def _of_width(path: Path, width: int, sentences: Iterable[list[Line]]) -> Iterator[list[Line]]:
+    """The sentences up to the first one with a line that has not ``width`` columns. Raises
+    UsageError with all such lines at the end."""
+    ragged = []
+    for sentence in sentences:
+        for number, columns in sentence:
+            if len(columns) != width:
+                message = f"{len(columns)} columns where the first line has {width}"
+                ragged.append(Mistake(f"{path}:{number}", message))
+        if not ragged:
+            yield sentence
+    if ragged:
+        raise UsageError(ragged)
+
+
+def _sentences(lines: Iterable[str]) -> Iterator[list[Line]]:
     sentence: list[Line] = []
-    for number, line in enumerate(lines_of(text), start=1):
+    for number, line in enumerate(lines, start=1):
         columns = line.strip(" \t")
         if columns and not columns.startswith(DOCUMENT):
             sentence.append((number, _SPACES.split(columns)))

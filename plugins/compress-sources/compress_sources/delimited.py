@@ -7,14 +7,17 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TextIO
 
 from pydantic import Field
 
 from compress.errors import Mistake, UsageError, shortened
 from compress.source import Table
-from compress_sources.files import HEAD, FileSource, TextFiles, decoded, head, told
+from compress_sources.decoding import HEAD, head, opened
+from compress_sources.files import FileSource, TextFiles, told
+from compress_sources.spooling import Numbered, table_of
 
 _QUOTING: dict[str, Literal[0, 3]] = {"minimal": csv.QUOTE_MINIMAL, "none": csv.QUOTE_NONE}
 _LONGEST_FIELD = 1 << 30  # csv's default, 128 Ki characters, is less than a long document
@@ -53,27 +56,19 @@ class Csv(FileSource[DelimitedOptions]):
     def table(self, path: Path, split: str) -> Table:
         """One row for each record. A record of another length than the header is a
         mistake."""
-        text = decoded(path, self.options.encoding)
-        with _long_fields():
-            records = list(self._records(path, text))
-        names = self._names(path, records)
-        body = records[1:] if self.options.header else records
-        ragged = [
-            Mistake(f"{path}:{line}", f"{len(fields)} fields where {len(names)} are expected")
-            for line, fields in body
-            if len(fields) != len(names)
-        ]
-        if ragged:
-            raise UsageError(told(ragged, any_row_fits=len(ragged) < len(body)))
-        return Table(
-            [dict(zip(names, fields, strict=True)) for _, fields in body],
-            [f"{path.name}:{line}" for line, _ in body],
-        )
+        with opened(path, self.options.encoding) as text, _long_fields():
+            records = self._records(path, text)
+            first = next(records, None)
+            if first is None:
+                return Table([], [])
+            names = self._names(path, *first)
+            body = records if self.options.header else chain([first], records)
+            return table_of(path, names, _of_width(path, len(names), body))
 
     def header(self, path: Path, split: str) -> Sequence[str]:
         """The first record's fields, or their numbers where the file has no header."""
         text = head(path, self.options.encoding)
-        records = self._records(path, text)
+        records = self._records(path, io.StringIO(text, newline=""))
         try:
             first = next(records, None)
         except UsageError:  # ``table`` will report it, or the record goes on beyond the head
@@ -83,10 +78,7 @@ class Csv(FileSource[DelimitedOptions]):
     def _columns(self, first: list[str]) -> list[str]:
         return first if self.options.header else [str(i) for i in range(len(first))]
 
-    def _names(self, path: Path, records: list[Record]) -> list[str]:
-        if not records:
-            return []
-        line, first = records[0]
+    def _names(self, path: Path, line: int, first: list[str]) -> list[str]:
         names = self._columns(first)
         twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
@@ -99,9 +91,9 @@ class Csv(FileSource[DelimitedOptions]):
             )
         return names
 
-    def _records(self, path: Path, text: str) -> Iterator[Record]:
+    def _records(self, path: Path, text: TextIO) -> Iterator[Record]:
         reader = csv.reader(
-            io.StringIO(text, newline=""),
+            text,
             delimiter=self.delimiter,
             quoting=_QUOTING[self.options.quoting],
             strict=True,
@@ -126,6 +118,22 @@ class Tsv(Csv):
     summary = "tab-separated files with a header line"
     suffixes = (".tsv",)
     delimiter = "\t"
+
+
+def _of_width(path: Path, width: int, records: Iterator[Record]) -> Numbered:
+    """The records up to the first one that has not ``width`` fields. Raises UsageError with all of
+    these at the end."""
+    ragged, fitting = [], 0
+    for line, fields in records:
+        if len(fields) != width:
+            message = f"{len(fields)} fields where {width} are expected"
+            ragged.append(Mistake(f"{path}:{line}", message))
+        else:
+            fitting += 1
+            if not ragged:
+                yield line, fields
+    if ragged:
+        raise UsageError(told(ragged, any_row_fits=fitting > 0))
 
 
 def _is_cut(rest: Iterator[Record], path: Path) -> bool:

@@ -19,15 +19,9 @@ from compress_sources.share import with_shares
 
 LISTED = 20
 """Mistakes that are listed one by one; the others are counted."""
-HEAD = 1 << 16
-"""Bytes at the beginning of a file from which its columns are read."""
 _NOT_OF_TEXTS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"})
 """Codecs that Python counts among the text encodings, and in which no file of texts is saved: they
 are for names of hosts and for Python's own literals."""
-_MARKS = {
-    "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
-    "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
-}
 
 
 class SplitFiles(FileOptions):
@@ -167,36 +161,6 @@ def told_by_name(path: Path) -> Iterator[None]:
         raise UsageError([Mistake(str(path), message)]) from error
 
 
-def decoded(path: Path, encoding: str) -> str:
-    """The file's text without a byte order mark. Raises a UsageError that names each line
-    that is not in ``encoding``."""
-    data = path.read_bytes()
-    _refuse_unmarked(path, data, encoding)
-    if _marked_otherwise(data, encoding):
-        message = f"the file starts with the byte order mark of UTF-8, and encoding is {encoding}"
-        raise UsageError([Mistake(f"{path}:1", message, "leave encoding out")])
-    try:
-        return data.decode(encoding).removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise UsageError(_undecodable(path, data, encoding, error)) from error
-
-
-def head(path: Path, encoding: str) -> str:
-    """The first 64 KiB of the file as text; empty if they cannot be decoded (``decoded``
-    reports that).
-
-    Raises UsageError if the encoding needs a byte order mark and the file has none."""
-    with path.open("rb") as stream:
-        data = stream.read(HEAD)
-    _refuse_unmarked(path, data, encoding)
-    if _marked_otherwise(data, encoding):
-        return ""
-    try:
-        return codecs.getincrementaldecoder(encoding)().decode(data).removeprefix("\ufeff")
-    except UnicodeDecodeError:
-        return ""
-
-
 def told(mistakes: list[Mistake], *, any_row_fits: bool) -> list[Mistake]:
     """The mistakes of a file's rows as the user is told them: the first alone where no row fits,
     for then the file has another shape than the options say."""
@@ -204,54 +168,6 @@ def told(mistakes: list[Mistake], *, any_row_fits: bool) -> list[Mistake]:
         return mistakes
     first = mistakes[0]
     return [Mistake(first.where, f"{first.message}; no other row fits either", first.hint)]
-
-
-def lines_of(text: str) -> list[str]:
-    """Lines without their ends (``\\n``, ``\\r\\n``, ``\\r``). No other character ends a
-    line."""
-    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-
-
-def _marked_otherwise(data: bytes, encoding: str) -> bool:
-    """Whether the file has the mark of UTF-8 and another encoding is set. Encodings like
-    latin-1 decode any bytes without an error, so the mistake would not show."""
-    return data.startswith(codecs.BOM_UTF8) and codecs.lookup(encoding).name not in (
-        "utf-8",
-        "utf-8-sig",
-    )
-
-
-def _refuse_unmarked(path: Path, data: bytes, encoding: str) -> None:
-    """Raise UsageError for utf-16 and utf-32 without a mark at the beginning. The mark
-    gives the order of bytes; with the wrong order a text becomes another one."""
-    name = codecs.lookup(encoding).name
-    if data and name in _MARKS and not data.startswith(_MARKS[name]):
-        message = f"the file has no byte order mark, without which {encoding} cannot be read"
-        hint = f"encoding: {name}-le or {name}-be, or leave it out for UTF-8"
-        raise UsageError([Mistake(f"{path}:1", message, hint)])
-
-
-def _undecodable(
-    path: Path, data: bytes, encoding: str, first: UnicodeDecodeError
-) -> list[Mistake]:
-    if "\n".encode(encoding) != b"\n":  # lines cannot be found without decoding
-        return [_bad_byte(path, 1, data, first.start, encoding)]
-    mistakes, start = [], 0
-    for number, line in enumerate(data.split(b"\n"), start=1):
-        try:
-            line.decode(encoding)
-        except UnicodeDecodeError as error:
-            mistakes.append(_bad_byte(path, number, data, start + error.start, encoding))
-        start += len(line) + 1
-    return mistakes
-
-
-def _bad_byte(path: Path, line: int, data: bytes, offset: int, encoding: str) -> Mistake:
-    return Mistake(
-        f"{path}:{line}",
-        f"byte 0x{data[offset]:02x} at offset {offset} is not {encoding}",
-        "save the file as UTF-8 or set encoding, for example latin-1",
-    )
 
 
 def _capped(mistakes: list[Mistake]) -> list[Mistake]:

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import Field
 
 from compress.errors import EnvironmentFailure, UsageError
+from compress.rows import CHUNK, Lazy, spooled
 from compress.source import SPLITS, Source, SourceOptions, Table
 from compress_sources.labels import class_labels
 from compress_sources.own_splits import OwnSplits
@@ -156,8 +157,23 @@ class Hub(Source[HubOptions]):
         )
 
     def _table(self, split: str, dataset: Any) -> Table:
-        places = [f"{self.options.hub}:{split}[{i}]" for i in range(len(dataset))]
-        return Table(dataset.to_list(), places, class_labels(dataset.features.to_dict()))
+        rows = spooled(dataset.with_format("arrow").iter(CHUNK))
+        places = Numbers(f"{self.options.hub}:{split}", len(dataset))
+        return Table(rows, places, class_labels(dataset.features.to_dict()))
+
+
+class Numbers(Lazy[str]):
+    """The places of rows in a split: ``owner/name:train[7]``."""
+
+    def __init__(self, split: str, rows: int) -> None:
+        self.split, self.rows = split, rows
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def item(self, index: int) -> str:
+        """The place of a row."""
+        return f"{self.split}[{index}]"
 
 
 def _one_line(error: Exception) -> str:

@@ -4,6 +4,8 @@ split."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from io import StringIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +13,21 @@ from pydantic import Field
 
 from compress.errors import Mistake, UsageError, did_you_mean, listed
 from compress.source import Table
-from compress_sources.files import FileSource, TextFiles, decoded, head, lines_of, told
+from compress_sources.decoding import decoded, head, lines_of, opened
+from compress_sources.files import FileSource, TextFiles
+from compress_sources.json_items import SHAPES, RowChecks, row_of, table_of_lines
 from compress_sources.json_text import (
     Item,
     UnreadableValue,
     after_space,
-    lines_of_values,
     list_items,
     position_of_list,
     read_value,
     unreadable,
 )
 from compress_sources.own_splits import OwnSplits
+from compress_sources.spooling import Lines
 
-SHAPES = "a file is one list of rows, one row a line, or one object with a list for each split"
-_KINDS: dict[type, str] = {dict: "an object", list: "a list"}
 _NO_OBJECT = "splits are for a file that is one object: leave them out"
 _LISTED = 10
 """Keys of an object that a message lists."""
@@ -57,23 +59,15 @@ class Json(FileSource[JsonOptions]):
 
     def table(self, path: Path, split: str) -> Table:
         """One row for each object or list, with the values' own types."""
-        text = decoded(path, self.options.encoding)
-        rows: list[dict[str, Any]] = []
-        places: list[str] = []
-        mistakes: list[Mistake] = []
-        first: Any = None
-        for line, value in self._items(text, path, split):
-            complaint = _complaint(value, first)
-            if isinstance(value, Mistake):
-                mistakes.append(value)
-            elif complaint:
-                mistakes.append(Mistake(f"{path}:{line}", complaint, SHAPES))
-            else:
-                first = value if first is None else first
-                rows.append(_row(value))
-                places.append(f"{path.name}:{line}")
-        if mistakes:
-            raise UsageError(told(mistakes, any_row_fits=bool(rows)))
+        if self._is_by_line(path):
+            with opened(path, self.options.encoding) as text:
+                return table_of_lines(path, lines_of(text))
+        checks, places, rows = RowChecks(path), Lines(path), []
+        for line, value in self._items(decoded(path, self.options.encoding), path, split):
+            if checks.is_row((line, value)):
+                rows.append(row_of(value))
+                places.numbers.append(line)
+        checks.raise_mistakes()
         return Table(rows, places)
 
     def header(self, path: Path, split: str) -> Sequence[str]:
@@ -84,7 +78,7 @@ class Json(FileSource[JsonOptions]):
             value, _ = read_value(text, start)
         except UnreadableValue:
             return ()
-        return list(_row(value)) if isinstance(value, dict | list) else ()
+        return list(row_of(value)) if isinstance(value, dict | list) else ()
 
     def _start_of_rows(self, text: str, split: str) -> int:
         """The position of the first row in the beginning of a file. Raises UnreadableValue where it
@@ -92,7 +86,9 @@ class Json(FileSource[JsonOptions]):
         start = after_space(text, 0)
         if text.startswith("[", start):
             return after_space(text, start + 1)
-        if not self.options.splits and _has_a_row_a_line(lines_of(text)):
+        if not self.options.splits and _has_a_row_a_line(
+            list(lines_of(StringIO(text, newline="")))
+        ):
             return start
         opening = position_of_list(text, self._keys(split))
         if opening is None:
@@ -103,15 +99,22 @@ class Json(FileSource[JsonOptions]):
         """The keys that lead to the rows of a split in a file that is one object."""
         return self.options.splits.get(split, split).split(".")
 
+    def _is_by_line(self, path: Path) -> bool:
+        """Whether a file has one row a line. Its first two lines tell."""
+        with opened(path, self.options.encoding) as text:
+            filled = (line for line in lines_of(text) if line.strip())
+            first = list(islice(filled, 2))
+        if self.options.splits or (first and first[0].lstrip().startswith("[")):
+            return False
+        return not _is_one_object(first)
+
     def _items(self, text: str, path: Path, split: str) -> Iterator[Item]:
+        """The items of a file that is a list or an object."""
         start = after_space(text, 0)
         if text.startswith("[", start):
             return list_items(text, start, str(path), SHAPES, is_whole=True)
-        lines = lines_of(text)
-        if self.options.splits or _is_one_object(lines):
-            opening = self._opening(text, path, split)
-            return list_items(text, opening, str(path), SHAPES, is_whole=False)
-        return lines_of_values(lines, str(path), SHAPES)
+        opening = self._opening(text, path, split)
+        return list_items(text, opening, str(path), SHAPES, is_whole=False)
 
     def _opening(self, text: str, path: Path, split: str) -> int:
         """The position of the list of a split's rows in a text that is one object. Raises
@@ -191,21 +194,3 @@ def _no_list(path: Path, whole: Mapping[str, Any], keys: Sequence[str], split: s
     )
     hint = did_you_mean(keys[0], known) or f"name the key of the rows: splits: {{{split}: KEY}}"
     return Mistake(str(path), message, hint)
-
-
-def _row(value: dict[str, Any] | list[Any]) -> dict[str, Any]:
-    """The row with its columns by name; the items of a list are numbered."""
-    return value if isinstance(value, dict) else {str(i): item for i, item in enumerate(value)}
-
-
-def _complaint(value: Any, first: Any) -> str:
-    """Why a value is no row beside the ``first`` one; empty if it is one."""
-    if not isinstance(value, dict | list):
-        return f"a row is an object or a list, not {type(value).__name__}"
-    if first is None or (isinstance(value, dict) and isinstance(first, dict)):
-        return ""
-    if type(value) is not type(first):
-        return f"a row is {_KINDS[type(first)]}, as the first one is, not {_KINDS[type(value)]}"
-    if len(value) != len(first):
-        return f"{len(value)} items where the first row has {len(first)}"
-    return ""

@@ -66,21 +66,16 @@ def unreadable(text: str, error: UnreadableValue, where: str, shapes: str) -> Mi
     return Mistake(f"{where}:{line}:{column}", error.reason, shapes)
 
 
-def lines_of_values(lines: Sequence[str], where: str, shapes: str) -> Iterator[Item]:
-    """The value of each line that is not blank."""
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            start = after_space(line, 0)
-            value, end = read_value(line, start)
-            if after_space(line, end) != len(line):
-                raise UnreadableValue("Extra data", after_space(line, end))
-        except UnreadableValue as error:
-            place = f"{where}:{number}:{error.position + 1}"
-            yield number, Mistake(place, error.reason, shapes)
-        else:
-            yield number, value
+def value_of_line(line: str, number: int, where: str, shapes: str) -> Any:
+    """The value of a line that is not blank; a Mistake if it cannot be read."""
+    try:
+        start = after_space(line, 0)
+        value, end = read_value(line, start)
+        if after_space(line, end) != len(line):
+            raise UnreadableValue("Extra data", after_space(line, end))
+    except UnreadableValue as error:
+        return Mistake(f"{where}:{number}:{error.position + 1}", error.reason, shapes)
+    return value
 
 
 def list_items(

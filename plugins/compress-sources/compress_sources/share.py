@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from compress.errors import UsageError
+from compress.rows import Picked
 from compress.source import SPLITS, Table
 
 
@@ -30,26 +33,30 @@ def _set_aside(table: Table, share: float, split: str) -> tuple[Table, Table]:
     the same rows are chosen each time, whatever their order. Equal rows are on one side: a
     copy of a training row in another split would flatter the model. Raises
     UsageError if one side would be empty."""
-    digests = [_digest(row) for row in table.rows]
-    distinct = sorted(set(digests))
+    digests = np.fromiter(map(_digest, table.rows), np.uint64, len(table.rows))
+    ordered = np.sort(digests)
+    distinct = ordered[np.append(True, ordered[1:] != ordered[:-1])]
     count = round(share * len(distinct))
     if not 0 < count < len(distinct):
         raise UsageError(
             f"{split}: a share of {share:g} of {len(distinct)} different training rows leaves "
             f"one side empty; name a {split} file or change the share"
         )
-    chosen = set(distinct[:count])
-    kept = _part(table, (i for i, digest in enumerate(digests) if digest not in chosen))
-    return kept, _part(table, (i for i, digest in enumerate(digests) if digest in chosen))
+    aside = digests < distinct[count]
+    return _part(table, ~aside), _part(table, aside)
 
 
-def _digest(row: Mapping[str, Any]) -> bytes:
+_ENCODE = json.JSONEncoder(sort_keys=True, ensure_ascii=False, default=repr).encode
+
+
+def _digest(row: Mapping[str, Any]) -> int:
+    """The first 64 bits of the sha256 of a row's content, which order rows as all bits do."""
     # repr is for what JSON lacks, such as a date or bytes of a parquet file.
-    text = json.dumps(row, sort_keys=True, ensure_ascii=False, default=repr)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+    text = _ENCODE(row).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.sha256(text).digest()[:8])
 
 
-def _part(table: Table, indices: Iterable[int]) -> Table:
-    chosen = list(indices)
-    rows = [table.rows[i] for i in chosen]
-    return Table(rows, [table.places[i] for i in chosen], table.label_names)
+def _part(table: Table, chosen: np.ndarray) -> Table:
+    """The rows of which ``chosen``, bool [rows], is true."""
+    places = np.flatnonzero(chosen)
+    return Table(Picked(table.rows, places), Picked(table.places, places), table.label_names)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from compress.source import Table
-from compress_sources.files import FileSource, TextFiles, decoded, lines_of
+from compress_sources.decoding import lines_of, opened
+from compress_sources.files import FileSource, TextFiles
+from compress_sources.spooling import table_of
 
 
 class TextOptions(TextFiles):
@@ -31,34 +33,34 @@ class Text(FileSource[TextOptions]):
 
     def table(self, path: Path, split: str) -> Table:
         """One row for each line or paragraph, whose lines stay lines."""
-        lines = lines_of(decoded(path, self.options.encoding))
-        units = _paragraphs(lines) if self.options.unit == "paragraph" else _single(lines)
-        rows, places = [], []
-        for number, unit in units:
-            rows.append({"text": "\n".join(unit)})
-            places.append(f"{path.name}:{number}")
-        return Table(rows, places)
+        with opened(path, self.options.encoding) as text:
+            lines = lines_of(text)
+            units = _paragraphs(lines) if self.options.unit == "paragraph" else _single(lines)
+            rows = ((number, ("\n".join(unit),)) for number, unit in units)
+            return table_of(path, ("text",), rows)
 
     def header(self, path: Path, split: str) -> Sequence[str]:
         """Always ``text``."""
         return ("text",)
 
 
-def _single(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+def _single(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
     """(line number, the line) of each line that is not blank."""
     for number, line in enumerate(lines, start=1):
         if line.strip():
             yield number, [line]
 
 
-def _paragraphs(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+def _paragraphs(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
     """(number of the first line, the lines) of each run of lines that are not blank."""
     paragraph: list[str] = []
+    start = 0
     for number, line in enumerate(lines, start=1):
         if line.strip():
+            start = start if paragraph else number
             paragraph.append(line)
         elif paragraph:
-            yield number - len(paragraph), paragraph
+            yield start, paragraph
             paragraph = []
     if paragraph:
-        yield len(lines) - len(paragraph) + 1, paragraph
+        yield start, paragraph

@@ -70,6 +70,7 @@ class FillMask(Task[FillMaskOptions]):
     headline = "accuracy"
     directions = {"loss": "lower", "perplexity": "lower"}
     Options = FillMaskOptions
+    draws_inputs = True
     pipeline_tag = "fill-mask"
     auto_class = "AutoModelForMaskedLM"
     example = f"A text to {MASK} it on."

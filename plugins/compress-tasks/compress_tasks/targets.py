@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from compress.distillable import Divergence
 from compress.task import Decision, Prediction, Quality, RowError, Shown
 from compress_tasks import statistics
 from compress_tasks.cells import (
@@ -28,10 +29,12 @@ Cells = Mapping[str, Iterable[Sequence[Any]]]
 
 class Target(ABC):
     """A kind of label. ``problem_type`` is transformers' name for it, by which a model
-    chooses its loss. ``dtype`` names the type that this loss needs for labels."""
+    chooses its loss. ``dtype`` names the type that this loss needs for labels. ``divergence`` is
+    what a student's answers are compared with a teacher's as."""
 
     headline: ClassVar[str]
     problem_type: ClassVar[str]
+    divergence: ClassVar[Divergence]
     dtype: ClassVar[str]
 
     @abstractmethod
@@ -87,6 +90,7 @@ class SingleLabel(Target):
 
     headline = "accuracy"
     problem_type = "single_label_classification"
+    divergence = "softmax"
     dtype = "int64"
 
     def labels(self, cells: Cells, declared: Sequence[str] | None) -> list[str]:
@@ -147,6 +151,7 @@ class MultiLabel(Target):
 
     headline = "f1_micro"
     problem_type = "multi_label_classification"
+    divergence = "binary"
     dtype = "float32"
 
     def labels(self, cells: Cells, declared: Sequence[str] | None) -> list[str]:
@@ -252,6 +257,7 @@ class Regression(Target):
 
     headline = "pearson"
     problem_type = "regression"
+    divergence = "regression"
     dtype = "float32"
 
     def labels(self, cells: Cells, declared: Sequence[str] | None) -> list[str]:

@@ -4,12 +4,14 @@ texts."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from compress.architecture import ModelConfig
+from compress.distillable import Distillable
 from compress.errors import CompressError
 from compress.processor import TextProcessor
 from compress.rows import Columns, length_of
@@ -204,6 +206,14 @@ class TextClassification(Task[TextClassificationOptions]):
         if all("labels" in f for f in features):
             batch["labels"] = np.array([f["labels"] for f in features], dtype=self.target.dtype)
         return batch
+
+    def distillable(
+        self, outputs: Mapping[str, Any], batch: Mapping[str, Any]
+    ) -> list[Distillable]:
+        """The logits: by ``kind``, one of the labels is right, each of them is or is not, or they
+        are a number."""
+        logits = super().distillable(outputs, batch)
+        return [replace(part, divergence=self.target.divergence) for part in logits]
 
     def predictions(
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]

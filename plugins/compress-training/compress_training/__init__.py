@@ -10,6 +10,7 @@ from pydantic import Field
 from compress import hookimpl
 from compress.options import ArtifactReference, FreshMark, NeededByFreshMark
 from compress.stage import Accepts, Context, Made, Stage
+from compress.task import Task
 from compress.training import LIBRARIES, TrainingOptions
 
 
@@ -38,7 +39,6 @@ class Pretrain(Stage[PretrainOptions]):
     paper = "Devlin et al. 2019, BERT, section 3.1 (arXiv:1810.04805)"
     Options = PretrainOptions
     accepts = Accepts(trainable=True, nothing=True)
-    serves = ("fill-mask",)
     configures = MappingProxyType(
         {
             "vocab_size": "its option vocabulary",
@@ -49,6 +49,19 @@ class Pretrain(Stage[PretrainOptions]):
     )
     needs_data = ("train", "test")
     libraries = LIBRARIES
+
+    @classmethod
+    def shares_work(cls, options: PretrainOptions) -> bool:
+        """Always: it trains."""
+        return True
+
+    @classmethod
+    def task_misfit(cls, task: type[Task[Any]]) -> str | None:
+        """A task with targets: a text is all that it learns from."""
+        targets = [column.name for column in task.columns if column.is_target]
+        if not targets:
+            return None
+        return f"learns from text alone, and {task.name} has the column {targets[0]}"
 
     @classmethod
     def layers_left(cls, options: PretrainOptions, layers: int) -> int:
@@ -82,6 +95,11 @@ class Finetune(Stage[FinetuneOptions]):
     references = Accepts(precisions=("float", "int8"))
     libraries = LIBRARIES
     needs_data = ("train", "test")
+
+    @classmethod
+    def shares_work(cls, options: FinetuneOptions) -> bool:
+        """Always: it trains."""
+        return True
 
     @classmethod
     def layers_left(cls, options: FinetuneOptions, layers: int) -> int:

@@ -20,6 +20,8 @@ def finetune(context: Context[FinetuneOptions]) -> Made:
     set_seed(context.seed)  # new weights are drawn from the global generator
     adapted = _model(context, processor)
     facts = fit(adapted.model, context, context.options, processor=processor)
+    if context.rank > 0:
+        return Made()
     parameters = save_model(adapted.model, context.output)
     processor.save(context.output, context.task.options.max_length)
     return Made(parameters=parameters, notes={**facts, **adapted.notes})

@@ -3,6 +3,9 @@ trains on with other text."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import Any
+
 from transformers import set_seed
 
 from compress.adapting import Adapted, adapt_input
@@ -10,6 +13,7 @@ from compress.fresh import fresh_reader
 from compress.models import save_model
 from compress.processor import TextProcessor
 from compress.stage import Context, Made
+from compress.task import Row, Task
 from compress.training import fit
 from compress_training import PretrainOptions
 from compress_training.tokenizer import train_tokenizer
@@ -21,6 +25,8 @@ def pretrain(context: Context[PretrainOptions]) -> Made:
     set_seed(context.seed)  # weights are drawn from the global generator
     adapted = _model(context, processor)
     facts = fit(adapted.model, context, context.options, processor=processor)
+    if context.rank > 0:
+        return Made()
     parameters = save_model(adapted.model, context.output)
     processor.save(context.output, context.task.options.max_length)
     notes = {**facts, **adapted.notes, "vocabulary": processor.tokenizer.get_vocab_size()}
@@ -32,7 +38,7 @@ def _processor(context: Context[PretrainOptions]) -> TextProcessor:
         return context.task.processor(context.input.folder)
     assert context.fresh is not None, "without an input there is a fresh configuration"
     assert context.data is not None, "the stage needs data"
-    texts = (row["text"] for row in context.data.rows("train"))
+    texts = _texts(context.data.rows("train"), context.task)
     context.progress(0, 1, "training the tokenizer")
     return train_tokenizer(
         texts,
@@ -41,6 +47,14 @@ def _processor(context: Context[PretrainOptions]) -> TextProcessor:
         context.task.options.max_length,
         str(context.fresh["type"]),
     )
+
+
+def _texts(rows: Iterable[Row], task: Task[Any]) -> Iterator[str]:
+    """The texts in the columns that the task reads."""
+    for row in rows:
+        for column in task.columns:
+            if isinstance(row.get(column.name), str):
+                yield row[column.name]
 
 
 def _model(context: Context[PretrainOptions], processor: TextProcessor) -> Adapted:

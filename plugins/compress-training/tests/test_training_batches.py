@@ -12,7 +12,7 @@ from tiny import read, sentences, task_named, word_processor
 
 from compress.machine import Processor
 from compress.training import checkpoints, loop
-from compress.training.batches import BucketedBatches, Collator
+from compress.training.batches import BucketedBatches, Collator, own_rows
 
 LENGTHS = np.random.default_rng(0).integers(3, 100, size=1003).tolist()
 
@@ -166,3 +166,26 @@ def test_bf16_is_taken_on_a_gpu_that_has_it(native: bool, monkeypatch: pytest.Mo
         torch.cuda, "is_bf16_supported", lambda including_emulation: native or including_emulation
     )
     assert loop.uses_bf16("auto") is native
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 32])
+@pytest.mark.parametrize("world", [1, 2, 3, 8])
+def test_processes_share_a_batch_without_losing_a_row(rows: int, world: int) -> None:
+    parts = [own_rows(rows, rank, world) for rank in range(world)]
+    assert [row for part in parts for row in part] == list(range(rows))
+    sizes = [len(part) for part in parts]
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_what_a_task_draws_does_not_depend_on_the_number_of_processes() -> None:
+    task, processor = task_named("fill-mask"), word_processor()
+    features = task.features(read(sentences(8, 0), task), processor)
+    batches = BucketedBatches([task.length(f) for f in features], 5, seed=1)
+    items = list(enumerate(features))[:5]
+    whole = Collator(task, processor, batches)(items)
+    parts = [Collator(task, processor, batches, rank, 2)(items) for rank in range(2)]
+    for name in ("input_ids", "labels", "indices"):
+        assert torch.equal(torch.cat([part[name] for part in parts]), whole[name])
+    lent = Collator(task, processor, batches, 1, 2)(items[:1])
+    assert lent["part"].is_lent and not parts[1]["part"].is_lent
+    assert lent["input_ids"].shape[0] == 1, "a model computes with a row at least"

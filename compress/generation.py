@@ -1,0 +1,135 @@
+"""What a user may ask of an answer that is generated, and what a model says of its own tokens. No
+torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from compress.architecture import ModelConfig
+from compress.errors import UsageError
+from compress.jsonfiles import read_object
+from compress.options import Options
+from compress.sizes import positions
+
+GENERATION_FILE = "generation_config.json"
+
+OnToken = Callable[[int, int], None]
+"""Called with the place of a sequence in its batch, and with its next token, as it is generated."""
+
+PROMPT = "decoder_input_ids"
+"""The entry of a batch with the beginning of the answers of a model with an encoder."""
+
+ENCODER, DECODER = "encoder", "decoder"
+"""The names of the files of a model with an encoder. That of one without is a whole model's."""
+PAST, PRESENT, CROSS = "past_", "present_", "cross_"
+"""How the names of a decoder's keys and values begin: of the tokens before, which it reads; of
+these and the new ones, which it returns; and of the encoder's text, which the encoder returns.
+Their arrays are [batch, heads, length, head size]."""
+
+
+class Limits(Options):
+    """How an answer is generated. A task that generates has them as its ``RequestOptions``, or a
+    class derived from them."""
+
+    max_new_tokens: int = Field(
+        default=64, ge=1, description="Tokens of an answer; what would be longer is cut."
+    )
+    beams: int = Field(
+        default=1,
+        ge=1,
+        description="Answers that a search compares as they grow; 1: no search.",
+    )
+    temperature: float = Field(
+        default=0.0,
+        ge=0.0,
+        description="0: the most probable token each time; above: tokens are drawn, 1 by their "
+        "probabilities.",
+    )
+    top_p: float = Field(
+        default=1.0,
+        gt=0.0,
+        le=1.0,
+        description="Draw only from the most probable tokens that have this share together.",
+    )
+    seed: int = Field(
+        default=0, ge=0, description="Which tokens are drawn: the same seed draws the same."
+    )
+
+    @property
+    def draws(self) -> bool:
+        """Whether tokens are drawn by their probabilities."""
+        return self.temperature > 0
+
+    def refuse_both(self) -> None:
+        """Raise UsageError for a search in which tokens are drawn."""
+        if self.draws and self.beams > 1:
+            raise UsageError(
+                f"beams is {self.beams} and temperature is {self.temperature:g}: a search draws no "
+                "tokens, so leave one out"
+            )
+
+
+@dataclass(frozen=True)
+class Special:
+    """Token ids that a model's config gives a meaning: those that ``end`` an answer, the one that
+    the decoder of a model with an encoder ``start``s with, and the one that such an answer must
+    begin with (``first``)."""
+
+    end: frozenset[int] = frozenset()
+    start: int | None = None
+    first: int | None = None
+
+
+def special(config: ModelConfig, generation: ModelConfig) -> Special:
+    """The special tokens of a model by its ``config.json`` and its ``generation_config.json``,
+    which has the last word."""
+
+    def stated(name: str) -> Any:
+        value = generation.get(name)
+        return config.get(name) if value is None else value
+
+    end, start = stated("eos_token_id"), stated("decoder_start_token_id")
+    return Special(
+        frozenset([end] if isinstance(end, int) else end or ()),
+        stated("bos_token_id") if start is None else start,
+        stated("forced_bos_token_id"),
+    )
+
+
+def read_generation(folder: Path) -> ModelConfig:
+    """The generation config of a model folder; empty if it has none."""
+    file = folder / GENERATION_FILE
+    return read_object(file, infinity=True) if file.is_file() else {}
+
+
+def room(limits: Limits, prompt: int, config: ModelConfig) -> int:
+    """How many tokens may follow a ``prompt`` of that many: no more than the limits say, and than
+    the model has positions for. Raises UsageError if no token has a place."""
+    most = positions(config)
+    if most is None:
+        return limits.max_new_tokens
+    if prompt >= most:
+        raise UsageError(
+            f"a prompt of {prompt} tokens leaves no room for an answer: the model has {most} "
+            "positions"
+        )
+    return min(limits.max_new_tokens, most - prompt)
+
+
+def padded_left(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The prompts of a batch [batch, length] with their padding on the left, where a decoder that
+    continues them needs it. Further entries of that shape move with them; others stay.
+
+    The padding is where ``attention_mask`` is 0. It may have been on either side."""
+    mask = batch["attention_mask"]
+    order = np.argsort(mask, axis=1, kind="stable")
+    return {
+        name: np.take_along_axis(array, order, axis=1) if array.shape == mask.shape else array
+        for name, array in batch.items()
+    }

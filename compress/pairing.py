@@ -1,0 +1,123 @@
+"""Answers of two models side by side: what is asked for of their outputs, and what counts of it, as
+lines without padding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from compress.distillable import Distillable, Divergence
+from compress.errors import UsageError
+from compress.task import Task
+
+_LEAST = -1e30
+"""The logit of a choice that does not count: its probability is 0 at every temperature. The
+difference of two infinities would be no number."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a teacher is asked for: ``answers``, all that its task finds distillable; ``states``,
+    the places of layers among its hidden states (0: the embeddings; -1: the last layer)."""
+
+    answers: bool = True
+    states: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Answers, or hidden states, of a student and of its teacher: both [n, width], in the same
+    order. The teacher's are float32 and have no gradient. ``divergence`` is what they are compared
+    as."""
+
+    student: Tensor
+    teacher: Tensor
+    divergence: Divergence
+
+
+def parts_of(
+    task: Task[Any], asked: Asked, outputs: Mapping[str, Any], batch: Mapping[str, Tensor]
+) -> dict[str, Distillable]:
+    """What is asked for of a model's outputs, by the names of the files that keep it."""
+    parts = {}
+    if asked.answers:
+        answers = task.distillable(outputs, batch)
+        if not answers:
+            raise UsageError(
+                f"task {task.name}: its models have no logits, and it does not say what else of "
+                "them a student learns: its plugin defines Task.distillable"
+            )
+        parts = {f"answers-{i}": part for i, part in enumerate(answers)}
+    for i, layer in enumerate(asked.states):
+        parts[f"states-{i}"] = _states(task, outputs, layer, batch)
+    return parts
+
+
+def _states(
+    task: Task[Any], outputs: Mapping[str, Any], layer: int, batch: Mapping[str, Tensor]
+) -> Distillable:
+    """The hidden states of a layer, [batch, length, width], without padding."""
+    states, mask = outputs.get("hidden_states"), batch.get("attention_mask")
+    if states is None or mask is None or states[-1].shape[:2] != mask.shape:
+        raise UsageError(
+            f"task {task.name}: a model gives no hidden state for each token that it "
+            "reads: give hidden states no weight"
+        )
+    if not -len(states) <= layer < len(states):
+        raise UsageError(f"layer {layer} is asked for, and a model has {len(states)} hidden states")
+    return Distillable(states[layer], mask.bool(), "states")
+
+
+def lines_of(part: Distillable) -> Tensor:
+    """What counts of ``part``, one example after the other: answers [n, width], or choices
+    [n, 1]."""
+    if part.mask is None:
+        return part.values.reshape(-1, part.values.shape[-1])
+    counted = part.values[part.mask]
+    return counted[:, None] if part.masks_choices else counted
+
+
+def kept_lines(part: Distillable) -> np.ndarray:
+    """``lines_of`` as they are stored: in float32. Hidden states are in float16, for they are the
+    largest."""
+    kept = torch.float16 if part.divergence == "states" else torch.float32
+    lines: np.ndarray = lines_of(part).to(kept).cpu().numpy()
+    return lines
+
+
+def counts_of(part: Distillable) -> list[int]:
+    """How many lines each example has."""
+    if part.mask is None:
+        return [part.values[0, ..., 0].numel()] * len(part.values)
+    counts: list[int] = part.mask.flatten(1).sum(dim=1).tolist()
+    return counts
+
+
+def paired(part: Distillable, teacher: Tensor) -> Pair:
+    """The student's ``part`` beside the ``teacher``'s lines, float32 [n, width].
+
+    Raises UsageError if their widths differ."""
+    if part.masks_choices and part.divergence == "softmax":
+        return _paired_choices(part, teacher)
+    student = lines_of(part)
+    if student.shape != teacher.shape:
+        raise UsageError(
+            f"the teacher's answers have a width of {teacher.shape[-1]}, and the student's of "
+            f"{student.shape[-1]}: they do not mean the same"
+        )
+    return Pair(student, teacher, part.divergence)
+
+
+def _paired_choices(part: Distillable, teacher: Tensor) -> Pair:
+    """Distributions over the choices that count; the others are as unlikely on both sides."""
+    assert part.mask is not None, "a mask tells which choices count"
+    student = part.values.float().masked_fill(~part.mask, _LEAST)
+    answers = torch.full_like(student, _LEAST)
+    answers[part.mask] = teacher[:, 0]
+    width = student.shape[-1]
+    return Pair(student.reshape(-1, width), answers.reshape(-1, width), part.divergence)

@@ -1,0 +1,69 @@
+"""Reading a ``resources`` section, a recipe's or a step's: how many processes train together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from compress.errors import suggestion
+from compress.machine import cores, gpus
+from compress.planning.resolver import Resolver
+from compress.planning.types import Step
+from compress.recipes.places import KeyPath
+from compress.recipes.steps import StepText
+
+_EXAMPLE = "resources: {processes: 2}"
+
+
+def read_processes(value: Any, path: KeyPath, resolver: Resolver) -> int:
+    """The processes that a section states; 1 with mistakes added where it states none that this
+    machine can run."""
+    if not isinstance(value, dict) or not value:
+        resolver.wrong(path, f"resources: got {value!r}", _EXAMPLE)
+        return 1
+    for key in value:
+        if key != "processes":
+            hint = suggestion(key, ("processes",))
+            resolver.wrong((*path, key), f"resources have no {key!r}", hint, of_value=False)
+    count, place = value.get("processes", 1), (*path, "processes")
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        resolver.wrong(place, f"processes must be a whole number from 1, got {count!r}")
+        return 1
+    if count > 1 and count > _most():
+        message = f"processes: got {count}, and this machine has {_places()}: one for each at most"
+        resolver.wrong(place, message, f"set at most {_most()}")
+        return 1
+    return count
+
+
+def processes_of(step: Step, text: StepText, common: int, resolver: Resolver) -> int:
+    """The processes that do a step: its own, or the recipe's, which are ``common``. One where the
+    stage does not share its work; a mistake is added where the step itself asks for more."""
+    shares = step.entry.cls.shares_work(step.options)
+    if "resources" not in text.keys:
+        return common if shares else 1
+    path = (*text.path, "resources")
+    own = read_processes(text.keys["resources"], path, resolver)
+    if own > 1 and not shares:
+        message = f"processes: {text.stage!r} trains nothing here, and one process does it"
+        resolver.wrong((*path, "processes"), message, "leave resources out")
+        return 1
+    return own
+
+
+def check_used(common: int, steps: Iterable[Step], resolver: Resolver) -> None:
+    """Add a mistake where the recipe asks for several processes, and no step has several."""
+    if common > 1 and all(step.processes == 1 for step in steps):
+        message = f"processes: got {common}, and no step trains with more than one"
+        resolver.wrong(("resources", "processes"), message, "leave resources out")
+
+
+def _most() -> int:
+    """The processes that this machine has room for."""
+    return len(gpus()) or len(cores())
+
+
+def _places() -> str:
+    """What a process takes one of, and how many there are."""
+    count, kind = _most(), "GPU" if gpus() else "core"
+    return f"{count} {kind}{'' if count == 1 else 's'}"

@@ -1,0 +1,141 @@
+"""Starting the processes that apply a stage together, from a worker that waits for them.
+
+torchrun's own launcher starts and watches them: if one ends with an error, it ends the others. The
+worker passes on what rank 0 and the supervisor tell each other.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from signal import SIG_DFL, SIGABRT, SIGKILL, SIGTERM, Signals, signal
+from typing import Any
+from uuid import uuid4
+
+from compress.errors import CompressError, Ended
+from compress.machine import threads
+from compress.workers.channel import Line, Listener, WorkerLine
+from compress.workers.protocol import Failed, Finished, Joined
+
+RANK = "compress.workers.rank"
+"""The module that each of the processes runs."""
+_THIS_MACHINE = ("--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", "--local-addr=localhost")
+"""Where the processes meet: at a port that is free."""
+_ENDING_SECONDS = 55
+"""Seconds that the processes have to keep a training when they are asked to end: a little less than
+the supervisor waits for this one."""
+_TOGETHER_SECONDS = 15
+"""A process that ends this much later than the first was ended because of it."""
+
+
+def launch(job_file: Path, processes: int, line: WorkerLine) -> Finished | Failed:
+    """The result of the job in the file, done by several processes; or the failure that ended them
+    all, with the number of its process.
+
+    Raises ``Ended`` if this process was asked to end, when all of them have ended."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import elastic_launch
+
+    os.environ["OMP_NUM_THREADS"] = str(max(1, threads() // processes))
+    with closing(_Relay(line)) as relay:
+        start = elastic_launch(_launch_config(processes), sys.executable)
+        try:
+            start("-P", "-m", RANK, str(job_file), relay.address)
+        except SignalException as ended:
+            raise Ended(ended.sigval) from None
+        except ChildFailedError as failed:
+            return relay.failure(failed.failures, processes)
+        finally:
+            signal(SIGTERM, SIG_DFL)  # it had a handler of the launcher's
+    return Finished()
+
+
+def _launch_config(processes: int) -> Any:
+    """torchrun's configuration for this machine."""
+    from torch.distributed.run import config_from_args, parse_args
+
+    words = [f"--nproc-per-node={processes}", f"--rdzv-id={uuid4()}", *_THIS_MACHINE, RANK]
+    config, _, _ = config_from_args(parse_args(words))
+    return replace(config, max_restarts=0, shutdown_timeout=_ENDING_SECONDS)
+
+
+class _Relay:
+    """Passes messages on between the supervisor and rank 0, and keeps the failures of all."""
+
+    def __init__(self, line: WorkerLine) -> None:
+        self._line = line
+        self._failed: list[tuple[int, Failed]] = []
+        self._listener = Listener()
+        self.address = self._listener.address
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                line = self._listener.accept(1)
+            except OSError:  # it was closed
+                return
+            if line is not None:
+                threading.Thread(target=self._read, args=(line,), daemon=True).start()
+
+    def _read(self, line: Line) -> None:
+        rank = 0
+        for message in line.messages():
+            match message:
+                case Joined(rank):
+                    if rank == 0:
+                        threading.Thread(target=self._answer, args=(line,), daemon=True).start()
+                case Failed():
+                    self._failed.append((rank, message))
+                case Finished():
+                    pass  # the launcher waits for the ends of all
+                case _:
+                    self._line.send(message)
+
+    def _answer(self, line: Line) -> None:
+        """Pass on what the supervisor answers to rank 0."""
+        while True:
+            line.send(self._line.receive())
+
+    def failure(self, ends: Mapping[int, Any], processes: int) -> Failed:
+        """The failure to report. ``ends`` are torch's ProcessFailures by rank, with exit codes as
+        ``subprocess`` has them.
+
+        The end of one process is an error in the others, which lose their connection to it. So an
+        error that a process stated comes first, then one that was killed, then a bug."""
+        stated = [(rank, failed) for rank, failed in self._failed if failed.error is not None]
+        killed = _killed(ends)
+        if stated or (self._failed and killed is None):
+            rank, failed = (stated or self._failed)[0]
+            return replace(failed, text=f"rank {rank} of {processes}: {failed.text}")
+        if killed is None:
+            rank, end = min(ends.items(), key=lambda item: item[1].timestamp)
+            how = f"ended with code {end.exitcode} and no result"
+        else:
+            rank, number = killed
+            guess = " (out of memory?)" if number == SIGKILL else ""
+            how = f"was ended by {Signals(number).name}{guess}"
+        return Failed(f"rank {rank} of {processes} {how}", CompressError.__name__)
+
+    def close(self) -> None:
+        """Free the address."""
+        self._listener.close()
+
+
+def _killed(ends: Mapping[int, Any]) -> tuple[int, int] | None:
+    """The rank of the process that a signal ended first, and the signal; None if there is none.
+
+    SIGTERM is the launcher's own, and so is a SIGKILL long after the first end. With SIGABRT torch
+    ends a process that has lost another."""
+    first = min(end.timestamp for end in ends.values())
+    for rank, end in ends.items():
+        is_early = end.timestamp - first < _TOGETHER_SECONDS
+        if is_early and end.exitcode < 0 and -end.exitcode not in (SIGTERM, SIGABRT):
+            return rank, -end.exitcode
+    return None
