@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol, Self
 
 from tokenizers import Encoding, Tokenizer
+from tokenizers.decoders import DecodeStream
 
 from compress.errors import CompressError, UsageError, name_and_first_line
 from compress.jsonfiles import read_object, refuse_large
@@ -47,11 +48,34 @@ _TOKEN_TYPE_FAMILIES = frozenset(
 )
 
 
+class Processor(Protocol):
+    """What turns rows into a model's inputs, as it is saved in a model folder: a tokenizer, what
+    prepares sounds, or both together. ``files`` are the names of its own files."""
+
+    files: ClassVar[tuple[str, ...]]
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """The processor of a model folder. Raises UsageError if it is missing or cannot be read."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write its files into a folder."""
+        ...
+
+    def identity(self) -> str:
+        """A digest, equal for processors that cut an input into equal steps (tokens, frames), so
+        that the outputs of their models can be compared step by step."""
+        ...
+
+
 class TextProcessor:
     """A tokenizer as saved in a model folder, without its built-in padding and truncation.
 
     ``model_type`` and ``model_padding`` are the family and the padding id in the model's
     config. ``read_at`` says where a head for a whole text reads it."""
+
+    files: ClassVar[tuple[str, ...]] = TOKENIZER_FILES
 
     def __init__(
         self,
@@ -70,7 +94,7 @@ class TextProcessor:
         tokenizer.no_truncation()
 
     @classmethod
-    def load(cls, folder: str | Path) -> TextProcessor:
+    def load(cls, folder: str | Path) -> Self:
         """The processor of a model folder. Raises UsageError if the folder has no
         ``tokenizer.json``, or if it or a config cannot be read."""
         path = Path(folder)
@@ -107,7 +131,7 @@ class TextProcessor:
     def identity(self) -> str:
         """A digest of the tokenizer, as the installed library writes it, and of the side that is
         cut."""
-        whole = [self.tokenizer.to_str(), self.config.get("truncation_side", "right")]
+        whole = [self.tokenizer.to_str(), self._cut_side]
         return hashlib.sha256(json.dumps(whole).encode("utf-8", "surrogatepass")).hexdigest()
 
     def encode(
@@ -127,12 +151,30 @@ class TextProcessor:
         self.tokenizer.enable_truncation(
             max_length,
             strategy="longest_first",
-            direction=self.config.get("truncation_side", "right"),
+            direction=self._cut_side,
         )
         try:
             return self.tokenizer.encode_batch(list(texts), is_pretokenized=words)
         finally:
             self.tokenizer.no_truncation()
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of some ids, without special tokens."""
+        text: str = self.tokenizer.decode(list(tokens), skip_special_tokens=True)
+        return text
+
+    def told(self, on_text: Callable[[str], None]) -> Callable[[int, int], None]:
+        """What a session calls with each token of one answer (``compress.generation.OnToken``):
+        ``on_text`` gets the text that it adds. A character of several tokens comes with its
+        last."""
+        stream = DecodeStream(skip_special_tokens=True)
+
+        def on_token(row: int, token: int) -> None:
+            piece = stream.step(self.tokenizer, token)
+            if piece:
+                on_text(piece)
+
+        return on_token
 
     def token(self, kind: str) -> str | None:
         """Text of a special token: ``kind`` is ``pad``, ``mask``, ``cls``, ``sep``,
@@ -145,6 +187,10 @@ class TextProcessor:
         ``token``)."""
         text = self.token(kind)
         return None if text is None else self.tokenizer.token_to_id(text)
+
+    @property
+    def _cut_side(self) -> str:
+        return str(self.config.get("truncation_side", "right"))
 
     @cached_property
     def _spaces_are_bytes(self) -> bool:

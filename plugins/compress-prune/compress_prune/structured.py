@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from compress import surgery
 from compress.architecture import Architecture, Layout
 from compress.artifact import Artifact
 from compress.errors import NothingChanged, UsageError, listed
-from compress.models import count_parameters, open_model, save_model
+from compress.models import count_parameters, open_model, save_model, task_loss
 from compress.options import layers_misfit
 from compress.predict import split_by
 from compress.shapes import settle
@@ -134,7 +135,8 @@ def _layer_scores(
 ) -> list[float]:
     """The importance of each layer."""
     scores = []
-    for score in LAYER_CRITERIA[context.options.layer_criterion](model, blocks, batches):
+    measure = LAYER_CRITERIA[context.options.layer_criterion]
+    for score in measure(model, blocks, batches, partial(task_loss, context.task)):
         scores.append(score)
         context.progress(len(scores), len(blocks), "measuring what each layer is worth")
     return scores
@@ -161,8 +163,9 @@ def _cut_units(
     units: list[Neurons | Heads] = [*neurons, *heads]
     gated = [each for unit in units for each in unit.gated]
     measure = UNIT_CRITERIA[options.unit_criterion]
+    loss_of = partial(task_loss, context.task)
     scores = context.first(
-        lambda: [s.numpy() for s in measure(model, gated, _reported(batches, context))]
+        lambda: [s.numpy() for s in measure(model, gated, _reported(batches, context), loss_of)]
     )
     in_order = iter(scores)
     for unit in units:
