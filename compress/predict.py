@@ -51,12 +51,13 @@ def predict(
     rows: Sequence[Row],
     features: Sequence[Features],
     batch_size: int,
+    **asked: Any,
 ) -> list[Prediction]:
     """One answer for each of ``rows``, in their order; ``features`` are theirs. An answer has the
     ``id`` of its features, if they have one. ``batch_size`` counts features: of a row in several
-    parts, each counts."""
+    parts, each counts. ``asked`` is what ``Task.answer`` is given besides."""
     batches = length_batches(task, features, batch_size)
-    answers = predict_batches(session, task, processor, features, batches)
+    answers = predict_batches(session, task, processor, features, batches, **asked)
     parts = parts_of(task, features, len(rows))
     return [join(task, parts[i], answers, row) for i, row in enumerate(rows)]
 
@@ -67,13 +68,15 @@ def predict_batches(
     processor: Any,
     features: Sequence[Features],
     batches: Iterable[Sequence[int]],
+    **asked: Any,
 ) -> dict[int, Prediction]:
     """The answers by place among ``features``. Each of ``batches`` holds the places of the features
-    that are answered in one call. Ids are as in ``predict``."""
+    that are answered in one call. Ids, and ``asked``, are as in ``predict``."""
     answers: dict[int, Prediction] = {}
     for places in batches:
         batch = [features[i] for i in places]
-        for place, answer in zip(places, task.answer(session, batch, processor), strict=True):
+        given = task.answer(session, batch, processor, **asked)
+        for place, answer in zip(places, given, strict=True):
             identity = {"id": features[place]["id"]} if "id" in features[place] else {}
             answers[place] = {**identity, **answer}
     return answers

@@ -16,7 +16,6 @@ from transformers import AutoConfig, AutoModelForMaskedLM
 from compress.cached import CachedSession
 from compress.decoders import generating_parts
 from compress.decoding import chosen, drawn_scores, log_softmax
-from compress.engine import generate
 from compress.errors import ModelRefused, UsageError
 from compress.exporting import PartSession
 from compress.generation import (
@@ -28,6 +27,7 @@ from compress.generation import (
     room,
     special,
 )
+from compress.session import generate
 from compress.sessions import TorchSession
 from compress.task import Batch
 

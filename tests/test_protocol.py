@@ -77,6 +77,7 @@ MESSAGES_SENT: list[Message] = [
     protocol.TakeSample("latency"),
     protocol.Reopen(),
     protocol.End(),
+    protocol.Joined(1),
 ]
 
 

@@ -441,9 +441,9 @@ def test_a_report_is_written_at_both_ends_and_after_each_step_and_not_for_the_tr
 ) -> None:
     written = []
 
-    def write(report: Any, folder: RunFolder) -> None:
+    def write(report: Any, folder: RunFolder, sections: Any) -> None:
         written.append(folder.root)
-        write_report(report, folder)
+        write_report(report, folder, sections)
 
     monkeypatch.setattr("compress.running.runner.write_report", write)
     ended = held("""\
