@@ -140,21 +140,38 @@ class TextProcessor:
         *,
         max_length: int,
         words: bool = False,
+        stride: int | None = None,
     ) -> list[Encoding]:
         """Encodings with special tokens, cut to ``max_length`` ids; of a pair the longer
         side is cut first.
+
+        With ``stride`` nothing is lost: what is cut off is in the further windows of an encoding
+        (``overflowing``), of which neighbours share that many tokens. Of a pair, the second text is
+        cut, and each window begins with the whole first. Raises UsageError if that leaves no room.
 
         With ``words`` each item is a list of words, and the ``word_ids`` of an encoding
         give the word of each id."""
         if words and self._spaces_are_bytes:
             texts = [_with_spaces(item) for item in texts]
+        if stride is not None:
+            return self._windows(texts, max_length, stride)
         self.tokenizer.enable_truncation(
-            max_length,
-            strategy="longest_first",
-            direction=self._cut_side,
+            max_length, strategy="longest_first", direction=self._cut_side
         )
         try:
             return self.tokenizer.encode_batch(list(texts), is_pretokenized=words)
+        finally:
+            self.tokenizer.no_truncation()
+
+    def _windows(self, texts: Sequence[Any], max_length: int, stride: int) -> list[Encoding]:
+        """The encoding of each text or pair, whose further windows are its ``overflowing``."""
+        strategy = "only_first" if all(isinstance(t, str) for t in texts) else "only_second"
+        complaint = f"max_length {max_length} and stride {stride} leave no room for windows"
+        with refusing_tokenizer(complaint):
+            self.tokenizer.enable_truncation(max_length, stride=stride, strategy=strategy)
+        try:
+            with refusing_tokenizer(complaint):
+                return self.tokenizer.encode_batch(list(texts))
         finally:
             self.tokenizer.no_truncation()
 

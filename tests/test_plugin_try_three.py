@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tiny import save_bert, task_named
 from compress.artifact import Artifact
 from compress.errors import UsageError
 from compress.planning import load_plan
+from compress.pretrained.families import Families
 from compress.registry.plugins import load_plugins
 
 ROOT = Path(__file__).parent.parent
@@ -45,14 +47,14 @@ def test_the_fastest_of_those_that_are_as_good_as_the_model_is_chosen(site: Path
 
 
 def test_a_recipe_without_validation_rows_is_refused_when_it_is_planned(
-    site: Path, tmp_path: Path, csv_data: Path, fake_model: object
+    site: Path, tmp_path: Path, csv_data: Path, fake_model: Callable[..., Path], families: Families
 ) -> None:
-    fake_model()  # type: ignore[operator]
+    fake_model()
     recipe = tmp_path / "recipe.yaml"
     text = RECIPE.replace("validation: validation.csv, ", "")
     recipe.write_text(text, encoding="utf-8")
     with pytest.raises(UsageError, match="validation"):
-        load_plan(str(recipe), (), load_plugins())
+        load_plan(str(recipe), (), load_plugins(), families)
 
 
 @pytest.mark.slow

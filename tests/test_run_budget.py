@@ -20,7 +20,7 @@ from running import Run
 
 from compress.artifact import Artifact
 from compress.cli import main
-from compress.cli.planstate import find_states
+from compress.cli.planstate import find_state
 from compress.errors import CompressError, ModelRefused, NothingChanged
 from compress.planning import load_plan
 from compress.registry.plugins import Registry, load_plugins
@@ -399,7 +399,7 @@ def test_a_stage_reads_what_was_measured_before_it_and_is_made_again_if_that_cha
     assert Artifact.open(after).manifest.notes["sizes"] == {"toy.make": 1000.0, "small": 600.0}
     assert "toy.after reused" in held(steps).output
     assert "toy.after made" in held(steps.replace("600", "500")).output
-    states = find_states(*_planned(first.place))
+    states = find_state(*_planned(first.place)).steps
     assert states["toy.after"].why == "it depends on what is measured of the steps before it"
 
 
