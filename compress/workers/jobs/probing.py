@@ -15,6 +15,7 @@ from compress.activity import clock_mhz
 from compress.artifact import Artifact
 from compress.engine import Engine, Placement, Session
 from compress.errors import ModelRefused
+from compress.featurising import FeatureRows
 from compress.heads import meant_labels
 from compress.machine import forget_peak_memory, peak_memory, stay_on_cores, threads
 from compress.meter import Meter, Probe, Sample
@@ -22,6 +23,7 @@ from compress.predict import predict
 from compress.pretrained.modelfolder import model_types
 from compress.registry.models import needs_torch, register_models
 from compress.registry.plugins import Registered, Registry, engine_for, explain_missing_package
+from compress.session import GeneratingSession
 from compress.task import Prediction, Task
 from compress.workers.channel import WorkerLine
 from compress.workers.encoding import encode
@@ -152,6 +154,8 @@ class Slowed:
         self.session, self.share, self.inputs = session, share, session.inputs
         if hasattr(session, "elapsed"):
             self.elapsed = self._elapsed
+        if isinstance(session, GeneratingSession):
+            self.generate = session.generate  # answers are not timed, so they need not be slower
 
     def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The outputs of the wrapped session, after the wait."""
@@ -198,7 +202,7 @@ def open_probe(
     engine = engine_for(registry, artifact.traits.format)
     processor = task.processor(artifact.folder)
     rows = subject.data.rows(subject.split) if subject.data else []
-    features = task.features(rows, processor)
+    features = FeatureRows(task, rows, processor)
     with explain_missing_package(registry.engines[engine.name]):
         placement = Placement(engine.devices()[0], threads())
         engine.start()
