@@ -75,6 +75,7 @@ class Probe:
     seed: int = 0
     state: dict[str, Any] = field(default_factory=dict)
     runtime: Engine | None = None
+    split: str = "test"
 
     @cached_property
     def parts(self) -> Sequence[Sequence[int]]:
