@@ -26,6 +26,7 @@ from typing import Any
 from common import write_results
 
 from compress.machine import peak_memory
+from compress.ranks import Alone
 from compress.store.prepared import Prepared, prepare
 from compress.task import Task
 
@@ -144,13 +145,14 @@ def _train(folder: Path) -> Callable[[], object]:
     data, work = Prepared(folder / "data", ""), folder / "work"
     epochs = STEPS * BATCH / len(data.rows("train"))
     options = TrainingOptions(epochs=epochs, batch_size=BATCH, precision="fp32")
-    alone = {"rank": 0, "world": 1, "first": True, "gather": lambda value: [value]}
-    said = {"progress": _silent, "note": _silent}
-    context: Any = SimpleNamespace(
-        task=task(), data=data, seed=0, work=work, input=None, **alone, **said
-    )
+    given = {"task": task(), "data": data, "seed": 0, "work": work, "input": None}
+    context: Any = _Context(**given, progress=_silent, note=_silent)
     model = fresh_model(SHAPE, task(), data.labels)
     return lambda: fit(model, context, options, processor=processor())
+
+
+class _Context(SimpleNamespace, Alone):
+    """What a training reads of a stage's context."""
 
 
 def _measure(folder: Path) -> Callable[[], object]:
