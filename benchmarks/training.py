@@ -314,10 +314,11 @@ def _f1(model: Any, context: Any) -> float:
         TorchSession(model.eval(), "cpu"),
         context.task,
         processor,
+        rows,
         context.task.features(rows, processor),
         32,
     )
-    return float(context.task.score(answers, rows, context.data.labels).metrics["f1"])
+    return float(context.task.score(answers, rows, context.data.labels, processor).metrics["f1"])
 
 
 if __name__ == "__main__":

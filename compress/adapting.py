@@ -20,16 +20,18 @@ from transformers import MODEL_MAPPING, AutoModel, PreTrainedConfig, PreTrainedM
 
 from compress.artifact import Artifact
 from compress.errors import IntegrityError, UsageError
+from compress.heads import meant_labels
 from compress.models import (
-    auto_class,
+    empty_model,
     load_config,
+    model_class,
     open_model,
     pad_as_tokenizer,
     refuse_more_layers,
     saved_as_named,
 )
 from compress.stage import Context
-from compress.task import Task, meant_labels
+from compress.task import Task
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def _with_head_for(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -
         )
     config = load_config(artifact.folder)
     _state_head(config, task, labels)
-    model, info = auto_class(task).from_pretrained(
+    model, info = model_class(task, config).from_pretrained(
         artifact.folder,
         config=config,
         dtype=torch.float32,
@@ -166,7 +168,7 @@ def _refuse_lost_body(drawn: set[str], body: set[str], folder: Path) -> None:
 
 def _draw_head(model: PreTrainedModel, task: Task[Any], body: set[str]) -> set[str]:
     """Replace the weights of the head by random ones, and return their names."""
-    fresh = auto_class(task).from_config(model.config, dtype=torch.float32)
+    fresh = empty_model(task, model.config)
     head = [(name, weight) for name, weight in model.named_parameters() if name not in body]
     with torch.no_grad():
         for name, weight in head:

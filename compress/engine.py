@@ -14,6 +14,7 @@ import numpy as np
 from compress.artifact import Artifact, JsonObject, Traits
 from compress.errors import CompressError, IntegrityError, ModelRefused, name_and_first_line
 from compress.generation import Limits, OnToken
+from compress.session import Session as Session
 from compress.task import Task
 from compress.weightfiles import weight_files
 
@@ -25,18 +26,6 @@ class Placement:
 
     device: str
     threads: int
-
-
-class Session(Protocol):
-    """A loaded model: arrays in, named arrays out. ``inputs`` are the names of the arrays that it
-    reads."""
-
-    inputs: tuple[str, ...]
-
-    def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Outputs by name (``logits``), float32. Entries of ``batch`` that the model does not read
-        are ignored."""
-        ...
 
 
 @runtime_checkable

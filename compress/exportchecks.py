@@ -12,37 +12,26 @@ from compress.artifact import Artifact
 from compress.engine import Session
 from compress.errors import ModelRefused, first_line
 from compress.exportable import with_unequal_lengths
-from compress.task import Batch, Task
+from compress.task import Batch, Row, Task
 
 TOLERANCE = 1e-3
 """A float export is refused if an output differs by this much or more. A BERT's outputs
 differ by 4e-6."""
 
-TEXTS = (
-    "[MASK].",
-    "[MASK] is the first of two sentences.",
-    "[MASK] begins the second one, which has some more words than the first, so that the two are "
-    "of different lengths.",
-)
-"""Texts that a model is exported and checked with. Each begins with a mask, for a task that fills
-them, so that no cut takes it away."""
-LONG_TEXT = " ".join(["[MASK]", *["and on and on it goes"] * 40])
-"""A text as long as most models allow; a task cuts it."""
-
 
 def traced_batch(task: Task[Any], artifact: Artifact) -> Batch:
     """The batch to export ``artifact`` with: two texts of different lengths, and a decoder's input
     of another length than the encoder's."""
-    return with_unequal_lengths(_batch(task, artifact, TEXTS[1:]))
+    return with_unequal_lengths(_batch(task, artifact, task.samples()[1:3]))
 
 
 def checked_batches(task: Task[Any], artifact: Artifact) -> list[Batch]:
     """Batches to check an export with, whose sizes and lengths are not those of the batch that it
     was made with: one short text, three texts, one long text. A decoder's input is longer than the
     encoder's, then shorter."""
+    short, middle, *_, longest = task.samples()
     one, three, long = (
-        _batch(task, artifact, texts)
-        for texts in (TEXTS[:1], TEXTS[:1] * 2 + TEXTS[1:2], [LONG_TEXT])
+        _batch(task, artifact, rows) for rows in ([short], [short, short, middle], [longest])
     )
     return [
         with_unequal_lengths(one, "encoder_length"),
@@ -92,9 +81,9 @@ def _difference(want: np.ndarray, got: np.ndarray | None, of: str) -> str:
     return f"differs from that of {of} by {worst:.3g}, more than {TOLERANCE:g}"
 
 
-def _batch(task: Task[Any], artifact: Artifact, texts: Sequence[str]) -> Batch:
+def _batch(task: Task[Any], artifact: Artifact, rows: Sequence[Row]) -> Batch:
     processor = task.processor(artifact.folder)
-    return task.collate(task.features(task.request(texts), processor), processor)
+    return task.collate(task.features(rows, processor), processor)
 
 
 def _size(batch: Batch) -> str:

@@ -3,7 +3,10 @@ their configs follow from it."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any
 
@@ -12,7 +15,7 @@ from transformers import CONFIG_MAPPING, PreTrainedModel
 from compress.architecture import ModelConfig
 from compress.errors import UsageError
 from compress.models import fresh_model
-from compress.processor import TextProcessor
+from compress.processor import Processor, TextProcessor
 from compress.task import Task
 
 _VOCABULARY = "vocab_size"
@@ -24,7 +27,7 @@ the tokenizer has."""
 
 
 def fresh_reader(
-    config: ModelConfig, task: Task[Any], labels: Sequence[str], processor: TextProcessor
+    config: ModelConfig, task: Task[Any], labels: Sequence[str], processor: Processor
 ) -> PreTrainedModel:
     """A model in training mode with random float32 weights, which ``compress.models.fresh_model``
     makes of ``config``. What this configuration does not state follows from the ``processor``: the
@@ -32,9 +35,9 @@ def fresh_reader(
 
     Raises UsageError if the stated vocabulary has no place for all ids of the processor."""
     own = _own_names(config)
-    follows = {_VOCABULARY: _ids_of(processor), **_special_ids(processor)}
+    follows = _following(processor)
     stated = {own.get(key, key): value for key, value in config.items()}
-    vocabulary, ids = stated.get(own.get(_VOCABULARY, _VOCABULARY)), follows[_VOCABULARY]
+    vocabulary, ids = stated.get(own.get(_VOCABULARY, _VOCABULARY)), follows.get(_VOCABULARY, 0)
     if isinstance(vocabulary, int) and vocabulary < ids:
         raise UsageError(
             f"{_VOCABULARY}: {vocabulary} is too small, the tokenizer has ids up to {ids - 1}; "
@@ -46,10 +49,34 @@ def fresh_reader(
     return model
 
 
+def processor_for(model: PreTrainedModel, processor: Processor, task: Task[Any]) -> Processor:
+    """``processor``, taken from another model, as ``model`` needs it: it makes the inputs that this
+    one reads, and pads a text where its head does not read."""
+    with TemporaryDirectory(prefix="compress-") as name:
+        folder = Path(name)
+        model.config.save_pretrained(folder)
+        processor.save(folder)
+        own: Processor = task.processor(folder)
+    if isinstance(own, TextProcessor):
+        read = inspect.signature(model.forward).parameters
+        own.config.pop("padding_side", None)  # that of the other model
+        names = own.config.get("model_input_names") or ()
+        if names:
+            own.config["model_input_names"] = [name for name in names if name in read]
+    return own
+
+
 def _own_names(config: ModelConfig) -> Mapping[str, str]:
     """The family's own name of a key, by each second name."""
     kind = config["type"]
     return CONFIG_MAPPING[kind].attribute_map if kind in CONFIG_MAPPING else {}
+
+
+def _following(processor: Processor) -> dict[str, int]:
+    """What a config gets from a tokenizer; nothing from another processor."""
+    if not isinstance(processor, TextProcessor):
+        return {}
+    return {_VOCABULARY: _ids_of(processor), **_special_ids(processor)}
 
 
 def _ids_of(processor: TextProcessor) -> int:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from compress.artifact import Artifact
 from compress.engine import Engine, Placement, Session
 from compress.measurement import Measurement
-from compress.processor import TextProcessor
+from compress.predict import parts_of
 from compress.task import Features, Row, Task
 
 Sample = dict[str, Any]
@@ -51,7 +52,7 @@ class Probe:
     """What a meter is given in the measuring process: one artifact, loaded in its engine.
 
     - ``rows`` and ``features``: the test split in order; empty if the recipe has no data for the
-      task.
+      task. ``parts`` are the places of each row's features.
     - ``host_memory``: resident bytes ``before_load`` and ``peak_before_load``; the peak is None if
       the system does not say it.
     - ``state``: values that meters keep between their samples.
@@ -63,7 +64,7 @@ class Probe:
     session: Session
     placement: Placement
     task: Task[Any]
-    processor: TextProcessor
+    processor: Any
     rows: Sequence[Row]
     labels: Sequence[str]
     features: Sequence[Features]
@@ -73,6 +74,16 @@ class Probe:
     seed: int = 0
     state: dict[str, Any] = field(default_factory=dict)
     runtime: Engine | None = None
+
+    @cached_property
+    def parts(self) -> Sequence[Sequence[int]]:
+        """For each row the places of its features, in order: one, unless the task cuts rows into
+        several parts."""
+        return parts_of(self.task, self.features, len(self.rows))
+
+    def length(self, row: int) -> int:
+        """The length of a row: the sum of its parts'."""
+        return sum(self.task.length(self.features[place]) for place in self.parts[row])
 
 
 class Meter(ABC):

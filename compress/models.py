@@ -3,32 +3,73 @@ import this."""
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import init_empty_weights
-from optimum.exporters.tasks import TasksManager
+from accelerate.utils import extract_model_from_parallel
 from safetensors.torch import load_file
+from torch import Tensor
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from compress import surgery
 from compress.architecture import ModelConfig
 from compress.artifact import Artifact
-from compress.errors import IntegrityError, UsageError
+from compress.errors import CompressError, IntegrityError, UsageError
 from compress.jsonfiles import read_object
-from compress.sizes import positions
 from compress.task import Task
 from compress.weightfiles import weight_files
 
 
-def auto_class(task: Task[Any]) -> Any:
-    """transformers' auto class for a task, such as ``AutoModelForTokenClassification``.
-    Optimum's TasksManager resolves it; the model classes themselves are transformers'."""
-    return TasksManager.get_model_class_for_task(task.optimum_name)
+def model_class(task: Task[Any], config: PreTrainedConfig) -> Any:
+    """The class that opens a model of ``config`` for a task, such as
+    ``AutoModelForTokenClassification``: ``Task.model_class`` names it.
+
+    Raises CompressError for a name that stands for no class."""
+    name = task.model_class(config.to_dict())
+    module, _, attribute = name.rpartition(":")
+    try:
+        return getattr(importlib.import_module(module or "transformers"), attribute)
+    except (ImportError, AttributeError) as error:
+        raise CompressError(
+            f"task {task.name}: model_class names {name}, which cannot be imported: {error}"
+        ) from error
+
+
+def empty_model(task: Task[Any], config: PreTrainedConfig) -> PreTrainedModel:
+    """A model of ``config`` for a task, in float32, with the weights that its family draws."""
+    opener = model_class(task, config)
+    # A class of models lacks the public name that auto classes have.
+    build = getattr(opener, "from_config", None) or opener._from_config
+    model: PreTrainedModel = build(config, dtype=torch.float32)
+    return model
+
+
+def forward(model: PreTrainedModel, batch: Mapping[str, Tensor], **switches: bool) -> Any:
+    """The model's own output object for the entries of ``batch`` that its forward pass reads. The
+    others, such as groups of examples, are for the task's loss.
+
+    ``switches`` are arguments of the forward pass, such as ``output_hidden_states``."""
+    names = _arguments(type(extract_model_from_parallel(model)).forward)
+    return model(**{name: batch[name] for name in batch if name in names}, **switches)
+
+
+def task_loss(
+    task: Task[Any], model: PreTrainedModel, batch: Mapping[str, Tensor]
+) -> Tensor | None:
+    """The task's loss of a batch, a scalar; None if it has none."""
+    return task.loss(forward(model, batch), batch)
+
+
+@cache
+def _arguments(forward: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(forward).parameters)
 
 
 def load_config(folder: str | Path) -> PreTrainedConfig:
@@ -66,14 +107,10 @@ def fresh_model(config: ModelConfig, task: Task[Any], labels: Sequence[str]) -> 
             "configuration"
         )
     built = AutoConfig.for_model(kind, **values, **head)
-    limit, wanted = positions(built.to_dict()), task.options.max_length
-    if limit is not None and wanted > limit:
-        raise UsageError(
-            f"task {task.name} keeps {wanted} tokens of an example, and a {kind} model of this "
-            f"configuration has {limit} positions: set max_length: {limit}, or "
-            "max_position_embeddings"
-        )
-    return saved_as_named(auto_class(task).from_config(built, dtype=torch.float32))
+    unfit = task.limit(built.to_dict())
+    if unfit:
+        raise UsageError(f"task {task.name} {unfit} (this configuration of a {kind} model)")
+    return saved_as_named(empty_model(task, built))
 
 
 def open_model(artifact: Artifact, task: Task[Any], device: str = "cpu") -> PreTrainedModel:
@@ -137,14 +174,14 @@ def count_parameters(model: torch.nn.Module) -> int:
 
 def _open_stock(artifact: Artifact, task: Task[Any], device: str) -> PreTrainedModel:
     """A model of stock shape, as transformers loads it."""
-    load_config(artifact.folder)  # refuses a config that would run code
+    config = load_config(artifact.folder)  # refuses one that would run code
     options: dict[str, Any] = {"dtype": torch.float32}
     if artifact.traits.precision == "int8":
         # The folder's config holds the quantization; weights go to the device as they are
         # read.
         options = {"device_map": device}
     model: PreTrainedModel
-    model, info = auto_class(task).from_pretrained(
+    model, info = model_class(task, config).from_pretrained(
         artifact.folder,
         local_files_only=True,
         use_safetensors=True,
@@ -191,7 +228,7 @@ def _open_free(artifact: Artifact, task: Task[Any]) -> PreTrainedModel:
     # Parameters get no memory yet. Buffers do: those that are not saved (position ids,
     # rotary frequencies) are computed when a module is built.
     with init_empty_weights(include_buffers=False):
-        model = auto_class(task).from_config(config, dtype=torch.float32)
+        model = empty_model(task, config)
     surgery.replay(model, artifact.manifest.edits)
     return _fill(model, artifact)
 

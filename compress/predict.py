@@ -3,12 +3,12 @@ torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from compress.engine import Session
-from compress.processor import TextProcessor
-from compress.task import Features, Prediction, Task
+from compress.errors import CompressError
+from compress.session import Session
+from compress.task import Features, Prediction, Row, Task
 
 T = TypeVar("T")
 
@@ -47,31 +47,59 @@ def split_by(groups: Sequence[int], items: Sequence[T]) -> list[list[T]]:
 def predict(
     session: Session,
     task: Task[Any],
-    processor: TextProcessor,
+    processor: Any,
+    rows: Sequence[Row],
     features: Sequence[Features],
     batch_size: int,
 ) -> list[Prediction]:
-    """One answer for each of ``features``, in their order. An answer has the ``id`` of its
-    features, if they have one."""
+    """One answer for each of ``rows``, in their order; ``features`` are theirs. An answer has the
+    ``id`` of its features, if they have one. ``batch_size`` counts features: of a row in several
+    parts, each counts."""
     batches = length_batches(task, features, batch_size)
     answers = predict_batches(session, task, processor, features, batches)
-    return [answers[i] for i in range(len(features))]
+    parts = parts_of(task, features, len(rows))
+    return [join(task, parts[i], answers, row) for i, row in enumerate(rows)]
 
 
 def predict_batches(
     session: Session,
     task: Task[Any],
-    processor: TextProcessor,
+    processor: Any,
     features: Sequence[Features],
     batches: Iterable[Sequence[int]],
 ) -> dict[int, Prediction]:
-    """The answers by place among ``features``. Each of ``batches`` holds the places of the examples
+    """The answers by place among ``features``. Each of ``batches`` holds the places of the features
     that are answered in one call. Ids are as in ``predict``."""
     answers: dict[int, Prediction] = {}
     for places in batches:
         batch = [features[i] for i in places]
-        outputs = session.run(task.collate(batch, processor))
-        for place, answer in zip(places, task.predictions(outputs, batch), strict=True):
+        for place, answer in zip(places, task.answer(session, batch, processor), strict=True):
             identity = {"id": features[place]["id"]} if "id" in features[place] else {}
             answers[place] = {**identity, **answer}
     return answers
+
+
+def parts_of(task: Task[Any], features: Sequence[Features], rows: int) -> list[list[int]]:
+    """For each of the ``rows`` the places of its parts among its task's ``features``, in order.
+
+    Raises CompressError, which names the task, where a row has none, or features without ``row``
+    are not one for each row."""
+    parts: list[list[int]] = [[] for _ in range(rows)]
+    for place, one in enumerate(features):
+        row = one.get("row", place)
+        if not 0 <= row < rows:
+            raise CompressError(f"task {task.name}: features of row {row}, of {rows} rows")
+        parts[row].append(place)
+    empty = next((row for row, places in enumerate(parts) if not places), None)
+    if empty is not None:
+        raise CompressError(f"task {task.name}: row {empty} has no features: give it one at least")
+    return parts
+
+
+def join(
+    task: Task[Any], places: Sequence[int], answers: Mapping[int, Prediction], row: Row
+) -> Prediction:
+    """The answer to a row, whose parts have these ``places`` among the ``answers``."""
+    joined = task.join([answers[place] for place in places], row)
+    identity = answers[places[0]].get("id")
+    return joined if identity is None else {"id": identity, **joined}

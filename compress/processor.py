@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol, Self
 
 from tokenizers import Encoding, Tokenizer
 
@@ -47,11 +47,34 @@ _TOKEN_TYPE_FAMILIES = frozenset(
 )
 
 
+class Processor(Protocol):
+    """What turns rows into a model's inputs, as it is saved in a model folder: a tokenizer, what
+    prepares sounds, or both together. ``files`` are the names of its own files."""
+
+    files: ClassVar[tuple[str, ...]]
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """The processor of a model folder. Raises UsageError if it is missing or cannot be read."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write its files into a folder."""
+        ...
+
+    def identity(self) -> str:
+        """A digest, equal for processors that cut an input into equal steps (tokens, frames), so
+        that the outputs of their models can be compared step by step."""
+        ...
+
+
 class TextProcessor:
     """A tokenizer as saved in a model folder, without its built-in padding and truncation.
 
     ``model_type`` and ``model_padding`` are the family and the padding id in the model's
     config. ``read_at`` says where a head for a whole text reads it."""
+
+    files: ClassVar[tuple[str, ...]] = TOKENIZER_FILES
 
     def __init__(
         self,
@@ -107,7 +130,7 @@ class TextProcessor:
     def identity(self) -> str:
         """A digest of the tokenizer, as the installed library writes it, and of the side that is
         cut."""
-        whole = [self.tokenizer.to_str(), self.config.get("truncation_side", "right")]
+        whole = [self.tokenizer.to_str(), self._cut_side]
         return hashlib.sha256(json.dumps(whole).encode("utf-8", "surrogatepass")).hexdigest()
 
     def encode(
@@ -127,7 +150,7 @@ class TextProcessor:
         self.tokenizer.enable_truncation(
             max_length,
             strategy="longest_first",
-            direction=self.config.get("truncation_side", "right"),
+            direction=self._cut_side,
         )
         try:
             return self.tokenizer.encode_batch(list(texts), is_pretokenized=words)
@@ -145,6 +168,10 @@ class TextProcessor:
         ``token``)."""
         text = self.token(kind)
         return None if text is None else self.tokenizer.token_to_id(text)
+
+    @property
+    def _cut_side(self) -> str:
+        return str(self.config.get("truncation_side", "right"))
 
     @cached_property
     def _spaces_are_bytes(self) -> bool:

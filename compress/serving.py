@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from compress.artifact import MANIFEST, Artifact, JsonObject
-from compress.engine import Placement, Session, open_session
+from compress.engine import Placement, open_session
 from compress.errors import (
     CompressError,
     IntegrityError,
@@ -28,7 +28,6 @@ from compress.predict import predict
 from compress.pretrained.configs import read_config
 from compress.pretrained.modelfolder import head_tasks, model_types
 from compress.pretrained.taking import take_in
-from compress.processor import TextProcessor
 from compress.registry.models import needs_torch, refuse_missing_needs, register_models
 from compress.registry.plugins import (
     Registered,
@@ -36,84 +35,58 @@ from compress.registry.plugins import (
     engine_for,
     explain_missing_package,
 )
-from compress.sizes import positions
-from compress.task import Shown, Task, TaskOptions
-from compress.unicode import has_lone_surrogate
-
-_PAIR = "text_pair"
-"""The second column of a task on pairs of texts. In a request to such a task, a tab separates the
-two."""
+from compress.request import Request, refuse_odd
+from compress.session import Session
+from compress.task import Prediction, Row, Shown, Task, TaskOptions
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A loaded model; calling it with texts gives one answer for each, in order."""
+    """A loaded model; calling it with requests gives one answer for each, in order."""
 
     artifact: Artifact
     task: Task[Any]
-    processor: TextProcessor
+    processor: Any
     session: Session
 
-    def __call__(
-        self, texts: str | Iterable[str | tuple[str, str]], batch_size: int = 1
-    ) -> list[Shown]:
-        """The answers with label names, as the task presents them: a list, also for one text.
+    def __call__(self, requests: Request | Iterable[Request], batch_size: int = 1) -> list[Shown]:
+        """The answers with label names, as the task presents them: a list, also for one request.
 
-        A pair of texts is a tuple. Texts are answered one at a time, as quality is measured: so an
-        answer never depends on the other texts. A larger ``batch_size`` can be quicker, and changes
-        answers of some models (dynamic int8). Raises UsageError with each item that is not a text
-        or a pair."""
+        A request is a text; a tuple of texts, where the task takes several; or a mapping of the
+        task's columns. Requests are answered one at a time, as quality is measured: so an answer
+        never depends on the others. A larger ``batch_size`` can be quicker, and changes answers of
+        some models (dynamic int8). Raises UsageError with each item that cannot be answered."""
         if batch_size < 1:
             raise UsageError(f"batch_size is a whole number from 1, got {batch_size!r}")
-        rows = self.task.request(self._requests(texts))
-        try:
-            features = self.task.features(rows, self.processor)
-            answers = predict(self.session, self.task, self.processor, features, batch_size)
-        except CompressError:
-            raise
-        except Exception as error:  # an engine raises anything for a model that does not fit itself
-            raise CompressError(
-                f"the model in {self.artifact.folder} cannot answer: {name_and_first_line(error)}"
-            ) from error
+        asked = _requests(requests)
+        refuse_odd(asked)
+        rows = self.task.request(asked)
+        answers = self._answers(rows, batch_size)
         labels = self.artifact.manifest.labels
         return [
             self.task.present(answer, row, labels)
             for answer, row in zip(answers, rows, strict=True)
         ]
 
-    def _requests(self, texts: object) -> list[str]:
-        """The texts as the task reads requests: the two of a pair are joined by a tab."""
-        if not isinstance(texts, Iterable):
-            raise UsageError(f"a list of texts is needed, got {texts!r:.80}")
-        items: list[Any] = [texts] if isinstance(texts, str) else list(texts)
-        mistakes = []
-        for number, item in enumerate(items, start=1):
-            problem = self._problem(item)
-            if problem:
-                mistakes.append(Mistake(f"text {number}", problem))
-        if mistakes:
-            raise UsageError(mistakes)
-        return [item if isinstance(item, str) else "\t".join(item) for item in items]
+    def _answers(self, rows: Sequence[Row], batch_size: int) -> list[Prediction]:
+        try:
+            features = self.task.features(rows, self.processor)
+            return predict(self.session, self.task, self.processor, rows, features, batch_size)
+        except CompressError:
+            raise
+        except Exception as error:  # an engine raises anything for a model that does not fit itself
+            raise CompressError(
+                f"the model in {self.artifact.folder} cannot answer: {name_and_first_line(error)}"
+            ) from error
 
-    def _problem(self, item: object) -> str:
-        """What is wrong with a text or a pair; empty if nothing is."""
-        texts: tuple[Any, ...] = (item,)
-        if isinstance(item, tuple) and len(item) == 2:
-            texts = item
-        if not all(isinstance(text, str) for text in texts):
-            return f"got {item!r:.80}, which is neither a text nor a tuple of two texts"
-        if any(has_lone_surrogate(text) for text in texts):
-            return "it is not valid Unicode text"
-        return self._pair_problem(*texts) if len(texts) == 2 else ""
 
-    def _pair_problem(self, first: str, second: str) -> str:
-        if all(column.name != _PAIR for column in self.task.columns):
-            return f"it is a pair, and {self.task.name} takes single texts"
-        if not first.strip() or not second.strip():
-            return "a text of the pair is empty"
-        if "\t" in first:
-            return "the first text of the pair holds a tab, which separates the two"
-        return ""
+def _requests(requests: object) -> list[Any]:
+    """The requests as a list, also of one alone."""
+    if isinstance(requests, str | Mapping):
+        return [requests]
+    if not isinstance(requests, Iterable):
+        raise UsageError(f"a list of texts is needed, got {requests!r:.80}")
+    return list(requests)
 
 
 def open_predictor(folder: Path, registry: Registry, task_name: str | None = None) -> Predictor:
@@ -172,7 +145,7 @@ def _opened(artifact: Artifact, registry: Registry, tasks: Sequence[str]) -> Pre
         if needs_torch(engine.packages):
             register_models(registry, model_types([artifact.folder]))
         session = open_session(engine, artifact, placement, task)
-    mistake = task.tokenizer_mistake(processor)
+    mistake = task.processor_mistake(processor)
     if mistake:
         raise UsageError(f"{artifact.folder}: {mistake}")
     return Predictor(artifact, task, processor, session)
@@ -219,7 +192,7 @@ def _checked_options(artifact: Artifact, cls: type[Task[Any]]) -> TaskOptions:
 
 def _task_options(artifact: Artifact, cls: type[Task[Any]]) -> JsonObject:
     """The task's options that the model was made with. For a model from outside they are the
-    defaults, with ``max_length`` limited to the model's positions.
+    defaults, fitted to the model's config.
 
     Raises UsageError if its config states another kind of head than the defaults."""
     if artifact.manifest.task_options:
@@ -232,5 +205,5 @@ def _task_options(artifact: Artifact, cls: type[Task[Any]]) -> JsonObject:
             "with its task's default options; make a step of it in a recipe that states the task's "
             "options"
         )
-    limit = positions(config)
-    return {} if limit is None else {"max_length": min(options.max_length, limit)}
+    fitted: JsonObject = options.fitted(config).model_dump(mode="json")
+    return fitted

@@ -11,18 +11,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from pydantic import Field
 
 from compress.architecture import ModelConfig
 from compress.distillable import Distillable, Divergence
+from compress.errors import CompressError
+from compress.heads import auto_class_of, labels_of_outputs, states_labels
 from compress.measurement import Direction
 from compress.options import Options
-from compress.processor import TextProcessor
+from compress.processor import Processor, TextProcessor
+from compress.request import Request
 from compress.rows import Columns, columns_of, rows_in
 from compress.rows import Row as Row
+from compress.session import Session
+from compress.sizes import positions
 from compress.source import hint_without_labels
 
 if TYPE_CHECKING:
@@ -38,8 +43,15 @@ IGNORED = -100
 """The label of a position that neither a loss nor a score counts; the default of torch's
 cross_entropy."""
 
-DEFAULT_OUTPUTS = 2
-"""The outputs that transformers gives a head whose config states no number."""
+SAMPLE_TEXTS = (
+    "[MASK].",
+    "[MASK] is the first of two sentences.",
+    "[MASK] begins the second one, which has some more words than the first, so that the two are "
+    "of different lengths.",
+    " ".join(["[MASK]", *["and on and on it goes"] * 40]),
+)
+"""Texts of different lengths, the last as long as most models allow. Each begins with a mask, for a
+task that fills them, so that no cut takes it away."""
 
 
 class RowError(Exception):
@@ -97,12 +109,52 @@ class Decision:
     confidence: float | None = None
 
 
+@dataclass(frozen=True)
+class CardInfo:
+    """What model cards show of a task: an ``example`` text to try, and ``reading``, Python that
+    prints the answer from the names that ``compress.engine.Loading`` binds. Without a ``reading``,
+    cards load models with the toolkit."""
+
+    example: str = "A text to try it on."
+    reading: str = ""
+
+
 class TaskOptions(Options):
+    """Options of a task; by default none."""
+
+    def limit(self, config: ModelConfig) -> str | None:
+        """What of these options does not fit a model of that config, as in "keeps 128 tokens of an
+        example, and ..."; None, the default, if all fits."""
+        return None
+
+    def fitted(self, config: ModelConfig) -> Self:
+        """These options with what a model of that config allows; by default as they are."""
+        return self
+
+
+class TextTaskOptions(TaskOptions):
     """Options that every task on text has."""
 
     max_length: int = Field(
         default=128, ge=4, description="Tokens kept of an example; what is longer is cut."
     )
+
+    def limit(self, config: ModelConfig) -> str | None:
+        """More tokens than the model has positions for."""
+        most = positions(config)
+        if most is None or self.max_length <= most:
+            return None
+        return (
+            f"keeps {self.max_length} tokens of an example, and the model has {most} positions: "
+            f"set max_length: {most}"
+        )
+
+    def fitted(self, config: ModelConfig) -> Self:
+        """With no more tokens than the model has positions for."""
+        most = positions(config)
+        if most is None or self.max_length <= most:
+            return self
+        return self.model_copy(update={"max_length": most})
 
 
 O = TypeVar("O", bound=TaskOptions)
@@ -111,40 +163,76 @@ O = TypeVar("O", bound=TaskOptions)
 class Task(ABC, Generic[O]):
     """A task with its options.
 
-    ``optimum_name`` is the name in optimum's TasksManager. ``heads`` are the endings of the
-    transformers classes whose head serves the task (``ForTokenClassification``).
-    ``headline`` is the metric that quality means; the class states the default, and an
-    instance may set another by its options. ``higher_is_better`` says which direction of it
-    is better, ``directions`` which one of other metrics."""
+    ``kind`` is the model hub's name of the task (https://huggingface.co/tasks): it says which class
+    opens a model, and model cards state it; empty if the hub has no name. ``headline`` is the
+    metric that quality means; the class states the default, and an instance may set another by its
+    options. ``higher_is_better`` says which direction of it is better, ``directions`` which one of
+    other metrics. ``processor_class`` turns rows into features, as ``processor`` loads it."""
 
     name: ClassVar[str]
     summary: ClassVar[str]
     synonyms: ClassVar[tuple[str, ...]] = ()
-    optimum_name: ClassVar[str]
-    heads: ClassVar[tuple[str, ...]]
+    kind: ClassVar[str]
     columns: ClassVar[tuple[Column, ...]]
     headline: str
     higher_is_better: ClassVar[bool] = True
     directions: ClassVar[Mapping[str, Direction]] = {}
     Options: ClassVar[type[TaskOptions]] = TaskOptions
+    processor_class: ClassVar[type[Processor]] = TextProcessor
+    card: ClassVar[CardInfo] = CardInfo()
     draws_inputs: ClassVar[bool] = False
     """Whether ``collate`` makes other inputs of an example in each epoch, such as masks. Then a
     teacher answers while its student learns: no answer of it could be kept."""
 
-    # model cards: how a model of the task is used without the toolkit
-    pipeline_tag: ClassVar[str | None] = None
-    """The model hub's name of the task (https://huggingface.co/tasks); None if it has
-    none."""
-    auto_class: ClassVar[str | None] = None
-    """The class of transformers that opens a stock model with this head; None if none
-    does."""
-    example: ClassVar[str] = "A text to try it on."
-    reading: ClassVar[str] = ""
-    """Python that prints the answer from the names that ``compress.engine.Loading`` binds;
-    empty: cards load models with the toolkit."""
-
     def __init__(self, options: O) -> None:
         self.options = options
+
+    # models
+
+    @classmethod
+    def model_class(cls, config: ModelConfig) -> str:
+        """The name of the class that opens a model of that ``config.json`` for the task: a name in
+        transformers, or ``module:Class``. By default the one of the task's ``kind``.
+
+        Called without torch too: it imports nothing heavy. Raises CompressError for a kind without
+        a class."""
+        return auto_class_of(cls.kind)
+
+    @classmethod
+    def stated_labels(cls, config: ModelConfig) -> tuple[str, ...]:
+        """Label names in order that a model's ``config.json`` states for a head of this task: by
+        default those of ``id2label`` where ``model_class`` is a classifier's, else none."""
+        return labels_of_outputs(config) if states_labels(cls.model_class(config)) else ()
+
+    def head_config(self, labels: Sequence[str]) -> ModelConfig:
+        """Entries of the model's config that the head needs: label maps,
+        ``problem_type``."""
+        if not labels:
+            return {}
+        numbers = {name: number for number, name in enumerate(labels)}
+        return {"id2label": dict(enumerate(labels)), "label2id": numbers}
+
+    def head_mistake(self, config: ModelConfig, labels: Sequence[str]) -> str | None:
+        """Why a head for this task does not fit these options, as in "has 1 output, and
+        ..."; None if it fits.
+
+        ``config`` is the model's ``config.json``. ``labels`` are those of the data if the
+        model names none itself, else empty. By default every head fits."""
+        return None
+
+    def limit(self, config: ModelConfig) -> str | None:
+        """What of the task's options does not fit a model of that ``config.json``; None if all
+        fits. By default the options know."""
+        return self.options.limit(config)
+
+    def loss(self, outputs: Any, batch: Mapping[str, Tensor]) -> Tensor | None:
+        """The task's loss of a forward pass, a scalar: a mean over what the batch asks. ``outputs``
+        are the model's own, ``batch`` is what ``collate`` made, as tensors.
+
+        By default the loss that the model computed; None if it has none. It is called in training
+        only, where torch is imported."""
+        loss: Tensor | None = getattr(outputs, "loss", None)
+        return loss
 
     # rows: once, when the data are prepared
 
@@ -170,50 +258,36 @@ class Task(ABC, Generic[O]):
         data. By default none is counted."""
         return {}
 
-    def head_config(self, labels: Sequence[str]) -> ModelConfig:
-        """Entries of the model's config that the head needs: label maps,
-        ``problem_type``."""
-        if not labels:
-            return {}
-        numbers = {name: number for number, name in enumerate(labels)}
-        return {"id2label": dict(enumerate(labels)), "label2id": numbers}
+    # examples: in training, measuring and serving alike
 
-    @classmethod
-    def stated_labels(cls, config: ModelConfig) -> tuple[str, ...]:
-        """Label names in order that a model's ``config.json`` states for a head of this
-        task; empty if such a head has no labels, the default.
+    def processor(self, folder: str | Path) -> Any:
+        """The ``processor_class``, loaded from a model folder."""
+        return self.processor_class.load(folder)
 
-        A task whose head has an output for each label returns ``labels_of_outputs``."""
-        return ()
-
-    def head_mistake(self, config: ModelConfig, labels: Sequence[str]) -> str | None:
-        """Why a head for this task does not fit these options, as in "has 1 output, and
-        ..."; None if it fits.
-
-        ``config`` is the model's ``config.json``. ``labels`` are those of the data if the
-        model names none itself, else empty. By default every head fits."""
-        return None
-
-    def tokenizer_mistake(self, processor: TextProcessor) -> str | None:
-        """What the task's head needs and the model's tokenizer does not give, as in "its head
+    def processor_mistake(self, processor: Any) -> str | None:
+        """What the task's head needs and the model's processor does not give, as in "its head
         reads the end token, and ..."; None, the default, if nothing is missing."""
         return None
 
-    # examples: in training, measuring and serving alike
-
-    def processor(self, folder: str | Path) -> TextProcessor:
-        """The processor, saved in a model folder, that turns this task's rows into
-        features."""
-        return TextProcessor.load(folder)
+    def save_processor(self, processor: Any, folder: Path) -> None:
+        """Write the processor of a model that was trained for this task. A tokenizer's files then
+        say how many tokens were kept."""
+        if isinstance(self.options, TextTaskOptions) and isinstance(processor, TextProcessor):
+            processor.save(folder, self.options.max_length)
+        else:
+            processor.save(folder)
 
     @abstractmethod
-    def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
-        """One dict for each row, in order: ``input_ids`` and the like as lists of ints, and
-        ``labels`` if the row has them. Deterministic: random choices, such as masks, belong
-        to ``collate``."""
+    def features(self, rows: Sequence[Row], processor: Any) -> list[Features]:
+        """One dict for each row, in order: ``input_ids`` and the like as lists, and ``labels`` if
+        the row has them. Deterministic: random choices, such as masks, belong to ``collate``.
+
+        A row may have several parts, such as the windows of a long text. Then each dict has
+        ``row``, the index of its row in ``rows``; every row has one at least. ``join`` makes one
+        answer of them."""
 
     def length(self, features: Features) -> int:
-        """The length by which batches are made, in tokens."""
+        """The length by which batches are made; by default in tokens."""
         return len(features["input_ids"])
 
     def group(self, features: Features) -> int:
@@ -225,11 +299,12 @@ class Task(ABC, Generic[O]):
     def collate(
         self,
         features: Sequence[Features],
-        processor: TextProcessor,
+        processor: Any,
         generator: np.random.Generator | None = None,
     ) -> Batch:
-        """Arrays [batch, length] padded to the longest, int64: with ``attention_mask``, and
-        with ``labels`` if the features have them.
+        """Arrays [batch, ...] padded to the longest: for tokens int64, with ``attention_mask``, and
+        with ``labels`` if the features have them. What the model's forward pass does not read is
+        for the loss alone.
 
         ``generator`` is given only in training, for random choices such as masks."""
 
@@ -272,12 +347,33 @@ class Task(ABC, Generic[O]):
         """One JSON-ready answer for each example of the batch, in order. ``outputs`` are
         the model's, by name."""
 
+    def answer(
+        self, session: Session, features: Sequence[Features], processor: Any
+    ) -> list[Prediction]:
+        """One answer for each of the ``features`` of a batch, in order. By default one run of the
+        model, and ``predictions``.
+
+        Whatever answers goes through it: measuring, validation in training, serving."""
+        return self.predictions(session.run(self.collate(features, processor)), features)
+
+    def join(self, parts: Sequence[Prediction], row: Row) -> Prediction:
+        """The answer to a row, from those of its parts in their order; by default of the only one.
+
+        A task whose ``features`` cut a row into several parts overrides it."""
+        if len(parts) > 1:
+            raise CompressError(f"task {self.name}: a row has {len(parts)} parts: define join")
+        return parts[0]
+
     @abstractmethod
     def score(
-        self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
+        self,
+        predictions: Sequence[Prediction],
+        rows: Sequence[Row],
+        labels: Sequence[str],
+        processor: Any,
     ) -> Quality:
-        """Quality of the predictions against the references in ``rows``, in the same
-        order."""
+        """Quality of the predictions, one for each row, against the references in ``rows``, in the
+        same order."""
 
     def resample(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
@@ -312,9 +408,14 @@ class Task(ABC, Generic[O]):
     # serving
 
     @abstractmethod
-    def request(self, texts: Sequence[str]) -> list[Row]:
-        """Rows without references for texts that a user typed. The two texts of a pair have
-        a tab between them."""
+    def request(self, requests: Sequence[Request]) -> list[Row]:
+        """Rows without references for what a user asks: a text, a tuple of texts, or a mapping of
+        columns. ``compress.request.texts_of`` reads requests of texts. Raises UsageError."""
+
+    def samples(self) -> list[Row]:
+        """Some rows without references, of different lengths, the longest last. A graph is traced
+        and checked with them where there are no data. By default requests of a text each."""
+        return self.request(SAMPLE_TEXTS)
 
     @abstractmethod
     def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> Shown:
@@ -329,33 +430,3 @@ def _counted(shape: Sequence[int], batch: Mapping[str, Tensor]) -> Tensor | None
     if labels is not None and labels.shape == shape:
         return labels != IGNORED
     return mask.bool() if mask is not None and mask.shape == shape else None
-
-
-def labels_of_outputs(config: ModelConfig) -> tuple[str, ...]:
-    """Label names in order of a head that has an output for each label: those of
-    ``id2label`` in the model's ``config.json``.
-
-    A config without it, as transformers writes one for two outputs without names, has
-    numbered names (see ``is_numbered``). Configs of other heads have none or these two as
-    well, and mean nothing by it."""
-    names = config.get("id2label")
-    if not names:
-        return _numbered(config.get("num_labels", DEFAULT_OUTPUTS))
-    return tuple(str(names[key]) for key in sorted(names, key=int))
-
-
-def is_numbered(labels: Sequence[str]) -> bool:
-    """Whether label names are only the outputs' numbers: ``LABEL_0``, ``LABEL_1`` and so
-    on, as transformers names the labels of a head without names."""
-    return bool(labels) and tuple(labels) == _numbered(len(labels))
-
-
-def meant_labels(own: Sequence[str], labels: Sequence[str]) -> tuple[str, ...]:
-    """The meaning of a head's outputs: its ``own`` names. Where these are only numbers, as
-    many as the data have ``labels``, it is the data's labels in their order."""
-    numbers_alone = is_numbered(own) and len(own) == len(labels) and set(own) != set(labels)
-    return tuple(labels if numbers_alone else own)
-
-
-def _numbered(count: int) -> tuple[str, ...]:
-    return tuple(f"LABEL_{i}" for i in range(count))

@@ -25,7 +25,7 @@ from compress.machine import versions
 from compress.models import open_model
 from compress.pairing import Asked, Pair, counts_of, kept_lines, lines_of, paired, parts_of
 from compress.predict import length_batches
-from compress.processor import TextProcessor
+from compress.processor import Processor
 from compress.raggedfiles import PLACES, RaggedFile, RaggedWriter
 from compress.sessions import TorchSession
 from compress.stage import Context
@@ -86,7 +86,7 @@ class _Answered:
 
 
 def teacher_outputs(
-    context: Context[Any], teacher: Artifact, split: str, asked: Asked, processor: TextProcessor
+    context: Context[Any], teacher: Artifact, split: str, asked: Asked, processor: Processor
 ) -> TeacherOutputs:
     """What ``teacher`` answers to the examples of ``split``, for a student whose features
     ``processor`` makes. They come from the store, if it has them.
@@ -195,9 +195,7 @@ def _refuse_other_counts(theirs: list[int], own: list[int]) -> None:
         )
 
 
-def _refuse_unread(
-    task: Task[Any], rows: Sequence[Row], theirs: TextProcessor, own: TextProcessor
-) -> None:
+def _refuse_unread(task: Task[Any], rows: Sequence[Row], theirs: Processor, own: Processor) -> None:
     """Raise UsageError if a teacher, which has to answer what was made for its student, would miss
     an input that its own processor fills."""
     if not rows:

@@ -29,7 +29,7 @@ from compress.meter import EFFORTS, Effort, Rounds
 from compress.options import nested
 from compress.registry.plugins import Registered, Registry, load_plugins
 from compress.source import FileOptions, SourceOptions
-from compress.task import Task, TaskOptions
+from compress.task import Task, TextTaskOptions
 from compress.training import TrainingOptions
 
 DOCS = Path(__file__).parent
@@ -59,7 +59,7 @@ def recipe_parts() -> dict[str, str]:
         "generated:source-options": options_table(SourceOptions),
         "generated:file-options": options_table(FileOptions, without=SourceOptions),
         "generated:sources": "\n\n".join(map(_source, _own(registry.sources))),
-        "generated:task-options": options_table(TaskOptions),
+        "generated:task-options": options_table(TextTaskOptions),
         "generated:tasks": "\n\n".join(map(_task, _own(registry.tasks))),
         "generated:training-options": options_table(TrainingOptions),
         "generated:stages": "\n\n".join(stages),
@@ -164,7 +164,7 @@ def _task(entry: Registered) -> str:
             f"### `{entry.name}`",
             f"{_sentence(cls.summary)}{also} {headline}",
             columns,
-            options_table(cls.Options, TaskOptions),
+            options_table(cls.Options, TextTaskOptions),
         ]
     )
 

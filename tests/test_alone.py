@@ -68,7 +68,7 @@ def test_the_answers_that_are_scored_are_those_of_each_text_alone(
 ) -> None:
     on = probe(model(), artifact)
     sample = Quality().sample(on)
-    alone = [predict(on.session, TASK, on.processor, [f], 1)[0] for f in on.features]
+    alone = [predict(on.session, TASK, on.processor, [{}], [f], 1)[0] for f in on.features]
     for kept, own in zip(sample["predictions"], alone, strict=True):
         assert kept["label"] == own["label"]
         assert kept["score"] == pytest.approx(own["score"], abs=1e-4)

@@ -12,13 +12,15 @@ from typing import Any
 import pytest
 import torch
 from installing import install
-from tiny import LABELS, make_artifact, save_bert, sentences, task_named, word_processor
+from tiny import LABELS, SPECIAL, make_artifact, save_bert, sentences, task_named, word_processor
 
 from compress.architecture import Architecture, brings_models
 from compress.artifact import Artifact, Manifest
 from compress.errors import UsageError
 from compress.planning import Plan, make_plan
 from compress.pretrained.families import Families
+from compress.processor import TextProcessor
+from compress.readout import ReadAt
 from compress.recipes.recipe import read_recipe
 from compress.registry.models import model_origins, refuse_missing_needs, register_models
 from compress.registry.plugins import Registered, Registry, load_plugins
@@ -27,7 +29,7 @@ from compress.store.keys import step_ingredients
 
 TASK = task_named("text-classification")
 ROWS = {"train": sentences(12, 1), "test": sentences(4, 2)}
-FRESH = {"type": "lstm", "hidden_size": 8, "embedding_size": 4}
+FRESH = {"type": "lstm", "hidden_size": 8, "embedding_dim": 4}
 TRAINING = {"epochs": 1, "batch_size": 8, "precision": "fp32"}
 HEAD = "task: text-classification\ndata: {train: train.csv, test: test.csv}\n"
 
@@ -261,6 +263,21 @@ def test_an_architecture_that_describes_a_family_of_transformers_brings_nothing(
 ) -> None:
     named = {name: brings_models(entry.cls) for name, entry in brought.architectures.items()}
     assert named == {"bert": False, "distilbert": False, "llama": False, "lstm": True}
+
+
+def test_a_processor_is_fitted_to_the_model_that_takes_it(brought: Registry) -> None:
+    from compress.fresh import fresh_reader, processor_for
+
+    register_models(brought, ["lstm"])
+    names = ["input_ids", "token_type_ids", "attention_mask"]
+    config = {**SPECIAL, "padding_side": "left", "model_input_names": names}
+    theirs = TextProcessor(
+        word_processor().tokenizer, config, "qwen2", read_at=ReadAt(last_position=True)
+    )
+    own = processor_for(fresh_reader(FRESH, TASK, LABELS, theirs), theirs, TASK)
+    assert own.identity() == theirs.identity()
+    assert own.config["model_input_names"] == ["input_ids", "attention_mask"]
+    assert not own.read_at.last_position and "padding_side" not in own.config
 
 
 # the model itself

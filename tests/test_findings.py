@@ -50,12 +50,19 @@ def test_a_smaller_and_slower_step_is_a_finding() -> None:
         "format or engine where time is"
     )
     assert not texts(
-        small_against(against_parent=against("teacher", 0.5, 0.99)), "smaller_but_slower"
+        small_against(against_parent=against("teacher", 0.5, 0.996)), "smaller_but_slower"
     )
     assert not texts(
         small_against(against_parent=against("teacher", 0.985, 0.25, spread=0.01)),
         "smaller_but_slower",
     )
+
+
+def test_a_size_is_equal_in_a_finding_where_it_is_in_a_table() -> None:
+    (text,) = texts(
+        small_against(against_parent=against("teacher", 0.5, 0.99)), "smaller_but_slower"
+    )
+    assert text.startswith("small is 1.01x smaller than teacher and 2.0x slower")
 
 
 def test_advice_to_a_slower_model_is_true_of_its_memory() -> None:
@@ -167,7 +174,7 @@ def test_a_step_that_changed_nothing_is_a_finding() -> None:
         "faster: give it "
         "options that do more, or leave the step out"
     )
-    assert texts(unchanged(speedup=1.015, size=0.99, memory=1.3), "changed_nothing"), (
+    assert texts(unchanged(speedup=1.015, size=0.996, memory=1.3), "changed_nothing"), (
         "that is noise, and more memory no gain"
     )
     assert texts(unchanged(nonzero=-0.01), "changed_nothing"), "so few zeros a training moves"
@@ -208,6 +215,18 @@ def test_a_score_that_the_most_frequent_answer_has_too_is_a_finding() -> None:
         "the most frequent answer has 0.000: what is made from it can be no better, so check its "
         "labels and data, or train it longer"
     )
+
+
+def test_models_after_one_that_learnt_nothing_are_named_with_it() -> None:
+    nothing = {"value": 0.5, "difference": 0.0, "low": -0.1, "high": 0.1}
+    values = scored("higher", 0.5, nothing)
+    for name, parent in (("small", "teacher"), ("smaller", "small")):
+        later = step(name, 0.5, 6.0, 50e6, parent=parent)
+        later["measurements"]["quality"] |= values["steps"][0]["measurements"]["quality"]
+        values["steps"].append(later)
+    (finding,) = [found for found in findings(values) if found.kind == "learnt_nothing"]
+    assert finding.step == "teacher"
+    assert finding.text.endswith("; neither are small nor smaller shown to be better")
 
 
 @pytest.mark.parametrize(

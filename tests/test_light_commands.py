@@ -20,8 +20,8 @@ import sys
 from compress_tasks import TextClassification, TokenClassification
 texts = TextClassification(TextClassification.Options())
 tags = TokenClassification(TokenClassification.Options())
-assert texts.score([{"label": 0}], [{"label": 0}], ["a", "b"]).metrics["accuracy"] == 1.0
-assert tags.score([{"tags": [0]}], [{"tags": [0]}], ["O", "B-X"]).metrics["f1"] == 0.0
+assert texts.score([{"label": 0}], [{"label": 0}], ["a", "b"], None).metrics["accuracy"] == 1.0
+assert tags.score([{"tags": [0]}], [{"tags": [0]}], ["O", "B-X"], None).metrics["f1"] == 0.0
 sys.exit("torch" in sys.modules or "transformers" in sys.modules)
 """
 _DEFERRED = """

@@ -27,6 +27,7 @@ import compress
 from compress.adapting import adapt_model
 from compress.artifact import MANIFEST, Artifact
 from compress.errors import UsageError
+from compress.heads import meant_labels
 from compress.models import open_model
 from compress.planning import Plan, make_plan
 from compress.pretrained.families import Families
@@ -34,7 +35,6 @@ from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
 from compress.running.heads import can_be_measured, numbered_heads, refuse_wrong_labels
 from compress.store.prepared import Prepared, prepare
-from compress.task import meant_labels
 from compress.workers.jobs.probing import open_probe
 from compress.workers.protocol import Chosen, ProbeArtifact, Subject
 

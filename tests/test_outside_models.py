@@ -30,7 +30,7 @@ from compress.registry.plugins import Registry
 from compress.running.heads import can_be_measured, refuse_wrong_labels
 from compress.running.making import Products
 from compress.running.preflight import (
-    refuse_long_examples,
+    refuse_unfit_options,
     refuse_unknown_parts,
     refuse_wrong_edges,
 )
@@ -529,7 +529,7 @@ def test_a_config_tells_how_long_an_example_may_be(
 
 def too_long(plan: Plan, artifact: Artifact) -> list[str]:
     with pytest.raises(UsageError) as caught:
-        refuse_long_examples(plan, dict.fromkeys([i.name for i in plan.inputs], artifact))
+        refuse_unfit_options(plan, dict.fromkeys([i.name for i in plan.inputs], artifact))
     return [str(mistake) for mistake in caught.value.mistakes]
 
 
@@ -543,22 +543,22 @@ def test_examples_longer_than_a_model_s_positions_are_refused_once(
     (text,) = too_long(plan, artifact)
     assert text == (
         f"{tmp_path / 'recipe.yaml'}:4:10: 'finetune' keeps 16 tokens of an example, and the model "
-        "has 15 "
-        "positions (task: {text-classification: {max_length: 15}})"
+        "has 15 positions: set max_length: 15"
     )
     (text,) = too_long(replace(plan, steps=[]), artifact)
     assert text.startswith(f"{tmp_path / 'recipe.yaml'}:2:8: the task keeps 16 tokens")
     fits = planned(
         CLASSIFY.replace("max_length: 16", "max_length: 15") + "stages: [finetune, quantize.onnx]\n"
     )
-    refuse_long_examples(fits, {"model": artifact})
-    refuse_long_examples(replace(fits, steps=[]), {"model": artifact})
+    refuse_unfit_options(fits, {"model": artifact})
+    refuse_unfit_options(replace(fits, steps=[]), {"model": artifact})
 
 
 def test_the_positions_that_a_family_has_by_default_count_when_a_fresh_model_is_built() -> None:
     task = task_named("fill-mask", max_length=600)
     with pytest.raises(
-        UsageError, match="keeps 600 tokens .* a bert model of this configuration has 512 positions"
+        UsageError,
+        match="keeps 600 tokens .* 512 positions: set max_length: 512 .this configuration",
     ):
         fresh_model({"type": "bert", "hidden_size": 8, "num_attention_heads": 1}, task, ())
 
@@ -576,4 +576,4 @@ stages:
     with pytest.raises(
         UsageError, match="'pretrain' keeps 16 tokens of an example, and the model has 15 positions"
     ):
-        refuse_long_examples(planned(recipe), {})
+        refuse_unfit_options(planned(recipe), {})

@@ -8,12 +8,14 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import Command
+from rich.console import Console
 
 from compress.artifact import Artifact, Manifest, Traits, digest_files
-from compress.cli.planview import plan_json, view_plan
+from compress.cli.planview import plan_json, print_plan, view_plan
 from compress.errors import UsageError
 from compress.planning import DataChoice, Plan, TaskChoice, load_plan, make_plan
 from compress.planning.conversions import conversion_steps
@@ -22,6 +24,7 @@ from compress.pretrained.families import Families
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry, load_plugins
 from compress.store.keys import data_ingredients, import_ingredients, step_ingredients
+from compress.store.prepared import prepare
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
 
@@ -321,7 +324,11 @@ def test_a_plan_of_hub_data_needs_no_network(
 
 
 def test_steps_behind_a_model_folder_are_there_once_they_are_made(
-    planned: Planned, tmp_path: Path, registry: Registry, fake_model: Callable[..., Path]
+    planned: Planned,
+    tmp_path: Path,
+    registry: Registry,
+    fake_model: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder, store = fake_model(), Store(tmp_path / "store")
     plan = planned(HEAD.replace("owner/encoder", "./model") + "stages: [finetune, quantize.onnx]\n")
@@ -333,13 +340,26 @@ def test_steps_behind_a_model_folder_are_there_once_they_are_made(
         Manifest(SERVES, digest_files(content), step="s", stage="s").write(content)
         return 0.0
 
+    def fill_data(content: Path, work: Path) -> float:
+        assert plan.data is not None
+        prepare(plan.data.entry.cls(plan.data.options), plan.task.make(), content)
+        return 0.0
+
+    def shown() -> dict[str, Any]:
+        return plan_json(view_plan(plan, registry, store))
+
     def states() -> list[str]:
-        return [step["state"] for step in plan_json(view_plan(plan, registry, store))["steps"]]
+        return [step["state"] for step in shown()["steps"]]
 
     assert states() == ["after its input"] * 2
     model, _ = store.make(import_ingredients(plan.inputs[0], folder, registry), fill)
     assert states() == ["to do", "after its input"]
-    data, _ = store.make(data_ingredients(plan.data, plan.task), fill)
+    assert shown()["data_summaries"] == {}
+    data, _ = store.make(data_ingredients(plan.data, plan.task), fill_data)
+    rows = len((tmp_path / "train.csv").read_text(encoding="utf-8").splitlines()) - 1
+    assert shown()["data_summaries"]["data"]["splits"]["train"]["rows"] == rows
+    print_plan(view_plan(plan, registry, store), Console(width=200))
+    assert f"  data: train: {rows} rows; bad: " in capsys.readouterr().out
     taken = Artifact.open(model.folder)
     store.make(step_ingredients(first, taken, {}, data.digest, None, registry), fill)
     assert states() == ["there", "to do"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,12 @@ from compress.engine import Placement
 from compress.errors import UsageError
 from compress.registry.models import register_models
 from compress.registry.plugins import Registry, engine_for, load_plugins
+from compress.workers.jobs.probing import open_probe
+from compress.workers.protocol import Chosen, ProbeArtifact, Subject
 
 TASK = task_named("text-classification")
 ROWS = {"train": sentences(24, 1), "test": sentences(6, 2)}
-STUDENT = {"type": "lstm", "hidden_size": 16, "embedding_size": 8}
+STUDENT = {"type": "lstm", "hidden_size": 16, "embedding_dim": 8}
 TRAINING = {"epochs": 1, "batch_size": 8, "precision": "fp32", "learning_rate": 1e-2}
 TEXTS = ["good w1 w2 w3 w4 w5", "bad", "w6 w7 good"]
 
@@ -95,6 +98,7 @@ def test_the_student_has_the_teacher_s_tokenizer_and_nothing_else_of_it(
     assert config["vocab_size"] == 21 and config["cell"] == "lstm"
     tokens = [(each.folder / "tokenizer.json").read_bytes() for each in (student, teacher)]
     assert tokens[0] == tokens[1]
+    assert not TASK.processor(student.folder).uses_token_types, "BERT has them, the LSTM has not"
     manifest = student.manifest
     assert manifest.labels == LABELS and manifest.edits == ()
     assert manifest.lineage[-1]["digest"] == teacher.digest
@@ -193,6 +197,29 @@ def test_fresh_processes_give_the_same_answers_and_onnx_runtime_serves_alone(
     assert refused.code == 2
     assert "needs compress-lstm, which is not installed" in refused.err.splitlines()[0]
     assert len(refused.err.splitlines()) == 1
+
+
+def test_a_process_of_onnx_runtime_never_registers_models(
+    plugins: Registry, student: Artifact, exported: Artifact
+) -> None:
+    class Broken(plugins.architectures["lstm"].cls):  # type: ignore[name-defined]
+        @classmethod
+        def register(cls) -> None:
+            raise RuntimeError("not here")
+
+    entry = replace(plugins.architectures["lstm"], cls=Broken)
+    broken = replace(plugins, architectures={**plugins.architectures, "lstm": entry})
+
+    def probe(artifact: Artifact) -> object:
+        options = TASK.options.model_dump(mode="json")
+        subject = Subject("made", artifact.folder, Chosen(TASK.name, options), None)
+        return open_probe(ProbeArtifact(subject, "quick"), broken)
+
+    assert probe(exported)
+    with pytest.raises(
+        UsageError, match="compress-lstm 1.0: compress_architectures: register of Br"
+    ):
+        probe(student)
 
 
 @pytest.mark.slow

@@ -52,6 +52,7 @@ JOBS_SENT: list[Job] = [
         output=Path("out"),
         work=Path("work"),
     ),
+    protocol.OpenArtifact(Path("made"), TASK, "shrink (acme 2)"),
     protocol.ProbeArtifact(
         protocol.Subject("model", Path("model"), TASK, None, ("teacher",), "teacher", 0.03), "quick"
     ),

@@ -28,7 +28,7 @@ from compress.report.views.card import deployable
 from compress.report.views.writing import write_report, write_views
 from compress.results.step import Usage
 from compress.store.runfolder import RunFolder
-from compress.task import Task
+from compress.task import CardInfo, Task
 
 ROWS = {
     "text-classification": sentences(8, 1),
@@ -265,12 +265,8 @@ def test_a_strangers_engine_and_task_say_themselves_how_their_models_are_loaded(
             return Loading(("rowlib",), "import rowlib\n", "logits = rowlib.read(folder)(text)\n")
 
     class Parity(load_plugins().tasks["text-classification"].cls):  # type: ignore[misc]
-        name, example, pipeline_tag, reading = (
-            "parity",
-            "Is 3 even?",
-            "text-ranking",
-            "print(logits % 2)\n",
-        )
+        name, kind = "parity", "text-ranking"
+        card = CardInfo(example="Is 3 even?", reading="print(logits % 2)\n")
 
     registry = Registry(
         engines={"rows": Registered("rows", Rows, "d", "1")},
@@ -298,7 +294,7 @@ def test_a_strangers_engine_and_task_say_themselves_how_their_models_are_loaded(
             own.packages == tuple(needs or ["compress-toolkit"])
             and "compress.load('a/b')" in own.code
         )
-    Parity.reading = ""
+    Parity.card = CardInfo()
     assert "compress.load" in used("parity", Traits("rows", task="parity"), registry=registry).code
 
 

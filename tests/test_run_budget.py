@@ -345,6 +345,7 @@ def test_an_engine_whose_worker_dies_is_not_taken_for_one_that_refuses(
         return does(job, *given)
 
     monkeypatch.setattr(where, die)
+    monkeypatch.setattr("compress.workers.jobs.staging.open_once", lambda *given: None)
     ended = held("  - toy.cut: {share: 0.4}\n    name: a\n", code=1)
     assert ended.report["state"] == "failed" and ended.report["unmeasured_engines"] == {}
     assert "toy.make@broken could not be made or measured" in ended.output
@@ -363,6 +364,26 @@ def test_a_quick_run_has_the_reference_in_no_other_engine_unless_a_limit_asks_fo
     asked = held(steps, quick + "budget: {latency: '>= 1.1x', on_miss: warn}\n")
     assert list(asked.report["unmeasured_engines"]) == ["toy.make@broken"]
     assert asked.report["fastest_float_engine"] == "toy.make"
+
+
+@pytest.mark.parametrize("where", ["in the maker", "in another process"])
+def test_a_model_that_does_not_open_is_not_kept_and_the_stage_and_its_plugin_are_named(
+    where: str, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if where == "in another process":
+        monkeypatch.setattr("compress.workers.jobs.staging._opened_here", lambda *given: False)
+    steps = "  - toy.set: {mark: broken}\n    name: a\n"
+    for _ in range(2):  # the second run does not find it in the store either
+        ended = held(steps, code=1)
+        assert ended.report["failure"] == (
+            "toy.set (compress-stated 1.0) wrote a model that does not open, so it is not kept: "
+            "ValueError: no toy in its folder"
+        )
+        assert (
+            ended.report["failure"] in ended.output
+            and "reused" not in ended.output.split("a (toy.set)")[1]
+        )
+        assert [step["name"] for step in ended.report["steps"]] == ["toy.make"]
 
 
 def test_a_step_that_changes_nothing_ends_the_run_with_the_remedy(held: Held) -> None:

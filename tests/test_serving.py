@@ -97,12 +97,12 @@ def test_a_pair_is_a_tuple_and_is_read_as_two_texts(predictor: Predictor) -> Non
         ([1], "text 1: got 1, which is neither"),
         (["good", None], "text 2: got None"),
         (5, "a list of texts is needed, got 5"),
-        ([("a", "b", "c")], "neither a text nor a tuple of two"),
+        ([("a", "b", "c")], "text 1: it has 3 texts, and the task takes 1 to 2 texts"),
         ([("a", 1)], "neither a text"),
         ([["a", "b"]], "neither"),
         (["\ud800"], "not valid Unicode"),
-        ([("a", " ")], "a text of the pair is empty"),
-        ([("a\tb", "c")], "holds a tab"),
+        ([("a", " ")], "text 1: text_pair is empty"),
+        ([{"text": "a", "colour": "b"}], "it has 'colour', and the task takes text, text_pair"),
         (b"good", "got 103"),
         ([""], "text 1: it is empty"),
     ],
@@ -116,9 +116,7 @@ def test_what_is_no_text_is_refused_with_its_number(
 
 def test_pairs_are_refused_by_a_task_of_single_texts(tmp_path: Path) -> None:
     save_bert(tmp_path, task_named("token-classification"), ("O", "B-X"))
-    with pytest.raises(
-        UsageError, match="text 2: it is a pair, and token-classification takes single texts"
-    ):
+    with pytest.raises(UsageError, match="text 2: it has 2 texts, and the task takes single texts"):
         compress.load(tmp_path)(["good w1", ("good", "bad")])
 
 

@@ -29,7 +29,7 @@ from compress.pretrained.families import Families
 from compress.readout import END_TOKENS, LAST_TOKEN_FAMILIES, ReadAt, read_at
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
-from compress.running.preflight import refuse_unfit_tokenizers
+from compress.running.preflight import refuse_unfit_processors
 from compress.sessions import TorchSession
 from compress.teacher import Asked, teacher_outputs
 from compress.training.batches import BucketedBatches
@@ -163,7 +163,7 @@ def test_hidden_states_of_a_teacher_stand_at_the_tokens_of_a_student_that_pads_o
     asked = Asked(answers=False, states=(-1,))
     context = asking(TASK, rows, tmp_path / "store")
     outputs = teacher_outputs(context, artifact, "train", asked, processor)
-    loss = DistillationLoss(outputs, DistillOptions(logits=0, hidden=1, labels=0))
+    loss = DistillationLoss(outputs, DistillOptions(logits=0, hidden=1, labels=0), TASK)
     batch = {n: torch.from_numpy(a) for n, a in TASK.collate(features, processor).items()}
     assert not bool(batch["attention_mask"][:, 0].all()), "some row is padded on the left"
     with torch.no_grad():
@@ -240,12 +240,12 @@ def test_it_is_refused_before_the_first_step_of_a_run(
     )
     artifact = classifier(recipe.parent / "model", "t5", **SMALL["t5"])
     plan = make_plan(read_recipe(recipe), registry, families)
-    refuse_unfit_tokenizers(plan, {"model": artifact})
+    refuse_unfit_processors(plan, {"model": artifact})
     words = word_processor()
     words.tokenizer.post_processor = processors.ByteLevel()
     words.save(artifact.folder)
     with pytest.raises(UsageError) as caught:
-        refuse_unfit_tokenizers(plan, {"model": artifact})
+        refuse_unfit_processors(plan, {"model": artifact})
     (line,) = str(caught.value).splitlines()
     assert line.startswith(str(recipe)) and "its tokenizer adds none to a text" in line
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,7 +13,9 @@ from compress.errors import EnvironmentFailure, UsageError
 from compress.planning import DataChoice, Input, Plan, Step, TaskChoice
 from compress.registry.plugins import Registry
 from compress.store.keys import data_ingredients, import_ingredients, step_ingredients
-from compress.store.store import Ingredients, Store, key_of
+from compress.store.prepared import Prepared
+from compress.store.store import Ingredients, Product, Store, key_of
+from compress.store.summary import DataSummary
 
 
 @dataclass(frozen=True)
@@ -22,13 +26,22 @@ class StepState:
     why: str | None = None
 
 
-def find_states(plan: Plan, registry: Registry, store: Store) -> dict[str, StepState]:
-    """The state of each step by its name.
+@dataclass(frozen=True)
+class PlanState:
+    """What the store has of a plan: the state of each step by its name, and what was counted when
+    data were prepared, by the name of the data."""
+
+    steps: Mapping[str, StepState]
+    data: Mapping[str, DataSummary]
+
+
+def find_state(plan: Plan, registry: Registry, store: Store) -> PlanState:
+    """What the store has of a plan.
 
     Where the store has no product of a kind, no model's files are read and no source is asked.
     Raises UsageError for data that do not exist."""
     finder = _Finder(plan, registry, store)
-    return {step.name: finder.find(step) for step in plan.steps}
+    return PlanState({step.name: finder.find(step) for step in plan.steps}, finder.summaries())
 
 
 class _Finder:
@@ -38,7 +51,7 @@ class _Finder:
     def __init__(self, plan: Plan, registry: Registry, store: Store) -> None:
         self._plan, self._registry, self._store = plan, registry, store
         self._artifacts = {model.name: self._import(model) for model in plan.inputs}
-        self._data: dict[str, str | None] = {}
+        self._data: dict[str, Product | EnvironmentFailure | None] = {}
 
     def find(self, step: Step) -> StepState:
         """The state of the next step."""
@@ -54,7 +67,7 @@ class _Finder:
                 return StepState("not known", str(error))
             if data is None:
                 return StepState("to do")
-        artifact = self._made(step, data)
+        artifact = self._made(step, data.digest if data else None)
         self._artifacts[step.name] = artifact
         return StepState("there" if artifact else "to do")
 
@@ -79,18 +92,32 @@ class _Finder:
         product = self._store.find(ingredients)
         return Artifact.open(product.folder) if product else None
 
-    def _prepared(self, data: DataChoice, task: TaskChoice) -> str | None:
-        """The digest of the data that are prepared for a task."""
+    def summaries(self) -> dict[str, DataSummary]:
+        """The summary of each of the plan's data that are prepared."""
+        found = {}
+        for name, data, task in self._plan.different_data():
+            with suppress(EnvironmentFailure):
+                product = self._prepared(data, task)
+                if product:
+                    found[name] = Prepared(product.folder, product.digest).summary
+        return found
+
+    def _prepared(self, data: DataChoice, task: TaskChoice) -> Product | None:
+        """The data that are prepared for a task."""
         key = key_of({"data": data.as_dict(), "task": task.as_dict()})
         if key not in self._data:
             try:
                 self._data[key] = self._find_prepared(data, task)
             except UsageError as error:
                 raise error.placed(data.place) from error
-        return self._data[key]
+            except EnvironmentFailure as error:  # kept, because the hub can take long to fail
+                self._data[key] = error
+        found = self._data[key]
+        if isinstance(found, EnvironmentFailure):
+            raise found
+        return found
 
-    def _find_prepared(self, data: DataChoice, task: TaskChoice) -> str | None:
+    def _find_prepared(self, data: DataChoice, task: TaskChoice) -> Product | None:
         if not self._store.holds("data"):
             return None
-        product = self._store.find(data_ingredients(data, task))
-        return product.digest if product else None
+        return self._store.find(data_ingredients(data, task))

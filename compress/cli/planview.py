@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
 
 from compress.cli.catalogue import recipe_text
-from compress.cli.planstate import StepState, find_states
+from compress.cli.planstate import PlanState, StepState, find_state
 from compress.cli.rows import print_rows
 from compress.planning import Input, Plan, Step
 from compress.planning.budget import Budget
 from compress.planning.conversions import conversion_steps
 from compress.planning.measuring import measuring_text
 from compress.registry.plugins import Registry
+from compress.report.datatext import split_lines
 from compress.report.views.plain import plain
+from compress.results.datawarnings import data_warnings
 from compress.store.store import Store
+from compress.store.summary import DataSummary
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class PlanView:
     what measuring will take."""
 
     plan: Plan
-    states: Mapping[str, StepState]
+    state: PlanState
     also_measured: list[str]
     measuring: str
 
@@ -37,7 +40,7 @@ def view_plan(plan: Plan, registry: Registry, store: Store) -> PlanView:
     models = [model.name for model in plan.inputs if _is_measured(model, plan)]
     count = len(models) + len(plan.steps) + len(engines)
     measuring = measuring_text(registry, plan.effort, count)
-    return PlanView(plan, find_states(plan, registry, store), engines, measuring)
+    return PlanView(plan, find_state(plan, registry, store), engines, measuring)
 
 
 def _is_measured(model: Input, plan: Plan) -> bool:
@@ -53,11 +56,14 @@ def plan_json(view: PlanView) -> dict[str, Any]:
         "task": plan.task.as_dict(),
         "model": plan.fresh or [model.source for model in plan.inputs],
         "data": plan.data.as_dict() if plan.data else None,
+        "data_summaries": {
+            name: summary.model_dump(mode="json") for name, summary in view.state.data.items()
+        },
         "reference": plan.reference,
         "also_measured": view.also_measured,
         "measuring": view.measuring,
         "budget": _budget_json(plan.budget),
-        "steps": [_step_json(step, view.states[step.name]) for step in plan.steps],
+        "steps": [_step_json(step, view.state.steps[step.name]) for step in plan.steps],
     }
 
 
@@ -103,7 +109,7 @@ def print_plan(view: PlanView, console: Console) -> None:
         console.print(plain(line), highlight=False)
     rows = [_row(step, view) for step in view.plan.steps]
     print_rows(rows, console)
-    reasons = [state.why for state in view.states.values() if state.why]
+    reasons = [state.why for state in view.state.steps.values() if state.why]
     for why in dict.fromkeys(reasons):
         console.print(plain(f"not known: {why}"), highlight=False, soft_wrap=True)
 
@@ -118,11 +124,20 @@ def _head_lines(view: PlanView) -> list[str]:
         f"{plan.name}: {plan.task.name}",
         f"model: {model}",
         f"data: {plan.data.entry.name if plan.data else 'given by the steps'}",
+        *_data_lines(view.state.data),
         f"reference: {plan.reference or 'not known before the model is here'}",
     ]
     if view.also_measured:
         lines.append(f"also measured: {', '.join(view.also_measured)}")
     return [*lines, f"measuring: {view.measuring}"]
+
+
+def _data_lines(summaries: Mapping[str, DataSummary]) -> Iterator[str]:
+    """What was counted in the data that are prepared, as a run shows it."""
+    for name, summary in summaries.items():
+        warnings = [f"warning: {text}" for text in data_warnings(summary)]
+        for line in [*split_lines(summary), *warnings]:
+            yield f"  {name}: {line}"
 
 
 def _budget_lines(plan: Plan) -> list[str]:
@@ -159,5 +174,5 @@ def _row(step: Step, view: PlanView) -> dict[str, str]:
         "from": step.parent or "fresh model",
         "makes": ", ".join(makes),
         "options given": ", ".join(given),
-        "state": view.states[step.name].state,
+        "state": view.state.steps[step.name].state,
     }

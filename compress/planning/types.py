@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,6 +119,17 @@ class Plan:
     seed: int
     budget: Budget | None
     effort: Effort
+
+    def different_data(self) -> Iterator[tuple[str, DataChoice, TaskChoice]]:
+        """(name, data, task) of the recipe's data, and of those that a step has of its own."""
+        seen = []
+        if self.data is not None:
+            seen.append(self.data)
+            yield "data", self.data, self.task
+        for step in self.steps:
+            if step.data is not None and step.data not in seen:
+                seen.append(step.data)
+                yield f"data of {step.name}", step.data, step.task
 
     def step(self, name: str) -> Step | None:
         """The step of that name."""

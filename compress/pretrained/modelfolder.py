@@ -9,6 +9,7 @@ from pathlib import Path
 from compress.architecture import ModelConfig
 from compress.artifact import MANIFEST, Artifact, Manifest, Traits
 from compress.errors import UsageError
+from compress.heads import has_head
 from compress.jsonfiles import read_object, refuse_large
 from compress.options import Options, fresh_models
 from compress.pretrained.configs import FILE as CONFIG
@@ -80,7 +81,7 @@ def folder_labels(folder: Path, registry: Registry, tasks: Sequence[str] = ()) -
     task has such a head, or the head has no labels. ``tasks`` decide as in ``_served_task``."""
     config = read_config(folder)
     entry = registry.tasks.get(_served_task(config, registry, tasks) or "")
-    return entry.cls.stated_labels(config) if entry else ()
+    return tuple(entry.cls.stated_labels(config)) if entry else ()
 
 
 def model_types(
@@ -100,13 +101,12 @@ def head_tasks(config: ModelConfig, registry: Registry) -> list[str]:
     """Names of the registered tasks that the head of a model's ``config.json`` may serve, in the
     order of the alphabet; empty for a bare encoder.
 
-    A task is one of them if a class under ``architectures`` ends with one of its ``heads``
+    A task is one of them if its ``model_class`` opens models with such a head
     (``BertForTokenClassification``). Two plugins may bring tasks for one kind of head."""
-    classes = config.get("architectures") or []
     return sorted(
         entry.name
         for entry in registry.tasks.values()
-        if any(name.endswith(tuple(entry.cls.heads)) for name in classes)
+        if has_head(config, entry.cls.model_class(config))
     )
 
 

@@ -56,6 +56,11 @@ class Registered(Generic[T]):
         return f"{self.distribution} {self.version}"
 
     @property
+    def called(self) -> str:
+        """``name (distribution version)``, for messages about what it did."""
+        return f"{self.name} ({self.origin})"
+
+    @property
     def hint_to_install(self) -> str:
         """What to install where a package is missing, for the end of a message; empty if the class
         names no extra."""

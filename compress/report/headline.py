@@ -7,9 +7,9 @@ from __future__ import annotations
 from compress.measurement import Measurement
 from compress.quantities import QUALITY, QUALITY_DIFFERENCE, SIZE, SPEEDUP
 from compress.report.best import best_step
-from compress.report.equal import is_equal
 from compress.report.text import value_cell
 from compress.results.against import Against
+from compress.results.equal import is_equal, is_smaller
 from compress.results.report import Report
 from compress.results.step import StepResult
 
@@ -80,7 +80,7 @@ def _is_faster(against: Against) -> bool:
 
 def _is_smaller(against: Against) -> bool:
     quotient = against.quotient(SIZE)
-    return quotient is not None and quotient < 1 and not is_equal(SIZE, quotient)
+    return quotient is not None and is_smaller(SIZE, quotient)
 
 
 def _speed_text(against: Against) -> str:

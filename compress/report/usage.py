@@ -10,6 +10,7 @@ from compress.engine import Engine, Loading
 from compress.planning import TaskChoice
 from compress.registry.plugins import Registry
 from compress.results.step import Usage
+from compress.task import TextTaskOptions
 
 _OWN = """\
 import compress
@@ -39,7 +40,7 @@ def usage(
     own_packages = tuple(needs) or ("compress-toolkit",)
     return Usage(
         library=library or traits.format,
-        pipeline_tag=task.entry.cls.pipeline_tag if serves else None,
+        pipeline_tag=(task.entry.cls.kind or None) if serves else None,
         packages=tuple(loading.packages) if loading else own_packages,
         code=_stock_code(loading, folder, task) if loading else _own_code(folder, task),
     )
@@ -57,21 +58,24 @@ def _stock_loading(
     engine: type[Engine] | None, traits: Traits, needs: Sequence[str], task: TaskChoice
 ) -> Loading | None:
     """The engine's code to load the artifact with stock libraries; None where it does not apply."""
-    serves = traits.task == task.name and bool(task.entry.cls.reading)
+    is_read = bool(task.entry.cls.card.reading) and isinstance(task.options, TextTaskOptions)
+    serves = traits.task == task.name and is_read
     if engine is None or not serves or needs or traits.shape != "stock":
         return None
     return engine.loading(traits, task.entry.cls)
 
 
 def _stock_code(loading: Loading, folder: str, task: TaskChoice) -> str:
+    assert isinstance(task.options, TextTaskOptions)  # others have no such code
+    card = task.entry.cls.card
     given = _STOCK.format(
         imports=loading.imports,
         folder=repr(folder),
-        text=repr(task.entry.cls.example),
+        text=repr(card.example),
         max_length=task.options.max_length,
     )
-    return f"{given}{loading.code}{task.entry.cls.reading}"
+    return f"{given}{loading.code}{card.reading}"
 
 
 def _own_code(folder: str, task: TaskChoice) -> str:
-    return _OWN.format(folder=repr(folder), text=repr(task.entry.cls.example))
+    return _OWN.format(folder=repr(folder), text=repr(task.entry.cls.card.example))

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from compress.measurement import Baseline, Measurement
 from compress.quantities import FLIPS, MEMORY, NONZERO, QUALITY, SIZE, SPEEDUP
 from compress.results.against import Against
+from compress.results.equal import factor, is_equal, is_smaller
 from compress.results.report import Finding, Report
 from compress.results.step import StepResult
 
-_SMALLER = 0.98
-"""A size below this share of the other's counts as smaller."""
-_SAME = 0.02
-"""A size, memory or speed that differs by less than this share counts as equal."""
+LEARNT_NOTHING = "learnt_nothing"
+"""The kind of a finding that a run tells as soon as it is known."""
+
+_AS_FAST = 0.02
+"""A speed that differs by less than this share is no finding, whatever its interval."""
 _SPARSER = 0.05
 """Share of weights that must have become zero for a model to count as sparse. Training alone moves
 far fewer."""
@@ -27,9 +29,7 @@ def findings(report: Report) -> tuple[Finding, ...]:
     model is compared with the reference."""
     steps = [step for step in report.steps if step.role == "step"]
     benched = [step for step in report.steps if step.role == "input"]
-    # An engine's conversion answers as the reference does.
-    models = [step for step in report.steps if step.role != "reference-engine"]
-    candidates = [learnt_nothing(step) for step in models]
+    candidates = [_first_that_learnt_nothing(report)]
     for step in steps or benched:
         candidates += _of_step(step, report)
     return tuple(finding for finding in candidates if finding is not None)
@@ -45,7 +45,22 @@ def _of_step(step: StepResult, report: Report) -> Iterator[Finding | None]:
     yield _slower_than_reference_engine(step, report)
 
 
-def learnt_nothing(step: StepResult) -> Finding | None:
+def _first_that_learnt_nothing(report: Report) -> Finding | None:
+    """One finding for all models that learnt nothing: what is made from the first can be no better,
+    and says nothing new."""
+    # An engine's conversion answers as the reference does.
+    models = [step for step in report.steps if step.role != "reference-engine"]
+    found = [finding for finding in map(_learnt_nothing, models) if finding]
+    if len(found) < 2:
+        return found[0] if found else None
+    first, others = found[0], [finding.step for finding in found[1:]]
+    verb = "is" if len(others) == 1 else "are"
+    return first.model_copy(
+        update={"text": f"{first.text}; neither {verb} {' nor '.join(others)} shown to be better"}
+    )
+
+
+def _learnt_nothing(step: StepResult) -> Finding | None:
     """A model whose score is not shown to be better than that of the most frequent answer: the
     interval of the difference reaches 0."""
     quality = step.measured(QUALITY)
@@ -55,7 +70,7 @@ def learnt_nothing(step: StepResult) -> Finding | None:
     name = quality.title or QUALITY
     return _finding(
         step,
-        "learnt_nothing",
+        LEARNT_NOTHING,
         f"is not shown to be better than one answer for every text: its {name} is "
         f"{quality.value:.3f}, and the most frequent answer has {baseline.value:.3f}: what is made "
         "from it can be no better, so check its labels and data, or train it longer",
@@ -74,18 +89,20 @@ def _is_better(quality: Measurement, baseline: Baseline) -> bool:
 
 def _smaller_but_slower(step: StepResult, before: Against) -> Finding | None:
     size, speed = before.quotient(SIZE), _slower_speed(before)
-    if size is None or size > _SMALLER or speed is None or speed > 1 - _SAME:
+    if size is None or not is_smaller(SIZE, size) or speed is None or speed > 1 - _AS_FAST:
         return None
     memory = before.quotient(MEMORY)
     memory = 1.0 if memory is None else memory
-    slower = f"{1 / speed:.1f}" if speed < 0.9 else f"{1 / speed:.2f}"
-    more_memory = f", and needs {memory:.1f}x the memory" if memory > 1 + _SAME else ""
-    short = "memory" if memory < 1 - _SAME else "disk space"
+    is_less = is_smaller(MEMORY, memory)
+    is_more = not is_less and not is_equal(MEMORY, memory)
+    more_memory = f", and needs {factor(memory)} the memory" if is_more else ""
+    short = "memory" if is_less else "disk space"
     return _finding(
         step,
         "smaller_but_slower",
-        f"is {1 / size:.1f}x smaller than {before.name} and {slower}x slower{more_memory}: take it "
-        f"where {short} is short, and another format or engine where time is",
+        f"is {factor(1 / size)} smaller than {before.name} and {factor(1 / speed)} slower"
+        f"{more_memory}: take it where {short} is short, and another format or engine where time "
+        "is",
     )
 
 
@@ -94,7 +111,7 @@ def _sparse_not_smaller(step: StepResult, before: Against) -> Finding | None:
     nonzero = step.value(NONZERO)
     if size is None or change is None or nonzero is None:
         return None
-    if size < _SMALLER or change.difference >= -_SPARSER:
+    if is_smaller(SIZE, size) or change.difference >= -_SPARSER:
         return None
     return _finding(
         step,
@@ -155,9 +172,9 @@ def _costs_the_same(before: Against) -> bool:
     nonzero = before.changes.get(NONZERO)
     return (
         size is not None
-        and abs(size - 1) <= _SAME
+        and is_equal(SIZE, size)
         and _is_as_fast(before)
-        and (memory is None or memory > 1 - _SAME)
+        and (memory is None or not is_smaller(MEMORY, memory))
         and (nonzero is None or abs(nonzero.difference) < _SPARSER)
     )
 
@@ -168,7 +185,7 @@ def _is_as_fast(before: Against) -> bool:
     if ratio is None or ratio.value is None:
         return False
     holds_one = ratio.low is not None and ratio.high is not None and ratio.low <= 1 <= ratio.high
-    return holds_one or abs(ratio.value - 1) < _SAME
+    return holds_one or abs(ratio.value - 1) < _AS_FAST
 
 
 def _form_of(step: StepResult | None) -> tuple[str, str] | None:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from compress.artifact import Artifact
 from compress.errors import Mistake, UsageError
+from compress.heads import is_numbered, meant_labels
 from compress.planning import DataChoice, Input, Plan, Step, TaskChoice
 from compress.pretrained.configs import read_config
 from compress.running.making import Products
-from compress.task import is_numbered, meant_labels
 
 _TRAIN_FIRST = "fine-tune it on these data first"
 _SHOWN = 6

@@ -35,6 +35,7 @@ from compress.workers.protocol import (
     ImportModel,
     Job,
     MeasureCandidates,
+    OpenArtifact,
     PrepareData,
     Progress,
 )
@@ -75,7 +76,10 @@ class Products:
             start = time.monotonic()
             if phase:
                 self.emit(PHASE, text=phase, seconds=None)
-            self._run(job_in(content, work), name)
+            job = job_in(content, work)
+            done = self._run(job, name)
+            if isinstance(job, ApplyStage) and not done.opened:
+                self._open(job, name)
             if phase:
                 self.emit(PHASE, text=phase, seconds=time.monotonic() - start)
             if not unchanged():
@@ -221,6 +225,11 @@ class Products:
             lambda question: self._measure_candidates(question, job, name),
             self.server,
         )
+
+    def _open(self, job: ApplyStage, name: str) -> None:
+        """Open in its engine what a stage has made, in a process of its own."""
+        made_by = self.registry.stages[job.stage].called
+        self._run(OpenArtifact(job.output, job.task, made_by), f"{name}-opening", name)
 
     def _show(self, message: ForUser, name: str) -> None:
         if isinstance(message, Progress):

@@ -16,7 +16,7 @@ from compress.registry.plugins import Registry
 from compress.running.heads import numbered_heads, refuse_wrong_labels
 from compress.running.making import Products
 from compress.running.run import Run
-from compress.sizes import layout_of, positions
+from compress.sizes import layout_of
 
 
 def refuse_what_does_not_fit(run: Run) -> None:
@@ -25,8 +25,8 @@ def refuse_what_does_not_fit(run: Run) -> None:
     plan, artifacts = run.plan, run.artifacts
     refuse_wrong_edges(plan)
     refuse_unknown_parts(plan, artifacts, run.registry)
-    refuse_long_examples(plan, artifacts)
-    refuse_unfit_tokenizers(plan, artifacts)
+    refuse_unfit_options(plan, artifacts)
+    refuse_unfit_processors(plan, artifacts)
     refuse_wrong_labels(plan, artifacts, run.products)
     refuse_wrong_configuration(plan, run.products)
     for line in numbered_heads(plan, artifacts, run.products):
@@ -76,26 +76,21 @@ def refuse_unknown_parts(plan: Plan, artifacts: Mapping[str, Artifact], registry
         raise UsageError(mistakes)
 
 
-def refuse_long_examples(plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
-    """Raise UsageError where a task keeps more tokens of an example than the model has positions
-    for."""
-    mistakes: dict[tuple[str | None, int], Mistake] = {}
+def refuse_unfit_options(plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
+    """Raise UsageError where the options of a task do not fit a model, as where it keeps more
+    tokens of an example than the model has positions for."""
+    mistakes: dict[tuple[str | None, str], Mistake] = {}
     for reader in _readers(plan, artifacts):
-        limit = positions(reader.config)
-        wanted = reader.task.options.max_length
-        if limit is not None and wanted > limit:
-            message = (
-                f"{reader.name} keeps {wanted} tokens of an example, and the model has {limit} "
-                "positions"
-            )
-            hint = f"task: {{{reader.task.name}: {{max_length: {limit}}}}}"
-            mistakes.setdefault((reader.model, wanted), Mistake(reader.place, message, hint))
+        unfit = reader.task.make().limit(reader.config)
+        if unfit:
+            mistake = Mistake(reader.place, f"{reader.name} {unfit}")
+            mistakes.setdefault((reader.model, unfit), mistake)
     if mistakes:
         raise UsageError(mistakes.values())
 
 
-def refuse_unfit_tokenizers(plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
-    """Raise UsageError where the tokenizer of a model from outside does not give what the head of
+def refuse_unfit_processors(plan: Plan, artifacts: Mapping[str, Artifact]) -> None:
+    """Raise UsageError where the processor of a model from outside does not give what the head of
     a task needs, such as an end token."""
     readers: dict[tuple[str, str], _Reader] = {}  # a tokenizer takes up to a second to be read
     for reader in _readers(plan, artifacts):
@@ -104,7 +99,7 @@ def refuse_unfit_tokenizers(plan: Plan, artifacts: Mapping[str, Artifact]) -> No
     mistakes = []
     for (model, _), reader in readers.items():
         task = reader.task.make()
-        mistake = task.tokenizer_mistake(task.processor(artifacts[model].folder))
+        mistake = task.processor_mistake(task.processor(artifacts[model].folder))
         if mistake:
             given = plan.input(model)
             source = given.source if given else model

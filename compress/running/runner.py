@@ -12,7 +12,7 @@ from compress.registry.models import needs_torch
 from compress.registry.plugins import Registry
 from compress.report.reading import read_report
 from compress.report.views.writing import write_report
-from compress.results.findings import learnt_nothing
+from compress.results.findings import LEARNT_NOTHING
 from compress.results.report import Report, State
 from compress.running.backing_off import back_off
 from compress.running.budgets import best_step, hold_run_to_budget, hold_step_to_budget
@@ -194,11 +194,10 @@ def _report_first_results(run: Run) -> None:
 
 
 def _say_if_it_learnt_nothing(run: Run, name: str) -> None:
-    """Tell the user of a model that learnt nothing, before anything is made from it."""
-    result = run.report("running").step(name)
-    finding = learnt_nothing(result) if result else None
-    if finding:
-        run.events.note(f"finding: {finding.text}")
+    """Tell the user of the first model that learnt nothing, before anything is made from it."""
+    for finding in run.report("running").findings:
+        if finding.kind == LEARNT_NOTHING and finding.step == name:
+            run.events.note(f"finding: {finding.text}")
 
 
 def _do_step(run: Run, step: Step, index: int) -> None:

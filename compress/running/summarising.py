@@ -3,18 +3,18 @@ of the run's own model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from compress.artifact import Artifact
-from compress.planning import DataChoice, Plan, TaskChoice
+from compress.planning import TaskChoice
 from compress.planning.types import MODEL
 from compress.report.datatext import split_lines
 from compress.results.datawarnings import data_warnings
 from compress.running.run import Run
 from compress.store.prepared import Prepared
 from compress.store.summary import DataSummary, Lengths, TokenLengths, with_tokens
-from compress.task import Task
+from compress.task import Task, TextTaskOptions
 
 _MOST = 2000
 """Examples of a split that are counted in tokens: enough for the shares that are shown, and done in
@@ -26,34 +26,27 @@ NEVER_CUT = 1 << 24
 def summarise_data(run: Run) -> None:
     """Keep the summary of each of the run's data for the report, and emit it with a line for each
     split and one for each warning."""
-    for name, data, task in _different_data(run.plan):
+    for name, data, task in run.plan.different_data():
         summary = _summary(run.products.prepared(data, task), task, run.artifacts.get(MODEL))
         run.summaries[name] = summary
         warnings = [f"warning: {text}" for text in data_warnings(summary)]
         run.events.emit("data_summary", name=name, lines=[*split_lines(summary), *warnings])
 
 
-def _different_data(plan: Plan) -> Iterator[tuple[str, DataChoice, TaskChoice]]:
-    """(name, data, task) of the recipe's data, and of those that a step has of its own."""
-    seen = []
-    if plan.data is not None:
-        seen.append(plan.data)
-        yield "data", plan.data, plan.task
-    for step in plan.steps:
-        if step.data is not None and step.data not in seen:
-            seen.append(step.data)
-            yield f"data of {step.name}", step.data, step.task
-
-
 def _summary(prepared: Prepared, task: TaskChoice, model: Artifact | None) -> DataSummary:
-    """The summary, with lengths in tokens where the recipe's model has a tokenizer. A fresh model
-    gets it in its first step."""
-    if model is None or model.traits.format != "pytorch":
+    """The summary, with lengths in tokens where the task reads texts and the recipe's model has a
+    tokenizer. A fresh model gets it in its first step."""
+    options = task.options
+    if (
+        model is None
+        or model.traits.format != "pytorch"
+        or not isinstance(options, TextTaskOptions)
+    ):
         return prepared.summary
-    longest = task.options.model_copy(update={"max_length": NEVER_CUT})
+    longest = options.model_copy(update={"max_length": NEVER_CUT})
     return with_tokens(
         prepared.summary,
-        token_lengths(prepared, task.entry.cls(longest), model, task.options.max_length),
+        token_lengths(prepared, task.entry.cls(longest), model, options.max_length),
     )
 
 

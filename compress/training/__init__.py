@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from compress.processor import TextProcessor
+from compress.processor import Processor
 from compress.stage import Context
 from compress.training.facts import TrainingFacts
 from compress.training.options import LIBRARIES, Loss, Term, TrainingOptions
@@ -24,7 +24,7 @@ def fit(
     options: TrainingOptions,
     *,
     loss: Loss | None = None,
-    processor: TextProcessor | None = None,
+    processor: Processor | None = None,
 ) -> TrainingFacts:
     """Train ``model`` in place on the train split of ``context``, and return facts for the notes
     of its manifest.

@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from compress.errors import CompressError
-from compress.processor import TextProcessor
+from compress.processor import Processor
 from compress.task import IGNORED, Features, Task
 
 _POOL = 50
@@ -95,7 +95,7 @@ class Collator:
     def __init__(
         self,
         task: Task[Any],
-        processor: TextProcessor,
+        processor: Processor,
         batches: BucketedBatches,
         rank: int = 0,
         world: int = 1,

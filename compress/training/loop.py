@@ -19,7 +19,7 @@ from transformers import (
 
 from compress.errors import UsageError
 from compress.machine import processor
-from compress.processor import TextProcessor
+from compress.processor import Processor
 from compress.stage import Context
 from compress.training import checkpoints
 from compress.training.ending import EndRequest, end_requested
@@ -34,11 +34,11 @@ def train(
     context: Context[Any],
     options: TrainingOptions,
     loss: Loss | None,
-    text_processor: TextProcessor,
+    row_processor: Processor,
 ) -> TrainingFacts:
     """Train ``model`` in place, as ``compress.training.fit`` describes it."""
     with end_requested() as ending:
-        facts = _train(model, context, options, loss, text_processor, ending)
+        facts = _train(model, context, options, loss, row_processor, ending)
         ending.obey()
     return facts
 
@@ -48,12 +48,12 @@ def _train(
     context: Context[Any],
     options: TrainingOptions,
     loss: Loss | None,
-    text_processor: TextProcessor,
+    row_processor: Processor,
     ending: EndRequest,
 ) -> TrainingFacts:
     """Train ``model`` until it is trained, or until ``ending`` is asked."""
     set_seed(_seed(context))
-    parts = TrainingParts(context, options, loss, text_processor)
+    parts = TrainingParts(context, options, loss, row_processor)
     if not len(parts.dataset):
         raise UsageError("the train split is empty")
     folder = Path(context.work) / "checkpoints"

@@ -78,7 +78,7 @@ class Term:
 
 
 class Loss(Protocol):
-    """A function that computes the loss of a batch instead of the model."""
+    """A function that computes the loss of a batch instead of the task."""
 
     def __call__(
         self, model: PreTrainedModel, batch: dict[str, Tensor], indices: Tensor, /

@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, Trainer
 
 from compress.errors import CompressError
+from compress.models import forward, task_loss
 from compress.predict import predict
-from compress.processor import TextProcessor
+from compress.processor import Processor
 from compress.sessions import TorchSession
 from compress.stage import Context
 from compress.task import Row
@@ -83,24 +84,32 @@ class OrderedTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """The loss of a batch, a scalar: the stage's if it has one, else the model's own; 0 for a
+        """The loss of a batch, a scalar: the stage's if it has one, else the task's; 0 for a
         batch without a label.
 
         Such a batch occurs: a text of unknown characters alone has no token to mask. Either loss
         would be a mean over nothing, which is not a number."""
         indices, part = inputs.pop("indices"), inputs.pop("part")
         if part.has_no_label:
-            # Times 0: the backward pass needs a graph, and every gradient is 0.
-            return 0.0 * model(**inputs).logits.sum()
+            return _zero(forward(model, inputs))
         if self.parts.loss is not None:
             loss: Any = self.parts.loss(transparent(model), inputs, indices)
         else:
-            loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            loss = self._task_loss(model, inputs)
         if self.args.world_size == 1:
             return loss if isinstance(loss, torch.Tensor) else sum_of(loss)
         if isinstance(loss, torch.Tensor):
             loss = [Term(loss, self.parts.task.counted(inputs))]
         return shared_loss([Term(t.value, 0) for t in loss] if part.is_lent else loss)
+
+    def _task_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        loss = task_loss(self.parts.task, model, inputs)
+        if loss is None:
+            raise CompressError(
+                f"task {self.parts.task.name} has no loss for this model, which computes none "
+                "itself: the task defines loss"
+            )
+        return loss
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Trainer's step. Raises CompressError that names the step if its loss is not finite."""
@@ -125,12 +134,13 @@ class OrderedTrainer(Trainer):
                 session,
                 parts.task,
                 parts.processor,
+                parts.own_rows,
                 parts.validation_features,
                 parts.evaluation_batch,
             )
         answers = dealt_back(parts.context.gather(own))
         quality = parts.context.first(
-            lambda: parts.task.score(answers, parts.validation_rows, parts.labels)
+            lambda: parts.task.score(answers, parts.validation_rows, parts.labels, parts.processor)
         )
         metrics = {f"eval_{name}": float(value) for name, value in quality.metrics.items()}
         self.log(metrics)
@@ -152,6 +162,13 @@ class OrderedTrainer(Trainer):
             checkpoints.keep_only(folder, keep)
 
 
+def _zero(outputs: Any) -> torch.Tensor:
+    """A loss of 0 with a graph, which the backward pass needs; every gradient is 0."""
+    values = (value for name, value in outputs.items() if name != "loss")
+    logits = next(value for value in values if torch.is_tensor(value) and value.requires_grad)
+    return 0.0 * logits.sum()
+
+
 class TrainingParts:
     """The data, the task and the share of warm-up steps that one training reads.
 
@@ -162,7 +179,7 @@ class TrainingParts:
         context: Context[Any],
         options: TrainingOptions,
         loss: Loss | None,
-        processor: TextProcessor,
+        processor: Processor,
     ) -> None:
         self.context = context
         data, batch_size = context.data, options.batch_size
@@ -172,10 +189,10 @@ class TrainingParts:
         self.processor = processor
         features = self.task.features(data.rows("train"), self.processor)
         self.validation_rows = data.rows("validation")
-        own: Sequence[Row] = self.validation_rows
+        self.own_rows: Sequence[Row] = self.validation_rows
         if context.world > 1:
-            own = own[context.rank :: context.world]
-        self.validation_features = self.task.features(own, self.processor)
+            self.own_rows = self.validation_rows[context.rank :: context.world]
+        self.validation_features = self.task.features(self.own_rows, self.processor)
         self.validation_share = len(self.validation_rows) / max(1, len(features))
         self.evaluation_batch = max(32, batch_size)
         self.dataset = FeatureDataset(features)

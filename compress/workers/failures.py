@@ -71,4 +71,4 @@ def why_no_figure(meter: Registered[Meter], method: str, error: Exception) -> st
     """Why a meter has no figures, after an ``error`` in one of its methods."""
     is_told = isinstance(error, CompressError)
     why = first_line(error) if is_told else name_and_first_line(error)
-    return f"{method} of the meter {meter.name} ({meter.origin}) failed: {why}"
+    return f"{method} of the meter {meter.called} failed: {why}"

@@ -26,6 +26,7 @@ from compress.workers.protocol import (
     ConfigureModel,
     ImportModel,
     Job,
+    OpenArtifact,
     ProbeArtifact,
 )
 
@@ -80,6 +81,8 @@ class WorkerServer:
         match job:
             case ApplyStage():
                 return needs_torch(self._registry.stages[job.stage].cls.libraries)
+            case OpenArtifact():
+                return self._runs_torch(job.folder)
             case ProbeArtifact():
                 return job.effort != "thorough" and self._runs_torch(job.subject.folder)
             case ImportModel():

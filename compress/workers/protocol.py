@@ -112,6 +112,16 @@ class ApplyStage:
 
 
 @dataclass(frozen=True)
+class OpenArtifact:
+    """Open a new artifact once in its engine, in a process that has imported nothing but that.
+    ``made_by`` names the stage and its plugin, for the error."""
+
+    folder: Path
+    task: Chosen
+    made_by: str
+
+
+@dataclass(frozen=True)
 class Subject:
     """An artifact to measure, with the task and data that it is measured on.
 
@@ -143,6 +153,7 @@ Job = (
     | AskFamilies
     | ConfigureModel
     | ApplyStage
+    | OpenArtifact
     | ProbeArtifact
 )
 
@@ -154,7 +165,7 @@ def folders_written(job: Job) -> tuple[Path, ...]:
             return job.output, job.work
         case PrepareData() | ImportModel() | AskFamilies() | ConfigureModel():
             return (job.output,)
-        case DownloadModel() | ProbeArtifact():
+        case DownloadModel() | OpenArtifact() | ProbeArtifact():
             return ()
 
 
@@ -189,9 +200,11 @@ class MeasureCandidates:
 
 @dataclass(frozen=True)
 class Finished:
-    """The job is done. ``folder`` holds the model that was downloaded."""
+    """The job is done. ``folder`` holds the model that was downloaded. ``opened``: the artifact
+    that was made was opened in its engine."""
 
     folder: Path | None = None
+    opened: bool = False
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ from compress.quantities import (
     QUALITY_DIFFERENCE,
     SIZE,
 )
-from compress.report.equal import TOLERANCES, is_equal
 from compress.report.pictures.fitting import SOFT, lines, width
 from compress.report.pictures.numbers import Ends, Valued, all_numbers, measured_steps
 from compress.report.text import interval_text, signed_interval_text, value_with_interval
+from compress.results.equal import TOLERANCES, is_equal
 from compress.results.report import Report
 
 WIDTH = 380.0

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 
 from compress.measurement import Measurement
 from compress.quantities import FLIPS, QUALITY, QUALITY_DIFFERENCE, SIZE, SPEEDUP
-from compress.report.equal import is_equal
 from compress.report.tables.table import Table, from_columns
 from compress.report.text import (
     NOTHING,
@@ -16,6 +15,7 @@ from compress.report.text import (
     value_with_interval,
 )
 from compress.results.against import Against
+from compress.results.equal import factor, is_equal
 from compress.results.report import Report
 
 Column = tuple[str, list[str]]
@@ -127,12 +127,7 @@ def size_change(against: Against | None) -> str:
         return NOTHING
     if is_equal(SIZE, quotient):
         return "equal"
-    return f"{_factor(quotient)} larger" if quotient > 1 else f"{_factor(1 / quotient)} smaller"
-
-
-def _factor(value: float) -> str:
-    """A factor with enough digits to differ from 1."""
-    return f"{value:.1f}x" if value >= 1.95 else f"{value:.2f}x"
+    return f"{factor(quotient)} larger" if quotient > 1 else f"{factor(1 / quotient)} smaller"
 
 
 def _flips(against: Against | None) -> str:

@@ -13,6 +13,7 @@ from compress.workers.jobs import (
     download,
     families,
     importing,
+    opening,
     preparing,
     probing,
     staging,
@@ -25,6 +26,7 @@ from compress.workers.protocol import (
     Finished,
     ImportModel,
     Job,
+    OpenArtifact,
     PrepareData,
     ProbeArtifact,
 )
@@ -36,5 +38,6 @@ JOBS: Mapping[type[Job], Callable[[Any, WorkerLine, Registry], Finished]] = {
     AskFamilies: families.run,
     ConfigureModel: configuring.run,
     ApplyStage: staging.run,
+    OpenArtifact: opening.run,
     ProbeArtifact: probing.run,
 }

@@ -15,12 +15,13 @@ from compress.activity import clock_mhz
 from compress.artifact import Artifact
 from compress.engine import Engine, Placement, Session
 from compress.errors import ModelRefused
+from compress.heads import meant_labels
 from compress.machine import forget_peak_memory, peak_memory, stay_on_cores, threads
 from compress.meter import Meter, Probe, Sample
 from compress.pretrained.modelfolder import model_types
 from compress.registry.models import needs_torch, register_models
 from compress.registry.plugins import Registered, Registry, engine_for, explain_missing_package
-from compress.task import Task, meant_labels
+from compress.task import Task
 from compress.workers.channel import WorkerLine
 from compress.workers.encoding import encode
 from compress.workers.failures import why_no_figure

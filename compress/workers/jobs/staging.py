@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from typing import Any
 
 from compress.artifact import MANIFEST, Ancestor, Artifact, Manifest, Traits, digest_files
 from compress.edits import Edit
-from compress.errors import CompressError, NothingChanged
+from compress.errors import CompressError, NothingChanged, UsageError, first_line, shortened
 from compress.machine import versions
 from compress.options import Options
 from compress.pretrained.modelfolder import model_types
@@ -26,6 +27,7 @@ from compress.stage import Made, Stage
 from compress.workers.channel import WorkerLine
 from compress.workers.context import WorkerContext
 from compress.workers.jobs.common import task_of
+from compress.workers.jobs.opening import open_once
 from compress.workers.protocol import ApplyStage, Finished
 
 _WEIGHTS = (".safetensors", ".onnx", ".onnx.data", ".bin", ".xml")
@@ -64,14 +66,44 @@ def apply(job: ApplyStage, line: WorkerLine, registry: Registry, ranks: Ranks) -
         models=model_origins(registry, kinds),
     )
     with explain_missing_package(entry):
-        made = entry.cls().apply(context)
+        made = checked(entry.cls().apply(context), entry)
     if ranks.rank > 0:
         shutil.rmtree(context.output)
         return Finished()
     manifest = writer.manifest(job.output, made)
     _refuse_unchanged(manifest, before, entry.name)
     manifest.write(job.output)
-    return Finished()
+    return Finished(opened=_opened_here(job, manifest, entry, registry))
+
+
+def checked(made: object, entry: Registered[Stage[Any]]) -> Made:
+    """What ``apply`` returned. Raises UsageError if it is no ``Made``, or if a manifest cannot hold
+    it."""
+    if not isinstance(made, Made):
+        raise UsageError(
+            f"apply of {entry.called} returned {shortened(repr(made))}: return a "
+            "compress.stage.Made"
+        )
+    try:
+        json.dumps([made.parameters, list(made.edits or ()), dict(made.notes)])
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"apply of {entry.called} returned a Made that JSON cannot hold: {first_line(error)}; "
+            "give it plain numbers, texts, lists and dicts"
+        ) from error
+    return made
+
+
+def _opened_here(
+    job: ApplyStage, manifest: Manifest, entry: Registered[Stage[Any]], registry: Registry
+) -> bool:
+    """Whether the artifact was opened in this process, which has what its engine needs. Any other
+    is opened in a process of its own."""
+    engines = [e.cls for e in registry.engines.values() if manifest.traits.format in e.cls.formats]
+    if not engines or not set(engines[0].packages) <= set(entry.cls.libraries):
+        return False
+    open_once(job.output, job.task, entry.called, registry)
+    return True
 
 
 def _model_types(job: ApplyStage, options: Options) -> set[str]:

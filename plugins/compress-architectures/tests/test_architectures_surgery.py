@@ -20,6 +20,7 @@ from compress.architecture import Architecture
 from compress.artifact import Artifact, Manifest, Traits, digest_files
 from compress.cutting import linear_at
 from compress.errors import CompressError, IntegrityError, UsageError
+from compress.heads import auto_class_of
 from compress.models import open_model
 from compress.sizes import Sizes, architecture_of, sizes
 
@@ -201,7 +202,7 @@ def test_a_free_artifact_opens_with_its_tied_weights_and_unsaved_buffers(
 ):
     model, artifact = free_artifact(tmp_path, model_type, cls)
     state = torch.random.get_rng_state()
-    again = open_model(artifact, SimpleNamespace(optimum_name=task))
+    again = open_model(artifact, SimpleNamespace(model_class=lambda config: auto_class_of(task)))
     assert torch.equal(torch.random.get_rng_state(), state)
     torch.testing.assert_close(run(again), run(model), atol=0, rtol=0)
     assert again.get_input_embeddings().weight is again.get_output_embeddings().weight
@@ -213,7 +214,7 @@ def test_a_free_artifact_opens_with_its_tied_weights_and_unsaved_buffers(
 def test_a_free_artifact_whose_weights_do_not_fit_is_refused(tmp_path):
     _, artifact = free_artifact(tmp_path, "bert", AutoModelForMaskedLM)
     task, weights = (
-        SimpleNamespace(optimum_name="fill-mask"),
+        SimpleNamespace(model_class=lambda config: "AutoModelForMaskedLM"),
         load_file(tmp_path / "model.safetensors"),
     )
     name = "bert.encoder.layer.0.attention.self.query.bias"

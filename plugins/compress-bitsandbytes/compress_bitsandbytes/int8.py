@@ -20,7 +20,7 @@ from transformers.quantizers.quantizers_utils import should_convert_module
 
 from compress.artifact import Artifact
 from compress.errors import ModelRefused, UsageError, name_and_first_line
-from compress.models import auto_class, load_config, open_model, save_model
+from compress.models import load_config, model_class, open_model, save_model
 from compress.stage import Context
 from compress.task import Task
 
@@ -69,13 +69,13 @@ def _quantized(
     artifact: Artifact, task: Task[Any], threshold: float, kept: list[str]
 ) -> PreTrainedModel:
     """The model with int8 layers, made on the GPU where there is one."""
-    family = load_config(artifact.folder).model_type
+    own = load_config(artifact.folder)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     config = BitsAndBytesConfig(
         load_in_8bit=True, llm_int8_threshold=threshold, llm_int8_skip_modules=kept
     )
     try:
-        model: PreTrainedModel = auto_class(task).from_pretrained(
+        model: PreTrainedModel = model_class(task, own).from_pretrained(
             artifact.folder,
             quantization_config=config,
             device_map=device,
@@ -88,8 +88,8 @@ def _quantized(
     except Exception as error:  # transformers raises whatever the family's own loading meets
         traceback.print_exc()
         raise ModelRefused(
-            f"quantize.bitsandbytes: the weights of a {family} model cannot be quantized while "
-            f"they are read ({name_and_first_line(error)[:200]}; the log has the rest)"
+            f"quantize.bitsandbytes: the weights of a {own.model_type} model cannot be quantized "
+            f"while they are read ({name_and_first_line(error)[:200]}; the log has the rest)"
         ) from error
     model.eval()
     return model

@@ -28,7 +28,9 @@ from compress.sessions import TorchSession
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 TASK = SimpleNamespace(
-    name="text-classification", optimum_name="text-classification", processor=TextProcessor.load
+    name="text-classification",
+    model_class=lambda config: "AutoModelForSequenceClassification",
+    processor=TextProcessor.load,
 )
 BATCH = {
     "input_ids": np.arange(3, 27).reshape(2, 12),
@@ -196,7 +198,7 @@ def test_a_family_that_cannot_be_read_in_int8_is_refused_by_name_in_one_line(
         raise RuntimeError("no such layer\nand more")
 
     monkeypatch.setattr(
-        "compress_bitsandbytes.int8.auto_class", lambda task: SimpleNamespace(from_pretrained=read)
+        "compress_bitsandbytes.int8.model_class", lambda *_: SimpleNamespace(from_pretrained=read)
     )
     with pytest.raises(ModelRefused, match="the weights of a bert model cannot") as met:
         apply(teacher, tmp_path)

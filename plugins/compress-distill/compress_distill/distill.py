@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel, set_seed
 
 from compress.artifact import Artifact
 from compress.errors import UsageError
-from compress.models import save_model
+from compress.heads import meant_labels
+from compress.models import forward, save_model
 from compress.stage import Context, Data, Made
-from compress.task import meant_labels
+from compress.task import Task
 from compress.teacher import Asked, TeacherOutputs, teacher_outputs
 from compress.training import fit
 from compress_distill import DistillOptions
@@ -29,7 +32,7 @@ def distill(context: Context[DistillOptions]) -> Made:
     student = student_of(context, teacher, data)
     asked = _asked(context.options)
     outputs = teacher_outputs(context, teacher, "train", asked, student.processor)
-    loss = DistillationLoss(outputs, context.options)
+    loss = DistillationLoss(outputs, context.options, context.task)
     facts = fit(student.model, context, context.options, loss=loss, processor=student.processor)
     if context.rank > 0:
         return Made()
@@ -63,8 +66,8 @@ class DistillationLoss:
     Each term is a mean over its rows or tokens. As sums, the terms would change their
     weights with the size of the batch and the length of its texts."""
 
-    def __init__(self, outputs: TeacherOutputs, options: DistillOptions) -> None:
-        self._outputs, self._options = outputs, options
+    def __init__(self, outputs: TeacherOutputs, options: DistillOptions, task: Task[Any]) -> None:
+        self._outputs, self._options, self._task = outputs, options, task
 
     def __call__(self, model: PreTrainedModel, batch: dict[str, Tensor], indices: Tensor) -> Tensor:
         """The loss of one batch, a float32 scalar. ``indices``, int64 [batch], are the
@@ -72,8 +75,8 @@ class DistillationLoss:
         options, inputs = self._options, dict(batch)
         if options.labels == 0:
             # Without labels the model does not compute its own loss, which is not used.
-            del inputs["labels"]
-        answer = model(**inputs, output_hidden_states=options.hidden > 0)
+            inputs.pop("labels", None)
+        answer = forward(model, inputs, output_hidden_states=options.hidden > 0)
         pairs = self._outputs.pairs(answer, batch, indices)
         loss = torch.zeros((), device=indices.device)
         if options.logits > 0:
@@ -81,5 +84,7 @@ class DistillationLoss:
         for pair in pairs.states:
             loss = loss + options.hidden * hidden_distance(pair.student, pair.teacher)
         if options.labels > 0:
-            loss = loss + options.labels * answer.loss.float()
+            own = self._task.loss(answer, batch)
+            assert own is not None, "the tasks that this stage serves have a loss"
+            loss = loss + options.labels * own.float()
         return loss

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +14,15 @@ from compress.adapting import adapt_input
 from compress.artifact import Artifact
 from compress.edits import Edit
 from compress.errors import NothingChanged, UsageError
-from compress.fresh import fresh_reader
+from compress.fresh import fresh_reader, processor_for
 from compress.models import load_config
 from compress.options import FreshModel, layers_misfit
-from compress.processor import TextProcessor
+from compress.processor import Processor
 from compress.sizes import layout_of, sizes
 from compress.stage import Context, Data
 from compress_distill import DistillOptions, StudentOptions
+
+_STATES = "output_hidden_states"
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Student:
     ``notes`` are facts for the manifest."""
 
     model: PreTrainedModel
-    processor: TextProcessor
+    processor: Processor
     edits: Sequence[Edit] | None
     notes: Mapping[str, Any]
 
@@ -54,9 +57,9 @@ def student_of(context: Context[DistillOptions], teacher: Artifact, data: Data) 
 def _fresh(
     wanted: FreshModel, context: Context[DistillOptions], teacher: Artifact, data: Data
 ) -> Student:
-    processor = context.task.processor(teacher.folder)
-    model = fresh_reader(wanted.config, context.task, data.labels, processor)
-    return Student(model, processor, (), {})
+    theirs = context.task.processor(teacher.folder)
+    model = fresh_reader(wanted.config, context.task, data.labels, theirs)
+    return Student(model, processor_for(model, theirs, context.task), (), {})
 
 
 def _of_input(
@@ -101,6 +104,13 @@ def _cut(
 def _refuse_other_width(
     student: PreTrainedModel, teacher: Artifact, context: Context[DistillOptions]
 ) -> None:
+    """Raise UsageError where the last hidden states of the two cannot be compared."""
+    read = inspect.signature(student.forward).parameters.values()
+    if not any(p.name == _STATES or p.kind is p.VAR_KEYWORD for p in read):
+        raise UsageError(
+            f"a {student.config.model_type} model gives no hidden states (its forward has no "
+            f"{_STATES}): set hidden: 0"
+        )
     theirs = sizes(load_config(teacher.folder), context.architectures).hidden
     own = sizes(student.config, context.architectures).hidden
     if theirs != own:

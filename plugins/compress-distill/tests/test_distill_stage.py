@@ -72,7 +72,7 @@ def loss_of(
     features = task.features(rows, word_processor())
     arrays = task.collate(features, word_processor())
     batch = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    loss = DistillationLoss(outputs, DistillOptions(teacher="x", **options))
+    loss = DistillationLoss(outputs, DistillOptions(teacher="x", **options), task)
     with torch.no_grad():
         return loss(open_model(artifact, task), batch, torch.arange(len(rows))).item()
 

@@ -36,7 +36,7 @@ def baseline(probe: Probe, scored: Scored) -> Mapping[str, float] | None:
     if constant is None:
         return None
     if scored.resampled is None:
-        value = float(task.score(constant, rows, labels).metrics[task.headline])
+        value = float(task.score(constant, rows, labels, probe.processor).metrics[task.headline])
         return {"value": value, "difference": scored.headline - value}
     counts = task.resample(constant, rows, labels)
     assert counts is not None  # as those of the model's answers

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from compress.measurement import Conditions
 from compress.meter import Probe
+from compress.predict import length_batches
 from compress.task import Features
 
 NO_TEST_ROWS = "there is no test split for this task"
 
 
-def conditions(probe: Probe, features: Sequence[Features], batch: int) -> Conditions:
+def conditions(probe: Probe, rows: Sequence[int], batch: int) -> Conditions:
     """Engine, device, threads, batch size (no larger than the number of examples), the
-    number of examples and their mean length in tokens."""
-    lengths = [probe.task.length(f) for f in features]
+    number of examples and their mean length. ``rows`` are the places of the examples in the test
+    split."""
+    lengths = [probe.length(row) for row in rows]
     return {
         **run_by(probe),
         "batch": min(batch, len(lengths)),
@@ -38,10 +40,17 @@ def places(probe: Probe, count: int) -> list[int]:
     """Ascending places of at most ``count`` test examples. They are drawn by the probe's
     seed alone, so that every artifact is timed on the same examples: speed ratios compare
     call i with call i."""
-    generator, total = np.random.default_rng(probe.seed), len(probe.features)
+    generator, total = np.random.default_rng(probe.seed), len(probe.rows)
     return sorted(generator.choice(total, size=min(count, total), replace=False).tolist())
 
 
-def chosen(probe: Probe, count: int) -> list[Features]:
-    """The features of the test examples at ``places``."""
-    return [probe.features[i] for i in places(probe, count)]
+def parts_at(probe: Probe, rows: Iterable[int]) -> list[Features]:
+    """The features of the test examples at these places: of each one, unless the task cuts it into
+    several parts."""
+    return [probe.features[place] for row in rows for place in probe.parts[row]]
+
+
+def row_batches(probe: Probe, rows: Sequence[int], size: int) -> list[list[int]]:
+    """The places ``rows`` of test examples in batches of near-equal length."""
+    first = [probe.features[probe.parts[row][0]] for row in rows]
+    return [[rows[i] for i in batch] for batch in length_batches(probe.task, first, size)]

@@ -10,9 +10,9 @@ import numpy as np
 
 from compress.measurement import Conditions, Measurement, absent
 from compress.meter import Effort, Probe, Rounds, Sample
-from compress.predict import length_batches
+from compress.task import TextTaskOptions
 from compress_meters import rounds
-from compress_meters.conditions import conditions, places, run_by
+from compress_meters.conditions import conditions, parts_at, places, row_batches, run_by
 from compress_meters.rounds import Spread, Timings
 from compress_meters.stretched import most_tokens, stretched, stretched_row
 from compress_meters.timing import (
@@ -100,18 +100,15 @@ class LatencyByLength(_Curve):
     other examples, whose sum would be steadier."""
 
     def prepare(self, probe: Probe) -> None:
-        """As of any timing, where the model has positions for the shortest length."""
-        if most_tokens(probe) >= LENGTHS[0]:
+        """As of any timing, where an example can have the shortest length."""
+        if not _no_length(probe):
             super().prepare(probe)
 
     def sample(self, probe: Probe) -> Sample:
         """As of any timing; absent for a model that has no positions for the shortest
-        length."""
-        positions = most_tokens(probe)
-        if probe.features and positions < LENGTHS[0]:
-            why = f"the model has {positions} positions, and the shortest length is {LENGTHS[0]}"
-            return {"absent": why}
-        return super().sample(probe)
+        length, and for a task whose examples have no lengths in tokens."""
+        why = _no_length(probe)
+        return {"absent": why} if why else super().sample(probe)
 
     def calls(self, probe: Probe) -> tuple[list[Call], Conditions]:
         """One test example, repeated or cut to each length that the model has positions
@@ -191,16 +188,15 @@ class ThroughputByBatch(_Curve):
     def calls(self, probe: Probe) -> tuple[list[Call], Conditions]:
         """The same examples in batches of each size, up to the number of examples."""
         some = places(probe, self.examples)
-        features = [probe.features[i] for i in some]
         sizes = [size for size in BATCHES if size <= len(some)]
         calls: list[Call] = []
         at: list[int] = []
         for size in sizes:
-            for batch in length_batches(probe.task, features, size):
-                calls.append(self.call(probe, [some[i] for i in batch]))
+            for batch in row_batches(probe, some, size):
+                calls.append(self.call(probe, batch))
                 at.append(size)
         stated = {
-            **conditions(probe, features, max(sizes)),
+            **conditions(probe, some, max(sizes)),
             "batches": sizes,
             **self.stated(probe),
             "at": at,
@@ -211,8 +207,7 @@ class ThroughputByBatch(_Curve):
 
     def call(self, probe: Probe, batch: Sequence[int]) -> Call:
         """A call of the model alone on the test examples at these places."""
-        features = [probe.features[i] for i in batch]
-        return of_model(probe, probe.task.collate(features, probe.processor))
+        return of_model(probe, probe.task.collate(parts_at(probe, batch), probe.processor))
 
     def measurements(self, timings: Timings, stated: Conditions) -> list[Measurement]:
         """Examples in a second, under the meter's name."""
@@ -240,6 +235,18 @@ class ThroughputByBatchFromText(_FromText, ThroughputByBatch):
     def call(self, probe: Probe, batch: Sequence[int]) -> Call:
         """A call from the test rows at these places to their answers."""
         return from_text(probe, [probe.rows[i] for i in batch])
+
+
+def _no_length(probe: Probe) -> str:
+    """Why no example can have the shortest length; empty if one can, or if there is none."""
+    if not probe.features:
+        return ""
+    if not isinstance(probe.task.options, TextTaskOptions):
+        return f"the examples of {probe.task.name} have no lengths in tokens to choose from"
+    positions = most_tokens(probe)
+    if positions >= LENGTHS[0]:
+        return ""
+    return f"the model has {positions} positions, and the shortest length is {LENGTHS[0]}"
 
 
 def _ratios(

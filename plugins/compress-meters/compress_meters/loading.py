@@ -9,7 +9,7 @@ from typing import ClassVar
 from compress.measurement import Measurement, absent
 from compress.meter import Meter, Probe, Sample
 from compress_meters import gpu
-from compress_meters.conditions import NO_TEST_ROWS, chosen, conditions, run_by
+from compress_meters.conditions import NO_TEST_ROWS, conditions, parts_at, places, run_by
 
 
 class Loading(Meter):
@@ -30,12 +30,12 @@ class Loading(Meter):
         gpu.note_load(probe)
         if not probe.features:
             return {**loaded, "absent": NO_TEST_ROWS}
-        features = chosen(probe, 1)
-        batch = probe.task.collate(features, probe.processor)
+        some = places(probe, 1)
+        batch = probe.task.collate(parts_at(probe, some)[:1], probe.processor)
         start = time.perf_counter_ns()
         probe.session.run(batch)
         milliseconds = (time.perf_counter_ns() - start) / 1e6
-        stated = {**conditions(probe, features, 1), "tokenization": "excluded", "clock": "host"}
+        stated = {**conditions(probe, some, 1), "tokenization": "excluded", "clock": "host"}
         return {**loaded, "first_call": milliseconds, "conditions": stated}
 
     def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:

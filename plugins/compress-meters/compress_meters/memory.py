@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
+
 from compress.machine import peak_memory
 from compress.measurement import Measurement, absent
 from compress.meter import Meter, Probe, Sample
 from compress.predict import length_batches
 from compress_meters import gpu
-from compress_meters.conditions import NO_TEST_ROWS, conditions
+from compress_meters.conditions import NO_TEST_ROWS, run_by
 
 BATCH = 32
 _FREED = 1 << 20
@@ -46,7 +48,12 @@ class Memory(Meter):
             **_host(probe),
             **_gpu(probe),
             **gpu.process_bytes(probe),
-            "conditions": conditions(probe, longest, len(longest)),
+            "conditions": {
+                **run_by(probe),
+                "batch": len(longest),
+                "examples": len(longest),
+                "mean_length": round(float(np.mean(list(map(probe.task.length, longest)))), 1),
+            },
         }
 
     def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:

@@ -45,7 +45,8 @@ class Quality(Meter):
         task, rows, labels = probe.task, probe.rows, probe.labels
         answered = company.answer(probe)
         answers = answered.answers
-        scored, counts = task.score(answers, rows, labels), task.resample(answers, rows, labels)
+        scored = task.score(answers, rows, labels, probe.processor)
+        counts = task.resample(answers, rows, labels)
         metrics = {n: float(v) for n, v in scored.metrics.items()}
         resampled = _resampled(probe, counts)
         pairs = list(zip(answers, rows, strict=True))
@@ -141,11 +142,14 @@ def _by_length(probe: Probe, answers: Sequence[Prediction], counts: np.ndarray |
         if counts is not None:
             return float(task.headline_of(counts[places].sum(axis=0)))
         part = task.score(
-            [answers[i] for i in places], [probe.rows[i] for i in places], probe.labels
+            [answers[i] for i in places],
+            [probe.rows[i] for i in places],
+            probe.labels,
+            probe.processor,
         )
         return float(part.metrics[task.headline])
 
-    return by_length([task.length(f) for f in probe.features], score, task.headline)
+    return by_length([probe.length(row) for row in range(len(probe.rows))], score, task.headline)
 
 
 def _resampled(probe: Probe, counts: np.ndarray | None) -> np.ndarray | None:

@@ -10,7 +10,7 @@ from compress.measurement import Conditions, Measurement
 from compress.meter import Effort, Probe, Rounds, Sample
 from compress.predict import length_batches
 from compress_meters import rounds
-from compress_meters.conditions import chosen, conditions, places
+from compress_meters.conditions import conditions, parts_at, places, row_batches
 from compress_meters.rounds import Timings
 from compress_meters.timing import (
     FROM_TEXT_STATED,
@@ -56,10 +56,10 @@ class Latency(Timing):
         return by_effort[effort]
 
     def calls(self, probe: Probe) -> tuple[list[Call], Conditions]:
-        """The model alone, on one example at a time."""
-        features = chosen(probe, self.examples[probe.effort])
-        batches = [probe.task.collate([f], probe.processor) for f in features]
-        stated = {**conditions(probe, features, 1), **of_model_stated(probe)}
+        """The model alone, on one example at a time; on one part, where a task cuts examples."""
+        some = places(probe, self.examples[probe.effort])
+        batches = [probe.task.collate([f], probe.processor) for f in parts_at(probe, some)]
+        stated = {**conditions(probe, some, 1), **of_model_stated(probe)}
         return [of_model(probe, batch) for batch in batches], stated
 
     def measurements(self, timings: Timings, stated: Conditions) -> list[Measurement]:
@@ -112,7 +112,7 @@ class FromText(Latency):
     def calls(self, probe: Probe) -> tuple[list[Call], Conditions]:
         """A row at a time, through the task."""
         some = places(probe, self.examples[probe.effort])
-        stated = conditions(probe, [probe.features[i] for i in some], 1)
+        stated = conditions(probe, some, 1)
         return [from_text(probe, [probe.rows[i]]) for i in some], {**stated, **FROM_TEXT_STATED}
 
 
@@ -142,12 +142,13 @@ class Throughput(Timing):
 
     def calls(self, probe: Probe) -> tuple[list[Call], Conditions]:
         """The model alone, on batches of near-equal length."""
-        features = chosen(probe, self.examples[probe.effort])
+        some = places(probe, self.examples[probe.effort])
+        features = parts_at(probe, some)
         calls = []
-        for some in length_batches(probe.task, features, self.batch):
-            batch = probe.task.collate([features[i] for i in some], probe.processor)
-            calls.append(of_model(probe, batch))
-        return calls, {**conditions(probe, features, self.batch), **of_model_stated(probe)}
+        for batch in length_batches(probe.task, features, self.batch):
+            arrays = probe.task.collate([features[i] for i in batch], probe.processor)
+            calls.append(of_model(probe, arrays))
+        return calls, {**conditions(probe, some, self.batch), **of_model_stated(probe)}
 
     def measurements(self, timings: Timings, stated: Conditions) -> list[Measurement]:
         """Examples in a second."""
@@ -178,8 +179,7 @@ class ThroughputFromText(Throughput):
         """The rows of a batch at a time, through the task; batches are made by length, as
         without tokenization."""
         some = places(probe, self.examples[probe.effort])
-        features = [probe.features[i] for i in some]
         calls = []
-        for batch in length_batches(probe.task, features, self.batch):
-            calls.append(from_text(probe, [probe.rows[some[i]] for i in batch]))
-        return calls, {**conditions(probe, features, self.batch), **FROM_TEXT_STATED}
+        for batch in row_batches(probe, some, self.batch):
+            calls.append(from_text(probe, [probe.rows[row] for row in batch]))
+        return calls, {**conditions(probe, some, self.batch), **FROM_TEXT_STATED}

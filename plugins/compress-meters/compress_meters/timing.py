@@ -24,6 +24,7 @@ import numpy as np
 
 from compress.measurement import Conditions, Direction, Measurement, absent
 from compress.meter import Meter, Probe, Sample
+from compress.predict import predict
 from compress.task import Batch, Row, Task
 from compress_meters import rounds
 from compress_meters.conditions import NO_TEST_ROWS
@@ -206,7 +207,7 @@ FROM_TEXT_STATED = {"tokenization": "included", "clock": "host"}
 
 def _answer(probe: Probe, rows: Sequence[Row], task: Task[Any]) -> object:
     features = task.features(rows, probe.processor)
-    return task.predictions(probe.session.run(task.collate(features, probe.processor)), features)
+    return predict(probe.session, task, probe.processor, rows, features, len(rows))
 
 
 def _elapsed(probe: Probe) -> Callable[[Batch], float] | None:

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 from compress_meters import Memory, Quality, compress_meters
-from compress_meters.conditions import chosen
+from compress_meters.conditions import parts_at, places
 
 from compress.artifact import Artifact, Manifest, Traits, digest_files
 from compress.engine import Placement
 from compress.meter import Probe
-from compress.task import Decision, TaskOptions
+from compress.task import Decision, TextTaskOptions
 from compress.task import Quality as Score
+from compress.task import Task as AnyTask
 
 ROWS = [{"id": f"r{i}", "label": i % 3} for i in range(60)]
 LENGTHS = np.random.default_rng(7).integers(1, 30, size=60)
@@ -29,9 +30,10 @@ class Task:
 
     headline = "accuracy"
     columns = ()
-    options = TaskOptions()
+    options = TextTaskOptions()
     higher_is_better = True
     directions = {"loss": "lower"}
+    answer, join = AnyTask.answer, AnyTask.join
 
     def __init__(self, options: Any = None) -> None:
         """``options`` are those of a task that is made anew; it has none that matter."""
@@ -58,7 +60,13 @@ class Task:
     ) -> list[dict[str, Any]]:
         return [{"label": int(v)} for v in outputs["logits"]]
 
-    def score(self, answers: Sequence[Any], rows: Sequence[Any], labels: Sequence[str]) -> Score:
+    def score(
+        self,
+        answers: Sequence[Any],
+        rows: Sequence[Any],
+        labels: Sequence[str],
+        processor: Any,
+    ) -> Score:
         correct = np.mean([a["label"] == r["label"] for a, r in zip(answers, rows, strict=True)])
         return Score({"accuracy": correct, "loss": 0.5}, {"zero": {"f1": 1.0, "support": 20}})
 
@@ -184,8 +192,8 @@ def test_a_task_that_cannot_be_resampled_has_a_quality_without_an_interval(tmp_p
 
 def test_the_timed_examples_depend_on_the_seed_alone(tmp_path: Path) -> None:
     on = probe(tmp_path)
-    assert chosen(on, 10) == chosen(on, 10) != chosen(replace(on, seed=1), 10)
-    assert len(chosen(on, 10)) == 10 and chosen(on, 100) == list(on.features)
+    assert places(on, 10) == places(on, 10) != places(replace(on, seed=1), 10)
+    assert len(places(on, 10)) == 10 and parts_at(on, places(on, 100)) == list(on.features)
 
 
 def test_without_a_test_split_what_needs_one_is_absent_with_the_reason(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def probe(folder: Path, engine: Engine | None = None, *, features: bool = True) 
         Placement("cpu", 2),
         TASK,
         None,
-        [],
+        [{}] * len(examples),
         [],
         examples,
         {"before_load": 0, "peak_before_load": 0},

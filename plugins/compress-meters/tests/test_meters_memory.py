@@ -89,7 +89,7 @@ def probe(folder: Path, device: str = "cpu", cuda: Cuda | None = None) -> Probe:
         Placement(device, 2),
         TASK,
         None,
-        [],
+        [{}] * 40,
         [],
         [{"input_ids": [1] * n} for n in range(1, 41)],
         {"before_load": 1000, "peak_before_load": 2000},

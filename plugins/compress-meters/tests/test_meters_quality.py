@@ -21,7 +21,8 @@ from sklearn.calibration import calibration_curve
 
 from compress.engine import Placement
 from compress.measurement import Measurement
-from compress.task import Decision
+from compress.meter import Probe
+from compress.task import Decision, Task
 from compress.task import Quality as Score
 
 LABELS = ["zero", "one", "two"]
@@ -29,6 +30,8 @@ LABELS = ["zero", "one", "two"]
 
 class Words:
     """A tag for each of an example's words; the headline is the share of words that are right."""
+
+    answer, join = Task.answer, Task.join
 
     headline = "accuracy"
     higher_is_better = True
@@ -50,7 +53,13 @@ class Words:
     ) -> list[dict[str, Any]]:
         return [outputs["answers"][f["place"]] for f in batch]  # type: ignore[misc]
 
-    def score(self, answers: Sequence[Any], rows: Sequence[Any], labels: Sequence[str]) -> Score:
+    def score(
+        self,
+        answers: Sequence[Any],
+        rows: Sequence[Any],
+        labels: Sequence[str],
+        processor: Any,
+    ) -> Score:
         right, total = self._counts(answers, rows).sum(axis=0)
         recalls = {
             name: {"recall": self._recall(answers, rows, i), "support": 1.0}
@@ -116,8 +125,8 @@ class Mistakes(Words):
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         return 1.0 - super().headline_of(counts)
 
-    def score(self, answers: Sequence[Any], rows: Sequence[Any], labels: Sequence[str]) -> Score:
-        return Score({"accuracy": 1.0 - super().score(answers, rows, labels).metrics["accuracy"]})
+    def score(self, *arguments: Any) -> Score:
+        return Score({"accuracy": 1.0 - super().score(*arguments).metrics["accuracy"]})
 
 
 def rows_of(*tags: Sequence[int]) -> list[dict[str, Any]]:
@@ -138,15 +147,18 @@ def sampled(
         {"place": i, "input_ids": [0] * n} for i, n in enumerate(lengths or [5] * len(rows))
     ]
     session = SimpleNamespace(run=lambda batch: {"answers": given})
-    probe: Any = SimpleNamespace(
+    probe = Probe(
+        artifact=None,  # type: ignore[arg-type]
         rows=rows,
         task=task or Words(),
         processor=None,
         labels=LABELS,
-        session=session,
+        session=session,  # type: ignore[arg-type]
         engine="torch",
         features=features,
         placement=Placement("cpu", 2),
+        host_memory={},
+        load_seconds=0.0,
         seed=seed,
         effort="quick",
     )

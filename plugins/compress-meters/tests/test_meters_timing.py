@@ -27,6 +27,8 @@ from scipy.stats import t as student
 from compress.artifact import Artifact, Manifest, Traits
 from compress.engine import Placement
 from compress.meter import EFFORTS, Effort, Meter, Probe
+from compress.task import Task as AnyTask
+from compress.task import TextTaskOptions
 
 CURVES = (
     LatencyByLength(),
@@ -40,6 +42,9 @@ COUNTS = np.random.default_rng(7).integers(1, 30, size=60)
 
 class Task:
     """A row is its number of tokens."""
+
+    options = TextTaskOptions()
+    answer, join = AnyTask.answer, AnyTask.join
 
     def length(self, features: Mapping[str, Any]) -> int:
         return len(features["input_ids"])

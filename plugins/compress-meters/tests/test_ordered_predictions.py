@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from compress.predict import length_batches, predict
+from compress.task import Task
 
 LENGTHS = [3, 9, 5, 20, 5, 1, 12, 9, 2, 7, 3]
 
@@ -34,7 +35,13 @@ def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, 
     return {"input_ids": ids}
 
 
-TASK = SimpleNamespace(
+class Plain(SimpleNamespace):
+    """A task made of functions, which answers as any task does."""
+
+    answer, join = Task.answer, Task.join
+
+
+TASK = Plain(
     length=lambda features: len(features["input_ids"]),
     group=lambda features: 0,
     collate=collate,
@@ -52,13 +59,13 @@ def test_every_answer_stands_beside_the_example_it_was_computed_from(
     batch_size: int, seed: int
 ) -> None:
     order = np.random.default_rng(seed).permutation(len(LENGTHS)).tolist()
-    answers = predict(Echo(), TASK, None, features(order), batch_size)
+    answers = predict(Echo(), TASK, None, [{}] * len(order), features(order), batch_size)
     assert answers == [{"id": f"row-{i}", "seen": 100 + i} for i in order]
 
 
 def test_batches_are_of_near_equal_length_and_the_longest_comes_first() -> None:
     session = Echo()
-    predict(session, TASK, None, features(range(len(LENGTHS))), 4)
+    predict(session, TASK, None, [{}] * len(LENGTHS), features(range(len(LENGTHS))), 4)
     assert session.shapes == [(4, 20), (4, 7), (3, 3)]
 
 
@@ -68,14 +75,14 @@ def test_batches_hold_every_example_once_and_equal_lengths_keep_their_order() ->
 
 
 def test_answers_without_an_id_among_the_features_have_none() -> None:
-    assert predict(Echo(), TASK, None, [{"input_ids": [7]}], 8) == [{"seen": 7}]
+    assert predict(Echo(), TASK, None, [{}], [{"input_ids": [7]}], 8) == [{"seen": 7}]
 
 
 def test_no_examples_have_no_answers() -> None:
-    assert predict(Echo(), TASK, None, [], 8) == []
+    assert predict(Echo(), TASK, None, [], [], 8) == []
 
 
 def test_a_task_that_answers_fewer_examples_than_it_got_is_stopped() -> None:
-    short = SimpleNamespace(**{**vars(TASK), "predictions": lambda outputs, batch: [{}]})
+    short = Plain(**{**vars(TASK), "predictions": lambda outputs, batch: [{}]})
     with pytest.raises(ValueError, match="shorter"):
-        predict(Echo(), short, None, features([0, 1]), 2)
+        predict(Echo(), short, None, [{}] * 2, features([0, 1]), 2)

@@ -39,23 +39,23 @@ from transformers import BertConfig, BertForSequenceClassification
 from compress.artifact import Artifact, Manifest, Traits, digest_files
 from compress.engine import Placement, Session
 from compress.errors import EnvironmentFailure, ModelRefused
-from compress.exportchecks import TEXTS, refuse_difference
+from compress.exportchecks import refuse_difference
 from compress.machine import Processor
 from compress.processor import TextProcessor
 from compress.sessions import TorchSession
 from compress.store.store import key_of
-from compress.task import Batch, Features, Row, Task, TaskOptions
+from compress.task import SAMPLE_TEXTS, Batch, Features, Row, Task, TextTaskOptions
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(45))]
 ROWS = [{"id": i, "text": " ".join(f"w{(7 * i + j) % 45}" for j in range(2 + i))} for i in range(6)]
 ONE = Placement("cpu", 1)
 
 
-class Sentences(Task[TaskOptions]):
+class Sentences(Task[TextTaskOptions]):
     """The least a task needs for these stages."""
 
     name = "text-classification"
-    optimum_name = "text-classification"
+    kind = "text-classification"
 
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
         encodings = processor.encode(
@@ -72,8 +72,8 @@ class Sentences(Task[TaskOptions]):
             ids[i, : self.length(f)], mask[i, : self.length(f)] = f["input_ids"], 1
         return {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
 
-    def request(self, texts: Sequence[str]) -> list[Row]:
-        return [{"text": text} for text in texts]
+    def request(self, requests: Sequence[Any]) -> list[Row]:
+        return [{"text": text} for text in requests]
 
     labels = normalise = predictions = score = present = None  # type: ignore[assignment]
 
@@ -147,7 +147,7 @@ def apply(
         SimpleNamespace(
             options=chosen,
             input=source,
-            task=Sentences(TaskOptions(max_length=32)),
+            task=Sentences(TextTaskOptions(max_length=32)),
             architectures=(),
             data=data,
             output=output,
@@ -168,13 +168,13 @@ def quantized(teacher: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Ar
 
 
 def outputs(artifact: Artifact) -> Mapping[str, np.ndarray]:
-    task, processor = Sentences(TaskOptions(max_length=32)), TextProcessor.load(artifact.folder)
+    task, processor = Sentences(TextTaskOptions(max_length=32)), TextProcessor.load(artifact.folder)
     batch = task.collate(task.features(ROWS, processor), processor)
     return OnnxRuntimeEngine().open(artifact, ONE, task).run({**batch, "labels": np.zeros(6)})
 
 
 def expected(model: BertForSequenceClassification) -> np.ndarray:
-    task, processor = Sentences(TaskOptions(max_length=32)), tokenizer()
+    task, processor = Sentences(TextTaskOptions(max_length=32)), tokenizer()
     return TorchSession(model, "cpu").run(task.collate(task.features(ROWS, processor), processor))[
         "logits"
     ]
@@ -417,7 +417,7 @@ def test_the_range_is_reduced_only_on_processors_without_vnni(
 @pytest.mark.parametrize("name", ["fill-mask", "text-classification", "token-classification"])
 def test_every_task_can_be_traced_without_rows(name: str) -> None:
     task = task_named(name)
-    features = task.features(task.request(TEXTS), word_processor())
+    features = task.features(task.request(SAMPLE_TEXTS), word_processor())
     assert len({task.length(f) for f in features}) == 3
 
 
@@ -426,7 +426,7 @@ def test_a_gpu_that_onnx_runtime_was_not_built_for_is_an_error(exported: Artifac
         pytest.skip("this build of ONNX Runtime has a GPU provider")
     with pytest.raises(EnvironmentFailure, match="is not built for cuda, it has: cpu"):
         OnnxRuntimeEngine().open(
-            exported, replace(ONE, device="cuda"), Sentences(TaskOptions(max_length=32))
+            exported, replace(ONE, device="cuda"), Sentences(TextTaskOptions(max_length=32))
         )
 
 

@@ -24,6 +24,10 @@ from compress.task import IGNORED
 Batch = dict[str, torch.Tensor]
 
 
+LossOf = Callable[[nn.Module, Batch], torch.Tensor | None]
+"""From a model and a batch: the task's loss, a scalar; None if there is none."""
+
+
 @dataclass(frozen=True)
 class Gated:
     """An output projection whose input columns are units of ``unit_size`` columns each (1
@@ -39,7 +43,7 @@ class Gated:
 
 
 def gate_gradients(
-    model: nn.Module, gated: Sequence[Gated], batches: Iterable[Batch]
+    model: nn.Module, gated: Sequence[Gated], batches: Iterable[Batch], loss_of: LossOf
 ) -> list[torch.Tensor]:
     """Importance of each unit, float64 [units] on the CPU, for each of ``gated``.
 
@@ -49,7 +53,7 @@ def gate_gradients(
     al. 2019, section 4.1; for neurons Molchanov et al. 2017, section 2.2). One backward
     pass scores all units; to remove each in turn would need a pass for each.
 
-    ``model(**batch).loss`` is a mean over the labels that are not IGNORED, and each batch
+    ``loss_of`` gives a mean over the labels that are not IGNORED, and each batch
     has at least one such label. ``model`` is in evaluation mode: with dropout, gradients
     would depend on random numbers. The scores do not depend on how examples are batched
     (nearly so in a causal decoder, which shifts its labels). Scores of different
@@ -65,7 +69,7 @@ def gate_gradients(
             # The loss is a mean over the labels of the batch. Times their number it is a
             # sum. So the gradient of an example has the same scale in a small batch as in a
             # large one.
-            loss = _loss(model, batch) * labels
+            loss = _loss(model, batch, loss_of) * labels
             for total, grad in zip(totals, torch.autograd.grad(loss, gates), strict=True):
                 # grad is [examples, units]. The absolute value comes before the sum: a unit
                 # may lower the loss of one example and raise that of another. It matters to
@@ -78,7 +82,7 @@ def gate_gradients(
 
 @torch.no_grad()
 def losses_without(
-    model: nn.Module, blocks: Sequence[nn.Module], batches: Sequence[Batch]
+    model: nn.Module, blocks: Sequence[nn.Module], batches: Sequence[Batch], loss_of: LossOf
 ) -> Iterator[float]:
     """Importance of each layer: the mean loss over the labels without that layer (nats for
     a cross-entropy), layer by layer.
@@ -89,16 +93,20 @@ def losses_without(
     for block in blocks:
         hook = block.register_forward_hook(_skip, with_kwargs=True)
         try:
-            yield _mean_loss(model, batches)
+            yield _mean_loss(model, batches, loss_of)
         finally:
             hook.remove()
 
 
-UnitCriterion = Callable[[nn.Module, Sequence[Gated], Iterable[Batch]], list[torch.Tensor]]
-"""From a model, its output projections and batches: scores [units] of each projection."""
+UnitCriterion = Callable[[nn.Module, Sequence[Gated], Iterable[Batch], LossOf], list[torch.Tensor]]
+"""From a model, its output projections, batches and the loss of a batch: scores [units] of each
+projection."""
 
-LayerCriterion = Callable[[nn.Module, Sequence[nn.Module], Sequence[Batch]], Iterable[float]]
-"""From a model, its blocks and batches: a score of each block, one after the other."""
+LayerCriterion = Callable[
+    [nn.Module, Sequence[nn.Module], Sequence[Batch], LossOf], Iterable[float]
+]
+"""From a model, its blocks, batches and the loss of a batch: a score of each block, one after the
+other."""
 
 UNIT_CRITERIA: Mapping[str, UnitCriterion] = MappingProxyType({"gate_gradients": gate_gradients})
 LAYER_CRITERIA: Mapping[str, LayerCriterion] = MappingProxyType({"losses_without": losses_without})
@@ -158,18 +166,19 @@ def _skip(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], outp
     return hidden if isinstance(output, torch.Tensor) else (hidden, *output[1:])
 
 
-def _mean_loss(model: nn.Module, batches: Sequence[Batch]) -> float:
+def _mean_loss(model: nn.Module, batches: Sequence[Batch], loss_of: LossOf) -> float:
     """The mean loss over all labels. In a mean of the batches' means, a label in a small
     batch would weigh more."""
     counts = [labels_of(batch) for batch in batches]
     losses = [
-        float(_loss(model, batch)) * count for batch, count in zip(batches, counts, strict=True)
+        float(_loss(model, batch, loss_of)) * count
+        for batch, count in zip(batches, counts, strict=True)
     ]
     return sum(losses) / sum(counts)
 
 
-def _loss(model: nn.Module, batch: Batch) -> torch.Tensor:
-    loss: torch.Tensor | None = model(**batch).loss
+def _loss(model: nn.Module, batch: Batch, loss_of: LossOf) -> torch.Tensor:
+    loss = loss_of(model, batch)
     if loss is None:
         raise CompressError(
             "importance is measured by the training loss, and the training rows have no labels"

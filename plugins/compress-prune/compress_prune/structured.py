@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from compress.architecture import Architecture, Layout
 from compress.artifact import Artifact
 from compress.cutting import linear_at
 from compress.errors import NothingChanged, UsageError
-from compress.models import count_parameters, open_model, save_model
+from compress.models import count_parameters, open_model, save_model, task_loss
 from compress.options import layers_misfit
 from compress.predict import split_by
 from compress.sizes import layout_of
@@ -125,7 +126,8 @@ def _layer_scores(
 ) -> list[float]:
     """The importance of each layer."""
     scores = []
-    for score in LAYER_CRITERIA[context.options.layer_criterion](model, blocks, batches):
+    measure = LAYER_CRITERIA[context.options.layer_criterion]
+    for score in measure(model, blocks, batches, partial(task_loss, context.task)):
         scores.append(score)
         context.progress(len(scores), len(blocks), "measuring what each layer is worth")
     return scores
@@ -148,9 +150,9 @@ def _cut_units(
     neurons = _neurons(model, layout) if options.feed_forward is not None else []
     heads = _heads(model, layout, head_size, group_sizes) if options.heads is not None else []
     measure = UNIT_CRITERIA[options.unit_criterion]
-    gated = [*neurons, *heads]
+    gated, loss_of = [*neurons, *heads], partial(task_loss, context.task)
     scores = context.first(
-        lambda: [s.numpy() for s in measure(model, gated, _reported(batches, context))]
+        lambda: [s.numpy() for s in measure(model, gated, _reported(batches, context), loss_of)]
     )
     if options.feed_forward is not None:
         for i, score in enumerate(scores[: len(neurons)]):

@@ -17,6 +17,11 @@ from transformers import BertConfig, BertForSequenceClassification, BertForToken
 from compress.errors import CompressError
 
 
+def own_loss(model, batch):
+    """The loss that the model computes."""
+    return model(**batch).loss
+
+
 def build(cls=BertForSequenceClassification, labels=3):
     torch.manual_seed(0)
     config = BertConfig(
@@ -56,7 +61,7 @@ def split(batch, size):
 def test_importance_agrees_with_the_slope_of_the_loss_in_each_gate():
     model = build().double()
     data = examples(2)
-    scores = gate_gradients(model, gated_of(model), split(data, 2))
+    scores = gate_gradients(model, gated_of(model), split(data, 2), own_loss)
     eps = 1e-5
 
     def loss_with(weight, columns, factor, example):
@@ -89,7 +94,9 @@ def test_importance_does_not_depend_on_the_batches(cls, tokens):
     model, data = build(cls), examples(tokens=tokens)
     if tokens:
         data["labels"][0, 2:] = -100
-    one, all_at_once = (gate_gradients(model, gated_of(model), split(data, n)) for n in (1, 6))
+    one, all_at_once = (
+        gate_gradients(model, gated_of(model), split(data, n), own_loss) for n in (1, 6)
+    )
     for a, b in zip(one, all_at_once, strict=True):
         torch.testing.assert_close(a, b, rtol=2e-5, atol=1e-8)  # measured: 1e-6 relative at most
 
@@ -100,7 +107,7 @@ def test_a_unit_with_zero_output_weights_has_no_importance():
     with torch.no_grad():
         layer.output.dense.weight[:, [2, 7]] = 0
         layer.attention.output.dense.weight[:, 8:16] = 0
-    scores = gate_gradients(model, gated_of(model), split(examples(), 3))
+    scores = gate_gradients(model, gated_of(model), split(examples(), 3), own_loss)
     assert scores[1].nonzero().flatten().tolist() == [i for i in range(24) if i not in (2, 7)]
     assert scores[3].nonzero().flatten().tolist() == [0, 2, 3]
     assert all(s.dtype == torch.float64 for s in scores)
@@ -109,8 +116,8 @@ def test_a_unit_with_zero_output_weights_has_no_importance():
 def test_measuring_leaves_the_model_as_it_was():
     model, data = build(), examples()
     before = model(**data).logits
-    gate_gradients(model, gated_of(model), [data])
-    list(losses_without(model, list(model.bert.encoder.layer), [data]))
+    gate_gradients(model, gated_of(model), [data], own_loss)
+    list(losses_without(model, list(model.bert.encoder.layer), [data], own_loss))
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
     assert all(p.grad is None for p in model.parameters())
     assert torch.equal(model(**data).logits, before)
@@ -120,9 +127,9 @@ def test_hooks_are_removed_when_measuring_fails():
     model, data = build(), examples()
     del data["labels"]
     with pytest.raises(CompressError, match="no labels"):
-        gate_gradients(model, gated_of(model), [data])
+        gate_gradients(model, gated_of(model), [data], own_loss)
     with pytest.raises(CompressError, match="no labels"):
-        list(losses_without(model, list(model.bert.encoder.layer), [data]))
+        list(losses_without(model, list(model.bert.encoder.layer), [data], own_loss))
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
 
 
@@ -131,12 +138,12 @@ def test_a_loss_that_is_not_finite_is_refused():
     with torch.no_grad():
         model.classifier.bias[0] = float("nan")
     with pytest.raises(CompressError, match="nan"):
-        gate_gradients(model, gated_of(model), [examples()])
+        gate_gradients(model, gated_of(model), [examples()], own_loss)
 
 
 def test_the_loss_without_a_block_is_that_of_the_model_built_without_it():
     model, data = build(), examples()
-    found = list(losses_without(model, list(model.bert.encoder.layer), split(data, 4)))
+    found = list(losses_without(model, list(model.bert.encoder.layer), split(data, 4), own_loss))
     for i, loss in enumerate(found):
         short = build()
         del short.bert.encoder.layer[i]

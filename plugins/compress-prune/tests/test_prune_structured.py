@@ -19,7 +19,7 @@ from compress.errors import NothingChanged, UsageError
 from compress.models import open_model
 from compress.processor import TextProcessor
 from compress.ranks import Alone
-from compress.task import Quality, Task
+from compress.task import Quality, Task, TextTaskOptions
 
 WORDS = ["good", "bad", "fine", "poor", "film", "plot", "cast", "scene"]
 IDS = {
@@ -72,10 +72,10 @@ class Sentiment(Task):
 
     name = "sentiment"
     summary = "Two classes of texts."
-    optimum_name = "text-classification"
-    heads = ("ForSequenceClassification",)
+    kind = "text-classification"
     columns = ()
     headline = "accuracy"
+    Options = TextTaskOptions
 
     def labels(self, rows, declared):
         return ["bad", "good"]
@@ -102,7 +102,7 @@ class Sentiment(Task):
     def predictions(self, outputs, batch):
         return [{"label": int(row.argmax())} for row in outputs["logits"]]
 
-    def score(self, predictions, rows, labels):
+    def score(self, predictions, rows, labels, processor):
         hits = [p["label"] == r["label"] for p, r in zip(predictions, rows, strict=True)]
         return Quality({"accuracy": float(np.mean(hits))})
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from compress.errors import Mistake, UsageError, shortened, suggestion
+from compress.errors import shortened, suggestion
 from compress.rows import Columns
 from compress.task import RowError
 from compress.unicode import has_lone_surrogate
@@ -149,16 +149,6 @@ def label_index(value: Any, labels: Sequence[str], column: str = "label") -> int
         f"{column} {shown(name)} is not one of the {len(labels)} labels"
         + (f", {hint}" if hint else "")
     )
-
-
-def requested(texts: Sequence[str]) -> Sequence[str]:
-    """``texts`` as they are. Raises UsageError that names each empty one."""
-    empty = [
-        Mistake(f"text {i + 1}", "it is empty") for i, text in enumerate(texts) if not text.strip()
-    ]
-    if empty:
-        raise UsageError(empty)
-    return texts
 
 
 def _readable(cell: Any) -> Iterable[str]:

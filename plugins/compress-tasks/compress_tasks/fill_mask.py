@@ -20,10 +20,12 @@ from tokenizers import Encoding
 
 from compress.errors import UsageError
 from compress.processor import TextProcessor
+from compress.request import Request, texts_of
 from compress.rows import Columns
 from compress.task import (
     IGNORED,
     Batch,
+    CardInfo,
     Column,
     Decision,
     Features,
@@ -32,10 +34,10 @@ from compress.task import (
     Row,
     Shown,
     Task,
-    TaskOptions,
+    TextTaskOptions,
 )
 from compress_tasks import statistics
-from compress_tasks.cells import read_texts, requested
+from compress_tasks.cells import read_texts
 from compress_tasks.confidence import likeliest
 from compress_tasks.padding import model_inputs, pad
 
@@ -47,7 +49,7 @@ _TOP = 5
 """Tokens that are shown for a mask of a request."""
 
 
-class FillMaskOptions(TaskOptions):
+class FillMaskOptions(TextTaskOptions):
     """Options of ``fill-mask``."""
 
     mask_probability: float = Field(
@@ -64,20 +66,19 @@ class FillMask(Task[FillMaskOptions]):
     name = "fill-mask"
     summary = "Masked language modelling: the tokens that were hidden in a text."
     synonyms = ("mlm", "masked-lm")
-    optimum_name = "fill-mask"
-    heads = ("ForMaskedLM",)
+    kind = "fill-mask"
     columns = (Column("text", "Plain text; a row is an example."),)
     headline = "accuracy"
     directions = {"loss": "lower", "perplexity": "lower"}
     Options = FillMaskOptions
     draws_inputs = True
-    pipeline_tag = "fill-mask"
-    auto_class = "AutoModelForMaskedLM"
-    example = f"A text to {MASK} it on."
-    reading = (
-        "# logits: [1, tokens, vocabulary], before softmax\n"
-        "print(tokenizer.decode([int(i) for i in logits[0].argmax(-1)]))"
-        "  # the likeliest token at each place\n"
+    card = CardInfo(
+        example=f"A text to {MASK} it on.",
+        reading=(
+            "# logits: [1, tokens, vocabulary], before softmax\n"
+            "print(tokenizer.decode([int(i) for i in logits[0].argmax(-1)]))"
+            "  # the likeliest token at each place\n"
+        ),
     )
 
     def labels(
@@ -149,7 +150,11 @@ class FillMask(Task[FillMaskOptions]):
         ]
 
     def score(
-        self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
+        self,
+        predictions: Sequence[Prediction],
+        rows: Sequence[Row],
+        labels: Sequence[str],
+        processor: TextProcessor,
     ) -> Quality:
         """``accuracy`` over all masked tokens, their mean ``loss`` in nats, and
         ``perplexity``."""
@@ -192,10 +197,10 @@ class FillMask(Task[FillMaskOptions]):
             for answer, wanted, share in masked
         ]
 
-    def request(self, texts: Sequence[str]) -> list[Row]:
+    def request(self, requests: Sequence[Request]) -> list[Row]:
         """Rows whose masks are to be filled. Each text holds the tokenizer's mask token or
         ``[MASK]``."""
-        return [{"text": text, "request": True} for text in requested(texts)]
+        return [{**row, "request": True} for row in texts_of(requests, ("text",))]
 
     def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> Shown:
         """The text and, for each of its masks, the likeliest tokens with their

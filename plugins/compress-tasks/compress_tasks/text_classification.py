@@ -13,11 +13,13 @@ from pydantic import Field
 from compress.architecture import ModelConfig
 from compress.distillable import Distillable
 from compress.errors import CompressError
+from compress.heads import DEFAULT_OUTPUTS
 from compress.processor import TextProcessor
+from compress.request import Request, texts_of
 from compress.rows import Columns, length_of
 from compress.task import (
-    DEFAULT_OUTPUTS,
     Batch,
+    CardInfo,
     Column,
     Decision,
     Features,
@@ -26,10 +28,9 @@ from compress.task import (
     Row,
     Shown,
     Task,
-    TaskOptions,
-    labels_of_outputs,
+    TextTaskOptions,
 )
-from compress_tasks.cells import read_text, read_texts, requested
+from compress_tasks.cells import read_text, read_texts
 from compress_tasks.padding import model_inputs, pad
 from compress_tasks.targets import TARGETS
 
@@ -39,7 +40,7 @@ _NO_PADDING = (
 )
 
 
-class TextClassificationOptions(TaskOptions):
+class TextClassificationOptions(TextTaskOptions):
     """Options of ``text-classification``."""
 
     kind: Literal["single", "multi", "regression"] = Field(
@@ -58,8 +59,7 @@ class TextClassification(Task[TextClassificationOptions]):
     name = "text-classification"
     summary = "A label, several labels or a number for a text or a pair of texts."
     synonyms = ("sentiment-analysis",)
-    optimum_name = "text-classification"
-    heads = ("ForSequenceClassification",)
+    kind = "text-classification"
     columns = (
         Column("text", "The text to classify."),
         Column("text_pair", "The second text, where a pair is classified.", required=False),
@@ -81,11 +81,11 @@ class TextClassification(Task[TextClassificationOptions]):
         "root_mean_squared_error": "lower",
     }
     Options = TextClassificationOptions
-    pipeline_tag = "text-classification"
-    auto_class = "AutoModelForSequenceClassification"
-    reading = (
-        "# logits: [1, labels], before softmax\n"
-        "print({labels.get(i, i): float(score) for i, score in enumerate(logits[0])})\n"
+    card = CardInfo(
+        reading=(
+            "# logits: [1, labels], before softmax\n"
+            "print({labels.get(i, i): float(score) for i, score in enumerate(logits[0])})\n"
+        ),
     )
 
     def __init__(self, options: TextClassificationOptions) -> None:
@@ -133,7 +133,7 @@ class TextClassification(Task[TextClassificationOptions]):
     def stated_labels(cls, config: ModelConfig) -> tuple[str, ...]:
         """The names of ``id2label``; none for a regression. A single output is a
         regression, for transformers too."""
-        names = labels_of_outputs(config)
+        names = super().stated_labels(config)
         return () if len(names) == 1 or config.get("problem_type") == "regression" else names
 
     def head_mistake(self, config: ModelConfig, labels: Sequence[str]) -> str | None:
@@ -155,7 +155,7 @@ class TextClassification(Task[TextClassificationOptions]):
         counted = f"{outputs} output" if outputs == 1 else f"{outputs} outputs"
         return f"has {counted}, and kind: {kind} takes {needed}"
 
-    def tokenizer_mistake(self, processor: TextProcessor) -> str | None:
+    def processor_mistake(self, processor: TextProcessor) -> str | None:
         """No token where the head reads a text: no end token that the tokenizer adds, or no token
         to pad with."""
         end = processor.read_at.end_token
@@ -223,7 +223,11 @@ class TextClassification(Task[TextClassificationOptions]):
         return self.target.predictions(outputs["logits"])
 
     def score(
-        self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
+        self,
+        predictions: Sequence[Prediction],
+        rows: Sequence[Row],
+        labels: Sequence[str],
+        processor: TextProcessor,
     ) -> Quality:
         """By ``kind``: accuracy, macro scores and Matthews' correlation; F1 and exact
         match; or correlations and errors."""
@@ -252,13 +256,9 @@ class TextClassification(Task[TextClassificationOptions]):
         """By ``kind``: the label; a 0 or 1 for each label; none for a number."""
         return self.target.decisions(prediction, row["label"], labels)
 
-    def request(self, texts: Sequence[str]) -> list[Row]:
-        """A row for each text; a tab in it separates the two texts of a pair."""
-        rows: list[Row] = []
-        for text in requested(texts):
-            first, tab, second = text.partition("\t")
-            rows.append({"text": first, "text_pair": second if tab else None})
-        return rows
+    def request(self, requests: Sequence[Request]) -> list[Row]:
+        """A row for each text or pair; a tab in a text separates the two of a pair."""
+        return list(texts_of(requests, ("text", "text_pair")))
 
     def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> Shown:
         """The row's texts and, by ``kind``, the label with its probability, each label with

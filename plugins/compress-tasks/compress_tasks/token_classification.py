@@ -14,10 +14,12 @@ from tokenizers import Encoding
 
 from compress.architecture import ModelConfig
 from compress.processor import TextProcessor
+from compress.request import Request, texts_of
 from compress.rows import Columns, length_of
 from compress.task import (
     IGNORED,
     Batch,
+    CardInfo,
     Column,
     Decision,
     Features,
@@ -27,8 +29,7 @@ from compress.task import (
     RowError,
     Shown,
     Task,
-    TaskOptions,
-    labels_of_outputs,
+    TextTaskOptions,
 )
 from compress_tasks import statistics
 from compress_tasks.cells import (
@@ -36,7 +37,6 @@ from compress_tasks.cells import (
     is_number,
     label_index,
     label_name,
-    requested,
     whole,
 )
 from compress_tasks.confidence import likeliest
@@ -54,26 +54,26 @@ from compress_tasks.padding import model_inputs, pad, padded
 _WORD = re.compile(r"\w+|[^\w\s]")
 
 
-class TokenClassification(Task[TaskOptions]):
+class TokenClassification(Task[TextTaskOptions]):
     """A tag for each word, learnt and answered at the word's first piece (Devlin et al.
     2019, section 5.3). Labels are IOB2 tags."""
 
     name = "token-classification"
     summary = "A tag for each word: named entities, in IOB1 or IOB2."
     synonyms = ("ner",)
-    optimum_name = "token-classification"
-    heads = ("ForTokenClassification",)
+    kind = "token-classification"
     columns = (
         Column("tokens", "The words of a sentence, a list."),
         Column("tags", "A tag for each word, a list.", is_target=True),
     )
     headline = "f1"
+    Options = TextTaskOptions
     directions = {"precision": "higher", "recall": "higher", "accuracy": "higher"}
-    pipeline_tag = "token-classification"
-    auto_class = "AutoModelForTokenClassification"
-    reading = (
-        "# logits: [1, tokens, labels], before softmax\n"
-        "print([labels[int(i)] for i in logits[0].argmax(-1)])  # one for each token\n"
+    card = CardInfo(
+        reading=(
+            "# logits: [1, tokens, labels], before softmax\n"
+            "print([labels[int(i)] for i in logits[0].argmax(-1)])  # one for each token\n"
+        ),
     )
 
     def labels(
@@ -116,11 +116,6 @@ class TokenClassification(Task[TaskOptions]):
         """The tag of each word."""
         counts = Counter(chain.from_iterable(columns["tags"]))
         return {labels[tag]: count for tag, count in counts.items()}
-
-    @classmethod
-    def stated_labels(cls, config: ModelConfig) -> tuple[str, ...]:
-        """The names of ``id2label``."""
-        return labels_of_outputs(config)
 
     def head_mistake(self, config: ModelConfig, labels: Sequence[str]) -> str | None:
         """Another number of outputs than the data have ``labels``; without these, an output
@@ -170,7 +165,11 @@ class TokenClassification(Task[TaskOptions]):
         return [_tagged(row, f["starts"]) for row, f in zip(logits, batch, strict=True)]
 
     def score(
-        self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
+        self,
+        predictions: Sequence[Prediction],
+        rows: Sequence[Row],
+        labels: Sequence[str],
+        processor: TextProcessor,
     ) -> Quality:
         """Precision, recall and F1 of entities, for all and for each type, and the share of
         words with the right tag.
@@ -222,11 +221,11 @@ class TokenClassification(Task[TaskOptions]):
             for answer, tag, share in zip(answers, truth, prediction["confidence"], strict=True)
         ]
 
-    def request(self, texts: Sequence[str]) -> list[Row]:
+    def request(self, requests: Sequence[Request]) -> list[Row]:
         """A row for each text, cut into words. A word is a run of letters, digits and
         underscores, or any other single character but a space. ``spans`` are the words'
         (start, end) in the text."""
-        return [_requested_row(text) for text in requested(texts)]
+        return [_requested_row(row["text"]) for row in texts_of(requests, ("text",))]
 
     def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> Shown:
         """The text and its entities: ``type``, ``text``, ``start`` and ``end`` (characters,

@@ -12,7 +12,7 @@ from compress_tasks.fill_mask import FillMaskOptions
 from compress_tasks.text_classification import TextClassificationOptions
 
 from compress.processor import TextProcessor
-from compress.task import Decision, TaskOptions
+from compress.task import Decision, TextTaskOptions
 
 TAGS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 ROW = {"tokens": ["John", "unaffordable", "cats", "Paris"], "tags": [3, 4, 0, 1], "id": "test-0"}
@@ -61,7 +61,7 @@ def tagged(
     max_length: int = 128,
 ) -> tuple[TokenClassification, dict[str, Any]]:
     """The task and its answer to ``row``, from random logits where none are given."""
-    task = TokenClassification(TaskOptions(max_length=max_length))
+    task = TokenClassification(TextTaskOptions(max_length=max_length))
     features = task.features([row], processor)
     if logits is None:
         logits = (
@@ -106,7 +106,7 @@ def test_the_share_of_right_words_is_the_accuracy_of_the_score(processor: TextPr
     right = [
         d.right for a, row in zip(answers, rows, strict=True) for d in task.decisions(a, row, TAGS)
     ]
-    metrics = task.score(answers, rows, TAGS).metrics
+    metrics = task.score(answers, rows, TAGS, None).metrics
     assert np.mean(right) == metrics["accuracy"]
     assert set(task.directions) == set(metrics) - {"f1"}
 
@@ -157,7 +157,7 @@ def test_every_metric_says_which_way_it_points(kind: str) -> None:
     )
     references = {"single": [0, 1], "multi": [[1, 0], [0, 1]], "regression": [2.5, 1.0]}[kind]
     answers = task.predictions({"logits": logits}, [])
-    metrics = task.score(answers, [{"label": r} for r in references], ["a", "b"]).metrics
+    metrics = task.score(answers, [{"label": r} for r in references], ["a", "b"], None).metrics
     assert set(metrics) - {task.headline} <= set(task.directions)
 
 
@@ -166,7 +166,7 @@ def test_every_metric_says_which_way_it_points(kind: str) -> None:
 
 def headline(task: Any, answers: Any, rows: Any, labels: Any) -> float:
     """The headline by the task's score, which its counts agree with."""
-    score = float(task.score(answers, rows, labels).metrics[task.headline])
+    score = float(task.score(answers, rows, labels, None).metrics[task.headline])
     assert float(task.headline_of(task.resample(answers, rows, labels).sum(axis=0))) == score
     return score
 
@@ -205,7 +205,7 @@ def test_the_mean_of_numbers_has_no_correlation() -> None:
 
 
 def test_the_most_frequent_tag_finds_no_entity() -> None:
-    task, rows = TokenClassification(TaskOptions()), [ROW, {**ROW, "tags": [0, 0, 0, 1]}]
+    task, rows = TokenClassification(TextTaskOptions()), [ROW, {**ROW, "tags": [0, 0, 0, 1]}]
     answers = task.most_frequent([], rows, TAGS)
     assert answers == [{"tags": [0] * 4, "confidence": [0.5] * 4}] * 2
     assert headline(task, answers, rows, TAGS) == 0.0
@@ -218,5 +218,5 @@ def test_the_token_that_is_hidden_most_often_is_right_that_often() -> None:
     assert answers is not None and headline(task, answers, [{}] * 3, []) == 0.75
     assert [a["answers"] for a in answers] == [[7, 7, 7], [], [7]]
     entropy = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))
-    assert task.score(answers, [{}] * 3, []).metrics["loss"] == pytest.approx(entropy)
+    assert task.score(answers, [{}] * 3, [], None).metrics["loss"] == pytest.approx(entropy)
     assert task.most_frequent([{"wanted": []}], [{}], []) is None

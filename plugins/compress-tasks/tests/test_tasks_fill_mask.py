@@ -116,7 +116,7 @@ def test_a_model_that_knows_all_is_right_everywhere(processor: TextProcessor) ->
     logits = knowing(batch, processor.tokenizer.get_vocab_size())
     predictions = task().predictions({"logits": logits}, features)
     assert [(p["correct"], p["masked"]) for p in predictions] == [(2, 2), (1, 1)]
-    quality = task().score(predictions, [], [])
+    quality = task().score(predictions, [], [], None)
     assert quality.metrics["accuracy"] == 1.0
     assert quality.metrics["perplexity"] == pytest.approx(1.0, abs=1e-6)  # 49 other tokens at e^-20
 
@@ -129,7 +129,7 @@ def test_loss_is_the_cross_entropy_that_torch_computes_from_the_batch(
     features = features_of(processor, TEXT, "john likes the film .")
     batch = task().collate(features, processor)
     logits = np.random.default_rng(0).normal(size=(*batch["labels"].shape, 60)).astype(np.float32)
-    metrics = task().score(task().predictions({"logits": logits}, features), [], []).metrics
+    metrics = task().score(task().predictions({"logits": logits}, features), [], [], None).metrics
     loss = torch.nn.functional.cross_entropy(
         torch.from_numpy(logits).double().flatten(0, 1), torch.from_numpy(batch["labels"]).flatten()
     )
@@ -146,7 +146,7 @@ def test_the_headline_follows_exactly_from_summed_counts() -> None:
     counts = task().resample(predictions, [], [])
     assert (
         float(task().headline_of(counts.sum(axis=0)))
-        == task().score(predictions, [], []).metrics["accuracy"]
+        == task().score(predictions, [], [], None).metrics["accuracy"]
     )
 
 
@@ -161,7 +161,7 @@ def test_texts_without_any_ordinary_token_cannot_be_scored(processor: TextProces
         {"correct": 0, "masked": 0, "nll": 0.0, "answers": [], "wanted": [], "confidence": []}
     ]
     with pytest.raises(UsageError, match="no text has a token that can be masked"):
-        task().score(predictions, [], [])
+        task().score(predictions, [], [], None)
 
 
 def test_a_request_is_answered_with_the_likeliest_tokens_at_each_mask(

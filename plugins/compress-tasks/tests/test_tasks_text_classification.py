@@ -296,7 +296,7 @@ def random_answers(kind: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]
 def test_the_headline_follows_exactly_from_summed_counts(kind: str) -> None:
     predictions, some, labels = random_answers(kind)
     counts = task(kind).resample(predictions, some, labels)
-    scored = task(kind).score(predictions, some, labels).metrics[task(kind).headline]
+    scored = task(kind).score(predictions, some, labels, None).metrics[task(kind).headline]
     assert counts.shape[0] == 200
     assert float(task(kind).headline_of(counts.sum(axis=0))) == scored
     assert task(kind).headline_of(np.stack([counts.sum(axis=0)] * 4)).tolist() == [scored] * 4
@@ -307,7 +307,7 @@ def test_the_headline_of_a_resample_is_the_score_of_the_resample(kind: str) -> N
     predictions, some, labels = random_answers(kind)
     counts = task(kind).resample(predictions, some, labels)
     pick = np.random.default_rng(2).integers(0, 200, 50)
-    scored = task(kind).score([predictions[i] for i in pick], [some[i] for i in pick], labels)
+    scored = task(kind).score([predictions[i] for i in pick], [some[i] for i in pick], labels, None)
     assert float(task(kind).headline_of(counts[pick].sum(axis=0))) == pytest.approx(
         scored.metrics[task(kind).headline], abs=1e-14
     )
@@ -316,7 +316,7 @@ def test_the_headline_of_a_resample_is_the_score_of_the_resample(kind: str) -> N
 def test_single_labels_are_scored_as_scikit_learn_does() -> None:
     predictions, some, labels = random_answers("single")
     guess, truth = [p["label"] for p in predictions], [r["label"] for r in some]
-    quality = task().score(predictions, some, labels)
+    quality = task().score(predictions, some, labels, None)
     assert quality.metrics["accuracy"] == accuracy_score(truth, guess)
     assert quality.metrics["f1_macro"] == f1_score(truth, guess, average="macro")
     assert quality.per_class["b"]["f1"] == f1_score(truth, guess, labels=[1], average="macro")
@@ -325,7 +325,7 @@ def test_single_labels_are_scored_as_scikit_learn_does() -> None:
 
 def test_a_label_without_examples_has_support_zero() -> None:
     quality = task().score(
-        [{"label": 0}, {"label": 1}], [{"label": 0}, {"label": 0}], ["a", "b", "c"]
+        [{"label": 0}, {"label": 1}], [{"label": 0}, {"label": 0}], ["a", "b", "c"], None
     )
     assert quality.per_class["c"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0.0}
 
@@ -333,7 +333,7 @@ def test_a_label_without_examples_has_support_zero() -> None:
 def test_several_labels_are_scored_by_micro_f1() -> None:
     predictions, some, labels = random_answers("multi")
     guess = [[int(i in p["labels"]) for i in range(3)] for p in predictions]
-    quality = task("multi").score(predictions, some, labels)
+    quality = task("multi").score(predictions, some, labels, None)
     assert quality.metrics["f1_micro"] == f1_score(
         [r["label"] for r in some], guess, average="micro"
     )
@@ -344,14 +344,14 @@ def test_several_labels_are_scored_by_micro_f1() -> None:
 def test_numbers_are_scored_by_correlation_and_error() -> None:
     predictions, some, _ = random_answers("regression")
     guess, truth = [p["value"] for p in predictions], [r["label"] for r in some]
-    metrics = task("regression").score(predictions, some, []).metrics
+    metrics = task("regression").score(predictions, some, [], None).metrics
     assert metrics["pearson"] == pytest.approx(pearsonr(guess, truth).statistic, abs=1e-14)
     assert metrics["spearman"] == pytest.approx(spearmanr(guess, truth).statistic, abs=1e-14)
     assert metrics["root_mean_squared_error"] >= metrics["mean_absolute_error"] > 0
 
 
 def test_a_regression_that_answers_a_constant_scores_zero() -> None:
-    metrics = task("regression").score([{"value": 0.3}] * 3, rows(1.0, 2.0, 3.0), []).metrics
+    metrics = task("regression").score([{"value": 0.3}] * 3, rows(1.0, 2.0, 3.0), [], None).metrics
     assert (metrics["pearson"], metrics["spearman"]) == (0.0, 0.0)
 
 

@@ -11,14 +11,14 @@ from seqeval.metrics import f1_score, precision_score
 from seqeval.scheme import IOB2, Entities
 
 from compress.processor import TextProcessor
-from compress.task import IGNORED, RowError, TaskOptions
+from compress.task import IGNORED, RowError, TextTaskOptions
 
 LABELS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 
 
 def task(max_length: int = 128) -> TokenClassification:
     """The task with the options given."""
-    return TokenClassification(TaskOptions(max_length=max_length))
+    return TokenClassification(TextTaskOptions(max_length=max_length))
 
 
 def sentence(*tags: Any) -> dict[str, Any]:
@@ -206,7 +206,7 @@ def test_a_model_that_knows_all_scores_one_and_each_word_has_one_tag(
         {"logits": perfect_logits(task().collate(features, processor))}, features
     )
     assert [p["tags"] for p in predictions] == [[3, 4, 0, 1], [0, 0]]
-    quality = task().score(predictions, rows, LABELS)
+    quality = task().score(predictions, rows, LABELS, None)
     assert quality.metrics == {"f1": 1.0, "precision": 1.0, "recall": 1.0, "accuracy": 1.0}
     assert quality.per_class == {
         "LOC": {"precision": 1.0, "recall": 1.0, "f1": 1.0, "support": 1.0},
@@ -221,11 +221,11 @@ def test_cut_words_count_as_outside_and_lower_the_recall(processor: TextProcesso
         {"logits": perfect_logits(short.collate(features, processor))}, features
     )
     assert predictions[0]["tags"] == [3, 4, None, None]
-    metrics = short.score(predictions, [ROW], LABELS).metrics
+    metrics = short.score(predictions, [ROW], LABELS, None).metrics
     assert (metrics["precision"], metrics["recall"]) == (1.0, 0.5)
     last = ["B-LOC", "I-LOC", "B-PER", "I-PER", "O"]  # outside need not be the first label
     assert (
-        short.score([{"tags": [2, 3, None, None]}], [{"tags": [2, 3, 4, 0]}], last).metrics[
+        short.score([{"tags": [2, 3, None, None]}], [{"tags": [2, 3, 4, 0]}], last, None).metrics[
             "recall"
         ]
         == 0.5
@@ -248,7 +248,7 @@ def scored(
 
 def test_f1_is_seqevals_strict_iob2_and_follows_exactly_from_summed_counts() -> None:
     predictions, rows, guess, truth = scored(seed=5)
-    quality = task().score(predictions, rows, LABELS)
+    quality = task().score(predictions, rows, LABELS, None)
     assert 0.2 < quality.metrics["f1"] < 0.9
     assert quality.metrics["f1"] == f1_score(truth, guess, mode="strict", scheme=IOB2)
     assert quality.metrics["precision"] == precision_score(truth, guess, mode="strict", scheme=IOB2)
@@ -269,7 +269,7 @@ def test_the_headline_of_every_resample_is_exactly_its_score() -> None:
 
 @pytest.mark.parametrize("guess", [0, 2])
 def test_sentences_without_any_entity_score_zero_without_failing(guess: int) -> None:
-    metrics = task().score([{"tags": [guess, 0]}], [{"tags": [0, 0]}], LABELS).metrics
+    metrics = task().score([{"tags": [guess, 0]}], [{"tags": [0, 0]}], LABELS, None).metrics
     assert (metrics["f1"], metrics["accuracy"]) == (0.0, 1.0 - guess / 4)
 
 

@@ -65,10 +65,11 @@ class TorchEngine(Engine):
 
     @classmethod
     def loading(cls, traits: Traits, task: type[Task[Any]]) -> Loading | None:
-        """transformers alone, where it has a class for the task."""
+        """transformers alone, where the class of the task's models is its own."""
         from compress_torch.loading import loading
 
-        return loading(traits, task.auto_class) if task.auto_class else None
+        opener = task.model_class({})
+        return None if ":" in opener else loading(traits, opener)
 
 
 @hookimpl

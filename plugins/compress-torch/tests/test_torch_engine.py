@@ -19,7 +19,9 @@ from compress.engine import Placement
 from compress.errors import EnvironmentFailure
 from compress.sessions import TorchSession
 
-TASK = SimpleNamespace(name="text-classification", optimum_name="text-classification")
+TASK = SimpleNamespace(
+    name="text-classification", model_class=lambda config: "AutoModelForSequenceClassification"
+)
 BATCH = {
     "input_ids": np.array([[2, 7, 9, 3], [2, 5, 3, 0]]),
     "attention_mask": np.array([[1, 1, 1, 1], [1, 1, 1, 0]]),

@@ -28,14 +28,15 @@ def pretrain(context: Context[PretrainOptions]) -> Made:
     if context.rank > 0:
         return Made()
     parameters = save_model(adapted.model, context.output)
-    processor.save(context.output, context.task.options.max_length)
+    context.task.save_processor(processor, context.output)
     notes = {**facts, **adapted.notes, "vocabulary": processor.tokenizer.get_vocab_size()}
     return Made(parameters=parameters, notes=notes)
 
 
 def _processor(context: Context[PretrainOptions]) -> TextProcessor:
     if context.input is not None:
-        return context.task.processor(context.input.folder)
+        given: TextProcessor = context.task.processor(context.input.folder)
+        return given
     assert context.fresh is not None, "without an input there is a fresh configuration"
     assert context.data is not None, "the stage needs data"
     texts = _texts(context.data.rows("train"), context.task)

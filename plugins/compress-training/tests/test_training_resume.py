@@ -236,10 +236,10 @@ def test_validation_is_scored_in_the_order_of_its_rows(tmp_path: Path) -> None:
     seen: list[list[float]] = []
     score = type(task).score
 
-    def scored(predictions: Any, rows: Any, labels: Any) -> Any:
+    def scored(predictions: Any, rows: Any, labels: Any, processor: Any) -> Any:
         assert [p["id"] for p in predictions] == [row["id"] for row in rows]
         seen.append([p["score"] for p in predictions])
-        return score(task, predictions, rows, labels)
+        return score(task, predictions, rows, labels, processor)
 
     task.score = scored  # type: ignore[method-assign]
     given = Given(tmp_path, task=task)

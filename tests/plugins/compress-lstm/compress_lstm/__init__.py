@@ -9,6 +9,8 @@ from compress import hookimpl
 from compress.architecture import Architecture
 from compress.exportable import Exportable
 
+KEYS = ("cell", "dropout", "embedding_dim", "hidden_size", "num_hidden_layers", "vocab_size")
+
 
 class Recurrent(Architecture):
     """The family ``lstm``, for ``student: {type: lstm, hidden_size: 128}``."""
@@ -16,9 +18,7 @@ class Recurrent(Architecture):
     name = "lstm"
     summary = "An LSTM or a GRU that reads a text in both directions."
     model_types = ("lstm",)
-    config_keys = tuple(
-        ["cell", "dropout", "embedding_size", "hidden_size", "num_hidden_layers", "vocab_size"]
-    )
+    config_keys = KEYS
 
     @classmethod
     def register(cls) -> None:

@@ -16,7 +16,7 @@ class LstmConfig(PreTrainedConfig):
     model_type = "lstm"
     cell: str = "lstm"
     vocab_size: int = 30000
-    embedding_size: int = 128
+    embedding_dim: int = 128
     hidden_size: int = 256
     num_hidden_layers: int = 1
     dropout: float = 0.1
@@ -27,26 +27,21 @@ class LstmModel(PreTrainedModel):
 
     config_class = LstmConfig
     base_model_prefix = "lstm"
+    _input_embed_layer = "embeddings"
 
     def __init__(self, config: LstmConfig) -> None:
         super().__init__(config)
         cells = {"lstm": nn.LSTM, "gru": nn.GRU}
         if config.cell not in cells or config.hidden_size % 2:
             raise ValueError("cell is lstm or gru, and hidden_size is even")
-        self.embeddings = nn.Embedding(config.vocab_size, config.embedding_size)
+        self.embeddings = nn.Embedding(config.vocab_size, config.embedding_dim)
         self.dropout = nn.Dropout(config.dropout)
         # One module for each direction: torch's own bidirectional one begins in the padding.
-        self.forwards, self.backwards = nn.ModuleList(), nn.ModuleList()
-        width = config.embedding_size
-        for _ in range(config.num_hidden_layers):
-            for layers in (self.forwards, self.backwards):
-                layers.append(cells[config.cell](width, config.hidden_size // 2, batch_first=True))
-            width = config.hidden_size
+        cell, half = cells[config.cell], config.hidden_size // 2
+        widths = [config.embedding_dim, *[config.hidden_size] * (config.num_hidden_layers - 1)]
+        self.forwards = nn.ModuleList(cell(width, half, batch_first=True) for width in widths)
+        self.backwards = nn.ModuleList(cell(width, half, batch_first=True) for width in widths)
         self.post_init()  # type: ignore[no-untyped-call]
-
-    def get_input_embeddings(self) -> nn.Embedding:
-        """The table of token embeddings."""
-        return self.embeddings
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> BaseModelOutput:
         """States of each token; 0 at padding, which stands on the right. Those of a text do not
@@ -89,17 +84,15 @@ class LstmForTokenClassification(PreTrainedModel):
         loss that transformers has for such a head."""
         states = self.lstm(input_ids, attention_mask).last_hidden_state
         logits = self.classifier(self.read(states, attention_mask))
-        loss = None if labels is None else self.loss(logits, labels)
+        # transformers' losses of the two heads call the logits by different names.
+        named = {"logits": logits, "pooled_logits": logits, "config": self.config}
+        loss = None if labels is None else self.loss_function(labels=labels, **named)
         kept = (states,) if output_hidden_states else None
         return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=kept)
 
     def read(self, states: Tensor, attention_mask: Tensor) -> Tensor:
         """What the head reads of the states [batch, length, width]."""
         return states
-
-    def loss(self, logits: Tensor, labels: Tensor) -> Any:
-        """The cross-entropy."""
-        return self.loss_function(logits, labels, self.config)
 
 
 class LstmForSequenceClassification(LstmForTokenClassification):
@@ -108,7 +101,3 @@ class LstmForSequenceClassification(LstmForTokenClassification):
     def read(self, states: Tensor, attention_mask: Tensor) -> Tensor:
         """The largest value of each state over the text, [batch, width]."""
         return states.masked_fill(attention_mask.unsqueeze(-1) == 0, -1e4).amax(dim=1)
-
-    def loss(self, logits: Tensor, labels: Tensor) -> Any:
-        """That of the config's ``problem_type``."""
-        return self.loss_function(labels, logits, self.config)

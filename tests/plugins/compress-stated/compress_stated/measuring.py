@@ -39,7 +39,9 @@ class Silent(Engine):
     packages: ClassVar[tuple[str, ...]] = ()
 
     def open(self, artifact: Artifact, placement: Placement, task: Task[Any]) -> Session:
-        """A session without answers."""
+        """A session without answers. Raises for a model with the mark ``broken``."""
+        if read(artifact).get("mark") == "broken":
+            raise ValueError(f"no toy in {artifact.folder}")
         return SilentSession()
 
 

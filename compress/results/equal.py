@@ -1,4 +1,5 @@
-"""When two sizes count as equal. Quantities with intervals are judged by these instead."""
+"""When two values count as equal, and how a factor between them is written. Quantities with
+intervals are judged by these instead."""
 
 from __future__ import annotations
 
@@ -12,3 +13,13 @@ on disk, and two loads of one model differ in memory."""
 def is_equal(name: str, quotient: float) -> bool:
     """Whether the quotient of two values of a measurement counts as no difference."""
     return abs(quotient - 1) <= TOLERANCES.get(name, 0.0)
+
+
+def is_smaller(name: str, quotient: float) -> bool:
+    """Whether the first of two values of a measurement counts as smaller."""
+    return quotient < 1 and not is_equal(name, quotient)
+
+
+def factor(value: float) -> str:
+    """A factor with enough digits to differ from 1: ``1.02x``, ``4.0x``."""
+    return f"{value:.1f}x" if value >= 1.95 else f"{value:.2f}x"
