@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from compress_distill import Distill, DistillOptions, StudentOptions
 from compress_distill.distill import DistillationLoss
-from compress_distill.losses import answers_distance
+from compress_distill.losses import answer_distance
 from compress_distill.student import evenly_spaced
 from pydantic import ValidationError
 from safetensors.torch import load_file
@@ -41,7 +42,7 @@ from compress.artifact import Artifact, Manifest, Traits, digest_files, with_fil
 from compress.errors import NothingChanged, UsageError
 from compress.models import open_model
 from compress.task import Features, Row, Task
-from compress.teacher import Asked, Pair, TeacherOutputs, teacher_outputs
+from compress.teacher import Asked, Pair, Pairs, TeacherOutputs, teacher_outputs
 
 CLASSIFY = task_named("text-classification")
 TAG = task_named("token-classification")
@@ -74,7 +75,8 @@ def loss_of(
     batch = {name: torch.from_numpy(array) for name, array in arrays.items()}
     loss = DistillationLoss(outputs, DistillOptions(teacher="x", **options), task)
     with torch.no_grad():
-        return loss(open_model(artifact, task), batch, torch.arange(len(rows))).item()
+        terms = loss(open_model(artifact, task), batch, torch.arange(len(rows)))
+    return sum(term.value.item() for term in terms)
 
 
 def told(
@@ -147,14 +149,28 @@ def test_answers_are_compared_as_their_task_says(
 def test_answers_of_two_outputs_weigh_as_one_output_does() -> None:
     student, teacher = torch.randn(5, 3), torch.randn(5, 3)
     one, other = (Pair(x, teacher, "softmax") for x in (student, teacher))
-    single = answers_distance([one], 2.0)
-    assert answers_distance([one, one], 2.0) == single
-    assert answers_distance([one, other], 2.0).item() == pytest.approx(single.item() / 2)
+
+    def learnt(*pairs: Pair) -> float:
+        outputs: Any = SimpleNamespace(pairs=lambda *_: Pairs(list(pairs)))
+        loss = DistillationLoss(outputs, DistillOptions(teacher="x", hidden=0.0), CLASSIFY)
+        terms = loss(Silent(), {}, torch.arange(5))  # type: ignore[arg-type]
+        assert [term.count for term in terms] == [5] * len(pairs)
+        return sum(term.value.item() for term in terms)
+
+    assert learnt(one, one) == pytest.approx(learnt(one))
+    assert learnt(one, other) == pytest.approx(learnt(one) / 2)
+
+
+class Silent(torch.nn.Module):
+    """A model whose answers nobody reads."""
+
+    def forward(self, output_hidden_states: bool = False) -> dict[str, Any]:
+        return {}
 
 
 def test_a_batch_without_an_answer_has_a_loss_of_zero_and_gradients() -> None:
     student = torch.zeros(0, 3, requires_grad=True)
-    distance = answers_distance([Pair(student, torch.zeros(0, 3), "softmax")], 2.0)
+    distance = answer_distance(Pair(student, torch.zeros(0, 3), "softmax"), 2.0)
     distance.backward()
     assert distance.item() == 0.0 and student.grad is not None
 
