@@ -10,11 +10,12 @@ from typing import Any
 from compress.errors import UsageError
 from compress.measure.guarded import GuardedMeter
 from compress.planning import Plan, load_plan
+from compress.predictor import Predictor
 from compress.registry.plugins import Registry, load_plugins
 from compress.report.diff.compare import compare_folders
 from compress.running.families import known_families
 from compress.running.runner import run_plan
-from compress.serving import Predictor, open_predictor
+from compress.serving import open_predictor
 from compress.store.store import open_store
 from compress.tracker import Listener
 

@@ -7,13 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 import numpy as np
 
 from compress.artifact import Artifact, JsonObject, Traits
-from compress.errors import CompressError, IntegrityError, ModelRefused, name_and_first_line
-from compress.generation import Limits, OnToken
+from compress.errors import CompressError, IntegrityError, name_and_first_line
 from compress.session import Session as Session
 from compress.task import Task
 from compress.weightfiles import weight_files
@@ -26,45 +25,6 @@ class Placement:
 
     device: str
     threads: int
-
-
-@runtime_checkable
-class GeneratingSession(Session, Protocol):
-    """A session that also generates. It keeps nothing between two calls."""
-
-    def generate(
-        self,
-        batch: Mapping[str, np.ndarray],
-        limits: Limits,
-        on_token: OnToken | None = None,
-    ) -> list[list[int]]:
-        """The new tokens for each example of ``batch``, in order: without the prompt, and without
-        the token that ends an answer. An answer is the same alone and beside others.
-
-        A model without an encoder continues ``input_ids``, padded on either side where
-        ``attention_mask`` is 0. One with an encoder answers them; ``decoder_input_ids`` are the
-        beginning of the answers, by default the token that its config names. Of the settings in
-        ``generation_config.json`` only the special tokens count. ``on_token`` is called with the
-        place of an example and each of its tokens, as they come; with beams, when all is known.
-
-        An answer ends at the model's last position. Raises UsageError where none is left for it,
-        or for limits that exclude each other."""
-        ...
-
-
-def generate(
-    session: Session,
-    batch: Mapping[str, np.ndarray],
-    limits: Limits,
-    on_token: OnToken | None = None,
-) -> list[list[int]]:
-    """``session.generate``. Raises ModelRefused for a session that cannot generate."""
-    if not isinstance(session, GeneratingSession):
-        raise ModelRefused(
-            f"this model's engine cannot generate ({type(session).__name__} has no generate): open "
-            "it in another format, such as its PyTorch folder"
-        )
-    return session.generate(batch, limits, on_token)
 
 
 @dataclass(frozen=True)

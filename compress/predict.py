@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from compress.errors import CompressError
+from compress.featurising import FeatureRows, groups_of, lengths_of, take
 from compress.session import Session
 from compress.task import Features, Prediction, Row, Task
 
@@ -19,9 +20,10 @@ def length_batches(
     """Indices of ``features`` in batches of near-equal length, each of one ``Task.group``. The
     longest come first, so that a lack of memory shows at once. Examples of equal length keep their
     order."""
-    order = sorted(range(len(features)), key=lambda i: -task.length(features[i]))
+    lengths = lengths_of(task, features)
+    order = sorted(range(len(features)), key=lambda i: -lengths[i])
     batches = batches_in_order(task, features, order, batch_size)
-    return sorted(batches, key=lambda places: -task.length(features[places[0]]))
+    return sorted(batches, key=lambda places: -lengths[places[0]])
 
 
 def batches_in_order(
@@ -30,7 +32,7 @@ def batches_in_order(
     """Some ``places`` of ``features`` in batches, each of one ``Task.group``. In a group the places
     keep their order."""
     batches = []
-    for some in split_by([task.group(features[i]) for i in places], places):
+    for some in split_by(groups_of(task, features, places), places):
         batches += [some[start : start + batch_size] for start in range(0, len(some), batch_size)]
     return batches
 
@@ -51,12 +53,13 @@ def predict(
     rows: Sequence[Row],
     features: Sequence[Features],
     batch_size: int,
+    **asked: Any,
 ) -> list[Prediction]:
     """One answer for each of ``rows``, in their order; ``features`` are theirs. An answer has the
     ``id`` of its features, if they have one. ``batch_size`` counts features: of a row in several
-    parts, each counts."""
+    parts, each counts. ``asked`` is what ``Task.answer`` is given besides."""
     batches = length_batches(task, features, batch_size)
-    answers = predict_batches(session, task, processor, features, batches)
+    answers = predict_batches(session, task, processor, features, batches, **asked)
     parts = parts_of(task, features, len(rows))
     return [join(task, parts[i], answers, row) for i, row in enumerate(rows)]
 
@@ -67,23 +70,27 @@ def predict_batches(
     processor: Any,
     features: Sequence[Features],
     batches: Iterable[Sequence[int]],
+    **asked: Any,
 ) -> dict[int, Prediction]:
     """The answers by place among ``features``. Each of ``batches`` holds the places of the features
-    that are answered in one call. Ids are as in ``predict``."""
+    that are answered in one call. Ids, and ``asked``, are as in ``predict``."""
     answers: dict[int, Prediction] = {}
     for places in batches:
-        batch = [features[i] for i in places]
-        for place, answer in zip(places, task.answer(session, batch, processor), strict=True):
-            identity = {"id": features[place]["id"]} if "id" in features[place] else {}
+        batch = take(features, places)
+        given = task.answer(session, batch, processor, **asked)
+        for place, one, answer in zip(places, batch, given, strict=True):
+            identity = {"id": one["id"]} if "id" in one else {}
             answers[place] = {**identity, **answer}
     return answers
 
 
-def parts_of(task: Task[Any], features: Sequence[Features], rows: int) -> list[list[int]]:
+def parts_of(task: Task[Any], features: Sequence[Features], rows: int) -> Sequence[Sequence[int]]:
     """For each of the ``rows`` the places of its parts among its task's ``features``, in order.
 
     Raises CompressError, which names the task, where a row has none, or features without ``row``
     are not one for each row."""
+    if isinstance(features, FeatureRows):
+        return features.parts
     parts: list[list[int]] = [[] for _ in range(rows)]
     for place, one in enumerate(features):
         row = one.get("row", place)

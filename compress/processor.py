@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
 from tokenizers import Encoding, Tokenizer
+from tokenizers.decoders import DecodeStream
 
 from compress.errors import CompressError, UsageError, name_and_first_line
 from compress.jsonfiles import read_object, refuse_large
@@ -93,7 +94,7 @@ class TextProcessor:
         tokenizer.no_truncation()
 
     @classmethod
-    def load(cls, folder: str | Path) -> TextProcessor:
+    def load(cls, folder: str | Path) -> Self:
         """The processor of a model folder. Raises UsageError if the folder has no
         ``tokenizer.json``, or if it or a config cannot be read."""
         path = Path(folder)
@@ -139,23 +140,58 @@ class TextProcessor:
         *,
         max_length: int,
         words: bool = False,
+        stride: int | None = None,
     ) -> list[Encoding]:
         """Encodings with special tokens, cut to ``max_length`` ids; of a pair the longer
         side is cut first.
+
+        With ``stride`` nothing is lost: what is cut off is in the further windows of an encoding
+        (``overflowing``), of which neighbours share that many tokens. Of a pair, the second text is
+        cut, and each window begins with the whole first. Raises UsageError if that leaves no room.
 
         With ``words`` each item is a list of words, and the ``word_ids`` of an encoding
         give the word of each id."""
         if words and self._spaces_are_bytes:
             texts = [_with_spaces(item) for item in texts]
+        if stride is not None:
+            return self._windows(texts, max_length, stride)
         self.tokenizer.enable_truncation(
-            max_length,
-            strategy="longest_first",
-            direction=self._cut_side,
+            max_length, strategy="longest_first", direction=self._cut_side
         )
         try:
             return self.tokenizer.encode_batch(list(texts), is_pretokenized=words)
         finally:
             self.tokenizer.no_truncation()
+
+    def _windows(self, texts: Sequence[Any], max_length: int, stride: int) -> list[Encoding]:
+        """The encoding of each text or pair, whose further windows are its ``overflowing``."""
+        strategy = "only_first" if all(isinstance(t, str) for t in texts) else "only_second"
+        complaint = f"max_length {max_length} and stride {stride} leave no room for windows"
+        with refusing_tokenizer(complaint):
+            self.tokenizer.enable_truncation(max_length, stride=stride, strategy=strategy)
+        try:
+            with refusing_tokenizer(complaint):
+                return self.tokenizer.encode_batch(list(texts))
+        finally:
+            self.tokenizer.no_truncation()
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of some ids, without special tokens."""
+        text: str = self.tokenizer.decode(list(tokens), skip_special_tokens=True)
+        return text
+
+    def told(self, on_text: Callable[[str], None]) -> Callable[[int, int], None]:
+        """What a session calls with each token of one answer (``compress.generation.OnToken``):
+        ``on_text`` gets the text that it adds. A character of several tokens comes with its
+        last."""
+        stream = DecodeStream(skip_special_tokens=True)
+
+        def on_token(row: int, token: int) -> None:
+            piece = stream.step(self.tokenizer, token)
+            if piece:
+                on_text(piece)
+
+        return on_token
 
     def token(self, kind: str) -> str | None:
         """Text of a special token: ``kind`` is ``pad``, ``mask``, ``cls``, ``sep``,

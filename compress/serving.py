@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,19 +14,17 @@ from pydantic import ValidationError
 from compress.artifact import MANIFEST, Artifact, JsonObject
 from compress.engine import Placement, open_session
 from compress.errors import (
-    CompressError,
     IntegrityError,
     Mistake,
     UsageError,
-    name_and_first_line,
     suggestion,
     with_hint,
 )
 from compress.jsonfiles import first_problem
 from compress.machine import threads
-from compress.predict import predict
+from compress.predictor import Predictor
 from compress.pretrained.configs import read_config
-from compress.pretrained.modelfolder import head_tasks, model_types
+from compress.pretrained.modelfolder import folder_traits, head_tasks, model_types
 from compress.pretrained.taking import take_in
 from compress.registry.models import needs_torch, refuse_missing_needs, register_models
 from compress.registry.plugins import (
@@ -35,58 +33,7 @@ from compress.registry.plugins import (
     engine_for,
     explain_missing_package,
 )
-from compress.request import Request, refuse_odd
-from compress.session import Session
-from compress.task import Prediction, Row, Shown, Task, TaskOptions
-
-
-@dataclass(frozen=True)
-class Predictor:
-    """A loaded model; calling it with requests gives one answer for each, in order."""
-
-    artifact: Artifact
-    task: Task[Any]
-    processor: Any
-    session: Session
-
-    def __call__(self, requests: Request | Iterable[Request], batch_size: int = 1) -> list[Shown]:
-        """The answers with label names, as the task presents them: a list, also for one request.
-
-        A request is a text; a tuple of texts, where the task takes several; or a mapping of the
-        task's columns. Requests are answered one at a time, as quality is measured: so an answer
-        never depends on the others. A larger ``batch_size`` can be quicker, and changes answers of
-        some models (dynamic int8). Raises UsageError with each item that cannot be answered."""
-        if batch_size < 1:
-            raise UsageError(f"batch_size is a whole number from 1, got {batch_size!r}")
-        asked = _requests(requests)
-        refuse_odd(asked)
-        rows = self.task.request(asked)
-        answers = self._answers(rows, batch_size)
-        labels = self.artifact.manifest.labels
-        return [
-            self.task.present(answer, row, labels)
-            for answer, row in zip(answers, rows, strict=True)
-        ]
-
-    def _answers(self, rows: Sequence[Row], batch_size: int) -> list[Prediction]:
-        try:
-            features = self.task.features(rows, self.processor)
-            return predict(self.session, self.task, self.processor, rows, features, batch_size)
-        except CompressError:
-            raise
-        except Exception as error:  # an engine raises anything for a model that does not fit itself
-            raise CompressError(
-                f"the model in {self.artifact.folder} cannot answer: {name_and_first_line(error)}"
-            ) from error
-
-
-def _requests(requests: object) -> list[Any]:
-    """The requests as a list, also of one alone."""
-    if isinstance(requests, str | Mapping):
-        return [requests]
-    if not isinstance(requests, Iterable):
-        raise UsageError(f"a list of texts is needed, got {requests!r:.80}")
-    return list(requests)
+from compress.task import Task, TaskOptions
 
 
 def open_predictor(folder: Path, registry: Registry, task_name: str | None = None) -> Predictor:
@@ -95,7 +42,7 @@ def open_predictor(folder: Path, registry: Registry, task_name: str | None = Non
 
     Raises UsageError if no installed task fits the model's head, or several do and none is chosen,
     or if the folder cannot be taken in."""
-    tasks = () if task_name is None else (_chosen_task(task_name, registry),)
+    tasks = _chosen(task_name, registry)
     if (folder / MANIFEST).is_file():
         return _opened(Artifact.open(folder), registry, tasks)
     with TemporaryDirectory(prefix="compress-") as name, _naming(Path(name), folder):
@@ -111,6 +58,18 @@ def open_predictor(folder: Path, registry: Registry, task_name: str | None = Non
         )
         predictor = _opened(Artifact(taken, manifest), registry, tasks)
         return replace(predictor, artifact=Artifact(folder, manifest))
+
+
+def task_class(folder: Path, registry: Registry, task_name: str | None) -> type[Task[Any]] | None:
+    """The task that a model folder serves, by its manifest or its config alone; None if none is
+    installed. ``task_name`` is as in ``open_predictor``."""
+    served = folder_traits(folder, registry, _chosen(task_name, registry)).task
+    entry = registry.tasks.get(served or "")
+    return entry.cls if entry else None
+
+
+def _chosen(task_name: str | None, registry: Registry) -> tuple[str, ...]:
+    return () if task_name is None else (_chosen_task(task_name, registry),)
 
 
 @contextmanager

@@ -158,6 +158,7 @@ class TextTaskOptions(TaskOptions):
 
 
 O = TypeVar("O", bound=TaskOptions)
+_AnyOptions = Options
 
 
 class Task(ABC, Generic[O]):
@@ -180,6 +181,12 @@ class Task(ABC, Generic[O]):
     Options: ClassVar[type[TaskOptions]] = TaskOptions
     processor_class: ClassVar[type[Processor]] = TextProcessor
     card: ClassVar[CardInfo] = CardInfo()
+    RequestOptions: ClassVar[type[_AnyOptions]] = _AnyOptions
+    """What a user may ask of one answer, as flags of ``compress predict`` and in Python; none by
+    default. A task that generates has ``compress.generation.Limits``."""
+    streams: ClassVar[str] = ""
+    """The key of the text in what ``present`` returns that comes piece by piece, where answers are
+    generated; empty: answers come whole."""
     draws_inputs: ClassVar[bool] = False
     """Whether ``collate`` makes other inputs of an example in each epoch, such as masks. Then a
     teacher answers while its student learns: no answer of it could be kept."""
@@ -340,20 +347,28 @@ class Task(ABC, Generic[O]):
             return len(next(iter(batch.values())))
         return int((labels != IGNORED).sum())
 
-    @abstractmethod
     def predictions(
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
     ) -> list[Prediction]:
         """One JSON-ready answer for each example of the batch, in order. ``outputs`` are
-        the model's, by name."""
+        the model's, by name. A task that defines ``answer`` may do without it."""
+        raise CompressError(f"task {self.name}: it defines neither predictions nor answer")
 
     def answer(
-        self, session: Session, features: Sequence[Features], processor: Any
+        self,
+        session: Session,
+        features: Sequence[Features],
+        processor: Any,
+        limits: Any = None,
+        on_text: Callable[[str], None] | None = None,
     ) -> list[Prediction]:
         """One answer for each of the ``features`` of a batch, in order. By default one run of the
         model, and ``predictions``.
 
-        Whatever answers goes through it: measuring, validation in training, serving."""
+        Whatever answers goes through it: measuring, validation in training, serving. ``limits`` is
+        what a user asked of the answer, one of ``RequestOptions``; None where quality is measured.
+        With ``on_text``, the batch is one request, whose answer is told piece by piece. Both are
+        given to a task with ``RequestOptions`` alone."""
         return self.predictions(session.run(self.collate(features, processor)), features)
 
     def join(self, parts: Sequence[Prediction], row: Row) -> Prediction:

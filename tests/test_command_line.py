@@ -278,7 +278,7 @@ def test_only_trouble_with_files_is_told_without_a_traceback(
 def test_report_of_a_run_that_cannot_be_written_to_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(report: Any, folder: Any) -> None:
+    def refuse(report: Any, folder: Any, sections: Any) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", "report.html.71.draft")
 
     (tmp_path / "report.json").write_text(json.dumps(rich_report()), encoding="utf-8")

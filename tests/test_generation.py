@@ -16,7 +16,6 @@ from transformers import AutoConfig, AutoModelForMaskedLM
 from compress.cached import CachedSession
 from compress.decoders import generating_parts
 from compress.decoding import chosen, drawn_scores, log_softmax
-from compress.engine import generate
 from compress.errors import ModelRefused, UsageError
 from compress.exporting import PartSession
 from compress.generation import (
@@ -28,6 +27,7 @@ from compress.generation import (
     room,
     special,
 )
+from compress.session import generate
 from compress.sessions import TorchSession
 from compress.task import Batch
 
@@ -230,3 +230,16 @@ def test_an_answer_begins_with_the_token_that_it_must(tmp_path: Path) -> None:
         answers = generate(session, prompts(), limits)
         assert {answer[0] for answer in answers} == {9}
         assert generate(own, prompts(), limits) == answers
+
+
+@pytest.mark.parametrize("family", ["gpt2", "bart"])
+def test_examples_of_an_export_have_positions_and_lengths_of_their_own(family: str) -> None:
+    for length in (2, 3, 64):
+        batch = prompts(2, length) if length > 4 else prompts(1, length)
+        if family == "bart":
+            batch = {**batch, "decoder_input_ids": batch["input_ids"]}
+        part = (generating_parts(generator(family), batch) or ())[-1]
+        past = part.inputs["past_key_0"].shape[2]
+        new = part.inputs["decoder_input_ids" if family == "bart" else "input_ids"].shape[1]
+        assert past > 1 and past not in (new, length) and past + new <= 64
+        assert set(PartSession(part).run(part.inputs)) == set(part.outputs)

@@ -17,7 +17,7 @@ import pytest
 from compress.cli.answers import stream_answers
 from compress.cli.shared import emit
 from compress.errors import EXIT_SIGNAL
-from compress.serving import Predictor
+from compress.predictor import Predictor
 
 LISTINGS = ("stages", "tasks", "recipes", "plugins")
 NOT_READ = EXIT_SIGNAL + 13
@@ -69,7 +69,7 @@ def test_json_is_whole_where_the_output_cannot_take_a_character(
     texts = tmp_path / "texts"
     texts.write_text(answer["text"], encoding="utf-8")
     predictor = cast(Predictor, lambda text: [{**answer, "text": text}])
-    stream_answers(predictor, str(texts), as_json=True)
+    stream_answers(predictor, str(texts), as_json=True, asked={})
     whole, line = written.getvalue().decode(encoding).split("]\n")
     assert json.loads(f"{whole}]") == [answer] == [json.loads(line)]
     assert ("\\u6a21" in whole) is (encoding == "latin-1")

@@ -14,8 +14,9 @@ from tiny import save_bert, task_named
 
 import compress
 from compress.errors import EnvironmentFailure, IntegrityError, UsageError
+from compress.predictor import Predictor
 from compress.registry.plugins import Registry
-from compress.serving import Predictor, open_predictor
+from compress.serving import open_predictor
 from compress.workers.jobs.probing import open_probe
 from compress.workers.protocol import Chosen, ProbeArtifact, Subject
 

@@ -46,6 +46,22 @@ Exit codes:
 class _Commands(click.Group):
     """The commands. One whose reader has gone ends with the exit code that it has kept."""
 
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The core's command of that name, else a plugin's; None if there is none."""
+        from compress.cli.plugincommands import find_command
+
+        return super().get_command(ctx, cmd_name) or find_command(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the core's commands, and below their own heading those of plugins."""
+        from compress.cli.plugincommands import summaries
+
+        super().format_commands(ctx, formatter)
+        added = summaries()
+        if added:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl(added)
+
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         """The context of a command; it prints the help where that is asked for."""
         try:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from compress.cli.ending import ending_of
+from compress.cli.requestflags import PredictCommand, asked_of
 from compress.cli.shared import FOLDER, as_json_option, emit
 from compress.errors import UsageError
 
 _TEXTS = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True)
 
 
-@click.command("predict")
+@click.command("predict", cls=PredictCommand)
 @click.argument("folder", type=FOLDER)
 @click.argument("texts", nargs=-1)
 @click.option(
@@ -32,6 +35,7 @@ def predict_command(
     pair: bool,
     task: str | None,
     as_json: bool,
+    **asked: Any,
 ) -> None:
     """Answer texts with a model folder, whatever its format.
 
@@ -39,10 +43,13 @@ def predict_command(
     With --json, arguments are answered as one list, and lines as JSON lines.
 
     A folder that compress did not make is used as it is; it needs a tokenizer.json. A model for
-    pairs of texts does not say so: give it pairs, with --pair or with a tab between the two."""
+    pairs of texts does not say so: give it pairs, with --pair or with a tab between the two.
+
+    A model that generates has more options, such as how many tokens: compress predict FOLDER --help
+    lists those of its task. On a terminal its answers are printed as they are generated."""
     source = _source(texts, file, pair)
     try:
-        _predict(folder, texts, source, pair, task, as_json)
+        _predict(folder, texts, source, pair, task, as_json, asked_of(asked))
     except KeyboardInterrupt as error:  # it ends a stream, of which everything is printed
         raise click.exceptions.Exit(ending_of(error)[1]) from None
 
@@ -72,6 +79,7 @@ def _predict(
     pair: bool,
     task: str | None,
     as_json: bool,
+    asked: Mapping[str, Any],
 ) -> None:
     import os
 
@@ -87,10 +95,10 @@ def _predict(
 
     predictor = open_predictor(folder, load_plugins(), task)
     if source is not None:
-        stream_answers(predictor, source, as_json)
+        stream_answers(predictor, source, as_json, asked)
     else:
         pairs = list(zip(texts[::2], texts[1::2], strict=True)) if pair else texts
-        print_answers(predictor, pairs, as_json)
+        print_answers(predictor, pairs, as_json, asked)
 
 
 @click.command("verify")

@@ -71,10 +71,11 @@ def run_command(
     if as_json:
         emit(report.model_dump(mode="json"))
     else:
+        from compress.report.sections import sections_of
         from compress.report.text import visible
         from compress.report.views.terminal import print_report
 
-        print_report(report, output_console())
+        print_report(report, output_console(), sections_of(report, registry))
         click.echo(visible(f"report: {report.folder}/report.html"), err=True)
     return code
 
@@ -139,6 +140,7 @@ def bench_command(
     from compress.errors import EXIT_OK, UsageError
     from compress.planning import load_plan
     from compress.registry.plugins import load_plugins
+    from compress.report.sections import sections_of
     from compress.report.views.terminal import print_report
     from compress.running.bench import bench
     from compress.running.families import known_families
@@ -158,7 +160,7 @@ def bench_command(
     if as_json:
         emit(report.model_dump(mode="json"))
     else:
-        print_report(report, output_console())
+        print_report(report, output_console(), sections_of(report, registry))
     return EXIT_OK
 
 
@@ -213,8 +215,10 @@ def report_command(run: Path | None, schema: bool, as_json: bool) -> None:
     shown all the same."""
     from compress.cli.show import output_console
     from compress.errors import UsageError
+    from compress.registry.plugins import load_plugins
     from compress.report.reading import read_report
     from compress.report.schema import schema_text
+    from compress.report.sections import sections_of
     from compress.report.text import visible
     from compress.report.views.terminal import print_report
     from compress.report.views.writing import write_views
@@ -227,8 +231,9 @@ def report_command(run: Path | None, schema: bool, as_json: bool) -> None:
     if run is None:
         raise UsageError("compress report needs a run's folder: compress report runs/NAME")
     report = read_report(run)
+    sections = sections_of(report, load_plugins(added_only=True))
     try:
-        write_views(report, RunFolder(run))
+        write_views(report, RunFolder(run), sections)
     except OSError as error:
         click.echo(
             visible(f"warning: the views could not be rebuilt: {file_trouble(error)}"), err=True
@@ -236,7 +241,7 @@ def report_command(run: Path | None, schema: bool, as_json: bool) -> None:
     if as_json:
         emit(report.model_dump(mode="json"))
     else:
-        print_report(report, output_console())
+        print_report(report, output_console(), sections)
     if report.state == "running" and not RunFolder(run).is_held():
         click.echo(
             "warning: no process makes this run now; the same compress run continues it", err=True

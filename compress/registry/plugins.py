@@ -32,6 +32,8 @@ from compress.task import Task
 from compress.tracker import Tracker
 from compress.view import View
 
+TOOLKIT = "compress-toolkit"
+"""The distribution of the toolkit's own plugins."""
 GROUP = "compress"
 """The group of the plugins' entry points."""
 _DISABLE = "COMPRESS_DISABLE_PLUGINS"
@@ -135,12 +137,16 @@ def explain_missing_package(entry: Registered[Any]) -> Iterator[None]:
 
 
 def load_plugins(
-    points: Iterable[EntryPoint] | None = None, environ: Mapping[str, str] = os.environ
+    points: Iterable[EntryPoint] | None = None,
+    environ: Mapping[str, str] = os.environ,
+    *,
+    added_only: bool = False,
 ) -> Registry:
     """A registry of the classes that the entry points of group ``compress`` register.
 
     ``COMPRESS_DISABLE_PLUGINS`` (comma-separated entry point names) leaves some out. Raises
-    UsageError where it names a plugin that is not installed."""
+    UsageError where it names a plugin that is not installed. ``added_only`` leaves out the
+    toolkit's own plugins, which add no commands and no views."""
     registry = Registry()
     installed = set(entry_points(group=GROUP) if points is None else points)
     disabled = _disabled(environ, {point.name for point in installed})
@@ -148,7 +154,8 @@ def load_plugins(
     origins = {point: _distribution(point) for point in installed}
     seen: list[Any] = []
     for point in sorted(installed, key=lambda p: (p.name, origins[p])):
-        if point.name not in disabled:
+        is_added = origins[point][0] != TOOLKIT
+        if point.name not in disabled and (is_added or not added_only):
             _load_one(point, origins[point], registry, seen)
     return registry
 

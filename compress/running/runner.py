@@ -11,6 +11,7 @@ from compress.planning import Plan, Step
 from compress.registry.models import needs_torch
 from compress.registry.plugins import Registry
 from compress.report.reading import read_report
+from compress.report.sections import sections_of
 from compress.report.views.writing import write_report
 from compress.results.findings import LEARNT_NOTHING
 from compress.results.report import Report, State
@@ -104,7 +105,7 @@ def _open_report(run: Run) -> None:
         _report(run, "running")
     else:
         going_on = earlier.model_copy(update={"state": "running", "failure": None})
-        write_report(going_on, run.folder)
+        write_report(going_on, run.folder, sections_of(going_on, run.registry))
 
 
 def _announce_waiting(run: Run, holder: str) -> None:
@@ -138,7 +139,7 @@ def _reporting_failure(run: Run, last: list[Report], *, write: bool = True) -> I
         with suppress(Exception):
             last.append(_report_of_failure(run, error))
             if write:
-                write_report(last[-1], run.folder)
+                write_report(last[-1], run.folder, sections_of(last[-1], run.registry))
         raise
 
 
@@ -235,5 +236,5 @@ def _measure_again(run: Run, names: Sequence[str]) -> None:
 def _report(run: Run, state: State) -> Report:
     """The report of what is known so far, which is also written."""
     report = run.report(state)
-    write_report(report, run.folder)
+    write_report(report, run.folder, sections_of(report, run.registry))
     return report

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from compress.measurement import value_text
 from compress.report.conditions import condition_lines, cost
 from compress.report.headline import headline
@@ -13,14 +15,16 @@ from compress.report.tables.curves import curve_tables
 from compress.report.tables.data import data_tables
 from compress.report.tables.detail import carried_tables, every_comparison, every_measurement
 from compress.report.tables.results import results_table
-from compress.report.tables.table import Table
+from compress.report.tables.table import Table, as_table
 from compress.report.views.escaped import bullets, escape, fenced, md_table
 from compress.report.views.summary import summary
 from compress.results.report import Environment, Report
+from compress.view import Section
 
 
-def markdown(report: Report) -> str:
-    """The report as GitHub-flavoured Markdown. Text from data and recipes is escaped."""
+def markdown(report: Report, sections: Sequence[Section] = ()) -> str:
+    """The report as GitHub-flavoured Markdown, with the ``sections`` of plugins. Text from data,
+    recipes and plugins is escaped."""
     not_measured = absences(report)
     parts = [
         f"# {escape(report.name)}",
@@ -32,6 +36,7 @@ def markdown(report: Report) -> str:
         _section("What each step changed", _rows(changes_table(report))),
         bullets(remarks(report)),
         "Not measured here:\n\n" + bullets(not_measured) if not_measured else "",
+        *map(_added, sections),
         _section("Data", _titled(data_tables(report))),
         _section("Curves", _titled(curve_tables(report))),
         _section("By class and other tables", _carried(report)),
@@ -77,6 +82,15 @@ def _carried(report: Report) -> str:
             if one.rest:
                 parts.append(f"And {len(one.rest)} more: report.html shows all.")
     return "\n\n".join(parts)
+
+
+def _added(section: Section) -> str:
+    """A section of a plugin."""
+    parts = [f"## {escape(section.title)}", bullets(section.lines)]
+    for table in section.tables:
+        parts.append(f"### {escape(table.title)}" if table.title else "")
+        parts.append(_rows(as_table(table)))
+    return "\n\n".join(part for part in parts if part)
 
 
 def _environment(environment: Environment) -> list[str]:

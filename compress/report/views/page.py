@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from compress.measurement import value_text
 from compress.report.conditions import condition_lines, cost
 from compress.report.headline import headline
@@ -18,6 +20,7 @@ from compress.report.views.summary import summary
 from compress.report.views.template import template
 from compress.results.examples import incomparable_names
 from compress.results.report import Report
+from compress.view import Section
 
 _SIZES = {
     "waterfall": waterfall.WIDTH,
@@ -29,8 +32,8 @@ _SIZES = {
 }
 
 
-def page(report: Report) -> str:
-    """The report as an HTML page."""
+def page(report: Report, sections: Sequence[Section] = ()) -> str:
+    """The report as an HTML page, with the ``sections`` of plugins."""
     return template("report.html").render(
         report=report,
         headline=headline(report),
@@ -43,6 +46,7 @@ def page(report: Report) -> str:
         results=results_table(report),
         absences=absences(report),
         changes=changes_table(report),
+        sections=sections,
         data=data_tables(report),
         every_measurement=every_measurement(report),
         every_comparison=every_comparison(report),

@@ -14,9 +14,9 @@ from torch.nn import functional
 from compress.teacher import Pair
 
 
-def answer_distance(pair: Pair, temperature: float) -> Tensor:
-    """Distance of a student's answers from its teacher's, compared as their task says; a float32
-    scalar. It is 0 for a pair without answers."""
+def answers_distance(pair: Pair, temperature: float) -> Tensor:
+    """How far a student's answers are from its teacher's, compared as their task says; a float32
+    scalar. Without an answer it is 0."""
     student, teacher = pair.student, pair.teacher
     if not len(student):
         return student.float().sum()  # 0; a mean over nothing is no number

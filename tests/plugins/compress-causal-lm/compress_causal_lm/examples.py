@@ -1,0 +1,64 @@
+"""Texts as token ids, and batches of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from compress.decoding import log_softmax
+from compress.processor import TextProcessor
+from compress.task import IGNORED, Batch, Features, Prediction, Row
+
+_ALL = 2**30
+"""More tokens than a text has."""
+
+
+def features(rows: Sequence[Row], processor: TextProcessor, most: int, long: str) -> list[Features]:
+    """``input_ids`` and ``labels`` of each text with its end token: of the first ``most`` tokens,
+    or with ``long`` as ``windows`` of all, in several parts. The ids of a request end where the
+    answer begins."""
+    end = processor.token_id("eos")
+    encodings = processor.encode([row["text"] for row in rows], max_length=_ALL)
+    made: list[Features] = []
+    for number, (row, encoding) in enumerate(zip(rows, encodings, strict=True)):
+        ids = list(encoding.ids)
+        if end is not None and ids[-1] == end:
+            ids.pop()
+        if row.get("request"):
+            made.append({"row": number, "input_ids": ids})
+            continue
+        if end is not None:
+            ids.append(end)
+        # The last token of a window is the first of the next: so each token is predicted once.
+        starts = range(0, max(len(ids) - 1, 1), most - 1)
+        for start in starts if long == "windows" else starts[:1]:
+            window = ids[start : start + most]
+            made.append({"row": number, "input_ids": window, "labels": window})
+    return made
+
+
+def collate(features: Sequence[Features], pad: int) -> Batch:
+    """Arrays padded on the right. Models predict each label from the tokens before it."""
+    size = (len(features), max(len(one["input_ids"]) for one in features))
+    batch = {
+        "input_ids": np.full(size, pad, dtype=np.int64),
+        "attention_mask": np.zeros(size, dtype=np.int64),
+    }
+    if all("labels" in one for one in features):
+        batch["labels"] = np.full(size, IGNORED, dtype=np.int64)
+    for row, one in enumerate(features):
+        length = len(one["input_ids"])
+        batch["attention_mask"][row, :length] = 1
+        for name in batch.keys() & one.keys():
+            batch[name][row, :length] = one[name]
+    return batch
+
+
+def counted(logits: np.ndarray, ids: Sequence[int]) -> Prediction:
+    """How probable a text is: ``nll``, in nats, summed over the predicted ``tokens``. ``logits``
+    [length, vocabulary] may go on behind the text."""
+    wanted = np.array(ids[1:], dtype=np.int64)
+    given = log_softmax(logits[: len(wanted)].astype(np.float64))
+    nll = -float(given[np.arange(len(wanted)), wanted].sum())
+    return {"nll": nll, "tokens": len(wanted)}
