@@ -35,6 +35,9 @@ class TorchSession:
         )
         # A decoder would also return its keys and values, which nobody reads here.
         self.switches = {"use_cache": False} if "use_cache" in names else {}
+        # Not every model of a plugin takes it; such a one returns an output object anyway.
+        takes_more = any(p.kind is p.VAR_KEYWORD for p in names.values())
+        self._form = {"return_dict": True} if takes_more or "return_dict" in names else {}
 
     def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The model's floating-point outputs by name, float32, on the host."""
@@ -55,7 +58,7 @@ class TorchSession:
             self.model.train(False)
         try:
             with torch.inference_mode():
-                return self.model(**tensors, **self.switches, **switches, return_dict=True)
+                return self.model(**tensors, **self.switches, **switches, **self._form)
         finally:
             if training:
                 self.model.train(True)

@@ -22,7 +22,12 @@ from compress.pretrained.families import Families
 from compress.processor import TextProcessor
 from compress.readout import ReadAt
 from compress.recipes.recipe import read_recipe
-from compress.registry.models import model_origins, refuse_missing_needs, register_models
+from compress.registry.models import (
+    all_model_origins,
+    model_origins,
+    refuse_missing_needs,
+    register_models,
+)
 from compress.registry.plugins import Registered, Registry, load_plugins
 from compress.serving import open_predictor
 from compress.store.keys import step_ingredients
@@ -256,6 +261,17 @@ def test_a_registration_that_fails_names_plugin_and_hook_and_stops_no_other_mode
         UsageError, match="Silent failed: UsageError: it registers no config for sil"
     ):
         register_models(plugins, ["silent"])
+
+
+def test_two_plugins_that_claim_a_type_stop_only_what_needs_its_models(registry: Registry) -> None:
+    class Other(Broken):
+        name = "other"
+
+    plugins = having(registry, Broken, Other)
+    with pytest.raises(UsageError, match="'broken' is claimed by two architectures: broken, other"):
+        register_models(plugins, ["broken"])
+    assert model_origins(plugins, ["bert"]) == {}
+    assert {"broken", "other"} <= set(all_model_origins(plugins))
 
 
 def test_an_architecture_that_describes_a_family_of_transformers_brings_nothing(

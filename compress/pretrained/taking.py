@@ -70,11 +70,10 @@ def take_in(
     refuse_absurd_depth(folder / CONFIG, read_config(folder), len(headers))
     refuse_not_finite(folder)
     _complete_config(folder, output)
+    processor = take_tokenizer(folder, output) if has_tokenizer(folder) else None
     rows = embedding_rows(folder)
-    if has_tokenizer(folder):
-        processor = take_tokenizer(folder, output)
-        if rows is not None:
-            refuse_ids_beyond(folder, processor.tokenizer, rows)
+    if processor is not None and rows is not None:
+        refuse_ids_beyond(folder, processor.tokenizer, rows)
     brought = distributions_bringing(registry, kinds)
     return Manifest(
         traits,

@@ -38,8 +38,7 @@ def bringing(registry: Registry, model_types: Iterable[str]) -> list[Registered[
 def model_origins(registry: Registry, model_types: Iterable[str]) -> ModelOrigins:
     """What models of these types depend on besides torch and transformers. Empty for the families
     of transformers."""
-    entries = bringing(registry, model_types)
-    return {entry.name: [entry.origin, versions(entry.cls.libraries)] for entry in entries}
+    return _origins(bringing(registry, model_types))
 
 
 def distributions_bringing(registry: Registry, model_types: Iterable[str]) -> list[str]:
@@ -48,9 +47,14 @@ def distributions_bringing(registry: Registry, model_types: Iterable[str]) -> li
 
 
 def all_model_origins(registry: Registry) -> ModelOrigins:
-    """What models of all types that plugins bring depend on."""
-    kinds = [kind for e in registry.architectures.values() for kind in e.cls.model_types]
-    return model_origins(registry, kinds)
+    """What models of all types that plugins bring depend on. It does not matter here whether two
+    claim one type."""
+    entries = (entry for _, entry in sorted(registry.architectures.items()))
+    return _origins(entry for entry in entries if brings_models(entry.cls))
+
+
+def _origins(entries: Iterable[Registered[Architecture]]) -> ModelOrigins:
+    return {entry.name: [entry.origin, versions(entry.cls.libraries)] for entry in entries}
 
 
 def register_models(registry: Registry, model_types: Iterable[str]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -78,7 +76,6 @@ class LstmForTokenClassification(PreTrainedModel):
         attention_mask: Tensor,
         labels: Tensor | None = None,
         output_hidden_states: bool = False,
-        **_: Any,
     ) -> SequenceClassifierOutput:
         """Logits [batch, length, labels], or [batch, labels] of whole texts; with ``labels`` the
         loss that transformers has for such a head."""
