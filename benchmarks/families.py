@@ -49,16 +49,19 @@ Status = Literal["works", "refused", "differs", "broken"]
 
 @dataclass(frozen=True)
 class Operation:
-    """A stage that is tried on every family; ``options`` are those of its step in a recipe."""
+    """A stage that is tried on every family; ``options`` are those of its step in a recipe, and
+    ``of_two`` those for a model with an encoder and a decoder, if they are others."""
 
     name: str
     stage: str
     options: str
+    of_two: str = ""
 
 
+_OF_TWO = "{teacher: model, student: {layers: {encoder: 1, decoder: 1}}, hidden: 0, epochs: 1}"
 OPERATIONS = (
     Operation("prune", "prune.structured", "{feed_forward: 0.5}"),
-    Operation("distill", "distill", "{teacher: model, student: {layers: 1}, epochs: 1}"),
+    Operation("distill", "distill", "{teacher: model, student: {layers: 1}, epochs: 1}", _OF_TWO),
     Operation("bitsandbytes", "quantize.bitsandbytes", "{}"),
     Operation("onnx", "export.onnx", "{}"),
     Operation("int8", "quantize.onnx", "{}"),
@@ -166,7 +169,10 @@ def _apply(folder: Path, reference: Answers) -> dict[str, Outcome]:
     """The outcomes of all operations by name. They are steps of one recipe; a step that is refused
     is left out, and the recipe runs again."""
     outcomes: dict[str, Outcome] = {}
+    config = json.loads((folder / "model" / "config.json").read_text(encoding="utf-8"))
     rest = list(OPERATIONS)
+    if config.get("is_encoder_decoder"):
+        rest = [replace(each, options=each.of_two or each.options) for each in rest]
     while rest:
         recipe = folder / "recipe.yaml"
         recipe.write_text(_recipe(rest), encoding="utf-8")

@@ -4,7 +4,7 @@ what makes transformers know it, if a plugin brings its models."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -19,9 +19,25 @@ ModelConfig = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class SharedBias:
+    """An embedding with a column for each head, which the first block of a stack has and whose
+    values the attention of every block adds. So all blocks must keep the same heads.
+
+    ``module`` is the path of the attention in a block, ``embedding`` the name of the embedding in
+    it, and ``flag`` that of the attribute that says whether the block has it."""
+
+    module: str
+    embedding: str
+    flag: str
+
+
+@dataclass(frozen=True)
 class AttentionLayout:
     """Module paths inside one block. A cut removes the rows of a head from ``query``,
     ``key`` and ``value`` and its columns from ``output``.
+
+    If one layer computes all three, they have one path. Its rows are then those of the queries,
+    the keys and the values, one after the other.
 
     ``counts`` are (path, attribute, unit) of integers that a cut must update. The unit
     ``heads`` is the number of heads, ``width`` the number of rows."""
@@ -30,26 +46,47 @@ class AttentionLayout:
     key: str
     value: str
     output: str
-    counts: tuple[tuple[str, str, str], ...]
+    counts: tuple[tuple[str, str, str], ...] = ()
+    bias: SharedBias | None = None
 
 
 @dataclass(frozen=True)
 class FeedForwardLayout:
     """Module paths inside one block. A cut removes the rows of a neuron from ``inputs`` and
-    its column from ``output``."""
+    its column from ``output``. Of ``inputs`` a block may have some alone, such as those of a
+    gate."""
 
     inputs: tuple[str, ...]
     output: str
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The paths of a model's parts. ``blocks`` is that of the module list, under the base
-    model."""
+class Stack:
+    """Blocks of one kind, one after the other. ``blocks`` is the path of the module list under the
+    base model.
+
+    ``cross_attention`` is that of a decoder's block to the encoder. ``keys`` are the config keys of
+    the stack's own ``layers``, ``feed_forward`` and ``heads``, where the config has one for each
+    stack; the others are in ``Architecture.sizes``."""
 
     blocks: str
     attention: AttentionLayout
     feed_forward: FeedForwardLayout
+    cross_attention: AttentionLayout | None = None
+    name: str = "layers"
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def attentions(self) -> tuple[AttentionLayout, ...]:
+        """The attentions of each block: to itself, and to the encoder if there is one."""
+        return (self.attention, self.cross_attention) if self.cross_attention else (self.attention,)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The stacks of a model: one, or an encoder's and a decoder's, with names that differ."""
+
+    stacks: tuple[Stack, ...]
 
 
 class Architecture:
@@ -73,6 +110,11 @@ class Architecture:
     count. The ``sizes`` of such a family have the keys of ``heads``, ``head_size`` and
     ``key_value_heads``."""
 
+    states_hidden: ClassVar[bool] = False
+    """Whether the stock config can express another hidden width than that of its heads together,
+    and gives nothing but shapes by it (T5 also divides its outputs by it). The ``sizes`` of such a
+    family have the key of ``hidden``."""
+
     config_keys: ClassVar[tuple[str, ...]] = ()
     """Keys of the config of a family that it brings. A plan refuses any other; if there are none,
     it checks no key. A plan imports no config class, so they are stated here."""
@@ -88,6 +130,15 @@ class Architecture:
         Called once in a process, before a model of its ``model_types`` is built or opened with
         PyTorch, and never in a process of another engine. Heavy imports stand inside it. By default
         it does nothing: transformers has the family."""
+
+    @classmethod
+    def own_edits(cls, model: PreTrainedModel) -> Sequence[Mapping[str, Any]]:
+        """Edits of kinds of its own, which give an empty model of this config the shape of
+        ``model``. By default none.
+
+        The name of a kind has a dot, as in ``acme.low_rank``. ``register`` hands the function that
+        repeats it to ``compress.shapes.register_edit``."""
+        return ()
 
     @classmethod
     def exportables(

@@ -1,12 +1,12 @@
 """Edits: the shapes of a cut model that its config cannot express.
 
 An edit gives one part of one block its shape, by module paths and counts, without weights. Edits
-are stored as JSON in the manifest. ``compress.surgery`` writes and replays them.
+are stored as JSON in the manifest. ``compress.shapes`` writes and replays them.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import ConfigDict, Field, with_config
 
@@ -20,6 +20,7 @@ Count = Annotated[int, Field(ge=1, le=10_000_000)]
 neurons."""
 ModulePath = Annotated[str, Field(max_length=1000)]
 AttributeName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$", max_length=100)]
+Axis = Annotated[int, Field(ge=0, le=7)]
 Unit = Annotated[str, Field(pattern="^(heads|width)$")]
 
 
@@ -53,6 +54,27 @@ class HeadsEdit(TypedDict):
     value: ModulePath
     output: ModulePath
     counts: list[tuple[ModulePath, AttributeName, Unit]]
+    bias: NotRequired[tuple[ModulePath, AttributeName, AttributeName]]
 
 
-Edit = FeedForwardEdit | HeadsEdit
+@with_config(_NO_OTHERS)
+class HiddenEdit(TypedDict):
+    """The hidden width.
+
+    ``keep`` is the number of its places. ``axes`` are the axes of parameters that have it, by their
+    names, in which ``*`` is the number of any block."""
+
+    op: Literal["hidden"]
+    keep: Count
+    axes: dict[ModulePath, list[Axis]]
+
+
+@with_config(ConfigDict(extra="allow"))
+class OwnEdit(TypedDict):
+    """An edit of a kind that a plugin brings; its other entries are the plugin's own. The name of
+    the kind has a dot, as in ``acme.low_rank``."""
+
+    op: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$", max_length=100)]
+
+
+Edit = FeedForwardEdit | HeadsEdit | HiddenEdit | OwnEdit

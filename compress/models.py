@@ -18,11 +18,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel
 
-from compress import surgery
 from compress.architecture import ModelConfig
 from compress.artifact import Artifact
 from compress.errors import CompressError, IntegrityError, UsageError
 from compress.jsonfiles import read_object
+from compress.shapes import replay
 from compress.task import Task
 from compress.weightfiles import weight_files
 
@@ -163,6 +163,8 @@ def pad_as_tokenizer(model: PreTrainedModel, task: Task[Any], folder: Path) -> N
 def save_model(model: PreTrainedModel, folder: Path) -> int:
     """Write config and safetensors weights into ``folder``, and return the number of parameters.
     Shared ones count once."""
+    # Positions that a family computes (Marian) are saved too: a model of another width has others.
+    model._keys_to_ignore_on_save = None
     saved_as_named(model).save_pretrained(folder, max_shard_size="4GB")
     return count_parameters(model)
 
@@ -229,7 +231,7 @@ def _open_free(artifact: Artifact, task: Task[Any]) -> PreTrainedModel:
     # rotary frequencies) are computed when a module is built.
     with init_empty_weights(include_buffers=False):
         model = empty_model(task, config)
-    surgery.replay(model, artifact.manifest.edits)
+    replay(model, artifact.manifest.edits, artifact.manifest.needs)
     return _fill(model, artifact)
 
 

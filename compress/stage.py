@@ -43,7 +43,7 @@ class Made:
     """The float parameter count; None: that of the input."""
     edits: Sequence[Edit] | None = None
     """The edits that give an empty model of the written config its shape
-    (``surgery.settle``); None: those of the input."""
+    (``compress.shapes.settle``); None: those of the input."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     """Facts for the manifest (steps trained, heads kept), JSON-ready."""
 

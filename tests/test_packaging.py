@@ -26,7 +26,7 @@ COUNT = 12
 OPTIONAL = {"mlflow", "pynvml", "tensorboard"}
 """Packages that extras install: where they are missing, what imports them cannot be traced to a
 distribution."""
-TORCH = {"exporting", "models", "sessions", "surgery"}
+TORCH = {"exporting", "hidden", "models", "sessions", "shapes", "surgery"}
 """Public modules of the core that load torch."""
 PUBLIC = {file.stem for file in (ROOT / "compress").glob("*.py")} | {"training"}
 """What plugins may import of the core: the modules of its top level, and ``compress.training``."""

@@ -38,7 +38,7 @@ def _config_of(model: Input) -> Section | None:
 
 def layers_of(config: Section, registry: Registry, families: Families) -> int | None:
     """The number of layers that a config states, or that its family has by default; None for a
-    family that no architecture describes."""
+    family that no architecture describes, and for one with several stacks."""
     kind = config.get("model_type")
     try:
         architecture = architecture_of(
@@ -46,7 +46,8 @@ def layers_of(config: Section, registry: Registry, families: Families) -> int | 
         )
     except UsageError:  # two describe it: the stage that cuts the model reports that
         return None
-    if architecture is None or architecture.layout is None:
+    layout = architecture.layout if architecture is not None else None
+    if architecture is None or layout is None or len(layout.stacks) > 1:
         return None
     key = architecture.sizes.get("layers", "num_hidden_layers")
     value = config[key] if key in config else _family_value(config, key, families)

@@ -6,7 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compress import hookimpl
-from compress.architecture import Architecture, AttentionLayout, FeedForwardLayout, Layout
+from compress.architecture import (
+    Architecture,
+    AttentionLayout,
+    FeedForwardLayout,
+    Layout,
+    SharedBias,
+    Stack,
+)
 
 _COMMON_SIZES = {
     "layers": "num_hidden_layers",
@@ -43,18 +50,24 @@ class BertLike(Architecture):
     )
     sizes = _COMMON_SIZES
     layout = Layout(
-        blocks="encoder.layer",
-        attention=AttentionLayout(
-            query="attention.self.query",
-            key="attention.self.key",
-            value="attention.self.value",
-            output="attention.output.dense",
-            counts=(
-                ("attention.self", "num_attention_heads", "heads"),
-                ("attention.self", "all_head_size", "width"),
+        (
+            Stack(
+                blocks="encoder.layer",
+                attention=AttentionLayout(
+                    query="attention.self.query",
+                    key="attention.self.key",
+                    value="attention.self.value",
+                    output="attention.output.dense",
+                    counts=(
+                        ("attention.self", "num_attention_heads", "heads"),
+                        ("attention.self", "all_head_size", "width"),
+                    ),
+                ),
+                feed_forward=FeedForwardLayout(
+                    inputs=("intermediate.dense",), output="output.dense"
+                ),
             ),
-        ),
-        feed_forward=FeedForwardLayout(inputs=("intermediate.dense",), output="output.dense"),
+        )
     )
 
 
@@ -73,15 +86,19 @@ class DistilBert(Architecture):
         "vocabulary": "vocab_size",
     }
     layout = Layout(
-        blocks="transformer.layer",
-        attention=AttentionLayout(
-            query="attention.q_lin",
-            key="attention.k_lin",
-            value="attention.v_lin",
-            output="attention.out_lin",
-            counts=(("attention", "n_heads", "heads"), ("attention", "dim", "width")),
-        ),
-        feed_forward=FeedForwardLayout(inputs=("ffn.lin1",), output="ffn.lin2"),
+        (
+            Stack(
+                blocks="transformer.layer",
+                attention=AttentionLayout(
+                    query="attention.q_lin",
+                    key="attention.k_lin",
+                    value="attention.v_lin",
+                    output="attention.out_lin",
+                    counts=(("attention", "n_heads", "heads"), ("attention", "dim", "width")),
+                ),
+                feed_forward=FeedForwardLayout(inputs=("ffn.lin1",), output="ffn.lin2"),
+            ),
+        )
     )
 
 
@@ -95,22 +112,153 @@ class LlamaLike(Architecture):
     model_types = ("llama", "mistral", "qwen2", "qwen3")
     sizes = {**_COMMON_SIZES, "key_value_heads": "num_key_value_heads", "head_size": "head_dim"}
     states_head_size = True
+    states_hidden = True
     layout = Layout(
-        blocks="layers",
-        attention=AttentionLayout(
-            query="self_attn.q_proj",
-            key="self_attn.k_proj",
-            value="self_attn.v_proj",
-            output="self_attn.o_proj",
-            counts=(),
-        ),
-        feed_forward=FeedForwardLayout(
-            inputs=("mlp.gate_proj", "mlp.up_proj"), output="mlp.down_proj"
-        ),
+        (
+            Stack(
+                blocks="layers",
+                attention=AttentionLayout(
+                    query="self_attn.q_proj",
+                    key="self_attn.k_proj",
+                    value="self_attn.v_proj",
+                    output="self_attn.o_proj",
+                    counts=(),
+                ),
+                feed_forward=FeedForwardLayout(
+                    inputs=("mlp.gate_proj", "mlp.up_proj"), output="mlp.down_proj"
+                ),
+            ),
+        )
+    )
+
+
+class Gpt2(Architecture):
+    """GPT-2. One layer computes queries, keys and values, and weights are transposed. A
+    feed-forward width that the config leaves empty is four times the hidden width."""
+
+    name = "gpt2"
+    summary = "GPT-2."
+    model_types = ("gpt2",)
+    sizes = {
+        "layers": "n_layer",
+        "hidden": "n_embd",
+        "heads": "n_head",
+        "feed_forward": "n_inner",
+        "vocabulary": "vocab_size",
+    }
+    layout = Layout(
+        (
+            Stack(
+                blocks="h",
+                attention=AttentionLayout(
+                    query="attn.c_attn",
+                    key="attn.c_attn",
+                    value="attn.c_attn",
+                    output="attn.c_proj",
+                    counts=(("attn", "num_heads", "heads"), ("attn", "split_size", "width")),
+                ),
+                feed_forward=FeedForwardLayout(inputs=("mlp.c_fc",), output="mlp.c_proj"),
+            ),
+        )
+    )
+
+
+def _bart_attention(name: str) -> AttentionLayout:
+    return AttentionLayout(
+        query=f"{name}.q_proj",
+        key=f"{name}.k_proj",
+        value=f"{name}.v_proj",
+        output=f"{name}.out_proj",
+        counts=((name, "num_heads", "heads"), (name, "embed_dim", "width")),
+    )
+
+
+def _bart_stack(name: str, cross_attention: AttentionLayout | None = None) -> Stack:
+    return Stack(
+        name=name,
+        blocks=f"{name}.layers",
+        attention=_bart_attention("self_attn"),
+        cross_attention=cross_attention,
+        feed_forward=FeedForwardLayout(inputs=("fc1",), output="fc2"),
+        keys={"layers": f"{name}_layers", "feed_forward": f"{name}_ffn_dim"},
+    )
+
+
+class BartLike(Architecture):
+    """Encoders and decoders that name their modules as BART does. Their configs state no head size,
+    so plain transformers cannot open a model that lost heads."""
+
+    name = "bart"
+    summary = "BART and the models that share its module names (mBART, Marian, Pegasus)."
+    model_types = ("bart", "marian", "mbart", "pegasus")
+    sizes = {
+        "layers": "encoder_layers",
+        "hidden": "d_model",
+        "heads": "encoder_attention_heads",
+        "feed_forward": "encoder_ffn_dim",
+        "vocabulary": "vocab_size",
+    }
+    layout = Layout(
+        (_bart_stack("encoder"), _bart_stack("decoder", _bart_attention("encoder_attn")))
+    )
+
+
+def _t5_attention(name: str) -> AttentionLayout:
+    return AttentionLayout(
+        query=f"{name}.q",
+        key=f"{name}.k",
+        value=f"{name}.v",
+        output=f"{name}.o",
+        counts=((name, "n_heads", "heads"), (name, "inner_dim", "width")),
+        bias=SharedBias(name, "relative_attention_bias", "has_relative_attention_bias"),
+    )
+
+
+def _t5_feed_forward(layer: int) -> FeedForwardLayout:
+    """Of a T5 or, with two inputs, of a gated one (T5 1.1, mT5)."""
+    place = f"layer.{layer}.DenseReluDense"
+    inputs = tuple(f"{place}.{name}" for name in ("wi", "wi_0", "wi_1"))
+    return FeedForwardLayout(inputs, f"{place}.wo")
+
+
+class T5(Architecture):
+    """T5. All blocks of a stack add the position biases of its first block, so they keep the same
+    heads."""
+
+    name = "t5"
+    summary = "T5 and mT5."
+    model_types = ("t5", "mt5")
+    sizes = {
+        "layers": "num_layers",
+        "hidden": "d_model",
+        "heads": "num_heads",
+        "head_size": "d_kv",
+        "feed_forward": "d_ff",
+        "vocabulary": "vocab_size",
+    }
+    states_head_size = True
+    layout = Layout(
+        (
+            Stack(
+                name="encoder",
+                blocks="encoder.block",
+                attention=_t5_attention("layer.0.SelfAttention"),
+                feed_forward=_t5_feed_forward(1),
+                keys={"layers": "num_layers"},
+            ),
+            Stack(
+                name="decoder",
+                blocks="decoder.block",
+                attention=_t5_attention("layer.0.SelfAttention"),
+                cross_attention=_t5_attention("layer.1.EncDecAttention"),
+                feed_forward=_t5_feed_forward(2),
+                keys={"layers": "num_decoder_layers"},
+            ),
+        )
     )
 
 
 @hookimpl
 def compress_architectures() -> Sequence[type[Architecture]]:
     """The families described here."""
-    return [BertLike, DistilBert, LlamaLike]
+    return [BertLike, DistilBert, LlamaLike, Gpt2, BartLike, T5]

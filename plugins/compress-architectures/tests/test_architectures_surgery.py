@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from compress_architectures import BertLike, LlamaLike, compress_architectures
+from compress_architectures import BertLike, DistilBert, LlamaLike, compress_architectures
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoConfig,
@@ -18,14 +18,16 @@ from transformers import (
 from compress import surgery
 from compress.architecture import Architecture
 from compress.artifact import Artifact, Manifest, Traits, digest_files
-from compress.cutting import linear_at
+from compress.cutting import projection_at
 from compress.errors import CompressError, IntegrityError, UsageError
 from compress.heads import auto_class_of
 from compress.models import open_model
+from compress.shapes import replay, settle
 from compress.sizes import Sizes, architecture_of, sizes
 
 ALL = compress_architectures()
-MODEL_TYPES = [(a, t) for a in ALL for t in a.model_types]
+MODEL_TYPES = [(a, t) for a in (BertLike, DistilBert, LlamaLike) for t in a.model_types]
+BERT, LLAMA = BertLike.layout.stacks[0], LlamaLike.layout.stacks[0]
 IDS = torch.tensor([[5, 6, 7, 8, 9, 10], [11, 12, 13, 14, 15, 16]])
 HEAD = 8
 
@@ -61,11 +63,14 @@ def run(model):
 
 
 def silence(model, architecture, block, columns, part):
-    layout = getattr(architecture.layout, part)
+    (stack,) = architecture.layout.stacks
+    path = getattr(stack, part).output
     with torch.no_grad():
-        surgery.blocks_of(model, architecture.layout)[block].get_submodule(layout.output).weight[
-            :, columns
-        ] = 0
+        surgery.blocks_of(model, stack)[block].get_submodule(path).weight[:, columns] = 0
+
+
+def keep_heads(model, stack, block, heads, head_size=HEAD):
+    surgery.keep_heads(model, stack, stack.attention, block, heads, head_size)
 
 
 def reload(model, tmp_path, edits):
@@ -75,11 +80,11 @@ def reload(model, tmp_path, edits):
     edits = json.loads(json.dumps(edits))
     with torch.device("meta"):
         empty = type(model)(AutoConfig.from_pretrained(tmp_path))
-    surgery.replay(empty, edits)
+    replay(empty, edits)
     shapes = {n: p.shape for n, p in empty.named_parameters()}
     assert shapes == {n: p.shape for n, p in model.named_parameters()}
     real = type(model)(AutoConfig.from_pretrained(tmp_path))
-    surgery.replay(real, edits)
+    replay(real, edits)
     real.load_state_dict(load_file(tmp_path / "model.safetensors"), strict=True)
     return real.eval()
 
@@ -93,28 +98,32 @@ def test_a_cut_of_silent_units_keeps_the_outputs_of_every_model_type(architectur
     silence(
         model, architecture, 2, range(16, 32), "attention"
     )  # heads 2 and 3: one group of llama's
-    before = run(model)
-    surgery.keep_feed_forward(model, architecture.layout, 1, kept)
-    surgery.keep_heads(model, architecture.layout, 2, [0, 1], HEAD)
+    before, (stack,) = run(model), architecture.layout.stacks
+    surgery.keep_feed_forward(model, architecture.layout.stacks[0], 1, kept)
+    keep_heads(model, architecture.layout.stacks[0], 2, [0, 1], HEAD)
     torch.testing.assert_close(run(model), before, atol=1e-6, rtol=0)  # measured: 6e-8 at most
-    assert surgery.feed_forward_widths(model, architecture.layout) == [48, len(kept), 48]
+    assert surgery.feed_forward_widths(model, stack) == [48, len(kept), 48]
     full = (4, 2) if architecture is LlamaLike else (4, 4)
-    assert surgery.head_counts(model, architecture.layout, HEAD) == [full, full, (2, full[1] // 2)]
+    assert surgery.head_counts(model, stack, stack.attention, HEAD) == [
+        full,
+        full,
+        (2, full[1] // 2),
+    ]
 
 
 def shapes_of(block, *paths):
     """Shapes of weight and bias of each linear layer."""
-    linears = [linear_at(block, path) for path in paths]
+    linears = [projection_at(block, path) for path in paths]
     return [(tuple(x.weight.shape), tuple(x.bias.shape)) for x in linears]
 
 
 def test_the_cuts_that_the_module_explains_give_the_shapes_that_it_states():
     model = build("bert", hidden_size=8, num_attention_heads=4, intermediate_size=6)
-    block = surgery.blocks_of(model, BertLike.layout)[0]
-    query = linear_at(block, "attention.self.query").weight
-    neurons = linear_at(block, "output.dense").weight
-    surgery.keep_heads(model, BertLike.layout, 0, [0, 2], 2)
-    surgery.keep_feed_forward(model, BertLike.layout, 0, [1, 3, 4])
+    block = surgery.blocks_of(model, BERT)[0]
+    query = projection_at(block, "attention.self.query").weight
+    neurons = projection_at(block, "output.dense").weight
+    keep_heads(model, BERT, 0, [0, 2], 2)
+    surgery.keep_feed_forward(model, BERT, 0, [1, 3, 4])
     heads = [f"attention.self.{name}" for name in ("query", "key", "value")]
     assert shapes_of(block, *heads) == [((4, 8), (4,))] * 3
     assert shapes_of(block, "attention.output.dense") == [((8, 4), (8,))]
@@ -126,9 +135,9 @@ def test_the_cuts_that_the_module_explains_give_the_shapes_that_it_states():
     assert torch.equal(block.output.dense.weight, neurons[:, [1, 3, 4]])
 
     shared = build("llama", hidden_size=8, num_key_value_heads=2, head_dim=2)
-    block = surgery.blocks_of(shared, LlamaLike.layout)[0]
+    block = surgery.blocks_of(shared, LLAMA)[0]
     query, key = block.self_attn.q_proj.weight, block.self_attn.k_proj.weight
-    surgery.keep_heads(shared, LlamaLike.layout, 0, [2, 3], 2)
+    keep_heads(shared, LLAMA, 0, [2, 3], 2)
     assert torch.equal(block.self_attn.q_proj.weight, query[4:8])
     assert torch.equal(block.self_attn.k_proj.weight, key[2:4])
 
@@ -142,10 +151,12 @@ def test_sizes_are_right_for_every_model_type(architecture, model_type):
 @pytest.mark.parametrize("model_type", ["bert", "electra", "distilbert", "llama", "qwen2"])
 def test_layers_and_one_feed_forward_width_reload_without_edits(model_type, tmp_path):
     model, architecture = build(model_type), architecture_of(model_type, ALL)
-    surgery.keep_layers(model, architecture.layout, [0, 2])
+    surgery.keep_layers(model, architecture.layout.stacks[0], [0, 2])
     for block in range(2):
-        surgery.keep_feed_forward(model, architecture.layout, block, range(block, 24 + block))
-    assert surgery.settle(model, architecture) == []
+        surgery.keep_feed_forward(
+            model, architecture.layout.stacks[0], block, range(block, 24 + block)
+        )
+    assert settle(model, architecture) == []
     model.save_pretrained(tmp_path)
     again, info = AutoModel.from_pretrained(tmp_path, output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
@@ -157,7 +168,7 @@ def test_kept_layers_are_those_asked_for_and_are_renumbered():
     model = build("qwen2", use_sliding_window=True, sliding_window=4, max_window_layers=1)
     types, second = model.config.layer_types, model.layers[2]
     assert len(set(types)) == 2
-    surgery.keep_layers(model, LlamaLike.layout, [1, 2])
+    surgery.keep_layers(model, LLAMA, [1, 2])
     assert model.layers[1] is second and second.self_attn.layer_idx == 1
     assert model.config.layer_types == types[1:]
 
@@ -168,12 +179,13 @@ def test_a_free_shape_is_replayed_so_that_a_strict_load_fits(model_type, tmp_pat
         build(model_type, AutoModelForSequenceClassification),
         architecture_of(model_type, ALL),
     )
-    edits = [
-        surgery.keep_heads(model, architecture.layout, 0, [2, 3], HEAD),
-        surgery.keep_feed_forward(model, architecture.layout, 1, range(3, 19)),
+    keep_heads(model, architecture.layout.stacks[0], 0, [2, 3])
+    surgery.keep_feed_forward(model, architecture.layout.stacks[0], 1, range(3, 19))
+    settled = settle(model, architecture)
+    assert [(e["op"], e["block"][-1], e["keep"]) for e in settled] == [
+        ("feed_forward", "1", 16),
+        ("heads", "0", 2),
     ]
-    settled = surgery.settle(model, architecture)
-    assert sorted(map(str, settled)) == sorted(map(str, edits))
     torch.testing.assert_close(run(reload(model, tmp_path, settled)), run(model), atol=0, rtol=0)
 
 
@@ -187,8 +199,8 @@ def free_artifact(folder, model_type, cls):
     """A model with tied embeddings, buffers that are not saved and one block of other heads; its
     artifact."""
     model = build(model_type, cls, tie_word_embeddings=True)
-    surgery.keep_heads(model, architecture_of(model_type, ALL).layout, 0, [2, 3], HEAD)
-    edits = surgery.settle(model, architecture_of(model_type, ALL))
+    keep_heads(model, architecture_of(model_type, ALL).layout.stacks[0], 0, [2, 3])
+    edits = settle(model, architecture_of(model_type, ALL))
     model.save_pretrained(folder)
     Manifest(Traits(shape="free"), digest_files(folder), "step", "stage", edits=tuple(edits)).write(
         folder
@@ -230,10 +242,10 @@ def test_a_free_artifact_whose_weights_do_not_fit_is_refused(tmp_path):
 
 def test_a_model_that_was_cut_before_is_cut_again_and_its_edits_follow_its_layers(tmp_path):
     model = build("bert", AutoModelForSequenceClassification)
-    surgery.keep_heads(model, BertLike.layout, 2, [1], HEAD)
-    assert surgery.settle(model, BertLike)[0]["block"] == "bert.encoder.layer.2"
-    surgery.keep_layers(model, BertLike.layout, [1, 2])
-    edits = surgery.settle(model, BertLike)
+    keep_heads(model, BERT, 2, [1], HEAD)
+    assert settle(model, BertLike)[0]["block"] == "bert.encoder.layer.2"
+    surgery.keep_layers(model, BERT, [1, 2])
+    edits = settle(model, BertLike)
     assert [(e["op"], e["block"], e["keep"]) for e in edits] == [
         ("heads", "bert.encoder.layer.1", 1)
     ]
@@ -244,8 +256,8 @@ def test_a_model_that_was_cut_before_is_cut_again_and_its_edits_follow_its_layer
 def test_one_head_count_is_stock_where_the_head_size_is_stated(model_type, tmp_path):
     model = build(model_type, num_attention_heads=8, num_key_value_heads=4, head_dim=HEAD)
     for block in range(3):
-        surgery.keep_heads(model, LlamaLike.layout, block, [2 * block, 2 * block + 1], HEAD)
-    assert surgery.settle(model, LlamaLike) == []
+        keep_heads(model, LLAMA, block, [2 * block, 2 * block + 1], HEAD)
+    assert settle(model, LlamaLike) == []
     model.save_pretrained(tmp_path)
     again = AutoModel.from_pretrained(tmp_path).eval()
     torch.testing.assert_close(run(again), run(model), atol=0, rtol=0)
@@ -256,11 +268,9 @@ def test_a_head_count_that_the_config_refuses_becomes_edits(tmp_path):
     models = {kind: build(kind, num_key_value_heads=4) for kind in ("llama", "mistral")}
     for model in models.values():
         for block in range(3):
-            surgery.keep_heads(
-                model, LlamaLike.layout, block, [0, 2, 3], HEAD
-            )  # 3 heads do not divide 32
-    assert surgery.settle(models["mistral"], LlamaLike) == []
-    edits = surgery.settle(models["llama"], LlamaLike)
+            keep_heads(model, LLAMA, block, [0, 2, 3], HEAD)  # 3 heads do not divide 32
+    assert settle(models["mistral"], LlamaLike) == []
+    edits = settle(models["llama"], LlamaLike)
     assert len(edits) == 3 and models["llama"].config.num_attention_heads == 4
     torch.testing.assert_close(
         run(reload(models["llama"], tmp_path, edits)), run(models["llama"]), atol=0, rtol=0
@@ -271,30 +281,32 @@ def test_settling_an_uncut_model_changes_nothing():
     for architecture, model_type in MODEL_TYPES:
         model = build(model_type, **({"head_dim": None} if model_type == "qwen2" else {}))
         before = model.config.to_dict()
-        assert surgery.settle(model, architecture) == [] and model.config.to_dict() == before
+        assert settle(model, architecture) == [] and model.config.to_dict() == before
 
 
 def test_cuts_that_make_no_sense_are_refused():
     bert, llama = build("bert"), build("llama")
     with pytest.raises(CompressError, match="whole groups"):
-        surgery.keep_heads(llama, LlamaLike.layout, 0, [0, 2], HEAD)
+        keep_heads(llama, LLAMA, 0, [0, 2], HEAD)
     with pytest.raises(CompressError, match="from 0 to 3"):
-        surgery.keep_heads(bert, BertLike.layout, 0, [4], HEAD)
+        keep_heads(bert, BERT, 0, [4], HEAD)
     with pytest.raises(CompressError, match="ascending"):
-        surgery.keep_feed_forward(bert, BertLike.layout, 0, [3, 3])
+        surgery.keep_feed_forward(bert, BERT, 0, [3, 3])
     with pytest.raises(CompressError, match="at least one"):
-        surgery.keep_layers(bert, BertLike.layout, [])
+        surgery.keep_layers(bert, BERT, [])
 
 
 def test_edits_that_do_not_fit_the_model_are_refused():
-    edit = surgery.keep_feed_forward(build("bert"), BertLike.layout, 1, range(40))
+    model = build("bert")
+    surgery.keep_feed_forward(model, BERT, 1, range(40))
+    (edit,) = settle(model, BertLike)
     for change, message in (
         ({"block": "encoder.layer.7"}, "does not have"),
-        ({"op": "embed"}, "unknown edit 'embed'"),
+        ({"op": "embed"}, "no installed plugin knows the edit 'embed'"),
         ({"keep": 100}, "from 0 to 47"),
     ):
         with pytest.raises(CompressError, match=message):
-            surgery.replay(build("bert"), [{**edit, **change}])
+            replay(build("bert"), [{**edit, **change}])
 
 
 def test_sizes_without_an_architecture_come_from_optimum_and_are_none_where_unknown():

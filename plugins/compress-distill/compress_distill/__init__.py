@@ -22,10 +22,10 @@ from compress.training import LIBRARIES, TrainingOptions
 class StudentOptions(Options):
     """How the student is cut from the step's input."""
 
-    layers: KeptLayers = Field(
+    layers: KeptLayers | dict[str, KeptLayers] = Field(
         description=(
             "Layers of the student: a number, taken evenly spaced from first to last, or the list "
-            "of layers kept."
+            "of layers kept. Of a model with two stacks, for each: {encoder: 2, decoder: 1}."
         )
     )
 
@@ -140,6 +140,9 @@ class Distill(Stage[DistillOptions]):
         if not isinstance(options.student, StudentOptions):
             return []
         kept = options.student.layers
+        if isinstance(kept, dict):
+            message = f"student.layers: a model of {layers} layers has one stack of them"
+            return [OptionMistake("student.layers", message, "give a number or a list")]
         misfit = layers_misfit(kept, layers)
         if misfit:
             return [OptionMistake("student.layers", f"student.layers: {misfit}")]
@@ -156,13 +159,12 @@ class Distill(Stage[DistillOptions]):
     @classmethod
     def layers_left(cls, options: DistillOptions, layers: int) -> int:
         """The number of layers of the student; all if no student is cut."""
-        if isinstance(options.student, StudentOptions):
-            return layers_left(options.student.layers)
-        return layers
+        kept = options.student.layers if isinstance(options.student, StudentOptions) else layers
+        return layers if isinstance(kept, dict) else layers_left(kept)
 
     @classmethod
     def back_off(cls, options: DistillOptions) -> DistillOptions | None:
-        """A student with one layer more. None if its layers are a list, or if no student is
+        """A student with one layer more. None if its layers are no number, or if no student is
         cut from the input."""
         if not isinstance(options.student, StudentOptions):
             return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 from transformers import PreTrainedModel, set_seed
 
@@ -15,7 +14,7 @@ from compress.models import forward, save_model
 from compress.stage import Context, Data, Made
 from compress.task import Task
 from compress.teacher import Asked, TeacherOutputs, teacher_outputs
-from compress.training import fit
+from compress.training import Term, fit
 from compress_distill import DistillOptions
 from compress_distill.losses import answers_distance, hidden_distance
 from compress_distill.student import student_of
@@ -59,32 +58,46 @@ def _refuse_strangers(teacher: Artifact, data: Data, context: Context[DistillOpt
 
 
 class DistillationLoss:
-    """The weighted sum of three terms: distance from the teacher's answers, distance from
-    its last hidden states, and the task's own loss on the labels. It is a
-    ``compress.training.Loss``.
+    """Three weighted terms: distance from the teacher's answers, distance from its last hidden
+    states, and the task's own loss on the labels. It is a ``compress.training.Loss``.
 
     Each term is a mean over its rows or tokens. As sums, the terms would change their
-    weights with the size of the batch and the length of its texts."""
+    weights with the size of the batch and the length of its texts. If a model answers with several
+    outputs, the first term is the mean of theirs."""
 
     def __init__(self, outputs: TeacherOutputs, options: DistillOptions, task: Task[Any]) -> None:
         self._outputs, self._options, self._task = outputs, options, task
 
-    def __call__(self, model: PreTrainedModel, batch: dict[str, Tensor], indices: Tensor) -> Tensor:
-        """The loss of one batch, a float32 scalar. ``indices``, int64 [batch], are the
-        places of its examples among those of the training rows."""
+    def __call__(
+        self, model: PreTrainedModel, batch: dict[str, Tensor], indices: Tensor
+    ) -> list[Term]:
+        """The terms of the loss of one batch, float32 scalars. ``indices``, int64 [batch], are the
+        places of its examples among those of the training rows.
+
+        Raises UsageError if labels are to count, and the task has no loss on them."""
         options, inputs = self._options, dict(batch)
         if options.labels == 0:
             # Without labels the model does not compute its own loss, which is not used.
             inputs.pop("labels", None)
         answer = forward(model, inputs, output_hidden_states=options.hidden > 0)
         pairs = self._outputs.pairs(answer, batch, indices)
-        loss = torch.zeros((), device=indices.device)
-        if options.logits > 0:
-            loss = loss + options.logits * answers_distance(pairs.answers, options.temperature)
+        terms = []
+        for pair in pairs.answers:
+            weight = options.logits / len(pairs.answers)
+            distance = answers_distance(pair, options.temperature)
+            terms.append(Term(weight * distance, len(pair.student)))
         for pair in pairs.states:
-            loss = loss + options.hidden * hidden_distance(pair.student, pair.teacher)
+            distance = hidden_distance(pair.student, pair.teacher)
+            terms.append(Term(options.hidden * distance, len(pair.student)))
         if options.labels > 0:
-            own = self._task.loss(answer, batch)
-            assert own is not None, "the tasks that this stage serves have a loss"
-            loss = loss + options.labels * own.float()
-        return loss
+            terms.append(Term(options.labels * self._own(answer, batch), self._task.counted(batch)))
+        return terms
+
+    def _own(self, outputs: Any, batch: dict[str, Tensor]) -> Tensor:
+        """The task's loss on the true labels."""
+        own = self._task.loss(outputs, batch)
+        if own is None:
+            raise UsageError(
+                f"labels: task {self._task.name} has no loss on its labels: set it to 0"
+            )
+        return own.float()

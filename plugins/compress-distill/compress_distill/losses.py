@@ -7,8 +7,6 @@ unlikely classes. But these differences are what a teacher adds to the labels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -16,14 +14,9 @@ from torch.nn import functional
 from compress.teacher import Pair
 
 
-def answers_distance(pairs: Sequence[Pair], temperature: float) -> Tensor:
-    """Mean over ``pairs`` of the distance of a student's answers from its teacher's, each compared
-    as its task says; a float32 scalar. A pair without answers counts as 0."""
-    distances = [_distance(pair, temperature) for pair in pairs]
-    return torch.stack(distances).mean()
-
-
-def _distance(pair: Pair, temperature: float) -> Tensor:
+def answers_distance(pair: Pair, temperature: float) -> Tensor:
+    """How far a student's answers are from its teacher's, compared as their task says; a float32
+    scalar. Without an answer it is 0."""
     student, teacher = pair.student, pair.teacher
     if not len(student):
         return student.float().sum()  # 0; a mean over nothing is no number

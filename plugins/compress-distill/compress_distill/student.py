@@ -11,13 +11,15 @@ from transformers import PreTrainedModel
 
 from compress import surgery
 from compress.adapting import adapt_input
+from compress.architecture import Stack
 from compress.artifact import Artifact
 from compress.edits import Edit
-from compress.errors import NothingChanged, UsageError
+from compress.errors import NothingChanged, UsageError, listed
 from compress.fresh import fresh_reader, processor_for
 from compress.models import load_config
-from compress.options import FreshModel, layers_misfit
+from compress.options import FreshModel, KeptLayers, layers_misfit
 from compress.processor import Processor
+from compress.shapes import settle
 from compress.sizes import layout_of, sizes
 from compress.stage import Context, Data
 from compress_distill import DistillOptions, StudentOptions
@@ -85,20 +87,48 @@ def _cut(
 ) -> Sequence[Edit]:
     """Cut the student in place. Returns the edits that give an empty model its shape."""
     architecture, layout = layout_of(model.config.model_type, context.architectures)
-    layers = len(surgery.blocks_of(model, layout))
-    misfit = layers_misfit(wanted.layers, layers)
-    if misfit:
-        raise UsageError(f"student.layers: {misfit}")
-    kept = wanted.layers
-    if isinstance(kept, int):
-        kept = evenly_spaced(kept, layers)
-    if len(kept) == layers:
+    asked = _by_stack(wanted.layers, layout.stacks)
+    before = sum(len(surgery.blocks_of(model, stack)) for stack in layout.stacks)
+    removed = sum(_cut_stack(model, s, asked[s.name]) for s in layout.stacks if s.name in asked)
+    if not removed:
         raise NothingChanged(
-            f"student.layers: {wanted.layers} cuts nothing from a model of {layers} layers: take "
+            f"student.layers: {wanted.layers} cuts nothing from a model of {before} layers: take "
             "fewer, or leave student out and name a teacher"
         )
-    surgery.keep_layers(model, layout, kept)
-    return surgery.settle(model, architecture)
+    return settle(model, architecture)
+
+
+def _by_stack(
+    layers: KeptLayers | Mapping[str, KeptLayers], stacks: Sequence[Stack]
+) -> Mapping[str, KeptLayers]:
+    """The layers to keep of each stack that is to be cut, by its name."""
+    names = [stack.name for stack in stacks]
+    if isinstance(layers, Mapping):
+        unknown = sorted(layers.keys() - set(names))
+        if unknown:
+            raise UsageError(
+                f"student.layers: this model has no {listed(unknown)}; what it has is called "
+                f"{listed(names)}"
+            )
+        return layers
+    if len(names) > 1:
+        example = ", ".join(f"{name}: {layers}" for name in names)
+        raise UsageError(
+            f"student.layers: {layers} does not say whose layers: this model has {listed(names)}; "
+            f"give {{{example}}}"
+        )
+    return {names[0]: layers}
+
+
+def _cut_stack(model: PreTrainedModel, stack: Stack, wanted: KeptLayers) -> int:
+    """Cut one stack in place. Returns how many layers were removed."""
+    layers = len(surgery.blocks_of(model, stack))
+    misfit = layers_misfit(wanted, layers)
+    if misfit:
+        raise UsageError(f"student.layers: {misfit}")
+    kept = evenly_spaced(wanted, layers) if isinstance(wanted, int) else wanted
+    surgery.keep_layers(model, stack, kept)
+    return layers - len(kept)
 
 
 def _refuse_other_width(

@@ -38,10 +38,12 @@ from transformers import (
 )
 
 from compress.artifact import Artifact, Manifest, Traits, digest_files, with_files
+from compress.distillable import Distillable
 from compress.errors import NothingChanged, UsageError
 from compress.models import open_model
 from compress.task import Features, Row, Task
 from compress.teacher import Asked, Pair, TeacherOutputs, teacher_outputs
+from compress.training import Term
 
 CLASSIFY = task_named("text-classification")
 TAG = task_named("token-classification")
@@ -65,16 +67,29 @@ def alone(artifact: Artifact, task: Task[Any], features: Sequence[Features]) -> 
 # the loss on a batch
 
 
-def loss_of(
-    task: Task[Any], artifact: Artifact, rows: list[Row], outputs: TeacherOutputs, **options: Any
-) -> float:
-    """The distillation loss of the artifact's own model against what a teacher answers."""
-    features = task.features(rows, word_processor())
+def terms_of(
+    task: Task[Any],
+    artifact: Artifact,
+    rows: list[Row],
+    places: Sequence[int],
+    outputs: TeacherOutputs,
+    **options: Any,
+) -> Sequence[Term]:
+    """The terms of the loss of the artifact's own model for some of the rows."""
+    features = task.features([rows[i] for i in places], word_processor())
     arrays = task.collate(features, word_processor())
     batch = {name: torch.from_numpy(array) for name, array in arrays.items()}
     loss = DistillationLoss(outputs, DistillOptions(teacher="x", **options), task)
     with torch.no_grad():
-        return loss(open_model(artifact, task), batch, torch.arange(len(rows))).item()
+        return loss(open_model(artifact, task), batch, torch.tensor(places))
+
+
+def loss_of(
+    task: Task[Any], artifact: Artifact, rows: list[Row], outputs: TeacherOutputs, **options: Any
+) -> float:
+    """The distillation loss of the artifact's own model against what a teacher answers."""
+    terms = terms_of(task, artifact, rows, range(len(rows)), outputs, **options)
+    return sum(term.value.item() for term in terms)
 
 
 def told(
@@ -144,19 +159,53 @@ def test_answers_are_compared_as_their_task_says(
         assert distance == pytest.approx(expected, abs=1e-4)
 
 
-def test_answers_of_two_outputs_weigh_as_one_output_does() -> None:
-    student, teacher = torch.randn(5, 3), torch.randn(5, 3)
-    one, other = (Pair(x, teacher, "softmax") for x in (student, teacher))
-    single = answers_distance([one], 2.0)
-    assert answers_distance([one, one], 2.0) == single
-    assert answers_distance([one, other], 2.0).item() == pytest.approx(single.item() / 2)
+class Twice(type(CLASSIFY)):  # type: ignore[misc]
+    """A task whose models answer the same with two outputs."""
+
+    def distillable(self, outputs: Any, batch: Any) -> list[Distillable]:
+        return super().distillable(outputs, batch) * 2
 
 
-def test_a_batch_without_an_answer_has_a_loss_of_zero_and_gradients() -> None:
+def test_two_outputs_weigh_as_one_does(tmp_path: Path) -> None:
+    rows = read(sentences(6, 3), CLASSIFY)
+    teacher, student = (save_bert(tmp_path / str(i), CLASSIFY, seed=i) for i in (1, 2))
+    losses = []
+    for name, task in (("one", CLASSIFY), ("two", Twice(CLASSIFY.options))):
+        outputs = told(task, teacher, rows, tmp_path / name)
+        losses.append(loss_of(task, student, rows, outputs, hidden=0.0))
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6) and losses[0] > 1e-3
+
+
+def test_terms_of_a_batch_are_the_weighted_means_of_its_parts(tmp_path: Path) -> None:
+    """So several processes share a batch."""
+    rows = read(tagged(7, 3), TAG, TAGS)
+    teacher, student = (save_bert(tmp_path / str(i), TAG, TAGS, seed=i) for i in (1, 2))
+    outputs = told(TAG, teacher, rows, tmp_path, hidden=True)
+    whole, first, second = (
+        terms_of(TAG, student, rows, places, outputs, labels=0.5)
+        for places in (range(7), range(3), range(3, 7))
+    )
+    assert len(whole) == 3
+    for all_of_it, one, other in zip(whole, first, second, strict=True):
+        assert all_of_it.count == one.count + other.count
+        shared = (one.value * one.count + other.value * other.count) / all_of_it.count
+        torch.testing.assert_close(shared, all_of_it.value)
+
+
+def test_a_batch_without_an_answer_has_a_distance_of_zero_and_gradients() -> None:
     student = torch.zeros(0, 3, requires_grad=True)
-    distance = answers_distance([Pair(student, torch.zeros(0, 3), "softmax")], 2.0)
+    distance = answers_distance(Pair(student, torch.zeros(0, 3), "softmax"), 2.0)
     distance.backward()
     assert distance.item() == 0.0 and student.grad is not None
+
+
+def test_labels_without_a_loss_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = read(sentences(4, 3), CLASSIFY)
+    artifact = save_bert(tmp_path / "a", CLASSIFY)
+    outputs = told(CLASSIFY, artifact, rows, tmp_path)
+    monkeypatch.setattr(type(CLASSIFY), "loss", lambda self, outputs, batch: None)
+    with pytest.raises(UsageError, match="labels: task text-classification has no loss"):
+        loss_of(CLASSIFY, artifact, rows, outputs, hidden=0.0, labels=0.5)
 
 
 # the student

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from compress.cutting import Projection, columns_of
 from compress.errors import CompressError
 from compress.task import IGNORED
 
@@ -33,13 +34,13 @@ class Gated:
     """An output projection whose input columns are units of ``unit_size`` columns each (1
     for neurons, the head size for heads)."""
 
-    projection: nn.Linear
+    projection: Projection
     unit_size: int
 
     @property
     def units(self) -> int:
         """Number of units."""
-        return self.projection.in_features // self.unit_size
+        return columns_of(self.projection) // self.unit_size
 
 
 def gate_gradients(

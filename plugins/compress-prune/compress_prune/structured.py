@@ -13,17 +13,18 @@ from transformers import PreTrainedModel
 from compress import surgery
 from compress.architecture import Architecture, Layout
 from compress.artifact import Artifact
-from compress.cutting import linear_at
-from compress.errors import NothingChanged, UsageError
+from compress.errors import NothingChanged, UsageError, listed
 from compress.models import count_parameters, open_model, save_model, task_loss
 from compress.options import layers_misfit
 from compress.predict import split_by
+from compress.shapes import settle
 from compress.sizes import layout_of
 from compress.stage import Context, Made
 from compress.training import fit
 from compress_prune import StructuredOptions
-from compress_prune.choose import heads_of, kept_units, kept_width, most_important
-from compress_prune.importance import LAYER_CRITERIA, UNIT_CRITERIA, Batch, Gated, labels_of
+from compress_prune.choose import most_important
+from compress_prune.importance import LAYER_CRITERIA, UNIT_CRITERIA, Batch, labels_of
+from compress_prune.units import Heads, Neurons
 
 _BATCH_SIZE = 16
 
@@ -44,8 +45,8 @@ def prune(context: Context[StructuredOptions]) -> Made:
     if options.cuts_units:
         _cut_units(model, architecture, layout, batches, context)
     if count_parameters(model) == whole:
-        raise _nothing_removed(options, len(layers))
-    edits = surgery.settle(model, architecture)
+        raise _nothing_removed(options, sum(map(len, layers.values())))
+    edits = settle(model, architecture)
     notes = _notes(model, architecture, layout, layers)
     if options.recover is not None:
         notes["recover"] = fit(model, context, options.recover)
@@ -103,19 +104,27 @@ def _cut_layers(
     layout: Layout,
     batches: list[Batch],
     context: Context[StructuredOptions],
-) -> list[int]:
-    """Indices of the layers that stay, after cutting the others."""
-    blocks, wanted = surgery.blocks_of(model, layout), context.options.layers
+) -> dict[str, list[int]]:
+    """Indices of the layers that stay, by stack, after cutting the others."""
+    wanted = context.options.layers
+    blocks = {stack.name: surgery.blocks_of(model, stack) for stack in layout.stacks}
     if wanted is None:
-        return list(range(len(blocks)))
-    misfit = layers_misfit(wanted, len(blocks))
+        return {name: list(range(len(own))) for name, own in blocks.items()}
+    if len(layout.stacks) > 1:
+        raise UsageError(
+            f"layers: this model has {listed(list(blocks))}, and only one stack of layers can be "
+            "cut here; `distill` cuts the layers of each"
+        )
+    (stack,) = layout.stacks
+    own = blocks[stack.name]
+    misfit = layers_misfit(wanted, len(own))
     if misfit:
         raise UsageError(f"layers: {misfit}")
     if isinstance(wanted, int):
-        scores = context.first(lambda: _layer_scores(model, blocks, batches, context))
+        scores = context.first(lambda: _layer_scores(model, own, batches, context))
         wanted = most_important(scores, wanted)
-    surgery.keep_layers(model, layout, wanted)
-    return list(wanted)
+    surgery.keep_layers(model, stack, wanted)
+    return {stack.name: list(wanted)}
 
 
 def _layer_scores(
@@ -143,41 +152,24 @@ def _cut_units(
     """Cut neurons and heads in every block. Both are measured before either is cut, in the
     same passes over the data."""
     options, head_size = context.options, surgery.head_size_of(model, architecture)
-    # Query heads that share a key and value head go together: the group is the unit.
-    group_sizes = []
-    for queries, shared in surgery.head_counts(model, layout, head_size):
-        group_sizes.append(queries // shared)
-    neurons = _neurons(model, layout) if options.feed_forward is not None else []
-    heads = _heads(model, layout, head_size, group_sizes) if options.heads is not None else []
+    neurons: list[Neurons] = []
+    heads: list[Heads] = []
+    for stack in layout.stacks:
+        if options.feed_forward is not None:
+            neurons.append(Neurons(model, stack, options.feed_forward))
+        if options.heads is not None:
+            for attention in stack.attentions:
+                heads.append(Heads(model, stack, attention, head_size, options.heads))
+    units: list[Neurons | Heads] = [*neurons, *heads]
+    gated = [each for unit in units for each in unit.gated]
     measure = UNIT_CRITERIA[options.unit_criterion]
-    gated, loss_of = [*neurons, *heads], partial(task_loss, context.task)
+    loss_of = partial(task_loss, context.task)
     scores = context.first(
         lambda: [s.numpy() for s in measure(model, gated, _reported(batches, context), loss_of)]
     )
-    if options.feed_forward is not None:
-        for i, score in enumerate(scores[: len(neurons)]):
-            kept = most_important(score, kept_width(len(score), options.feed_forward))
-            surgery.keep_feed_forward(model, layout, i, kept)
-    if options.heads is not None:
-        for i, score in enumerate(scores[len(neurons) :]):
-            kept = most_important(score, kept_units(len(score), options.heads))
-            surgery.keep_heads(model, layout, i, heads_of(kept, group_sizes[i]), head_size)
-
-
-def _neurons(model: PreTrainedModel, layout: Layout) -> list[Gated]:
-    """The feed-forward output of each block, whose every column is a neuron."""
-    blocks = surgery.blocks_of(model, layout)
-    return [Gated(linear_at(block, layout.feed_forward.output), 1) for block in blocks]
-
-
-def _heads(
-    model: PreTrainedModel, layout: Layout, head_size: int, group_sizes: Sequence[int]
-) -> list[Gated]:
-    """The attention output of each block, whose units are groups of heads."""
-    gated = []
-    for block, group in zip(surgery.blocks_of(model, layout), group_sizes, strict=True):
-        gated.append(Gated(linear_at(block, layout.attention.output), head_size * group))
-    return gated
+    in_order = iter(scores)
+    for unit in units:
+        unit.cut([next(in_order) for _ in unit.gated])
 
 
 def _reported(batches: list[Batch], context: Context[StructuredOptions]) -> Iterator[Batch]:
@@ -188,13 +180,19 @@ def _reported(batches: list[Batch], context: Context[StructuredOptions]) -> Iter
 
 
 def _notes(
-    model: PreTrainedModel, architecture: type[Architecture], layout: Layout, layers: list[int]
+    model: PreTrainedModel,
+    architecture: type[Architecture],
+    layout: Layout,
+    layers: dict[str, list[int]],
 ) -> dict[str, Any]:
-    """What is left: the old numbers of the layers, and the feed-forward width and the heads
-    of each."""
-    counts = surgery.head_counts(model, layout, surgery.head_size_of(model, architecture))
-    return {
-        "layers": layers,
-        "feed_forward": surgery.feed_forward_widths(model, layout),
-        "heads": [queries for queries, _ in counts],
-    }
+    """What is left: the old numbers of the layers, and the feed-forward width and the heads of
+    each; by stack where there are several."""
+    size = surgery.head_size_of(model, architecture)
+    notes = {}
+    for stack in layout.stacks:
+        notes[stack.name] = {
+            "layers": layers[stack.name],
+            "feed_forward": surgery.feed_forward_widths(model, stack),
+            "heads": [q for q, _ in surgery.head_counts(model, stack, stack.attention, size)],
+        }
+    return notes[layout.stacks[0].name] if len(notes) == 1 else notes

@@ -13,7 +13,13 @@ from safetensors import safe_open
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from compress.architecture import Architecture, AttentionLayout, FeedForwardLayout, Layout
+from compress.architecture import (
+    Architecture,
+    AttentionLayout,
+    FeedForwardLayout,
+    Layout,
+    Stack,
+)
 from compress.artifact import Artifact, Manifest, Traits, digest_files
 from compress.errors import NothingChanged, UsageError
 from compress.models import open_model
@@ -33,18 +39,22 @@ class BertFamily(Architecture):
     model_types = ("bert",)
     sizes = {"heads": "num_attention_heads", "feed_forward": "intermediate_size"}
     layout = Layout(
-        "encoder.layer",
-        AttentionLayout(
-            "attention.self.query",
-            "attention.self.key",
-            "attention.self.value",
-            "attention.output.dense",
-            (
-                ("attention.self", "num_attention_heads", "heads"),
-                ("attention.self", "all_head_size", "width"),
+        (
+            Stack(
+                "encoder.layer",
+                AttentionLayout(
+                    "attention.self.query",
+                    "attention.self.key",
+                    "attention.self.value",
+                    "attention.output.dense",
+                    (
+                        ("attention.self", "num_attention_heads", "heads"),
+                        ("attention.self", "all_head_size", "width"),
+                    ),
+                ),
+                FeedForwardLayout(("intermediate.dense",), "output.dense"),
             ),
-        ),
-        FeedForwardLayout(("intermediate.dense",), "output.dense"),
+        )
     )
 
 
@@ -59,11 +69,19 @@ class QwenFamily(Architecture):
     }
     states_head_size = True
     layout = Layout(
-        "layers",
-        AttentionLayout(
-            "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", ()
-        ),
-        FeedForwardLayout(("mlp.gate_proj", "mlp.up_proj"), "mlp.down_proj"),
+        (
+            Stack(
+                "layers",
+                AttentionLayout(
+                    "self_attn.q_proj",
+                    "self_attn.k_proj",
+                    "self_attn.v_proj",
+                    "self_attn.o_proj",
+                    (),
+                ),
+                FeedForwardLayout(("mlp.gate_proj", "mlp.up_proj"), "mlp.down_proj"),
+            ),
+        )
     )
 
 
