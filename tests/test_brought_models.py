@@ -291,8 +291,9 @@ def test_two_plugins_that_claim_a_type_stop_only_what_needs_its_models(registry:
 def test_an_architecture_that_describes_a_family_of_transformers_brings_nothing(
     brought: Registry,
 ) -> None:
-    named = {name: brings_models(entry.cls) for name, entry in brought.architectures.items()}
-    assert named == {"bert": False, "distilbert": False, "llama": False, "lstm": True}
+    architectures = brought.architectures
+    assert "bert" in architectures
+    assert [name for name in architectures if brings_models(architectures[name].cls)] == ["lstm"]
 
 
 def test_a_processor_is_fitted_to_the_model_that_takes_it(brought: Registry) -> None:
