@@ -20,6 +20,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from compress.exportable import WHOLE, Exportable
 from compress.generation import CROSS, DECODER, ENCODER, PAST, PRESENT, PROMPT
+from compress.sizes import positions
 from compress.task import Batch
 
 _CACHED = ("batch", None, "past_length", None)
@@ -43,19 +44,17 @@ def _alone(model: PreTrainedModel, batch: Batch) -> tuple[Exportable, ...] | Non
     cache = _ran(model, batch).past_key_values
     if not _is_plain(cache):
         return None
-    rows, length = batch["input_ids"].shape
-    past = _examples(cache, rows, length + 1)
-    before = np.ones((rows, length + 1), dtype=np.int64)
-    inputs: Batch = {
-        "input_ids": batch["input_ids"],
-        "attention_mask": np.concatenate([before, batch["attention_mask"]], axis=1),
-    }
+    ids, mask, count = _shortened(model, batch["input_ids"], batch["attention_mask"])
+    rows, length = ids.shape
+    past = _examples(cache, rows, count)
+    before = np.ones((rows, count), dtype=np.int64)
+    inputs: Batch = {"input_ids": ids, "attention_mask": np.concatenate([before, mask], axis=1)}
     axes: dict[str, tuple[str | None, ...]] = {
         "input_ids": ("batch", "sequence"),
         "attention_mask": ("batch", "total_length"),
     }
     if "position_ids" in inspect.signature(model.forward).parameters:
-        places = np.arange(length + 1, 2 * length + 1, dtype=np.int64)
+        places = np.arange(count, count + length, dtype=np.int64)
         inputs["position_ids"] = np.tile(places, (rows, 1))
         axes["position_ids"] = ("batch", "sequence")
     axes |= dict.fromkeys(past, _CACHED)
@@ -68,12 +67,12 @@ def _with_encoder(model: PreTrainedModel, batch: Batch) -> tuple[Exportable, ...
     if not isinstance(cache, EncoderDecoderCache) or not _is_plain(cache.self_attention_cache):
         return None
     given = {name: array for name, array in batch.items() if not name.startswith("decoder_")}
-    prompt = batch[PROMPT]
     cross = {
         name: tensor.cpu().numpy() for name, tensor in _flat(cache.cross_attention_cache, CROSS)
     }
-    length = prompt.shape[1] + next(iter(cross.values())).shape[2] + 1
-    past = _examples(cache.self_attention_cache, len(prompt), length)
+    taken = next(iter(cross.values())).shape[2]
+    prompt, _, count = _shortened(model, batch[PROMPT], batch[PROMPT], taken)
+    past = _examples(cache.self_attention_cache, len(prompt), count)
     inputs: Batch = {PROMPT: prompt}
     axes: dict[str, tuple[str | None, ...]] = {PROMPT: ("batch", "decoder_length")}
     if "attention_mask" in given:
@@ -171,6 +170,17 @@ def _flat(cache: Any, prefix: str) -> list[tuple[str, Tensor]]:
     for i, layer in enumerate(cache.layers):
         named += [(f"{prefix}key_{i}", layer.keys), (f"{prefix}value_{i}", layer.values)]
     return named
+
+
+def _shortened(
+    model: PreTrainedModel, ids: np.ndarray, mask: np.ndarray, *taken: int
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """The new tokens, their mask, and a number of tokens before them, which is no other length:
+    all together have positions in the model."""
+    count = next(n for n in (2, 3, 4) if n not in (ids.shape[1], *taken))
+    most = positions(model.config.to_dict())
+    kept = ids.shape[1] if most is None else min(ids.shape[1], most - count)
+    return ids[:, :kept], mask[:, :kept], count
 
 
 def _examples(cache: Any, rows: int, length: int) -> Batch:

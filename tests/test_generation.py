@@ -230,3 +230,16 @@ def test_an_answer_begins_with_the_token_that_it_must(tmp_path: Path) -> None:
         answers = generate(session, prompts(), limits)
         assert {answer[0] for answer in answers} == {9}
         assert generate(own, prompts(), limits) == answers
+
+
+@pytest.mark.parametrize("family", ["gpt2", "bart"])
+def test_examples_of_an_export_have_positions_and_lengths_of_their_own(family: str) -> None:
+    for length in (2, 3, 64):
+        batch = prompts(2, length) if length > 4 else prompts(1, length)
+        if family == "bart":
+            batch = {**batch, "decoder_input_ids": batch["input_ids"]}
+        part = (generating_parts(generator(family), batch) or ())[-1]
+        past = part.inputs["past_key_0"].shape[2]
+        new = part.inputs["decoder_input_ids" if family == "bart" else "input_ids"].shape[1]
+        assert past > 1 and past not in (new, length) and past + new <= 64
+        assert set(PartSession(part).run(part.inputs)) == set(part.outputs)

@@ -4,6 +4,9 @@ again in PyTorch and in ONNX Runtime, where it continues texts with the same tok
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -206,14 +209,31 @@ def test_a_terminal_gets_the_answer_as_it_is_generated(
     assert len(pieces) > 3 * len(TEXTS)
 
 
+IN_ONNX_RUNTIME = """
+import sys, compress
+print(compress.load(sys.argv[1])(sys.argv[2], max_new_tokens=8)[0]["generated"])
+assert "onnxruntime" in sys.modules
+assert not {"torch", "transformers"} & set(sys.modules)
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["export.onnx", "quantize.onnx"])
 def test_onnx_runtime_continues_texts_with_the_same_tokens(
-    task: Task[Any], trained: Artifact, stage: str, tmp_path: Path
+    site: Mapping[str, str], task: Task[Any], trained: Artifact, tmp_path: Path
 ) -> None:
-    made = make_artifact(tmp_path / "step", stage, task, ROWS, input=trained)
-    want, got = (compress.load(each.folder) for each in (trained, made))
+    made = make_artifact(tmp_path / "float", "export.onnx", task, ROWS, input=trained)
+    small = make_artifact(tmp_path / "int8", "quantize.onnx", task, ROWS, input=made)
+    fused = make_artifact(
+        tmp_path / "fused", "export.onnx", task, ROWS, input=trained, fusions=True
+    )
+    want, *others, int8 = (compress.load(each.folder) for each in (trained, made, fused, small))
     for asked in ({}, {"beams": 3}, {"temperature": 0.7, "seed": 2}):
-        if stage == "export.onnx":
-            assert got(TEXTS, max_new_tokens=8, **asked) == want(TEXTS, max_new_tokens=8, **asked)
-        assert got(TEXTS, 3, max_new_tokens=8, **asked)
+        answers = want(TEXTS, max_new_tokens=8, **asked)
+        for other in others:
+            assert other(TEXTS, max_new_tokens=8, **asked) == answers
+            assert other(TEXTS, 3, max_new_tokens=8, **asked) == answers
+    assert int8(TEXTS, max_new_tokens=2)[0]["generated"] == "w6 w7"
+    words = [sys.executable, "-c", IN_ONNX_RUNTIME, str(made.folder), TEXTS[0]]
+    fresh = subprocess.run(words, env={**os.environ, **site}, capture_output=True, text=True)
+    assert fresh.returncode == 0, fresh.stderr
+    assert fresh.stdout.strip() == want(TEXTS[0], max_new_tokens=8)[0]["generated"]

@@ -9,13 +9,13 @@ import numpy as np
 from pydantic import Field
 
 from compress import hookimpl
-from compress.decoding import log_softmax
 from compress.generation import Limits
 from compress.processor import TextProcessor
 from compress.request import Request, texts_of
 from compress.rows import Columns
 from compress.session import Session, generate
 from compress.task import (
+    SAMPLE_TEXTS,
     Batch,
     Column,
     Features,
@@ -56,7 +56,7 @@ class CausalLm(Task[CausalOptions]):
     def labels(
         self, splits: Mapping[str, Iterable[Columns]], declared: Sequence[str] | None
     ) -> list[str]:
-        """None: the vocabulary is the tokenizer's."""
+        """None."""
         return []
 
     def normalise(self, columns: Columns, labels: Sequence[str]) -> Columns:
@@ -99,13 +99,8 @@ class CausalLm(Task[CausalOptions]):
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
     ) -> list[Prediction]:
         """``nll``, in nats, summed over the predicted ``tokens`` of each text."""
-        answers = []
-        for logits, one in zip(outputs["logits"], batch, strict=True):
-            wanted = np.array(one["input_ids"][1:], dtype=np.int64)
-            given = log_softmax(logits[: len(wanted)].astype(np.float64))
-            nll = -float(given[np.arange(len(wanted)), wanted].sum())
-            answers.append({"nll": nll, "tokens": len(wanted)})
-        return answers
+        pairs = zip(outputs["logits"], batch, strict=True)
+        return [examples.counted(logits, one["input_ids"]) for logits, one in pairs]
 
     def join(self, parts: Sequence[Prediction], row: Row) -> Prediction:
         """The sums over a text's windows."""
@@ -133,6 +128,10 @@ class CausalLm(Task[CausalOptions]):
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         """The perplexity of summed counts."""
         return np.asarray(np.exp(counts[..., 0] / np.maximum(counts[..., 1], 1)))
+
+    def samples(self) -> list[Row]:
+        """Rows to export with, which are cut as rows are."""
+        return [{"text": text} for text in SAMPLE_TEXTS]
 
     def request(self, requests: Sequence[Request]) -> list[Row]:
         """Texts to continue."""

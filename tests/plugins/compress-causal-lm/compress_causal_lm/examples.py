@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from compress.decoding import log_softmax
 from compress.processor import TextProcessor
-from compress.task import IGNORED, Batch, Features, Row
+from compress.task import IGNORED, Batch, Features, Prediction, Row
 
 _ALL = 2**30
 """More tokens than a text has."""
@@ -52,3 +53,12 @@ def collate(features: Sequence[Features], pad: int) -> Batch:
         for name in batch.keys() & one.keys():
             batch[name][row, :length] = one[name]
     return batch
+
+
+def counted(logits: np.ndarray, ids: Sequence[int]) -> Prediction:
+    """How probable a text is: ``nll``, in nats, summed over the predicted ``tokens``. ``logits``
+    [length, vocabulary] may go on behind the text."""
+    wanted = np.array(ids[1:], dtype=np.int64)
+    given = log_softmax(logits[: len(wanted)].astype(np.float64))
+    nll = -float(given[np.arange(len(wanted)), wanted].sum())
+    return {"nll": nll, "tokens": len(wanted)}
