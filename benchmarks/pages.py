@@ -42,6 +42,7 @@ _MISSING = {
     "`benchmarks/results/agreement.json`; then call `make docs`.",
     "training": "Not measured yet: `python benchmarks/training.py --help` says how to make "
     "`benchmarks/results/training.json`; then call `make docs`.",
+    "twoprocesses": "Not measured yet: `python benchmarks/twoprocesses.py`, then `make docs`.",
     "gpu": "Not measured yet: `python benchmarks/gpu.py` on a machine with an NVIDIA GPU, then "
     "`make docs`.",
 }
@@ -81,6 +82,7 @@ def part(name: str, folder: Path = RESULTS, view: View | None = None) -> str:
         "agreement": agreement,
         "ner-seeds": over_seeds,
         "cost": cost,
+        "twoprocesses": twoprocesses,
         "gpu": gpu,
         "fixedcost": fixed_cost,
     }
@@ -289,6 +291,20 @@ def gpu(values: Mapping[str, Any]) -> str:
             gpu_page.tests_text(parts["tests"]),
             *(["\n".join(["These parts failed:", "", *failed])] if failed else []),
             f"{_measured_on(values['environment'])} GPU: {_listed(values['environment']['gpus'])}.",
+        ]
+    )
+
+
+def twoprocesses(values: Mapping[str, Any]) -> str:
+    """What two processes of one training were found to do."""
+    import twoprocesses_page as page
+
+    return "\n\n".join(
+        [
+            _table(page.HEADERS, page.rows(values)),
+            _table(page.LOSS_HEADERS, page.loss_rows(values)),
+            page.load_text(values),
+            _measured_on(values["environment"]),
         ]
     )
 

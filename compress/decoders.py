@@ -41,7 +41,7 @@ def generating_parts(model: PreTrainedModel, batch: Batch) -> tuple[Exportable, 
 
 
 def _alone(model: PreTrainedModel, batch: Batch) -> tuple[Exportable, ...] | None:
-    cache = _ran(model, batch).past_key_values
+    cache = _kept(model, batch)
     if not _is_plain(cache):
         return None
     ids, mask, count = _shortened(model, batch["input_ids"], batch["attention_mask"])
@@ -63,7 +63,7 @@ def _alone(model: PreTrainedModel, batch: Batch) -> tuple[Exportable, ...] | Non
 
 
 def _with_encoder(model: PreTrainedModel, batch: Batch) -> tuple[Exportable, ...] | None:
-    cache = _ran(model, batch).past_key_values
+    cache = _kept(model, batch)
     if not isinstance(cache, EncoderDecoderCache) or not _is_plain(cache.self_attention_cache):
         return None
     given = {name: array for name, array in batch.items() if not name.startswith("decoder_")}
@@ -144,11 +144,13 @@ class _AnsweringDecoder(nn.Module):
         return {"logits": outputs.logits, **dict(_flat(kept, PRESENT))}
 
 
-def _ran(model: PreTrainedModel, batch: Batch) -> Any:
-    """The outputs of the model, with what it keeps for the next token."""
+def _kept(model: PreTrainedModel, batch: Batch) -> Any:
+    """What the model keeps of a batch for the next token; None if it has another name for it than
+    keys and values have."""
     tensors = {name: torch.as_tensor(array, device=model.device) for name, array in batch.items()}
     with torch.inference_mode():
-        return model(**tensors, use_cache=True, return_dict=True)
+        outputs = model(**tensors, use_cache=True, return_dict=True)
+    return getattr(outputs, "past_key_values", None)
 
 
 def _is_plain(cache: object) -> bool:

@@ -16,6 +16,7 @@ from compress.architecture import ModelConfig
 from compress.errors import UsageError
 from compress.models import fresh_model
 from compress.processor import Processor, TextProcessor
+from compress.sound import SpeechProcessor
 from compress.task import Task
 
 _VOCABULARY = "vocab_size"
@@ -74,6 +75,8 @@ def _own_names(config: ModelConfig) -> Mapping[str, str]:
 
 def _following(processor: Processor) -> dict[str, int]:
     """What a config gets from a tokenizer; nothing from another processor."""
+    if isinstance(processor, SpeechProcessor):
+        processor = processor.text
     if not isinstance(processor, TextProcessor):
         return {}
     return {_VOCABULARY: _ids_of(processor), **_special_ids(processor)}

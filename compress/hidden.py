@@ -42,8 +42,12 @@ Axes = Mapping[str, Sequence[int]]
 
 def hidden_width(model: PreTrainedModel, architecture: type[Architecture]) -> int:
     """The number of places of the hidden state."""
-    name, axes = next(iter(hidden_axes(model, architecture).items()))
-    return int(model.get_parameter(name).shape[axes[0]])
+    return _width(model, hidden_axes(model, architecture))
+
+
+def _width(model: PreTrainedModel, axes: Axes) -> int:
+    name, places = next(iter(axes.items()))
+    return int(model.get_parameter(name).shape[places[0]])
 
 
 def keep_hidden(
@@ -56,11 +60,11 @@ def keep_hidden(
     RMS norms, the outputs stay the same, but for the norms' epsilon. Where norms also subtract the
     mean (LayerNorm), they stay the same only if the mean of the other places is zero too. Otherwise
     the cut is an approximation, which training repairs."""
-    width = hidden_width(model, architecture)
+    axes = hidden_axes(model, architecture)
+    width = _width(model, axes)
     kept = checked_indices(indices, width, "places of the hidden state")
     if len(kept) == width:
         return
-    axes = hidden_axes(model, architecture)
     cut_hidden(model, axes, kept)
     for name in axes:
         weight = model.get_parameter(name)
@@ -115,12 +119,13 @@ def hidden_edit(
     model: PreTrainedModel, empty: PreTrainedModel, architecture: type[Architecture]
 ) -> Iterator[HiddenEdit]:
     """An edit, if the hidden width of ``model`` is not that of ``empty``."""
-    width = hidden_width(model, architecture)
-    if width == hidden_width(empty, architecture):
-        return
     assert architecture.layout is not None
+    found = hidden_axes(model, architecture)
+    width, stated = (_width(each, found) for each in (model, empty))
+    if width == stated:
+        return
     axes = {}
-    for name, places in hidden_axes(model, architecture).items():
+    for name, places in found.items():
         for stack in architecture.layout.stacks:
             path = re.escape(blocks_path(model, stack))
             name = re.sub(rf"^({path})\.\d+\.", r"\1.*.", name)

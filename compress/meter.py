@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 
 from compress.artifact import Artifact
 from compress.engine import Engine, Placement, Session
+from compress.featurising import lengths_of
 from compress.measurement import Measurement
 from compress.predict import parts_of
 from compress.task import Features, Row, Task
@@ -74,6 +75,7 @@ class Probe:
     seed: int = 0
     state: dict[str, Any] = field(default_factory=dict)
     runtime: Engine | None = None
+    split: str = "test"
 
     @cached_property
     def parts(self) -> Sequence[Sequence[int]]:
@@ -83,7 +85,12 @@ class Probe:
 
     def length(self, row: int) -> int:
         """The length of a row: the sum of its parts'."""
-        return sum(self.task.length(self.features[place]) for place in self.parts[row])
+        return sum(self.lengths[place] for place in self.parts[row])
+
+    @cached_property
+    def lengths(self) -> Sequence[int]:
+        """The length of each of the features."""
+        return lengths_of(self.task, self.features)
 
 
 class Meter(ABC):

@@ -22,6 +22,7 @@ from compress.architecture import ModelConfig
 from compress.artifact import Artifact
 from compress.errors import CompressError, IntegrityError, UsageError
 from compress.jsonfiles import read_object
+from compress.processor import TextProcessor
 from compress.shapes import replay
 from compress.task import Task
 from compress.weightfiles import weight_files
@@ -150,7 +151,10 @@ def pad_as_tokenizer(model: PreTrainedModel, task: Task[Any], folder: Path) -> N
     # These families have no class in common, but their forward reads the config's entry.
     if "pad_token_id" not in inspect.unwrap(type(model).forward).__code__.co_names:
         return
-    pad = task.processor(folder).named_pad_id
+    processor = task.processor(folder)
+    if not isinstance(processor, TextProcessor):  # what is padded is no text
+        return
+    pad = processor.named_pad_id
     if pad is None:
         raise UsageError(
             f"{folder}: its head finds the last token of a text by the padding token, and its "

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from compress.errors import CompressError
+from compress.featurising import FeatureRows, groups_of, lengths_of, take
 from compress.session import Session
 from compress.task import Features, Prediction, Row, Task
 
@@ -19,9 +20,10 @@ def length_batches(
     """Indices of ``features`` in batches of near-equal length, each of one ``Task.group``. The
     longest come first, so that a lack of memory shows at once. Examples of equal length keep their
     order."""
-    order = sorted(range(len(features)), key=lambda i: -task.length(features[i]))
+    lengths = lengths_of(task, features)
+    order = sorted(range(len(features)), key=lambda i: -lengths[i])
     batches = batches_in_order(task, features, order, batch_size)
-    return sorted(batches, key=lambda places: -task.length(features[places[0]]))
+    return sorted(batches, key=lambda places: -lengths[places[0]])
 
 
 def batches_in_order(
@@ -30,7 +32,7 @@ def batches_in_order(
     """Some ``places`` of ``features`` in batches, each of one ``Task.group``. In a group the places
     keep their order."""
     batches = []
-    for some in split_by([task.group(features[i]) for i in places], places):
+    for some in split_by(groups_of(task, features, places), places):
         batches += [some[start : start + batch_size] for start in range(0, len(some), batch_size)]
     return batches
 
@@ -74,19 +76,21 @@ def predict_batches(
     that are answered in one call. Ids, and ``asked``, are as in ``predict``."""
     answers: dict[int, Prediction] = {}
     for places in batches:
-        batch = [features[i] for i in places]
+        batch = take(features, places)
         given = task.answer(session, batch, processor, **asked)
-        for place, answer in zip(places, given, strict=True):
-            identity = {"id": features[place]["id"]} if "id" in features[place] else {}
+        for place, one, answer in zip(places, batch, given, strict=True):
+            identity = {"id": one["id"]} if "id" in one else {}
             answers[place] = {**identity, **answer}
     return answers
 
 
-def parts_of(task: Task[Any], features: Sequence[Features], rows: int) -> list[list[int]]:
+def parts_of(task: Task[Any], features: Sequence[Features], rows: int) -> Sequence[Sequence[int]]:
     """For each of the ``rows`` the places of its parts among its task's ``features``, in order.
 
     Raises CompressError, which names the task, where a row has none, or features without ``row``
     are not one for each row."""
+    if isinstance(features, FeatureRows):
+        return features.parts
     parts: list[list[int]] = [[] for _ in range(rows)]
     for place, one in enumerate(features):
         row = one.get("row", place)

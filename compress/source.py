@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 from pydantic import Field, field_validator
@@ -33,7 +34,7 @@ class Table:
     label numbers, the names in order.
 
     Rows are read some at a time, more than once. A list of them lies in memory; for more rows than
-    that, ``compress.rows.write_rows`` gives a sequence that reads them from a file.
+    that, ``compress.rowfiles.write_rows`` gives a sequence that reads them from a file.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -164,6 +165,19 @@ class Source(ABC, Generic[O]):
 
         Raises UsageError with one Mistake for each place that cannot be read (text that is
         not UTF-8, a row with too few fields)."""
+
+    @property
+    def names_files(self) -> bool:
+        """Whether its rows name files; by default whether ``files`` is defined."""
+        return type(self).files is not Source.files
+
+    def files(self, row: Mapping[str, Any]) -> Sequence[Path]:
+        """The files that a row names, such as its audio, as absolute paths; by default none. The
+        cells of the row hold these paths too.
+
+        A row is refused, with its place, if one does not exist. Their digests are part of prepared
+        data, and ``identity`` changes with them."""
+        return ()
 
     def columns(self) -> Mapping[str, Sequence[str]]:
         """Column names by split; empty if they are not known without reading everything.

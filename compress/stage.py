@@ -4,7 +4,7 @@ input it accepts and what it makes."""
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -14,9 +14,10 @@ from compress.architecture import Architecture
 from compress.artifact import Artifact, Traits
 from compress.edits import Edit
 from compress.measurement import Measured
+from compress.meter import Effort
 from compress.options import FreshModel, Options
 from compress.ranks import Ranks
-from compress.task import Row, Task
+from compress.task import Prediction, Row, Task
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,19 @@ class Made:
     (``compress.shapes.settle``); None: those of the input."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     """Facts for the manifest (steps trained, heads kept), JSON-ready."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that a stage tries before it decides: its ``folder`` holds what ``output`` would.
+
+    ``made`` describes it. ``traits`` are its own where they are not those of the stage's result: a
+    candidate of another format is opened in another engine. The folder of an artifact that the
+    context gave, such as ``context.input.folder``, is a candidate as it is."""
+
+    folder: Path
+    made: Made = field(default_factory=Made)
+    traits: Traits | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +108,8 @@ class Context(Ranks, Protocol[O]):
     ``fresh``. ``references`` holds the artifact of each option that names one. ``data`` is
     None if the step has none; a stage with ``needs_data`` always has data. ``work``
     survives a crash and is deleted when the step is committed: checkpoints go there.
+    ``earlier`` holds what was measured of the steps before, by name, on the test split; it is empty
+    for a stage that does not set ``reads_earlier``.
     """
 
     options: O
@@ -106,6 +122,7 @@ class Context(Ranks, Protocol[O]):
     data: Data | None
     output: Path
     work: Path
+    earlier: Mapping[str, Measured]
 
     def progress(
         self,
@@ -124,12 +141,27 @@ class Context(Ranks, Protocol[O]):
         """Show the user one line that stays visible."""
         ...
 
-    def measure(self, folders: Mapping[str, Path], made: Made) -> Mapping[str, Measured]:
-        """Measurements of candidate models by name, each with its ratios to the first.
+    def measure(
+        self,
+        candidates: Mapping[str, Candidate],
+        split: str = "validation",
+        meters: Collection[str] | None = None,
+        effort: Effort = "quick",
+    ) -> Mapping[str, Measured]:
+        """Measurements of candidates by name, each with its ratios to the first.
 
-        Each folder holds a model as ``output`` would; ``made`` describes it. The instrument
-        that measures the steps opens each in a process of its own and times them in turns,
-        so a stage chooses by the numbers that the report will show."""
+        The instrument that measures the steps opens each in its own engine and process, and times
+        them in turns, so a stage chooses by the numbers that the report will show. What depends on
+        examples is measured on ``split``. ``meters`` names those that measure; None: all that work
+        at this ``effort``.
+
+        Raises UsageError for an unknown meter, ModelRefused if an engine cannot take a candidate,
+        and another CompressError for one that does not open."""
+        ...
+
+    def predict(self, candidate: Candidate, split: str = "validation") -> list[Prediction]:
+        """The task's answer of a candidate to each row of ``split``, in order, each answered alone
+        in the candidate's own engine and process. Raises as ``measure``."""
         ...
 
     def product(
@@ -160,6 +192,9 @@ class Stage(ABC, Generic[O]):
     reads_architectures: ClassVar[bool] = False
     """Whether it reads ``context.architectures``: the versions of their plugins are then
     part of the product's key."""
+    reads_earlier: ClassVar[bool] = False
+    """Whether it reads ``context.earlier``: what was measured of the steps before is then part of
+    the product's key."""
     needs_data: ClassVar[tuple[str, ...]] = ()
     """Splits without which it cannot work."""
     configures: ClassVar[Mapping[str, str]] = MappingProxyType({})

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from compress.artifact import Artifact
 from compress.errors import UsageError
+from compress.featurising import FeatureRows
 from compress.machine import versions
 from compress.models import open_model
 from compress.pairing import (
@@ -181,12 +182,12 @@ def _write(context: Context[Any], teacher: Artifact, split: str, asked: Asked, o
     # The teacher has features of its own: of two families with one vocabulary, one may have token
     # types and the other not.
     processor = task.processor(teacher.folder)
-    features = task.features(context.data.rows(split), processor)
+    features = FeatureRows(task, context.data.rows(split), processor)
     done = 0
     with ExitStack() as stack:
         files: dict[str, RaggedWriter] = {}
         for places in length_batches(task, features, _BATCH):
-            arrays = task.collate([features[i] for i in places], processor)
+            arrays = task.collate(features.take(places), processor)
             batch = {name: torch.as_tensor(a, device=session.device) for name, a in arrays.items()}
             parts = parts_of(task, asked, _ask(session, batch, asked), batch)
             refuse_other_examples(parts, len(places), task)
@@ -214,7 +215,7 @@ def _refuse_unread(task: Task[Any], rows: Sequence[Row], theirs: Processor, own:
         return
     first, other = task.features(rows[:1], theirs)[0], task.features(rows[:1], own)[0]
     alone = sorted(first.keys() - other.keys())
-    for features in task.features(rows, theirs) if alone else []:
+    for features in FeatureRows(task, rows, theirs) if alone else []:
         filled = [name for name in alone if np.any(features[name])]
         if filled:
             raise UsageError(

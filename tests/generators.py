@@ -42,13 +42,34 @@ CONFIGS: Mapping[str, Mapping[str, Any]] = {
         "tie_word_embeddings": False,  # tied, it repeats its first token
     },
 }
-WITH_ENCODER = ("t5", "bart")
+WITH_ENCODER = ("t5", "bart", "marian", "led")
+_DECODER = {
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "max_position_embeddings": 64,
+}
+OTHERS: Mapping[str, Mapping[str, Any]] = {
+    "mistral": {**_DECODER, "num_key_value_heads": 1, "sliding_window": 4},
+    "gemma3_text": {**_DECODER, "num_key_value_heads": 1, "head_dim": 8, "sliding_window": 4},
+    "opt": {**_DECODER, "ffn_dim": 32, "word_embed_proj_dim": 16},
+    "bloom": {"hidden_size": 16, "n_layer": 2, "n_head": 2},
+    "marian": {**CONFIGS["bart"], "pad_token_id": 0, "decoder_start_token_id": 0},
+    "led": {
+        **CONFIGS["bart"],
+        "attention_window": 4,
+        "max_encoder_position_embeddings": 64,
+        "max_decoder_position_embeddings": 64,
+    },
+}
+"""Families with positions, windows or layers of another kind."""
 
 
 def generator(family: str, seed: int = 4) -> PreTrainedModel:
     """A model of a family, in evaluation mode. By default its answers to different texts differ."""
     torch.manual_seed(seed)
-    config = AutoConfig.for_model(family, vocab_size=TOKENS, **CONFIGS[family])
+    config = AutoConfig.for_model(family, vocab_size=TOKENS, **{**CONFIGS, **OTHERS}[family])
     kind = AutoModelForSeq2SeqLM if family in WITH_ENCODER else AutoModelForCausalLM
     model: PreTrainedModel = kind.from_config(config, dtype=torch.float32).eval()
     with torch.no_grad():

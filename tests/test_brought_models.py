@@ -33,9 +33,9 @@ from compress.serving import open_predictor
 from compress.store.keys import step_ingredients
 
 TASK = task_named("text-classification")
-ROWS = {"train": sentences(12, 1), "test": sentences(4, 2)}
+ROWS = {"train": sentences(64, 1), "test": sentences(4, 2)}
 FRESH = {"type": "lstm", "hidden_size": 8, "embedding_dim": 4}
-TRAINING = {"epochs": 1, "batch_size": 8, "precision": "fp32"}
+TRAINING = {"epochs": 3, "batch_size": 8, "precision": "fp32", "learning_rate": 5e-2}
 HEAD = "task: text-classification\ndata: {train: train.csv, test: test.csv}\n"
 
 
@@ -150,6 +150,20 @@ def test_a_fresh_model_that_is_fine_tuned_needs_the_tokenizer_of_another(
         planned("model: ./model\nstages: [finetune: {processor_of: ./model}]\n")
 
 
+def test_a_later_step_can_start_from_the_fresh_model_with_an_earlier_step_s_tokenizer(
+    planned: Callable[..., Plan], tmp_path: Path
+) -> None:
+    (tmp_path / "model").mkdir()
+    save_bert(tmp_path / "model", TASK)
+    plan = planned(
+        "model: {type: lstm, num_hidden_layers: 2}\nstages:\n"
+        "  - finetune: {processor_of: ./model}\n"
+        "  - finetune: {processor_of: finetune}\n    name: again\n    from: model\n"
+    )
+    assert [step.parent for step in plan.steps] == [None, None]
+    assert plan.steps[1].references == {"processor_of": "finetune"}
+
+
 def test_nothing_can_be_cut_from_a_model_without_a_layout(
     planned: Callable[..., Plan], tmp_path: Path, trained: Artifact
 ) -> None:
@@ -222,7 +236,7 @@ def test_a_folder_of_it_is_opened_with_and_without_a_manifest(
 ) -> None:
     texts = ["good w1", "bad w2 w3"]
     answers = open_predictor(trained.folder, brought)(texts)
-    assert {answer["label"] for answer in answers} <= set(LABELS)
+    assert [answer["label"] for answer in answers] == ["good", "bad"], "it has learnt its data"
     folder = tmp_path / "plain"
     folder.mkdir()
     for file in trained.folder.iterdir():
@@ -277,8 +291,9 @@ def test_two_plugins_that_claim_a_type_stop_only_what_needs_its_models(registry:
 def test_an_architecture_that_describes_a_family_of_transformers_brings_nothing(
     brought: Registry,
 ) -> None:
-    named = {name: brings_models(entry.cls) for name, entry in brought.architectures.items()}
-    assert named == {"bert": False, "distilbert": False, "llama": False, "lstm": True}
+    architectures = brought.architectures
+    assert "bert" in architectures
+    assert [name for name in architectures if brings_models(architectures[name].cls)] == ["lstm"]
 
 
 def test_a_processor_is_fitted_to_the_model_that_takes_it(brought: Registry) -> None:

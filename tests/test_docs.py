@@ -250,10 +250,9 @@ def test_the_short_table_of_a_run_has_the_reference_and_its_steps() -> None:
 
 def test_every_result_has_the_command_that_makes_it() -> None:
     scripts = set(re.findall(r"^python (benchmarks/\w+\.py)", RESULTS, re.M))
-    assert len(scripts) == 7
     assert [script for script in sorted(scripts) if not (ROOT / script).is_file()] == []
     before, *sections = RESULTS.split("<!-- results:")
-    assert len(sections) == 9
+    assert len(sections) == len(scripts) + 2, "two results are reports of runs"
     for text in (before, *sections[:-1]):
         assert text.rstrip().endswith("```")
 
@@ -265,7 +264,7 @@ def test_a_result_that_is_not_there_has_no_number(tmp_path: Path) -> None:
         "for n in pages._MISSING: print(pages.part(n, Path('nowhere')))"
     )
     lines = run("-c", code).stdout.splitlines()
-    assert len(lines) == 9 and all(
+    assert len(lines) >= 10 and all(
         line.startswith("Not measured yet") and not re.search(r"\b\d", line) for line in lines
     )
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from generators import CONFIGS, TOKENS, alone, generator, prompts
+from generators import CONFIGS, OTHERS, TOKENS, WITH_ENCODER, alone, generator, prompts
 from pydantic import ValidationError
-from transformers import AutoConfig, AutoModelForMaskedLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
 from compress.cached import CachedSession
 from compress.decoders import generating_parts
@@ -62,7 +62,7 @@ def told_to(lists: list[list[int]]) -> OnToken:
 
 
 def with_prompt(batch: Batch, family: str) -> Batch:
-    if family not in ("t5", "bart"):
+    if family not in WITH_ENCODER:
         return batch
     answer = np.random.default_rng(1).integers(3, TOKENS, (len(batch["input_ids"]), 3))
     return {**batch, "decoder_input_ids": answer}
@@ -243,3 +243,16 @@ def test_examples_of_an_export_have_positions_and_lengths_of_their_own(family: s
         new = part.inputs["decoder_input_ids" if family == "bart" else "input_ids"].shape[1]
         assert past > 1 and past not in (new, length) and past + new <= 64
         assert set(PartSession(part).run(part.inputs)) == set(part.outputs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", list(OTHERS))
+def test_other_families_give_the_tokens_of_transformers(family: str, tmp_path: Path) -> None:
+    session, own = cached(family, tmp_path), TorchSession(generator(family), "cpu")
+    for limits in WAYS.values():
+        assert generate(session, prompts(), limits) == generate(own, prompts(), limits)
+
+
+def test_a_model_that_keeps_no_keys_and_values_is_exported_whole() -> None:
+    config = AutoConfig.for_model("mamba", hidden_size=16, num_hidden_layers=1, vocab_size=TOKENS)
+    assert generating_parts(AutoModelForCausalLM.from_config(config), prompts()) is None

@@ -117,7 +117,7 @@ def broken(folder: Path, how: str) -> None:
     [
         ("cut weights", "model.safetensors cannot be read: "),
         ("noise for weights", "model.safetensors cannot be read: "),
-        ("no tokenizer", "model has no tokenizer files"),
+        ("no tokenizer", "model has no tokenizer files and no preprocessor_config.json"),
         ("no model_type", "config.json has no model_type"),
         ("a list for a config", "config.json cannot be read: it holds no JSON object"),
     ],

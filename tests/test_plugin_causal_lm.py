@@ -18,7 +18,7 @@ import torch
 from click.testing import CliRunner
 from generators import CONFIGS
 from installing import install
-from tiny import make_artifact, word_processor
+from tiny import make_artifact, taken_in, word_processor
 from tokenizers import processors
 from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -237,3 +237,22 @@ def test_onnx_runtime_continues_texts_with_the_same_tokens(
     fresh = subprocess.run(words, env={**os.environ, **site}, capture_output=True, text=True)
     assert fresh.returncode == 0, fresh.stderr
     assert fresh.stdout.strip() == want(TEXTS[0], max_new_tokens=8)[0]["generated"]
+
+
+@pytest.mark.shared_data
+def test_a_real_decoder_tells_the_same_story_in_both_engines(
+    site: Mapping[str, str], tmp_path: Path
+) -> None:
+    shared = Path(os.environ.get("COMPRESS_TEST_DATA", "")) / "models" / "stories260K"
+    if not shared.is_dir():
+        pytest.skip("COMPRESS_TEST_DATA names no folder with models/stories260K")
+    model = taken_in(shared, tmp_path / "model", load_plugins())
+    stories = task_with(max_length=64)
+    made = make_artifact(tmp_path / "float", "export.onnx", stories, ROWS, input=model)
+    want, got = compress.load(model.folder), compress.load(made.folder)
+    beginnings = ["Once upon a time", "Lily saw a cat"]
+    for asked in ({}, {"beams": 4}, {"temperature": 0.8, "top_p": 0.9, "seed": 3}):
+        answers = want(beginnings, max_new_tokens=60, **asked)
+        assert got(beginnings, max_new_tokens=60, **asked) == answers
+        assert got(beginnings, 2, max_new_tokens=60, **asked) == answers
+        assert "Lily" in answers[0]["generated"]

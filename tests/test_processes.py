@@ -5,24 +5,30 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from installing import install
 from safetensors.torch import load_file
+from tiny import MemorySource, save_bert, sentences, task_named
+from trainings import equal
 
-from compress.artifact import Traits
+from compress.artifact import Artifact, Traits, sha256_file
 from compress.errors import CompressError
 from compress.registry.plugins import load_plugins
+from compress.store.prepared import Prepared, prepare
 from compress.store.store import Store
 from compress.workers.jobs import staging
-from compress.workers.protocol import ApplyStage, Chosen, Note
-from compress.workers.supervisor import run_job
+from compress.workers.protocol import ApplyStage, Chosen, Note, Progress
+from compress.workers.supervisor import Worker, run_job, started
 
 
 def job(folder: Path, processes: int, **options: Any) -> ApplyStage:
@@ -156,3 +162,63 @@ def test_a_process_that_ends_early_ends_all_and_is_named(
         in_workers(job(tmp_path, 2, how=how), tmp_path)
     assert re.fullmatch(words, str(caught.value)), caught.value
     assert time.monotonic() - start < 60
+
+
+def training(model: Artifact, folder: Path) -> ApplyStage:
+    """A fine-tuning with dropout, of 35 steps."""
+    task = task_named("text-classification")
+    (folder / "data").mkdir(parents=True)
+    prepare(
+        MemorySource({"train": sentences(26, 0), "test": sentences(9, 3)}), task, folder / "data"
+    )
+    return replace(
+        job(folder, 2),
+        stage="finetune",
+        step="finetune",
+        options={"epochs": 5, "batch_size": 4, "precision": "fp32", "learning_rate": 1e-2},
+        input=model.folder,
+        fresh=None,
+        data=Prepared(folder / "data", sha256_file(folder / "data" / "train.arrow")),
+    )
+
+
+@pytest.mark.slow
+def test_a_training_that_is_asked_to_end_goes_on_to_equal_weights_and_leaves_no_process(
+    tmp_path: Path,
+) -> None:
+    model = save_bert(tmp_path / "model", task_named("text-classification"))
+    unbroken = training(model, tmp_path / "unbroken")
+    in_workers(unbroken, tmp_path / "unbroken")
+    ended, said = training(model, tmp_path / "ended"), list[Any]()
+    with started(ended, tmp_path / "job.json", tmp_path / "log") as worker:
+        ranks = steps_seen(worker, 3)
+        worker.let_end(said.append)
+        assert worker.process.wait() == -signal.SIGTERM
+    (kept,) = [message.text for message in said]
+    assert re.match(r"kept the training at step \d+ of 35; the same command goes on", kept)
+    assert not any(process.is_running() for process in ranks)
+    in_workers(ended, tmp_path, said)
+    notes = [message.text for message in said if isinstance(message, Note)]
+    assert re.fullmatch(r"continuing from step \d+", notes[1])
+    weights = [load_file(each.output / "model.safetensors") for each in (unbroken, ended)]
+    assert equal(weights[0], weights[1])
+
+
+@pytest.mark.slow
+def test_no_process_outlives_the_worker_that_started_it(tmp_path: Path) -> None:
+    model = save_bert(tmp_path / "model", task_named("text-classification"))
+    with started(training(model, tmp_path), tmp_path / "job.json", tmp_path / "log") as worker:
+        ranks = steps_seen(worker, 1)
+        worker.process.kill()
+        _, alive = psutil.wait_procs(ranks, timeout=10)
+    assert alive == []
+
+
+def steps_seen(worker: Worker, steps: int) -> list[psutil.Process]:
+    """The two processes of a training, when it has done some steps."""
+    for message in worker.messages():
+        if isinstance(message, Progress) and message.done >= steps:
+            break
+    ranks: list[psutil.Process] = psutil.Process(worker.process.pid).children(recursive=True)
+    assert len(ranks) == 2
+    return ranks

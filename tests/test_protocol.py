@@ -51,6 +51,7 @@ JOBS_SENT: list[Job] = [
         data=DATA,
         output=Path("out"),
         work=Path("work"),
+        earlier={"first": Measured({"size": Measurement("size", 3.0, "bytes", "lower")})},
     ),
     protocol.OpenArtifact(Path("made"), TASK, "shrink (acme 2)"),
     protocol.ProbeArtifact(
@@ -60,7 +61,12 @@ JOBS_SENT: list[Job] = [
 MESSAGES_SENT: list[Message] = [
     protocol.Progress(1, 2.5, "epoch 1", {"loss": 0.5}),
     protocol.Note("a line\nand one more, with half of a character: \ud800"),
-    protocol.MeasureCandidates({"a": Path("a")}),
+    protocol.MeasureCandidates({"a": Path("a")}, "validation", ("size",), "quick"),
+    protocol.MeasureCandidates({"a": Path("a")}, "validation", None, "quick"),
+    protocol.PredictCandidate(Path("a"), "validation"),
+    protocol.CandidatePredicted([{"label": 1, "scores": [0.25, 0.75]}]),
+    protocol.Predict(),
+    protocol.Predicted([{"label": 1}]),
     protocol.Finished(),
     protocol.Finished(Path("cache/model")),
     protocol.Failed("wrong", "UsageError", (Mistake("a:1", "wrong", "mend it"),)),

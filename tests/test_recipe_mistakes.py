@@ -207,7 +207,7 @@ MORE: Mistakes = {
     ),
     "unknown type of a student": (
         STEPS + "  - finetune\n  - distill: {student: {type: brt}, hidden: 0}\n",
-        "6:32",
+        "6:31",
         ("type: there is no model type 'brt'", "did you mean"),
     ),
     "unknown key of a student": (
@@ -488,14 +488,14 @@ MORE: Mistakes = {
         ("got 0", "one layer at least"),
     ),
     "pruning a family that no architecture describes": (
-        FRESH.replace("type: bert", "type: gpt2") + "  - prune.structured: {feed_forward: 0.5}\n",
+        FRESH.replace("type: bert", "type: albert") + "  - prune.structured: {feed_forward: 0.5}\n",
         "8:5",
-        ("nothing can be cut from gpt2 models", "install a plugin", "bert"),
+        ("nothing can be cut from albert models", "install a plugin", "bert"),
     ),
     "student of a family that no architecture describes": (
-        FRESH.replace("type: bert", "type: gpt2") + "  - distill: {student: {layers: 1}}\n",
+        FRESH.replace("type: bert", "type: albert") + "  - distill: {student: {layers: 1}}\n",
         "8:5",
-        ("nothing can be cut from gpt2 models", "install a plugin", "bert"),
+        ("nothing can be cut from albert models", "install a plugin", "bert"),
     ),
     "student of more layers": (
         FRESH + "  - distill: {student: {layers: 99}}\n",

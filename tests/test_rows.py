@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from compress.rows import CHUNK, ArrowRows, Columns, Picked, chunks, columns_of, rows_in, write_rows
+from compress.rowfiles import ArrowRows, write_rows
+from compress.rows import CHUNK, Columns, Picked, chunks, columns_of, rows_in
 
 COUNT = 2 * CHUNK + 7
 
@@ -84,7 +85,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
 
     write_rows(tmp_path / "a.arrow", grown())  # 100 MB
     code = (
-        "import sys, psutil; from pathlib import Path; from compress.rows import ArrowRows\n"
+        "import sys, psutil; from pathlib import Path; from compress.rowfiles import ArrowRows\n"
         "rows = ArrowRows(Path(sys.argv[1])); rows[0]; own = psutil.Process().memory_info\n"
         "before = own().rss; total = sum(len(row['text']) for row in rows)\n"
         "some = sum(len(rows[i]['text']) for i in range(0, len(rows), 997))\n"

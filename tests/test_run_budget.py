@@ -20,14 +20,18 @@ from running import Run
 
 from compress.artifact import Artifact
 from compress.cli import main
+from compress.cli.planstate import find_state
 from compress.errors import CompressError, ModelRefused, NothingChanged
+from compress.planning import load_plan
 from compress.registry.plugins import Registry, load_plugins
 from compress.report.reading import read_report
 from compress.report.remarks import remarks
 from compress.report.schema import schema_text
 from compress.report.views.writing import write_report
 from compress.results.outcomes import BudgetOutcome
+from compress.running.families import known_families
 from compress.store.runfolder import RunFolder
+from compress.store.store import Store
 from compress.workers.failures import describe, error_of
 from compress.workers.jobs import JOBS
 from compress.workers.jobs.probing import open_probe
@@ -384,6 +388,25 @@ def test_a_model_that_does_not_open_is_not_kept_and_the_stage_and_its_plugin_are
             and "reused" not in ended.output.split("a (toy.set)")[1]
         )
         assert [step["name"] for step in ended.report["steps"]] == ["toy.make"]
+
+
+def test_a_stage_reads_what_was_measured_before_it_and_is_made_again_if_that_changes(
+    held: Held,
+) -> None:
+    steps = "  - toy.set: {size: 600.0}\n    name: small\n  - toy.after\n"
+    first = held(steps)
+    after = first.folder / "steps" / "03-toy.after"
+    assert Artifact.open(after).manifest.notes["sizes"] == {"toy.make": 1000.0, "small": 600.0}
+    assert "toy.after reused" in held(steps).output
+    assert "toy.after made" in held(steps.replace("600", "500")).output
+    states = find_state(*_planned(first.place)).steps
+    assert states["toy.after"].why == "it depends on what is measured of the steps before it"
+
+
+def _planned(place: Path) -> tuple[Any, Registry, Store]:
+    """The plan of the recipe that was run last, with the plugins and the store."""
+    registry, store = load_plugins(), Store((place / "store").resolve())
+    return load_plan("toy.yaml", (), registry, known_families(store)), registry, store
 
 
 def test_a_step_that_changes_nothing_ends_the_run_with_the_remedy(held: Held) -> None:

@@ -59,6 +59,8 @@ class _Finder:
         needed = [step.parent, *step.references.values()]
         if any(name is not None and self._artifacts[name] is None for name in needed):
             return StepState("after its input")
+        if step.entry.cls.reads_earlier:
+            return StepState("not known", "it depends on what is measured of the steps before it")
         data = None
         if step.data is not None:
             try:

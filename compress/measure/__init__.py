@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compress.measure.instrument import compare, measure
+from compress.measure.instrument import compare, measure, predict
 from compress.workers.protocol import Subject
 
-__all__ = ["Subject", "compare", "measure"]
+__all__ = ["Subject", "compare", "measure", "predict"]

@@ -9,10 +9,11 @@ with samples that were kept of others before.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from compress.artifact import JsonObject
 from compress.measure.guarded import GuardedMeter, MeterFailed, Taken
 from compress.measure.sides import Sides
 from compress.measure.summary import SamplesByMeter, summarise
@@ -67,17 +68,31 @@ def compare(
     registry: Registry,
     folder: Path,
     effort: Effort = "quick",
+    only: Collection[str] | None = None,
     timings_only: bool = False,
     server: WorkerServer | None = None,
 ) -> dict[str, Measured]:
-    """Measurements of every subject by name, each compared with the first; all take turns."""
+    """Measurements of every subject by name, each compared with the first; all take turns. The
+    meters in ``only`` measure, by default all."""
     if not subjects:
         return {}
-    meters = [m for m in _meters(registry, effort) if m.takes_turns or not timings_only]
+    meters = _meters(registry, effort)
+    meters = [m for m in meters if only is None or m.name in only]
+    meters = [m for m in meters if m.takes_turns or not timings_only]
     first, *others = subjects
     sides = [first, *(replace(other, compared=(first.name,)) for other in others)]
     samples = _samples(meters, sides, _pairs(sides), folder, effort, server, _tell_nobody, Watch())
     return {side.name: summarise(meters, samples, side, {}) for side in sides}
+
+
+def predict(
+    subject: Subject, folder: Path, server: WorkerServer | None = None
+) -> Sequence[JsonObject]:
+    """The subject's answer to each row of its split, in order, each answered alone."""
+    with Sides([subject], folder, "quick", server) as sides:
+        predictions = sides.predictions(subject.name)
+        sides.end()
+    return predictions
 
 
 def _pairs(subjects: Sequence[Subject]) -> Pairs:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from compress.activity import process_seconds
+from compress.artifact import JsonObject
 from compress.measure.guarded import MeterFailed
 from compress.meter import Effort, Sample
 from compress.store.files import file_name
@@ -18,6 +19,8 @@ from compress.workers.protocol import (
     MeterPrepared,
     Open,
     Opened,
+    Predict,
+    Predicted,
     PrepareMeter,
     ProbeArtifact,
     Reopen,
@@ -94,6 +97,10 @@ class Sides:
         if sampled.clock is not None:
             self.clocks.append(sampled.clock)
         return sampled.sample
+
+    def predictions(self, name: str) -> Sequence[JsonObject]:
+        """A side's answer to each row, in order."""
+        return self._workers[name].ask(Predict(), Predicted).predictions
 
     def worked_seconds(self) -> float:
         """Seconds that the cores have worked for the processes of all sides, and for this one."""

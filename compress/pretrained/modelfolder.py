@@ -34,7 +34,14 @@ _VOCABULARIES = (
 )
 TOKENIZER_PATTERNS = (*_VOCABULARIES, "merges.txt", "added_tokens.json")
 """Names of the files from which transformers makes a tokenizer."""
-_SMALL_FILES = ("tokenizer_config.json", "special_tokens_map.json", "generation_config.json")
+PREPROCESSOR = "preprocessor_config.json"
+"""What transformers writes for models of sounds and pictures."""
+_SMALL_FILES = (
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "generation_config.json",
+    PREPROCESSOR,
+)
 """Files beside the config that a plan can read in no time."""
 
 
@@ -43,7 +50,7 @@ def folder_traits(folder: Path, registry: Registry, tasks: Sequence[str] = ()) -
     ``tasks`` decide which task its head serves, as in ``_served_task``.
 
     Raises UsageError for a folder that holds no model, that has no readable safetensors weights or
-    no tokenizer, that needs a distribution which is not installed, or whose config would run code
+    no processor, that needs a distribution which is not installed, or whose config would run code
     from the folder (``auto_map``). The tokenizer and
     the weights themselves are checked when the model is taken in."""
     if (folder / MANIFEST).is_file():
@@ -66,14 +73,22 @@ def folder_traits(folder: Path, registry: Registry, tasks: Sequence[str] = ()) -
             read_object(folder / name, infinity=True)
     if (folder / "tokenizer.json").is_file():
         refuse_large(folder / "tokenizer.json")
-    if not any(path.is_file() for path in matching(folder, _VOCABULARIES)):
+    if not has_tokenizer(folder) and not (folder / PREPROCESSOR).is_file():
         raise UsageError(
-            f"{folder} has no tokenizer files; save the model's tokenizer there with "
-            "save_pretrained"
+            f"{folder} has no tokenizer files and no {PREPROCESSOR}; save the model's processor "
+            "there with save_pretrained"
         )
     precision = "int8" if config.get("quantization_config") else "float"
     task = _served_task(config, registry, tasks)
     return Traits(precision=precision, trainable=precision == "float", task=task)
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a model folder has the files of a tokenizer. The vocabulary of a model of sounds may
+    be one that no tokenizer of the folder reads: it has a ``tokenizer.json``, or none."""
+    if (folder / PREPROCESSOR).is_file():
+        return (folder / "tokenizer.json").is_file()
+    return any(path.is_file() for path in matching(folder, _VOCABULARIES))
 
 
 def folder_labels(folder: Path, registry: Registry, tasks: Sequence[str] = ()) -> tuple[str, ...]:
@@ -118,13 +133,13 @@ def is_hub_id(word: str) -> bool:
 
 def source_files(folder: Path) -> list[Path]:
     """The files of a model folder that an artifact copies: those of its manifest, else config,
-    weights and tokenizer.
+    weights and processor.
 
     Raises UsageError if there are no safetensors weights."""
     if (folder / MANIFEST).is_file():
         return [folder / name for name in Artifact.open(folder).manifest.files]
     weights = weight_files(folder)
-    names = ["config.json", "generation_config.json", *TOKENIZER_FILES]
+    names = ["config.json", "generation_config.json", PREPROCESSOR, *TOKENIZER_FILES]
     if weights != [folder / "model.safetensors"]:
         names.append(INDEX)
     return weights + [folder / name for name in names if (folder / name).is_file()]

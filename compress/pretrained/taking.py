@@ -20,6 +20,7 @@ from compress.pretrained.configs import read_config, refuse_absurd_depth
 from compress.pretrained.modelfolder import (
     folder_labels,
     folder_traits,
+    has_tokenizer,
     model_types,
     source_files,
 )
@@ -69,9 +70,9 @@ def take_in(
     refuse_absurd_depth(folder / CONFIG, read_config(folder), len(headers))
     refuse_not_finite(folder)
     _complete_config(folder, output)
-    processor = take_tokenizer(folder, output)
+    processor = take_tokenizer(folder, output) if has_tokenizer(folder) else None
     rows = embedding_rows(folder)
-    if rows is not None:
+    if processor is not None and rows is not None:
         refuse_ids_beyond(folder, processor.tokenizer, rows)
     brought = distributions_bringing(registry, kinds)
     return Manifest(

@@ -15,7 +15,7 @@ from compress.report.text import visible
 from compress.store.store import Ingredients, Store
 
 if TYPE_CHECKING:
-    from compress.workers.protocol import CandidatesMeasured, ForUser, MeasureCandidates
+    from compress.workers.protocol import Answer, ForUser, Question
 
 Note = Callable[[str], None]
 
@@ -70,5 +70,5 @@ def _ignore(message: ForUser) -> None:
     """The job reports no progress."""
 
 
-def _refuse(question: MeasureCandidates) -> CandidatesMeasured:
+def _refuse(question: Question) -> Answer:
     raise CompressError(f"the job that asks transformers has a question: {question}")

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from compress.artifact import Artifact, JsonObject
 from compress.errors import CompressError, UsageError
-from compress.measure import Subject, compare
+from compress.measurement import Measured
 from compress.planning import DataChoice, Input, Step, TaskChoice
 from compress.registry.plugins import Registry
+from compress.running.candidates import Candidates
 from compress.running.events import PHASE
 from compress.store.keys import (
     config_ingredients,
     data_ingredients,
+    earlier_numbers,
     import_ingredients,
     source_name,
     step_ingredients,
@@ -26,7 +28,6 @@ from compress.store.store import Ingredients, Product, Store, key_of
 from compress.workers.forking import WorkerServer
 from compress.workers.protocol import (
     ApplyStage,
-    CandidatesMeasured,
     Chosen,
     ConfigureModel,
     DownloadModel,
@@ -34,7 +35,6 @@ from compress.workers.protocol import (
     ForUser,
     ImportModel,
     Job,
-    MeasureCandidates,
     OpenArtifact,
     PrepareData,
     Progress,
@@ -177,13 +177,15 @@ class Products:
         fresh: JsonObject | None,
         label: str,
         phase: str = "",
+        earlier: Mapping[str, Measured] | None = None,
     ) -> tuple[Product, bool]:
         """The artifact of a step, and whether the store had it. ``references`` holds the artifact
         of each option that names one; ``fresh`` is the configuration of a step without a parent.
-        ``phase`` is shown while it is made.
+        ``phase`` is shown while it is made. ``earlier`` is what was measured of the steps before.
 
         The worker's job file and log are named by ``label``."""
         data = self.prepared(step.data, step.task) if step.data else None
+        known = earlier_numbers(earlier or {}) if step.entry.cls.reads_earlier else {}
         ingredients = step_ingredients(
             step,
             parent,
@@ -191,6 +193,7 @@ class Products:
             data.digest if data else None,
             fresh,
             self.registry,
+            known,
         )
 
         def job(output: Path, work: Path) -> Job:
@@ -209,6 +212,7 @@ class Products:
                 output=output,
                 work=work,
                 processes=step.processes,
+                earlier=known,
             )
 
         return self.make(ingredients, job, label, phase=phase)
@@ -222,7 +226,9 @@ class Products:
             self.folder.job(name),
             self.folder.log(shown_as),
             lambda message: self._show(message, shown_as),
-            lambda question: self._measure_candidates(question, job, name),
+            Candidates(
+                job, self.registry, self.folder.measuring(f"{name}-candidates"), self.server
+            ).answer,
             self.server,
         )
 
@@ -244,16 +250,3 @@ class Products:
             )
         else:
             self.emit("note", step=name, text=message.text)
-
-    def _measure_candidates(
-        self, question: MeasureCandidates, job: Job, name: str
-    ) -> CandidatesMeasured:
-        """Measurements of unfinished models for a stage that asked, made by the same instrument as
-        those of the steps."""
-        if not isinstance(job, ApplyStage):
-            raise CompressError(f"{type(job).__name__} asked for measurements: only a stage may")
-        subjects = [
-            Subject(label, folder, job.task, job.data) for label, folder in question.folders.items()
-        ]
-        folder = self.folder.measuring(f"{name}-candidates")
-        return CandidatesMeasured(compare(subjects, self.registry, folder, server=self.server))

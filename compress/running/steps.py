@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from compress.artifact import Artifact
 from compress.errors import CompressError, ModelRefused, PackageMissing
+from compress.measurement import Measured
 from compress.planning import Step
 from compress.planning.conversions import conversion_steps
 from compress.results.record import Record
@@ -23,7 +24,9 @@ def make_step(run: Run, step: Step, index: int, label: str = "", phase: str = ""
     parent = run.records[step.parent].artifact if step.parent else None
     references = {option: run.records[name].artifact for option, name in step.references.items()}
     fresh = run.plan.fresh if parent is None else None
-    product, cached = run.products.step(step, parent, references, fresh, label, phase)
+    product, cached = run.products.step(
+        step, parent, references, fresh, label, phase, _earlier(run, step)
+    )
     run.records[step.name] = Record(
         name=step.name,
         stage=step.entry.name,
@@ -33,6 +36,12 @@ def make_step(run: Run, step: Step, index: int, label: str = "", phase: str = ""
         cached=cached,
         parent=step.parent,
     )
+
+
+def _earlier(run: Run, step: Step) -> dict[str, Measured]:
+    """What was measured of the other artifacts so far, by name."""
+    records = run.records.values()
+    return {r.name: r.measured for r in records if r.measured and r.name != step.name}
 
 
 def make_conversions(run: Run, name: str) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from compress.artifact import MANIFEST, Artifact, JsonObject, sha256_file
 from compress.machine import versions
+from compress.measurement import Measured
 from compress.planning import DataChoice, Input, Step, TaskChoice
 from compress.pretrained.modelfolder import (
     folder_labels,
@@ -98,9 +99,11 @@ def step_ingredients(
     data: str | None,
     fresh: JsonObject | None,
     registry: Registry,
+    earlier: Mapping[str, Measured] | None = None,
 ) -> Ingredients:
     """What a step's artifact depends on. ``data`` is the digest of its data; ``fresh`` is the
-    configuration that a stage without input starts from.
+    configuration that a stage without input starts from; ``earlier`` are the numbers that its stage
+    reads of the steps before.
 
     Machines share a store, so what the options leave to the machine is part of it. Several
     processes are, because each draws its dropout from a generator of its own, and adds its part of
@@ -129,8 +132,19 @@ def step_ingredients(
             ),
             "models": model_origins(registry, model_types(folders, start, step.options)),
             **({"processes": step.processes} if step.processes > 1 else {}),
+            **({"earlier": _as_dicts(earlier or {})} if stage.reads_earlier else {}),
         },
     )
+
+
+def earlier_numbers(measured: Mapping[str, Measured]) -> dict[str, Measured]:
+    """Measurements and comparisons without the samples that meters keep, and without what measuring
+    took."""
+    return {name: Measured(m.measurements, m.comparisons) for name, m in measured.items()}
+
+
+def _as_dicts(measured: Mapping[str, Measured]) -> JsonObject:
+    return {name: m.as_dict() for name, m in measured.items()}
 
 
 def _without(options: JsonObject, names: Collection[str]) -> JsonObject:

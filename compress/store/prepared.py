@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from compress.errors import CompressError, UsageError
-from compress.rows import ArrowRows, Columns, Row, length_of, write_rows
+from compress.rowfiles import ArrowRows, write_rows
+from compress.rows import Columns, Row, length_of
 from compress.source import Source
+from compress.store.namedfiles import named_files
 from compress.store.rowmistakes import RowMistakes
 from compress.store.splitchecks import split_mistakes
 from compress.store.splits import Split, known_labels, read_splits
@@ -21,6 +23,8 @@ from compress.task import RowError, Task
 
 _CONTENTS = "data.json"
 _SUMMARY = "summary.json"
+_FILES = "files.json"
+"""The files that rows name, with their digests: data with another content have another digest."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +86,17 @@ def prepare(source: Source[Any], task: Task[Any], folder: Path, seed: int = 0) -
     labels = _labels(whole, options.labels, task)
     summarising, mistakes = Summarising(task, labels), RowMistakes()
     sizes: dict[str, int] = {}
+    files: dict[str, str] = {}
     for name, all_rows in whole.items():
         split = all_rows.drawn(options.rows_of(name), seed)
         sizes[name] = len(split.rows)
+        if source.names_files:
+            files |= named_files(source, split, mistakes)
         normalised = summarising.watch(split, _normalised(split, task, labels, mistakes))
         write_rows(folder / f"{name}.arrow", normalised)
     mistakes.raise_any()
+    if source.names_files:
+        (folder / _FILES).write_text(json.dumps(files, indent=2) + "\n", encoding="utf-8")
     contents = json.dumps(asdict(Contents(labels, sizes)), indent=2, ensure_ascii=False)
     (folder / _SUMMARY).write_text(summarising.summary().model_dump_json(indent=2) + "\n", "utf-8")
     (folder / _CONTENTS).write_text(contents + "\n", encoding="utf-8")

@@ -41,7 +41,7 @@ class RowMistakes:
                 task.normalise(row, labels)
                 self.good += 1
             except RowError as error:
-                self._add(split, start + place, str(error))
+                self.add(split, start + place, str(error))
         if self.count == before:
             raise CompressError(
                 f"task {task.name}: normalise refuses rows together that it takes alone: {refused}"
@@ -67,7 +67,8 @@ class RowMistakes:
         if self._shown:
             raise UsageError([*self._shown, *more])
 
-    def _add(self, split: Split, number: int, message: str) -> None:
+    def add(self, split: Split, number: int, message: str) -> None:
+        """Add the mistake of a row, the first of which is row 0."""
         self.count += 1
         if len(self._shown) < _MOST_SHOWN:
             where = split.places[number]

@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from compress.errors import CompressError
+from compress.featurising import take
 from compress.processor import Processor
 from compress.task import IGNORED, Features, Task
 
@@ -33,6 +34,10 @@ class FeatureDataset(Dataset[Any]):
     def __getitem__(self, index: int) -> tuple[int, Features]:
         return index, self.features[index]
 
+    def __getitems__(self, indices: list[int]) -> list[tuple[int, Features]]:
+        """The items of a batch, which are made together."""
+        return list(zip(indices, take(self.features, indices), strict=True))
+
 
 class BucketedBatches(Sampler[list[int]]):
     """Batches of positions, bucketed by length, in random order; equal for equal seed and
@@ -42,10 +47,14 @@ class BucketedBatches(Sampler[list[int]]):
     resumed run gets the same batches."""
 
     def __init__(
-        self, lengths: Sequence[int], batch_size: int, seed: int, groups: Sequence[int] = ()
+        self,
+        lengths: Sequence[int] | np.ndarray,
+        batch_size: int,
+        seed: int,
+        groups: Sequence[int] | np.ndarray = (),
     ) -> None:
         self.lengths = np.asarray(lengths)
-        self.groups = np.asarray(groups or [0] * len(lengths))
+        self.groups = np.asarray(groups if len(groups) else np.zeros(len(lengths), np.int64))
         self.batch_size = batch_size
         self.seed = seed
         self.epoch = 0

@@ -14,9 +14,11 @@ from torch.utils.data import DataLoader
 from transformers import PreTrainedModel, Trainer
 
 from compress.errors import CompressError
+from compress.featurising import FeatureRows
 from compress.models import forward, task_loss
 from compress.predict import predict
 from compress.processor import Processor
+from compress.rows import Picked
 from compress.sessions import TorchSession
 from compress.stage import Context
 from compress.task import Row
@@ -25,6 +27,9 @@ from compress.training.batches import BucketedBatches, Collator, FeatureDataset
 from compress.training.options import Loss, Term, TrainingOptions
 from compress.training.rates import rate_at
 from compress.training.sharing import dealt_back, shared_loss, sum_of, transparent
+
+_SOON_READ = 20_000
+"""Rows that are read within a second or two, of which the user need not be told."""
 
 
 class OrderedTrainer(Trainer):
@@ -187,21 +192,22 @@ class TrainingParts:
         self.task, self.loss, self.warmup = context.task, loss, options.warmup
         self.labels = data.labels
         self.processor = processor
-        features = self.task.features(data.rows("train"), self.processor)
+        features = FeatureRows(self.task, data.rows("train"), self.processor, self._told)
         self.validation_rows = data.rows("validation")
         self.own_rows: Sequence[Row] = self.validation_rows
         if context.world > 1:
-            self.own_rows = self.validation_rows[context.rank :: context.world]
-        self.validation_features = self.task.features(self.own_rows, self.processor)
+            self.own_rows = Picked(
+                self.validation_rows, range(context.rank, len(self.validation_rows), context.world)
+            )
+        self.validation_features = FeatureRows(self.task, self.own_rows, self.processor)
         self.validation_share = len(self.validation_rows) / max(1, len(features))
         self.evaluation_batch = max(32, batch_size)
         self.dataset = FeatureDataset(features)
-        self.batches = BucketedBatches(
-            [self.task.length(f) for f in features],
-            batch_size,
-            context.seed,
-            [self.task.group(f) for f in features],
-        )
+        self.batches = BucketedBatches(features.lengths, batch_size, context.seed, features.groups)
         self.collator = Collator(
             self.task, self.processor, self.batches, context.rank, context.world
         )
+
+    def _told(self, done: int, total: int) -> None:
+        if total > _SOON_READ:
+            self.context.progress(done, total, "reading the training rows")

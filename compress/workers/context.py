@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,13 +11,25 @@ from typing import Any, TypeVar
 from compress.architecture import Architecture
 from compress.artifact import Artifact, JsonObject
 from compress.measurement import Measured
+from compress.meter import Effort
 from compress.ranks import Ranks
 from compress.registry.models import ModelOrigins
-from compress.stage import Data, Made
+from compress.stage import Candidate, Data
 from compress.store.store import Ingredients, Store
-from compress.task import Task
+from compress.task import Prediction, Task
 from compress.workers.channel import WorkerLine
-from compress.workers.protocol import CandidatesMeasured, MeasureCandidates, Note, Progress
+from compress.workers.failures import error_of
+from compress.workers.protocol import (
+    CandidatePredicted,
+    CandidatesMeasured,
+    Failed,
+    MeasureCandidates,
+    Message,
+    Note,
+    PredictCandidate,
+    Progress,
+    Question,
+)
 
 T = TypeVar("T")
 
@@ -29,7 +41,7 @@ _SECONDS_BETWEEN_PROGRESS = 0.2
 class WorkerContext:
     """The context of a stage, as ``compress.stage.Context`` describes it.
 
-    ``write_manifest(folder, made)`` makes an artifact of a model that the stage wrote. What it has
+    ``write_manifest(candidate)`` makes an artifact of a model that the stage wrote. What it has
     stored depends on ``task_plugin``, the distribution of its task with its version, and on
     ``models``, the plugins that bring the models it works with."""
 
@@ -47,8 +59,9 @@ class WorkerContext:
     store: Store
     line: WorkerLine
     ranks: Ranks
-    write_manifest: Callable[[Path, Made], None]
+    write_manifest: Callable[[Candidate], None]
     models: ModelOrigins
+    earlier: Mapping[str, Measured]
     _last_progress: float = 0.0
     _last_text: str = ""
 
@@ -94,18 +107,53 @@ class WorkerContext:
         if self.rank == 0:
             self.line.send(Note(text))
 
-    def measure(self, folders: Mapping[str, Path], made: Made) -> Mapping[str, Measured]:
-        """Measurements of the candidate models in ``folders`` by name, each with its ratios to the
-        first; timings are taken in turns. Rank 0 asks for all."""
-        return self.first(lambda: self._measured(folders, made))
+    def measure(
+        self,
+        candidates: Mapping[str, Candidate],
+        split: str = "validation",
+        meters: Collection[str] | None = None,
+        effort: Effort = "quick",
+    ) -> Mapping[str, Measured]:
+        """Measurements of the candidates by name, each with its ratios to the first; timings are
+        taken in turns. Rank 0 asks for all."""
+        named = None if meters is None else tuple(meters)
+        return self.first(lambda: self._measured(candidates, split, named, effort))
 
-    def _measured(self, folders: Mapping[str, Path], made: Made) -> Mapping[str, Measured]:
-        for folder in folders.values():
-            self.write_manifest(folder, made)
-        self.line.send(MeasureCandidates(folders))
-        answer = self.line.receive()
+    def _measured(
+        self,
+        candidates: Mapping[str, Candidate],
+        split: str,
+        meters: tuple[str, ...] | None,
+        effort: Effort,
+    ) -> Mapping[str, Measured]:
+        folders = {name: self._described(candidate) for name, candidate in candidates.items()}
+        answer = self._ask(MeasureCandidates(folders, split, meters, effort))
         assert isinstance(answer, CandidatesMeasured), answer
         return answer.measured
+
+    def predict(self, candidate: Candidate, split: str = "validation") -> list[Prediction]:
+        """The candidate's answer to each row of the split, in order. Rank 0 asks for all."""
+        return self.first(lambda: self._predicted(candidate, split))
+
+    def _predicted(self, candidate: Candidate, split: str) -> list[Prediction]:
+        answer = self._ask(PredictCandidate(self._described(candidate), split))
+        assert isinstance(answer, CandidatePredicted), answer
+        return [dict(prediction) for prediction in answer.predictions]
+
+    def _described(self, candidate: Candidate) -> Path:
+        """The candidate's folder, with a manifest. One that the context gave has its own."""
+        given = [each.folder for each in (self.input, *self.references.values()) if each]
+        if candidate.folder not in given:
+            self.write_manifest(candidate)
+        return candidate.folder
+
+    def _ask(self, question: Question) -> Message:
+        """The supervisor's answer. Raises the error that it has in its place."""
+        self.line.send(question)
+        answer = self.line.receive()
+        if isinstance(answer, Failed):
+            raise error_of(answer, self.work)
+        return answer
 
     def product(self, kind: str, ingredients: JsonObject, make: Callable[[Path], None]) -> Path:
         """The folder of a product of the store, which ``make(folder)`` fills if it is not there

@@ -6,7 +6,7 @@ A worker is started on a file with one job. Then both sides send messages over t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,7 +93,8 @@ class ApplyStage:
 
     ``input`` is the artifact before it, or None for a model that starts from the configuration
     ``fresh``. ``references`` has the artifact of each option that names one. ``work`` survives a
-    crash, so that a training continues. ``processes`` do it together."""
+    crash, so that a training continues. ``processes`` do it together. ``earlier`` holds what was
+    measured of the steps before, for a stage that reads it."""
 
     stage: str
     step: str
@@ -109,6 +110,7 @@ class ApplyStage:
     output: Path
     work: Path
     processes: int = 1
+    earlier: Mapping[str, Measured] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class Subject:
 
     ``compared`` names the subjects that it is compared with, ``parent`` the artifact that it was
     made from. ``slowdown`` is a share of its time by which each call is prolonged, to check that
-    the instrument finds it."""
+    the instrument finds it. ``split`` has the examples."""
 
     name: str
     folder: Path
@@ -136,6 +138,7 @@ class Subject:
     compared: tuple[str, ...] = ()
     parent: str | None = None
     slowdown: float = 0.0
+    split: str = "test"
 
 
 @dataclass(frozen=True)
@@ -193,9 +196,21 @@ class Note:
 
 @dataclass(frozen=True)
 class MeasureCandidates:
-    """A question: what are the measurements of the models in these folders, by name?"""
+    """A question: what are the measurements of the models in these folders, by name, on a split?
+    ``meters`` are those that measure; None: all."""
 
     folders: Mapping[str, Path]
+    split: str
+    meters: tuple[str, ...] | None
+    effort: Effort
+
+
+@dataclass(frozen=True)
+class PredictCandidate:
+    """A question: what does the model in this folder answer to the rows of a split?"""
+
+    folder: Path
+    split: str
 
 
 @dataclass(frozen=True)
@@ -259,6 +274,13 @@ class Sampled:
 
 
 @dataclass(frozen=True)
+class Predicted:
+    """The answers to all rows, in order."""
+
+    predictions: Sequence[JsonObject]
+
+
+@dataclass(frozen=True)
 class Reopened:
     """The artifact is loaded anew."""
 
@@ -271,6 +293,13 @@ class CandidatesMeasured:
     """The answer to ``MeasureCandidates``: measurements by name."""
 
     measured: Mapping[str, Measured]
+
+
+@dataclass(frozen=True)
+class CandidatePredicted:
+    """The answer to ``PredictCandidate``: a prediction for each row."""
+
+    predictions: Sequence[JsonObject]
 
 
 @dataclass(frozen=True)
@@ -293,6 +322,11 @@ class TakeSample:
 
 
 @dataclass(frozen=True)
+class Predict:
+    """Answer every row, each alone."""
+
+
+@dataclass(frozen=True)
 class Reopen:
     """Load the artifact anew."""
 
@@ -303,11 +337,15 @@ class End:
 
 
 ForUser = Progress | Note
-Reply = Started | Opened | MeterPrepared | Sampled | Reopened | Finished
+Reply = Started | Opened | MeterPrepared | Sampled | Predicted | Reopened | Finished
 """What a worker that probes an artifact sends in reply to a command."""
-FromWorker = ForUser | MeasureCandidates | Failed | Joined | Reply
-Command = Open | PrepareMeter | TakeSample | Reopen | End
-FromSupervisor = CandidatesMeasured | Command
+Question = MeasureCandidates | PredictCandidate
+"""What a worker that applies a stage asks about its candidates."""
+Answer = CandidatesMeasured | CandidatePredicted
+"""What the supervisor answers, if it does not answer with a ``Failed``."""
+FromWorker = ForUser | Question | Failed | Joined | Reply
+Command = Open | PrepareMeter | TakeSample | Predict | Reopen | End
+FromSupervisor = Answer | Failed | Command
 Message = FromWorker | FromSupervisor
 
 # From the process that workers start from, and to it

@@ -18,10 +18,10 @@ from compress.machine import threads
 from compress.store.files import write_text
 from compress.workers.channel import Line, Listener
 from compress.workers.encoding import encode
-from compress.workers.failures import error_of
+from compress.workers.failures import describe, error_of
 from compress.workers.forking import ForkedProcess, WorkerServer
 from compress.workers.protocol import (
-    CandidatesMeasured,
+    Answer,
     Command,
     Failed,
     Finished,
@@ -30,12 +30,14 @@ from compress.workers.protocol import (
     MeasureCandidates,
     Message,
     Note,
+    PredictCandidate,
     Progress,
+    Question,
     Reply,
 )
 
 ShowUser = Callable[[ForUser], None]
-AnswerQuestion = Callable[[MeasureCandidates], CandidatesMeasured]
+AnswerQuestion = Callable[[Question], Answer]
 R = TypeVar("R", bound=Reply)
 _GRACE_SECONDS = 10
 """Seconds from the request to end until a worker is killed."""
@@ -201,14 +203,22 @@ def _result(worker: Worker, show_user: ShowUser, answer: AnswerQuestion) -> Fini
                 return message
             case Failed():
                 raise error_of(message, worker.log)
-            case MeasureCandidates():
-                _send(worker, answer(message))
+            case MeasureCandidates() | PredictCandidate():
+                _send(worker, _answered(message, answer))
             case Progress() | Note():
                 show_user(message)
     raise worker.ended()
 
 
-def _send(worker: Worker, message: CandidatesMeasured) -> None:
+def _answered(question: Question, answer: AnswerQuestion) -> Answer | Failed:
+    """The answer, or the error that the stage is to get in its place."""
+    try:
+        return answer(question)
+    except CompressError as error:
+        return describe(error)
+
+
+def _send(worker: Worker, message: Answer | Failed) -> None:
     """Send an answer. If the worker has ended meanwhile, its messages end too, which is noticed
     there."""
     assert worker.line is not None  # the question came over it

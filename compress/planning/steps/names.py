@@ -52,6 +52,8 @@ def find_parent(
         resolver.wrong(path, "from: names no step", "name an earlier one, or leave it out")
         return previous
     name = str(text.keys["from"])
+    if name == MODEL and graph.fresh is not None:
+        return None
     if not graph.knows(name):
         hint = _LATER if _is_a_step(name, resolver) else suggestion(name, graph.names)
         resolver.wrong(path, f"from: there is no earlier step {name!r}", hint)

@@ -15,14 +15,16 @@ from compress.activity import clock_mhz
 from compress.artifact import Artifact
 from compress.engine import Engine, Placement, Session
 from compress.errors import ModelRefused
+from compress.featurising import FeatureRows
 from compress.heads import meant_labels
 from compress.machine import forget_peak_memory, peak_memory, stay_on_cores, threads
 from compress.meter import Meter, Probe, Sample
+from compress.predict import predict
 from compress.pretrained.modelfolder import model_types
 from compress.registry.models import needs_torch, register_models
 from compress.registry.plugins import Registered, Registry, engine_for, explain_missing_package
 from compress.session import GeneratingSession
-from compress.task import Task
+from compress.task import Prediction, Task
 from compress.workers.channel import WorkerLine
 from compress.workers.encoding import encode
 from compress.workers.failures import why_no_figure
@@ -34,6 +36,8 @@ from compress.workers.protocol import (
     MeterPrepared,
     Open,
     Opened,
+    Predict,
+    Predicted,
     PrepareMeter,
     ProbeArtifact,
     Reopen,
@@ -82,7 +86,14 @@ def _obey(command: Message, probe: Probe, slowdown: float, registry: Registry) -
             return _prepared(registry.meters[name], probe)
         case TakeSample(name):
             return _sampled(registry.meters[name], probe)
+        case Predict():
+            return Predicted(_alone(probe))
     raise TypeError(f"{command} is not a command for a probe")
+
+
+def _alone(probe: Probe) -> list[Prediction]:
+    """The answer to each row, each computed alone, as quality is measured."""
+    return predict(probe.session, probe.task, probe.processor, probe.rows, probe.features, 1)
 
 
 def _prepared(meter: Registered[Meter], probe: Probe) -> MeterPrepared:
@@ -190,8 +201,8 @@ def open_probe(
     artifact, task = Artifact.open(subject.folder), task_of(subject.task, registry)
     engine = engine_for(registry, artifact.traits.format)
     processor = task.processor(artifact.folder)
-    rows = subject.data.rows("test") if subject.data else []
-    features = task.features(rows, processor)
+    rows = subject.data.rows(subject.split) if subject.data else []
+    features = FeatureRows(task, rows, processor)
     with explain_missing_package(registry.engines[engine.name]):
         placement = Placement(engine.devices()[0], threads())
         engine.start()
@@ -220,4 +231,5 @@ def open_probe(
         load_seconds=seconds,
         effort=job.effort,
         runtime=engine,
+        split=subject.split,
     )

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from compress.artifact import MANIFEST, Ancestor, Artifact, Manifest, Traits, digest_files
 from compress.edits import Edit
@@ -23,7 +23,7 @@ from compress.registry.models import (
     register_models,
 )
 from compress.registry.plugins import Registered, Registry, explain_missing_package
-from compress.stage import Made, Stage
+from compress.stage import Candidate, Made, Stage
 from compress.workers.channel import WorkerLine
 from compress.workers.context import WorkerContext
 from compress.workers.jobs.common import task_of
@@ -64,13 +64,14 @@ def apply(job: ApplyStage, line: WorkerLine, registry: Registry, ranks: Ranks) -
         ranks=ranks,
         write_manifest=writer.write,
         models=model_origins(registry, kinds),
+        earlier=job.earlier,
     )
     with explain_missing_package(entry):
         made = checked(entry.cls().apply(context), entry)
     if ranks.rank > 0:
         shutil.rmtree(context.output)
         return Finished()
-    manifest = writer.manifest(job.output, made)
+    manifest = writer.manifest(job.output, made, job.traits)
     _refuse_unchanged(manifest, before, entry.name)
     manifest.write(job.output)
     return Finished(opened=_opened_here(job, manifest, entry, registry))
@@ -132,22 +133,25 @@ class ManifestWriter:
     before: Manifest | None
     registry: Registry
 
-    def write(self, folder: Path, made: Made) -> None:
-        """Write the manifest of the model in ``folder``."""
-        self.manifest(folder, made).write(folder)
+    def write(self, candidate: Candidate) -> None:
+        """Write the manifest of a candidate into its folder."""
+        planned, own = self.job.traits, candidate.traits
+        traits = replace(own, task=own.task or planned.task) if own else planned
+        made = checked(candidate.made, self.entry)
+        self.manifest(candidate.folder, made, traits).write(candidate.folder)
 
-    def manifest(self, folder: Path, made: Made) -> Manifest:
-        """The manifest of the model in ``folder``: what the stage states, and what a model inherits
-        from its input."""
+    def manifest(self, folder: Path, made: Made, traits: Traits) -> Manifest:
+        """The manifest of the model of these ``traits`` in ``folder``: what the stage states, and
+        what a model inherits from its input."""
         job, entry = self.job, self.entry
         parent = self.before or Manifest(Traits(), {}, step="", stage="")
-        edits = self._edits(parent, made)
+        edits = self._edits(parent, made, traits)
         # The plan cannot know which shape it will be. Stock transformers opens a folder without
         # edits.
-        traits = replace(job.traits, shape="free" if edits else "stock")
-        needs = self._needs(folder, edits)
+        shape: Literal["free", "stock"] = "free" if edits else "stock"
+        needs = self._needs(folder, edits, traits)
         return Manifest(
-            traits=traits,
+            traits=replace(traits, shape=shape),
             files=digest_files(folder),
             step=job.step,
             stage=entry.name,
@@ -166,18 +170,18 @@ class ManifestWriter:
             ),
         )
 
-    def _edits(self, parent: Manifest, made: Made) -> tuple[Edit, ...]:
+    def _edits(self, parent: Manifest, made: Made, traits: Traits) -> tuple[Edit, ...]:
         """Cuts to replay when the model is loaded."""
         if made.edits is not None:
             return tuple(made.edits)
         # Edits are replayed on a model that is built from its config. A file of another format
         # holds any shape itself.
-        return parent.edits if parent.traits.format == self.job.traits.format else ()
+        return parent.edits if parent.traits.format == traits.format else ()
 
-    def _needs(self, folder: Path, edits: Sequence[Edit]) -> tuple[str, ...]:
+    def _needs(self, folder: Path, edits: Sequence[Edit], traits: Traits) -> tuple[str, ...]:
         """The toolkit, which replays edits, and the distributions that bring the model. A file of
         another format needs neither."""
-        if self.job.traits.format != "pytorch":
+        if traits.format != "pytorch":
             return ()
         brought = distributions_bringing(self.registry, model_types([folder]))
         return ("compress-toolkit", *brought) if edits or brought else ()

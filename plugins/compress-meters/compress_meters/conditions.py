@@ -11,7 +11,10 @@ from compress.meter import Probe
 from compress.predict import length_batches
 from compress.task import Features
 
-NO_TEST_ROWS = "there is no test split for this task"
+
+def no_rows(probe: Probe) -> str:
+    """Why nothing that needs examples is measured."""
+    return f"there is no {probe.split} split for this task"
 
 
 def conditions(probe: Probe, rows: Sequence[int], batch: int) -> Conditions:

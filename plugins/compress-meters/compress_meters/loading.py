@@ -9,7 +9,7 @@ from typing import ClassVar
 from compress.measurement import Measurement, absent
 from compress.meter import Meter, Probe, Sample
 from compress_meters import gpu
-from compress_meters.conditions import NO_TEST_ROWS, conditions, parts_at, places, run_by
+from compress_meters.conditions import conditions, no_rows, parts_at, places, run_by
 
 
 class Loading(Meter):
@@ -29,7 +29,7 @@ class Loading(Meter):
         }
         gpu.note_load(probe)
         if not probe.features:
-            return {**loaded, "absent": NO_TEST_ROWS}
+            return {**loaded, "absent": no_rows(probe)}
         some = places(probe, 1)
         batch = probe.task.collate(parts_at(probe, some)[:1], probe.processor)
         start = time.perf_counter_ns()

@@ -12,7 +12,7 @@ from compress.measurement import Measurement, absent
 from compress.meter import Meter, Probe, Sample
 from compress.predict import length_batches
 from compress_meters import gpu
-from compress_meters.conditions import NO_TEST_ROWS, run_by
+from compress_meters.conditions import no_rows, run_by
 
 BATCH = 32
 _FREED = 1 << 20
@@ -38,7 +38,7 @@ class Memory(Meter):
         """``host`` and ``process`` bytes and the ``gpu``'s by phase; ``..._absent``, with
         the reason, for each that cannot be measured."""
         if not probe.features:
-            return {f"{key}_absent": NO_TEST_ROWS for key in ("host", "gpu", "process")}
+            return {f"{key}_absent": no_rows(probe) for key in ("host", "gpu", "process")}
         gpu.note_load(probe)
         # The fullest batch, and of these the longest: a long example may have no companion.
         places = max(length_batches(probe.task, probe.features, BATCH), key=len)

@@ -15,7 +15,7 @@ from compress_meters import batched, bootstrap, company, decisions, paired
 from compress_meters.baseline import Scored, baseline
 from compress_meters.calibration import NAME as CALIBRATION
 from compress_meters.calibration import calibration
-from compress_meters.conditions import NO_TEST_ROWS
+from compress_meters.conditions import no_rows
 from compress_meters.decisions import written
 from compress_meters.slices import Table, by_length
 
@@ -41,7 +41,7 @@ class Quality(Meter):
         batches change (``batched``); the score of the most frequent answer
         (``baseline``)."""
         if not probe.rows:
-            return {"absent": NO_TEST_ROWS}
+            return {"absent": no_rows(probe)}
         task, rows, labels = probe.task, probe.rows, probe.labels
         answered = company.answer(probe)
         answers = answered.answers
@@ -65,7 +65,7 @@ class Quality(Meter):
             "seed": probe.seed,
             "conditions": {
                 **answered.stated(probe),
-                "split": "test",
+                "split": probe.split,
                 "metric": task.headline,
             },
             "batched": answered.kept(probe),

@@ -27,7 +27,7 @@ from compress.meter import Meter, Probe, Sample
 from compress.predict import predict
 from compress.task import Batch, Row, Task
 from compress_meters import rounds
-from compress_meters.conditions import NO_TEST_ROWS
+from compress_meters.conditions import no_rows
 from compress_meters.rounds import Spread, Timings
 
 Call = Callable[[], int]
@@ -85,7 +85,7 @@ class Timing(Meter):
         each round would look slow. The cheapest call is repeated, because a long one could
         run far beyond the time that is needed."""
         if not probe.features:
-            return {"absent": NO_TEST_ROWS}
+            return {"absent": no_rows(probe)}
         calls, stated, cheapest = probe.state[self.name]
         start = time.perf_counter()
         while time.perf_counter() - start < _SETTLE_SECONDS:

@@ -4,9 +4,12 @@ and how mistakes are reported."""
 from __future__ import annotations
 
 import codecs
+import hashlib
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +17,7 @@ from pydantic import Field, field_validator, model_validator
 
 from compress.artifact import sha256_file
 from compress.errors import Mistake, UsageError, first_line
+from compress.rows import Mapped, Row
 from compress.source import SPLITS, FileOptions, Source, Table
 from compress_sources.share import with_shares
 
@@ -27,6 +31,14 @@ are for names of hosts and for Python's own literals."""
 class SplitFiles(FileOptions):
     """File options that name at least one file; a share of the rows lies between 0 and
     1."""
+
+    files: list[str] = Field(
+        default_factory=list,
+        description=(
+            "Columns that hold paths of files, such as audio; relative ones start at the folder of "
+            "the file that holds the rows."
+        ),
+    )
 
     @field_validator("validation", "test")
     @classmethod
@@ -102,7 +114,28 @@ class FileSource(Source[O]):
         for split, path in self._files().items():
             with told_by_name(path):
                 files[split] = sha256_file(path)
-        return {"source": self.name, "files": files, "options": options}
+        identity = {"source": self.name, "files": files, "options": options}
+        return {**identity, "named": self._named_digest()} if self.names_files else identity
+
+    @property
+    def names_files(self) -> bool:
+        """Whether the option ``files`` names a column."""
+        return bool(self.options.files)
+
+    def files(self, row: Row) -> Sequence[Path]:
+        """The paths in the columns of the option ``files``."""
+        cells = [row.get(name) for name in self.options.files]
+        return [Path(cell) for cell in cells if isinstance(cell, str) and cell]
+
+    def _named_digest(self) -> str:
+        """A digest of the contents of all files that rows name, in their order. It leaves out
+        those that do not exist: ``prepare`` tells them with their rows."""
+        digest = hashlib.sha256()
+        for table in self.read().values():
+            for row in table.rows:
+                for file in self.files(row):
+                    digest.update(sha256_file(file).encode() if file.is_file() else b"-")
+        return digest.hexdigest()
 
     def read(self) -> Mapping[str, Table]:
         """The tables of all files, with the shares set aside. Raises one
@@ -148,7 +181,20 @@ class FileSource(Source[O]):
         table = self.table(path, split)
         if not table.rows:
             raise UsageError([Mistake(str(path), "the file holds no rows")])
-        return table
+        if not self.names_files:
+            return table
+        missing = [name for name in self.options.files if name not in table.rows[0]]
+        if missing:
+            message = f"its first row has no column {missing[0]!r}, which files names"
+            raise UsageError([Mistake(str(path), message)])
+        absolute = partial(_with_paths, self.options.files, path.resolve().parent)
+        return replace(table, rows=Mapped(absolute, table.rows))
+
+
+def _with_paths(columns: Sequence[str], folder: Path, row: Row) -> Row:
+    """The row with absolute paths in these columns."""
+    texts = [name for name in columns if isinstance(row.get(name), str) and row[name]]
+    return {**row, **{name: str(folder / row[name]) for name in texts}}
 
 
 @contextmanager

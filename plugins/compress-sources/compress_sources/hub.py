@@ -11,7 +11,8 @@ from typing import Any
 from pydantic import Field
 
 from compress.errors import EnvironmentFailure, UsageError
-from compress.rows import CHUNK, Lazy, spooled
+from compress.rowfiles import spooled
+from compress.rows import CHUNK, Lazy
 from compress.source import SPLITS, Source, SourceOptions, Table
 from compress_sources.labels import class_labels
 from compress_sources.own_splits import OwnSplits

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.errors import Mistake, UsageError
-from compress.rows import CHUNK, ArrowRows, Columns, Row, columns_of, spooled
+from compress.rowfiles import ArrowRows, spooled
+from compress.rows import CHUNK, Columns, Row, columns_of
 from compress.source import Table
 from compress_sources.files import told
 from compress_sources.json_text import Item, value_of_line

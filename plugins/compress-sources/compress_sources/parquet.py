@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, Field, ValidationError
 
 from compress.errors import Mistake, UsageError, first_line
-from compress.rows import CHUNK, spooled
+from compress.rowfiles import spooled
+from compress.rows import CHUNK
 from compress.source import Table
 from compress_sources.files import FileSource, SplitFiles
 from compress_sources.labels import class_labels

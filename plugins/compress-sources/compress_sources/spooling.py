@@ -9,7 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from compress.rows import CHUNK, Columns, Lazy, spooled
+from compress.rowfiles import spooled
+from compress.rows import CHUNK, Columns, Lazy
 from compress.source import Table
 
 Numbered = Iterator[tuple[int, Sequence[Any]]]

@@ -47,7 +47,8 @@ class Recorder:
     """A loss that keeps the rows and the terms of each batch."""
 
     def __init__(self, has_terms: bool) -> None:
-        self.has_terms, self.batches = has_terms, []
+        self.has_terms = has_terms
+        self.batches: list[dict[str, Any]] = []
 
     def __call__(self, model: Any, batch: dict[str, Tensor], indices: Tensor) -> Any:
         """The model's own loss; or two terms, over labels and over tokens."""

@@ -12,7 +12,7 @@ from compress.engine import Engine
 from compress.meter import Meter
 from compress.stage import Stage
 from compress_stated.measuring import Family, Silent, Stated
-from compress_stated.stages import Cut, Make, Set
+from compress_stated.stages import After, Cut, Make, Set
 
 
 @hookimpl
@@ -23,8 +23,8 @@ def compress_architectures() -> list[type[Architecture]]:
 
 @hookimpl
 def compress_stages() -> list[type[Stage[Any]]]:
-    """The stages ``toy.make``, ``toy.set`` and ``toy.cut``."""
-    return [Make, Set, Cut]
+    """The stages ``toy.make``, ``toy.set``, ``toy.cut`` and ``toy.after``."""
+    return [Make, Set, Cut, After]
 
 
 @hookimpl

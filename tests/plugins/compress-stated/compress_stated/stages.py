@@ -62,6 +62,23 @@ class Set(Stage[SetOptions]):
         return Made()
 
 
+class After(Stage[Options]):
+    """Makes a model as small as the smallest that was measured before it."""
+
+    name: ClassVar[str] = "toy.after"
+    summary: ClassVar[str] = "A model of the least size that was measured before."
+    accepts: ClassVar[Accepts] = Accepts(formats=(FORMAT,))
+    libraries: ClassVar[tuple[str, ...]] = ()
+    reads_earlier: ClassVar[bool] = True
+
+    def apply(self, context: Context[Options]) -> Made:
+        """Write the input's numbers with the least size."""
+        sizes = {name: one.measurements["size"].value for name, one in context.earlier.items()}
+        least = min(size for size in sizes.values() if size is not None)
+        write(context.output, {**read(context.input), "size": least - 1})
+        return Made(notes={"sizes": sizes})
+
+
 class CutOptions(Options):
     """Options of ``toy.cut``."""
 

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file, save_file
 from compress.artifact import Artifact
 from compress.measurement import Measured
 from compress.options import Options
-from compress.stage import Context, Made, Stage
+from compress.stage import Candidate, Context, Made, Stage
 
 WEIGHTS = "model.safetensors"
 
@@ -26,16 +26,16 @@ class Choose(Stage[Options]):
     def apply(self, context: Context[Options]) -> Made:
         """Write the smaller candidate. The notes hold the choice and what was measured."""
         assert context.input is not None
-        folders = {dtype: context.work / dtype for dtype in ("float32", "float16")}
-        for dtype, folder in folders.items():
-            write_candidate(context.input, folder, dtype)
-        measured = context.measure(folders, Made())
+        half = Candidate(context.work / "float16")
+        write_candidate(context.input, half.folder, "float16")
+        candidates = {"float32": Candidate(context.input.folder), "float16": half}
+        measured = context.measure(candidates, "test")
         sizes = {dtype: size_of(of) for dtype, of in measured.items()}
         best = min(sizes, key=lambda dtype: sizes[dtype])
-        shutil.copytree(folders[best], context.output, dirs_exist_ok=True)
-        half = measured["float16"]
-        speedup = half.comparisons["float32"]["speedup"].value
-        rows = half.measurements["quality"].n
+        shutil.copytree(candidates[best].folder, context.output, dirs_exist_ok=True)
+        compared = measured["float16"]
+        speedup = compared.comparisons["float32"]["speedup"].value
+        rows = compared.measurements["quality"].n
         return Made(notes={"best": best, "sizes": sizes, "speedup": speedup, "rows": rows})
 
 

@@ -1,0 +1,72 @@
+"""Answers to what a stage asks about its candidates, from the instrument that measures the
+steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from compress.errors import CompressError, Mistake, UsageError, listed, suggestion
+from compress.measure import Subject, compare, predict
+from compress.meter import Effort
+from compress.registry.plugins import Registry
+from compress.workers.forking import WorkerServer
+from compress.workers.protocol import (
+    Answer,
+    ApplyStage,
+    CandidatePredicted,
+    CandidatesMeasured,
+    Job,
+    MeasureCandidates,
+    PredictCandidate,
+    Question,
+)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Measures the candidates of one job, each in its own engine and process. Job files and logs go
+    into ``folder``."""
+
+    job: Job
+    registry: Registry
+    folder: Path
+    server: WorkerServer | None
+
+    def answer(self, question: Question) -> Answer:
+        """The answer to a stage's question. Raises CompressError."""
+        job = self.job
+        if not isinstance(job, ApplyStage):
+            raise CompressError(f"{type(job).__name__} asked for measurements: only a stage may")
+        match question:
+            case MeasureCandidates(folders, split, meters, effort):
+                self._refuse_unknown(meters, effort)
+                subjects = [self._subject(job, name, at, split) for name, at in folders.items()]
+                return CandidatesMeasured(
+                    compare(
+                        subjects, self.registry, self.folder, effort, meters, server=self.server
+                    )
+                )
+            case PredictCandidate(folder, split):
+                subject = self._subject(job, "candidate", folder, split)
+                return CandidatePredicted(predict(subject, self.folder, self.server))
+
+    def _subject(self, job: ApplyStage, name: str, folder: Path, split: str) -> Subject:
+        return Subject(name, folder, job.task, job.data, split=split)
+
+    def _refuse_unknown(self, meters: Sequence[str] | None, effort: Effort) -> None:
+        """Raise UsageError with each name that is no meter, or one that does not measure at this
+        effort."""
+        mistakes = []
+        for name in meters or ():
+            entry = self.registry.meters.get(name)
+            if entry is None:
+                hint = suggestion(name, self.registry.meters)
+                mistakes.append(Mistake("context.measure", f"there is no meter {name!r}", hint))
+            elif effort not in entry.cls.efforts:
+                works = f"it works at {listed(entry.cls.efforts)}"
+                text = f"the meter {name} does not measure at effort {effort}"
+                mistakes.append(Mistake("context.measure", text, works))
+        if mistakes:
+            raise UsageError(mistakes)
