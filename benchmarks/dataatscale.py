@@ -26,6 +26,7 @@ from typing import Any
 from common import write_results
 
 from compress.machine import peak_memory
+from compress.ranks import Alone
 from compress.store.prepared import Prepared, prepare
 from compress.task import Task
 
@@ -64,7 +65,7 @@ def main() -> None:
 
 
 def _measured(count: int, rounds: int) -> dict[str, Any]:
-    """Medians of the seconds, and the largest peaks in bytes, by what was done."""
+    """Medians of seconds and of peak memory in bytes, by what was done."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_csv(folder / "train.csv", count, seed=0)
@@ -76,8 +77,7 @@ def _measured(count: int, rounds: int) -> dict[str, Any]:
             answers.setdefault(what, []).append(_asked(what, folder))
             sys.stderr.write(f"{count} rows, {what}: {answers[what][-1]}\n")
         for what, some in answers.items():
-            peak = max(answer["peak_bytes"] for answer in some)
-            row[what] = {"seconds": median(a["seconds"] for a in some), "peak_bytes": peak}
+            row[what] = {key: median(answer[key] for answer in some) for key in some[0]}
         return row
 
 
@@ -92,10 +92,14 @@ def _asked(what: str, folder: Path) -> dict[str, float]:
 def _do(what: str, folder: Path) -> None:
     """Do it in this process, and print its seconds and its peak memory."""
     act = ASKED[what](folder)
-    start = time.perf_counter()
+    start, before = time.perf_counter(), time.process_time()
     act()
-    seconds = time.perf_counter() - start
-    print(json.dumps({"seconds": seconds, "peak_bytes": peak_memory()}))  # noqa: T201
+    measured = {
+        "seconds": time.perf_counter() - start,
+        "processor_seconds": time.process_time() - before,
+        "peak_bytes": peak_memory(),
+    }
+    print(json.dumps(measured))  # noqa: T201
 
 
 def write_csv(path: Path, count: int, seed: int) -> None:
@@ -141,11 +145,14 @@ def _train(folder: Path) -> Callable[[], object]:
     data, work = Prepared(folder / "data", ""), folder / "work"
     epochs = STEPS * BATCH / len(data.rows("train"))
     options = TrainingOptions(epochs=epochs, batch_size=BATCH, precision="fp32")
-    context: Any = SimpleNamespace(
-        task=task(), data=data, seed=0, work=work, progress=_silent, note=_silent, input=None
-    )
+    given = {"task": task(), "data": data, "seed": 0, "work": work, "input": None}
+    context: Any = _Context(**given, progress=_silent, note=_silent)
     model = fresh_model(SHAPE, task(), data.labels)
     return lambda: fit(model, context, options, processor=processor())
+
+
+class _Context(SimpleNamespace, Alone):
+    """What a training reads of a stage's context."""
 
 
 def _measure(folder: Path) -> Callable[[], object]:

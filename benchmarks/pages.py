@@ -37,6 +37,7 @@ _MISSING = {
     "ner-seeds": _READ.format(script="seeds"),
     "cost": _READ.format(script="cost"),
     "fixedcost": "Not measured yet: `python benchmarks/fixedcost.py`, then `make docs`.",
+    "dataatscale": "Not measured yet: `python benchmarks/dataatscale.py`, then `make docs`.",
     "selfcheck": "Not measured yet: `python benchmarks/selfcheck.py`, then `make docs`.",
     "agreement": "Not measured yet: `python benchmarks/agreement.py --help` says how to make "
     "`benchmarks/results/agreement.json`; then call `make docs`.",
@@ -85,6 +86,7 @@ def part(name: str, folder: Path = RESULTS, view: View | None = None) -> str:
         "twoprocesses": twoprocesses,
         "gpu": gpu,
         "fixedcost": fixed_cost,
+        "dataatscale": data_at_scale,
     }
     return (view or views.get(name, run))(values)
 
@@ -191,6 +193,14 @@ def fixed_cost(values: Mapping[str, Any]) -> str:
     headers = ["version", "one import", "plan", "stages", "chain of three steps"]
     table = _table([*headers, "chain, in imports"], rows)
     return f"{table}\n\n{_measured_on(values['environment'])}"
+
+
+def data_at_scale(values: Mapping[str, Any]) -> str:
+    """Seconds and memory by the number of rows, with the settings and the machine."""
+    import dataatscale_page as page
+
+    table = _table(page.HEADERS, page.rows(values))
+    return "\n\n".join([table, page.settings(values), _measured_on(values["environment"])])
 
 
 def training(values: Mapping[str, Any]) -> str:

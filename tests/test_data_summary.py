@@ -57,6 +57,34 @@ def test_rows_labels_lengths_and_repetitions_are_counted(
     assert lines[0] == "train: 3 rows; good: 2, bad: 1; 3 words (median), at most 3"
 
 
+def test_repetitions_are_found_however_far_apart_with_and_without_a_second_text(
+    tmp_path: Path,
+) -> None:
+    rows = [{"text": f"film {i}", "text_pair": None, "label": str(i % 2)} for i in range(2500)]
+    rows[5] = {"text": "film 1", "text_pair": "seen", "label": "0"}
+    rows[1800] = {"text": "film 2400", "text_pair": "seen", "label": "0"}
+    rows[2300] = rows[1]
+    rows[2400] = rows[1800]
+    rows[2450] = rows[7]
+    prepare(
+        MemorySource({"train": rows, "test": rows[1:3]}),
+        task_named("text-classification"),
+        tmp_path,
+    )
+    found = Prepared(tmp_path, "").summary.splits
+    assert found["train"].repeated == 3 and found["test"].in_train == 2
+    assert found["train"].words_of == 2500
+
+
+def test_words_of_many_rows_are_those_of_drawn_ones_and_the_views_say_so(
+    tmp_path: Path,
+) -> None:
+    rows = [{"text": "a film", "label": str(i % 2)} for i in range(10_100)]
+    prepare(MemorySource({"train": rows}), task_named("text-classification"), tmp_path)
+    (line,) = split_lines(Prepared(tmp_path, "").summary)
+    assert line.endswith("2 words (median), at most 2, in 10,000 of these rows")
+
+
 @pytest.mark.parametrize(
     ("lengths", "median", "high"),
     [([7], 7, 7), ([1, 100], 1, 100), (range(1, 11), 5, 10), (range(1, 101), 50, 95)],

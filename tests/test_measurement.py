@@ -174,7 +174,7 @@ def test_turns_end_when_the_comparison_is_narrow_and_a_width_that_is_no_number_i
 
 
 HERE = TimingEnvironment(processor="cpu", gpus=[], threads=2, versions={})
-TRIED = MeasuringConditions("quick", "a", {}, None, HERE, "tasks 1", {}, {})
+TRIED = MeasuringConditions("quick", "a", {}, None, HERE, "tasks 1", {}, {}, {})
 
 
 @pytest.mark.parametrize(

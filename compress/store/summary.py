@@ -148,8 +148,8 @@ class _Counting:
             self._first = self._task.count_labels(_one(columns), self._labels)
         self._counts.update(self._task.count_labels(columns, self._labels))
         cells = [columns[name] for name in self._inputs if name in columns]
-        self._prints.append(_prints(cells))
         count = length_of(columns)
+        self._prints.append(_prints(cells, count))
         for place in np.flatnonzero(self._drawn[self.rows : self.rows + count]).tolist():
             self._words.append(sum(_word_count(cell[place]) for cell in cells))
         self.rows += count
@@ -175,14 +175,18 @@ def _one(columns: Columns) -> Columns:
     return {name: list(islice(cells, 1)) for name, cells in columns.items()}
 
 
-def _prints(cells: Sequence[Sequence[Any]]) -> np.ndarray:
-    """A number for the inputs of each row, int64 [rows]. Rows are compared by it, for their texts
-    may be large.
+def _prints(cells: Sequence[Sequence[Any]], count: int) -> np.ndarray:
+    """A number for the inputs of each of ``count`` rows, int64. Rows are compared by it, for their
+    texts may be large.
 
     Python's hash of a text has 64 bits: of a million different texts two have one number once in
     40 million times. It is another one in each process, so it is not kept."""
-    rows = zip(*(map(_key, column) for column in cells), strict=True)
-    return np.fromiter(map(hash, rows), np.int64)
+    filled = [(i, column) for i, column in enumerate(cells) if column.count(None) < count]
+    keys = ([(i, _key(cell)) for cell in column] for i, column in filled)
+    rows = zip(*keys, strict=True) if filled else iter([()] * count)
+    if len(filled) > 1:  # a row does not depend on what its neighbours have
+        rows = (tuple(key for key in row if key[1] is not None) for row in rows)
+    return np.fromiter(map(hash, rows), np.int64, count)
 
 
 def _key(cell: Any) -> Any:

@@ -95,11 +95,11 @@ class Sentiment(Task):
     headline = "accuracy"
     Options = TextTaskOptions
 
-    def labels(self, rows, declared):
+    def labels(self, splits, declared):
         return ["bad", "good"]
 
-    def normalise(self, row, labels):
-        return row
+    def normalise(self, columns, labels):
+        return columns
 
     def features(self, rows, processor):
         encodings = processor.encode([r["text"] for r in rows], max_length=self.options.max_length)

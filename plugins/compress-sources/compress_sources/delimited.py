@@ -7,7 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import ClassVar, Literal, TextIO
 
@@ -17,7 +17,7 @@ from compress.errors import Mistake, UsageError, shortened
 from compress.source import Table
 from compress_sources.decoding import HEAD, head, opened
 from compress_sources.files import FileSource, TextFiles, told
-from compress_sources.spooling import Numbered, table_of
+from compress_sources.spooling import OtherWidth, table_of
 
 _QUOTING: dict[str, Literal[0, 3]] = {"minimal": csv.QUOTE_MINIMAL, "none": csv.QUOTE_NONE}
 _LONGEST_FIELD = 1 << 30  # csv's default, 128 Ki characters, is less than a long document
@@ -63,7 +63,10 @@ class Csv(FileSource[DelimitedOptions]):
                 return Table([], [])
             names = self._names(path, *first)
             body = records if self.options.header else chain([first], records)
-            return table_of(path, names, _of_width(path, len(names), body))
+            try:
+                return table_of(path, names, body)
+            except OtherWidth:  # all such records are looked for in a second reading
+                raise UsageError(self._ragged(path, len(names))) from None
 
     def header(self, path: Path, split: str) -> Sequence[str]:
         """The first record's fields, or their numbers where the file has no header."""
@@ -90,6 +93,18 @@ class Csv(FileSource[DelimitedOptions]):
                 ]
             )
         return names
+
+    def _ragged(self, path: Path, width: int) -> list[Mistake]:
+        """A mistake for each record that has not ``width`` fields."""
+        ragged, fitting = [], 0
+        with opened(path, self.options.encoding) as text:
+            for line, fields in islice(self._records(path, text), int(self.options.header), None):
+                if len(fields) == width:
+                    fitting += 1
+                else:
+                    message = f"{len(fields)} fields where {width} are expected"
+                    ragged.append(Mistake(f"{path}:{line}", message))
+        return told(ragged, any_row_fits=fitting > 0)
 
     def _records(self, path: Path, text: TextIO) -> Iterator[Record]:
         reader = csv.reader(
@@ -118,22 +133,6 @@ class Tsv(Csv):
     summary = "tab-separated files with a header line"
     suffixes = (".tsv",)
     delimiter = "\t"
-
-
-def _of_width(path: Path, width: int, records: Iterator[Record]) -> Numbered:
-    """The records up to the first one that has not ``width`` fields. Raises UsageError with all of
-    these at the end."""
-    ragged, fitting = [], 0
-    for line, fields in records:
-        if len(fields) != width:
-            message = f"{len(fields)} fields where {width} are expected"
-            ragged.append(Mistake(f"{path}:{line}", message))
-        else:
-            fitting += 1
-            if not ragged:
-                yield line, fields
-    if ragged:
-        raise UsageError(told(ragged, any_row_fits=fitting > 0))
 
 
 def _is_cut(rest: Iterator[Record], path: Path) -> bool:

@@ -17,6 +17,10 @@ Numbered = Iterator[tuple[int, Sequence[Any]]]
 """The line on which a row starts, and the row's cells."""
 
 
+class OtherWidth(Exception):
+    """A row has not as many cells as there are columns."""
+
+
 class Lines(Lazy[str]):
     """The places of rows in a file: its name and the line."""
 
@@ -32,7 +36,7 @@ class Lines(Lazy[str]):
 
 
 def table_of(path: Path, names: Sequence[str], rows: Numbered) -> Table:
-    """The rows of a file with columns of these names."""
+    """The rows of a file with columns of these names. Raises OtherWidth."""
     places = Lines(path)
     return Table(spooled(_columns(names, rows, places)), places)
 
@@ -40,6 +44,8 @@ def table_of(path: Path, names: Sequence[str], rows: Numbered) -> Table:
 def _columns(names: Sequence[str], rows: Numbered, places: Lines) -> Iterator[Columns]:
     """The columns of some rows at a time; their lines are added to ``places``."""
     while some := list(islice(rows, CHUNK)):
-        places.numbers.extend([line for line, _ in some])
-        cells = zip(*(row for _, row in some), strict=True)
-        yield dict(zip(names, cells, strict=True))
+        lines, cells = zip(*some, strict=True)
+        if set(map(len, cells)) != {len(names)}:
+            raise OtherWidth
+        places.numbers.extend(lines)
+        yield dict(zip(names, zip(*cells, strict=True), strict=True))
