@@ -73,6 +73,22 @@ def _states(
     return Distillable(states[layer], mask.bool(), "states")
 
 
+def refuse_other_examples(parts: Mapping[str, Distillable], examples: int, task: Task[Any]) -> None:
+    """Raise UsageError unless every part has values for each of a batch's ``examples``."""
+    for part in parts.values():
+        if len(part.values) == examples:
+            continue
+        if part.divergence == "states":
+            raise UsageError(
+                f"task {task.name}: an example has several inputs, and its hidden states are not "
+                "kept: give hidden states no weight"
+            )
+        raise UsageError(
+            f"task {task.name}: distillable gives values for {len(part.values)} examples, and the "
+            f"batch has {examples}: the first dimension is theirs"
+        )
+
+
 def lines_of(part: Distillable) -> Tensor:
     """What counts of ``part``, one example after the other: answers [n, width], or choices
     [n, 1]."""

@@ -24,7 +24,16 @@ from compress.errors import UsageError
 from compress.featurising import FeatureRows
 from compress.machine import versions
 from compress.models import open_model
-from compress.pairing import Asked, Pair, counts_of, kept_lines, lines_of, paired, parts_of
+from compress.pairing import (
+    Asked,
+    Pair,
+    counts_of,
+    kept_lines,
+    lines_of,
+    paired,
+    parts_of,
+    refuse_other_examples,
+)
 from compress.predict import length_batches
 from compress.processor import Processor
 from compress.raggedfiles import PLACES, RaggedFile, RaggedWriter
@@ -65,6 +74,7 @@ class TeacherOutputs(ABC):
         own = parts_of(self._task, self._asked, student, batch)
         theirs = self._answered(batch, indices.tolist())
         pairs = Pairs()
+        refuse_other_examples(own, len(indices), self._task)
         for name, part in own.items():
             _refuse_other_counts(theirs[name].counts if name in theirs else [], counts_of(part))
             pair = paired(part, theirs[name].lines.to(part.values.device))
@@ -179,7 +189,9 @@ def _write(context: Context[Any], teacher: Artifact, split: str, asked: Asked, o
         for places in length_batches(task, features, _BATCH):
             arrays = task.collate(features.take(places), processor)
             batch = {name: torch.as_tensor(a, device=session.device) for name, a in arrays.items()}
-            for name, part in parts_of(task, asked, _ask(session, batch, asked), batch).items():
+            parts = parts_of(task, asked, _ask(session, batch, asked), batch)
+            refuse_other_examples(parts, len(places), task)
+            for name, part in parts.items():
                 if name not in files:
                     writer = RaggedWriter(out, name, len(features))
                     files[name] = stack.enter_context(writer)

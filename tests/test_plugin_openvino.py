@@ -85,6 +85,7 @@ def test_its_logits_are_those_of_pytorch_alone_and_in_batches(
     bert: Artifact, exported: Artifact, registry: Registry
 ) -> None:
     assert exported.traits.format == "openvino" and not exported.traits.trainable
+    assert sys.modules["openvino_telemetry"] is None, "an export reports to nobody"
     want = logits(TorchSession(open_model(bert, TASK), "cpu"), bert, 1)
     session = engine_for(registry, "openvino").open(exported, Placement("cpu", 1), TASK)
     for batch_size in (1, 5):

@@ -126,7 +126,8 @@ class Collator:
                     f"task {self.task.name}: collate made {name} of shape {array.shape} for "
                     f"{len(items)} examples: the first dimension is theirs"
                 )
-            batch[name] = torch.from_numpy(array[rows])
+            # A process alone gets all of it: an example may have several rows in an array.
+            batch[name] = torch.from_numpy(array if self.world == 1 else array[rows])
         return batch
 
 

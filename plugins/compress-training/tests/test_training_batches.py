@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from tiny import read, sentences, task_named, word_processor
 
+from compress.errors import CompressError
 from compress.machine import Processor
 from compress.training import checkpoints, loop
 from compress.training.batches import BucketedBatches, Collator, own_rows
@@ -189,3 +192,18 @@ def test_what_a_task_draws_does_not_depend_on_the_number_of_processes() -> None:
     lent = Collator(task, processor, batches, 1, 2)(items[:1])
     assert lent["part"].is_lent and not parts[1]["part"].is_lent
     assert lent["input_ids"].shape[0] == 1, "a model computes with a row at least"
+
+
+def test_an_example_may_have_several_rows_in_a_process_alone() -> None:
+    task = task_named("text-classification")
+
+    def twice(features: Any, processor: Any, generator: Any = None) -> dict[str, np.ndarray]:
+        return {"input_ids": np.repeat(np.arange(len(features)), 2)[:, None]}
+
+    stand_in: Any = SimpleNamespace(name="twice", collate=twice)
+    features = task.features(read(sentences(3, 0), task), word_processor())
+    batches = BucketedBatches([1, 1, 1], 3, seed=1)
+    batch = Collator(stand_in, word_processor(), batches)(list(enumerate(features)))
+    assert batch["input_ids"].flatten().tolist() == [0, 0, 1, 1, 2, 2]
+    with pytest.raises(CompressError, match="task twice: collate made input_ids of shape"):
+        Collator(stand_in, word_processor(), batches, 0, 2)(list(enumerate(features)))

@@ -9,12 +9,14 @@ import numpy as np
 from pydantic import Field
 
 from compress import hookimpl
+from compress.distillable import Distillable
 from compress.generation import Limits
 from compress.processor import TextProcessor
 from compress.request import Request, texts_of
 from compress.rows import Columns
 from compress.session import Session, generate
 from compress.task import (
+    IGNORED,
     SAMPLE_TEXTS,
     Batch,
     Column,
@@ -78,6 +80,12 @@ class CausalLm(Task[CausalOptions]):
     ) -> Batch:
         """``input_ids``, ``attention_mask`` and ``labels``."""
         return examples.collate(features, processor.pad_id)
+
+    def distillable(
+        self, outputs: Mapping[str, Any], batch: Mapping[str, Any]
+    ) -> list[Distillable]:
+        """The next token, at each token that has one."""
+        return [Distillable(outputs["logits"][:, :-1], batch["labels"][:, 1:] != IGNORED)]
 
     def answer(
         self,

@@ -1,10 +1,13 @@
 """From a PyTorch model to the files of OpenVINO."""
 
+# ruff: noqa: I001 - the session comes first: it switches the telemetry off for all that follows
+
 from __future__ import annotations
 
 import shutil
 
-# isort: on
+from compress_openvino.session import OpenVinoSession
+
 import openvino
 from torch import Tensor, nn
 from transformers.exporters.exporter_openvino import OpenVINOExporter
@@ -15,9 +18,6 @@ from compress.exportchecks import refuse_difference
 from compress.exporting import PartSession, called, checked_parts, export
 from compress.options import Options
 from compress.stage import Context, Made
-
-# isort: off - the session switches the telemetry off before anything else imports OpenVINO
-from compress_openvino.session import OpenVinoSession
 
 
 def export_artifact(context: Context[Options]) -> Made:

@@ -11,6 +11,7 @@ import numpy as np
 
 from compress import hookimpl
 from compress.architecture import ModelConfig
+from compress.distillable import Distillable
 from compress.processor import TextProcessor
 from compress.request import Request
 from compress.rows import Columns
@@ -27,7 +28,15 @@ from compress.task import (
     TextTaskOptions,
     by_row,
 )
-from compress_ranking.listwise import asked, checked, listwise, ndcg, padded_queries, ranked
+from compress_ranking.listwise import (
+    asked,
+    by_query,
+    checked,
+    listwise,
+    ndcg,
+    padded_queries,
+    ranked,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -98,6 +107,12 @@ class Ranking(Task[TextTaskOptions]):
     def counted(self, batch: Mapping[str, Tensor]) -> int:
         """The queries."""
         return len(batch["query"].unique())
+
+    def distillable(
+        self, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]
+    ) -> list[Distillable]:
+        """The scores of a query's candidates, as a distribution over them."""
+        return [Distillable(*by_query(outputs["logits"][:, 0], batch["query"]))]
 
     def predictions(
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]

@@ -61,6 +61,13 @@ def listwise(scores: Tensor, relevance: Tensor, query: Tensor) -> Tensor:
     return total / len(losses)
 
 
+def by_query(scores: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
+    """The scores [pairs] as [queries, most candidates], and which of these there are."""
+    counts = query.bincount()
+    held = query.new_tensor(range(int(counts.max()))) < counts[:, None]
+    return scores.new_zeros(held.shape).masked_scatter(held, scores), held
+
+
 def ndcg(scores: Sequence[float], relevance: Sequence[float]) -> float:
     """The discounted gain of the ten best scores, as a share of the best order's."""
     gains = np.asarray(relevance, dtype=np.float64)
