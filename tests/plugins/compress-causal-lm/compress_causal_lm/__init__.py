@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import Field
 
 from compress import hookimpl
 from compress.distillable import Distillable
@@ -27,18 +26,9 @@ from compress.task import (
     RowError,
     Shown,
     Task,
-    TextTaskOptions,
 )
 from compress_causal_lm import examples
-
-
-class CausalOptions(TextTaskOptions):
-    """Options of ``causal-lm``."""
-
-    long: Literal["cut", "windows"] = Field(
-        default="cut",
-        description="A text of more than max_length tokens: cut, or taken in several windows.",
-    )
+from compress_causal_lm.examples import CausalOptions
 
 
 class CausalLm(Task[CausalOptions]):

@@ -1,17 +1,28 @@
-"""Texts as token ids, and batches of them."""
+"""Texts as token ids, and batches of them, as the options say."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from compress.decoding import log_softmax
 from compress.processor import TextProcessor
-from compress.task import IGNORED, Batch, Features, Prediction, Row
+from compress.task import IGNORED, Batch, Features, Prediction, Row, TextTaskOptions
 
 _ALL = 2**30
 """More tokens than a text has."""
+
+
+class CausalOptions(TextTaskOptions):
+    """Options of ``causal-lm``."""
+
+    long: Literal["cut", "windows"] = Field(
+        default="cut",
+        description="A text of more than max_length tokens: cut, or taken in several windows.",
+    )
 
 
 def features(rows: Sequence[Row], processor: TextProcessor, most: int, long: str) -> list[Features]:

@@ -1,10 +1,8 @@
-"""The task ``ranking``: which of a query's candidates are relevant. All candidates of a query are
-in one batch, for the loss compares them with each other."""
+"""The task ``ranking``. All candidates of a query are in one batch: the loss compares them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,23 +26,14 @@ from compress.task import (
     TextTaskOptions,
     by_row,
 )
-from compress_ranking.listwise import (
-    asked,
-    by_query,
-    checked,
-    listwise,
-    ndcg,
-    padded_queries,
-    ranked,
-)
+from compress_ranking import queries
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class Ranking(Task[TextTaskOptions]):
-    """One score for a query and a candidate. The loss is ListNet's, the cross-entropy of the two
-    distributions over the candidates (Cao et al. 2007, section 4)."""
+    """One score for a query and a candidate, learnt with the loss of ``queries.listwise``."""
 
     name = "ranking"
     summary = "The candidates of a query in the order of their relevance."
@@ -77,7 +66,7 @@ class Ranking(Task[TextTaskOptions]):
 
     def normalise(self, columns: Columns, labels: Sequence[str]) -> Columns:
         """The columns, if each query has a candidate that is relevant."""
-        return by_row(checked, columns)
+        return by_row(queries.checked, columns)
 
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
         """``candidates``: the ids of the query with each of its candidates."""
@@ -96,13 +85,12 @@ class Ranking(Task[TextTaskOptions]):
     def collate(
         self, features: Sequence[Features], processor: TextProcessor, generator: Any = None
     ) -> Batch:
-        """int64 [pairs, length]; ``query``, int64 [pairs], is the number of a pair's query, and
-        ``relevance`` float32 [pairs]."""
-        return padded_queries(features, processor)
+        """int64 [pairs, length], the number of each pair's ``query``, float32 ``relevance``."""
+        return queries.padded_queries(features, processor)
 
     def loss(self, outputs: Any, batch: Mapping[str, Tensor]) -> Tensor:
         """The mean over queries; the model itself reads neither queries nor relevance."""
-        return listwise(outputs.logits[:, 0].float(), batch["relevance"], batch["query"])
+        return queries.listwise(outputs.logits[:, 0].float(), batch["relevance"], batch["query"])
 
     def counted(self, batch: Mapping[str, Tensor]) -> int:
         """The queries."""
@@ -112,13 +100,13 @@ class Ranking(Task[TextTaskOptions]):
         self, outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]
     ) -> list[Distillable]:
         """The scores of a query's candidates, as a distribution over them."""
-        return [Distillable(*by_query(outputs["logits"][:, 0], batch["query"]))]
+        return [Distillable(*queries.by_query(outputs["logits"][:, 0], batch["query"]))]
 
     def predictions(
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
     ) -> list[Prediction]:
         """``scores`` of each query's candidates."""
-        ends = list(accumulate(len(f["candidates"]) for f in batch))
+        ends = np.cumsum([len(f["candidates"]) for f in batch])
         return [{"scores": s.tolist()} for s in np.split(outputs["logits"][:, 0], ends[:-1])]
 
     def score(
@@ -130,7 +118,7 @@ class Ranking(Task[TextTaskOptions]):
     def resample(self, predictions: Any, rows: Any, labels: Any) -> np.ndarray:
         """(NDCG, 1) of each query, float64 [n, 2]."""
         pairs = zip(predictions, rows, strict=True)
-        return np.array([[ndcg(p["scores"], row["relevance"]), 1.0] for p, row in pairs])
+        return np.array([[queries.ndcg(p["scores"], row["relevance"]), 1.0] for p, row in pairs])
 
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         """The mean of summed counts [..., 2]."""
@@ -142,18 +130,17 @@ class Ranking(Task[TextTaskOptions]):
         return [Decision(best, relevance[best] == max(relevance), "first")]
 
     def request(self, requests: Sequence[Request]) -> list[Row]:
-        """A query and its candidates: a tuple of texts, a text with tabs between them, or a
-        mapping."""
-        return [asked(request) for request in requests]
+        """A query and its candidates: a tuple, a text with tabs between them, or a mapping."""
+        return [queries.asked(request) for request in requests]
 
     def samples(self) -> list[Row]:
         """Queries with candidates of different lengths."""
-        sizes = (1, 3, 4, 60)
-        return [{"query": "what ?", "candidates": ["one ", "two " * size]} for size in sizes]
+        return [{"query": "what ?", "candidates": ["one ", "two " * n]} for n in (1, 3, 4, 60)]
 
     def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> Shown:
         """The candidates with their scores, the best first."""
-        return {"query": row["query"], "ranked": ranked(row["candidates"], prediction["scores"])}
+        order = queries.ranked(row["candidates"], prediction["scores"])
+        return {"query": row["query"], "ranked": order}
 
 
 @hookimpl

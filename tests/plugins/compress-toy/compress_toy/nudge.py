@@ -8,17 +8,20 @@ import resource
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
 from safetensors.numpy import load_file, save_file
 
+from compress.artifact import Traits
 from compress.errors import CompressError
 from compress.options import ArtifactReference, Options
-from compress.stage import Context, Made, Stage
+from compress.stage import Accepts, Context, Made, Stage
+from compress_toy.tensors import FORMAT, WEIGHTS
 
-WEIGHTS = "model.safetensors"
+FORMATS = ("pytorch", FORMAT)
 
 
 class NudgeOptions(Options):
@@ -36,7 +39,14 @@ class Nudge(Stage[NudgeOptions]):
     name: ClassVar[str] = "toy.nudge"
     summary: ClassVar[str] = "Adds a number to every weight."
     Options: ClassVar[type[Options]] = NudgeOptions
+    accepts: ClassVar[Accepts] = Accepts(formats=FORMATS)
+    references: ClassVar[Accepts] = Accepts(formats=FORMATS, task=True)
     libraries: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def produces(cls, traits: Traits, options: NudgeOptions, task: str) -> Traits:
+        """Tensors, which need be no whole model."""
+        return replace(traits, format=FORMAT, trainable=False, task=task)
 
     def apply(self, context: Context[NudgeOptions]) -> Made:
         """Write the input's files, with ``by`` added to each weight."""

@@ -51,7 +51,8 @@ def _padded_pairs(
 
 def listwise(scores: Tensor, relevance: Tensor, query: Tensor) -> Tensor:
     """The mean over queries of the cross-entropy of two distributions over its candidates: that of
-    their ``relevance`` and the softmax of their ``scores``. All are [pairs]."""
+    their ``relevance`` and the softmax of their ``scores``. All are [pairs]. It is the loss of
+    ListNet (Cao et al. 2007, section 4)."""
     losses = []
     for number in query.unique():
         own = query == number
