@@ -42,11 +42,11 @@ def float_graphs(context: Context[Any], artifact: Artifact) -> list[Path]:
 
 
 def _export(context: Context[Any], artifact: Artifact, folder: Path) -> None:
-    # isort: off - the session comes before what else imports ONNX Runtime
-    # isort: on
+    # First: it switches ONNX Runtime's telemetry off before anything else imports it.
+    from compress_onnx.session import FAILURES, OnnxSession  # isort: skip
+
     from compress.exporting import PartSession, called, checked_parts
     from compress_onnx.exporting import export_graph
-    from compress_onnx.session import FAILURES, OnnxSession
 
     for part, examples in checked_parts(artifact, context.task, context.architectures):
         file = folder / f"{part.name}.onnx"
