@@ -56,11 +56,7 @@ def take_in(
     has_manifest = (folder / MANIFEST).is_file()
     # Before anything is copied: it finds files that are too large.
     traits = folder_traits(folder, registry, tasks)
-    for path in source_files(folder):
-        target = output / path.relative_to(folder)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        place = place_weights if path.name.endswith(SUFFIX) else shutil.copyfile
-        place(path, target)
+    _copy(folder, output, place_weights)
     if has_manifest:
         return Manifest.read(folder)
     kinds = model_types([folder])
@@ -70,10 +66,7 @@ def take_in(
     refuse_absurd_depth(folder / CONFIG, read_config(folder), len(headers))
     refuse_not_finite(folder)
     _complete_config(folder, output)
-    processor = take_tokenizer(folder, output) if has_tokenizer(folder) else None
-    rows = embedding_rows(folder)
-    if processor is not None and rows is not None:
-        refuse_ids_beyond(folder, processor.tokenizer, rows)
+    _complete_tokenizer(folder, output)
     brought = distributions_bringing(registry, kinds)
     return Manifest(
         traits,
@@ -85,6 +78,24 @@ def take_in(
         labels=labels,
         parameters=count_parameters(headers),
     )
+
+
+def _copy(folder: Path, output: Path, place_weights: Callable[[Path, Path], object]) -> None:
+    """Put the files of the model in ``folder`` into ``output``."""
+    for path in source_files(folder):
+        target = output / path.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        place = place_weights if path.name.endswith(SUFFIX) else shutil.copyfile
+        place(path, target)
+
+
+def _complete_tokenizer(folder: Path, output: Path) -> None:
+    """Write the tokenizer as transformers reads it, if the model has one. Raises UsageError for ids
+    that its embeddings do not have, and for a model that its family cannot build."""
+    processor = take_tokenizer(folder, output) if has_tokenizer(folder) else None
+    rows = embedding_rows(folder)
+    if processor is not None and rows is not None:
+        refuse_ids_beyond(folder, processor.tokenizer, rows)
 
 
 def refuse_not_finite(folder: Path) -> None:
