@@ -26,8 +26,9 @@ from compress.errors import CompressError
 from compress.registry.plugins import load_plugins
 from compress.store.prepared import Prepared, prepare
 from compress.store.store import Store
+from compress.workers import launching
 from compress.workers.jobs import staging
-from compress.workers.protocol import ApplyStage, Chosen, Note, Progress
+from compress.workers.protocol import ApplyStage, Chosen, Failed, Note, Progress
 from compress.workers.supervisor import Worker, run_job, started
 
 
@@ -162,6 +163,33 @@ def test_a_process_that_ends_early_ends_all_and_is_named(
         in_workers(job(tmp_path, 2, how=how), tmp_path)
     assert re.fullmatch(words, str(caught.value)), caught.value
     assert time.monotonic() - start < 60
+
+
+LOST = Failed("RuntimeError: Connection closed by peer (traceback in log)")
+WRONG = Failed("the rows are wrong", CompressError.__name__)
+
+
+@pytest.mark.parametrize(
+    ("told", "codes", "words"),
+    [
+        ({0: LOST}, {0: 1, 1: 7}, "rank 1 of 2 ended with code 7 and no result"),
+        ({0: LOST}, {0: 1, 1: -9}, r"rank 1 of 2 was ended by SIGKILL \(out of memory\?\)"),
+        ({0: LOST, 1: WRONG}, {0: 1, 1: 1}, "rank 1 of 2: the rows are wrong"),
+        ({1: LOST}, {0: -6, 1: 1}, "rank 1 of 2: RuntimeError: .*"),
+        ({1: LOST}, {0: -15, 1: 1}, "rank 1 of 2: RuntimeError: .*"),
+        ({}, {0: -6, 1: -15}, "rank [01] of 2 ended with code -(6|15) and no result"),
+    ],
+)
+def test_the_process_to_blame_is_not_one_that_lost_another(
+    told: dict[int, Failed], codes: dict[int, int], words: str
+) -> None:
+    """Whichever of them the launcher saw first."""
+    for stamps in ((100, 101), (101, 100), (100, 100)):
+        ends = {
+            rank: SimpleNamespace(exitcode=code, timestamp=stamps[rank])
+            for rank, code in codes.items()
+        }
+        assert re.fullmatch(words, launching.to_blame(list(told.items()), ends, 2).text)
 
 
 def training(model: Artifact, folder: Path) -> ApplyStage:

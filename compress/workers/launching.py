@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -29,8 +29,10 @@ _THIS_MACHINE = ("--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", "--local-
 _ENDING_SECONDS = 55
 """Seconds that the processes have to keep a training when they are asked to end: a little less than
 the supervisor waits for this one."""
+_READ_SECONDS = 5
+"""Seconds to wait for the last words of processes that have ended."""
 _TOGETHER_SECONDS = 15
-"""A process that ends this much later than the first was ended because of it."""
+"""A process that was killed this much later than the first end was killed because of it."""
 
 
 def launch(job_file: Path, processes: int, line: WorkerLine) -> Finished | Failed:
@@ -50,7 +52,7 @@ def launch(job_file: Path, processes: int, line: WorkerLine) -> Finished | Faile
         except SignalException as ended:
             raise Ended(ended.sigval) from None
         except ChildFailedError as failed:
-            return relay.failure(failed.failures, processes)
+            return to_blame(relay.failures(), failed.failures, processes)
         finally:
             signal(SIGTERM, SIG_DFL)  # it had a handler of the launcher's
     return Finished()
@@ -71,6 +73,7 @@ class _Relay:
     def __init__(self, line: WorkerLine) -> None:
         self._line = line
         self._failed: list[tuple[int, Failed]] = []
+        self._readers: list[threading.Thread] = []
         self._listener = Listener()
         self.address = self._listener.address
         threading.Thread(target=self._accept, daemon=True).start()
@@ -82,7 +85,9 @@ class _Relay:
             except OSError:  # it was closed
                 return
             if line is not None:
-                threading.Thread(target=self._read, args=(line,), daemon=True).start()
+                reader = threading.Thread(target=self._read, args=(line,), daemon=True)
+                self._readers.append(reader)
+                reader.start()
 
     def _read(self, line: Line) -> None:
         rank = 0
@@ -103,39 +108,51 @@ class _Relay:
         while True:
             line.send(self._line.receive())
 
-    def failure(self, ends: Mapping[int, Any], processes: int) -> Failed:
-        """The failure to report. ``ends`` are torch's ProcessFailures by rank, with exit codes as
-        ``subprocess`` has them.
-
-        The end of one process is an error in the others, which lose their connection to it. So an
-        error that a process stated comes first, then one that was killed, then a bug."""
-        stated = [(rank, failed) for rank, failed in self._failed if failed.error is not None]
-        killed = _killed(ends)
-        if stated or (self._failed and killed is None):
-            rank, failed = (stated or self._failed)[0]
-            return replace(failed, text=f"rank {rank} of {processes}: {failed.text}")
-        if killed is None:
-            rank, end = min(ends.items(), key=lambda item: item[1].timestamp)
-            how = f"ended with code {end.exitcode} and no result"
-        else:
-            rank, number = killed
-            guess = " (out of memory?)" if number == SIGKILL else ""
-            how = f"was ended by {Signals(number).name}{guess}"
-        return Failed(f"rank {rank} of {processes} {how}", CompressError.__name__)
+    def failures(self) -> list[tuple[int, Failed]]:
+        """The failures that processes told, with their numbers, when all processes have ended."""
+        for reader in self._readers:
+            reader.join(_READ_SECONDS)
+        return self._failed
 
     def close(self) -> None:
         """Free the address."""
         self._listener.close()
 
 
-def _killed(ends: Mapping[int, Any]) -> tuple[int, int] | None:
-    """The rank of the process that a signal ended first, and the signal; None if there is none.
+def to_blame(told: list[tuple[int, Failed]], ends: Mapping[int, Any], processes: int) -> Failed:
+    """The failure that ended all processes. ``told`` are failures with the numbers of the processes
+    that told them; ``ends`` are torch's ProcessFailures, with exit codes as ``subprocess`` has
+    them.
 
-    SIGTERM is the launcher's own, and so is a SIGKILL long after the first end. With SIGABRT torch
-    ends a process that has lost another."""
+    The end of one process is an error in the others, which lose their connection to it and say so.
+    So an error that a process stated comes first, then the end of one that said nothing, then a
+    bug."""
+    stated = [(rank, failed) for rank, failed in told if failed.error is not None]
+    silent = _silent(ends, {rank for rank, _ in told})
+    if not stated and silent is not None:
+        rank, how = silent
+        return Failed(f"rank {rank} of {processes} {how}", CompressError.__name__)
+    rank, failed = (stated or told)[0]
+    return replace(failed, text=f"rank {rank} of {processes}: {failed.text}")
+
+
+def _silent(ends: Mapping[int, Any], told: Set[int]) -> tuple[int, str] | None:
+    """The rank of a process that ended first without telling its failure, and how it ended; None
+    if a told failure explains all ends. One that was killed comes first."""
     first = min(end.timestamp for end in ends.values())
     for rank, end in ends.items():
-        is_early = end.timestamp - first < _TOGETHER_SECONDS
-        if is_early and end.exitcode < 0 and -end.exitcode not in (SIGTERM, SIGABRT):
-            return rank, -end.exitcode
-    return None
+        if end.timestamp - first < _TOGETHER_SECONDS and _was_killed(end.exitcode):
+            guess = " (out of memory?)" if -end.exitcode == SIGKILL else ""
+            return rank, f"was ended by {Signals(-end.exitcode).name}{guess}"
+    left = [rank for rank, end in ends.items() if rank not in told and end.exitcode > 0]
+    ranks = left or ([] if told else ends)
+    if not ranks:
+        return None
+    rank = min(ranks, key=lambda rank: ends[rank].timestamp)
+    return rank, f"ended with code {ends[rank].exitcode} and no result"
+
+
+def _was_killed(code: int) -> bool:
+    """Whether a signal from outside ended a process. SIGTERM is the launcher's own. With SIGABRT
+    torch ends a process that has lost another."""
+    return code < 0 and -code not in (SIGTERM, SIGABRT)
