@@ -76,7 +76,7 @@ def opener(family: str) -> Any:
     return AutoModelForSeq2SeqLM if is_pair(family) else AutoModelForCausalLM
 
 
-def writer(family: str, seed: int = 4) -> PreTrainedModel:
+def writer(family: str, seed: int = 7) -> PreTrainedModel:
     """A model whose answers to different texts differ."""
     torch.manual_seed(seed)
     config = AutoConfig.for_model(family, **{**_TOKENS, **{**DECODERS, **PAIRS}[family]})
@@ -119,5 +119,6 @@ def asked(seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def written(model: PreTrainedModel, seed: int = 0) -> list[list[int]]:
-    """The tokens that a model writes, greedily."""
-    return TorchSession(model, "cpu").generate(asked(seed), Limits(max_new_tokens=8))
+    """The eight tokens that a model writes, greedily."""
+    limits = Limits(max_new_tokens=8, min_new_tokens=8)
+    return TorchSession(model, "cpu").generate(asked(seed), limits)
