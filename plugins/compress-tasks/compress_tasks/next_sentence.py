@@ -66,7 +66,7 @@ class NextSentence(FillMask):
         "tokens that were hidden in two texts, and whether the second follows the first."
     )
     synonyms = ("nsp", "bert-pretraining")
-    kind = ""
+    kind = ""  # not that of its parent: the hub has no name for it
     columns = (Column("text", "A document; its sentences, or its lines, are paired."),)
     directions = {
         "loss": "lower",
