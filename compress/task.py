@@ -166,7 +166,8 @@ class Task(ABC, Generic[O]):
     """A task with its options.
 
     ``kind`` is the model hub's name of the task (https://huggingface.co/tasks): it says which class
-    opens a model, and model cards state it; empty if the hub has no name. ``headline`` is the
+    opens a model, and model cards state it; empty, the default, if the hub has no name: then
+    ``model_class`` says it. ``headline`` is the
     metric that quality means; the class states the default, and an instance may set another by its
     options. ``higher_is_better`` says which direction of it is better, ``directions`` which one of
     other metrics. ``processor_class`` turns rows into features, as ``processor`` loads it."""
@@ -174,7 +175,7 @@ class Task(ABC, Generic[O]):
     name: ClassVar[str]
     summary: ClassVar[str]
     synonyms: ClassVar[tuple[str, ...]] = ()
-    kind: ClassVar[str]
+    kind: ClassVar[str] = ""
     columns: ClassVar[tuple[Column, ...]]
     headline: str
     higher_is_better: ClassVar[bool] = True
