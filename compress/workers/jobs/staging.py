@@ -82,7 +82,8 @@ def apply(job: ApplyStage, line: WorkerLine, registry: Registry, ranks: Ranks) -
 
 def _state_generation(folder: Path, task: Task[Any]) -> None:
     """Write into a model folder how its task generates answers, if it does."""
-    settings = task.generation(folder)
+    has_config = (folder / "config.json").is_file()  # a format may have no such file
+    settings = task.generation(folder) if has_config else {}
     if settings:
         write_generation(folder, settings)
 

@@ -29,7 +29,7 @@ _TOKENS = {"eos": "</s>", "unk": "<unk>", "pad": "<pad>"}
 """The special tokens, where the config names no other."""
 _NEVER_CUT = 1 << 24
 """Ids that no text has."""
-_CODE = re.compile(r">>.+?<<")
+_CODE = re.compile(r">>.*?<<", re.DOTALL)
 """The code of the target's language, with which a source begins if a model has several."""
 
 
