@@ -101,9 +101,7 @@ def _ids_of(processor: Vocabulary) -> int:
     return max(processor.vocabulary().values(), default=0) + 1
 
 
-def _special_ids(
-    processor: Vocabulary, wanted: Mapping[str, tuple[str, ...]]
-) -> dict[str, int]:
+def _special_ids(processor: Vocabulary, wanted: Mapping[str, tuple[str, ...]]) -> dict[str, int]:
     found = {}
     for key, kinds in wanted.items():
         ids = (processor.token_id(kind) for kind in kinds)

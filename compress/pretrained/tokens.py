@@ -96,8 +96,8 @@ def take_tokenizer(folder: Path, output: Path) -> TextProcessor:
 
 
 def refuse_other_ids(folder: Path, processor: Vocabulary) -> None:
-    """Raise UsageError for a processor that reads the folder without a ``tokenizer.json``, and gives
-    other ids than transformers."""
+    """Raise UsageError for a processor that reads the folder without a ``tokenizer.json``, and
+    gives other ids than transformers."""
     wanted = _read(folder)
     difference = _first_difference(lambda text, pair: processor.ids(text), wanted, pairs=False)
     if difference:
@@ -154,7 +154,9 @@ def _read(folder: Path) -> PreTrainedTokenizerBase:
 
     # The error may be of any kind: a class may be unknown, or need a package.
     with (
-        warnings.catch_warnings(action="ignore"),  # Marian's recommends a package that it does not use
+        warnings.catch_warnings(
+            action="ignore"
+        ),  # Marian's recommends a package that it does not use
         refusing_tokenizer(f"{folder} has no tokenizer that transformers can read"),
     ):
         read: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(

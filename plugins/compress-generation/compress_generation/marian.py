@@ -1,5 +1,5 @@
-"""Marian's tokenizer: two sentencepiece models, one for the language of the sources and one for that
-of the targets, and the ids of their pieces in ``vocab.json``.
+"""Marian's tokenizer: two sentencepiece models, one for the language of the sources and one for
+that of the targets, and the ids of their pieces in ``vocab.json``.
 
 transformers reads it in Python, so there is no ``tokenizer.json``. The ids are those of its
 ``MarianTokenizer``; tests compare. Needs the package ``sentencepiece``."""
@@ -36,9 +36,10 @@ _CODE = re.compile(r">>.*?<<", re.DOTALL)
 def is_marian(folder: Path) -> bool:
     """Whether a model folder has this tokenizer and no other."""
     needed = (SOURCE, TARGET, VOCABULARY)
-    return all((folder / name).is_file() for name in needed) and not (
-        folder / "tokenizer.json"
-    ).is_file()
+    return (
+        all((folder / name).is_file() for name in needed)
+        and not (folder / "tokenizer.json").is_file()
+    )
 
 
 class MarianProcessor:
@@ -70,7 +71,9 @@ class MarianProcessor:
         try:
             made = cls(contents, special(stated, read_generation(path)).start)
         except (RuntimeError, ValueError) as error:
-            raise UsageError(f"{path}: its sentencepiece models cannot be read: {first_line(error)}") from error
+            raise UsageError(
+                f"{path}: its sentencepiece models cannot be read: {first_line(error)}"
+            ) from error
         made._refuse_missing(path)
         return made
 

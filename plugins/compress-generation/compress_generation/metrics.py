@@ -36,7 +36,9 @@ class TextMetric(evaluate.Metric):
             description=type(self).__doc__ or "", citation="", features=Features(features)
         )
 
-    def _compute(self, predictions: Sequence[str], references: References, words: str) -> dict[str, Any]:
+    def _compute(
+        self, predictions: Sequence[str], references: References, words: str
+    ) -> dict[str, Any]:
         bleu, chrf = BLEU(tokenize=words, force=True), CHRF()
         by_place = _by_place(references)
         rouges = _rouges(predictions, references)

@@ -128,7 +128,9 @@ class PairProcessor(TextProcessor):
                 "language: leave source_language and target_language out"
             )
         if self.tokenizer.token_to_id(language) is None:
-            like = [token for token in self.tokenizer.get_vocab() if len(token) < 12 and "_" in token]
+            like = [
+                token for token in self.tokenizer.get_vocab() if len(token) < 12 and "_" in token
+            ]
             hint = did_you_mean(language, like) or "codes are such as en_XX or eng_Latn"
             raise UsageError(f"the tokenizer has no token for the language {language!r}: {hint}")
         parts = [language if part == own else part for part in self._added]

@@ -17,7 +17,26 @@ from transformers import AutoConfig, AutoModelForSeq2SeqLM, MarianTokenizer, Pre
 from compress.artifact import Artifact, Manifest, Traits, digest_files
 from compress.processor import TextProcessor
 
-WORDS = "a man plays the guitar dog runs on grass two women sit in park ein mann spielt hund".split()
+WORDS = [
+    "a",
+    "man",
+    "plays",
+    "the",
+    "guitar",
+    "dog",
+    "runs",
+    "on",
+    "grass",
+    "two",
+    "women",
+    "sit",
+    "in",
+    "park",
+    "ein",
+    "mann",
+    "spielt",
+    "hund",
+]
 TOKENS = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
 _BART = {
     "encoder_layers": 1,
@@ -28,6 +47,7 @@ _BART = {
     "encoder_ffn_dim": 16,
     "decoder_ffn_dim": 16,
     "max_position_embeddings": 48,
+    "tie_word_embeddings": False,  # tied, a random model repeats its first token
 }
 CONFIGS: Mapping[str, Mapping[str, Any]] = {
     "t5": {"num_layers": 1, "num_heads": 2, "d_model": 16, "d_kv": 8, "d_ff": 16},
@@ -112,7 +132,8 @@ def random_model(config: Any) -> PreTrainedModel:
     model: PreTrainedModel = AutoModelForSeq2SeqLM.from_config(config)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter *= 3
+            if parameter.dim() > 1 and parameter.requires_grad:
+                parameter.normal_(0, 0.5)
     return model
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compress_generation.marian import MarianProcessor
 from tiny import taken_in
 from transformers import MarianTokenizer
 
 from compress.errors import UsageError
 from compress.fresh import fresh_reader
 from compress.registry.plugins import load_plugins
-from compress_generation.marian import MarianProcessor
 
 TEXTS = [
     "a man plays the guitar",
@@ -71,7 +71,12 @@ def test_a_folder_with_a_broken_file_is_refused(
 
 def test_a_fresh_model_reads_with_it(folder: Path) -> None:
     own, cls = MarianProcessor.load(folder), load_plugins().tasks["translation"].cls
-    shape: dict[str, Any] = {"type": "bart", "d_model": 16, "encoder_layers": 1, "decoder_layers": 1}
+    shape: dict[str, Any] = {
+        "type": "bart",
+        "d_model": 16,
+        "encoder_layers": 1,
+        "decoder_layers": 1,
+    }
     model = fresh_reader(shape, cls(cls.Options()), (), own)
     config = model.config
     assert config.vocab_size == len(own.vocabulary())

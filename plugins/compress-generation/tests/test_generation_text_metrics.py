@@ -6,15 +6,30 @@ from typing import Any
 
 import numpy as np
 import pytest
+from compress_generation import ngrams
+from compress_generation.metrics import counts_of
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu.metrics import BLEU, CHRF
 
 from compress.registry.plugins import load_plugins
 from compress.task import Task
-from compress_generation import ngrams
-from compress_generation.metrics import counts_of
 
-WORDS = "the cat sat on a mat , and two dogs ran ; die Straße grün .".split()
+WORDS = [
+    "the",
+    "cat",
+    "sat",
+    "on",
+    "a",
+    "mat",
+    ",",
+    "two",
+    "dogs",
+    ";",
+    "die",
+    "Straße",
+    "grün",
+    ".",
+]
 TASKS = ("translation", "summarization", "text2text-generation")
 
 

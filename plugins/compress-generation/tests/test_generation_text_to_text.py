@@ -40,7 +40,8 @@ def models(
 ) -> dict[str, Artifact]:
     """A tiny model of each family."""
     return {
-        family: as_artifact(make_model(family), "translation") for family in ("t5", "bart", "marian")
+        family: as_artifact(make_model(family), "translation")
+        for family in ("t5", "bart", "marian")
     }
 
 
@@ -60,8 +61,8 @@ def answered(artifact: Artifact, task: Task[Any]) -> list[list[int]]:
 
 
 def stock(folder: Path) -> list[list[int]]:
-    """The tokens of transformers' own ``generate`` without any argument, of each text alone; without
-    what an answer begins and ends with."""
+    """The tokens of transformers' own ``generate`` without any argument, of each text alone;
+    without what an answer begins and ends with."""
     model = AutoModelForSeq2SeqLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     special = {model.generation_config.eos_token_id, model.generation_config.forced_bos_token_id}
@@ -91,6 +92,7 @@ def test_what_no_engine_here_knows_does_not_stay_in_the_settings(
     assert "forced_eos_token_id" in read_generation(models["bart"].folder)
     made = trained(models["bart"], task_of(), tmp_path / "step")
     assert read_generation(made.folder) == {
+        "bos_token_id": 0,
         "decoder_start_token_id": 1,
         "do_sample": False,
         "eos_token_id": 1,
@@ -164,7 +166,7 @@ def test_languages_that_do_not_fit_are_refused(
     make_model: Callable[..., Path], models: dict[str, Artifact]
 ) -> None:
     folder = make_model("mbart", ("en_XX", "de_DE"))
-    with pytest.raises(UsageError, match="no token for the language 'de_DD': did you mean de_DE"):
+    with pytest.raises(UsageError, match="no token for the language 'de_DD': did you mean 'de_DE'"):
         task_of(target_language="de_DD").processor(folder)
     with pytest.raises(UsageError, match="leave source_language and target_language out"):
         task_of(target_language="de_DE").processor(models["t5"].folder)
@@ -215,9 +217,7 @@ def test_more_tokens_than_positions_are_refused() -> None:
     assert (fitted.max_length, fitted.target_length) == (12, 12)
 
 
-def test_texts_are_answered_in_pieces(
-    models: dict[str, Artifact], tmp_path: Path
-) -> None:
+def test_texts_are_answered_in_pieces(models: dict[str, Artifact], tmp_path: Path) -> None:
     for family in ("t5", "marian"):
         made = trained(models[family], task_of(), tmp_path / family)
         predictor, pieces = compress.load(made.folder), []

@@ -90,9 +90,7 @@ def _other_name(name: str, first: str, second: str) -> tuple[str, int]:
     return "".join(second if part == first else part for part in parts), parts.count(first)
 
 
-def _numbered(
-    path: Path, other: Path, pairs: Iterator[tuple[str | None, str | None]]
-) -> Numbered:
+def _numbered(path: Path, other: Path, pairs: Iterator[tuple[str | None, str | None]]) -> Numbered:
     """The pairs with the numbers of their lines."""
     for number, (own, theirs) in enumerate(pairs, start=1):
         if own is None or theirs is None:

@@ -1,5 +1,5 @@
-"""How the bytes of a file become text, and what is said of bytes that do not. A file whose name ends
-in ``.gz`` is unpacked while it is read."""
+"""How the bytes of a file become text, and what is said of bytes that do not. A file whose name
+ends in ``.gz`` is unpacked while it is read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import gzip
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from io import BufferedIOBase, TextIOWrapper
+from gzip import GzipFile
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
@@ -128,7 +129,7 @@ def _bad_byte(path: Path, line: int, data: bytes, offset: int, encoding: str) ->
 
 
 @contextmanager
-def _unpacked(path: Path) -> Iterator[BufferedIOBase]:
+def _unpacked(path: Path) -> Iterator[BufferedReader | GzipFile]:
     """The file's bytes. Raises UsageError where a packed file is damaged or cut off."""
     if not path.name.endswith(PACKED):
         with path.open("rb") as stream:
