@@ -41,7 +41,7 @@ def decode(
 
     ``logits`` [n, vocabulary] are those after the prompts. ``on_token`` is told each token; with
     beams, when the answers are known."""
-    limits.refuse_both()
+    limits.refuse_misfits()
     if limits.beams == 1:
         return _one_by_one(logits, steps, limits, most, special, on_token)
     answers = _search(logits, steps, limits, most, special)
@@ -63,7 +63,7 @@ def _one_by_one(
     answers: list[list[int]] = [[] for _ in logits]
     rows = np.arange(len(logits))
     for count in range(most):
-        tokens = chosen(allowed(logits, special, count), limits, count)
+        tokens = chosen(possible(logits, limits, special, count), limits, count)
         goes_on = ~np.isin(tokens, list(special.end))
         rows, tokens = rows[goes_on], tokens[goes_on]
         for row, token in zip(rows.tolist(), tokens.tolist(), strict=True):
@@ -78,15 +78,18 @@ def _one_by_one(
     return answers
 
 
-def allowed(logits: np.ndarray, special: Special, count: int) -> np.ndarray:
-    """The logits of the token number ``count``, from 0, with minus infinity for tokens that it
-    cannot be. If an answer must begin with a token, no other is possible there."""
-    if special.never:
-        logits = logits.copy()
-        logits[:, list(special.never)] = -np.inf
+def possible(scores: np.ndarray, limits: Limits, special: Special, count: int) -> np.ndarray:
+    """The scores [n, vocabulary] of the token number ``count``, from 0, with minus infinity for
+    those that it cannot be: a token that is never part of an answer, an end before the least number
+    of tokens, or any but the token that an answer must begin with."""
+    too_early = special.end if count < limits.min_new_tokens else frozenset()
+    impossible = [*special.never, *too_early]
+    if impossible:
+        scores = scores.copy()
+        scores[:, impossible] = -np.inf
     if special.first is None or count:
-        return logits
-    alone = np.full_like(logits, -np.inf)
+        return scores
+    alone = np.full_like(scores, -np.inf)
     alone[:, special.first] = 0
     return alone
 
@@ -148,10 +151,10 @@ def _search(
     searches = [_Beams([row]) for row in range(len(logits))]
     open_ones = searches
     for count in range(most):
-        log_probabilities = allowed(log_softmax(logits), special, count)
+        log_probabilities = possible(log_softmax(logits), limits, special, count)
         for search in open_ones:
             _extend(search, log_probabilities, limits, special, count + 1 == most)
-        open_ones = [search for search in open_ones if _may_improve(search, limits, count + 1)]
+        open_ones = [one for one in open_ones if _may_improve(one, limits, count + 1)]
         if not open_ones or count + 1 == most:
             break
         steps.take(np.array([place for search in open_ones for place in search.rows]))
