@@ -75,7 +75,7 @@ def _rouges(texts: Sequence[str], references: References) -> np.ndarray:
     return np.array(scores, dtype=np.float64)
 
 
-def _by_place(references: References) -> list[list[str | None]]:
+def _by_place(references: References) -> Any:
     """The first right answers of all texts, the second ones, and so on; None where a text has
     fewer."""
     return [list(some) for some in zip_longest(*references)]

@@ -31,7 +31,7 @@ def bleu(counts: np.ndarray) -> np.ndarray:
     score = 100 * np.exp(brevity + logs.mean(axis=-1))
     # A length without a single n-gram has a precision of 0, and so has the whole.
     nothing = (shared == 0).all(axis=-1) | (own == 0).any(axis=-1)
-    return np.where(nothing, 0.0, score)
+    return np.asarray(np.where(nothing, 0.0, score))
 
 
 def chrf(counts: np.ndarray) -> np.ndarray:
@@ -48,7 +48,7 @@ def chrf(counts: np.ndarray) -> np.ndarray:
     recall = np.where(both, shared / np.maximum(wanted, 1), 0).sum(axis=-1) / lengths
     weighed = _BETA**2 * precision + recall
     product = 100 * (1 + _BETA**2) * precision * recall
-    return np.divide(product, weighed, out=np.zeros_like(product), where=weighed > 0)
+    return np.asarray(np.divide(product, weighed, out=np.zeros_like(product), where=weighed > 0))
 
 
 def mean(counts: np.ndarray) -> np.ndarray:

@@ -37,8 +37,8 @@ class PairProcessor(TextProcessor):
         made.start = known.start
         ends = (made.token_id("eos"), made.token_id("sep"), min(known.end, default=None))
         made.end = next((end for end in ends if end is not None), None)
-        target = made.config.get("tgt_lang")
-        made._target_language = target if isinstance(target, str) else None
+        target = str(made.config.get("tgt_lang"))
+        made._target_language = None if made.tokenizer.token_to_id(target) is None else target
         return made
 
     def speaking(self, source: str | None, target: str | None) -> Self:
@@ -75,6 +75,7 @@ class PairProcessor(TextProcessor):
         if self._target_language is None:
             return [start]
         code = self.tokenizer.token_to_id(self._target_language)
+        assert code is not None, "it was looked up before it was set"
         return [start, code] if self._language_is_first else [code]
 
     def sources(self, texts: Sequence[str], most: int) -> list[list[int]]:

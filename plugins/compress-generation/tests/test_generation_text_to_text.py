@@ -98,6 +98,7 @@ def test_what_no_engine_here_knows_does_not_stay_in_the_settings(
         "eos_token_id": 1,
         "length_penalty": 1.0,
         "max_new_tokens": 8,
+        "min_new_tokens": 0,
         "num_beams": 1,
         "pad_token_id": 0,
     }
