@@ -123,7 +123,7 @@ def test_a_run_that_is_killed_with_its_worker_goes_on_to_the_same_weights(
 ) -> None:
     task = tasks[is_pair(family)]
     toys = ("compress-causal-lm", "compress-seq2seq")
-    environ = install(tmp_path / "site", *toys, without="meters")
+    environ = install(tmp_path / "site", *toys, without="meters,onnx")
     whole = run(place_of(tmp_path / "whole", family, task), "recipe.yaml", environ=environ)
     place = place_of(tmp_path / "place", family, task)
     process = start_run(place, "recipe.yaml", environ=environ)
