@@ -173,7 +173,7 @@ class Task(ABC, Generic[O]):
     name: ClassVar[str]
     summary: ClassVar[str]
     synonyms: ClassVar[tuple[str, ...]] = ()
-    kind: ClassVar[str]
+    kind: ClassVar[str] = ""
     columns: ClassVar[tuple[Column, ...]]
     headline: str
     higher_is_better: ClassVar[bool] = True

@@ -10,6 +10,7 @@ import numpy as np
 from compress import hookimpl
 from compress.architecture import ModelConfig
 from compress.distillable import Distillable
+from compress.padding import model_inputs
 from compress.processor import TextProcessor
 from compress.request import Request
 from compress.rows import Columns
@@ -69,18 +70,20 @@ class Ranking(Task[TextTaskOptions]):
         return by_row(queries.checked, columns)
 
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
-        """``candidates``: the ids of the query with each of its candidates."""
+        """``candidates``: the features of the query with each of them."""
         made = []
         for row in rows:
             pairs = [(row["query"], text) for text in row["candidates"]]
             encodings = processor.encode(pairs, max_length=self.options.max_length)
             known = {name: row[name] for name in ("id", "relevance") if name in row}
-            made.append({"candidates": [(e.ids, e.type_ids) for e in encodings], **known})
+            made.append(
+                {"candidates": [model_inputs({}, e, processor) for e in encodings], **known}
+            )
         return made
 
     def length(self, features: Features) -> int:
         """The tokens of all pairs."""
-        return sum(len(ids) for ids, _ in features["candidates"])
+        return sum(len(pair["input_ids"]) for pair in features["candidates"])
 
     def collate(
         self, features: Sequence[Features], processor: TextProcessor, generator: Any = None
