@@ -16,12 +16,13 @@ class BertForOrdinal(BertPreTrainedModel):
         super().__init__(config)
         self.bert = BertModel(config)
         self.score = nn.Linear(config.hidden_size, 1, bias=False)
-        self.thresholds = nn.Parameter(torch.zeros(config.num_labels - 1))
+        levels = config.num_labels or 2
+        self.thresholds = nn.Parameter(torch.zeros(levels - 1))
         self.post_init()  # type: ignore[no-untyped-call]
 
     def _init_weights(self, module: nn.Module) -> None:
         """transformers draws the weights of layers that it knows, and a parameter is none."""
-        super()._init_weights(module)
+        super()._init_weights(module)  # type: ignore[no-untyped-call]
         if isinstance(module, BertForOrdinal):
             initialization.zeros_(module.thresholds)
 

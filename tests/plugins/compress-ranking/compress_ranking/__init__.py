@@ -10,7 +10,6 @@ import numpy as np
 from compress import hookimpl
 from compress.architecture import ModelConfig
 from compress.distillable import Distillable
-from compress.padding import model_inputs
 from compress.processor import TextProcessor
 from compress.request import Request
 from compress.rows import Columns
@@ -71,15 +70,7 @@ class Ranking(Task[TextTaskOptions]):
 
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
         """``candidates``: the features of the query with each of them."""
-        made = []
-        for row in rows:
-            pairs = [(row["query"], text) for text in row["candidates"]]
-            encodings = processor.encode(pairs, max_length=self.options.max_length)
-            known = {name: row[name] for name in ("id", "relevance") if name in row}
-            made.append(
-                {"candidates": [model_inputs({}, e, processor) for e in encodings], **known}
-            )
-        return made
+        return [queries.asked_of(row, processor, self.options.max_length) for row in rows]
 
     def length(self, features: Features) -> int:
         """The tokens of all pairs."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compress.errors import UsageError
-from compress.padding import pad
+from compress.padding import model_inputs, pad
 from compress.processor import TextProcessor
 from compress.request import Request
 from compress.task import Batch, Features, Row, RowError, Shown
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 CUT = 10
 """Candidates that count in the score."""
+
+
+def asked_of(row: Row, processor: TextProcessor, max_length: int) -> Features:
+    """``candidates``, the features of a query with each of them, and what is known of the row."""
+    pairs = [(row["query"], text) for text in row["candidates"]]
+    encodings = processor.encode(pairs, max_length=max_length)
+    known = {name: row[name] for name in ("id", "relevance") if name in row}
+    return {"candidates": [model_inputs({}, one, processor) for one in encodings], **known}
 
 
 def padded_queries(features: Sequence[Features], processor: TextProcessor) -> Batch:
