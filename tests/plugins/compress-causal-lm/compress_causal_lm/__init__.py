@@ -1,4 +1,4 @@
-"""The task ``causal-lm``: language models that continue a text."""
+"""The task ``toy-causal-lm``: language models that continue a text."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from compress_causal_lm.examples import CausalOptions
 class CausalLm(Task[CausalOptions]):
     """Each token of a text is predicted from those before it; a request is continued."""
 
-    name = "causal-lm"
+    name = "toy-causal-lm"
     summary = "Language modelling: the next token of a text; answers continue a text."
     kind = "text-generation"
     columns = (Column("text", "A text."),)
