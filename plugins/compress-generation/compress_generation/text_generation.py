@@ -137,6 +137,14 @@ class TextGeneration(Task[TextGenerationOptions]):
         """The next token, at each token whose next one is a label."""
         return [Distillable(outputs["logits"][:, :-1], batch["labels"][:, 1:] != IGNORED)]
 
+    def prompts(self, features: Sequence[Features], processor: TextProcessor) -> Batch:
+        """Requests as they are, the prompts of completions, and the first half of a window."""
+        return padded([{"input_ids": _prompt(one)} for one in features], processor.pad_id)
+
+    def limits(self) -> Limits:
+        """As many tokens as half a window has, 64 at most."""
+        return Limits(max_new_tokens=min(64, self.options.max_length // 2))
+
     def answer(
         self,
         session: Session,
@@ -148,7 +156,7 @@ class TextGeneration(Task[TextGenerationOptions]):
         """How probable the labels are, by ``predictions``; for requests, what follows them."""
         if limits is not None:
             on_token = processor.told(on_text) if on_text else None
-            written = generate(session, self.collate(features, processor), limits, on_token)
+            written = generate(session, self.prompts(features, processor), limits, on_token)
             return [{"answer": processor.decode(ids), "tokens": ids} for ids in written]
         answers: list[Prediction] = []
         for some in likelihood.calls(features, processor.tokenizer.get_vocab_size()):
@@ -207,3 +215,11 @@ class TextGeneration(Task[TextGenerationOptions]):
         """What was asked, and what the model wrote."""
         asked = {name: row[name] for name in ("text", "messages") if name in row}
         return {**asked, "generated": prediction["answer"]}
+
+
+def _prompt(features: Features) -> Sequence[int]:
+    """What the model continues."""
+    ids: Sequence[int] = features["input_ids"]
+    if "labels" not in features:
+        return ids
+    return ids[: features.get("prompt", max(1, len(ids) // 2))]
