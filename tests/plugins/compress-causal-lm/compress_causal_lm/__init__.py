@@ -40,7 +40,6 @@ class CausalLm(Task[CausalOptions]):
     columns = (Column("text", "A text."),)
     headline = "perplexity"
     higher_is_better = False
-    directions = {"loss": "lower"}
     Options = CausalOptions
     RequestOptions: ClassVar[type[Limits]] = Limits
     streams = "generated"
@@ -81,10 +80,6 @@ class CausalLm(Task[CausalOptions]):
         """Requests as they are, and the first half of a text."""
         return self.collate([examples.prompt(one) for one in features], processor)
 
-    def limits(self) -> Limits:
-        """As many tokens as half a text has, at most."""
-        return Limits(max_new_tokens=max(1, self.options.max_length // 2))
-
     def answer(
         self,
         session: Session,
@@ -121,9 +116,9 @@ class CausalLm(Task[CausalOptions]):
         labels: Sequence[str],
         processor: TextProcessor,
     ) -> Quality:
-        """``perplexity`` over all tokens, and their mean ``loss`` in nats."""
+        """``perplexity`` over all tokens."""
         perplexity = self.headline_of(self.resample(predictions, rows, labels).sum(axis=0))
-        return Quality({"perplexity": float(perplexity), "loss": float(np.log(perplexity))})
+        return Quality({"perplexity": float(perplexity)})
 
     def resample(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
