@@ -24,7 +24,7 @@ TOYS = sorted(file.parent for file in ROOT.glob("tests/plugins/*/pyproject.toml"
 """Distributions that only tests use."""
 COUNT = 13
 """Folders below plugins/: a loop that finds fewer proves nothing."""
-OPTIONAL = {"mlflow", "pynvml", "tensorboard"}
+OPTIONAL = {"mlflow", "pynvml", "rouge_score", "sacrebleu", "sentencepiece", "tensorboard"}
 """Packages that extras install: where they are missing, what imports them cannot be traced to a
 distribution."""
 TORCH = {"exporting", "hidden", "models", "sessions", "shapes", "surgery"}

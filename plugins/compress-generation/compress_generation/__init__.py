@@ -1,6 +1,6 @@
-"""Tasks of models that write: ``text-generation`` and ``span-corruption``.
+"""Tasks of models that write: language models, T5's pretraining, and texts that answer texts.
 
-Everything here is numpy: a process of ONNX Runtime uses it too.
+What answers is numpy: a process of ONNX Runtime uses it too.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from compress import hookimpl
 from compress.task import Task
 from compress_generation.span_corruption import SpanCorruption
 from compress_generation.text_generation import TextGeneration
-
-__all__ = ["SpanCorruption", "TextGeneration"]
+from compress_generation.text_to_text import Summarization, TextToText, Translation
 
 
 @hookimpl
 def compress_tasks() -> Sequence[type[Task[Any]]]:
     """The tasks of this distribution."""
-    return (TextGeneration, SpanCorruption)
+    return (TextGeneration, SpanCorruption, TextToText, Translation, Summarization)
