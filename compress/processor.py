@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from tokenizers import Encoding, Tokenizer
 from tokenizers.decoders import DecodeStream
@@ -23,7 +23,8 @@ from compress.jsonfiles import read_object, refuse_large
 from compress.readout import ReadAt, read_at
 
 _KINDS = ("pad", "mask", "cls", "sep", "unk", "bos", "eos")
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+_CHAT = "chat_template.jinja"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", _CHAT)
 
 # Families whose models tell the two texts of a pair apart by token_type_ids. Others refuse
 # them (distilbert), have one type only (roberta) or read them as something else (gpt2).
@@ -69,6 +70,23 @@ class Processor(Protocol):
         ...
 
 
+@runtime_checkable
+class Vocabulary(Processor, Protocol):
+    """A processor of texts, with what a config follows from and must fit."""
+
+    def vocabulary(self) -> Mapping[str, int]:
+        """The id of each token."""
+        ...
+
+    def token_id(self, kind: str) -> int | None:
+        """The id of a special token, None if there is none of the ``kind``."""
+        ...
+
+    def ids(self, text: str) -> list[int]:
+        """The ids of a text, with special tokens."""
+        ...
+
+
 class TextProcessor:
     """A tokenizer as saved in a model folder, without its built-in padding and truncation.
 
@@ -104,6 +122,8 @@ class TextProcessor:
         tokenizer = read_tokenizer(file)
         config = _config(path / "tokenizer_config.json")
         _refuse_wrong_words(path / "tokenizer_config.json", config)
+        if (path / _CHAT).is_file():
+            config["chat_template"] = _text(path / _CHAT)
         model = _config(path / "config.json")
         family, padding = model.get("model_type"), model.get("pad_token_id")
         return cls(
@@ -193,6 +213,16 @@ class TextProcessor:
 
         return on_token
 
+    def ids(self, text: str) -> list[int]:
+        """The ids of a text, with special tokens."""
+        ids: list[int] = self.tokenizer.encode(text).ids
+        return ids
+
+    def vocabulary(self) -> Mapping[str, int]:
+        """The id of each token."""
+        vocabulary: dict[str, int] = self.tokenizer.get_vocab()
+        return vocabulary
+
     def token(self, kind: str) -> str | None:
         """Text of a special token: ``kind`` is ``pad``, ``mask``, ``cls``, ``sep``,
         ``unk``, ``bos`` or ``eos``."""
@@ -269,6 +299,15 @@ def refusing_tokenizer(complaint: str) -> Iterator[None]:
         raise
     except BaseException as error:
         raise UsageError(f"{complaint}: {name_and_first_line(error)}") from error
+
+
+def _text(file: Path) -> str:
+    """The text of a file that may be a stranger's. Raises UsageError if it cannot be read."""
+    refuse_large(file)
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} cannot be read: {name_and_first_line(error)}") from error
 
 
 def _config(path: Path) -> dict[str, Any]:

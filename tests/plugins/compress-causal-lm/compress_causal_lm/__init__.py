@@ -1,4 +1,4 @@
-"""The task ``causal-lm``: language models that continue a text."""
+"""The task ``toy-causal-lm``: language models that continue a text."""
 
 from __future__ import annotations
 
@@ -34,13 +34,12 @@ from compress_causal_lm.examples import CausalOptions
 class CausalLm(Task[CausalOptions]):
     """Each token of a text is predicted from those before it; a request is continued."""
 
-    name = "causal-lm"
+    name = "toy-causal-lm"
     summary = "Language modelling: the next token of a text; answers continue a text."
     kind = "text-generation"
     columns = (Column("text", "A text."),)
     headline = "perplexity"
     higher_is_better = False
-    directions = {"loss": "lower"}
     Options = CausalOptions
     RequestOptions: ClassVar[type[Limits]] = Limits
     streams = "generated"
@@ -77,6 +76,10 @@ class CausalLm(Task[CausalOptions]):
         """The next token, at each token that has one."""
         return [Distillable(outputs["logits"][:, :-1], batch["labels"][:, 1:] != IGNORED)]
 
+    def prompts(self, features: Sequence[Features], processor: TextProcessor) -> Batch:
+        """Requests as they are, and the first half of a text."""
+        return self.collate([examples.prompt(one) for one in features], processor)
+
     def answer(
         self,
         session: Session,
@@ -88,15 +91,15 @@ class CausalLm(Task[CausalOptions]):
         """How probable texts are, by ``predictions``; for requests, how they go on."""
         if limits is None:
             return super().answer(session, features, processor)
-        batch = self.collate(features, processor)
+        batch = self.prompts(features, processor)
         on_token = processor.told(on_text) if on_text else None
         answers = generate(session, batch, limits, on_token)
-        return [{"generated": processor.decode(tokens)} for tokens in answers]
+        return [{"generated": processor.decode(tokens), "tokens": tokens} for tokens in answers]
 
     def predictions(
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
     ) -> list[Prediction]:
-        """``nll``, in nats, summed over the predicted ``tokens`` of each text."""
+        """``nll``, in nats, summed over the ``count`` predicted tokens of each text."""
         pairs = zip(outputs["logits"], batch, strict=True)
         return [examples.counted(logits, one["input_ids"]) for logits, one in pairs]
 
@@ -104,7 +107,7 @@ class CausalLm(Task[CausalOptions]):
         """The sums over a text's windows."""
         if "nll" not in parts[0]:
             return parts[0]
-        return {name: sum(part[name] for part in parts) for name in ("nll", "tokens")}
+        return {name: sum(part[name] for part in parts) for name in ("nll", "count")}
 
     def score(
         self,
@@ -113,15 +116,15 @@ class CausalLm(Task[CausalOptions]):
         labels: Sequence[str],
         processor: TextProcessor,
     ) -> Quality:
-        """``perplexity`` over all tokens, and their mean ``loss`` in nats."""
+        """``perplexity`` over all tokens."""
         perplexity = self.headline_of(self.resample(predictions, rows, labels).sum(axis=0))
-        return Quality({"perplexity": float(perplexity), "loss": float(np.log(perplexity))})
+        return Quality({"perplexity": float(perplexity)})
 
     def resample(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
     ) -> np.ndarray:
-        """(nll, tokens) of each text."""
-        return np.array([[one["nll"], one["tokens"]] for one in predictions], dtype=np.float64)
+        """(nll, count) of each text."""
+        return np.array([[one["nll"], one["count"]] for one in predictions], dtype=np.float64)
 
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         """The perplexity of summed counts."""
