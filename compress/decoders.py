@@ -222,7 +222,7 @@ def _cache(inputs: Mapping[str, Tensor], kind: str) -> Any:
 
 def _named(cache: Any, prefix: str, kind: str) -> dict[str, Tensor]:
     """The keys and values of a cache, layer by layer, by their names."""
-    named = {}
+    named: dict[str, Tensor] = {}
     for i, layer in enumerate(cache.layers):
         named |= {f"{prefix}{i}{kind}key": layer.keys, f"{prefix}{i}{kind}value": layer.values}
     return named

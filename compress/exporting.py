@@ -174,7 +174,7 @@ def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
     """The values that ``_nested`` made of a mapping, by their whole names."""
-    made = {}
+    made: dict[str, Any] = {}
     for name, value in values.items():
         within = isinstance(value, dict)
         made |= _flat(value, f"{path}{name}.") if within else {path + name: value}
