@@ -147,7 +147,7 @@ def test_questions_without_an_answer_are_learnt_and_measured_apart(tmp_path: Pat
 def test_what_is_read_in_windows_is_not_counted_as_cut(task: Task[Any], teacher: Artifact) -> None:
     uncut = type(task)(task.options.model_copy(update={"max_length": NEVER_CUT}))
     data = Prepared(teacher.folder.parent / "data", "digest")
-    tokens = token_lengths(data, uncut, teacher, 16)["train"]
+    tokens = token_lengths(data, task, uncut, teacher, 16)["train"]
     assert tokens.lengths.longest > 16 and tokens.cut == 0
 
 
