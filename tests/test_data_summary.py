@@ -22,6 +22,7 @@ from compress.results.report import Report
 from compress.running.summarising import NEVER_CUT, token_lengths
 from compress.store.prepared import Prepared, prepare
 from compress.store.summary import DataSummary, Lengths, with_tokens
+from compress.task import Task
 
 Rows = list[tuple[str, Any]]
 FILMS: Rows = [(f"film number {i}", str(i % 2)) for i in range(8)]
@@ -145,7 +146,8 @@ def test_lengths_in_tokens_are_those_of_the_model_before_anything_is_cut(
     save_bert(model, task_named("text-classification"))
     prepared = Prepared(tmp_path, "")
     uncut = task_named("text-classification", max_length=NEVER_CUT)
-    (tokens,) = token_lengths(prepared, uncut, Artifact.open(model), 16).values()
+    task = task_named("text-classification", max_length=16)
+    (tokens,) = token_lengths(prepared, task, uncut, Artifact.open(model), 16).values()
     assert tokens.of == 9 and tokens.cut == pytest.approx(1 / 9)
     assert tokens.lengths.longest == 42  # with [CLS] and [SEP]
     shown = split_lines(with_tokens(summary, {"train": tokens}))[0]
@@ -158,3 +160,13 @@ def test_all_views_of_a_report_show_the_summary_and_its_warnings() -> None:
     for view in (markdown(report), page(report)):
         assert "240 of 1,000" in view and "25.0 % at 16" in view and "label 11" in view
         assert "3 rows of 24 in the test split (12.5 %) have the text of a training row" in view
+
+
+def test_labels_that_a_task_does_not_count_are_not_said_to_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = task_named("text-classification")
+    monkeypatch.setattr(type(task), "count_labels", Task.count_labels)
+    prepare(MemorySource({"train": [{"text": t, "label": x} for t, x in FILMS]}), task, tmp_path)
+    summary = Prepared(tmp_path, "").summary
+    assert summary.labels and data_warnings(summary) == []
