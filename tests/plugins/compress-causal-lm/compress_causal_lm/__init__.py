@@ -74,8 +74,11 @@ class CausalLm(Task[CausalOptions]):
     def distillable(
         self, outputs: Mapping[str, Any], batch: Mapping[str, Any]
     ) -> list[Distillable]:
-        """The next token, at each token that has one."""
-        return [Distillable(outputs["logits"][:, :-1], batch["labels"][:, 1:] != IGNORED)]
+        """The next token, at each token that has one. Logits that are cut
+        would be copied."""
+        has_next = (batch["labels"] != IGNORED).roll(-1, 1)
+        has_next[:, -1] = False
+        return [Distillable(outputs["logits"], has_next)]
 
     def answer(
         self,

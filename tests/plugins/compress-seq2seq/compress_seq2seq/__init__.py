@@ -82,6 +82,10 @@ class Seq2Seq(Task[Seq2SeqOptions]):
         which are the labels one place to the right."""
         return collate(features, processor)
 
+    def with_answer(self, row: Row, prediction: Prediction) -> Row:
+        """The row with the answer as its target."""
+        return {**row, "target": prediction["answer"]}
+
     def answer(
         self,
         session: Session,

@@ -47,7 +47,7 @@ def features_of(
 def _target(text: str, processor: AnsweringProcessor, most: int) -> list[int]:
     (encoding,) = processor.encode([text], max_length=most)
     ids, end = encoding.ids, processor.token_id("eos")
-    return ids if end is None or ids[-1] == end else [*ids, end]
+    return ids if end is None or ids[-1:] == [end] else [*ids, end]
 
 
 def collate(features: Sequence[Features], processor: AnsweringProcessor) -> Batch:
