@@ -70,7 +70,7 @@ class CachedSession:
         self, batch: Mapping[str, np.ndarray], limits: Limits, on_token: OnToken | None = None
     ) -> list[list[int]]:
         """The new tokens for each example, as ``compress.engine.GeneratingSession`` says."""
-        limits.refuse_both()
+        limits.refuse_misfits()
         begun = self._prompt(batch)
         length = begun["input_ids" if self._encoder is None else PROMPT].shape[1]
         most = room(limits, length, self._config)

@@ -41,10 +41,10 @@ def decode(
 
     ``logits`` [n, vocabulary] are those after the prompts. ``on_token`` is told each token; with
     beams, when the answers are known."""
-    limits.refuse_both()
+    limits.refuse_misfits()
     if limits.beams == 1:
         return _one_by_one(logits, steps, limits, most, special, on_token)
-    answers = _search(logits, steps, limits.beams, most, special)
+    answers = _search(logits, steps, limits, most, special)
     if on_token:
         for row, tokens in enumerate(answers):
             for token in tokens:
@@ -63,7 +63,7 @@ def _one_by_one(
     answers: list[list[int]] = [[] for _ in logits]
     rows = np.arange(len(logits))
     for count in range(most):
-        tokens = chosen(forced(logits, special, count), limits, count)
+        tokens = chosen(possible(logits, limits, special, count), limits, count)
         goes_on = ~np.isin(tokens, list(special.end))
         rows, tokens = rows[goes_on], tokens[goes_on]
         for row, token in zip(rows.tolist(), tokens.tolist(), strict=True):
@@ -78,12 +78,16 @@ def _one_by_one(
     return answers
 
 
-def forced(logits: np.ndarray, special: Special, count: int) -> np.ndarray:
-    """The logits of the token number ``count``, from 0. If an answer must begin with a token, no
-    other is possible there."""
+def possible(scores: np.ndarray, limits: Limits, special: Special, count: int) -> np.ndarray:
+    """The scores [n, vocabulary] of the token number ``count``, from 0, with minus infinity for
+    those that it cannot be: an end before the least number of tokens, or any but the token that an
+    answer must begin with."""
+    if count < limits.min_new_tokens and special.end:
+        scores = scores.copy()
+        scores[:, list(special.end)] = -np.inf
     if special.first is None or count:
-        return logits
-    alone = np.full_like(logits, -np.inf)
+        return scores
+    alone = np.full_like(scores, -np.inf)
     alone[:, special.first] = 0
     return alone
 
@@ -138,16 +142,16 @@ class _Beams:
 
 
 def _search(
-    logits: np.ndarray, steps: Steps, beams: int, most: int, special: Special
+    logits: np.ndarray, steps: Steps, limits: Limits, most: int, special: Special
 ) -> list[list[int]]:
     """The best answer of each sequence by its mean log-probability, as transformers searches it."""
     searches = [_Beams([row]) for row in range(len(logits))]
     open_ones = searches
     for count in range(most):
-        log_probabilities = forced(log_softmax(logits), special, count)
+        log_probabilities = possible(log_softmax(logits), limits, special, count)
         for search in open_ones:
-            _extend(search, log_probabilities, beams, special, count + 1 == most)
-        open_ones = [search for search in open_ones if _may_improve(search, beams, count + 1)]
+            _extend(search, log_probabilities, limits.beams, special, count + 1 == most)
+        open_ones = [one for one in open_ones if _may_improve(one, limits.beams, count + 1)]
         if not open_ones or count + 1 == most:
             break
         steps.take(np.array([place for search in open_ones for place in search.rows]))

@@ -26,7 +26,7 @@ def generate(
     """The new tokens of each prompt in ``batch``, as ``compress.engine.GeneratingSession`` says.
 
     Raises ModelRefused for a model that transformers cannot generate with."""
-    limits.refuse_both()
+    limits.refuse_misfits()
     if not model.can_generate():
         raise ModelRefused(
             f"a {model.config.model_type} model with this head ({type(model).__name__}) generates "
@@ -68,6 +68,7 @@ def _settings(limits: Limits, most: int, known: Special) -> GenerationConfig:
     end = sorted(known.end)
     return GenerationConfig(
         max_new_tokens=most,
+        min_new_tokens=min(limits.min_new_tokens, most) or None,
         num_beams=limits.beams,
         do_sample=False,
         eos_token_id=end or None,

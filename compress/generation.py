@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from pydantic import Field
@@ -40,6 +40,9 @@ class Limits(Options):
     max_new_tokens: int = Field(
         default=64, ge=1, description="Tokens of an answer; what would be longer is cut."
     )
+    min_new_tokens: int = Field(
+        default=0, ge=0, description="Tokens of an answer before it may end."
+    )
     beams: int = Field(
         default=1,
         ge=1,
@@ -66,12 +69,23 @@ class Limits(Options):
         """Whether tokens are drawn by their probabilities."""
         return self.temperature > 0
 
-    def refuse_both(self) -> None:
-        """Raise UsageError for a search in which tokens are drawn."""
+    @classmethod
+    def exactly(cls, tokens: int) -> Self:
+        """Answers of so many tokens, greedily, whatever the model says."""
+        return cls(max_new_tokens=tokens, min_new_tokens=tokens)
+
+    def refuse_misfits(self) -> None:
+        """Raise UsageError for limits that exclude each other: a search in which tokens are drawn,
+        or an answer that is to be longer than it may be."""
         if self.draws and self.beams > 1:
             raise UsageError(
                 f"beams is {self.beams} and temperature is {self.temperature:g}: a search draws no "
                 "tokens, so leave one out"
+            )
+        if self.min_new_tokens > self.max_new_tokens:
+            raise UsageError(
+                f"min_new_tokens is {self.min_new_tokens}, above max_new_tokens "
+                f"({self.max_new_tokens})"
             )
 
 

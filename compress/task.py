@@ -19,6 +19,7 @@ from pydantic import Field
 from compress.architecture import ModelConfig
 from compress.distillable import Distillable, Divergence
 from compress.errors import CompressError
+from compress.generation import Limits
 from compress.heads import auto_class_of, labels_of_outputs, states_labels
 from compress.measurement import Direction
 from compress.options import Options
@@ -165,7 +166,8 @@ class Task(ABC, Generic[O]):
     """A task with its options.
 
     ``kind`` is the model hub's name of the task (https://huggingface.co/tasks): it says which class
-    opens a model, and model cards state it; empty if the hub has no name. ``headline`` is the
+    opens a model, and model cards state it; empty, the default, if the hub has no name: then
+    ``model_class`` says it. ``headline`` is the
     metric that quality means; the class states the default, and an instance may set another by its
     options. ``higher_is_better`` says which direction of it is better, ``directions`` which one of
     other metrics. ``processor_class`` turns rows into features, as ``processor`` loads it."""
@@ -173,7 +175,7 @@ class Task(ABC, Generic[O]):
     name: ClassVar[str]
     summary: ClassVar[str]
     synonyms: ClassVar[tuple[str, ...]] = ()
-    kind: ClassVar[str]
+    kind: ClassVar[str] = ""
     columns: ClassVar[tuple[Column, ...]]
     headline: str
     higher_is_better: ClassVar[bool] = True
@@ -345,6 +347,19 @@ class Task(ABC, Generic[O]):
         )
 
     # answers
+
+    def prompts(self, features: Sequence[Features], processor: Any) -> Batch | None:
+        """What a model is asked: the arrays [batch, ...] for ``session.generate``, of the
+        ``features`` of some examples and never of their references. None, the default, for a task
+        whose answers are not generated.
+
+        Speed, memory and changed answers are measured with them; ``answer`` asks with them too."""
+        return None
+
+    def limits(self) -> Limits:
+        """How answers are generated where quality and speed are measured: by the task's options. By
+        default greedily, and at most 64 tokens."""
+        return Limits()
 
     def counted(self, batch: Mapping[str, Tensor]) -> int:
         """The number of things over which the loss of a batch is a mean: by default its labels

@@ -35,6 +35,7 @@ WAYS = {
     "greedy": Limits(max_new_tokens=7),
     "beams": Limits(max_new_tokens=7, beams=3),
     "drawn": Limits(max_new_tokens=7, temperature=1.0, top_p=0.9, seed=3),
+    "exactly": Limits.exactly(9),
 }
 families = pytest.mark.parametrize("family", list(CONFIGS))
 
@@ -108,6 +109,30 @@ def test_answers_that_end_early_are_those_of_transformers(way: str, tmp_path: Pa
         assert generate(session, prompts(), limits) == want
         ended += sum(len(answer) < 20 for answer in want)
     assert ended > 1
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_an_answer_does_not_end_before_its_least_number_of_tokens(
+    beams: int, tmp_path: Path
+) -> None:
+    free, least = Limits(max_new_tokens=20), Limits(max_new_tokens=20, min_new_tokens=12)
+    free, least = (limits.model_copy(update={"beams": beams}) for limits in (free, least))
+    session = TorchSession(generator("llama", 7), "cpu")
+    assert min(map(len, generate(session, prompts(), free))) < 12
+    answers = generate(session, prompts(), least)
+    assert min(map(len, answers)) >= 12
+    assert generate(cached("llama", tmp_path, 7), prompts(), least) == answers
+    exact = generate(session, prompts(), Limits.exactly(15))
+    assert [len(answer) for answer in exact] == [15, 15, 15]
+
+
+def test_an_answer_that_is_to_be_longer_than_it_may_be_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"min_new_tokens is 9, above max_new_tokens \(8\)"):
+        generate(
+            TorchSession(generator("gpt2"), "cpu"),
+            prompts(),
+            Limits(max_new_tokens=8, min_new_tokens=9),
+        )
 
 
 @pytest.mark.parametrize("way", list(WAYS))

@@ -128,8 +128,8 @@ def test_windows_predict_each_token_of_a_long_text_once(site: Mapping[str, str])
     ids = [*words.tokenizer.encode(rows[0]["text"]).ids, 3]
     predicted = [token for one in features[:2] for token in one["input_ids"][1:]]
     assert predicted == ids[1:]
-    parts = [{"nll": 1.0, "tokens": 4}, {"nll": 2.5, "tokens": 4}]
-    assert windows.join(parts, rows[0]) == {"nll": 3.5, "tokens": 8}
+    parts = [{"nll": 1.0, "count": 4}, {"nll": 2.5, "count": 4}]
+    assert windows.join(parts, rows[0]) == {"nll": 3.5, "count": 8}
     (cut, _) = task_with(max_length=5).features(rows, words)
     assert cut["input_ids"] == ids[:5]
 

@@ -80,6 +80,14 @@ class CausalLm(Task[CausalOptions]):
         has_next[:, -1] = False
         return [Distillable(outputs["logits"], has_next)]
 
+    def prompts(self, features: Sequence[Features], processor: TextProcessor) -> Batch:
+        """Requests as they are, and the first half of a text."""
+        return self.collate([examples.prompt(one) for one in features], processor)
+
+    def limits(self) -> Limits:
+        """As many tokens as half a text has, at most."""
+        return Limits(max_new_tokens=max(1, self.options.max_length // 2))
+
     def answer(
         self,
         session: Session,
@@ -91,15 +99,15 @@ class CausalLm(Task[CausalOptions]):
         """How probable texts are, by ``predictions``; for requests, how they go on."""
         if limits is None:
             return super().answer(session, features, processor)
-        batch = self.collate(features, processor)
+        batch = self.prompts(features, processor)
         on_token = processor.told(on_text) if on_text else None
         answers = generate(session, batch, limits, on_token)
-        return [{"generated": processor.decode(tokens)} for tokens in answers]
+        return [{"generated": processor.decode(tokens), "tokens": tokens} for tokens in answers]
 
     def predictions(
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
     ) -> list[Prediction]:
-        """``nll``, in nats, summed over the predicted ``tokens`` of each text."""
+        """``nll``, in nats, summed over the ``count`` predicted tokens of each text."""
         pairs = zip(outputs["logits"], batch, strict=True)
         return [examples.counted(logits, one["input_ids"]) for logits, one in pairs]
 
@@ -107,7 +115,7 @@ class CausalLm(Task[CausalOptions]):
         """The sums over a text's windows."""
         if "nll" not in parts[0]:
             return parts[0]
-        return {name: sum(part[name] for part in parts) for name in ("nll", "tokens")}
+        return {name: sum(part[name] for part in parts) for name in ("nll", "count")}
 
     def score(
         self,
@@ -123,8 +131,8 @@ class CausalLm(Task[CausalOptions]):
     def resample(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
     ) -> np.ndarray:
-        """(nll, tokens) of each text."""
-        return np.array([[one["nll"], one["tokens"]] for one in predictions], dtype=np.float64)
+        """(nll, count) of each text."""
+        return np.array([[one["nll"], one["count"]] for one in predictions], dtype=np.float64)
 
     def headline_of(self, counts: np.ndarray) -> np.ndarray:
         """The perplexity of summed counts."""

@@ -49,6 +49,12 @@ def features(rows: Sequence[Row], processor: TextProcessor, most: int, long: str
     return made
 
 
+def prompt(features: Features) -> Features:
+    """What a model is asked to continue: a request, or the first half of a text."""
+    ids = features["input_ids"]
+    return {"input_ids": ids[: max(1, len(ids) // 2)] if "labels" in features else ids}
+
+
 def collate(features: Sequence[Features], pad: int) -> Batch:
     """Arrays padded on the right. Models predict each label from the tokens before it."""
     size = (len(features), max(len(one["input_ids"]) for one in features))
@@ -67,9 +73,9 @@ def collate(features: Sequence[Features], pad: int) -> Batch:
 
 
 def counted(logits: np.ndarray, ids: Sequence[int]) -> Prediction:
-    """How probable a text is: ``nll``, in nats, summed over the predicted ``tokens``. ``logits``
-    [length, vocabulary] may go on behind the text."""
+    """How probable a text is: ``nll``, in nats, summed over the ``count`` predicted tokens.
+    ``logits`` [length, vocabulary] may go on behind the text."""
     wanted = np.array(ids[1:], dtype=np.int64)
     given = log_softmax(logits[: len(wanted)].astype(np.float64))
     nll = -float(given[np.arange(len(wanted)), wanted].sum())
-    return {"nll": nll, "tokens": len(wanted)}
+    return {"nll": nll, "count": len(wanted)}

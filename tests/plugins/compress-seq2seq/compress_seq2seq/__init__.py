@@ -86,6 +86,15 @@ class Seq2Seq(Task[Seq2SeqOptions]):
         """The row with the answer as its target."""
         return {**row, "target": prediction["answer"]}
 
+    def prompts(self, features: Sequence[Features], processor: AnsweringProcessor) -> Batch:
+        """The sources."""
+        asked = [{"input_ids": one["input_ids"]} for one in features]
+        return self.collate(asked, processor)
+
+    def limits(self) -> Limits:
+        """By the options ``target_length`` and ``beams``."""
+        return Limits(max_new_tokens=self.options.target_length, beams=self.options.beams)
+
     def answer(
         self,
         session: Session,
@@ -94,15 +103,11 @@ class Seq2Seq(Task[Seq2SeqOptions]):
         limits: Any = None,
         on_text: Callable[[str], None] | None = None,
     ) -> list[Prediction]:
-        """The generated text of each example."""
-        asked = [{"input_ids": one["input_ids"]} for one in features]
-        own = Limits(max_new_tokens=self.options.target_length, beams=self.options.beams)
+        """The ``answer`` to each example, and its ``tokens``."""
+        batch = self.prompts(features, processor)
         on_token = processor.told(on_text) if on_text else None
-        batch = self.collate(asked, processor)
-        return [
-            {"answer": processor.decode(tokens)}
-            for tokens in generate(session, batch, limits or own, on_token)
-        ]
+        answers = generate(session, batch, limits or self.limits(), on_token)
+        return [{"answer": processor.decode(tokens), "tokens": tokens} for tokens in answers]
 
     def score(
         self,
