@@ -15,7 +15,6 @@ from compress.request import Request, texts_of
 from compress.rows import Columns
 from compress.session import Session, generate
 from compress.task import (
-    IGNORED,
     SAMPLE_TEXTS,
     Batch,
     Column,
@@ -71,14 +70,9 @@ class CausalLm(Task[CausalOptions]):
         """``input_ids``, ``attention_mask`` and ``labels``."""
         return examples.collate(features, processor.pad_id)
 
-    def distillable(
-        self, outputs: Mapping[str, Any], batch: Mapping[str, Any]
-    ) -> list[Distillable]:
-        """The next token, at each token that has one. Logits that are cut
-        would be copied."""
-        has_next = (batch["labels"] != IGNORED).roll(-1, 1)
-        has_next[:, -1] = False
-        return [Distillable(outputs["logits"], has_next)]
+    def distillable(self, outputs: Any, batch: Any) -> list[Distillable]:
+        """The next token, at each token that has one."""
+        return [Distillable(outputs["logits"], examples.has_next(batch["labels"]))]
 
     def prompts(self, features: Sequence[Features], processor: TextProcessor) -> Batch:
         """Requests as they are, and the first half of a text."""
@@ -99,23 +93,21 @@ class CausalLm(Task[CausalOptions]):
         """How probable texts are, by ``predictions``; for requests, how they go on."""
         if limits is None:
             return super().answer(session, features, processor)
-        batch = self.prompts(features, processor)
         on_token = processor.told(on_text) if on_text else None
-        answers = generate(session, batch, limits, on_token)
+        answers = generate(session, self.prompts(features, processor), limits, on_token)
         return [{"generated": processor.decode(tokens), "tokens": tokens} for tokens in answers]
 
     def predictions(
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
     ) -> list[Prediction]:
         """``nll``, in nats, summed over the ``count`` predicted tokens of each text."""
-        pairs = zip(outputs["logits"], batch, strict=True)
-        return [examples.counted(logits, one["input_ids"]) for logits, one in pairs]
+        ids = [one["input_ids"] for one in batch]
+        return list(map(examples.counted, outputs["logits"], ids))
 
     def join(self, parts: Sequence[Prediction], row: Row) -> Prediction:
         """The sums over a text's windows."""
-        if "nll" not in parts[0]:
-            return parts[0]
-        return {name: sum(part[name] for part in parts) for name in ("nll", "count")}
+        names = ("nll", "count") if "nll" in parts[0] else ()
+        return {name: sum(part[name] for part in parts) for name in names} or parts[0]
 
     def score(
         self,
@@ -125,8 +117,8 @@ class CausalLm(Task[CausalOptions]):
         processor: TextProcessor,
     ) -> Quality:
         """``perplexity`` over all tokens, and their mean ``loss`` in nats."""
-        perplexity = self.headline_of(self.resample(predictions, rows, labels).sum(axis=0))
-        return Quality({"perplexity": float(perplexity), "loss": float(np.log(perplexity))})
+        value = float(self.headline_of(self.resample(predictions, rows, labels).sum(axis=0)))
+        return Quality({"perplexity": value, "loss": float(np.log(value))})
 
     def resample(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]

@@ -7,11 +7,19 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from pydantic import Field
 
 from compress.generation import PROMPT, read_generation, special
 from compress.jsonfiles import read_object
 from compress.processor import TextProcessor
-from compress.task import IGNORED, Batch, Features, Row
+from compress.task import IGNORED, Batch, Features, Row, TextTaskOptions
+
+
+class Seq2SeqOptions(TextTaskOptions):
+    """Options of ``seq2seq``. Quality is measured with ``target_length`` and ``beams``."""
+
+    target_length: int = Field(default=64, ge=2, description="Tokens of a target or an answer.")
+    beams: int = Field(default=1, ge=1, description="Answers that a search compares; 1: no search.")
 
 
 class AnsweringProcessor(TextProcessor):
