@@ -88,11 +88,13 @@ class Quality:
     """A task's score of one split.
 
     ``metrics`` are scalars by name, ``Task.headline`` among them; ``per_class`` maps a
-    label to its precision, recall, f1 (0 to 1) and support.
+    label to its precision, recall, f1 (0 to 1) and support. ``signatures`` say
+    of metrics how their library counted, so that others can count alike.
     """
 
     metrics: Mapping[str, float]
     per_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    signatures: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,11 @@ class Task(ABC, Generic[O]):
     streams: ClassVar[str] = ""
     """The key of the text in what ``present`` returns that comes piece by piece, where answers are
     generated; empty: answers come whole."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """The modules that the task imports where it is used. Where one is missing, a run is refused
+    before it starts; the message names ``extra``."""
+    extra: ClassVar[str | None] = None
+    """The extra of the distribution that installs the ``packages``."""
     draws_inputs: ClassVar[bool] = False
     """Whether ``collate`` makes other inputs of an example in each epoch, such as masks. Then a
     teacher answers while its student learns: no answer of it could be kept."""
@@ -285,6 +292,14 @@ class Task(ABC, Generic[O]):
             processor.save(folder, self.options.max_length)
         else:
             processor.save(folder)
+
+    def generation(self, folder: Path) -> Mapping[str, Any]:
+        """Entries for the ``generation_config.json`` of a model folder that a stage wrote for this
+        task: how answers are generated where quality is measured. transformers then generates the
+        same by itself. Empty, the default, for a task whose answers are not generated.
+
+        ``compress.generation.settings_of`` makes them of limits."""
+        return {}
 
     @abstractmethod
     def features(self, rows: Sequence[Row], processor: Any) -> list[Features]:

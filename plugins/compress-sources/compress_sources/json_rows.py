@@ -58,7 +58,7 @@ class Json(FileSource[JsonOptions]):
     name = "json"
     summary = "a JSON list of rows, JSON lines, or an object with a list for each split"
     Options = JsonOptions
-    suffixes = (".json", ".jsonl")
+    suffixes = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 
     def table(self, path: Path, split: str) -> Table:
         """One row for each object or list, with the values' own types."""

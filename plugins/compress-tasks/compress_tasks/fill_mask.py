@@ -141,7 +141,8 @@ class FillMask(Task[FillMaskOptions]):
     ) -> Quality:
         """``accuracy`` over all masked tokens, their mean ``loss`` in nats, and
         ``perplexity``."""
-        from compress_tasks.metrics import MaskedTokenMetric, quality
+        from compress.scoring import quality
+        from compress_tasks.metrics import MaskedTokenMetric
 
         return quality(
             MaskedTokenMetric, [[p["correct"], p["masked"], p["nll"]] for p in predictions]

@@ -173,7 +173,7 @@ class QuestionAnswering(Task[QuestionAnsweringOptions]):
     ) -> Quality:
         """Means of ``f1`` and ``exact_match``. With ``no_answer`` also those of the questions that
         have an answer, and the share of the others that got none, as far as there are any."""
-        from compress_tasks.metrics import quality
+        from compress.scoring import quality
         from compress_tasks.squad_metric import AnswerMetric
 
         answers = [prediction["answer"] for prediction in predictions]

@@ -8,8 +8,8 @@ import numpy as np
 from datasets import Features, Value
 from datasets import Sequence as ListOf
 
+from compress.scoring import evaluate
 from compress_tasks import statistics
-from compress_tasks.light_evaluate import evaluate
 from compress_tasks.squad import scores_of
 
 
