@@ -62,13 +62,10 @@ class Distill(Stage[DistillOptions]):
         if not isinstance(options.student, StudentOptions):
             return []
         kept = options.student.layers
-        if isinstance(kept, dict):
-            message = f"student.layers: a model of {layers} layers has one stack of them"
-            return [OptionMistake("student.layers", message, "give a number or a list")]
         misfit = layers_misfit(kept, layers)
         if misfit:
             return [OptionMistake("student.layers", f"student.layers: {misfit}")]
-        if layers_left(kept) == layers:
+        if layers_left(kept, layers) == layers:
             return [
                 OptionMistake(
                     "student.layers",
@@ -81,8 +78,8 @@ class Distill(Stage[DistillOptions]):
     @classmethod
     def layers_left(cls, options: DistillOptions, layers: int) -> int:
         """The number of layers of the student; all if no student is cut."""
-        kept = options.student.layers if isinstance(options.student, StudentOptions) else layers
-        return layers if isinstance(kept, dict) else layers_left(kept)
+        kept = options.student.layers if isinstance(options.student, StudentOptions) else None
+        return layers_left(kept, layers)
 
     @classmethod
     def back_off(cls, options: DistillOptions) -> DistillOptions | None:

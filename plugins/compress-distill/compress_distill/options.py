@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Discriminator, Field, Tag
 
 from compress.distillable import Keep
-from compress.options import ArtifactReference, FreshModel, KeptLayers, Options
+from compress.options import ArtifactReference, FreshModel, KeptByStack, Options
 from compress.stage import OptionMistake
 from compress.training import TrainingOptions
 
@@ -16,7 +16,7 @@ from compress.training import TrainingOptions
 class StudentOptions(Options):
     """How the student is cut from the step's input."""
 
-    layers: KeptLayers | dict[str, KeptLayers] = Field(
+    layers: KeptByStack = Field(
         description=(
             "Layers of the student: a number, taken evenly spaced from first to last, or the list "
             "of layers kept. Of a model with two stacks, for each: {encoder: 2, decoder: 1}."
