@@ -30,13 +30,13 @@ class PretrainOptions(TrainingOptions):
 
 
 class Pretrain(Stage[PretrainOptions]):
-    """Masked language modelling: of a fresh configuration, or of a given model on in-domain
-    text."""
+    """Learning from text alone, as the task says: of a fresh configuration, or of a given model on
+    in-domain text."""
 
     name = "pretrain"
     summary = (
-        "Train a masked language model: tokenizer and model from scratch, or a given model on "
-        "in-domain text."
+        "Train a language model, masked or not: tokenizer and model from scratch, or a given model "
+        "on in-domain text."
     )
     paper = "Devlin et al. 2019, BERT, section 3.1 (arXiv:1810.04805)"
     Options = PretrainOptions
@@ -60,7 +60,7 @@ class Pretrain(Stage[PretrainOptions]):
     @classmethod
     def task_misfit(cls, task: type[Task[Any]]) -> str | None:
         """A task with targets: a text is all that it learns from."""
-        targets = [column.name for column in task.columns if column.is_target]
+        targets = [one.name for one in task.columns if one.is_target and one.required]
         if not targets:
             return None
         return f"learns from text alone, and {task.name} has the column {targets[0]}"
