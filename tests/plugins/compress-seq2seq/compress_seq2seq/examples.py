@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-import numpy as np
 from pydantic import Field
 
 from compress.generation import PROMPT, read_generation, special
 from compress.jsonfiles import read_object
+from compress.padding import padded
 from compress.processor import TextProcessor
 from compress.task import IGNORED, Batch, Features, Row, TextTaskOptions
 
@@ -62,19 +62,12 @@ def collate(features: Sequence[Features], processor: AnsweringProcessor) -> Batc
     """``input_ids`` and ``attention_mask``; with targets, ``labels`` and the decoder's input, which
     are the labels one place to the right."""
     batch = {
-        "input_ids": _padded([one["input_ids"] for one in features], processor.pad_id),
-        "attention_mask": _padded([[1] * len(one["input_ids"]) for one in features], 0),
+        "input_ids": padded([one["input_ids"] for one in features], processor.pad_id),
+        "attention_mask": padded([[1] * len(one["input_ids"]) for one in features], 0),
     }
     if all("labels" in one for one in features):
         targets = [one["labels"] for one in features]
         start = processor.pad_id if processor.start is None else processor.start
-        batch["labels"] = _padded(targets, IGNORED)
-        batch[PROMPT] = _padded([[start, *ids[:-1]] for ids in targets], processor.pad_id)
+        batch["labels"] = padded(targets, IGNORED)
+        batch[PROMPT] = padded([[start, *ids[:-1]] for ids in targets], processor.pad_id)
     return batch
-
-
-def _padded(lists: Sequence[Sequence[int]], fill: int) -> np.ndarray:
-    array = np.full((len(lists), max(map(len, lists))), fill, dtype=np.int64)
-    for row, ids in zip(array, lists, strict=True):
-        row[: len(ids)] = ids
-    return array
