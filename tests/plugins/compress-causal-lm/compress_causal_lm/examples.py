@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -66,6 +66,14 @@ def collate(features: Sequence[Features], pad: int) -> Batch:
     if all("labels" in one for one in features):
         batch["labels"] = padded([one["labels"] for one in features], IGNORED)
     return batch
+
+
+def has_next(labels: Any) -> Any:
+    """Which tokens have a next one to predict: bool, of the shape of the tensor ``labels``. So the
+    logits need not be cut, which would copy them."""
+    scored = (labels != IGNORED).roll(-1, 1)
+    scored[:, -1] = False
+    return scored
 
 
 def counted(logits: np.ndarray, ids: Sequence[int]) -> Prediction:

@@ -6,11 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from pydantic import Field
+
 from compress.generation import PROMPT, read_generation, special
 from compress.jsonfiles import read_object
 from compress.padding import padded
 from compress.processor import TextProcessor
-from compress.task import IGNORED, Batch, Features, Row
+from compress.task import IGNORED, Batch, Features, Row, TextTaskOptions
+
+
+class Seq2SeqOptions(TextTaskOptions):
+    """Options of ``seq2seq``. Quality is measured with ``target_length`` and ``beams``."""
+
+    target_length: int = Field(default=64, ge=2, description="Tokens of a target or an answer.")
+    beams: int = Field(default=1, ge=1, description="Answers that a search compares; 1: no search.")
 
 
 class AnsweringProcessor(TextProcessor):
@@ -46,7 +55,7 @@ def features_of(
 def _target(text: str, processor: AnsweringProcessor, most: int) -> list[int]:
     (encoding,) = processor.encode([text], max_length=most)
     ids, end = encoding.ids, processor.token_id("eos")
-    return ids if end is None or ids[-1] == end else [*ids, end]
+    return ids if end is None or ids[-1:] == [end] else [*ids, end]
 
 
 def collate(features: Sequence[Features], processor: AnsweringProcessor) -> Batch:
