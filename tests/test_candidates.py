@@ -185,6 +185,10 @@ def test_errors_come_back_to_the_stage_which_may_catch_them(tried: Tried) -> Non
             told.append(str(caught.value))
         with pytest.raises(UsageError, match="return a compress.stage.Made"):
             context.measure({"a": Candidate(folder, made=None)})  # type: ignore[arg-type]
+        for ask in (context.measure, context.predict):
+            given: Any = candidates if ask == context.measure else candidates["a"]
+            with pytest.raises(UsageError, match="there is no split 'valid'"):
+                ask(given, split="valid")
         return {"told": told}
 
     first, second = tried(apply)["told"]

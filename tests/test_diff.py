@@ -122,7 +122,7 @@ def compared(
         for name, values, kept in (("one", first, mine), ("two", second, theirs))
     ]
     return compare_runs(
-        sides[0], sides[1], {"right": GuardedMeter.of(Registered("right", Right, "meters", "1"))}
+        sides[0], sides[1], {"right": GuardedMeter(Registered("right", Right, "meters", "1"))}
     )
 
 

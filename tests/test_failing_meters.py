@@ -38,7 +38,7 @@ class Sound(Meter):
 
 
 def guarded(cls: type[Meter]) -> GuardedMeter:
-    return GuardedMeter.of(Registered(cls.name, cls, "acme", "2"))
+    return GuardedMeter(Registered(cls.name, cls, "acme", "2"))
 
 
 def subject(name: str = "a", *compared: str) -> Subject:
@@ -122,6 +122,9 @@ class Told(Sound):
 def test_a_summary_that_fails_is_an_absent_figure(meter: type[Meter], why: str) -> None:
     class Second(Sound):
         name = "second"
+
+        def compare(self, samples: Sequence[Sample], others: Sequence[Sample]) -> list[Measurement]:
+            return []
 
     taken = Taken({"a": [{}], "b": [{}]})
     samples = {"sound": taken, "second": taken}
@@ -210,3 +213,30 @@ def test_a_meter_that_cannot_say_its_rounds_is_absent() -> None:
 
     taken = _taken(guarded(Roundless), "quick", Any, ["a"], {})
     assert taken.failures["a"].startswith("rounds of the meter sound (acme 2) failed: ")
+
+
+def test_a_meter_that_cannot_be_made_is_absent() -> None:
+    class Unmade(Sound):
+        def __init__(self) -> None:
+            raise OSError("no sensor")
+
+    taken = _taken(guarded(Unmade), "quick", Any, ["a"], {})
+    assert taken.failures["a"] == "rounds of the meter sound (acme 2) failed: OSError: no sensor"
+    found = summarise([guarded(Unmade)], {"sound": taken}, subject(), {})
+    assert found.measurements["sound"].absent == taken.failures["a"]
+
+
+def test_a_name_that_two_meters_give_is_absent_and_no_figure_of_either() -> None:
+    class Louder(Sound):
+        name = "louder"
+
+        def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
+            return [Measurement("n", 99, "", "neither"), Measurement("loud", 3, "", "neither")]
+
+    taken = Taken({"a": [{}], "b": [{}]})
+    samples = {"sound": taken, "louder": taken}
+    found = summarise([guarded(Sound), guarded(Louder)], samples, subject("a", "b"), {})
+    why = "the meters sound (acme 2), louder (acme 2) give this name: rename one"
+    assert found.measurements["n"].absent == why
+    assert found.comparisons["b"]["ratio"].absent == why
+    assert found.measurements["loud"].value == 3

@@ -98,7 +98,7 @@ def test_a_finite_measurement_stays_as_it_is() -> None:
 
 def guarded(cls: type[Meter]) -> GuardedMeter:
     """A meter of the plugin ``mine 1``."""
-    return GuardedMeter.of(Registered(cls.name, cls, "mine", "1"))
+    return GuardedMeter(Registered(cls.name, cls, "mine", "1"))
 
 
 @pytest.mark.parametrize(("fresh", "starts", "reopened"), [(False, 2, 4), (True, 6, 0)])

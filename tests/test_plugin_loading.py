@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from compress.cli.modelcommands import predict_command
 from compress.errors import UsageError
+from compress.predictor import Predictor
 from compress.registry.kinds import KINDS
 from compress.registry.plugins import load_plugins
+from compress.request import ARGUMENTS
 
 GOOD = """
 from compress import hookimpl
@@ -77,13 +81,15 @@ def test_module_that_fails_in_any_way_is_one_line(installed: Installed) -> None:
         [
             installed("mine", "raise RuntimeError('first line\\nsecond line')"),
             installed("other", "def f(:"),
+            installed("script", "import sys\nsys.exit(3)"),
             installed("third", stage("shrink.mine")),
         ]
     )
-    assert [problem.count("\n") for problem in registry.problems] == [0, 0]
+    assert [problem.count("\n") for problem in registry.problems] == [0, 0, 0]
     assert (
         "RuntimeError: first line" in registry.problems[0] and "SyntaxError" in registry.problems[1]
     )
+    assert "SystemExit: 3" in registry.problems[2]
     assert list(registry.stages) == ["shrink.mine"]
 
 
@@ -181,6 +187,7 @@ from compress.stage import Stage
 from compress.task import Task
 from compress.tracker import Tracker
 from compress.view import View
+from compress_tasks.fill_mask import FillMask
 
 class Inner(Options):
     deep: int = 1
@@ -194,6 +201,14 @@ class NoApply(Stage):
 
 class Odd(Stage):
     name, summary, Options, libraries = 3, " ", Mine, "torch"
+    def apply(self, context):
+        pass
+
+class Tree(Options):
+    branch: "Tree | None" = Field(default=None, description="x")
+
+class Endless(Stage):
+    name, summary, Options = "../end\\nless", "x", Tree
     def apply(self, context):
         pass
 
@@ -211,6 +226,11 @@ class Bare(Architecture): pass
 class BareEngine(Engine): pass
 class BareSource(Source): pass
 class BareTask(Task): pass
+class Ask(Options):
+    file: bool = Field(default=False, description="x")
+    beams: int = Field(default=1, description="x")
+class AskingTask(FillMask):
+    name, RequestOptions = "asking", Ask
 class Count(Meter):
     name, summary, efforts = "count", "x", ("quick", "slow")
 class BareTracker(Tracker): pass
@@ -222,7 +242,7 @@ class Spaced(Command):
 
 @hookimpl
 def compress_stages():
-    return [NoApply, Odd, Untyped, Whole, Whole()]
+    return [NoApply, Odd, Endless, Untyped, Whole, Whole()]
 @hookimpl
 def compress_architectures():
     return [Bare]
@@ -234,7 +254,7 @@ def compress_sources():
     return [BareSource]
 @hookimpl
 def compress_tasks():
-    return [BareTask]
+    return [BareTask, AskingTask]
 @hookimpl
 def compress_meters():
     return [Count]
@@ -262,6 +282,10 @@ def test_everything_that_is_wrong_with_classes_is_told_in_one_pass(installed: In
         "stages: Odd.Options: 'share' has no description: give it Field(description=...)",
         "stages: Odd.Options: 'inner.deep' has no description: give it Field(description=...)",
         "stages: Odd.libraries is 'torch': expected tuple[str, ...]",
+        "stages: Endless.name is '../end\\nless': expected letters, digits, '.', '_' and '-', "
+        "as in 'prune.structured'",
+        "stages: Endless.Options: 'branch' holds options that hold themselves: nest them to a "
+        "fixed depth",
         "stages: Untyped.Options is <class 'dict'>: expected type[Options]",
         "stages: an instance of Whole was returned: return the class itself",
     ]
@@ -274,6 +298,8 @@ def test_everything_that_is_wrong_with_classes_is_told_in_one_pass(installed: In
         "sources: BareSource does not implement identity, read",
         "sources: BareSource sets no Options: expected type[SourceOptions]",
         "tasks: BareTask sets no columns: expected tuple[Column, ...]",
+        "tasks: AskingTask.RequestOptions: 'file' is an argument of every request: choose another "
+        "name",
         "meters: Count does not implement sample, summarise",
         "trackers: BareTracker does not implement finish, start",
         "views: BareView does not implement section",
@@ -285,6 +311,12 @@ def test_everything_that_is_wrong_with_classes_is_told_in_one_pass(installed: In
     assert "('quick', 'slow')" in efforts and "'standard'" in efforts
     assert list(registry.stages) == ["whole"]
     assert all(registry.of(kind) == {} for kind in KINDS if kind != "stages")
+
+
+def test_no_argument_of_a_request_can_be_hidden_by_an_option_of_a_task() -> None:
+    flags = {word.removeprefix("--") for p in predict_command.params for word in p.opts}
+    of_calls = signature(Predictor.__call__).parameters.keys() - {"options"}
+    assert flags | {p.name for p in predict_command.params} | of_calls <= ARGUMENTS
 
 
 def test_two_classes_of_one_name_in_one_plugin_are_named(installed: Installed) -> None:

@@ -55,7 +55,7 @@ def trained(task: Task[Any], tmp_path_factory: pytest.TempPathFactory) -> Artifa
         "finetune",
         task,
         SPLITS,
-        input=save_bert(place / "model", task_named("fill-mask"), ()),
+        input=save_bert(place / "model", task_named("fill-mask"), (), num_hidden_layers=2),
         epochs=6,
         batch_size=8,
         learning_rate=2e-2,

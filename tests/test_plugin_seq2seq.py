@@ -148,7 +148,7 @@ def test_onnx_runtime_answers_with_the_same_tokens(
     made = make_artifact(tmp_path / "float", "export.onnx", task, ROWS, input=model)
     small = make_artifact(tmp_path / "int8", "quantize.onnx", task, ROWS, input=made)
     files = [name for name in made.manifest.files if name.endswith(".onnx")]
-    assert files == ["onnx/decoder.onnx", "onnx/encoder.onnx"]
+    assert files == ["onnx/decoder_model_merged.onnx", "onnx/encoder_model.onnx"]
     want, got, quantized = (compress.load(each.folder) for each in (model, made, small))
     for asked in ({}, {"beams": 3}, {"temperature": 0.7, "seed": 2}):
         answers = want(TEXTS, max_new_tokens=8, **asked)
@@ -157,6 +157,6 @@ def test_onnx_runtime_answers_with_the_same_tokens(
     assert len(quantized(TEXTS, max_new_tokens=8)) == 3
     engine = engine_for(load_plugins(), "onnx")
     assert [file.stem for file in engine.model_files(small)] == [
-        "decoder_quantized",
-        "encoder_quantized",
+        "decoder_model_merged_quantized",
+        "encoder_model_quantized",
     ]

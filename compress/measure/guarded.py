@@ -34,17 +34,11 @@ class GuardedMeter:
     the reason, under the meter's name."""
 
     entry: Registered[Meter]
-    meter: Meter
-
-    @classmethod
-    def of(cls, entry: Registered[Meter]) -> GuardedMeter:
-        """The guarded meter of a registered class."""
-        return cls(entry, entry.cls())
 
     @classmethod
     def all_of(cls, registry: Registry) -> dict[str, GuardedMeter]:
         """The meters of the installed plugins, by name."""
-        return {name: cls.of(entry) for name, entry in registry.meters.items()}
+        return {name: cls(entry) for name, entry in registry.meters.items()}
 
     @property
     def name(self) -> str:
@@ -54,31 +48,31 @@ class GuardedMeter:
     @property
     def takes_turns(self) -> bool:
         """Whether its samples are timings."""
-        return self.meter.takes_turns
+        return self.entry.cls.takes_turns
 
     @property
     def keeps(self) -> bool:
         """Whether its samples are kept."""
-        return self.meter.keeps
+        return self.entry.cls.keeps
 
     def rounds(self, effort: Effort) -> Rounds:
         """How many samples are taken of each side. Raises MeterFailed."""
-        return self._call("rounds", lambda: self.meter.rounds(effort))
+        return self._call("rounds", lambda meter: meter.rounds(effort))
 
     def half_width(self, samples: Sequence[Sample], others: Sequence[Sample]) -> float:
         """Half the width of the comparison's interval. Raises MeterFailed."""
-        return self._call("half_width", lambda: self.meter.half_width(samples, others))
+        return self._call("half_width", lambda meter: meter.half_width(samples, others))
 
     def summarise(self, taken: Taken, side: str) -> list[Measurement]:
         """The measurements of a side; an absent one where the meter failed."""
         if side in taken.failures:
             return [self.missing(taken.failures[side])]
         samples = taken.samples[side]
-        return self._figures("summarise", lambda: self.meter.summarise(samples))
+        return self._figures("summarise", lambda meter: meter.summarise(samples))
 
     def compare(self, samples: Sequence[Sample], others: Sequence[Sample]) -> list[Measurement]:
         """The comparisons of samples with others; an absent one where the meter failed."""
-        return self._figures("compare", lambda: self.meter.compare(samples, others))
+        return self._figures("compare", lambda meter: meter.compare(samples, others))
 
     def inherit(
         self, own: Sequence[Measurement], parent: Mapping[str, Measurement], name: str
@@ -86,7 +80,7 @@ class GuardedMeter:
         """``own`` measurements, completed by the parent's; as they are, with an absent one, where
         the meter failed."""
         try:
-            return self._call("inherit", lambda: list(self.meter.inherit(own, parent, name)))
+            return self._call("inherit", lambda meter: list(meter.inherit(own, parent, name)))
         except MeterFailed as failure:
             return [*own, self.missing(str(failure))]
 
@@ -94,15 +88,17 @@ class GuardedMeter:
         """The absent measurement that stands for those of the meter."""
         return absent(self.name, "", "neither", why)
 
-    def _figures(self, method: str, call: Callable[[], Iterable[Measurement]]) -> list[Measurement]:
+    def _figures(
+        self, method: str, call: Callable[[Meter], Iterable[Measurement]]
+    ) -> list[Measurement]:
         try:
-            return self._call(method, lambda: [_reportable(m) for m in call()])
+            return self._call(method, lambda meter: [_reportable(m) for m in call(meter)])
         except MeterFailed as failure:
             return [self.missing(str(failure))]
 
-    def _call(self, method: str, call: Callable[[], T]) -> T:
+    def _call(self, method: str, call: Callable[[Meter], T]) -> T:
         try:
-            return call()
+            return call(self.entry.cls())  # a meter may fail to be made, too
         except Exception as error:  # whatever a plugin raises: the others go on
             raise MeterFailed(why_no_figure(self.entry, method, error)) from error
 

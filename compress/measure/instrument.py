@@ -102,7 +102,7 @@ def _pairs(subjects: Sequence[Subject]) -> Pairs:
 def _meters(registry: Registry, effort: Effort) -> list[GuardedMeter]:
     """The meters that work at an effort, in the order of their samples."""
     entries = [entry for entry in registry.meters.values() if effort in entry.cls.efforts]
-    return [GuardedMeter.of(e) for e in sorted(entries, key=lambda e: (e.cls.order, e.name))]
+    return [GuardedMeter(e) for e in sorted(entries, key=lambda e: (e.cls.order, e.name))]
 
 
 def _samples(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from compress.errors import listed
 from compress.measure.guarded import GuardedMeter, Taken
-from compress.measurement import Measured, Measurement
+from compress.measurement import Measured, Measurement, absent
 from compress.meter import Sample
 from compress.workers.protocol import Subject
 
@@ -45,11 +46,30 @@ def summarise(
 def _measurements(
     meters: Sequence[GuardedMeter], samples: SamplesByMeter, name: str, disturbed: str
 ) -> dict[str, Measurement]:
-    measurements: dict[str, Measurement] = {}
-    for meter in meters:
-        for m in meter.summarise(samples[meter.name], name):
-            measurements[m.name] = _stated(m, meter, disturbed)
-    return measurements
+    return _by_name(
+        [(meter, meter.summarise(samples[meter.name], name)) for meter in meters], disturbed
+    )
+
+
+def _by_name(
+    figures: Iterable[tuple[GuardedMeter, Sequence[Measurement]]], disturbed: str
+) -> dict[str, Measurement]:
+    """What the meters measured, by name. A name that two meters give is absent, with the reason:
+    nobody could tell whose figure it is."""
+    found: dict[str, Measurement] = {}
+    givers: dict[str, GuardedMeter] = {}
+    for meter, measurements in figures:
+        for m in measurements:
+            giver = givers.setdefault(m.name, meter)
+            found[m.name] = (
+                _stated(m, meter, disturbed) if giver is meter else _claimed(m, giver, meter)
+            )
+    return found
+
+
+def _claimed(m: Measurement, *givers: GuardedMeter) -> Measurement:
+    meters = listed([giver.entry.called for giver in givers])
+    return absent(m.name, m.unit, m.direction, f"the meters {meters} give this name: rename one")
 
 
 def _stated(m: Measurement, meter: GuardedMeter, disturbed: str) -> Measurement:
@@ -68,14 +88,13 @@ def _comparison(
     disturbed: str,
 ) -> dict[str, Measurement]:
     """The subject ``name`` against ``other``, by every meter that can compare them."""
-    comparison: dict[str, Measurement] = {}
+    figures = []
     for meter in meters:
         mine = samples[meter.name].samples.get(name)
         theirs = _samples_of(other, meter, samples, known)
         if mine and theirs:
-            for m in meter.compare(mine, theirs):
-                comparison[m.name] = _stated(m, meter, disturbed)
-    return comparison
+            figures.append((meter, meter.compare(mine, theirs)))
+    return _by_name(figures, disturbed)
 
 
 def _samples_of(

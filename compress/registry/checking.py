@@ -4,6 +4,7 @@ What a class must set, and of which type, is read from the annotations of its co
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from types import NoneType, UnionType
@@ -14,6 +15,10 @@ from pydantic import BaseModel
 from compress.command import Command, command_mistakes
 from compress.errors import listed, shortened
 from compress.options import nested
+from compress.request import ARGUMENTS
+from compress.task import Task
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def mistakes_of(given: object, contract: type) -> list[str]:
@@ -29,7 +34,18 @@ def mistakes_of(given: object, contract: type) -> list[str]:
     mistakes = [*_missing_methods(given), *_wrong_variables(given, contract)]
     if not mistakes and issubclass(given, Command):
         mistakes += command_mistakes(given)
+    if not mistakes and issubclass(given, Task):
+        mistakes += _taken_flags(given)
     return mistakes
+
+
+def _taken_flags(task: type[Task[Any]]) -> Iterator[str]:
+    """Request options that would hide an argument that every request has."""
+    for name in sorted(ARGUMENTS & task.RequestOptions.model_fields.keys()):
+        yield (
+            f"{task.__name__}.RequestOptions: {name!r} is an argument of every request: choose "
+            "another name"
+        )
 
 
 def _missing_methods(given: type) -> Iterator[str]:
@@ -50,11 +66,18 @@ def _wrong_variables(given: type, contract: type) -> Iterator[str]:
         elif not hasattr(contract, name) and isinstance(value, str) and not value.strip():
             yield f"{given.__name__}.{name} is empty"
         elif isinstance(value, type) and issubclass(value, BaseModel):
-            for option in _undescribed(value):
-                yield (
-                    f"{given.__name__}.{name}: {option!r} has no description: give it "
-                    "Field(description=...)"
-                )
+            for option, mistake in _option_mistakes(value):
+                yield f"{given.__name__}.{name}: {option!r} {mistake}"
+        elif name == "name" and contract is not Command and not _is_name(value):
+            yield (
+                f"{given.__name__}.name is {shortened(repr(value))}: expected letters, digits, "
+                "'.', '_' and '-', as in 'prune.structured'"
+            )
+
+
+def _is_name(value: object) -> bool:
+    """Whether a value can stand for a class in a recipe, a report and the names of files."""
+    return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 
 @cache
@@ -100,11 +123,17 @@ def _written(hint: Any) -> str:
     return f"{name}[{', '.join(map(_written, inner))}]" if inner else name
 
 
-def _undescribed(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    """Names of the options without a description; those of a nested model are dotted."""
+def _option_mistakes(
+    model: type[BaseModel], prefix: str = "", outer: tuple[type[BaseModel], ...] = ()
+) -> Iterator[tuple[str, str]]:
+    """The names of options, dotted in a nested model, with what is wrong with each. ``outer`` are
+    the models that hold this one."""
+    models = (*outer, model)
     for name, field in model.model_fields.items():
         if not field.description:
-            yield prefix + name
+            yield prefix + name, "has no description: give it Field(description=...)"
         inner = nested(field.annotation)
-        if inner:
-            yield from _undescribed(inner, f"{prefix}{name}.")
+        if inner in models:
+            yield prefix + name, "holds options that hold themselves: nest them to a fixed depth"
+        elif inner:
+            yield from _option_mistakes(inner, f"{prefix}{name}.", models)

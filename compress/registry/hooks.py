@@ -67,6 +67,6 @@ def guarded(call: Callable[[], T], complaint: str, problems: list[str]) -> T | N
     ``problems``, because one plugin must not stop the others."""
     try:
         return call()
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a module may be a script that ends itself
         problems.append(f"{complaint}: {name_and_first_line(error)}")
         return None

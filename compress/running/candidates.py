@@ -11,6 +11,7 @@ from compress.errors import CompressError, Mistake, UsageError, listed, suggesti
 from compress.measure import Subject, compare, predict
 from compress.meter import Effort
 from compress.registry.plugins import Registry
+from compress.source import SPLITS
 from compress.workers.forking import WorkerServer
 from compress.workers.protocol import (
     Answer,
@@ -41,6 +42,7 @@ class Candidates:
             raise CompressError(f"{type(job).__name__} asked for measurements: only a stage may")
         match question:
             case MeasureCandidates(folders, split, meters, effort):
+                _refuse_unknown_split("measure", split)
                 self._refuse_unknown(meters, effort)
                 subjects = [self._subject(job, name, at, split) for name, at in folders.items()]
                 return CandidatesMeasured(
@@ -49,6 +51,7 @@ class Candidates:
                     )
                 )
             case PredictCandidate(folder, split):
+                _refuse_unknown_split("predict", split)
                 subject = self._subject(job, "candidate", folder, split)
                 return CandidatePredicted(predict(subject, self.folder, self.server))
 
@@ -70,3 +73,10 @@ class Candidates:
                 mistakes.append(Mistake("context.measure", text, works))
         if mistakes:
             raise UsageError(mistakes)
+
+
+def _refuse_unknown_split(method: str, split: str) -> None:
+    """Raise UsageError for a word that names no split: it would have no rows."""
+    if split not in SPLITS:
+        text = f"there is no split {split!r}"
+        raise UsageError([Mistake(f"context.{method}", text, suggestion(split, SPLITS))])
