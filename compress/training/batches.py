@@ -3,7 +3,7 @@ the epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Sampler
 from compress.errors import CompressError
 from compress.featurising import take
 from compress.processor import Processor
-from compress.task import IGNORED, Features, Task
+from compress.task import Features, Task
 
 _POOL = 50
 """Rows are drawn in pools of this many batches and sorted within each: enough to fill
@@ -85,7 +85,7 @@ class BucketedBatches(Sampler[list[int]]):
 class Part:
     """What a process knows of a batch that several share. ``is_lent``: there were fewer rows than
     processes, so that this one computes with another's row, which may not count.
-    ``has_no_label``: no row of the whole batch has a label; labels of a regression always count."""
+    ``has_no_label``: the loss of the whole batch would be a mean over nothing."""
 
     is_lent: bool
     has_no_label: bool
@@ -117,17 +117,18 @@ class Collator:
         generator = np.random.default_rng([self.batches.seed, self.batches.epoch, indices[0]])
         arrays = self.task.collate([features for _, features in items], self.processor, generator)
         own = own_rows(len(items), self.rank, self.world)
-        part = Part(is_lent=not own, has_no_label=_has_no_label(arrays))
+        whole = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        part = Part(is_lent=not own, has_no_label=self.task.counted(whole) == 0)
         rows = slice(own.start, own.stop) if own else slice(0, 1)
         batch: dict[str, Any] = {"indices": torch.tensor(indices[rows]), "part": part}
-        for name, array in arrays.items():
+        for name, array in whole.items():
             if self.world > 1 and len(array) != len(items):
                 raise CompressError(
-                    f"task {self.task.name}: collate made {name} of shape {array.shape} for "
+                    f"task {self.task.name}: collate made {name} of shape {tuple(array.shape)} for "
                     f"{len(items)} examples: the first dimension is theirs"
                 )
             # A process alone gets all of it: an example may have several rows in an array.
-            batch[name] = torch.from_numpy(array if self.world == 1 else array[rows])
+            batch[name] = array if self.world == 1 else array[rows]
         return batch
 
 
@@ -137,12 +138,3 @@ def own_rows(rows: int, rank: int, world: int) -> range:
     each, more = divmod(rows, world)
     start = rank * each + min(rank, more)
     return range(start, start + each + (rank < more))
-
-
-def _has_no_label(arrays: Mapping[str, np.ndarray]) -> bool:
-    """Whether a batch has labels, and all of them are ``IGNORED``. Labels of a regression are
-    floats and never ignored."""
-    labels = arrays.get("labels")
-    if labels is None or labels.dtype.kind == "f":
-        return False
-    return not bool((labels != IGNORED).any())

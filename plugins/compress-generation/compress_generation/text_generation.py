@@ -131,6 +131,10 @@ class TextGeneration(Task[TextGenerationOptions]):
         """``input_ids``, ``attention_mask`` and ``labels``, padded on the right."""
         return padded(features, processor.pad_id)
 
+    def counted(self, batch: Mapping[str, Any]) -> int:
+        """The labels that are predicted: nothing stands before the first token."""
+        return int((batch["labels"][:, 1:] != IGNORED).sum())
+
     def distillable(
         self, outputs: Mapping[str, Any], batch: Mapping[str, Any]
     ) -> list[Distillable]:

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from byteprocessors import END, framed, plain
 from tiny import MemorySource, task_named
 from transformers import AutoTokenizer
+from transformers.loss.loss_utils import ForCausalLMLoss
 
 from compress.errors import UsageError
 from compress.processor import TextProcessor
@@ -66,6 +68,24 @@ def test_each_message_of_the_model_is_learnt_after_the_conversation_before_it() 
         (begin, f"Yes?{END}"),
         (f"{begin}Yes?{END}\n<|user|>Bye{END}\n<|assistant|>", f"Oh.{END}"),
     ]
+
+
+def test_a_loss_is_a_mean_over_the_labels_that_have_a_token_before_them() -> None:
+    """So processes that share a batch of uneven texts weigh their losses as one process would."""
+    task = task_named("text-generation")
+    ids = ([5, 6, 7], [8], [5, 9])
+    features = [{"input_ids": one, "labels": one} for one in ids]
+    batch = {k: torch.from_numpy(v) for k, v in task.collate(features, plain()).items()}
+    logits = torch.randn(3, 3, 260)
+    loss = ForCausalLMLoss(logits, batch["labels"], 260)
+    assert task.counted(batch) == 3
+    summed = sum(
+        float(ForCausalLMLoss(logits[i : i + 1], batch["labels"][i : i + 1], 260)) * n
+        for i, n in ((0, 2), (2, 1))
+    )
+    assert summed / 3 == pytest.approx(float(loss))
+    alone = {name: array[1:2] for name, array in batch.items()}
+    assert task.counted(alone) == 0
 
 
 def test_a_conversation_has_the_tokens_of_transformers(tmp_path: Path) -> None:

@@ -200,10 +200,11 @@ def test_an_example_may_have_several_rows_in_a_process_alone() -> None:
     def twice(features: Any, processor: Any, generator: Any = None) -> dict[str, np.ndarray]:
         return {"input_ids": np.repeat(np.arange(len(features)), 2)[:, None]}
 
-    stand_in: Any = SimpleNamespace(name="twice", collate=twice)
+    stand_in: Any = SimpleNamespace(name="twice", collate=twice, counted=lambda batch: 0)
     features = task.features(read(sentences(3, 0), task), word_processor())
     batches = BucketedBatches([1, 1, 1], 3, seed=1)
     batch = Collator(stand_in, word_processor(), batches)(list(enumerate(features)))
     assert batch["input_ids"].flatten().tolist() == [0, 0, 1, 1, 2, 2]
+    assert batch["part"].has_no_label, "the task counts nothing over which a loss is a mean"
     with pytest.raises(CompressError, match="task twice: collate made input_ids of shape"):
         Collator(stand_in, word_processor(), batches, 0, 2)(list(enumerate(features)))

@@ -61,13 +61,14 @@ class CausalLm(Task[CausalOptions]):
         return examples.features(rows, processor, self.options.max_length, self.options.long)
 
     def collate(
-        self,
-        features: Sequence[Features],
-        processor: TextProcessor,
-        generator: np.random.Generator | None = None,
+        self, features: Sequence[Features], processor: TextProcessor, generator: Any = None
     ) -> Batch:
         """``input_ids``, ``attention_mask`` and ``labels``."""
         return examples.collate(features, processor.pad_id)
+
+    def counted(self, batch: Any) -> int:
+        """The tokens that are predicted: the first of a text is not."""
+        return int(examples.has_next(batch["labels"]).sum())
 
     def distillable(self, outputs: Any, batch: Any) -> list[Distillable]:
         """The next token, at each token that has one."""
