@@ -19,6 +19,7 @@ from compress.decoding import chosen, drawn_scores, log_softmax
 from compress.errors import ModelRefused, UsageError
 from compress.exporting import PartSession
 from compress.generation import (
+    CacheBytes,
     Limits,
     OnToken,
     Special,
@@ -27,7 +28,7 @@ from compress.generation import (
     room,
     special,
 )
-from compress.session import generate
+from compress.session import cache_bytes, generate
 from compress.sessions import TorchSession
 from compress.task import Batch
 
@@ -133,6 +134,22 @@ def test_an_answer_that_is_to_be_longer_than_it_may_be_is_refused() -> None:
             prompts(),
             Limits(max_new_tokens=8, min_new_tokens=9),
         )
+
+
+@pytest.mark.parametrize(
+    ("family", "token", "source"),
+    [  # keys and values, 4 bytes, layers, heads, head size
+        ("gpt2", 2 * 4 * 2 * 2 * 8, 0),
+        ("llama", 2 * 4 * 2 * 2 * 4, 0),
+        ("t5", 2 * 4 * 2 * 2 * 8, 2 * 4 * 2 * 2 * 8),
+        ("bart", 2 * 4 * 2 * 2 * 8, 2 * 4 * 2 * 2 * 8),
+    ],
+)
+def test_bytes_of_keys_and_values_of_a_token(family: str, token: int, source: int) -> None:
+    session = TorchSession(generator(family), "cpu")
+    assert cache_bytes(session) == CacheBytes(token, source)
+    parts = generating_parts(session.model, with_prompt(prompts(), family)) or ()
+    assert cache_bytes(PartSession(parts[-1])) is None, "it does not say"
 
 
 @pytest.mark.parametrize("way", list(WAYS))

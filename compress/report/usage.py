@@ -4,13 +4,14 @@ else with the toolkit itself. Model cards show it."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from compress.artifact import Traits
 from compress.engine import Engine, Loading
 from compress.planning import TaskChoice
 from compress.registry.plugins import Registry
 from compress.results.step import Usage
-from compress.task import TextTaskOptions
+from compress.task import Task, TextTaskOptions
 
 _OWN = """\
 import compress
@@ -18,11 +19,17 @@ import compress
 model = compress.load({folder})
 print(model([{text}]))
 """
+_WRITES = """\
+import compress
+
+model = compress.load({folder})
+model({text}, max_new_tokens={tokens}, on_text=lambda piece: print(piece, end="", flush=True))
+"""
 _STOCK = """\
 {imports}
 folder = {folder}
 text = {text}
-max_length = {max_length}
+{length}
 """
 
 
@@ -72,10 +79,27 @@ def _stock_code(loading: Loading, folder: str, task: TaskChoice) -> str:
         imports=loading.imports,
         folder=repr(folder),
         text=repr(card.example),
-        max_length=task.options.max_length,
+        length=_length_text(task),
     )
     return f"{given}{loading.code}{card.reading}"
 
 
+def _length_text(task: TaskChoice) -> str:
+    """Python that binds how long a text, or an answer that is generated, may be."""
+    assert isinstance(task.options, TextTaskOptions)
+    if task.entry.cls.generates():
+        return f"max_new_tokens = {_most_tokens(task)}"
+    return f"max_length = {task.options.max_length}"
+
+
+def _most_tokens(task: TaskChoice) -> int:
+    made: Task[Any] = task.entry.cls(task.options)
+    return made.limits().max_new_tokens
+
+
 def _own_code(folder: str, task: TaskChoice) -> str:
-    return _OWN.format(folder=repr(folder), text=repr(task.entry.cls.card.example))
+    cls = task.entry.cls
+    names = {"folder": repr(folder), "text": repr(cls.card.example)}
+    if cls.generates() and cls.streams:
+        return _WRITES.format(**names, tokens=_most_tokens(task))
+    return _OWN.format(**names)
