@@ -4,6 +4,7 @@ arrays in, arrays out. No torch."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,8 @@ class CachedSession:
         most = room(limits, length, self._config)
         sequences = self._start(begun)
         last = sequences.logits[:, -1]
-        return decode(last, sequences, limits, most, self._special, on_token)
+        known = self._special if length == 1 else replace(self._special, first=None)
+        return decode(last, sequences, limits, most, known, on_token)
 
     def _prompt(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The batch as an answer begins with it."""

@@ -80,11 +80,13 @@ def _one_by_one(
 
 def possible(scores: np.ndarray, limits: Limits, special: Special, count: int) -> np.ndarray:
     """The scores [n, vocabulary] of the token number ``count``, from 0, with minus infinity for
-    those that it cannot be: an end before the least number of tokens, or any but the token that an
-    answer must begin with."""
-    if count < limits.min_new_tokens and special.end:
+    those that it cannot be: a token that is never part of an answer, an end before the least number
+    of tokens, or any but the token that an answer must begin with."""
+    too_early = special.end if count < limits.min_new_tokens else frozenset()
+    impossible = [*special.never, *too_early]
+    if impossible:
         scores = scores.copy()
-        scores[:, list(special.end)] = -np.inf
+        scores[:, impossible] = -np.inf
     if special.first is None or count:
         return scores
     alone = np.full_like(scores, -np.inf)
@@ -144,14 +146,15 @@ class _Beams:
 def _search(
     logits: np.ndarray, steps: Steps, limits: Limits, most: int, special: Special
 ) -> list[list[int]]:
-    """The best answer of each sequence by its mean log-probability, as transformers searches it."""
+    """The best answer of each sequence by its log-probability, divided by a power of its length, as
+    transformers searches it."""
     searches = [_Beams([row]) for row in range(len(logits))]
     open_ones = searches
     for count in range(most):
         log_probabilities = possible(log_softmax(logits), limits, special, count)
         for search in open_ones:
-            _extend(search, log_probabilities, limits.beams, special, count + 1 == most)
-        open_ones = [one for one in open_ones if _may_improve(one, limits.beams, count + 1)]
+            _extend(search, log_probabilities, limits, special, count + 1 == most)
+        open_ones = [one for one in open_ones if _may_improve(one, limits, count + 1)]
         if not open_ones or count + 1 == most:
             break
         steps.take(np.array([place for search in open_ones for place in search.rows]))
@@ -162,9 +165,14 @@ def _search(
 
 
 def _extend(
-    search: _Beams, log_probabilities: np.ndarray, beams: int, special: Special, is_last: bool
+    search: _Beams,
+    log_probabilities: np.ndarray,
+    limits: Limits,
+    special: Special,
+    is_last: bool,
 ) -> None:
     """Add a token to the sequences of ``search``, and keep the best ones."""
+    beams = limits.beams
     scores = np.array([[score] for score, _ in search.going], dtype=np.float32)
     totals = (scores + log_probabilities[search.rows]).ravel()
     # Enough that ``beams`` of them go on, even if each of the best ones ends.
@@ -180,16 +188,18 @@ def _extend(
             going.append((score, tokens))
             rows.append(search.rows[beam])
         elif rank < beams:
-            search.ended.append((score / len(tokens), tokens[:-1] if ends else tokens))
+            whole = tokens[:-1] if ends else tokens
+            search.ended.append((score / len(tokens) ** limits.length_penalty, whole))
     search.going, search.rows = going[:beams], rows[:beams]
     search.ended = sorted(search.ended, key=lambda each: -each[0])[:beams]
 
 
-def _may_improve(search: _Beams, beams: int, length: int) -> bool:
+def _may_improve(search: _Beams, limits: Limits, length: int) -> bool:
     """Whether a sequence that goes on could still be among the best, if its score stays."""
     if not search.going:
         return False
-    return len(search.ended) < beams or search.going[0][0] / length > search.ended[-1][0]
+    best = search.going[0][0] / length**limits.length_penalty
+    return len(search.ended) < limits.beams or best > search.ended[-1][0]
 
 
 def _number(searches: Sequence[_Beams]) -> None:

@@ -15,7 +15,7 @@ from transformers import CONFIG_MAPPING, PreTrainedModel
 from compress.architecture import ModelConfig
 from compress.errors import UsageError
 from compress.models import fresh_model
-from compress.processor import Processor, TextProcessor
+from compress.processor import Processor, TextProcessor, Vocabulary
 from compress.sound import SpeechProcessor
 from compress.task import Task
 
@@ -25,6 +25,9 @@ _TOKENS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Keys of a model's config, and the kinds of special tokens whose id each may hold: the first that
 the tokenizer has."""
+_START, _FORCED_END = "decoder_start_token_id", "forced_eos_token_id"
+"""The same for a model with an encoder and a decoder. The defaults of a family are ids of its own
+vocabulary, which mean other tokens of another."""
 
 
 def fresh_reader(
@@ -36,7 +39,7 @@ def fresh_reader(
 
     Raises UsageError if the stated vocabulary has no place for all ids of the processor."""
     own = _own_names(config)
-    follows = _following(processor)
+    follows = _following(processor, config["type"])
     stated = {own.get(key, key): value for key, value in config.items()}
     vocabulary, ids = stated.get(own.get(_VOCABULARY, _VOCABULARY)), follows.get(_VOCABULARY, 0)
     if isinstance(vocabulary, int) and vocabulary < ids:
@@ -73,23 +76,34 @@ def _own_names(config: ModelConfig) -> Mapping[str, str]:
     return CONFIG_MAPPING[kind].attribute_map if kind in CONFIG_MAPPING else {}
 
 
-def _following(processor: Processor) -> dict[str, int]:
-    """What a config gets from a tokenizer; nothing from another processor."""
+def _following(processor: Processor, kind: str) -> dict[str, int]:
+    """What the config of a model of a type gets from a tokenizer; nothing from another
+    processor."""
     if isinstance(processor, SpeechProcessor):
         processor = processor.text
-    if not isinstance(processor, TextProcessor):
+    if not isinstance(processor, Vocabulary):
         return {}
-    return {_VOCABULARY: _ids_of(processor), **_special_ids(processor)}
+    found = {_VOCABULARY: _ids_of(processor), **_special_ids(processor, _TOKENS)}
+    return found | _special_ids(processor, _of_decoder(kind))
 
 
-def _ids_of(processor: TextProcessor) -> int:
+def _of_decoder(kind: str) -> Mapping[str, tuple[str, ...]]:
+    """The further keys of a model type with an encoder and a decoder, as far as it has them."""
+    default = CONFIG_MAPPING[kind]() if kind in CONFIG_MAPPING else None
+    if default is None or not default.is_encoder_decoder:
+        return {}
+    has_end = getattr(default, _FORCED_END, None) is not None
+    return {_START: ("pad", "bos", "cls"), **({_FORCED_END: ("eos", "sep")} if has_end else {})}
+
+
+def _ids_of(processor: Vocabulary) -> int:
     """One more than the largest id."""
-    return max(processor.tokenizer.get_vocab().values(), default=0) + 1
+    return max(processor.vocabulary().values(), default=0) + 1
 
 
-def _special_ids(processor: TextProcessor) -> dict[str, int]:
+def _special_ids(processor: Vocabulary, wanted: Mapping[str, tuple[str, ...]]) -> dict[str, int]:
     found = {}
-    for key, kinds in _TOKENS.items():
+    for key, kinds in wanted.items():
         ids = (processor.token_id(kind) for kind in kinds)
         first = next((number for number in ids if number is not None), None)
         if first is not None:

@@ -108,6 +108,8 @@ def _settings(limits: Limits, most: int, known: Special) -> GenerationConfig:
         max_new_tokens=most,
         min_new_tokens=min(limits.min_new_tokens, most) or None,
         num_beams=limits.beams,
+        length_penalty=limits.length_penalty,
+        bad_words_ids=[[token] for token in sorted(known.never)] or None,
         do_sample=False,
         eos_token_id=end or None,
         # The model does not see it: it is masked out, or follows an answer's end.

@@ -3,6 +3,7 @@ torch."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,11 @@ class Limits(Options):
         default=1,
         ge=1,
         description="Answers that a search compares as they grow; 1: no search.",
+    )
+    length_penalty: float = Field(
+        default=1.0,
+        description="Power of its length by which a search divides the log-probability of an "
+        "answer: above 1, longer answers win more often.",
     )
     temperature: float = Field(
         default=0.0,
@@ -102,12 +108,13 @@ class CacheBytes:
 @dataclass(frozen=True)
 class Special:
     """Token ids that a model's config gives a meaning: those that ``end`` an answer, the one that
-    the decoder of a model with an encoder ``start``s with, and the one that such an answer must
-    begin with (``first``)."""
+    the decoder of a model with an encoder ``start``s with, the one that such an answer must begin
+    with (``first``) if nothing is given before it, and those that are ``never`` part of one."""
 
     end: frozenset[int] = frozenset()
     start: int | None = None
     first: int | None = None
+    never: frozenset[int] = frozenset()
 
 
 def special(config: ModelConfig, generation: ModelConfig) -> Special:
@@ -119,10 +126,12 @@ def special(config: ModelConfig, generation: ModelConfig) -> Special:
         return config.get(name) if value is None else value
 
     end, start = stated("eos_token_id"), stated("decoder_start_token_id")
+    words = stated("bad_words_ids") or ()
     return Special(
         frozenset([end] if isinstance(end, int) else end or ()),
         stated("bos_token_id") if start is None else start,
         stated("forced_bos_token_id"),
+        frozenset(word[0] for word in words if isinstance(word, list) and len(word) == 1),
     )
 
 
@@ -157,3 +166,39 @@ def padded_left(batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         name: np.take_along_axis(array, order, axis=1) if array.shape == mask.shape else array
         for name, array in batch.items()
     }
+
+
+_TOKENS = (
+    "bad_words_ids",
+    "bos_token_id",
+    "decoder_start_token_id",
+    "eos_token_id",
+    "forced_bos_token_id",
+    "pad_token_id",
+)
+"""The entries about special tokens, which every engine heeds."""
+
+
+def settings_of(limits: Limits) -> dict[str, Any]:
+    """The entries of a ``generation_config.json`` with which transformers' ``generate`` gives the
+    answers of ``limits``."""
+    return {
+        "do_sample": limits.draws,
+        "length_penalty": limits.length_penalty,
+        "max_new_tokens": limits.max_new_tokens,
+        "min_new_tokens": limits.min_new_tokens,
+        "num_beams": limits.beams,
+        **({"temperature": limits.temperature, "top_p": limits.top_p} if limits.draws else {}),
+    }
+
+
+def write_generation(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Write the ``generation_config.json`` of a model folder: its special tokens, and ``settings``.
+
+    What else it stated is left out, such as a penalty that no engine here knows: with it
+    transformers would give other answers than those that were measured."""
+    config = read_object(folder / "config.json", infinity=True)
+    stated = {**config, **read_generation(folder)}
+    kept = {name: stated[name] for name in _TOKENS if stated.get(name) is not None}
+    text = json.dumps({**kept, **settings}, indent=2, sort_keys=True)
+    (folder / GENERATION_FILE).write_text(text + "\n", encoding="utf-8")

@@ -79,7 +79,8 @@ class FreshMark:
 
 
 class NeededByFreshMark(FreshMark):
-    """Marks an option for fresh models only, which a step with a fresh model must have."""
+    """Marks an option for fresh models only. A step with a fresh model must have one of those that
+    are marked so."""
 
 
 def splits_asked(

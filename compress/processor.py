@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 from tokenizers import Encoding, Tokenizer
 from tokenizers.decoders import DecodeStream
@@ -66,6 +66,23 @@ class Processor(Protocol):
     def identity(self) -> str:
         """A digest, equal for processors that cut an input into equal steps (tokens, frames), so
         that the outputs of their models can be compared step by step."""
+        ...
+
+
+@runtime_checkable
+class Vocabulary(Processor, Protocol):
+    """A processor of texts, with what a config follows from and must fit."""
+
+    def vocabulary(self) -> Mapping[str, int]:
+        """The id of each token."""
+        ...
+
+    def token_id(self, kind: str) -> int | None:
+        """The id of a special token, None if there is none of the ``kind``."""
+        ...
+
+    def ids(self, text: str) -> list[int]:
+        """The ids of a text, with special tokens."""
         ...
 
 
@@ -192,6 +209,16 @@ class TextProcessor:
                 on_text(piece)
 
         return on_token
+
+    def ids(self, text: str) -> list[int]:
+        """The ids of a text, with special tokens."""
+        ids: list[int] = self.tokenizer.encode(text).ids
+        return ids
+
+    def vocabulary(self) -> Mapping[str, int]:
+        """The id of each token."""
+        vocabulary: dict[str, int] = self.tokenizer.get_vocab()
+        return vocabulary
 
     def token(self, kind: str) -> str | None:
         """Text of a special token: ``kind`` is ``pad``, ``mask``, ``cls``, ``sep``,

@@ -98,7 +98,8 @@ def _opened(artifact: Artifact, registry: Registry, tasks: Sequence[str]) -> Pre
     options = _checked_options(artifact, entry.cls)
     task = entry.cls(options)
     engine = engine_for(registry, artifact.traits.format)
-    processor = task.processor(artifact.folder)
+    with explain_missing_package(entry):
+        processor = task.processor(artifact.folder)
     with explain_missing_package(registry.engines[engine.name]):
         placement = Placement(engine.devices()[0], threads())
         if needs_torch(engine.packages):

@@ -88,11 +88,13 @@ class Quality:
     """A task's score of one split.
 
     ``metrics`` are scalars by name, ``Task.headline`` among them; ``per_class`` maps a
-    label to its precision, recall, f1 (0 to 1) and support.
+    label to its precision, recall, f1 (0 to 1) and support. ``signatures`` say
+    of metrics how their library counted, so that others can count alike.
     """
 
     metrics: Mapping[str, float]
     per_class: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    signatures: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,8 @@ class Task(ABC, Generic[O]):
     """A task with its options.
 
     ``kind`` is the model hub's name of the task (https://huggingface.co/tasks): it says which class
-    opens a model, and model cards state it; empty if the hub has no name. ``headline`` is the
+    opens a model, and model cards state it; empty, the default, if the hub has no name: then
+    ``model_class`` says it. ``headline`` is the
     metric that quality means; the class states the default, and an instance may set another by its
     options. ``higher_is_better`` says which direction of it is better, ``directions`` which one of
     other metrics. ``processor_class`` turns rows into features, as ``processor`` loads it."""
@@ -175,7 +178,7 @@ class Task(ABC, Generic[O]):
     name: ClassVar[str]
     summary: ClassVar[str]
     synonyms: ClassVar[tuple[str, ...]] = ()
-    kind: ClassVar[str]
+    kind: ClassVar[str] = ""
     columns: ClassVar[tuple[Column, ...]]
     headline: str
     higher_is_better: ClassVar[bool] = True
@@ -189,6 +192,11 @@ class Task(ABC, Generic[O]):
     streams: ClassVar[str] = ""
     """The key of the text in what ``present`` returns that comes piece by piece, where answers are
     generated; empty: answers come whole."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """The modules that the task imports where it is used. Where one is missing, a run is refused
+    before it starts; the message names ``extra``."""
+    extra: ClassVar[str | None] = None
+    """The extra of the distribution that installs the ``packages``."""
     draws_inputs: ClassVar[bool] = False
     """Whether ``collate`` makes other inputs of an example in each epoch, such as masks. Then a
     teacher answers while its student learns: no answer of it could be kept."""
@@ -285,6 +293,14 @@ class Task(ABC, Generic[O]):
             processor.save(folder, self.options.max_length)
         else:
             processor.save(folder)
+
+    def generation(self, folder: Path) -> Mapping[str, Any]:
+        """Entries for the ``generation_config.json`` of a model folder that a stage wrote for this
+        task: how answers are generated where quality is measured. transformers then generates the
+        same by itself. Empty, the default, for a task whose answers are not generated.
+
+        ``compress.generation.settings_of`` makes them of limits."""
+        return {}
 
     @abstractmethod
     def features(self, rows: Sequence[Row], processor: Any) -> list[Features]:

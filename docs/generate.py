@@ -16,6 +16,7 @@ from typing import Literal, get_args, get_origin
 import click
 from markers import filled, settle, table
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from compress.cli import cli
 from compress.cli.catalogue import (
@@ -79,8 +80,9 @@ def options_table(model: type[BaseModel], without: type[BaseModel] | None = None
 
 def _option_rows(model: type[BaseModel], without: type[BaseModel] | None) -> list[list[str]]:
     """Nested training options are one row, with a link to their own table."""
-    skipped = set(without.model_fields) if without else set()
     fields = model.model_fields.items()
+    known = without.model_fields if without else {}
+    skipped = {name for name, field in fields if name in known and _is_same(field, known[name])}
     trainings = [name for name, field in fields if nested(field.annotation) is TrainingOptions]
     rows = []
     for option in describe_options(model):
@@ -90,6 +92,11 @@ def _option_rows(model: type[BaseModel], without: type[BaseModel] | None) -> lis
         kind = "[training options](#training-options)" if name in trainings else option.type
         rows.append([f"`{option.name}`", kind, _code(default_text(option)), option.description])
     return rows
+
+
+def _is_same(field: FieldInfo, other: FieldInfo) -> bool:
+    """Whether a model has an option as its base has it: with the same default and description."""
+    return (field.default, field.description) == (other.default, other.description)
 
 
 def effort_table(registry: Registry, effort: Effort) -> str:

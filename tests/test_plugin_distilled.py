@@ -35,7 +35,7 @@ def rows_of(task: str, count: int, seed: int) -> Rows:
     draws = np.random.default_rng(seed)
     made: Rows = []
     for size in draws.integers(3, 30, count).tolist():
-        if task == "question-answering":
+        if task == "toy-question-answering":
             context = f"{words(size, draws)} good {words(3, draws)}"
             made.append({"question": "good w1", "context": context, "answer": "good"})
         elif task == "ranking":
@@ -97,7 +97,7 @@ def distance(student: Artifact, teacher: Artifact, task: Task[Any], rows: Rows) 
 
 CASES: Sequence[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("ranking", {}, {"student": {"layers": 2}, "hidden": 0.0}),
-    ("question-answering", {"stride": 4}, {"student": {"layers": 2}}),
+    ("toy-question-answering", {"stride": 4}, {"student": {"layers": 2}}),
     ("causal-lm", {"long": "windows"}, {"student": {"type": "gpt2", "n_layer": 2}, "hidden": 0.0}),
 ]
 

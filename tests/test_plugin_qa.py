@@ -33,7 +33,7 @@ def task(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Task[Any]]:
     install(folder, "compress-qa")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(folder))
-        yield task_named("question-answering", stride=4, longest=3)
+        yield task_named("toy-question-answering", stride=4, longest=3)
 
 
 def asked(count: int, seed: int) -> list[Row]:
@@ -89,7 +89,7 @@ def test_every_row_has_its_parts_and_what_is_no_row_is_refused(task: Task[Any]) 
     features = task.features(rows, word_processor())
     parts = parts_of(task, features, 5)
     assert sum(parts, []) == list(range(len(features))) and max(map(len, parts)) > 1
-    with pytest.raises(CompressError, match="task question-answering: row 0 has no features"):
+    with pytest.raises(CompressError, match="task toy-question-answering: row 0 has no features"):
         parts_of(task, features[len(parts[0]) :], 5)
 
 

@@ -63,7 +63,7 @@ def _stream_answer(predictor: Predictor, one: Question, as_json: bool, asked: As
     if _comes_in_pieces(predictor, as_json):
         _print_pieces(predictor, one, asked)
         return
-    (answer,) = predictor([one.request], **asked)
+    (answer,) = predictor(one.request, **asked)
     if as_json:
         emit(answer, indent=None)
     else:

@@ -21,12 +21,14 @@ from compress.pretrained.modelfolder import (
     folder_labels,
     folder_traits,
     has_tokenizer,
+    head_tasks,
     model_types,
     source_files,
 )
-from compress.pretrained.tokens import refuse_ids_beyond, take_tokenizer
+from compress.pretrained.tokens import refuse_ids_beyond, refuse_other_ids, take_tokenizer
+from compress.processor import TOKENIZER_FILES, Vocabulary
 from compress.registry.models import distributions_bringing, register_models
-from compress.registry.plugins import Registry
+from compress.registry.plugins import Registry, explain_missing_package
 from compress.weightfiles import SUFFIX, Header, tensor_headers
 
 _QUANTIZED = ("I8", "U8")
@@ -66,7 +68,7 @@ def take_in(
     refuse_absurd_depth(folder / CONFIG, read_config(folder), len(headers))
     refuse_not_finite(folder)
     _complete_config(folder, output)
-    _complete_tokenizer(folder, output)
+    _complete_tokenizer(folder, output, registry)
     brought = distributions_bringing(registry, kinds)
     return Manifest(
         traits,
@@ -89,13 +91,34 @@ def _copy(folder: Path, output: Path, place_weights: Callable[[Path, Path], obje
         place(path, target)
 
 
-def _complete_tokenizer(folder: Path, output: Path) -> None:
+def _complete_tokenizer(folder: Path, output: Path, registry: Registry) -> None:
     """Write the tokenizer as transformers reads it, if the model has one. Raises UsageError for ids
     that its embeddings do not have, and for a model that its family cannot build."""
-    processor = take_tokenizer(folder, output) if has_tokenizer(folder) else None
+    processor: Vocabulary | None = _own_processor(folder, output, registry)
+    if processor is None and has_tokenizer(folder):
+        processor = take_tokenizer(folder, output)
     rows = embedding_rows(folder)
     if processor is not None and rows is not None:
-        refuse_ids_beyond(folder, processor.tokenizer, rows)
+        refuse_ids_beyond(folder, processor, rows)
+
+
+def _own_processor(folder: Path, output: Path, registry: Registry) -> Vocabulary | None:
+    """The processor of a task that reads the folder without a ``tokenizer.json``; its files are now
+    in ``output``. None if the folder has that file, or no task that its head may serve reads it."""
+    if (folder / TOKENIZER_FILES[0]).is_file():
+        return None
+    for name in head_tasks(read_config(folder), registry):
+        entry = registry.tasks[name]
+        try:
+            with explain_missing_package(entry):
+                processor = entry.cls(entry.cls.Options()).processor(folder)
+        except UsageError:  # it does not read these files
+            continue
+        if isinstance(processor, Vocabulary):
+            refuse_other_ids(folder, processor)
+            processor.save(output)
+            return processor
+    return None
 
 
 def refuse_not_finite(folder: Path) -> None:

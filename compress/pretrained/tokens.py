@@ -8,22 +8,28 @@ alone. So both are compared on texts, and where they differ transformers writes 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tokenizers import Tokenizer
-
 from compress.errors import UsageError
 from compress.jsonfiles import read_object
 from compress.pretrained.configs import read_config
-from compress.processor import TextProcessor, read_tokenizer, refusing_tokenizer
+from compress.processor import (
+    TextProcessor,
+    Vocabulary,
+    read_tokenizer,
+    refusing_tokenizer,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 _FILE, _CONFIG = "tokenizer.json", "tokenizer_config.json"
+Encode = Callable[[str, str | None], Sequence[int]]
+"""Gives the ids of a text, or of a pair."""
 _KINDS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 _PROBES = (
     "the plot was not very good",
@@ -75,11 +81,11 @@ def take_tokenizer(folder: Path, output: Path) -> TextProcessor:
     wanted = _read(folder)
     if not has_own:
         _refuse_invented(folder, wanted)
-    if not has_own or _first_difference(_loaded(output), wanted):
+    if not has_own or _first_difference(_ids_in(output), wanted):
         wanted.save_pretrained(output)
         if not has_own:
             _refuse_python_code(folder, type(wanted))
-        difference = _first_difference(_loaded(output), wanted)
+        difference = _first_difference(_ids_in(output), wanted)
         if difference:
             raise UsageError(
                 f"{folder}: no {_FILE} gives the ids of transformers' {type(wanted).__name__}: "
@@ -89,14 +95,28 @@ def take_tokenizer(folder: Path, output: Path) -> TextProcessor:
     return TextProcessor.load(output)
 
 
-def refuse_ids_beyond(folder: Path, tokenizer: Tokenizer, rows: int) -> None:
-    """Raise UsageError if a token, or a token that the tokenizer adds to a text, has an id for
+def refuse_other_ids(folder: Path, processor: Vocabulary) -> None:
+    """Raise UsageError for a processor that reads the folder without a ``tokenizer.json``, and
+    gives other ids than transformers."""
+    wanted = _read(folder)
+    difference = _first_difference(lambda text, pair: processor.ids(text), wanted, pairs=False)
+    if difference:
+        raise UsageError(
+            f"{folder}: its tokenizer gives other ids than transformers' {type(wanted).__name__}: "
+            f"{difference}"
+        )
+
+
+def refuse_ids_beyond(folder: Path, processor: Vocabulary, rows: int) -> None:
+    """Raise UsageError if a token, or a token that the processor adds to a text, has an id for
     which the model's ``rows`` embeddings have none."""
-    ids = set(tokenizer.get_vocab().values())
-    ids.update(tokenizer.encode("a").ids, tokenizer.encode("a", "b").ids)
+    vocabulary = processor.vocabulary()
+    ids = {*vocabulary.values(), *processor.ids("a")}
+    if isinstance(processor, TextProcessor):
+        ids.update(processor.tokenizer.encode("a", "b").ids)
     largest = max(ids, default=0)
     if largest >= rows:
-        token = tokenizer.id_to_token(largest)
+        token = next((name for name, number in vocabulary.items() if number == largest), None)
         raise UsageError(
             f"{folder}: its tokenizer has ids up to {largest} ({token!r:.60}), and the model has "
             f"{rows} embeddings, for the ids up to {rows - 1}: resize the model's embeddings with "
@@ -133,7 +153,12 @@ def _read(folder: Path) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
     # The error may be of any kind: a class may be unknown, or need a package.
-    with refusing_tokenizer(f"{folder} has no tokenizer that transformers can read"):
+    with (
+        warnings.catch_warnings(
+            action="ignore"
+        ),  # Marian's recommends a package that it does not use
+        refusing_tokenizer(f"{folder} has no tokenizer that transformers can read"),
+    ):
         read: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
@@ -149,22 +174,27 @@ def _refuse_invented(folder: Path, read: PreTrainedTokenizerBase) -> None:
         )
 
 
-def _loaded(folder: Path) -> Tokenizer:
+def _ids_in(folder: Path) -> Encode:
+    """The ids that a folder's ``tokenizer.json`` gives."""
     tokenizer = read_tokenizer(folder / _FILE)
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    return tokenizer
+    return lambda text, pair: tokenizer.encode(text, pair).ids
 
 
-def _first_difference(own: Tokenizer, wanted: PreTrainedTokenizerBase) -> Difference | None:
+def _first_difference(
+    own: Encode, wanted: PreTrainedTokenizerBase, *, pairs: bool = True
+) -> Difference | None:
     """The first text of the probe for which the two give other ids."""
     for text, pair in _probe(wanted.all_special_tokens):
+        if pair is not None and not pairs:
+            continue
         with refusing_tokenizer(
             f"transformers' {type(wanted).__name__} cannot encode {text!r:.60}"
         ):
             ids = list(wanted(text, pair)["input_ids"])
-        with refusing_tokenizer(f"its {_FILE} cannot encode {text!r:.60}"):
-            got = own.encode(text, pair).ids
+        with refusing_tokenizer(f"the folder's own files cannot encode {text!r:.60}"):
+            got = list(own(text, pair))
         if got != ids:
             return Difference(text if pair is None else f"{text} | {pair}", got, ids)
     return None

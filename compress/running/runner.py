@@ -20,6 +20,7 @@ from compress.running.budgets import best_step, hold_run_to_budget, hold_step_to
 from compress.running.heads import can_be_measured
 from compress.running.inputs import prepare_inputs
 from compress.running.measuring import measure_together
+from compress.running.packages import refuse_tasks_without_packages
 from compress.running.preflight import refuse_what_does_not_fit
 from compress.running.run import Run
 from compress.running.steps import make_conversions, make_step
@@ -57,6 +58,7 @@ def run_in_folder(
 
     What is finished stays finished, whatever happens later. The call waits while another process
     makes the same run."""
+    refuse_tasks_without_packages(plan)
     server = WorkerServer(registry, expected=_needs_torch(plan))
     planned = Run.of(plan, registry, store, folder, tracking.event, server)
     tracking.start(folder.root, plan.name)

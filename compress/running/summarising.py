@@ -53,14 +53,18 @@ def _summary(prepared: Prepared, task: TaskChoice, model: Artifact | None) -> Da
 def token_lengths(
     prepared: Prepared, uncut: Task[Any], model: Artifact, max_length: int
 ) -> Mapping[str, TokenLengths]:
-    """The lengths of each split's examples. ``uncut`` is the task that cuts none."""
+    """The lengths of each split's examples. ``uncut`` is the task that cuts none. A task that
+    reads a row in several parts, such as windows, loses nothing of it."""
     processor = uncut.processor(model.folder)
     found = {}
     for split in prepared.contents.sizes:
         rows = prepared.rows(split)
         rows = rows[:: max(1, -(-len(rows) // _MOST))]
-        lengths = [uncut.length(features) for features in uncut.features(rows, processor)]
-        cut = sum(length > max_length for length in lengths) / len(lengths)
+        features = uncut.features(rows, processor)
+        lengths = [uncut.length(one) for one in features]
+        is_read_in_parts = "row" in features[0]
+        longer = 0 if is_read_in_parts else sum(length > max_length for length in lengths)
+        cut = longer / len(lengths)
         found[split] = TokenLengths(
             of=len(lengths), max_length=max_length, cut=cut, lengths=Lengths.of(lengths)
         )

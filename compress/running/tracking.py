@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from compress.errors import EnvironmentFailure, Mistake, UsageError, suggestion
+from compress.errors import Mistake, UsageError, suggestion
 from compress.registry.plugins import Registered, Registry
 from compress.running.observer import Call, Observer
+from compress.running.packages import refuse_missing_packages
 from compress.tracker import Listener, Report, Tracker
 
 PATIENCE_SECONDS = 30.0
@@ -20,7 +20,7 @@ _SILENT = f"has not answered for {PATIENCE_SECONDS:.0f} s and is left out: its l
 
 
 def open_trackers(names: Iterable[str], registry: Registry) -> list[Tracker]:
-    """A tracker for each name, once. Raises UsageError for unknown ones, EnvironmentFailure where a
+    """A tracker for each name, once. Raises UsageError for unknown ones, PackageMissing where a
     package is missing."""
     wanted = list(dict.fromkeys(names))
     mistakes = [_mistake(name, registry) for name in wanted if name not in registry.trackers]
@@ -35,18 +35,8 @@ def _mistake(name: str, registry: Registry) -> Mistake:
 
 
 def _opened(entry: Registered[Tracker]) -> Tracker:
-    missing = next((package for package in entry.cls.packages if not _is_installed(package)), None)
-    if missing:
-        raise EnvironmentFailure(
-            f"tracker {entry.name} needs the package {missing!r}{entry.hint_to_install}"
-        )
+    refuse_missing_packages("tracker", entry)
     return entry.cls()
-
-
-def _is_installed(package: str) -> bool:
-    spec = find_spec(package)
-    # A folder of that name, such as one of logs, has no origin.
-    return spec is not None and spec.origin is not None
 
 
 class Tracking:

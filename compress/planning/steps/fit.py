@@ -112,12 +112,19 @@ def _check_options_of_fresh(step: Step, text: StepText, resolver: Resolver) -> N
 
 
 def _check_needed_by_fresh(step: Step, text: StepText, resolver: Resolver) -> None:
-    """Add a mistake for each option that a step with a fresh model must have, and has not."""
-    for option in fields_marked(type(step.options), NeededByFreshMark):
-        if getattr(step.options, option) is None:
-            message = f"{text.stage!r} of a fresh model needs {option}"
-            hint = (type(step.options).model_fields[option].description or "").rstrip(".")
-            resolver.wrong(text.stage_path, message, hint, of_value=False)
+    """Add a mistake where a step with a fresh model has none, or several, of the options of which
+    it must have one."""
+    options = step.options
+    wanted = fields_marked(type(options), NeededByFreshMark)
+    given = [option for option in wanted if getattr(options, option) is not None]
+    if not wanted or len(given) == 1:
+        return
+    fields = type(options).model_fields
+    hint = "; or: ".join((fields[option].description or "").rstrip(".") for option in wanted)
+    message = f"{text.stage!r} of a fresh model needs {' or '.join(wanted)}"
+    if given:
+        message += ", and has several"
+    resolver.wrong(text.stage_path, message, hint, of_value=False)
 
 
 def _check_layout(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from compress.measurement import Values
+from compress.measurement import Measurement, Values
 from compress.quantities import QUALITY
 from compress.report.text import spaced, visible
 from compress.results.examples import incomparable_names
@@ -65,9 +65,14 @@ def _metrics(step: StepResult) -> Iterator[Values]:
         return
     yield {"type": quality.title, "name": quality.title, "value": quality.value}
     for name, m in step.measurements.items():
-        is_score = m.value is not None and not m.unit and m.conditions == quality.conditions
+        is_score = m.value is not None and not m.unit and _examples(m) == _examples(quality)
         if is_score and name != QUALITY:
             yield {"type": name, "name": spaced(name), "value": m.value}
+
+
+def _examples(m: Measurement) -> Values:
+    """The conditions without what is of the one metric."""
+    return {name: value for name, value in m.conditions.items() if name != "signature"}
 
 
 def data_name(data: ReportedData) -> str:

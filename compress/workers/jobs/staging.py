@@ -12,6 +12,7 @@ from typing import Any, Literal
 from compress.artifact import MANIFEST, Ancestor, Artifact, Manifest, Traits, digest_files
 from compress.edits import Edit
 from compress.errors import CompressError, NothingChanged, UsageError, first_line, shortened
+from compress.generation import write_generation
 from compress.machine import versions
 from compress.options import Options
 from compress.pretrained.modelfolder import model_types
@@ -24,6 +25,7 @@ from compress.registry.models import (
 )
 from compress.registry.plugins import Registered, Registry, explain_missing_package
 from compress.stage import Candidate, Made, Stage
+from compress.task import Task
 from compress.workers.channel import WorkerLine
 from compress.workers.context import WorkerContext
 from compress.workers.jobs.common import task_of
@@ -71,10 +73,19 @@ def apply(job: ApplyStage, line: WorkerLine, registry: Registry, ranks: Ranks) -
     if ranks.rank > 0:
         shutil.rmtree(context.output)
         return Finished()
+    _state_generation(job.output, context.task)
     manifest = writer.manifest(job.output, made, job.traits)
     _refuse_unchanged(manifest, before, entry.name)
     manifest.write(job.output)
     return Finished(opened=_opened_here(job, manifest, entry, registry))
+
+
+def _state_generation(folder: Path, task: Task[Any]) -> None:
+    """Write into a model folder how its task generates answers, if it does."""
+    has_config = (folder / "config.json").is_file()  # a format may have no such file
+    settings = task.generation(folder) if has_config else {}
+    if settings:
+        write_generation(folder, settings)
 
 
 def checked(made: object, entry: Registered[Stage[Any]]) -> Made:

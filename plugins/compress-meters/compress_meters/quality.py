@@ -54,6 +54,7 @@ class Quality(Meter):
             "predictions": [{**answer, "id": row["id"]} for answer, row in pairs],
             "metrics": metrics,
             "per_class": {label: dict(values) for label, values in scored.per_class.items()},
+            "signatures": dict(scored.signatures),
             "by_length": _by_length(probe, answers, counts),
             "counts": None if counts is None else counts.tolist(),
             # Nine decimals are kept: an interval is shown with fewer.
@@ -171,6 +172,12 @@ def _measurement(
         "",
         direction,
         n=sample["conditions"]["examples"],
-        conditions=sample["conditions"],
+        conditions={**sample["conditions"], **_signature(sample, metric)},
         **more,
     )
+
+
+def _signature(sample: Sample, metric: str) -> dict[str, str]:
+    """How the library of a metric counted, as it states it; empty where it states nothing."""
+    signature = sample["signatures"].get(metric)
+    return {} if signature is None else {"signature": signature}

@@ -8,6 +8,7 @@ from typing import Any
 
 from compress import hookimpl
 from compress.source import Source
+from compress_sources.aligned import Aligned
 from compress_sources.conll import Conll
 from compress_sources.delimited import Csv, Tsv
 from compress_sources.hub import Hub
@@ -20,4 +21,4 @@ from compress_sources.text import Text
 @hookimpl
 def compress_sources() -> Sequence[type[Source[Any]]]:
     """The sources by which ``data:`` may be read."""
-    return [Csv, Tsv, Json, Parquet, Conll, Text, Hub, StandardLibrary]
+    return [Csv, Tsv, Json, Parquet, Conll, Text, Aligned, Hub, StandardLibrary]

@@ -42,7 +42,7 @@ class Conll(FileSource[ConllOptions]):
     name = "conll"
     summary = "a token and its tag a line, a blank line after each sentence"
     Options = ConllOptions
-    suffixes = (".conll",)
+    suffixes = (".conll", ".conll.gz")
 
     def table(self, path: Path, split: str) -> Table:
         """One row for each sentence; its place is that of the first token. ``-DOCSTART-``

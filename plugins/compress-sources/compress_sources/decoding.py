@@ -1,14 +1,19 @@
-"""How the bytes of a file become text, and what is said of bytes that do not."""
+"""How the bytes of a file become text, and what is said of bytes that do not. A file whose name
+ends in ``.gz`` is unpacked while it is read."""
 
 from __future__ import annotations
 
 import codecs
+import gzip
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from gzip import GzipFile
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import TextIO
 
-from compress.errors import Mistake, UsageError
+from compress.errors import Mistake, UsageError, first_line
 
 HEAD = 1 << 16
 """Bytes at the beginning of a file from which its columns are read."""
@@ -17,12 +22,15 @@ _MARKS = {
     "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE),
     "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE),
 }
+PACKED = ".gz"
+"""The end of the name of a file that is packed."""
 
 
 def decoded(path: Path, encoding: str) -> str:
     """The file's text without a byte order mark. Raises a UsageError that names each line
     that is not in ``encoding``."""
-    data = path.read_bytes()
+    with _unpacked(path) as stream:
+        data = stream.read()
     _refuse_marks(path, data, encoding)
     try:
         return data.decode(encoding).removeprefix("\ufeff")
@@ -34,11 +42,11 @@ def decoded(path: Path, encoding: str) -> str:
 def opened(path: Path, encoding: str) -> Iterator[TextIO]:
     """The file's text without a byte order mark, to be read line by line; line ends stay.
     Raises the errors of ``decoded``."""
-    with path.open("rb") as stream:
+    with _unpacked(path) as stream:
         start = stream.read(_LONGEST_MARK)
     _refuse_marks(path, start, encoding)
     try:
-        with path.open(encoding=encoding, newline="") as text:
+        with _unpacked(path) as stream, TextIOWrapper(stream, encoding, newline="") as text:
             if text.read(1) != "\ufeff":
                 text.seek(0)
             yield text
@@ -52,7 +60,7 @@ def head(path: Path, encoding: str) -> str:
     reports that).
 
     Raises UsageError if the encoding needs a byte order mark and the file has none."""
-    with path.open("rb") as stream:
+    with _unpacked(path) as stream:
         data = stream.read(HEAD)
     _refuse_unmarked(path, data, encoding)
     if _marked_otherwise(data, encoding):
@@ -118,3 +126,18 @@ def _bad_byte(path: Path, line: int, data: bytes, offset: int, encoding: str) ->
         f"byte 0x{data[offset]:02x} at offset {offset} is not {encoding}",
         "save the file as UTF-8 or set encoding, for example latin-1",
     )
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[BufferedReader | GzipFile]:
+    """The file's bytes. Raises UsageError where a packed file is damaged or cut off."""
+    if not path.name.endswith(PACKED):
+        with path.open("rb") as stream:
+            yield stream
+        return
+    try:
+        with gzip.open(path) as stream:
+            yield stream
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        message = f"cannot be unpacked: {first_line(error)}"
+        raise UsageError([Mistake(str(path), message, "make or download the file again")]) from None

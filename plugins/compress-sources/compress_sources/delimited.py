@@ -50,7 +50,7 @@ class Csv(FileSource[DelimitedOptions]):
     name = "csv"
     summary = "comma-separated files with a header line"
     Options = DelimitedOptions
-    suffixes = (".csv",)
+    suffixes = (".csv", ".csv.gz")
     delimiter: ClassVar[str] = ","
 
     def table(self, path: Path, split: str) -> Table:
@@ -131,7 +131,7 @@ class Tsv(Csv):
 
     name = "tsv"
     summary = "tab-separated files with a header line"
-    suffixes = (".tsv",)
+    suffixes = (".tsv", ".tsv.gz")
     delimiter = "\t"
 
 

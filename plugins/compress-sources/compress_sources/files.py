@@ -19,7 +19,7 @@ from compress.artifact import sha256_file
 from compress.errors import Mistake, UsageError, first_line
 from compress.rows import Mapped, Row
 from compress.source import SPLITS, FileOptions, Source, Table
-from compress_sources.share import with_shares
+from compress_sources.share import GroupBy, with_shares
 
 LISTED = 20
 """Mistakes that are listed one by one; the others are counted."""
@@ -40,6 +40,8 @@ class SplitFiles(FileOptions):
         ),
     )
 
+    group_by: GroupBy = None
+
     @field_validator("validation", "test")
     @classmethod
     def _is_a_share(cls, value: str | float | None) -> str | float | None:
@@ -56,6 +58,8 @@ class SplitFiles(FileOptions):
                 )
         if not (self.train or self.validation or self.test):
             raise ValueError("no file is named: give train, validation or test")
+        if self.group_by is not None and not self.shares:
+            raise ValueError("group_by is for a share of the training rows, and none is set aside")
         return self
 
     @property
@@ -150,7 +154,7 @@ class FileSource(Source[O]):
                 mistakes += error.mistakes
         if mistakes:
             raise UsageError(_capped(list(dict.fromkeys(mistakes))))
-        return with_shares(tables, self.options.shares)
+        return with_shares(tables, self.options.shares, self.options.group_by)
 
     def columns(self) -> Mapping[str, Sequence[str]]:
         """The columns of each split whose file exists and shows them at its beginning."""

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from compress.errors import EnvironmentFailure, UsageError
 from compress.rowfiles import spooled
@@ -16,7 +16,7 @@ from compress.rows import CHUNK, Lazy
 from compress.source import SPLITS, Source, SourceOptions, Table
 from compress_sources.labels import class_labels
 from compress_sources.own_splits import OwnSplits
-from compress_sources.share import with_shares
+from compress_sources.share import GroupBy, with_shares
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SECONDS = 10  # to wait for the hub's answer
@@ -55,6 +55,19 @@ class HubOptions(SourceOptions):
         lt=1,
         description="The same for the test split; a validation share is one of the rows left.",
     )
+    group_by: GroupBy = None
+
+    @model_validator(mode="after")
+    def _groups_shares(self) -> Self:
+        if self.group_by is not None and not self.shares:
+            raise ValueError("group_by is for a share of the training rows, and none is set aside")
+        return self
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The splits that are a share of the training rows."""
+        given = {"validation": self.validation, "test": self.test}
+        return {split: share for split, share in given.items() if share is not None}
 
 
 class Hub(Source[HubOptions]):
@@ -78,19 +91,14 @@ class Hub(Source[HubOptions]):
     def read(self) -> Mapping[str, Table]:
         """The splits as tables, with the names of class labels."""
         tables = {split: self._table(split, rows) for split, rows in self._load().items()}
-        shares = self._shares()
+        shares = self.options.shares
         for split in shares:
             if split in tables or "train" not in tables:
                 raise UsageError(
                     f"{self.options.hub}: a {split} share needs a train and no {split} split; "
                     f"there are {', '.join(tables)}"
                 )
-        return with_shares(tables, shares)
-
-    def _shares(self) -> dict[str, float]:
-        """The splits that are a share of the training rows."""
-        given = {"validation": self.options.validation, "test": self.options.test}
-        return {split: share for split, share in given.items() if share is not None}
+        return with_shares(tables, shares, self.options.group_by)
 
     @cached_property
     def _commit(self) -> str:

@@ -25,6 +25,7 @@ from compress_sources.json_text import (
     read_value,
     unreadable,
 )
+from compress_sources.nested import nested_rows, nested_table
 from compress_sources.own_splits import OwnSplits
 from compress_sources.spooling import Lines
 
@@ -40,7 +41,9 @@ class JsonOptions(TextFiles):
         default_factory=dict,
         description=(
             "For a file that is one object: our split to the key that holds its rows, such as "
-            "{validation: dev} or {train: data.train}. The default is the split's own name."
+            "{validation: dev} or {train: data.train}. The default is the split's own name. Keys "
+            "after that of a list lead to lists inside of its items: {train: data.paragraphs.qas} "
+            "gives the questions of SQuAD, each with the keys around it."
         ),
     )
 
@@ -55,45 +58,43 @@ class Json(FileSource[JsonOptions]):
     name = "json"
     summary = "a JSON list of rows, JSON lines, or an object with a list for each split"
     Options = JsonOptions
-    suffixes = (".json", ".jsonl")
+    suffixes = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 
     def table(self, path: Path, split: str) -> Table:
         """One row for each object or list, with the values' own types."""
         if self._is_by_line(path):
             with opened(path, self.options.encoding) as text:
                 return table_of_lines(path, lines_of(text))
-        checks, places, rows = RowChecks(path), Lines(path), []
-        for line, value in self._items(decoded(path, self.options.encoding), path, split):
-            if checks.is_row((line, value)):
-                rows.append(row_of(value))
-                places.numbers.append(line)
-        checks.raise_mistakes()
-        return Table(rows, places)
+        whole = decoded(path, self.options.encoding)
+        items, keys = self._items(whole, path, split)
+        return nested_table(path, items, keys) if keys else _table(path, items)
 
     def header(self, path: Path, split: str) -> Sequence[str]:
         """The columns of the first row, where it ends within the first 64 KiB."""
         text = head(path, self.options.encoding)
         try:
-            start = self._start_of_rows(text, split)
+            start, keys = self._start_of_rows(text, split)
             value, _ = read_value(text, start)
         except UnreadableValue:
             return ()
-        return list(row_of(value)) if isinstance(value, dict | list) else ()
+        _, row = next(nested_rows(value, keys, ""), ("", None))
+        return list(row_of(row)) if isinstance(row, dict | list) else ()
 
-    def _start_of_rows(self, text: str, split: str) -> int:
-        """The position of the first row in the beginning of a file. Raises UnreadableValue where it
-        is not there."""
+    def _start_of_rows(self, text: str, split: str) -> tuple[int, Sequence[str]]:
+        """The position of the first item in the beginning of a file, and the keys that lead from it
+        to rows. Raises UnreadableValue where it is not there."""
         start = after_space(text, 0)
         if text.startswith("[", start):
-            return after_space(text, start + 1)
+            return after_space(text, start + 1), ()
         if not self.options.splits and _has_a_row_a_line(
             list(lines_of(StringIO(text, newline="")))
         ):
-            return start
-        opening = position_of_list(text, self._keys(split))
-        if opening is None:
+            return start, ()
+        found = _list_of(text, self._keys(split))
+        if found is None:
             raise UnreadableValue("the rows are not there", start)
-        return after_space(text, opening + 1)
+        opening, keys = found
+        return after_space(text, opening + 1), keys
 
     def _keys(self, split: str) -> list[str]:
         """The keys that lead to the rows of a split in a file that is one object."""
@@ -108,23 +109,24 @@ class Json(FileSource[JsonOptions]):
             return False
         return not _is_one_object(first)
 
-    def _items(self, text: str, path: Path, split: str) -> Iterator[Item]:
-        """The items of a file that is a list or an object."""
+    def _items(self, text: str, path: Path, split: str) -> tuple[Iterator[Item], Sequence[str]]:
+        """The items of a file that is a list or an object, and the keys that lead from each to
+        its rows; none where it is a row itself."""
         start = after_space(text, 0)
         if text.startswith("[", start):
-            return list_items(text, start, str(path), SHAPES, is_whole=True)
-        opening = self._opening(text, path, split)
-        return list_items(text, opening, str(path), SHAPES, is_whole=False)
+            return list_items(text, start, str(path), SHAPES, is_whole=True), ()
+        opening, keys = self._opening(text, path, split)
+        return list_items(text, opening, str(path), SHAPES, is_whole=False), keys
 
-    def _opening(self, text: str, path: Path, split: str) -> int:
-        """The position of the list of a split's rows in a text that is one object. Raises
-        UsageError where it is not there."""
+    def _opening(self, text: str, path: Path, split: str) -> tuple[int, Sequence[str]]:
+        """The position of a split's list in a text that is one object, and the keys that lead from
+        its items to rows. Raises UsageError where there is no list."""
         whole = self._whole_object(text, path)
         keys = self._keys(split)
         for path_of_keys in (keys, _nested_keys(whole, keys)):
-            opening = position_of_list(text, path_of_keys)
-            if opening is not None:
-                return opening
+            found = _list_of(text, path_of_keys)
+            if found is not None:
+                return found
         raise UsageError([_no_list(path, whole, keys, split)])
 
     def _whole_object(self, text: str, path: Path) -> Mapping[str, Any]:
@@ -141,6 +143,27 @@ class Json(FileSource[JsonOptions]):
             extra = UnreadableValue("text after the object's end", after)
             raise UsageError([unreadable(text, extra, str(path), hint)])
         return whole
+
+
+def _table(path: Path, items: Iterator[Item]) -> Table:
+    """One row for each item."""
+    checks, places, rows = RowChecks(path), Lines(path), []
+    for line, value in items:
+        if checks.is_row((line, value)):
+            rows.append(row_of(value))
+            places.numbers.append(line)
+    checks.raise_mistakes()
+    return Table(rows, places)
+
+
+def _list_of(text: str, keys: Sequence[str]) -> tuple[int, Sequence[str]] | None:
+    """The position of the first list that is reached by following ``keys`` from the text's outer
+    object, and the keys that are left; None where they reach none."""
+    for count in range(1, len(keys) + 1):
+        opening = position_of_list(text, keys[:count])
+        if opening is not None:
+            return opening, keys[count:]
+    return None
 
 
 def _has_a_row_a_line(lines: Sequence[str]) -> bool:

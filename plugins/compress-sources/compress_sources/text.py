@@ -29,7 +29,7 @@ class Text(FileSource[TextOptions]):
     name = "text"
     summary = "plain text, an example a line or a paragraph"
     Options = TextOptions
-    suffixes = (".txt",)
+    suffixes = (".txt", ".txt.gz")
 
     def table(self, path: Path, split: str) -> Table:
         """One row for each line or paragraph, whose lines stay lines."""

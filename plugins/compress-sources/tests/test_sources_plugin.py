@@ -7,12 +7,14 @@ import compress_sources
 import pytest
 
 from compress.options import PathMark, fields_marked
+from compress.source import FileOptions
 
 SOURCES = {source.name: source for source in compress_sources.compress_sources()}
 
 
 def test_the_plugin_registers_every_source_and_no_suffix_is_claimed_twice():
     assert sorted(SOURCES) == [
+        "aligned",
         "conll",
         "csv",
         "hub",
@@ -23,7 +25,8 @@ def test_the_plugin_registers_every_source_and_no_suffix_is_claimed_twice():
         "tsv",
     ]
     suffixes = [suffix for source in SOURCES.values() for suffix in source.suffixes]
-    assert sorted(suffixes) == [".conll", ".csv", ".json", ".jsonl", ".parquet", ".tsv", ".txt"]
+    text = [".conll", ".csv", ".json", ".jsonl", ".tsv", ".txt"]
+    assert sorted(suffixes) == sorted([*text, *(f"{suffix}.gz" for suffix in text), ".parquet"])
     assert [name for name, source in SOURCES.items() if source.selects] == ["hub"]
 
 
@@ -32,7 +35,7 @@ def test_every_option_is_described_and_every_file_is_marked_as_a_path(name):
     options = SOURCES[name].Options
     assert SOURCES[name].summary and options.__doc__
     assert all(field.description for field in options.model_fields.values())
-    expected = ["train", "validation", "test"] if SOURCES[name].suffixes else []
+    expected = ["train", "validation", "test"] if issubclass(options, FileOptions) else []
     assert fields_marked(options, PathMark) == expected
 
 

@@ -1,15 +1,7 @@
-"""``fill-mask``: masked language modelling, by which encoders are pretrained.
-
-15 % of the positions are chosen; of these 80 % become the mask token, 10 % a random token
-and 10 % stay (Devlin et al. 2019, section 3.1). Training draws anew each time. An
-evaluation draws from a generator that is seeded with the example's own ids. So an example
-has the same masks in any batch, order and process, and models with one tokenizer answer the
-same questions.
-"""
+"""``fill-mask``: masked language modelling, by which encoders are pretrained."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
@@ -23,7 +15,6 @@ from compress.processor import TextProcessor
 from compress.request import Request, texts_of
 from compress.rows import Columns
 from compress.task import (
-    IGNORED,
     Batch,
     CardInfo,
     Column,
@@ -36,15 +27,13 @@ from compress.task import (
     Task,
     TextTaskOptions,
 )
-from compress_tasks import statistics
+from compress_tasks import masking, statistics
 from compress_tasks.cells import read_texts
-from compress_tasks.confidence import likeliest
 from compress_tasks.padding import model_inputs, pad
 
 MASK = "[MASK]"
 """What a user writes for a mask, whatever the tokenizer calls it."""
 
-_SPECIAL = ("pad", "mask", "cls", "sep", "unk", "bos", "eos")
 _TOP = 5
 """Tokens that are shown for a mask of a request."""
 
@@ -97,7 +86,7 @@ class FillMask(Task[FillMaskOptions]):
 
         A request has ``masks`` instead, the positions to fill, and ``decode``, which turns
         ids into text."""
-        mask = str(processor.tokenizer.id_to_token(_mask_id(processor)))
+        mask = str(processor.tokenizer.id_to_token(masking.mask_id(processor)))
         texts = [
             row["text"].replace(MASK, mask) if row.get("request") else row["text"] for row in rows
         ]
@@ -108,7 +97,7 @@ class FillMask(Task[FillMaskOptions]):
                 features = _request_features(row, encoding, processor)
             else:
                 features = model_inputs(row, encoding, processor)
-                features["maskable"] = _maskable(encoding, processor)
+                features["maskable"] = masking.maskable(encoding, processor)
             examples.append(features)
         return examples
 
@@ -125,22 +114,16 @@ class FillMask(Task[FillMaskOptions]):
         batch = pad(features, processor)
         if any("masks" in f for f in features):
             return batch
-        batch["labels"] = np.full_like(batch["input_ids"], IGNORED)
-        for ids, labels, f in zip(batch["input_ids"], batch["labels"], features, strict=True):
-            draws = generator or _own_generator(f)
-            positions = self._choose(f, draws)
-            labels[positions] = ids[positions]  # before they are overwritten
-            vocabulary = processor.tokenizer.get_vocab_size()
-            _corrupt(ids, positions, _mask_id(processor), vocabulary, draws)
+        batch["labels"] = masking.unlabelled(batch)
+        for row, f in enumerate(features):
+            draws = generator or masking.own_generator(f)
+            masking.hide(batch, row, self._chosen(f, draws), processor, draws)
         return batch
 
     def predictions(
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
     ) -> list[Prediction]:
-        """Counts of each example: ``correct``, ``masked`` and ``nll``, the negative
-        log-likelihood in nats, summed over the masked tokens. For each masked token its id
-        (``wanted``), the id that was answered (``answers``) and its probability
-        (``confidence``).
+        """What ``compress_tasks.masking.counted`` says of each example.
 
         For a request ``top``: the five likeliest ``{token, id, score}`` at each mask."""
         logits = outputs["logits"]  # [batch, length, vocabulary]
@@ -158,7 +141,8 @@ class FillMask(Task[FillMaskOptions]):
     ) -> Quality:
         """``accuracy`` over all masked tokens, their mean ``loss`` in nats, and
         ``perplexity``."""
-        from compress_tasks.metrics import MaskedTokenMetric, quality
+        from compress.scoring import quality
+        from compress_tasks.metrics import MaskedTokenMetric
 
         return quality(
             MaskedTokenMetric, [[p["correct"], p["masked"], p["nll"]] for p in predictions]
@@ -184,18 +168,12 @@ class FillMask(Task[FillMaskOptions]):
         counts = Counter(chain.from_iterable(p["wanted"] for p in predictions))
         if not counts:
             return None
-        return [_by_frequency(p["wanted"], counts) for p in predictions]
+        return [masking.by_frequency(p["wanted"], counts) for p in predictions]
 
     def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
         """One for each masked token, in the order of the draw; a token's id is its
         class."""
-        masked = zip(
-            prediction["answers"], prediction["wanted"], prediction["confidence"], strict=True
-        )
-        return [
-            Decision(answer, answer == wanted, str(wanted), share)
-            for answer, wanted, share in masked
-        ]
+        return masking.masked_decisions(prediction)
 
     def request(self, requests: Sequence[Request]) -> list[Row]:
         """Rows whose masks are to be filled. Each text holds the tokenizer's mask token or
@@ -210,84 +188,19 @@ class FillMask(Task[FillMaskOptions]):
             masks.append([{"token": t["token"], "score": t["score"]} for t in top])
         return {"text": row["text"], "masks": masks}
 
-    def _choose(self, features: Features, draws: np.random.Generator) -> np.ndarray:
-        """The positions to mask, int64 [masked]: a share of the maskable ones, rounded, but
-        at least one if there are any."""
-        maskable = np.array(features["maskable"], dtype=np.int64)
-        count = max(1, round(self.options.mask_probability * len(maskable)))
-        # Sorting random numbers draws without replacement. Every position uses up one random
-        # number, whatever the count, so the draws that follow do not shift.
-        return maskable[draws.random(len(maskable)).argsort(kind="stable")[:count]]
+    def _chosen(self, features: Features, draws: np.random.Generator) -> np.ndarray:
+        return masking.chosen(features["maskable"], self.options.mask_probability, draws)
 
     def _counted(self, logits: np.ndarray, features: Features) -> Prediction:
         """The counts of an example whose masks came from its own generator; ``logits`` are
         [length, vocabulary]. Equal seeds give the positions again."""
-        positions = self._choose(features, _own_generator(features))
-        wanted = np.array(features["input_ids"], dtype=np.int64)[positions]
-        at_masks = logits[positions]  # [masked, vocabulary]
-        nll = -_log_softmax(at_masks)[np.arange(len(wanted)), wanted]  # [masked]
-        answers, confidence = likeliest(at_masks)
-        return {
-            "correct": int((answers == wanted).sum()),
-            "masked": len(wanted),
-            "nll": float(nll.sum()),
-            "answers": answers.tolist(),
-            "wanted": wanted.tolist(),
-            "confidence": confidence.tolist(),
-        }
-
-
-def _by_frequency(wanted: Sequence[int], counts: Counter[int]) -> Prediction:
-    """The answer to an example's masks of one who knows only how often each id is ``wanted``."""
-    ((best, often),) = counts.most_common(1)
-    total = counts.total()
-    return {
-        "correct": sum(token == best for token in wanted),
-        "masked": len(wanted),
-        "nll": -sum(math.log(counts[token] / total) for token in wanted),
-        "answers": [best] * len(wanted),
-        "wanted": list(wanted),
-        "confidence": [often / total] * len(wanted),
-    }
-
-
-def _own_generator(features: Features) -> np.random.Generator:
-    return np.random.default_rng(features["input_ids"])
-
-
-def _corrupt(
-    ids: np.ndarray, positions: np.ndarray, mask: int, vocabulary: int, draws: np.random.Generator
-) -> None:
-    """Change ``ids`` in place: 80 % of the positions become ``mask``, 10 % any id of the
-    vocabulary, 10 % stay."""
-    lot = draws.random(len(positions))
-    anything = (draws.random(len(positions)) * vocabulary).astype(np.int64)
-    ids[positions] = np.where(lot < 0.8, mask, np.where(lot < 0.9, anything, ids[positions]))
-
-
-def _mask_id(processor: TextProcessor) -> int:
-    mask = processor.token_id("mask")
-    if mask is None:
-        raise UsageError(
-            "the model's tokenizer has no mask token, without which there is no fill-mask"
-        )
-    return mask
-
-
-def _maskable(encoding: Encoding, processor: TextProcessor) -> list[int]:
-    special = {processor.token_id(kind) for kind in _SPECIAL}
-    marks = zip(encoding.ids, encoding.special_tokens_mask, strict=True)
-    return [
-        position
-        for position, (token, mark) in enumerate(marks)
-        if not mark and token not in special
-    ]
+        positions = self._chosen(features, masking.own_generator(features))
+        return masking.counted(logits, positions, features["input_ids"])
 
 
 def _request_features(row: Row, encoding: Encoding, processor: TextProcessor) -> Features:
-    masks = [
-        position for position, token in enumerate(encoding.ids) if token == _mask_id(processor)
-    ]
+    mask = masking.mask_id(processor)
+    masks = [position for position, token in enumerate(encoding.ids) if token == mask]
     if not masks:
         raise UsageError(
             f"{row['text']!r} has no {MASK} among the tokens that are kept; write it where one is "
@@ -301,7 +214,7 @@ def _request_features(row: Row, encoding: Encoding, processor: TextProcessor) ->
 
 def _top(logits: np.ndarray, features: Features) -> Prediction:
     """The likeliest tokens for ``logits`` [masks, vocabulary], best first."""
-    shares = np.exp(_log_softmax(logits))
+    shares = np.exp(masking.log_softmax(logits))
     best = np.argsort(-shares, axis=-1, kind="stable")[:, :_TOP]
     top = []
     for row, ids in zip(shares, best.tolist(), strict=True):
@@ -313,10 +226,3 @@ def _top(logits: np.ndarray, features: Features) -> Prediction:
             ]
         )
     return {"top": top}
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Natural logarithms of the softmax over the last axis, in float64."""
-    shifted = logits - logits.max(axis=-1, keepdims=True).astype(np.float64)
-    logarithms: np.ndarray = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return logarithms

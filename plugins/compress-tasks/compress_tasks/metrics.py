@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -30,36 +29,12 @@ from sklearn.metrics import (
 )
 
 from compress.errors import UsageError
-from compress.task import Quality
+from compress.scoring import PER_CLASS, evaluate
 from compress_tasks import statistics
-from compress_tasks.light_evaluate import evaluate
 
 Scores = dict[str, Any]
 """What evaluate wants from ``_compute``: a number for each metric, and under ``per_class``
 a table by class."""
-_PER_CLASS = "per_class"
-
-
-def quality(
-    metric: type[evaluate.Metric],
-    predictions: Sequence[Any],
-    references: Sequence[Any] | None = None,
-    **settings: Any,
-) -> Quality:
-    """The scores that ``metric`` computes, with its ``per_class`` table apart. Raises
-    UsageError if there is nothing to score.
-
-    evaluate would leave folders and locks in the user's cache. So it gets a folder that is
-    deleted afterwards."""
-    if not predictions:
-        raise UsageError("there are no examples to score")
-    inputs: dict[str, Sequence[Any]] = {"predictions": predictions}
-    if references is not None:
-        inputs["references"] = list(references)
-    with TemporaryDirectory(prefix="compress-metric-") as folder:
-        scores: Scores = metric(keep_in_memory=True, cache_dir=folder).compute(**inputs, **settings)
-    per_class = scores.pop(_PER_CLASS, {})
-    return Quality({name: float(value) for name, value in scores.items()}, per_class)
 
 
 class SingleLabelMetric(evaluate.Metric):
@@ -87,7 +62,7 @@ class SingleLabelMetric(evaluate.Metric):
             "precision_macro": precision,
             "recall_macro": recall,
             "matthews_correlation": matthews,
-            _PER_CLASS: _by_label(labels, table),
+            PER_CLASS: _by_label(labels, table),
         }
 
 
@@ -110,7 +85,7 @@ class MultiLabelMetric(evaluate.Metric):
             "f1_micro": f1_score(truth, guess, average="micro", zero_division=0),
             "f1_macro": f1_score(truth, guess, average="macro", zero_division=0),
             "exact_match": accuracy_score(truth, guess),
-            _PER_CLASS: _by_label(labels, table),
+            PER_CLASS: _by_label(labels, table),
         }
 
 
@@ -155,7 +130,7 @@ class EntityMetric(evaluate.Metric):
             "precision": total["precision"],
             "recall": total["recall"],
             "accuracy": accuracy,
-            _PER_CLASS: types,
+            PER_CLASS: types,
         }
 
 

@@ -111,7 +111,8 @@ class SingleLabel(Target):
     def score(
         self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]
     ) -> Quality:
-        from compress_tasks.metrics import SingleLabelMetric, quality
+        from compress.scoring import quality
+        from compress_tasks.metrics import SingleLabelMetric
 
         return quality(
             SingleLabelMetric, [p["label"] for p in predictions], references, labels=labels
@@ -203,7 +204,8 @@ class MultiLabel(Target):
     def score(
         self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]
     ) -> Quality:
-        from compress_tasks.metrics import MultiLabelMetric, quality
+        from compress.scoring import quality
+        from compress_tasks.metrics import MultiLabelMetric
 
         return quality(
             MultiLabelMetric, _indicators(predictions, labels).tolist(), references, labels=labels
@@ -288,7 +290,8 @@ class Regression(Target):
     def score(
         self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]
     ) -> Quality:
-        from compress_tasks.metrics import RegressionMetric, quality
+        from compress.scoring import quality
+        from compress_tasks.metrics import RegressionMetric
 
         return quality(RegressionMetric, [p["value"] for p in predictions], references)
 

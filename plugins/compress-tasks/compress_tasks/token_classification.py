@@ -176,7 +176,8 @@ class TokenClassification(Task[TextTaskOptions]):
 
         By seqeval in strict mode with IOB2. A word that the model did not see counts as
         ``O``."""
-        from compress_tasks.metrics import EntityMetric, quality
+        from compress.scoring import quality
+        from compress_tasks.metrics import EntityMetric
 
         return quality(
             EntityMetric,

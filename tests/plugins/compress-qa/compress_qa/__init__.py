@@ -1,5 +1,5 @@
-"""The task ``question-answering``: the span of a context that answers a question. A long context is
-read in windows that overlap."""
+"""The task ``toy-question-answering``: the span of a context that answers a question. A long
+context is read in windows that overlap."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class QuestionOptions(TextTaskOptions):
-    """Options of ``question-answering``."""
+    """Options of ``toy-question-answering``."""
 
     stride: int = Field(default=8, ge=0, description="Tokens that two windows share.")
     longest: int = Field(default=30, ge=1, description="Tokens of the longest answer.")
@@ -43,9 +43,9 @@ class QuestionOptions(TextTaskOptions):
 class QuestionAnswering(Task[QuestionOptions]):
     """Where the answer begins and ends, scored by the words that it shares with the right one."""
 
-    name = "question-answering"
+    name = "toy-question-answering"
     summary = "The span of a context that answers a question."
-    synonyms = ("qa",)
+    synonyms = ("toy-qa",)
     kind = "question-answering"
     columns = (
         Column("question", "The question."),

@@ -1,0 +1,32 @@
+"""Whether the packages are installed that a registered class imports."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import Any
+
+from compress.errors import PackageMissing
+from compress.planning import Plan
+from compress.registry.plugins import Registered
+
+
+def refuse_tasks_without_packages(plan: Plan) -> None:
+    """Raise PackageMissing where a package is missing that a task of the plan needs: it would be
+    missed when a model is trained and its answers are scored."""
+    for choice in (plan.task, *(step.task for step in plan.steps)):
+        refuse_missing_packages("task", choice.entry)
+
+
+def refuse_missing_packages(kind: str, entry: Registered[Any]) -> None:
+    """Raise PackageMissing for the first of the class's ``packages`` that is not installed."""
+    missing = next((name for name in entry.cls.packages if not _is_installed(name)), None)
+    if missing:
+        raise PackageMissing(
+            f"{kind} {entry.name} needs the package {missing!r}{entry.hint_to_install}"
+        )
+
+
+def _is_installed(package: str) -> bool:
+    spec = find_spec(package)
+    # A folder of that name, such as one of logs, has no origin.
+    return spec is not None and spec.origin is not None
