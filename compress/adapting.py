@@ -109,7 +109,7 @@ def _with_head_for(artifact: Artifact, task: Task[Any], labels: Sequence[str]) -
         ignore_mismatched_sizes=True,
     )
     refuse_more_layers(model, info["unexpected_keys"], artifact.folder)
-    body, resized = _body(model), {str(entry[0]) for entry in info["mismatched_keys"]}
+    body, resized = names_of_body(model), {str(entry[0]) for entry in info["mismatched_keys"]}
     drawn = {*map(str, info["missing_keys"]), *resized}  # by transformers
     _refuse_lost_body(drawn, body, artifact.folder)
     if not task.head_config(labels):
@@ -142,7 +142,7 @@ def _has_other_outputs(artifact: Artifact, task: Task[Any], *, resized: bool, fi
     return resized or (filled and is_known)
 
 
-def _body(model: PreTrainedModel) -> set[str]:
+def names_of_body(model: PreTrainedModel) -> set[str]:
     """Names of the tensors of the model without its head."""
     names = set(model.state_dict())
     if model.base_model is not model:

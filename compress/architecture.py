@@ -40,7 +40,8 @@ class AttentionLayout:
     the keys and the values, one after the other.
 
     ``counts`` are (path, attribute, unit) of integers that a cut must update. The unit
-    ``heads`` is the number of heads, ``width`` the number of rows."""
+    ``heads`` is the number of query heads, ``width`` the number of their rows, ``group`` how many
+    share a key and value head."""
 
     query: str
     key: str

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -90,13 +91,7 @@ def cut_heads(
     """Keep the query heads ``heads`` of a block; ``path`` names it in errors."""
     queries, shared = head_counts_of(block, layout, head_size)
     kept = checked_indices(heads, queries, f"heads of {path}")
-    group = queries // shared  # query heads that share a key and value head; 1 without sharing
-    shared_kept = sorted({head // group for head in kept})
-    # The groups that ``kept`` touches are whole if they hold as many heads as ``kept``.
-    if len(kept) != group * len(shared_kept):
-        raise CompressError(
-            f"{path}: {group} query heads share a key and value head; keep them in whole groups"
-        )
+    shared_kept, each = _groups_kept(kept, queries // shared, path)
     rows = _places(kept, head_size)
     ends = [(layout.query, kept, queries)]
     ends += [(layout.key, shared_kept, shared), (layout.value, shared_kept, shared)]
@@ -106,9 +101,22 @@ def cut_heads(
     _cut_bias(block, layout, kept)
     # In families that have these attributes the forward pass reshapes [batch, length,
     # width] to heads by them; with the old counts it would fail.
-    values = {"heads": len(kept), "width": len(rows)}
+    values = {"heads": len(kept), "width": len(rows), "group": each}
     for module, attribute, unit in layout.counts:
         setattr(block.get_submodule(module), attribute, values[unit])
+
+
+def _groups_kept(heads: Sequence[int], group: int, path: str) -> tuple[list[int], int]:
+    """The groups of ``group`` query heads, which share a key and value head, of which ``heads``
+    holds some, and how many it holds of each. Raises CompressError unless these are equal."""
+    counts = Counter(head // group for head in heads)
+    each, *others = set(counts.values())
+    if others:
+        raise CompressError(
+            f"{path}: {group} query heads share a key and value head; keep whole groups, or as "
+            "many heads of each"
+        )
+    return sorted(counts), each
 
 
 def head_counts_of(block: nn.Module, layout: AttentionLayout, head_size: int) -> tuple[int, int]:

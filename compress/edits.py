@@ -21,7 +21,7 @@ neurons."""
 ModulePath = Annotated[str, Field(max_length=1000)]
 AttributeName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$", max_length=100)]
 Axis = Annotated[int, Field(ge=0, le=7)]
-Unit = Annotated[str, Field(pattern="^(heads|width)$")]
+Unit = Annotated[str, Field(pattern="^(heads|width|group)$")]
 
 
 @with_config(_NO_OTHERS)
@@ -42,12 +42,14 @@ class FeedForwardEdit(TypedDict):
 class HeadsEdit(TypedDict):
     """The number of heads of an attention part.
 
-    ``block`` is the block's module path, ``keep`` its number of query heads, ``head_size`` the
-    width of one. The others are as in ``compress.architecture.AttentionLayout``."""
+    ``block`` is the block's module path, ``keep`` its number of query heads, ``shared`` that of key
+    and value heads if it is another, ``head_size`` the width of one. The others are as in
+    ``compress.architecture.AttentionLayout``."""
 
     op: Literal["heads"]
     block: ModulePath
     keep: Count
+    shared: NotRequired[Count]
     head_size: Count
     query: ModulePath
     key: ModulePath

@@ -16,11 +16,18 @@ from accelerate import init_empty_weights
 from accelerate.utils import extract_model_from_parallel
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    CONFIG_MAPPING,
+    AutoConfig,
+    GenerationConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 
 from compress.architecture import ModelConfig
 from compress.artifact import Artifact
 from compress.errors import CompressError, IntegrityError, UsageError
+from compress.generation import GENERATION_FILE
 from compress.jsonfiles import read_object
 from compress.processor import TextProcessor
 from compress.shapes import replay
@@ -236,6 +243,10 @@ def _open_free(artifact: Artifact, task: Task[Any]) -> PreTrainedModel:
     with init_empty_weights(include_buffers=False):
         model = empty_model(task, config)
     replay(model, artifact.manifest.edits, artifact.manifest.needs)
+    if (artifact.folder / GENERATION_FILE).is_file():
+        model.generation_config = GenerationConfig.from_pretrained(
+            artifact.folder, local_files_only=True
+        )
     return _fill(model, artifact)
 
 

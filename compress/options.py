@@ -110,9 +110,12 @@ def _layers_that_can_stay(layers: int | list[int]) -> int | list[int]:
     return layers
 
 
-def layers_misfit(kept: int | list[int], layers: int) -> str:
-    """Why ``kept`` does not fit a model of ``layers`` layers, in words; empty if it fits."""
+def layers_misfit(kept: int | list[int] | Mapping[str, Any], layers: int) -> str:
+    """Why ``kept`` does not fit a model with one stack of ``layers`` layers, in words; empty if it
+    fits."""
     counted = f"{layers} layer" if layers == 1 else f"{layers} layers"
+    if isinstance(kept, Mapping):
+        return f"a model of {counted} has one stack of them; give a number or a list"
     if isinstance(kept, int):
         return f"{kept} does not fit a model of {counted}" if kept > layers else ""
     if kept[-1] < layers:
@@ -120,14 +123,21 @@ def layers_misfit(kept: int | list[int], layers: int) -> str:
     return f"{kept} does not fit a model of {counted}, numbered from 0 to {layers - 1}"
 
 
-def layers_left(kept: int | list[int]) -> int:
-    """How many layers stay."""
+def layers_left(kept: int | list[int] | Mapping[str, Any] | None, layers: int) -> int:
+    """How many layers of a model with one stack of ``layers`` stay: all where ``kept`` says nothing
+    of that stack."""
+    if kept is None or isinstance(kept, Mapping):
+        return layers
     return kept if isinstance(kept, int) else len(kept)
 
 
 KeptLayers = Annotated[int | list[int], AfterValidator(_layers_that_can_stay)]
-"""The layers of a model that stay: how many, from 1, or their indices, distinct and
+"""The layers of a stack that stay: how many, from 1, or their indices, distinct and
 ascending from 0."""
+
+KeptByStack = KeptLayers | Annotated[dict[str, KeptLayers], Field(min_length=1)]
+"""The layers of a model that stay. Of a model with an encoder and a decoder, those of each stack,
+by its name; a stack that is not named keeps all."""
 
 ArtifactReference = Annotated[str, ArtifactReferenceMark()]
 RecipePath = Annotated[str, PathMark()]

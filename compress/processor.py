@@ -23,7 +23,8 @@ from compress.jsonfiles import read_object, refuse_large
 from compress.readout import ReadAt, read_at
 
 _KINDS = ("pad", "mask", "cls", "sep", "unk", "bos", "eos")
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+_CHAT = "chat_template.jinja"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", _CHAT)
 
 # Families whose models tell the two texts of a pair apart by token_type_ids. Others refuse
 # them (distilbert), have one type only (roberta) or read them as something else (gpt2).
@@ -121,6 +122,8 @@ class TextProcessor:
         tokenizer = read_tokenizer(file)
         config = _config(path / "tokenizer_config.json")
         _refuse_wrong_words(path / "tokenizer_config.json", config)
+        if (path / _CHAT).is_file():
+            config["chat_template"] = _text(path / _CHAT)
         model = _config(path / "config.json")
         family, padding = model.get("model_type"), model.get("pad_token_id")
         return cls(
@@ -296,6 +299,15 @@ def refusing_tokenizer(complaint: str) -> Iterator[None]:
         raise
     except BaseException as error:
         raise UsageError(f"{complaint}: {name_and_first_line(error)}") from error
+
+
+def _text(file: Path) -> str:
+    """The text of a file that may be a stranger's. Raises UsageError if it cannot be read."""
+    refuse_large(file)
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file} cannot be read: {name_and_first_line(error)}") from error
 
 
 def _config(path: Path) -> dict[str, Any]:

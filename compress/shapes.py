@@ -16,6 +16,7 @@ from typing import Any
 
 from accelerate import init_empty_weights
 from huggingface_hub.errors import StrictDataclassError
+from torch import nn
 from transformers import PreTrainedModel
 
 from compress.architecture import (
@@ -25,7 +26,7 @@ from compress.architecture import (
     SharedBias,
     Stack,
 )
-from compress.cutting import cut_feed_forward, cut_heads
+from compress.cutting import cut_feed_forward, cut_heads, head_counts_of
 from compress.edits import Edit, FeedForwardEdit, HeadsEdit
 from compress.errors import CompressError
 from compress.hidden import cut_hidden, hidden_edit, hidden_width
@@ -123,7 +124,15 @@ def _replay_block(model: PreTrainedModel, edit: Mapping[str, Any]) -> None:
     layout = AttentionLayout(
         edit["query"], edit["key"], edit["value"], edit["output"], counts, bias
     )
-    cut_heads(block, path, layout, kept, edit["head_size"])
+    cut_heads(block, path, layout, _heads_left(block, layout, edit), edit["head_size"])
+
+
+def _heads_left(block: nn.Module, layout: AttentionLayout, edit: Mapping[str, Any]) -> list[int]:
+    """Query heads of an empty block of which as many stay as ``edit`` says, in as many groups."""
+    queries, shared = head_counts_of(block, layout, edit["head_size"])
+    groups = edit.get("shared", edit["keep"])
+    group, each = queries // shared, edit["keep"] // groups
+    return [first * group + i for first in range(groups) for i in range(each)]
 
 
 def _stack_edits(
@@ -139,7 +148,7 @@ def _stack_edits(
         pairs = (head_counts(each, stack, attention, head_size) for each in (model, empty))
         for i, (count, own) in enumerate(zip(*pairs, strict=True)):
             if count != own:
-                yield _heads_edit(f"{path}.{i}", attention, count[0], head_size)
+                yield _heads_edit(f"{path}.{i}", attention, count, head_size)
 
 
 def _feed_forward_edit(path: str, layout: FeedForwardLayout, keep: int) -> FeedForwardEdit:
@@ -152,7 +161,10 @@ def _feed_forward_edit(path: str, layout: FeedForwardLayout, keep: int) -> FeedF
     }
 
 
-def _heads_edit(path: str, layout: AttentionLayout, keep: int, head_size: int) -> HeadsEdit:
+def _heads_edit(
+    path: str, layout: AttentionLayout, count: tuple[int, int], head_size: int
+) -> HeadsEdit:
+    keep, shared = count
     edit: HeadsEdit = {
         "op": "heads",
         "block": path,
@@ -164,6 +176,8 @@ def _heads_edit(path: str, layout: AttentionLayout, keep: int, head_size: int) -
         "output": layout.output,
         "counts": list(layout.counts),
     }
+    if shared != keep:
+        edit["shared"] = shared
     if layout.bias is not None:
         edit["bias"] = (layout.bias.module, layout.bias.embedding, layout.bias.flag)
     return edit

@@ -31,7 +31,8 @@ or a neuron.
 
 Where query heads share key and value heads (4 query and 2 key heads: groups of 2), a group
 goes together: keeping query heads 2 and 3 keeps rows 4 to 7 of query [8, 8] -> [4, 8], and
-key head 1, rows 2 and 3 of key and value [4, 8] -> [2, 8].
+key head 1, rows 2 and 3 of key and value [4, 8] -> [2, 8]. Or as many heads of each group stay:
+keeping query heads 0 and 3 keeps rows 0, 1, 6 and 7 of query, and all of key and value.
 
 One layer may compute queries, keys and values (GPT-2): its rows are those of the queries, the keys
 and the values, and each third is cut alike. Where the first block holds a bias for each head that
@@ -40,7 +41,7 @@ all blocks add (T5), the caller keeps the same heads in all blocks of the stack.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -54,7 +55,8 @@ from compress.cutting import (
     head_counts_of,
     projection_at,
 )
-from compress.errors import CompressError
+from compress.errors import CompressError, UsageError, listed
+from compress.options import KeptByStack, KeptLayers, layers_misfit
 from compress.sizes import sizes
 
 
@@ -90,6 +92,37 @@ def head_counts(
 ) -> list[tuple[int, int]]:
     """(query heads, key and value heads) of each block, in one of the stack's attentions."""
     return [head_counts_of(block, attention, head_size) for block in blocks_of(model, stack)]
+
+
+def kept_by_stack(
+    model: PreTrainedModel, stacks: Sequence[Stack], asked: KeptByStack, option: str
+) -> Mapping[str, KeptLayers]:
+    """The layers to keep of each stack that ``asked`` speaks of, by its name. ``option`` is where a
+    user asked for them.
+
+    Raises UsageError if that does not say of which stack it speaks, names one that the model does
+    not have, or layers that a stack does not have."""
+    names = [stack.name for stack in stacks]
+    if not isinstance(asked, Mapping):
+        if len(names) > 1:
+            example = ", ".join(f"{name}: {asked}" for name in names)
+            raise UsageError(
+                f"{option}: {asked} does not say whose layers: this model has {listed(names)}; "
+                f"give {{{example}}}"
+            )
+        asked = {names[0]: asked}
+    unknown = sorted(asked.keys() - set(names))
+    if unknown:
+        raise UsageError(
+            f"{option}: this model has no {listed(unknown)}; what it has is called {listed(names)}"
+        )
+    for stack in stacks:
+        kept = asked.get(stack.name)
+        misfit = layers_misfit(kept, len(blocks_of(model, stack))) if kept is not None else ""
+        if misfit:
+            place = f"{option}.{stack.name}" if len(names) > 1 else option
+            raise UsageError(f"{place}: {misfit}")
+    return asked
 
 
 def keep_layers(model: PreTrainedModel, stack: Stack, indices: Sequence[int]) -> None:
@@ -135,8 +168,8 @@ def keep_heads(
     """Keep the query heads ``heads`` (ascending) of block number ``block``, in one of the stack's
     attentions, in place.
 
-    Raises CompressError if query heads share key and value heads and ``heads`` holds only a part
-    of a group."""
+    Raises CompressError if query heads share key and value heads, and ``heads`` holds more of one
+    group than of another."""
     path = f"{blocks_path(model, stack)}.{block}"
     cut_heads(model.get_submodule(path), path, attention, heads, head_size)
 

@@ -30,6 +30,7 @@ from compress.rows import Row as Row
 from compress.session import Session
 from compress.sizes import positions
 from compress.source import hint_without_labels
+from compress.specialtokens import BERT, SpecialTokens
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -200,6 +201,8 @@ class Task(ABC, Generic[O]):
     draws_inputs: ClassVar[bool] = False
     """Whether ``collate`` makes other inputs of an example in each epoch, such as masks. Then a
     teacher answers while its student learns: no answer of it could be kept."""
+    special_tokens: ClassVar[SpecialTokens] = BERT
+    """Those of a tokenizer that is trained for the task; by default an encoder's."""
 
     def __init__(self, options: O) -> None:
         self.options = options
@@ -269,6 +272,11 @@ class Task(ABC, Generic[O]):
 
         Raises RowError where a row cannot be used. Each row is then asked for alone, so that the
         user gets the place of every such row. ``by_row`` makes it of a function of one row."""
+
+    def gathered(self, columns: Columns) -> Columns:
+        """What examples are made from: by default each of some normalised rows, which were counted
+        before. A task may join neighbours, such as short texts."""
+        return columns
 
     def count_labels(self, columns: Columns, labels: Sequence[str]) -> Mapping[str, int]:
         """How often each label occurs in normalised columns, by its name, for the summary of the

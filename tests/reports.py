@@ -34,6 +34,7 @@ def _summary() -> dict[str, Any]:
     train = {
         "rows": 240,
         "rows_in_source": 1000,
+        "examples": 240,
         "labels": dict.fromkeys(names, 20),
         "words": lengths,
         "words_of": 240,
@@ -42,7 +43,14 @@ def _summary() -> dict[str, Any]:
         "lone_first": None,
         "tokens": {"of": 240, "max_length": 16, "cut": 0.25, "lengths": lengths},
     }
-    test = {**train, "rows": 24, "rows_in_source": 24, "words_of": 24, "in_train": 3}
+    test = {
+        **train,
+        "rows": 24,
+        "rows_in_source": 24,
+        "examples": 24,
+        "words_of": 24,
+        "in_train": 3,
+    }
     test["tokens"] = {**train["tokens"], "of": 24}
     test["labels"] = dict.fromkeys(names, 2)
     return {"labels": names, "splits": {"train": train, "test": test}}

@@ -145,7 +145,8 @@ def test_lengths_in_tokens_are_those_of_the_model_before_anything_is_cut(
     save_bert(model, task_named("text-classification"))
     prepared = Prepared(tmp_path, "")
     uncut = task_named("text-classification", max_length=NEVER_CUT)
-    (tokens,) = token_lengths(prepared, uncut, Artifact.open(model), 16).values()
+    task = task_named("text-classification", max_length=16)
+    (tokens,) = token_lengths(prepared, task, uncut, Artifact.open(model), 16).values()
     assert tokens.of == 9 and tokens.cut == pytest.approx(1 / 9)
     assert tokens.lengths.longest == 42  # with [CLS] and [SEP]
     shown = split_lines(with_tokens(summary, {"train": tokens}))[0]

@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,15 @@ TOYS = sorted(file.parent for file in ROOT.glob("tests/plugins/*/pyproject.toml"
 """Distributions that only tests use."""
 COUNT = 13
 """Folders below plugins/: a loop that finds fewer proves nothing."""
-OPTIONAL = {"mlflow", "pynvml", "rouge_score", "sacrebleu", "sentencepiece", "tensorboard"}
+OPTIONAL = {
+    "mlflow",
+    "peft",
+    "pynvml",
+    "rouge_score",
+    "sacrebleu",
+    "sentencepiece",
+    "tensorboard",
+}
 """Packages that extras install: where they are missing, what imports them cannot be traced to a
 distribution."""
 TORCH = {"exporting", "hidden", "models", "sessions", "shapes", "surgery"}
@@ -81,6 +90,13 @@ def test_plugin_asks_for_no_more_than_the_root_installs(folder: Path) -> None:
     assert own <= {*root["dependencies"], *extra}
 
 
+@pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)
+def test_an_extra_of_a_plugin_is_one_of_the_root(folder: Path) -> None:
+    """The error for a package that is missing names the extra of either."""
+    extras = project(folder)["project"].get("optional-dependencies", {})
+    assert extras.items() <= project(ROOT)["project"]["optional-dependencies"].items()
+
+
 def test_types_are_checked_in_the_core_and_in_every_plugin_and_toy_plugin() -> None:
     settings, folders = project(ROOT)["tool"]["mypy"], [*PLUGINS, *TOYS]
     names = sorted(folder.name.replace("-", "_") for folder in folders)
@@ -111,12 +127,15 @@ def third_party(folder: Path) -> set[str]:
     return {name.lower().replace("_", "-") for name in found} - {"pydantic-core"}
 
 
+def all_dependencies(folder: Path) -> list[str]:
+    """What a distribution depends on, also by its extras."""
+    own = project(folder)["project"]
+    return [*own["dependencies"], *chain(*own.get("optional-dependencies", {}).values())]
+
+
 @pytest.mark.parametrize("folder", [ROOT, *PLUGINS], ids=lambda folder: folder.name)
 def test_every_package_that_is_imported_is_a_declared_dependency(folder: Path) -> None:
-    own = {
-        re.split(r"[<>=\[ ]", wanted)[0].lower()
-        for wanted in project(folder)["project"]["dependencies"]
-    }
+    own = {re.split(r"[<>=\[ ]", wanted)[0].lower() for wanted in all_dependencies(folder)}
     used = third_party(folder / ("compress" if folder == ROOT else folder.name.replace("-", "_")))
     assert used <= own
 
@@ -164,6 +183,7 @@ def test_a_plugins_first_module_imports_nothing_heavy_and_only_light_modules_of_
         "bitsandbytes",
         "evaluate",
         "mlflow",
+        "peft",
         "tensorboard",
     }
     for name in imports(folder / folder.name.replace("-", "_") / "__init__.py", top=True):

@@ -98,7 +98,11 @@ def distance(student: Artifact, teacher: Artifact, task: Task[Any], rows: Rows) 
 CASES: Sequence[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("ranking", {}, {"student": {"layers": 2}, "hidden": 0.0}),
     ("toy-question-answering", {"stride": 4}, {"student": {"layers": 2}}),
-    ("causal-lm", {"long": "windows"}, {"student": {"type": "gpt2", "n_layer": 2}, "hidden": 0.0}),
+    (
+        "toy-causal-lm",
+        {"long": "windows"},
+        {"student": {"type": "gpt2", "n_layer": 2}, "hidden": 0.0},
+    ),
 ]
 
 
@@ -108,7 +112,7 @@ def test_a_task_of_a_plugin_is_distilled(
     name: str, options: dict[str, Any], distill: dict[str, Any], tmp_path: Path
 ) -> None:
     task, splits = task_named(name, **options), splits_of(name)
-    if name == "causal-lm":
+    if name == "toy-causal-lm":
         teacher = save_gpt2(tmp_path / "teacher", task)
         shape = {**CONFIGS["gpt2"], **distill["student"]}
         distill = {**distill, "student": shape}

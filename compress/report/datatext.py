@@ -21,9 +21,10 @@ def _line(one: SplitSummary) -> str:
 
 def _rows(one: SplitSummary) -> str:
     """``40 rows``, or ``40 of 200 rows`` where the recipe limits them."""
-    if one.rows == one.rows_in_source:
-        return "1 row" if one.rows == 1 else f"{one.rows:,} rows"
-    return f"{one.rows:,} of {one.rows_in_source:,} rows, drawn by the seed"
+    text = "1 row" if one.rows == 1 else f"{one.rows:,} rows"
+    if one.rows != one.rows_in_source:
+        text = f"{one.rows:,} of {one.rows_in_source:,} rows, drawn by the seed"
+    return text if one.examples == one.rows else f"{text}, joined to {one.examples:,}"
 
 
 def _labels(one: SplitSummary) -> list[str]:
@@ -46,4 +47,4 @@ def _lengths(one: SplitSummary) -> str:
     text = f"{lengths.median} {unit} (median), at most {lengths.longest}"
     if one.tokens is not None:
         text += f", {100 * one.tokens.cut:.1f} % cut at {one.tokens.max_length}"
-    return text if of == one.rows else f"{text}, in {of:,} of these rows"
+    return f"{text}, in {of}" if of else text

@@ -3,7 +3,7 @@ of the run's own model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from compress.artifact import Artifact
@@ -14,7 +14,7 @@ from compress.results.datawarnings import data_warnings
 from compress.running.run import Run
 from compress.store.prepared import Prepared
 from compress.store.summary import DataSummary, Lengths, TokenLengths, with_tokens
-from compress.task import Task, TextTaskOptions
+from compress.task import Row, Task, TextTaskOptions
 
 _MOST = 2000
 """Examples of a split that are counted in tokens: enough for the shares that are shown, and done in
@@ -43,29 +43,39 @@ def _summary(prepared: Prepared, task: TaskChoice, model: Artifact | None) -> Da
         or not isinstance(options, TextTaskOptions)
     ):
         return prepared.summary
-    longest = options.model_copy(update={"max_length": NEVER_CUT})
+    uncut = task.entry.cls(options.model_copy(update={"max_length": NEVER_CUT}))
     return with_tokens(
-        prepared.summary,
-        token_lengths(prepared, task.entry.cls(longest), model, options.max_length),
+        prepared.summary, token_lengths(prepared, task.make(), uncut, model, options.max_length)
     )
 
 
 def token_lengths(
-    prepared: Prepared, uncut: Task[Any], model: Artifact, max_length: int
+    prepared: Prepared, task: Task[Any], uncut: Task[Any], model: Artifact, max_length: int
 ) -> Mapping[str, TokenLengths]:
-    """The lengths of each split's examples. ``uncut`` is the task that cuts none. A task that
-    reads a row in several parts, such as windows, loses nothing of it."""
+    """The lengths of each split's examples. ``uncut`` is ``task`` as it would be if it cut none.
+
+    An example that ``task`` reads in several parts is not cut by that."""
     processor = uncut.processor(model.folder)
     found = {}
     for split in prepared.contents.sizes:
         rows = prepared.rows(split)
         rows = rows[:: max(1, -(-len(rows) // _MOST))]
-        features = uncut.features(rows, processor)
-        lengths = [uncut.length(one) for one in features]
-        is_read_in_parts = "row" in features[0]
-        longer = 0 if is_read_in_parts else sum(length > max_length for length in lengths)
-        cut = longer / len(lengths)
+        lengths = _lengths(uncut, rows, processor)
+        long = [place for place, length in enumerate(lengths) if length > max_length]
+        kept = _lengths(task, [rows[place] for place in long], processor)
+        cut = sum(length < lengths[place] for place, length in zip(long, kept, strict=True))
         found[split] = TokenLengths(
-            of=len(lengths), max_length=max_length, cut=cut, lengths=Lengths.of(lengths)
+            of=len(lengths),
+            max_length=max_length,
+            cut=cut / len(lengths),
+            lengths=Lengths.of(lengths),
         )
     return found
+
+
+def _lengths(task: Task[Any], rows: Sequence[Row], processor: Any) -> list[int]:
+    """The length of each row, with all of its parts."""
+    lengths = [0] * len(rows)
+    for place, features in enumerate(task.features(rows, processor) if rows else ()):
+        lengths[features.get("row", place)] += task.length(features)
+    return lengths

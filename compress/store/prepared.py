@@ -89,11 +89,12 @@ def prepare(source: Source[Any], task: Task[Any], folder: Path, seed: int = 0) -
     files: dict[str, str] = {}
     for name, all_rows in whole.items():
         split = all_rows.drawn(options.rows_of(name), seed)
-        sizes[name] = len(split.rows)
         if source.names_files:
             files |= named_files(source, split, mistakes)
         normalised = summarising.watch(split, _normalised(split, task, labels, mistakes))
-        write_rows(folder / f"{name}.arrow", normalised)
+        written = write_rows(folder / f"{name}.arrow", map(task.gathered, normalised))
+        sizes[name] = len(written)
+        summarising.made(name, sizes[name])
     mistakes.raise_any()
     if source.names_files:
         (folder / _FILES).write_text(json.dumps(files, indent=2) + "\n", encoding="utf-8")

@@ -71,6 +71,7 @@ class SplitSummary(SummaryPart):
 
     rows: int
     rows_in_source: int = Field(description="More than rows where the recipe limits them.")
+    examples: int = Field(description="Examples of the rows: fewer where the task joins rows.")
     labels: dict[str, int] = Field(description="How often each label occurs; none occurs 0 times.")
     words: Lengths
     words_of: int = Field(description="Rows whose words were counted: all, or some drawn ones.")
@@ -84,12 +85,17 @@ class SplitSummary(SummaryPart):
     )
 
     @property
-    def counted(self) -> tuple[Lengths, str, int]:
-        """The lengths that are shown, in tokens if they are known, their unit, and the number of
-        the rows that were counted."""
-        if self.tokens is not None:
-            return self.tokens.lengths, "tokens", self.tokens.of
-        return self.words, "words", self.words_of
+    def counted(self) -> tuple[Lengths, str, str]:
+        """The lengths that are shown, in tokens if they are known, their unit, and what was
+        counted, as in ``512 of these rows``; empty if it was all."""
+        if self.tokens is None:
+            return self.words, "words", _some(self.words_of, self.rows, "rows")
+        kind = "rows" if self.examples == self.rows else "examples"
+        return self.tokens.lengths, "tokens", _some(self.tokens.of, self.examples, kind)
+
+
+def _some(count: int, total: int, kind: str) -> str:
+    return "" if count == total else f"{count:,} of these {kind}"
 
 
 class DataSummary(SummaryPart):
@@ -121,6 +127,12 @@ class Summarising:
             self._splits[split.name] = counting.summary(split.in_source, self._train)
             if split.name == "train":
                 self._train = counting.distinct
+
+    def made(self, split: str, examples: int) -> None:
+        """Take the number of examples that the task made of a split's rows."""
+        if split in self._splits:
+            one = self._splits[split].model_copy(update={"examples": examples})
+            self._splits[split] = one
 
     def summary(self) -> DataSummary:
         """The summary of the splits that were counted."""
@@ -161,6 +173,7 @@ class _Counting:
         return SplitSummary(
             rows=self.rows,
             rows_in_source=rows_in_source,
+            examples=self.rows,
             labels={name: self._counts[name] for name in self._labels if self._counts[name]},
             words=Lengths.of(self._words),
             words_of=len(self._words),

@@ -62,10 +62,12 @@ class TrainingOptions(Options):
     )
 
     def left_to_machine(self) -> Mapping[str, Any]:
-        """What ``auto`` precision depends on: the GPU that trains, and the processor."""
-        if self.precision != "auto":
-            return {}
-        return {"precision": [*gpus()[:1], processor().fast_in_bf16]}
+        """What nested options leave, and what ``auto`` precision depends on: the GPU that trains,
+        and the processor."""
+        left = dict(super().left_to_machine())
+        if self.precision == "auto":
+            left["precision"] = [*gpus()[:1], processor().fast_in_bf16]
+        return left
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from compress.measurement import Measurement
+from compress.measurement import Direction, Measurement
 from compress.quantities import FLIPS, QUALITY, QUALITY_DIFFERENCE, SIZE, SPEEDUP
 from compress.report.tables.table import Table, from_columns
 from compress.report.text import (
@@ -17,6 +17,7 @@ from compress.report.text import (
 from compress.results.against import Against
 from compress.results.equal import factor, is_equal
 from compress.results.report import Report
+from compress.results.step import StepResult
 
 Column = tuple[str, list[str]]
 
@@ -32,7 +33,7 @@ def changes_table(report: Report) -> Table:
     reference, fastest = report.reference, report.fastest_float_engine
     columns = [
         ("step", [step.name for step in steps]),
-        _column(f"quality vs {reference}", quality_change, beside_reference),
+        _quality_column(f"quality vs {reference}", steps, beside_reference),
         _column(f"speed vs {reference}", speed_change, beside_reference),
     ]
     if fastest not in (None, reference):
@@ -40,7 +41,7 @@ def changes_table(report: Report) -> Table:
         columns.append(_column(f"speed vs {fastest}", speed_change, in_fastest))
     columns += [
         _column(f"size vs {reference}", size_change, beside_reference),
-        _column("quality vs before", quality_change, before),
+        _quality_column("quality vs before", steps, before),
         _column("speed vs before", speed_change, before),
         _column("size vs before", size_change, before),
     ]
@@ -51,6 +52,19 @@ def _column(
     header: str, cell: Callable[[Against | None], str], comparisons: Sequence[Against | None]
 ) -> Column:
     return header, [cell(against) for against in comparisons]
+
+
+def _quality_column(
+    header: str, steps: Sequence[StepResult], comparisons: Sequence[Against | None]
+) -> Column:
+    pairs = zip(steps, comparisons, strict=True)
+    return header, [quality_change(against, quality_direction(step)) for step, against in pairs]
+
+
+def quality_direction(step: StepResult) -> Direction:
+    """Which direction of the step's score is better."""
+    quality = step.measured(QUALITY)
+    return quality.direction if quality else "neither"
 
 
 def _more_columns(reference: str | None, comparisons: Sequence[Against | None]) -> list[Column]:
@@ -79,26 +93,30 @@ def _comparison(against: Against | None, name: str) -> Measurement | None:
     return against.comparisons.get(name) if against else None
 
 
-def quality_change(against: Against | None) -> str:
+def quality_change(against: Against | None, direction: Direction) -> str:
     """The paired difference of quality with its interval, the share kept and the p-value. Without a
-    paired comparison, the difference of the two scores."""
+    paired comparison, the difference of the two scores. Where a lower score is better there is no
+    share to keep: the factor between the two scores is shown."""
     difference = _comparison(against, QUALITY_DIFFERENCE)
     if against is None or difference is None:
-        return _change_of_scores(against)
+        return _change_of_scores(against, direction)
     if difference.value is None:  # the two cannot be compared
         return NOTHING
     change = f"{signed_score(difference.value)}{signed_interval_text(difference)}"
-    return f"{change}{_share_kept(against)}{_p_value(difference)}"
+    return f"{change}{_share_kept(against, direction)}{_p_value(difference)}"
 
 
-def _change_of_scores(against: Against | None) -> str:
+def _change_of_scores(against: Against | None, direction: Direction) -> str:
     change = against.changes.get(QUALITY) if against else None
     if against is None or change is None:
         return NOTHING
-    return f"{signed_score(change.difference)}{_share_kept(against)}"
+    return f"{signed_score(change.difference)}{_share_kept(against, direction)}"
 
 
-def _share_kept(against: Against) -> str:
+def _share_kept(against: Against, direction: Direction) -> str:
+    if direction == "lower":
+        times = against.quotient(QUALITY)
+        return "" if times is None else f" ({factor(times)})"
     kept = against.quality_kept()
     return "" if kept is None else f" ({100 * kept:.1f} %)"
 

@@ -34,7 +34,9 @@ def _split(name: str, one: SplitSummary) -> list[str]:
     if one.rows != one.rows_in_source:
         rows += f" of {one.rows_in_source:,}"
     in_train = NOTHING if name == "train" else f"{one.in_train:,}"
-    counted = "" if of == one.rows else f", in {of:,} rows"
+    counted = f", in {of}" if of else ""
+    if one.examples != one.rows:
+        rows += f", joined to {one.examples:,}"
     shown = [f"{lengths.median} {unit}{counted}", str(lengths.high), str(lengths.longest), cut]
     return [name, rows, *shown, f"{one.repeated:,}", in_train]
 

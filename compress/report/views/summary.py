@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from compress.report.best import best_step, final_steps
-from compress.report.tables.changes import quality_change, size_change, speed_change
+from compress.report.tables.changes import (
+    quality_change,
+    quality_direction,
+    size_change,
+    speed_change,
+)
 from compress.results.against import Against
 from compress.results.report import Report
 from compress.results.step import StepResult
@@ -22,7 +27,8 @@ def summary(report: Report) -> list[str]:
 def _figures(step: StepResult, against: Against) -> str:
     engine = step.against_engine
     in_engine = f" ({speed_change(engine)} against {engine.name})" if engine else ""
+    quality = quality_change(against, quality_direction(step))
     return (
-        f"{step.name} against {against.name}: quality {quality_change(against)}, speed "
+        f"{step.name} against {against.name}: quality {quality}, speed "
         f"{speed_change(against)}{in_engine}, size {size_change(against)}"
     )

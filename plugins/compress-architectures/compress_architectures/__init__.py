@@ -122,7 +122,7 @@ class LlamaLike(Architecture):
                     key="self_attn.k_proj",
                     value="self_attn.v_proj",
                     output="self_attn.o_proj",
-                    counts=(),
+                    counts=(("self_attn", "num_key_value_groups", "group"),),
                 ),
                 feed_forward=FeedForwardLayout(
                     inputs=("mlp.gate_proj", "mlp.up_proj"), output="mlp.down_proj"
@@ -203,15 +203,21 @@ class BartLike(Architecture):
     )
 
 
-def _t5_attention(name: str) -> AttentionLayout:
+def _t5_attention(name: str, bias: SharedBias | None = None) -> AttentionLayout:
     return AttentionLayout(
         query=f"{name}.q",
         key=f"{name}.k",
         value=f"{name}.v",
         output=f"{name}.o",
         counts=((name, "n_heads", "heads"), (name, "inner_dim", "width")),
-        bias=SharedBias(name, "relative_attention_bias", "has_relative_attention_bias"),
+        bias=bias,
     )
+
+
+_T5_SELF_ATTENTION = _t5_attention(
+    "layer.0.SelfAttention",
+    SharedBias("layer.0.SelfAttention", "relative_attention_bias", "has_relative_attention_bias"),
+)
 
 
 def _t5_feed_forward(layer: int) -> FeedForwardLayout:
@@ -222,8 +228,8 @@ def _t5_feed_forward(layer: int) -> FeedForwardLayout:
 
 
 class T5(Architecture):
-    """T5. All blocks of a stack add the position biases of its first block, so they keep the same
-    heads."""
+    """T5. All blocks of a stack add the position biases of its first block, so in their attention
+    to themselves they keep the same heads. That to the encoder has no such biases."""
 
     name = "t5"
     summary = "T5 and mT5."
@@ -242,14 +248,14 @@ class T5(Architecture):
             Stack(
                 name="encoder",
                 blocks="encoder.block",
-                attention=_t5_attention("layer.0.SelfAttention"),
+                attention=_T5_SELF_ATTENTION,
                 feed_forward=_t5_feed_forward(1),
                 keys={"layers": "num_layers"},
             ),
             Stack(
                 name="decoder",
                 blocks="decoder.block",
-                attention=_t5_attention("layer.0.SelfAttention"),
+                attention=_T5_SELF_ATTENTION,
                 cross_attention=_t5_attention("layer.1.EncDecAttention"),
                 feed_forward=_t5_feed_forward(2),
                 keys={"layers": "num_decoder_layers"},

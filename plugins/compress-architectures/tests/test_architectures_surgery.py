@@ -286,8 +286,8 @@ def test_settling_an_uncut_model_changes_nothing():
 
 def test_cuts_that_make_no_sense_are_refused():
     bert, llama = build("bert"), build("llama")
-    with pytest.raises(CompressError, match="whole groups"):
-        keep_heads(llama, LLAMA, 0, [0, 2], HEAD)
+    with pytest.raises(CompressError, match="whole groups, or as many heads of each"):
+        keep_heads(llama, LLAMA, 0, [0, 1, 2], HEAD)
     with pytest.raises(CompressError, match="from 0 to 3"):
         keep_heads(bert, BERT, 0, [4], HEAD)
     with pytest.raises(CompressError, match="ascending"):
@@ -329,3 +329,36 @@ def test_two_architectures_for_one_model_type_are_a_usage_error():
     with pytest.raises(UsageError, match="bert, other"):
         architecture_of("bert", [*ALL, Other])
     assert architecture_of("unheard-of", ALL) is None
+
+
+@pytest.mark.parametrize("model_type", LlamaLike.model_types)
+def test_as_many_heads_of_each_group_may_stay(model_type, tmp_path):
+    """Of 4 query heads that share 2 key and value heads, the first and the last."""
+    model = build(model_type, AutoModelForCausalLM)
+    with torch.no_grad():
+        for block in surgery.blocks_of(model, LLAMA):
+            block.self_attn.o_proj.weight[:, HEAD : 3 * HEAD] = 0
+    before = run(model)
+    keep_heads(model, LLAMA, 0, [0, 3])
+    torch.testing.assert_close(run(model), before, atol=1e-5, rtol=0)
+    assert surgery.head_counts(model, LLAMA, LLAMA.attention, HEAD) == [(2, 2), (4, 2), (4, 2)]
+    edits = settle(model, LlamaLike)
+    assert [(e["op"], e["keep"]) for e in edits] == [("heads", 2)]
+    torch.testing.assert_close(
+        run(reload(model, tmp_path / "free", edits)), run(model), atol=0, rtol=0
+    )
+    for block in (1, 2):
+        keep_heads(model, LLAMA, block, [0, 3])
+    torch.testing.assert_close(run(model), before, atol=1e-5, rtol=0)
+    assert settle(model, LlamaLike) == []
+    model.save_pretrained(tmp_path / "stock")
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "stock").eval()
+    torch.testing.assert_close(run(again), run(model), atol=0, rtol=0)
+
+
+def test_an_edit_states_key_and_value_heads_where_heads_share_them(tmp_path):
+    model = build("qwen2", num_attention_heads=8, num_key_value_heads=2)
+    keep_heads(model, LLAMA, 1, [0, 1, 3, 4, 5, 7])
+    (edit,) = settle(model, LlamaLike)
+    assert (edit["keep"], edit["shared"]) == (6, 2)
+    torch.testing.assert_close(run(reload(model, tmp_path, [edit])), run(model), atol=0, rtol=0)

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from bitsandbytes.nn import Linear8bitLt
 from transformers import BitsAndBytesConfig, PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 from transformers.quantizers.quantizers_utils import should_convert_module
 
+from compress.adapting import names_of_body
 from compress.artifact import Artifact
 from compress.errors import ModelRefused, UsageError, name_and_first_line
 from compress.models import load_config, model_class, open_model, save_model
@@ -34,29 +36,39 @@ def quantize(context: Context[BitsAndBytesOptions], artifact: Artifact) -> Mappi
     quantize."""
     kept = _kept(open_model(artifact, context.task), context.options.skip_modules)
     model = _quantized(artifact, context.task, context.options.threshold, kept)
-    layers = [n for n, m in model.named_modules() if isinstance(m, Linear8bitLt)]
-    if not layers:
+    layers = _linear_layers(model)
+    # transformers leaves some of its own accord, such as the outputs of a T5's feed-forward parts.
+    floats = [name for name, layer in layers.items() if not isinstance(layer, Linear8bitLt)]
+    if len(floats) == len(layers):
         raise ModelRefused(
             f"quantize.bitsandbytes quantized nothing: outside of its head and of skip_modules, a "
             f"{model.config.model_type} model has no layer that bitsandbytes replaces"
         )
     save_model(model, context.output)
     context.task.processor(artifact.folder).save(context.output)
-    return {"int8_layers": len(layers), "float_layers": kept}
+    return {"int8_layers": len(layers) - len(floats), "float_layers": floats}
+
+
+def _linear_layers(model: PreTrainedModel) -> dict[str, torch.nn.Module]:
+    """The linear layers by name."""
+    return {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear | Conv1D)}
 
 
 def _kept(model: PreTrainedModel, skip: Sequence[str]) -> list[str]:
     """Names of the linear layers that stay float: the head's, and those that an entry of
     ``skip`` names."""
-    names = [n for n, m in model.named_modules() if isinstance(m, torch.nn.Linear)]
+    names, body = list(_linear_layers(model)), names_of_body(model)
     idle = [entry for entry in skip if not _names_any(entry, names)]
     if idle:
         raise UsageError(
             f"skip_modules: {', '.join(map(repr, idle))} names no linear layer; there are, among "
             f"others: {', '.join(names[:3])}"
         )
-    body = model.base_model_prefix + "."
-    return [n for n in names if not n.startswith(body) or not should_convert_module(n, list(skip))]
+    return [
+        name
+        for name in names
+        if f"{name}.weight" not in body or not should_convert_module(name, list(skip))
+    ]
 
 
 def _names_any(entry: str, names: Sequence[str]) -> bool:

@@ -10,7 +10,7 @@ from compress import hookimpl
 from compress.options import (
     ArtifactReference,
     FreshModel,
-    KeptLayers,
+    KeptByStack,
     Options,
     layers_left,
     layers_misfit,
@@ -22,7 +22,7 @@ from compress.training import LIBRARIES, TrainingOptions
 class StudentOptions(Options):
     """How the student is cut from the step's input."""
 
-    layers: KeptLayers | dict[str, KeptLayers] = Field(
+    layers: KeptByStack = Field(
         description=(
             "Layers of the student: a number, taken evenly spaced from first to last, or the list "
             "of layers kept. Of a model with two stacks, for each: {encoder: 2, decoder: 1}."
@@ -140,13 +140,10 @@ class Distill(Stage[DistillOptions]):
         if not isinstance(options.student, StudentOptions):
             return []
         kept = options.student.layers
-        if isinstance(kept, dict):
-            message = f"student.layers: a model of {layers} layers has one stack of them"
-            return [OptionMistake("student.layers", message, "give a number or a list")]
         misfit = layers_misfit(kept, layers)
         if misfit:
             return [OptionMistake("student.layers", f"student.layers: {misfit}")]
-        if layers_left(kept) == layers:
+        if layers_left(kept, layers) == layers:
             return [
                 OptionMistake(
                     "student.layers",
@@ -159,8 +156,8 @@ class Distill(Stage[DistillOptions]):
     @classmethod
     def layers_left(cls, options: DistillOptions, layers: int) -> int:
         """The number of layers of the student; all if no student is cut."""
-        kept = options.student.layers if isinstance(options.student, StudentOptions) else layers
-        return layers if isinstance(kept, dict) else layers_left(kept)
+        kept = options.student.layers if isinstance(options.student, StudentOptions) else None
+        return layers_left(kept, layers)
 
     @classmethod
     def back_off(cls, options: DistillOptions) -> DistillOptions | None:

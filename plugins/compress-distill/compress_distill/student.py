@@ -14,10 +14,10 @@ from compress.adapting import adapt_input
 from compress.architecture import Stack
 from compress.artifact import Artifact
 from compress.edits import Edit
-from compress.errors import NothingChanged, UsageError, listed
+from compress.errors import NothingChanged, UsageError
 from compress.fresh import fresh_reader, processor_for
 from compress.models import load_config
-from compress.options import FreshModel, KeptLayers, layers_misfit
+from compress.options import FreshModel, KeptLayers
 from compress.processor import Processor
 from compress.shapes import settle
 from compress.sizes import layout_of, sizes
@@ -87,9 +87,12 @@ def _cut(
 ) -> Sequence[Edit]:
     """Cut the student in place. Returns the edits that give an empty model its shape."""
     architecture, layout = layout_of(model.config.model_type, context.architectures)
-    asked = _by_stack(wanted.layers, layout.stacks)
+    asked = surgery.kept_by_stack(model, layout.stacks, wanted.layers, "student.layers")
     before = sum(len(surgery.blocks_of(model, stack)) for stack in layout.stacks)
-    removed = sum(_cut_stack(model, s, asked[s.name]) for s in layout.stacks if s.name in asked)
+    removed = 0
+    for stack in layout.stacks:
+        if stack.name in asked:
+            removed += _cut_stack(model, stack, asked[stack.name])
     if not removed:
         raise NothingChanged(
             f"student.layers: {wanted.layers} cuts nothing from a model of {before} layers: take "
@@ -98,34 +101,9 @@ def _cut(
     return settle(model, architecture)
 
 
-def _by_stack(
-    layers: KeptLayers | Mapping[str, KeptLayers], stacks: Sequence[Stack]
-) -> Mapping[str, KeptLayers]:
-    """The layers to keep of each stack that is to be cut, by its name."""
-    names = [stack.name for stack in stacks]
-    if isinstance(layers, Mapping):
-        unknown = sorted(layers.keys() - set(names))
-        if unknown:
-            raise UsageError(
-                f"student.layers: this model has no {listed(unknown)}; what it has is called "
-                f"{listed(names)}"
-            )
-        return layers
-    if len(names) > 1:
-        example = ", ".join(f"{name}: {layers}" for name in names)
-        raise UsageError(
-            f"student.layers: {layers} does not say whose layers: this model has {listed(names)}; "
-            f"give {{{example}}}"
-        )
-    return {names[0]: layers}
-
-
 def _cut_stack(model: PreTrainedModel, stack: Stack, wanted: KeptLayers) -> int:
     """Cut one stack in place. Returns how many layers were removed."""
     layers = len(surgery.blocks_of(model, stack))
-    misfit = layers_misfit(wanted, layers)
-    if misfit:
-        raise UsageError(f"student.layers: {misfit}")
     kept = evenly_spaced(wanted, layers) if isinstance(wanted, int) else wanted
     surgery.keep_layers(model, stack, kept)
     return layers - len(kept)

@@ -8,19 +8,51 @@ from typing import Any
 import pytest
 from compress_distill import Distill, DistillOptions, StudentOptions
 from compress_distill.student import _cut
-from transformers import PreTrainedModel, T5Config, T5ForConditionalGeneration
+from torch.nn import ModuleList
+from transformers import AutoConfig, AutoModelForSeq2SeqLM, PreTrainedModel
 
 from compress.errors import NothingChanged, UsageError
 from compress.registry.plugins import load_plugins
 
+_T5 = {"d_model": 8, "d_kv": 4, "num_heads": 2, "d_ff": 16, "num_layers": 4}
+_BART = {
+    "d_model": 8,
+    "encoder_layers": 4,
+    "decoder_layers": 4,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
+    "encoder_ffn_dim": 16,
+    "decoder_ffn_dim": 16,
+    "max_position_embeddings": 16,
+}
+FAMILIES = {"t5": _T5, "mt5": _T5, "bart": _BART, "mbart": _BART, "marian": _BART}
+T5_COUNTS, BART_COUNTS = ("num_layers", "num_decoder_layers"), ("encoder_layers", "decoder_layers")
+
+
+def build(family: str) -> PreTrainedModel:
+    config = AutoConfig.for_model(
+        family, vocab_size=20, pad_token_id=0, eos_token_id=3, **FAMILIES[family]
+    )
+    built: PreTrainedModel = AutoModelForSeq2SeqLM.from_config(config)
+    return built
+
 
 @pytest.fixture
 def model() -> PreTrainedModel:
-    return T5ForConditionalGeneration(
-        T5Config(
-            vocab_size=20, d_model=8, d_kv=4, num_heads=2, d_ff=16, num_layers=4, pad_token_id=0
-        )
-    )
+    return build("t5")
+
+
+def blocks(model: PreTrainedModel, part: str) -> ModuleList:
+    """The blocks of a stack."""
+    own = getattr(model.base_model, part)
+    found: ModuleList = own.block if hasattr(own, "block") else own.layers
+    return found
+
+
+def counts(model: PreTrainedModel) -> tuple[int, int]:
+    """The layers that the config states."""
+    names = T5_COUNTS if model.config.model_type in ("t5", "mt5") else BART_COUNTS
+    return getattr(model.config, names[0]), getattr(model.config, names[1])
 
 
 def cut(model: PreTrainedModel, layers: Any) -> list[Any]:
@@ -30,15 +62,16 @@ def cut(model: PreTrainedModel, layers: Any) -> list[Any]:
     return list(_cut(model, StudentOptions(layers=layers), context))
 
 
-def test_each_stack_keeps_its_own_layers_and_one_that_is_not_named_all(
-    model: PreTrainedModel,
-) -> None:
-    last = model.decoder.block[3]
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_stack_keeps_its_own_layers_and_one_that_is_not_named_all(family: str) -> None:
+    model = build(family)
+    last, (first, _, third, _) = blocks(model, "decoder")[3], blocks(model, "encoder")
     assert cut(model, {"decoder": 1}) == []
-    assert (model.config.num_layers, model.config.num_decoder_layers) == (4, 1)
-    assert list(model.decoder.block) == [last]
+    assert counts(model) == (4, 1) and list(blocks(model, "decoder")) == [last]
     assert cut(model, {"encoder": [0, 2], "decoder": 1}) == []
-    assert (len(model.encoder.block), len(model.decoder.block)) == (2, 1)
+    assert counts(model) == (2, 1) and list(blocks(model, "encoder")) == [first, third]
+    places = {m.layer_idx for m in blocks(model, "decoder").modules() if hasattr(m, "layer_idx")}
+    assert places <= {0, None}
 
 
 @pytest.mark.parametrize(
@@ -46,7 +79,8 @@ def test_each_stack_keeps_its_own_layers_and_one_that_is_not_named_all(
     [
         (2, r"2 does not say whose layers.*give \{encoder: 2, decoder: 2\}"),
         ({"head": 1}, "this model has no head; what it has is called encoder, decoder"),
-        ({"encoder": 5}, "5 does not fit a model of 4 layers"),
+        ({"encoder": 5}, "student.layers.encoder: 5 does not fit a model of 4 layers"),
+        ({"decoder": [1, 4]}, r"student.layers.decoder: \[1, 4\] does not fit a model of 4"),
     ],
 )
 def test_what_does_not_fit_the_stacks_is_one_line(

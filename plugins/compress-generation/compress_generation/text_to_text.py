@@ -8,10 +8,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from compress_generation import ngrams, pairs
-from compress_generation.marian import MarianProcessor, is_marian
-from compress_generation.pair_processor import PairProcessor
-from compress_generation.pairs import PairReader
 from pydantic import Field
 
 from compress.architecture import ModelConfig
@@ -34,6 +30,10 @@ from compress.task import (
     Task,
     TextTaskOptions,
 )
+from compress_generation import ngrams, pairs
+from compress_generation.marian import MarianProcessor, is_marian
+from compress_generation.pair_processor import PairProcessor
+from compress_generation.pairs import PairReader
 
 _PACKAGES = ("rouge_score", "sacrebleu", "sentencepiece")
 
@@ -219,9 +219,8 @@ class TextToText(Task[PairOptions]):
     ) -> Quality:
         """chrF and BLEU by sacrebleu (0 to 100), ROUGE by rouge-score (0 to 1), and the share of
         answers that equal a reference."""
-        from compress_generation.metrics import TextMetric
-
         from compress.scoring import quality
+        from compress_generation.metrics import TextMetric
 
         return quality(
             TextMetric,

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from compress import hookimpl
 from compress.artifact import Traits
-from compress.options import KeptLayers, Options, layers_left, layers_misfit
+from compress.options import KeptByStack, Options, layers_left, layers_misfit
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
 from compress.training import LIBRARIES, TrainingOptions
 
@@ -25,11 +25,11 @@ class StructuredOptions(Options):
     """Names in the tables of ``compress_prune.importance``. Each table has one entry, so
     these are no options yet."""
 
-    layers: KeptLayers | None = Field(
+    layers: KeptByStack | None = Field(
         default=None,
         description=(
             "Layers to keep: how many (those without which the loss is highest), or which "
-            "([0, 2, 4])."
+            "([0, 2, 4]). Of a model with two stacks, for each: {encoder: 6, decoder: 2}."
         ),
     )
     feed_forward: float | None = Field(
@@ -46,8 +46,9 @@ class StructuredOptions(Options):
         gt=0,
         lt=1,
         description=(
-            "Share of each layer's attention heads to remove, rounded to whole heads (whole groups "
-            "where heads share keys and values); one stays at least."
+            "Share of each layer's attention heads to remove, rounded to whole heads; one stays at "
+            "least. Where heads share keys and values, whole groups go, or as many of each group "
+            "if that would be none."
         ),
     )
     importance_examples: int = Field(
@@ -133,7 +134,7 @@ class StructuredPruning(Stage[StructuredOptions]):
         misfit = layers_misfit(options.layers, layers)
         if misfit:
             return [OptionMistake("layers", f"layers: {misfit}")]
-        if layers_left(options.layers) == layers and not options.cuts_units:
+        if layers_left(options.layers, layers) == layers and not options.cuts_units:
             return [
                 OptionMistake(
                     "layers",
@@ -146,7 +147,7 @@ class StructuredPruning(Stage[StructuredOptions]):
     @classmethod
     def layers_left(cls, options: StructuredOptions, layers: int) -> int:
         """The number of layers that stay."""
-        return layers if options.layers is None else layers_left(options.layers)
+        return layers_left(options.layers, layers)
 
     @classmethod
     def back_off(cls, options: StructuredOptions) -> StructuredOptions | None:

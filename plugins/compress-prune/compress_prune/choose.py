@@ -41,3 +41,20 @@ def heads_of(groups: Sequence[int], group_size: int) -> list[int]:
     for group in groups:
         heads.extend(range(group * group_size, (group + 1) * group_size))
     return heads
+
+
+def goes_whole(shared: int, group: int, share: float) -> bool:
+    """Whether whole groups go, when ``share`` is removed from heads of which ``group`` share each
+    of the ``shared`` key and value heads. Where that would be none, heads go from each group."""
+    return group == 1 or kept_units(shared, share) < shared
+
+
+def most_important_of_each(importance: np.ndarray, group: int, share: float) -> list[int]:
+    """Ascending indices of the heads with the largest scores, as many of each ``group`` adjacent
+    heads, when ``share`` is removed."""
+    keep = kept_units(group, share)
+    heads: list[int] = []
+    for start in range(0, len(importance), group):
+        best = most_important(importance[start : start + group], keep)
+        heads.extend(start + i for i in best)
+    return heads

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,9 +13,8 @@ from transformers import PreTrainedModel
 from compress import surgery
 from compress.architecture import Architecture, Layout
 from compress.artifact import Artifact
-from compress.errors import NothingChanged, UsageError, listed
+from compress.errors import NothingChanged, UsageError
 from compress.models import count_parameters, open_model, save_model, task_loss
-from compress.options import layers_misfit
 from compress.predict import split_by
 from compress.shapes import settle
 from compress.sizes import layout_of
@@ -58,7 +57,9 @@ def prune(context: Context[StructuredOptions]) -> Made:
 
 
 def _needs_importance(options: StructuredOptions) -> bool:
-    return isinstance(options.layers, int) or options.cuts_units
+    kept = options.layers
+    counts = kept.values() if isinstance(kept, Mapping) else [kept]
+    return options.cuts_units or any(isinstance(each, int) for each in counts)
 
 
 def _nothing_removed(options: StructuredOptions, layers: int) -> NothingChanged:
@@ -105,26 +106,22 @@ def _cut_layers(
     batches: list[Batch],
     context: Context[StructuredOptions],
 ) -> dict[str, list[int]]:
-    """Indices of the layers that stay, by stack, after cutting the others."""
+    """Indices of the layers that stay, by stack, after cutting the others. All are chosen in the
+    whole model, before any is cut."""
     wanted = context.options.layers
-    blocks = {stack.name: surgery.blocks_of(model, stack) for stack in layout.stacks}
-    if wanted is None:
-        return {name: list(range(len(own))) for name, own in blocks.items()}
-    if len(layout.stacks) > 1:
-        raise UsageError(
-            f"layers: this model has {listed(list(blocks))}, and only one stack of layers can be "
-            "cut here; `distill` cuts the layers of each"
-        )
-    (stack,) = layout.stacks
-    own = blocks[stack.name]
-    misfit = layers_misfit(wanted, len(own))
-    if misfit:
-        raise UsageError(f"layers: {misfit}")
-    if isinstance(wanted, int):
-        scores = context.first(lambda: _layer_scores(model, own, batches, context))
-        wanted = most_important(scores, wanted)
-    surgery.keep_layers(model, stack, wanted)
-    return {stack.name: list(wanted)}
+    asked = surgery.kept_by_stack(model, layout.stacks, wanted, "layers") if wanted else {}
+    chosen = {}
+    for stack in layout.stacks:
+        blocks = surgery.blocks_of(model, stack)
+        kept = asked.get(stack.name, list(range(len(blocks))))
+        if isinstance(kept, int):
+            scores = context.first(partial(_layer_scores, model, blocks, batches, context))
+            kept = most_important(scores, kept)
+        chosen[stack.name] = list(kept)
+    for stack in layout.stacks:
+        if stack.name in asked:
+            surgery.keep_layers(model, stack, chosen[stack.name])
+    return chosen
 
 
 def _layer_scores(

@@ -10,7 +10,14 @@ from transformers import PreTrainedModel
 from compress import surgery
 from compress.architecture import AttentionLayout, Stack
 from compress.cutting import projection_at
-from compress_prune.choose import heads_of, kept_units, kept_width, most_important
+from compress_prune.choose import (
+    goes_whole,
+    heads_of,
+    kept_units,
+    kept_width,
+    most_important,
+    most_important_of_each,
+)
 from compress_prune.importance import Gated
 
 
@@ -34,8 +41,8 @@ class Neurons:
 
 class Heads:
     """The heads of one attention of a stack. ``gated`` are the attention outputs of its blocks,
-    whose units are heads; where query heads share a key and value head, groups of heads, which go
-    together."""
+    whose units are heads. Where query heads share a key and value head, the units are groups of
+    heads, which go together; or heads, if that would remove no group."""
 
     def __init__(
         self,
@@ -49,9 +56,11 @@ class Heads:
         self._attention, self._head_size = attention, head_size
         counts = surgery.head_counts(model, stack, attention, head_size)
         self._groups = [queries // shared for queries, shared in counts]
+        self._whole = [goes_whole(shared, queries // shared, share) for queries, shared in counts]
         self.gated = []
-        for block, group in zip(surgery.blocks_of(model, stack), self._groups, strict=True):
-            self.gated.append(Gated(projection_at(block, attention.output), head_size * group))
+        for i, block in enumerate(surgery.blocks_of(model, stack)):
+            heads = self._groups[i] if self._whole[i] else 1
+            self.gated.append(Gated(projection_at(block, attention.output), head_size * heads))
 
     def cut(self, scores: Sequence[np.ndarray]) -> None:
         """Remove the share of the heads of each block: those with the lowest of its scores. Where
@@ -59,6 +68,12 @@ class Heads:
         if self._attention.bias is not None:
             scores = [np.sum(scores, axis=0)] * len(scores)
         for i, score in enumerate(scores):
-            kept = most_important(score, kept_units(len(score), self._share))
-            heads = heads_of(kept, self._groups[i])
+            heads = self._kept(i, score)
             surgery.keep_heads(self._model, self._stack, self._attention, i, heads, self._head_size)
+
+    def _kept(self, block: int, score: np.ndarray) -> list[int]:
+        """The query heads that stay in a block."""
+        if not self._whole[block]:
+            return most_important_of_each(score, self._groups[block], self._share)
+        groups = most_important(score, kept_units(len(score), self._share))
+        return heads_of(groups, self._groups[block])

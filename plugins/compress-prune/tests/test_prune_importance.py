@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 from compress_prune import StructuredOptions
-from compress_prune.choose import heads_of, kept_units, kept_width, most_important
+from compress_prune.choose import (
+    goes_whole,
+    heads_of,
+    kept_units,
+    kept_width,
+    most_important,
+    most_important_of_each,
+)
 from compress_prune.importance import (
     LAYER_CRITERIA,
     UNIT_CRITERIA,
@@ -168,3 +175,10 @@ def test_the_most_important_units_are_kept_in_order_and_ties_keep_the_first():
     assert most_important([0.1, 3.0, 0.2, 2.0], 2) == [1, 3]
     assert most_important(np.zeros(5), 3) == [0, 1, 2]
     assert heads_of([0, 2], 3) == [0, 1, 2, 6, 7, 8]
+
+
+def test_where_no_whole_group_would_go_as_many_heads_of_each_do() -> None:
+    scores = np.array([5.0, 1, 3, 4, 0, 2, 6, 7])
+    assert not goes_whole(2, 4, 0.25) and goes_whole(2, 4, 0.5) and goes_whole(8, 1, 0.01)
+    assert most_important_of_each(scores, 4, 0.25) == [0, 2, 3, 5, 6, 7]
+    assert most_important_of_each(scores, 4, 0.99) == [0, 7]

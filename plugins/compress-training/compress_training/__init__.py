@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from compress import hookimpl
-from compress.options import ArtifactReference, FreshMark, NeededByFreshMark
-from compress.stage import Accepts, Context, Made, Stage
+from compress.machine import versions
+from compress.options import ArtifactReference, FreshMark, NeededByFreshMark, Options
+from compress.stage import Accepts, Context, Made, OptionMistake, Stage
 from compress.task import Task
 from compress.training import LIBRARIES, TrainingOptions
 
@@ -28,13 +30,13 @@ class PretrainOptions(TrainingOptions):
 
 
 class Pretrain(Stage[PretrainOptions]):
-    """Masked language modelling: of a fresh configuration, or of a given model on in-domain
-    text."""
+    """Learning from text alone, as the task says: of a fresh configuration, or of a given model on
+    in-domain text."""
 
     name = "pretrain"
     summary = (
-        "Train a masked language model: tokenizer and model from scratch, or a given model on "
-        "in-domain text."
+        "Train a language model, masked or not: tokenizer and model from scratch, or a given model "
+        "on in-domain text."
     )
     paper = "Devlin et al. 2019, BERT, section 3.1 (arXiv:1810.04805)"
     Options = PretrainOptions
@@ -58,7 +60,7 @@ class Pretrain(Stage[PretrainOptions]):
     @classmethod
     def task_misfit(cls, task: type[Task[Any]]) -> str | None:
         """A task with targets: a text is all that it learns from."""
-        targets = [column.name for column in task.columns if column.is_target]
+        targets = [one.name for one in task.columns if one.is_target and one.required]
         if not targets:
             return None
         return f"learns from text alone, and {task.name} has the column {targets[0]}"
@@ -75,12 +77,37 @@ class Pretrain(Stage[PretrainOptions]):
         return pretrain(context)
 
 
+class LoraOptions(Options):
+    """Small matrices that are trained beside the layers of a model, in place of the layers."""
+
+    rank: int = Field(default=8, ge=1, description="Rank of what is added to each layer.")
+    alpha: int = Field(default=16, ge=1, description="What is added is multiplied by alpha / rank.")
+    targets: Annotated[list[str], Field(min_length=1)] | None = Field(
+        default=None,
+        description=(
+            "Linear layers that get matrices, by the ends of their names ([q_proj, v_proj]); none: "
+            "all but those of the head."
+        ),
+    )
+
+    def left_to_machine(self) -> Mapping[str, Any]:
+        """The installed peft, which no other fine-tuning depends on."""
+        return versions(["peft"])
+
+
 class FinetuneOptions(TrainingOptions):
-    """Options of ``finetune``: those of a training, and the tokenizer of a fresh model."""
+    """Options of ``finetune``: those of a training, the tokenizer of a fresh model, and LoRA."""
 
     processor_of: Annotated[ArtifactReference | None, NeededByFreshMark()] = Field(
         default=None,
         description="Step, folder or hub id whose tokenizer a fresh model takes.",
+    )
+    lora: LoraOptions | None = Field(
+        default=None,
+        description=(
+            "Train small matrices beside the layers (LoRA), which are added to them at the end; "
+            "none: train all weights."
+        ),
     )
 
 
@@ -95,6 +122,16 @@ class Finetune(Stage[FinetuneOptions]):
     references = Accepts(precisions=("float", "int8"))
     libraries = LIBRARIES
     needs_data = ("train", "test")
+    extra = "lora"
+    paper = "Hu et al. 2021, LoRA, section 4.1 (lora; arXiv:2106.09685)"
+
+    @classmethod
+    def check(cls, options: FinetuneOptions) -> list[OptionMistake]:
+        """LoRA for a fresh model, whose weights mean nothing yet."""
+        if options.lora is None or options.processor_of is None:
+            return []
+        message = "lora keeps the weights of a model, and those of a fresh one are random"
+        return [OptionMistake("lora", message, "leave lora out, or start from a trained model")]
 
     @classmethod
     def shares_work(cls, options: FinetuneOptions) -> bool:

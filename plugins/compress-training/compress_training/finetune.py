@@ -3,6 +3,8 @@ loss."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from transformers import set_seed
 
 from compress.adapting import Adapted, adapt_input
@@ -13,17 +15,36 @@ from compress.stage import Context, Made
 from compress.training import fit
 from compress_training import FinetuneOptions
 
+if TYPE_CHECKING:
+    from compress_training.lora import Adapters
+
 
 def finetune(context: Context[FinetuneOptions]) -> Made:
     """Write the trained model and its tokenizer into ``context.output``."""
     set_seed(context.seed)  # new weights are drawn from the global generator
     adapted, processor = _given(context) if context.input else _fresh(context)
+    adapters = _adapters(context, adapted)
     facts = fit(adapted.model, context, context.options, processor=processor)
     if context.rank > 0:
         return Made()
+    notes = {**facts, **adapted.notes}
+    if adapters is not None:
+        adapters.merge()
+        notes |= adapters.notes
     parameters = save_model(adapted.model, context.output)
     context.task.save_processor(processor, context.output)
-    return Made(parameters=parameters, notes={**facts, **adapted.notes})
+    return Made(parameters=parameters, notes=notes)
+
+
+def _adapters(context: Context[FinetuneOptions], adapted: Adapted) -> Adapters | None:
+    """The matrices that are trained in place of the layers; None if the layers are."""
+    if context.options.lora is None:
+        return None
+    from compress_training.lora import Adapters
+
+    adapters = Adapters(adapted, context.options.lora)
+    context.note(str(adapters))
+    return adapters
 
 
 def _given(context: Context[FinetuneOptions]) -> tuple[Adapted, Processor]:

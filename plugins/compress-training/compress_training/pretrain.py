@@ -47,15 +47,17 @@ def _processor(context: Context[PretrainOptions]) -> TextProcessor:
         context.options.lowercase,
         context.task.options.max_length,
         str(context.fresh["type"]),
+        context.task.special_tokens,
     )
 
 
 def _texts(rows: Iterable[Row], task: Task[Any]) -> Iterator[str]:
-    """The texts in the columns that the task reads."""
+    """The texts, and those in lists, in the columns that the task reads."""
     for row in rows:
         for column in task.columns:
-            if isinstance(row.get(column.name), str):
-                yield row[column.name]
+            cell = row.get(column.name)
+            texts = cell if isinstance(cell, list) else [cell]
+            yield from (text for text in texts if isinstance(text, str))
 
 
 def _model(context: Context[PretrainOptions], processor: TextProcessor) -> Adapted:

@@ -19,50 +19,60 @@ from tokenizers import (
 )
 
 from compress.processor import TextProcessor
+from compress.specialtokens import BERT, SpecialTokens
 
-SPECIAL = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
+_TYPES = ":1"
+"""In the template of a pair: its texts are told apart by types."""
 
 
 def train_tokenizer(
-    texts: Iterable[str], vocabulary: int, lowercase: bool, max_length: int, model_type: str
+    texts: Iterable[str],
+    vocabulary: int,
+    lowercase: bool,
+    max_length: int,
+    model_type: str,
+    special: SpecialTokens = BERT,
 ) -> TextProcessor:
-    """A byte-level BPE tokenizer of at most ``vocabulary`` tokens, with BERT's special
-    tokens and templates."""
-    tokenizer = _empty_tokenizer(lowercase)
+    """A byte-level BPE tokenizer of at most ``vocabulary`` tokens, with these special tokens and
+    their templates."""
+    tokenizer = _empty_tokenizer(lowercase, special)
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
-        special_tokens=list(SPECIAL.values()),
+        special_tokens=list(special.all),
         show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.post_processor = _templates(tokenizer)
+    if special.single:
+        tokenizer.post_processor = _templates(tokenizer, special)
+    inputs = ["input_ids", "attention_mask"]
+    if _TYPES in special.pair:
+        inputs.insert(1, "token_type_ids")
     config = {
         "tokenizer_class": "TokenizersBackend",
         "model_max_length": max_length,
-        "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
-        **{f"{kind}_token": token for kind, token in SPECIAL.items()},
+        "model_input_names": inputs,
+        **{f"{kind}_token": token for kind, token in special.named.items()},
     }
     return TextProcessor(tokenizer, config, model_type)
 
 
-def _empty_tokenizer(lowercase: bool) -> Tokenizer:
+def _empty_tokenizer(lowercase: bool, special: SpecialTokens) -> Tokenizer:
     """A byte-level BPE tokenizer without tokens."""
-    tokenizer = Tokenizer(models.BPE(unk_token=SPECIAL["unk"]))
-    steps: list[normalizers.Normalizer] = [normalizers.NFC()]
+    tokenizer = Tokenizer(models.BPE(unk_token=special.named.get("unk")))
+    steps: list[normalizers.Normalizer] = [] if special.is_exact else [normalizers.NFC()]
     if lowercase:
         steps.append(normalizers.Lowercase())
-    tokenizer.normalizer = normalizers.Sequence(steps)
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    if steps:
+        tokenizer.normalizer = normalizers.Sequence(steps)
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=not special.is_exact)
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
 
 
-def _templates(tokenizer: Tokenizer) -> processors.TemplateProcessing:
-    """BERT's templates of one text and of a pair, with the ids of a trained tokenizer."""
-    cls, sep = SPECIAL["cls"], SPECIAL["sep"]
-    return processors.TemplateProcessing(
-        single=f"{cls} $A {sep}",
-        pair=f"{cls} $A {sep} $B:1 {sep}:1",
-        special_tokens=[(token, tokenizer.token_to_id(token)) for token in (cls, sep)],
-    )
+def _templates(tokenizer: Tokenizer, special: SpecialTokens) -> processors.TemplateProcessing:
+    """The templates of one text and of a pair, with the ids of a trained tokenizer."""
+    single, pair = special.single, special.pair or special.single + " $B"
+    words = [word.partition(":")[0] for word in f"{single} {pair}".split()]
+    ids = [(token, tokenizer.token_to_id(token)) for token in special.all if token in words]
+    return processors.TemplateProcessing(single=single, pair=pair, special_tokens=ids)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from compress_training.tokenizer import SPECIAL, train_tokenizer
+from compress_training.tokenizer import train_tokenizer
 from safetensors.torch import load_file
 from tiny import LABELS, SHAPE, make_artifact, save_bert, sentences, task_named, word_processor
 from transformers import (
@@ -24,6 +24,7 @@ from compress.adapting import adapt_model
 from compress.artifact import Artifact, Manifest, Traits, digest_files
 from compress.models import fresh_model
 from compress.processor import TextProcessor
+from compress.specialtokens import BERT
 from compress.training.trainer import OrderedTrainer
 
 OPTIONS = {"epochs": 2, "batch_size": 4, "precision": "fp32"}
@@ -85,7 +86,7 @@ def test_the_tokenizer_is_the_same_in_every_training(tmp_path: Path) -> None:
 def test_the_tokenizer_keeps_to_its_vocabulary_and_reads_any_text() -> None:
     processor = train_tokenizer(["aaa bbb aaa bbb ccc"] * 9, 300, False, 16, "bert")
     assert processor.tokenizer.get_vocab_size() <= 300
-    assert [processor.token_id(kind) for kind in SPECIAL] == [0, 1, 2, 3, 4]
+    assert [processor.token_id(kind) for kind in BERT.named] == [0, 1, 2, 3, 4]
     (encoding,) = processor.encode(["żółw 🐢"], max_length=64)
     assert processor.token_id("unk") not in encoding.ids
     assert processor.tokenizer.decode(encoding.ids).strip() == "żółw 🐢"

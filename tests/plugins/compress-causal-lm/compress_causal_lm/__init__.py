@@ -1,4 +1,4 @@
-"""The task ``causal-lm``: language models that continue a text."""
+"""The task ``toy-causal-lm``: language models that continue a text."""
 
 from __future__ import annotations
 
@@ -34,13 +34,12 @@ from compress_causal_lm.examples import CausalOptions
 class CausalLm(Task[CausalOptions]):
     """Each token of a text is predicted from those before it; a request is continued."""
 
-    name = "causal-lm"
+    name = "toy-causal-lm"
     summary = "Language modelling: the next token of a text; answers continue a text."
     kind = "text-generation"
     columns = (Column("text", "A text."),)
     headline = "perplexity"
     higher_is_better = False
-    directions = {"loss": "lower"}
     Options = CausalOptions
     RequestOptions: ClassVar[type[Limits]] = Limits
     streams = "generated"
@@ -81,10 +80,6 @@ class CausalLm(Task[CausalOptions]):
         """Requests as they are, and the first half of a text."""
         return self.collate([examples.prompt(one) for one in features], processor)
 
-    def limits(self) -> Limits:
-        """As many tokens as half a text has, at most."""
-        return Limits(max_new_tokens=max(1, self.options.max_length // 2))
-
     def answer(
         self,
         session: Session,
@@ -121,9 +116,9 @@ class CausalLm(Task[CausalOptions]):
         labels: Sequence[str],
         processor: TextProcessor,
     ) -> Quality:
-        """``perplexity`` over all tokens, and their mean ``loss`` in nats."""
+        """``perplexity`` over all tokens."""
         perplexity = self.headline_of(self.resample(predictions, rows, labels).sum(axis=0))
-        return Quality({"perplexity": float(perplexity), "loss": float(np.log(perplexity))})
+        return Quality({"perplexity": float(perplexity)})
 
     def resample(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]

@@ -17,7 +17,7 @@ _ALL = 2**30
 
 
 class CausalOptions(TextTaskOptions):
-    """Options of ``causal-lm``."""
+    """Options of ``toy-causal-lm``."""
 
     long: Literal["cut", "windows"] = Field(
         default="cut",

@@ -1,0 +1,225 @@
+"""``text-generation``: language models that continue a text, complete a prompt, or answer in a
+conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from compress.distillable import Distillable
+from compress.generation import Limits
+from compress.processor import TextProcessor
+from compress.request import Request
+from compress.rows import Columns
+from compress.session import Session, generate
+from compress.specialtokens import SpecialTokens
+from compress.task import (
+    IGNORED,
+    SAMPLE_TEXTS,
+    Batch,
+    Column,
+    Features,
+    Prediction,
+    Quality,
+    Row,
+    Shown,
+    Task,
+    TextTaskOptions,
+    by_row,
+)
+from compress_generation import completions, likelihood, passages, requests
+from compress_generation.batches import padded
+from compress_generation.forms import checked, form_of, refuse_mixture
+
+_END = "<|endoftext|>"
+
+
+class TextGenerationOptions(TextTaskOptions):
+    """Options of ``text-generation``."""
+
+    max_length: int = Field(
+        default=256,
+        ge=4,
+        description="Tokens of a window of text; a prompt with its completion is cut where it is "
+        "longer.",
+    )
+    stride: int = Field(
+        default=1,
+        ge=1,
+        description="Tokens that a window of text shares with the one before: its context, which "
+        "does not count again.",
+    )
+
+    @model_validator(mode="after")
+    def _windows_go_on(self) -> Self:
+        if self.stride >= self.max_length:
+            raise ValueError(
+                f"stride {self.stride} leaves no new token in a window of {self.max_length}"
+            )
+        return self
+
+
+class TextGeneration(Task[TextGenerationOptions]):
+    """Each token is predicted from those before it: of texts, of completions, or of a model's
+    messages. A request is continued, or answered."""
+
+    name = "text-generation"
+    summary = "Language modelling: texts, completions of prompts, and conversations."
+    synonyms = ("causal-lm", "language-modelling")
+    kind = "text-generation"
+    columns = (
+        Column("text", "Plain text; neighbours are joined and cut into windows.", required=False),
+        Column("prompt", "What a completion follows.", required=False),
+        Column("completion", "What the model writes.", required=False, is_target=True),
+        Column("messages", "A conversation: a list of {role, content}.", required=False),
+    )
+    headline = "perplexity"
+    higher_is_better = False
+    directions = MappingProxyType({"loss": "lower", "bits_per_byte": "lower"})
+    Options = TextGenerationOptions
+    RequestOptions: ClassVar[type[Limits]] = Limits
+    streams = "generated"
+    special_tokens = SpecialTokens(MappingProxyType({"bos": _END, "eos": _END}), is_exact=True)
+
+    def labels(
+        self, splits: Mapping[str, Iterable[Columns]], declared: Sequence[str] | None
+    ) -> list[str]:
+        """None. Raises RowError where the rows of all splits are not of one form."""
+        refuse_mixture(splits)
+        return []
+
+    def normalise(self, columns: Columns, labels: Sequence[str]) -> Columns:
+        """The columns of the rows' form."""
+        form_of(columns)
+        return by_row(checked, columns)
+
+    def gathered(self, columns: Columns) -> Columns:
+        """Texts in passages: ``text`` is then a list of neighbours. Other rows as they are."""
+        if "text" not in columns:
+            return columns
+        return {"text": passages.joined(columns["text"], self.options.max_length)}
+
+    def processor_mistake(self, processor: TextProcessor) -> str | None:
+        """A tokenizer without an end token."""
+        if processor.token_id("eos") is not None:
+            return None
+        return (
+            "what a model writes ends with the end token, and its tokenizer has none: set "
+            "eos_token in tokenizer_config.json"
+        )
+
+    def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
+        """The windows of passages, prompts with their completions, or requests, which have no
+        ``labels``."""
+        most, stride = self.options.max_length, self.options.stride
+        if rows and rows[0].get("request"):
+            return [{"input_ids": ids} for ids in requests.prompts(rows, processor)]
+        if rows and "text" in rows[0]:
+            return passages.windows([row["text"] for row in rows], processor, most, stride)
+        return completions.features(rows, processor, most)
+
+    def collate(
+        self,
+        features: Sequence[Features],
+        processor: TextProcessor,
+        generator: np.random.Generator | None = None,
+    ) -> Batch:
+        """``input_ids``, ``attention_mask`` and ``labels``, padded on the right."""
+        return padded(features, processor.pad_id)
+
+    def distillable(
+        self, outputs: Mapping[str, Any], batch: Mapping[str, Any]
+    ) -> list[Distillable]:
+        """The next token, at each token whose next one is a label."""
+        return [Distillable(outputs["logits"][:, :-1], batch["labels"][:, 1:] != IGNORED)]
+
+    def prompts(self, features: Sequence[Features], processor: TextProcessor) -> Batch:
+        """Requests as they are, the prompts of completions, and the first half of a window."""
+        return padded([{"input_ids": _prompt(one)} for one in features], processor.pad_id)
+
+    def limits(self) -> Limits:
+        """As many tokens as half a window has, 64 at most."""
+        return Limits(max_new_tokens=min(64, self.options.max_length // 2))
+
+    def answer(
+        self,
+        session: Session,
+        features: Sequence[Features],
+        processor: TextProcessor,
+        limits: Any = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> list[Prediction]:
+        """How probable the labels are, by ``predictions``; for requests, what follows them."""
+        if limits is not None:
+            on_token = processor.told(on_text) if on_text else None
+            written = generate(session, self.prompts(features, processor), limits, on_token)
+            return [{"answer": processor.decode(ids), "tokens": ids} for ids in written]
+        answers: list[Prediction] = []
+        for some in likelihood.calls(features, processor.tokenizer.get_vocab_size()):
+            answers += self.predictions(session.run(self.collate(some, processor)), some)
+        return answers
+
+    def predictions(
+        self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
+    ) -> list[Prediction]:
+        """``nll``, in nats, summed over the ``count`` labels of each example; ``bytes`` of a
+        completion."""
+        return [
+            {**likelihood.of_next(logits, one["labels"]), "bytes": one.get("bytes", 0)}
+            for logits, one in zip(outputs["logits"], batch, strict=True)
+        ]
+
+    def join(self, parts: Sequence[Prediction], row: Row) -> Prediction:
+        """The sums over a row's windows or messages, with the ``bytes`` of its text."""
+        if "nll" not in parts[0]:
+            return parts[0]
+        joined = {name: sum(part[name] for part in parts) for name in ("nll", "count", "bytes")}
+        if "text" in row:
+            joined["bytes"] = sum(len(text.encode()) for text in row["text"])
+        return joined
+
+    def score(
+        self,
+        predictions: Sequence[Prediction],
+        rows: Sequence[Row],
+        labels: Sequence[str],
+        processor: TextProcessor,
+    ) -> Quality:
+        """``perplexity`` over all tokens, their mean ``loss`` in nats, and ``bits_per_byte``."""
+        bits = likelihood.bits_per_byte(predictions)
+        return Quality({**likelihood.scores(predictions), "bits_per_byte": bits})
+
+    def resample(
+        self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]
+    ) -> np.ndarray:
+        """(nll, count) of each row, float64 [n, 2]."""
+        return likelihood.counts(predictions)
+
+    def headline_of(self, counts: np.ndarray) -> np.ndarray:
+        """The perplexity of summed counts [..., 2] -> [...]."""
+        return likelihood.perplexity(counts)
+
+    def samples(self) -> list[Row]:
+        """Passages of a text each."""
+        return [{"text": [text]} for text in SAMPLE_TEXTS]
+
+    def request(self, asked: Sequence[Request]) -> list[Row]:
+        """Texts to continue, or conversations to answer: ``{messages: [...]}``."""
+        return requests.rows_of(asked)
+
+    def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> Shown:
+        """What was asked, and what the model wrote."""
+        asked = {name: row[name] for name in ("text", "messages") if name in row}
+        return {**asked, "generated": prediction["answer"]}
+
+
+def _prompt(features: Features) -> Sequence[int]:
+    """What the model continues."""
+    ids: Sequence[int] = features["input_ids"]
+    if "labels" not in features:
+        return ids
+    return ids[: features.get("prompt", max(1, len(ids) // 2))]

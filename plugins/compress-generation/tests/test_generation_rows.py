@@ -1,0 +1,173 @@
+"""Completions and conversations: what is learnt of them, and rows that cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from byteprocessors import END, framed, plain
+from tiny import MemorySource, task_named
+from transformers import AutoTokenizer
+
+from compress.errors import UsageError
+from compress.processor import TextProcessor
+from compress.store.prepared import prepare
+from compress.task import IGNORED, Features
+
+CHAT = [
+    {"role": "user", "content": "Hi"},
+    {"role": "assistant", "content": "Yes?"},
+    {"role": "user", "content": "Bye"},
+    {"role": "assistant", "content": "Oh."},
+]
+
+
+def split_at_labels(one: Features, processor: TextProcessor) -> tuple[str, str]:
+    """The text that is read, and the text that is learnt."""
+    learnt = [label for label in one["labels"] if label != IGNORED]
+    read = one["input_ids"][: len(one["input_ids"]) - len(learnt)]
+    assert one["input_ids"] == [*read, *learnt]
+    decode = processor.tokenizer.decode
+    return decode(read, skip_special_tokens=False), decode(learnt, skip_special_tokens=False)
+
+
+def test_the_completion_and_its_end_alone_are_learnt() -> None:
+    processor = plain()
+    task = task_named("text-generation", max_length=32)
+    rows = [{"id": "train-0", "prompt": "2 + 2 =", "completion": " 4"}]
+    (one,) = task.features(rows, processor)
+    assert split_at_labels(one, processor) == ("2 + 2 =", " 4" + END)
+    assert (one["prompt"], one["bytes"]) == (7, 2)
+
+
+def test_a_template_s_start_token_stands_before_the_prompt_alone() -> None:
+    processor = framed()
+    task = task_named("text-generation", max_length=32)
+    (one,) = task.features([{"id": "train-0", "prompt": "a", "completion": "b"}], processor)
+    assert split_at_labels(one, processor) == ("<s>a", "b</s>")
+
+
+def test_a_completion_is_cut_where_it_is_too_long_and_its_bytes_are_those_kept() -> None:
+    processor = plain()
+    task = task_named("text-generation", max_length=8)
+    (one,) = task.features([{"id": "train-0", "prompt": "abc", "completion": "żółwie"}], processor)
+    assert len(one["input_ids"]) == 8 and len([x for x in one["labels"] if x != IGNORED]) == 5
+    assert one["bytes"] >= 5
+
+
+def test_each_message_of_the_model_is_learnt_after_the_conversation_before_it() -> None:
+    processor = plain()
+    task = task_named("text-generation", max_length=128)
+    features = task.features([{"id": "train-0", "messages": CHAT}], processor)
+    assert [one["row"] for one in features] == [0, 0]
+    begin = f"<|user|>Hi{END}\n<|assistant|>"
+    assert [split_at_labels(one, processor) for one in features] == [
+        (begin, f"Yes?{END}"),
+        (f"{begin}Yes?{END}\n<|user|>Bye{END}\n<|assistant|>", f"Oh.{END}"),
+    ]
+
+
+def test_a_conversation_has_the_tokens_of_transformers(tmp_path: Path) -> None:
+    processor = plain()
+    processor.save(tmp_path)
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    task = task_named("text-generation", max_length=128)
+    (first, second) = task.features([{"id": "train-0", "messages": CHAT}], processor)
+    for one, before in ((first, CHAT[:1]), (second, CHAT[:3])):
+        made = theirs.apply_chat_template(before, add_generation_prompt=True, return_dict=False)
+        assert one["input_ids"][: one["prompt"]] == made
+    rows = task.request([{"messages": CHAT[:3]}])
+    (asked,) = task.features(rows, processor)
+    assert asked == {"input_ids": second["input_ids"][: second["prompt"]]}
+
+
+def prepared(tmp_path: Path, rows: list[dict[str, Any]], **others: Any) -> None:
+    prepare(MemorySource({"train": rows, **others}), task_named("text-generation"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"),
+    [
+        ({"text": "  "}, "row 1 of train: text is empty"),
+        ({"text": 3}, "row 1 of train: text is 3, which is not text"),
+        ({"prompt": "a", "completion": ""}, "row 1 of train: completion is empty"),
+        ({"prompt": "a", "completion": None}, "row 1 of train: the data have the columns prompt:"),
+        ({"messages": []}, r"row 1 of train: messages is \[\], and not a list of messages"),
+        ({"messages": CHAT[:1]}, "row 1 of train: no message has the role assistant"),
+        ({"messages": CHAT[1:]}, "row 1 of train: message 0 has the role assistant"),
+        (
+            {"messages": [CHAT[0], {"role": "assistant", "content": ""}]},
+            "row 1 of train: content of message 1 is empty",
+        ),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_named(
+    tmp_path: Path, row: dict[str, Any], complaint: str
+) -> None:
+    good = {"text": "a"} if "text" in row else {"prompt": "a", "completion": "b"}
+    good = {"messages": CHAT} if "messages" in row else good
+    with pytest.raises(UsageError, match=complaint):
+        prepared(tmp_path, [good, row])
+
+
+def test_rows_have_one_form(tmp_path: Path) -> None:
+    pairs = [{"prompt": "a", "completion": "b"}]
+    with pytest.raises(UsageError, match="the train split has rows of text, and the test split"):
+        prepared(tmp_path, [{"text": "a"}], test=pairs)
+    with pytest.raises(UsageError, match="the data have text and prompt with completion: give one"):
+        prepared(tmp_path, [{"text": "a", **pairs[0]}])
+    with pytest.raises(UsageError, match="the data have the columns prompt: give text, or prompt"):
+        prepared(tmp_path, [{"prompt": "a"}])
+
+
+def test_a_prompt_that_leaves_no_room_is_named_by_its_row() -> None:
+    processor = plain()
+    task = task_named("text-generation", max_length=8)
+    rows = [
+        {"id": f"train-{i}", "prompt": "x" * size, "completion": "y"}
+        for i, size in enumerate((7, 8, 3, 40))
+    ]
+    with pytest.raises(UsageError) as raised:
+        task.features(rows, processor)
+    assert [str(one) for one in raised.value.mistakes] == [
+        f"row train-{place}: its prompt has {size} tokens, which leaves no room for the "
+        f"completion: set max_length above {size}"
+        for place, size in ((1, 8), (3, 40))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("template", "complaint"),
+    [
+        ("{{ raise_exception('roles must alternate') }}", "refuses the messages: roles must alter"),
+        ("{% if %}", "refuses the messages: "),
+        ("{{ messages[9].role.x.y }}", "refuses the messages: "),
+        (None, "the model's tokenizer has no chat template"),
+    ],
+)
+def test_a_chat_template_that_raises_is_one_line_with_the_row(
+    template: str | None, complaint: str
+) -> None:
+    processor = plain()
+    processor.config["chat_template"] = template
+    task = task_named("text-generation", max_length=64)
+    with pytest.raises(UsageError, match=f"row train-4: .*{complaint}") as raised:
+        task.features([{"id": "train-4", "messages": CHAT}], processor)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_tokenizer_without_an_end_token_is_refused() -> None:
+    processor = plain()
+    task = task_named("text-generation")
+    assert task.processor_mistake(processor) is None
+    del processor.config["eos_token"]
+    assert "its tokenizer has none: set eos_token" in str(task.processor_mistake(processor))
+
+
+def test_requests_are_texts_or_conversations() -> None:
+    task = task_named("text-generation")
+    rows = task.request(["go on", {"messages": CHAT[:1]}])
+    assert [row.keys() - {"request"} for row in rows] == [{"text"}, {"messages"}]
+    with pytest.raises(UsageError, match="text 2: it is empty\ntext 3: messages is 'a', and not"):
+        task.request(["a", " ", {"messages": "a"}])
