@@ -4,14 +4,13 @@ else with the toolkit itself. Model cards show it."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from compress.artifact import Traits
 from compress.engine import Engine, Loading
 from compress.planning import TaskChoice
 from compress.registry.plugins import Registry
 from compress.results.step import Usage
-from compress.task import Task, TextTaskOptions
+from compress.task import TextTaskOptions
 
 _OWN = """\
 import compress
@@ -88,18 +87,13 @@ def _length_text(task: TaskChoice) -> str:
     """Python that binds how long a text, or an answer that is generated, may be."""
     assert isinstance(task.options, TextTaskOptions)
     if task.entry.cls.generates():
-        return f"max_new_tokens = {_most_tokens(task)}"
+        return f"max_new_tokens = {task.make().limits().max_new_tokens}"
     return f"max_length = {task.options.max_length}"
-
-
-def _most_tokens(task: TaskChoice) -> int:
-    made: Task[Any] = task.entry.cls(task.options)
-    return made.limits().max_new_tokens
 
 
 def _own_code(folder: str, task: TaskChoice) -> str:
     cls = task.entry.cls
     names = {"folder": repr(folder), "text": repr(cls.card.example)}
     if cls.generates() and cls.streams:
-        return _WRITES.format(**names, tokens=_most_tokens(task))
+        return _WRITES.format(**names, tokens=task.make().limits().max_new_tokens)
     return _OWN.format(**names)

@@ -21,6 +21,7 @@ from compress.task import (
     IGNORED,
     SAMPLE_TEXTS,
     Batch,
+    CardInfo,
     Column,
     Features,
     Prediction,
@@ -81,6 +82,9 @@ class TextGeneration(Task[TextGenerationOptions]):
     higher_is_better = False
     directions = MappingProxyType({"loss": "lower", "bits_per_byte": "lower"})
     Options = TextGenerationOptions
+    card = CardInfo(
+        "Once upon a time", "print(tokenizer.decode(tokens, skip_special_tokens=True))\n"
+    )
     RequestOptions: ClassVar[type[Limits]] = Limits
     streams = "generated"
     special_tokens = SpecialTokens(MappingProxyType({"bos": _END, "eos": _END}), is_exact=True)
