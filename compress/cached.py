@@ -13,7 +13,11 @@ from compress.decoding import decode
 from compress.engine import Session
 from compress.errors import CompressError
 from compress.generation import (
-    CROSS,
+    BRANCH,
+    HIDDEN,
+    LAST_HIDDEN,
+    MASK_OF_TEXT,
+    OF_TEXT,
     PAST,
     PRESENT,
     PROMPT,
@@ -35,12 +39,33 @@ def is_decoder(inputs: Sequence[str]) -> bool:
     return any(name.startswith(PAST) for name in inputs)
 
 
+class Joined:
+    """The decoder of a model with an encoder and the part that makes keys and values of the
+    encoder's text, as one session: what an engine has that keeps them in two files.
+
+    Where ``use_cache_branch`` is False, it makes these keys and values of
+    ``encoder_hidden_states`` and returns them too; else it is given them."""
+
+    def __init__(self, decoder: Session, cross: Session) -> None:
+        self._decoder, self._cross = decoder, cross
+        self.inputs: tuple[str, ...] = (*decoder.inputs, HIDDEN, BRANCH)
+
+    def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """``logits``, and the keys and values of all tokens."""
+        if batch[BRANCH].all():
+            return self._decoder.run(batch)
+        of_text = self._cross.run(batch)
+        given = {_past(name): array for name, array in of_text.items()}
+        return {**self._decoder.run({**batch, **given}), **of_text}
+
+
 class CachedSession:
     """A model of the parts that ``compress.decoders.generating_parts`` makes, in any engine.
 
-    ``decoder`` and ``encoder`` are sessions on the files. ``shapes`` are those of the decoder's
-    inputs: of keys and values [batch, heads, length, head size], where heads and head size are
-    numbers. ``folder`` has the model's configs."""
+    ``decoder`` and ``encoder`` are sessions on the files; the decoder of a model with an encoder is
+    ``Joined``, or one file that does the same. ``shapes`` are those of the decoder's inputs: of
+    keys and values [batch, heads, length, head size], where heads and head size are numbers.
+    ``folder`` has the model's configs."""
 
     def __init__(
         self,
@@ -102,7 +127,8 @@ class CachedSession:
             for name, (heads, size) in self._empty.items()
         }
         if self._encoder is not None:
-            return _Answers(self._decoder, batch, cache, self._encoder.run(batch))
+            hidden = self._encoder.run(batch)[LAST_HIDDEN]
+            return _Answers(self._decoder, batch, cache, hidden)
         return _Texts(self._decoder, batch, cache)
 
 
@@ -130,8 +156,12 @@ class _Sequences:
 
     def _run(self, inputs: Mapping[str, np.ndarray]) -> None:
         outputs = self._decoder.run({**inputs, **self._cache})
-        self._cache = {name: outputs[PRESENT + name.removeprefix(PAST)] for name in self._cache}
+        self._cache = {name: self._kept(name, outputs) for name in self._cache}
         self.logits = outputs["logits"]
+
+    def _kept(self, name: str, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        """The keys or values for the next token."""
+        return outputs[PRESENT + name.removeprefix(PAST)]
 
 
 class _Texts(_Sequences):
@@ -159,20 +189,22 @@ class _Texts(_Sequences):
 
 
 class _Answers(_Sequences):
-    """Answers of a model with an encoder, whose keys and values do not change."""
+    """Answers of a model with an encoder, to texts that it has read."""
 
     def __init__(
         self,
         decoder: Session,
         batch: Mapping[str, np.ndarray],
         cache: dict[str, np.ndarray],
-        text: Mapping[str, np.ndarray],
+        hidden: np.ndarray,
     ) -> None:
         super().__init__(decoder, cache)
-        self._text = {name: text[name] for name in text if name.startswith(CROSS)}
+        self._text = {HIDDEN: hidden}
         if _MASK in batch:
-            self._text[_MASK] = batch[_MASK]
+            self._text[MASK_OF_TEXT] = batch[_MASK]
+        self._is_given = np.zeros(1, dtype=np.bool_)
         self._add(batch[PROMPT])
+        self._is_given = np.ones(1, dtype=np.bool_)
 
     def take(self, places: np.ndarray) -> None:
         """Go on with the sequences at ``places``."""
@@ -180,4 +212,16 @@ class _Answers(_Sequences):
         self._text = {name: array[places] for name, array in self._text.items()}
 
     def _add(self, tokens: np.ndarray) -> None:
-        self._run({PROMPT: tokens, **self._text})
+        self._run({"input_ids": tokens, BRANCH: self._is_given, **self._text})
+
+    def _kept(self, name: str, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
+        # Those of the text stay as they were first returned: what later steps return for them
+        # need not have a meaning.
+        if OF_TEXT in name and self._is_given.all():
+            return self._cache[name]
+        return super()._kept(name, outputs)
+
+
+def _past(name: str) -> str:
+    """The input with what was returned as ``name``."""
+    return PAST + name.removeprefix(PRESENT)

@@ -2,8 +2,8 @@
 
 A decoder reads the keys and values of the tokens before, and returns them with those of the new
 tokens. With none before it, it takes a whole prompt. So one file serves for both, and no weight is
-stored twice. A model with an encoder has a second file: it returns the keys and values of the
-encoder's text, which are the same for every token of an answer.
+stored twice. A model with an encoder has two more parts: the encoder, and what the decoder's layers
+make of the encoder's text, which is the same for every token of an answer.
 """
 
 from __future__ import annotations
@@ -19,18 +19,35 @@ from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from compress.exportable import WHOLE, Exportable
-from compress.generation import CROSS, DECODER, ENCODER, PAST, PRESENT, PROMPT
+from compress.generation import (
+    CROSS,
+    DECODER,
+    ENCODER,
+    HIDDEN,
+    LAST_HIDDEN,
+    MASK_OF_TEXT,
+    OF_TEXT,
+    OWN,
+    PAST,
+    PRESENT,
+    PROMPT,
+)
 from compress.sizes import positions
 from compress.task import Batch
 
-_CACHED = ("batch", None, "past_length", None)
-_OF_ENCODER = ("batch", None, "encoder_length", None)
+_LENGTH, _PAST_LENGTH, _TEXT_LENGTH = (
+    "sequence_length",
+    "past_sequence_length",
+    "encoder_sequence_length",
+)
+_MASK, _PLACES = "attention_mask", "position_ids"
 
 
 def generating_parts(model: PreTrainedModel, batch: Batch) -> tuple[Exportable, ...] | None:
-    """The decoder of ``model``, and before it the encoder if it has one, with example inputs of the
-    sizes in ``batch``. None for a model that does not generate, or keeps something else than keys
-    and values of every token."""
+    """The decoder of ``model`` as it is exported, with example inputs of the sizes in ``batch``. Of
+    a model with an encoder: the encoder, the part that gives the keys and values of its text, and
+    the decoder. None for a model that does not generate, or keeps something else than keys and
+    values of every token."""
     if not model.can_generate():
         return None
     names = inspect.signature(model.forward).parameters
@@ -44,22 +61,22 @@ def _alone(model: PreTrainedModel, batch: Batch) -> tuple[Exportable, ...] | Non
     cache = _kept(model, batch)
     if not _is_plain(cache):
         return None
-    ids, mask, count = _shortened(model, batch["input_ids"], batch["attention_mask"])
+    ids, mask, count = _shortened(model, batch["input_ids"], batch[_MASK])
     rows, length = ids.shape
-    past = _examples(cache, rows, count)
+    past = _examples(cache, ".", rows, count)
     before = np.ones((rows, count), dtype=np.int64)
-    inputs: Batch = {"input_ids": ids, "attention_mask": np.concatenate([before, mask], axis=1)}
-    axes: dict[str, tuple[str | None, ...]] = {
-        "input_ids": ("batch", "sequence"),
-        "attention_mask": ("batch", "total_length"),
+    inputs: Batch = {"input_ids": ids, _MASK: np.concatenate([before, mask], axis=1)}
+    axes = {
+        "input_ids": ("batch_size", _LENGTH),
+        _MASK: ("batch_size", "total_sequence_length"),
     }
-    if "position_ids" in inspect.signature(model.forward).parameters:
+    if _PLACES in inspect.signature(model.forward).parameters:
         places = np.arange(count, count + length, dtype=np.int64)
-        inputs["position_ids"] = np.tile(places, (rows, 1))
-        axes["position_ids"] = ("batch", "sequence")
-    axes |= dict.fromkeys(past, _CACHED)
+        inputs[_PLACES] = np.tile(places, (rows, 1))
+        axes[_PLACES] = ("batch_size", _LENGTH)
     module = _Decoder(model).eval()
-    return (Exportable(WHOLE, module, {**inputs, **past}, axes, ("logits", *_presents(past))),)
+    named = {**axes, **dict.fromkeys(past, ("batch_size", None, _PAST_LENGTH, None))}
+    return (Exportable(WHOLE, module, {**inputs, **past}, named, ("logits", *_presents(past))),)
 
 
 def _with_encoder(model: PreTrainedModel, batch: Batch) -> tuple[Exportable, ...] | None:
@@ -67,23 +84,32 @@ def _with_encoder(model: PreTrainedModel, batch: Batch) -> tuple[Exportable, ...
     if not isinstance(cache, EncoderDecoderCache) or not _is_plain(cache.self_attention_cache):
         return None
     given = {name: array for name, array in batch.items() if not name.startswith("decoder_")}
-    cross = {
-        name: tensor.cpu().numpy() for name, tensor in _flat(cache.cross_attention_cache, CROSS)
-    }
-    taken = next(iter(cross.values())).shape[2]
+    axes = {name: ("batch_size", _TEXT_LENGTH)[: array.ndim] for name, array in given.items()}
+    encoder = Exportable(ENCODER, _Encoder(model).eval(), given, axes, (LAST_HIDDEN,))
+    hidden = {HIDDEN: _outputs(encoder)[LAST_HIDDEN]}
+    names = tuple(_named(cache.cross_attention_cache, PRESENT, OF_TEXT))
+    cross = Exportable(
+        CROSS, _Cross(model).eval(), hidden, {HIDDEN: ("batch_size", _TEXT_LENGTH)}, names
+    )
+    return encoder, cross, _answering(model, batch, cache.self_attention_cache, _outputs(cross))
+
+
+def _answering(model: PreTrainedModel, batch: Batch, cache: Any, of_text: Batch) -> Exportable:
+    """The decoder of a model with an encoder. ``of_text`` is what its layers make of the text."""
+    taken = next(iter(of_text.values())).shape[2]
     prompt, _, count = _shortened(model, batch[PROMPT], batch[PROMPT], taken)
-    past = _examples(cache.self_attention_cache, len(prompt), count)
-    inputs: Batch = {PROMPT: prompt}
-    axes: dict[str, tuple[str | None, ...]] = {PROMPT: ("batch", "decoder_length")}
-    if "attention_mask" in given:
-        inputs["attention_mask"] = given["attention_mask"]
-        axes["attention_mask"] = ("batch", "encoder_length")
-    axes |= {**dict.fromkeys(past, _CACHED), **dict.fromkeys(cross, _OF_ENCODER)}
-    inputs |= {**past, **cross}
-    named = {name: ("batch", "encoder_length")[: array.ndim] for name, array in given.items()}
-    encoder = Exportable(ENCODER, _Encoder(model).eval(), given, named, tuple(cross))
+    past = _examples(cache, OWN, len(prompt), count)
+    inputs: Batch = {"input_ids": prompt}
+    axes = {"input_ids": ("batch_size", "decoder_sequence_length")}
+    if _MASK in batch:
+        inputs[MASK_OF_TEXT] = batch[_MASK]
+        axes[MASK_OF_TEXT] = ("batch_size", _TEXT_LENGTH)
+    cross = {PAST + name.removeprefix(PRESENT): array for name, array in of_text.items()}
+    lengths = {**dict.fromkeys(past, _PAST_LENGTH), **dict.fromkeys(cross, _TEXT_LENGTH)}
+    named = {name: ("batch_size", None, length, None) for name, length in lengths.items()}
     module = _AnsweringDecoder(model).eval()
-    return encoder, Exportable(DECODER, module, inputs, axes, ("logits", *_presents(past)))
+    outputs = ("logits", *_presents(past))
+    return Exportable(DECODER, module, {**inputs, **past, **cross}, {**axes, **named}, outputs)
 
 
 class _Decoder(nn.Module):
@@ -95,37 +121,53 @@ class _Decoder(nn.Module):
 
     def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
         read = {name: inputs[name] for name in inputs if not name.startswith(PAST)}
-        cache = _cache(inputs, PAST)
+        cache = _cache(inputs, ".")
         outputs = self.model(**read, past_key_values=cache, use_cache=True, return_dict=True)
-        return {"logits": outputs.logits, **dict(_flat(outputs.past_key_values, PRESENT))}
+        return {"logits": outputs.logits, **_named(outputs.past_key_values, PRESENT, ".")}
 
 
 class _Encoder(nn.Module):
-    """The encoder of a model, and what the decoder's layers make of its text.
+    """The encoder of a model."""
 
-    It runs the whole model on one token. Nothing that is returned depends on that token, so an
-    export leaves out what does."""
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.encoder, self.config = model.get_encoder(), model.config
+
+    def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
+        return {LAST_HIDDEN: self.encoder(**inputs, return_dict=True).last_hidden_state}
+
+
+class _Cross(nn.Module):
+    """What the decoder's layers make of an encoder's text.
+
+    It runs the decoder on one token. Nothing that is returned depends on that token, so an export
+    leaves out what does."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model, self.config = model, model.config
 
-    def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
-        first = next(iter(inputs.values()))
-        token = torch.zeros((first.shape[0], 1), dtype=torch.long, device=first.device)
-        outputs = self.model(**inputs, decoder_input_ids=token, use_cache=True, return_dict=True)
-        return dict(_flat(outputs.past_key_values.cross_attention_cache, CROSS))
+    def forward(self, encoder_hidden_states: Tensor) -> dict[str, Tensor]:
+        rows = encoder_hidden_states.shape[0]
+        token = torch.zeros((rows, 1), dtype=torch.long, device=encoder_hidden_states.device)
+        outputs = self.model(
+            encoder_outputs=BaseModelOutput(last_hidden_state=encoder_hidden_states),
+            decoder_input_ids=token,
+            use_cache=True,
+            return_dict=True,
+        )
+        return _named(outputs.past_key_values.cross_attention_cache, PRESENT, OF_TEXT)
 
 
 class _AnsweringDecoder(nn.Module):
-    """The decoder of a model with an encoder, which is given what ``_Encoder`` returned."""
+    """The decoder of a model with an encoder, which is given what ``_Cross`` returned."""
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model, self.config = model, model.config
 
     def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
-        own, cross = _cache(inputs, PAST), _cache(inputs, CROSS)
+        own, cross = _cache(inputs, OWN), _cache(inputs, OF_TEXT)
         cache = EncoderDecoderCache(own, cross)
         for layer in range(len(cross.layers)):
             cache.is_updated[layer] = True  # its keys and values are those of the text already
@@ -134,14 +176,23 @@ class _AnsweringDecoder(nn.Module):
         hidden = of_text.new_zeros(of_text.shape[0], of_text.shape[2], 1)
         outputs = self.model(
             encoder_outputs=BaseModelOutput(last_hidden_state=hidden),
-            attention_mask=inputs.get("attention_mask"),
-            decoder_input_ids=inputs[PROMPT],
+            attention_mask=inputs.get(MASK_OF_TEXT),
+            decoder_input_ids=inputs["input_ids"],
             past_key_values=cache,
             use_cache=True,
             return_dict=True,
         )
         kept = outputs.past_key_values.self_attention_cache
-        return {"logits": outputs.logits, **dict(_flat(kept, PRESENT))}
+        return {"logits": outputs.logits, **_named(kept, PRESENT, OWN)}
+
+
+def _outputs(part: Exportable) -> Batch:
+    """What a part returns for its example."""
+    device = next(part.module.parameters()).device
+    tensors = {name: torch.as_tensor(a, device=device) for name, a in part.inputs.items()}
+    with torch.inference_mode():
+        outputs = part.module(**tensors)
+    return {name: outputs[name].float().cpu().numpy() for name in part.outputs}
 
 
 def _kept(model: PreTrainedModel, batch: Batch) -> Any:
@@ -159,18 +210,21 @@ def _is_plain(cache: object) -> bool:
     return bool(layers) and all(getattr(each, "keys", None) is not None for each in layers)
 
 
-def _cache(inputs: Mapping[str, Tensor], prefix: str) -> Any:
-    """The keys and values among ``inputs`` whose names begin with ``prefix``."""
-    layers = sum(name.startswith(prefix) for name in inputs) // 2
-    kept: Any = [(inputs[f"{prefix}key_{i}"], inputs[f"{prefix}value_{i}"]) for i in range(layers)]
+def _cache(inputs: Mapping[str, Tensor], kind: str) -> Any:
+    """The keys and values of a ``kind`` among ``inputs``: ``.``, or that of a model with an
+    encoder."""
+    layers = sum(name.startswith(PAST) and kind in name for name in inputs) // 2
+    kept: Any = [
+        (inputs[f"{PAST}{i}{kind}key"], inputs[f"{PAST}{i}{kind}value"]) for i in range(layers)
+    ]
     return DynamicCache(kept)
 
 
-def _flat(cache: Any, prefix: str) -> list[tuple[str, Tensor]]:
-    """The keys and values of a cache, layer by layer, with their names."""
-    named = []
+def _named(cache: Any, prefix: str, kind: str) -> dict[str, Tensor]:
+    """The keys and values of a cache, layer by layer, by their names."""
+    named: dict[str, Tensor] = {}
     for i, layer in enumerate(cache.layers):
-        named += [(f"{prefix}key_{i}", layer.keys), (f"{prefix}value_{i}", layer.values)]
+        named |= {f"{prefix}{i}{kind}key": layer.keys, f"{prefix}{i}{kind}value": layer.values}
     return named
 
 
@@ -185,14 +239,14 @@ def _shortened(
     return ids[:, :kept], mask[:, :kept], count
 
 
-def _examples(cache: Any, rows: int, length: int) -> Batch:
+def _examples(cache: Any, kind: str, rows: int, length: int) -> Batch:
     """Keys and values of ``length`` tokens before, of the sizes that ``cache`` has: any numbers."""
     generator = np.random.default_rng(0)
     return {
         name: generator.standard_normal(
             (rows, tensor.shape[1], length, tensor.shape[3]), dtype=np.float32
         )
-        for name, tensor in _flat(cache, PAST)
+        for name, tensor in _named(cache, PAST, kind).items()
     }
 
 

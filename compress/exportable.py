@@ -53,17 +53,19 @@ class Exportable:
 
 
 def axes_of(name: str, batch: Mapping[str, np.ndarray]) -> tuple[str, ...]:
-    """The names of the axes of the input ``name`` of a whole model's ``batch``: ``batch``, then its
-    length.
+    """The names of the axes of the input ``name`` of a whole model's ``batch``: ``batch_size``,
+    then its length.
 
-    The length is ``sequence``. Where a batch has inputs for a decoder too, it has two lengths,
-    which do not depend on each other: ``encoder_length`` and ``decoder_length``. Further axes have
-    no name."""
+    The length is ``sequence_length``. Where a batch has inputs for a decoder too, it has two
+    lengths, which do not depend on each other: ``encoder_sequence_length`` and
+    ``decoder_sequence_length``. Further axes have no name."""
     if not has_decoder(batch):
-        length = "sequence"
+        length = "sequence_length"
+    elif name.startswith(_OF_DECODER):
+        length = "decoder_sequence_length"
     else:
-        length = "decoder_length" if name.startswith(_OF_DECODER) else "encoder_length"
-    return ("batch", length)[: batch[name].ndim]
+        length = "encoder_sequence_length"
+    return ("batch_size", length)[: batch[name].ndim]
 
 
 def has_decoder(names: Iterable[str]) -> bool:
@@ -72,7 +74,7 @@ def has_decoder(names: Iterable[str]) -> bool:
 
 
 def with_unequal_lengths(
-    batch: Mapping[str, np.ndarray], shorter: str = "decoder_length"
+    batch: Mapping[str, np.ndarray], shorter: str = "decoder_sequence_length"
 ) -> dict[str, np.ndarray]:
     """``batch``, of whose two lengths the one named ``shorter`` is less than the other: its arrays
     are cut. A batch with one length comes back as it is."""

@@ -34,9 +34,9 @@ def checked_batches(task: Task[Any], artifact: Artifact) -> list[Batch]:
         _batch(task, artifact, rows) for rows in ([short], [short, short, middle], [longest])
     )
     return [
-        with_unequal_lengths(one, "encoder_length"),
-        with_unequal_lengths(three, "encoder_length"),
-        with_unequal_lengths(long, "decoder_length"),
+        with_unequal_lengths(one, "encoder_sequence_length"),
+        with_unequal_lengths(three, "encoder_sequence_length"),
+        with_unequal_lengths(long, "decoder_sequence_length"),
     ]
 
 

@@ -91,10 +91,12 @@ def export(part: Exportable, exporter: type[DynamoExporter], trace: Trace, **set
         with quiet():
             if part.traced:
                 return trace(_Positional(part).eval(), tuple(_tensors(part).values()), part)
-            shapes = {name: _dynamic(part, name) for name in part.inputs}
+            shapes = _nested({name: _dynamic(part, name) for name in part.inputs})
             config = exporter.config_class(dynamic=True, dynamic_shapes=shapes, **settings)
-            inputs: dict[str, Any] = {**_tensors(part), **part.switches}
+            inputs = {**_nested(_tensors(part)), **part.switches}
             module: Any = part.module  # its types say a model; parts of models work as well
+            if inputs.keys() != part.inputs.keys() | part.switches.keys():
+                module = _Flattening(module).eval()
             return exporter().export(module, inputs, config).program
     except (MemoryError, OSError):  # this machine's trouble, not the model's
         raise
@@ -146,6 +148,39 @@ class _Positional(nn.Module):
         return tuple(outputs[name] for name in self._part.outputs)
 
 
+class _Flattening(nn.Module):
+    """A module whose arguments are nested: an exporter takes no name with dots for an argument, and
+    names those within another by their path."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module, self.config = module, module.config
+
+    def forward(self, **inputs: Any) -> Any:
+        return self.module(**_flat(inputs))
+
+
+def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` by the parts of their names: ``a.b`` is ``b`` in ``a``."""
+    made: dict[str, Any] = {}
+    for name, value in values.items():
+        *path, last = name.split(".")
+        place = made
+        for word in path:
+            place = place.setdefault(word, {})
+        place[last] = value
+    return made
+
+
+def _flat(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """The values that ``_nested`` made of a mapping, by their whole names."""
+    made: dict[str, Any] = {}
+    for name, value in values.items():
+        within = isinstance(value, dict)
+        made |= _flat(value, f"{path}{name}.") if within else {path + name: value}
+    return made
+
+
 def _tensors(part: Exportable) -> dict[str, Tensor]:
     device = _device(part.module)
     return {name: torch.as_tensor(array, device=device) for name, array in part.inputs.items()}
@@ -159,7 +194,7 @@ def _dynamic(part: Exportable, name: str) -> dict[int, Any]:
     """What the exporter may assume of each axis. The batch has any size. Of a length it finds the
     bounds itself: many families are captured for three tokens or more."""
     return {
-        place: Dim(axis) if axis == "batch" else Dim.DYNAMIC
+        place: Dim(axis) if axis == "batch_size" else Dim.DYNAMIC
         for place, axis in part.named_axes(name).items()
     }
 

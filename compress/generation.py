@@ -26,12 +26,22 @@ OnToken = Callable[[int, int], None]
 PROMPT = "decoder_input_ids"
 """The entry of a batch with the beginning of the answers of a model with an encoder."""
 
-ENCODER, DECODER = "encoder", "decoder"
-"""The names of the files of a model with an encoder. That of one without is a whole model's."""
-PAST, PRESENT, CROSS = "past_", "present_", "cross_"
-"""How the names of a decoder's keys and values begin: of the tokens before, which it reads; of
-these and the new ones, which it returns; and of the encoder's text, which the encoder returns.
-Their arrays are [batch, heads, length, head size]."""
+ENCODER, CROSS, DECODER = "encoder_model", "cross_attention", "decoder_with_past_model"
+"""The names of the files of a model with an encoder: of the encoder, of what the decoder's layers
+make of its text, and of the decoder. That of a model without an encoder is a whole model's."""
+PAST, PRESENT = "past_key_values.", "present."
+"""How the names of keys and values begin: of those that a decoder reads, and of those that it
+returns. The number of a layer follows, then ``key`` or ``value``. Their arrays are [batch, heads,
+length, head size]. These and the names below are those of optimum and Transformers.js."""
+OWN, OF_TEXT = ".decoder.", ".encoder."
+"""What stands behind the layer's number if a model has an encoder: for its tokens, and for the
+encoder's text. Without an encoder it is a dot."""
+LAST_HIDDEN, HIDDEN = "last_hidden_state", "encoder_hidden_states"
+"""What an encoder returns, and its name where it is an input."""
+MASK_OF_TEXT = "encoder_attention_mask"
+BRANCH = "use_cache_branch"
+"""Input of a decoder that can make the keys and values of the text itself: whether it is given
+them, bool [1]."""
 
 
 class Limits(Options):

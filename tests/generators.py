@@ -42,7 +42,7 @@ CONFIGS: Mapping[str, Mapping[str, Any]] = {
         "tie_word_embeddings": False,  # tied, it repeats its first token
     },
 }
-WITH_ENCODER = ("t5", "bart", "marian", "led")
+WITH_ENCODER = ("t5", "bart", "marian", "led", "mt5", "mbart", "pegasus", "m2m_100")
 _DECODER = {
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
@@ -53,9 +53,15 @@ _DECODER = {
 OTHERS: Mapping[str, Mapping[str, Any]] = {
     "mistral": {**_DECODER, "num_key_value_heads": 1, "sliding_window": 4},
     "gemma3_text": {**_DECODER, "num_key_value_heads": 1, "head_dim": 8, "sliding_window": 4},
+    "qwen2": {**_DECODER, "num_key_value_heads": 1},
+    "qwen3": {**_DECODER, "num_key_value_heads": 1, "head_dim": 8},
     "opt": {**_DECODER, "ffn_dim": 32, "word_embed_proj_dim": 16},
     "bloom": {"hidden_size": 16, "n_layer": 2, "n_head": 2},
     "marian": {**CONFIGS["bart"], "pad_token_id": 0, "decoder_start_token_id": 0},
+    "mt5": {**CONFIGS["t5"], "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
+    "mbart": {**CONFIGS["bart"], "decoder_start_token_id": 2},
+    "pegasus": {**CONFIGS["bart"], "decoder_start_token_id": 0},
+    "m2m_100": {**CONFIGS["bart"], "decoder_start_token_id": 2},
     "led": {
         **CONFIGS["bart"],
         "attention_window": 4,

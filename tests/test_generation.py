@@ -13,13 +13,14 @@ from generators import CONFIGS, OTHERS, TOKENS, WITH_ENCODER, alone, generator, 
 from pydantic import ValidationError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM
 
-from compress.cached import CachedSession
+from compress.cached import CachedSession, Joined
 from compress.decoders import generating_parts
 from compress.decoding import chosen, drawn_scores, log_softmax
 from compress.errors import ModelRefused, UsageError
 from compress.exporting import PartSession
 from compress.generation import (
     CacheBytes,
+    PAST,
     Limits,
     OnToken,
     Special,
@@ -54,9 +55,12 @@ def cached(family: str, folder: Path, seed: int = 4) -> CachedSession:
     """A session over the parts of a model in memory, as an engine has it over files."""
     model = generator(family, seed)
     model.save_pretrained(folder)
-    *encoder, decoder = generating_parts(model, with_prompt(prompts(2, 6), family)) or ()
+    *before, decoder = generating_parts(model, with_prompt(prompts(2, 6), family)) or ()
     shapes = {name: array.shape for name, array in decoder.inputs.items()}
-    return CachedSession(PartSession(decoder), shapes, folder, *map(PartSession, encoder))
+    if not before:
+        return CachedSession(PartSession(decoder), shapes, folder)
+    encoder, cross = map(PartSession, before)
+    return CachedSession(Joined(PartSession(decoder), cross), shapes, folder, encoder)
 
 
 def told_to(lists: list[list[int]]) -> OnToken:
@@ -281,8 +285,8 @@ def test_examples_of_an_export_have_positions_and_lengths_of_their_own(family: s
         if family == "bart":
             batch = {**batch, "decoder_input_ids": batch["input_ids"]}
         part = (generating_parts(generator(family), batch) or ())[-1]
-        past = part.inputs["past_key_0"].shape[2]
-        new = part.inputs["decoder_input_ids" if family == "bart" else "input_ids"].shape[1]
+        past = next(a for n, a in part.inputs.items() if n.startswith(PAST)).shape[2]
+        new = part.inputs["input_ids"].shape[1]
         assert past > 1 and past not in (new, length) and past + new <= 64
         assert set(PartSession(part).run(part.inputs)) == set(part.outputs)
 

@@ -111,7 +111,7 @@ def test_a_part_that_is_traced_is_exported_too(site: Path, tmp_path: Path) -> No
     own = import_module("compress_openvino.exporting")
     torch.manual_seed(0)
     examples = {"numbers": np.ones((2, 5, 3), dtype=np.float32)}
-    axes = {"numbers": ("batch", "sequence")}
+    axes = {"numbers": ("batch_size", "sequence_length")}
     part = Exportable("model", Recurrent(), examples, axes, ("last",), traced=True)
     program = export(part, own.OpenVINOExporter, own._trace)
     own.openvino.save_model(program, tmp_path / "m.xml", compress_to_fp16=False)

@@ -18,6 +18,7 @@ from subprocess import Popen
 
 import psutil
 import pytest
+from fakes import write_fake_data, write_fake_model
 from installing import install
 from kept_families import give_families
 from running import (
@@ -43,25 +44,41 @@ _STARTED_SECONDS = 0.1
 """Time after which a worker has begun its job. The shortest step takes three times as long."""
 
 
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The product of the fake model, taken in once: that needs torch, and nothing else here."""
+    place, environ = write_nudges(tmp_path_factory.mktemp("imported"), {"by": 1.0})
+    return run(place, "toy.yaml", environ=environ).artifact("model").resolve().parent
+
+
 @pytest.fixture
-def nudges(tmp_path: Path, fake_model: Callable[..., Path], csv_data: Path) -> Nudges:
+def nudges(tmp_path: Path, imported: Path) -> Nudges:
     """``nudges({"by": 1.0}, {"by": 2.0})``: a place with a recipe of these steps, named a, b, ...,
-    and an environment."""
+    and an environment. The stores ``store`` and ``shared`` have the model."""
 
     def make(*steps: Mapping[str, object]) -> tuple[Path, Mapping[str, str]]:
-        fake_model()
-        stages = [
-            f"  - toy.nudge: {dict(options)}\n    name: {name}"
-            for name, options in zip("abcde", steps, strict=False)
-        ]
-        head = (
-            "task: text-classification\nmodel: ./model\n"
-            "data: {train: train.csv, test: test.csv}\nstages:\n"
-        )
-        (tmp_path / "toy.yaml").write_text(head + "\n".join(stages) + "\n", encoding="utf-8")
-        return tmp_path, install(tmp_path / "site", "compress-toy", without="meters,onnx")
+        for store in ("store", "shared"):
+            products = tmp_path / store / "products" / imported.parent.name
+            shutil.copytree(imported, products / imported.name)
+        return write_nudges(tmp_path, *steps)
 
     return make
+
+
+def write_nudges(place: Path, *steps: Mapping[str, object]) -> tuple[Path, Mapping[str, str]]:
+    """Data, a model and a recipe ``toy.yaml`` of these steps in ``place``, and an environment."""
+    write_fake_data(place)
+    write_fake_model(place)
+    stages = [
+        f"  - toy.nudge: {dict(options)}\n    name: {name}"
+        for name, options in zip("abcde", steps, strict=False)
+    ]
+    head = (
+        "task: text-classification\nmodel: ./model\n"
+        "data: {train: train.csv, test: test.csv}\nstages:\n"
+    )
+    (place / "toy.yaml").write_text(head + "\n".join(stages) + "\n", encoding="utf-8")
+    return place, install(place / "site", "compress-toy", without="meters,onnx")
 
 
 def weight(found: Run, step: str) -> float:

@@ -25,6 +25,8 @@ from compress.task import Task
 
 FOLDER = "onnx"
 INT8_ENDING = "_quantized"
+MERGED = "decoder_model_merged"
+"""The name of the decoder of a model with an encoder, where other tools look for it."""
 FLOAT_FILE = f"{FOLDER}/{WHOLE}.onnx"
 INT8_FILE = f"{FOLDER}/{WHOLE}{INT8_ENDING}.onnx"
 """Where other tools look for a model and for its int8 form."""

@@ -29,8 +29,9 @@ def write_graph(graph: onnx_ir.Model, file: Path) -> None:
     _strip(graph)
     file.parent.mkdir(parents=True, exist_ok=True)
     weights = 0
-    for value in graph.graph.initializers.values():
-        weights += value.const_value.nbytes if value.const_value is not None else 0
+    for part in graph.graphs():
+        for value in part.initializers.values():
+            weights += value.const_value.nbytes if value.const_value is not None else 0
     beside = f"{file.name}.data" if weights > ONE_FILE_BYTES else None
     onnx_ir.save(graph, file, external_data=beside)
 

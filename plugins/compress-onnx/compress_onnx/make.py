@@ -4,16 +4,17 @@ graph is exported, fused or quantized."""
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.artifact import Artifact
+from compress.cached import CachedSession, Joined
 from compress.engine import Placement
 from compress.errors import ModelRefused
-from compress.exportable import WHOLE
-from compress.exportchecks import refuse_difference
-from compress.generation import DECODER, ENCODER, GENERATION_FILE
+from compress.exportchecks import checked_batches, refuse_difference
+from compress.generation import CROSS, DECODER, ENCODER, GENERATION_FILE
 from compress.stage import Context
 
 # The session module comes first: it switches ONNX Runtime's telemetry off before anything
@@ -21,29 +22,35 @@ from compress.stage import Context
 from compress_onnx.session import FAILURES, OnnxSession  # isort: skip
 import onnx_ir
 
-from compress_onnx import FOLDER, INT8_ENDING
+from compress_onnx import FOLDER, INT8_ENDING, MERGED
 from compress_onnx.checking import batches_of_rows, refuse_infinite
 from compress_onnx.floatgraph import examples_of, float_graphs
 from compress_onnx.graph import count_int8, write_graph
-from compress_onnx.opening import open_parts
+from compress_onnx.merging import merged, parted
+from compress_onnx.opening import RUNNABLE, open_parts
 
 if TYPE_CHECKING:
     from compress_onnx import ExportOptions, QuantizeOptions
 
 _ONE_THREAD = Placement("cpu", 1)
+_JOINED = (DECODER, CROSS)
+"""The parts that become one file."""
 
 
 def export(context: Context[ExportOptions], artifact: Artifact) -> None:
     """Write the float graphs of ``artifact``, with config and processor beside them.
 
     Raises ModelRefused for a model that cannot be exported, or whose graph gives other outputs."""
-    for source in float_graphs(context, artifact):
-        file = context.output / FOLDER / source.name
+    sources = float_graphs(context, artifact)
+    folder = context.output / FOLDER
+    for source in sources:
         if context.options.fusions:
-            _write_fused(source, file)
+            _write_fused(source, folder / source.name)
         else:
-            _copy(source, file)
+            _copy(source, folder / source.name)
     _write_companions(context, artifact)
+    if _join(folder, ""):
+        _check_joined(context, artifact, sources)
 
 
 def _write_fused(source: Path, file: Path) -> None:
@@ -68,17 +75,60 @@ def quantize(context: Context[QuantizeOptions], artifact: Artifact) -> Mapping[s
     for the manifest.
 
     Raises ModelRefused where nothing can be quantized or an output is not finite."""
-    if artifact.traits.format == "onnx":
-        sources = sorted((artifact.folder / FOLDER).glob("*.onnx"))
-    else:
-        sources = float_graphs(context, artifact)
-    count = sum(_quantize_one(context, artifact, source) for source in sources)
+    folder = context.output / FOLDER
+    with tempfile.TemporaryDirectory() as place:
+        if artifact.traits.format == "onnx":
+            sources = _sources(artifact.folder / FOLDER, Path(place))
+        else:
+            sources = float_graphs(context, artifact)
+        count = sum(_quantize_one(context, artifact, source) for source in sources)
     _write_companions(context, artifact)
-    if _is_runnable(sources):  # a task makes no batches for other parts of a model
-        parts = {s.stem: context.output / FOLDER / f"{s.stem}{INT8_ENDING}.onnx" for s in sources}
+    _join(folder, INT8_ENDING)
+    parts = {f.stem.removesuffix(INT8_ENDING): f for f in folder.glob(f"*{INT8_ENDING}.onnx")}
+    if set(parts) in RUNNABLE:  # a task makes no batches for other parts of a model
         made = open_parts(parts, _ONE_THREAD, context.output)
         refuse_infinite(made, batches_of_rows(context, artifact))
     return {"int8_operators": count, "reduce_range": context.options.reduces_range()}
+
+
+def _sources(folder: Path, place: Path) -> list[Path]:
+    """The float graphs in ``folder``. A decoder that is one file with what its layers make of an
+    encoder's text is written as two, into ``place``."""
+    files = sorted(folder.glob("*.onnx"))
+    found = [file for file in files if file.stem != MERGED]
+    if len(found) < len(files):
+        for name, graph in zip(
+            _JOINED, parted(onnx_ir.load(folder / f"{MERGED}.onnx")), strict=True
+        ):
+            found.append(place / f"{name}.onnx")
+            write_graph(graph, found[-1])
+    return found
+
+
+def _join(folder: Path, ending: str) -> bool:
+    """Make one file of a decoder and what its layers make of an encoder's text. Returns whether
+    the folder has these two."""
+    files = [folder / f"{name}{ending}.onnx" for name in _JOINED]
+    if not all(file.is_file() for file in files):
+        return False
+    graph = merged(*map(onnx_ir.load, files))
+    write_graph(graph, folder / f"{MERGED}{ending}.onnx")
+    for file in files:
+        for part in folder.glob(f"{file.name}*"):
+            part.unlink()
+    return True
+
+
+def _check_joined(context: Context[Any], artifact: Artifact, sources: Sequence[Path]) -> None:
+    """Raise ModelRefused where the files that were written answer otherwise than the parts."""
+    parts = {source.stem: OnnxSession(source, _ONE_THREAD) for source in sources}
+    decoder = parts[DECODER]
+    whole = Joined(decoder, parts[CROSS])
+    expected = CachedSession(whole, decoder.shapes, artifact.folder, parts[ENCODER])
+    files = {name: context.output / FOLDER / f"{name}.onnx" for name in (ENCODER, MERGED)}
+    made = open_parts(files, _ONE_THREAD, context.output)
+    batches = checked_batches(context.task, artifact)
+    refuse_difference(expected, made, batches, "the decoder in two files", FAILURES)
 
 
 def _quantize_one(context: Context[QuantizeOptions], artifact: Artifact, source: Path) -> int:
@@ -97,11 +147,6 @@ def _quantize_one(context: Context[QuantizeOptions], artifact: Artifact, source:
     file = context.output / FOLDER / f"{source.stem}{INT8_ENDING}.onnx"
     write_graph(graph, file)
     return count
-
-
-def _is_runnable(files: Iterable[Path]) -> bool:
-    """Whether the engine knows how the parts of a model in these files go together."""
-    return {file.stem for file in files} in ({WHOLE}, {ENCODER, DECODER})
 
 
 def _write_companions(context: Context[Any], artifact: Artifact) -> None:

@@ -8,6 +8,7 @@ from transformers.exporters.onnxruntime_fusions import fuse_for_onnxruntime
 from transformers.exporters.quantizers import OnnxRuntimeDynamicConfig, OnnxRuntimeQuantizer
 
 from compress.exporting import quiet
+from compress_onnx.tied import multiply_in_int8
 
 
 def fuse(graph: onnx_ir.Model) -> None:
@@ -21,4 +22,6 @@ def quantize_graph(graph: onnx_ir.Model, *, per_channel: bool, reduce_range: boo
     quantized as they come."""
     config = OnnxRuntimeDynamicConfig(per_channel=per_channel, reduce_range=reduce_range)
     with quiet():
-        return OnnxRuntimeQuantizer(config).quantize(graph, {}, ExportFormat.ONNX)
+        made: onnx_ir.Model = OnnxRuntimeQuantizer(config).quantize(graph, {}, ExportFormat.ONNX)
+    multiply_in_int8(made)
+    return made

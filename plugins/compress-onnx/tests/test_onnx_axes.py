@@ -78,9 +78,9 @@ def test_an_encoder_and_a_decoder_have_lengths_of_their_own(tmp_path: Path) -> N
 
     made = run_exported(model, with_unequal_lengths(batch(2, 6, 6)), tmp_path)
     assert axes_in(tmp_path / "model.onnx") == {
-        "input_ids": ["batch", "encoder_length"],
-        "attention_mask": ["batch", "encoder_length"],
-        "decoder_input_ids": ["batch", "decoder_length"],
+        "input_ids": ["batch_size", "encoder_sequence_length"],
+        "attention_mask": ["batch_size", "encoder_sequence_length"],
+        "decoder_input_ids": ["batch_size", "decoder_sequence_length"],
     }
     for sizes in ((1, 3, 9), (3, 9, 3), (2, 5, 5), (1, 1, 2)):
         want, got = model.run(batch(*sizes)), made.run(batch(*sizes))
@@ -138,7 +138,9 @@ def test_a_graph_that_takes_one_length_for_the_other_is_refused() -> None:
     ]
     graph = onnx_ir.Graph(inputs, [], nodes=[])
     batch = {"input_ids": tokens(2, 7), "decoder_input_ids": tokens(2, 7)}
-    with pytest.raises(ModelRefused, match="takes decoder_length for encoder_length"):
+    with pytest.raises(
+        ModelRefused, match="takes decoder_sequence_length for encoder_sequence_length"
+    ):
         axes = {name: dict(enumerate(axes_of(name, batch))) for name in batch}
         _name_axes(onnx_ir.Model(graph, ir_version=10), axes, "a toy")
 
@@ -151,6 +153,6 @@ def test_the_lengths_of_a_batch_are_made_unequal_and_one_length_stays() -> None:
         "decoder_input_ids": (2, 4),
         "weights": (2,),
     }
-    other = with_unequal_lengths(both, "encoder_length")
+    other = with_unequal_lengths(both, "encoder_sequence_length")
     assert other["input_ids"].shape == (2, 4) and other["decoder_input_ids"].shape == (2, 5)
     assert with_unequal_lengths({"input_ids": tokens(2, 5)})["input_ids"].shape == (2, 5)

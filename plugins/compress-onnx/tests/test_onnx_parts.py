@@ -64,11 +64,11 @@ class InTwo(Architecture):
         cls, model: PreTrainedModel, task: Any, batch: Mapping[str, np.ndarray]
     ) -> Sequence[Exportable]:
         inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
-        both = dict.fromkeys(inputs, ("batch", "sequence"))
+        both = dict.fromkeys(inputs, ("batch_size", "sequence_length"))
         # Traced, which takes a tenth of the seconds.
         body = Exportable("body", Pooled(model), inputs, both, ("pooled",), traced=True)
         pooled = PartSession(body).run(inputs)
-        axes = {"pooled": ("batch",)}
+        axes = {"pooled": ("batch_size",)}
         head = Exportable("head", Head(model), pooled, axes, ("logits",), traced=True)
         return [body, head]
 
@@ -141,7 +141,7 @@ class Recurrent(nn.Module):
 
 def test_an_lstm_is_exported_by_a_trace_and_runs_on_other_sizes(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    axes = dict.fromkeys(("numbers", "mask"), ("batch", "sequence"))
+    axes = dict.fromkeys(("numbers", "mask"), ("batch_size", "sequence_length"))
     part = Exportable("model", Recurrent(), numbers(2, 5), axes, ("sums",), traced=True)
     write_graph(export_graph(part), tmp_path / "model.onnx")
     made = OnnxSession(tmp_path / "model.onnx", ONE)

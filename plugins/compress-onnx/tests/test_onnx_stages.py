@@ -203,7 +203,7 @@ def test_both_axes_of_an_exported_model_are_dynamic_and_named(exported: Artifact
     graph = onnx.load(exported.folder / FLOAT_FILE).graph
     sizes = {i.name: [d.dim_param for d in i.type.tensor_type.shape.dim] for i in graph.input}
     assert sizes == dict.fromkeys(
-        ("input_ids", "attention_mask", "token_type_ids"), ["batch", "sequence"]
+        ("input_ids", "attention_mask", "token_type_ids"), ["batch_size", "sequence_length"]
     )
 
 

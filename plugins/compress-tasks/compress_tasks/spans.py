@@ -11,9 +11,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from tokenizers import Encoding
 
+from compress.padding import model_inputs
 from compress.processor import TextProcessor
 from compress.task import Features, Prediction, Row
-from compress_tasks.padding import model_inputs
 
 
 def shortened(questions: Sequence[str], length: int, processor: TextProcessor) -> list[str]:
