@@ -19,8 +19,8 @@ from compress.decoding import chosen, drawn_scores, log_softmax
 from compress.errors import ModelRefused, UsageError
 from compress.exporting import PartSession
 from compress.generation import (
-    CacheBytes,
     PAST,
+    CacheBytes,
     Limits,
     OnToken,
     Special,
@@ -149,8 +149,11 @@ def test_an_answer_that_is_to_be_longer_than_it_may_be_is_refused() -> None:
         ("bart", 2 * 4 * 2 * 2 * 8, 2 * 4 * 2 * 2 * 8),
     ],
 )
-def test_bytes_of_keys_and_values_of_a_token(family: str, token: int, source: int) -> None:
+def test_bytes_of_keys_and_values_of_a_token(
+    family: str, token: int, source: int, tmp_path: Path
+) -> None:
     session = TorchSession(generator(family), "cpu")
+    assert cache_bytes(session) == cache_bytes(cached(family, tmp_path))
     assert cache_bytes(session) == CacheBytes(token, source)
     parts = generating_parts(session.model, with_prompt(prompts(), family)) or ()
     assert cache_bytes(PartSession(parts[-1])) is None, "it does not say"
