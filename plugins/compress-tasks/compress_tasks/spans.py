@@ -8,7 +8,6 @@ import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from tokenizers import Encoding
 
 from compress.processor import TextProcessor
@@ -99,7 +98,9 @@ def best_span(first: np.ndarray, last: np.ndarray, features: Features, longest: 
     own = slice(place, place + len(spans))
     ends = np.concatenate([last[own].astype(np.float64), np.full(longest - 1, -np.inf)])
     # sums[i, k]: the span of k + 1 tokens that begins at token i.
-    sums = first[own].astype(np.float64)[:, None] + sliding_window_view(ends, longest)
+    sums = first[own].astype(np.float64)[:, None] + np.lib.stride_tricks.sliding_window_view(
+        ends, longest
+    )
     begin, more = divmod(int(sums.argmax()), longest)
     score = float(sums[begin, more])
     return {
