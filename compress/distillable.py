@@ -16,6 +16,10 @@ Divergence = Literal["softmax", "binary", "regression", "states"]
 yes or no for each (``binary``); numbers (``regression``); hidden states, of which a stage says
 itself how they differ (``states``)."""
 
+Keep = Literal["auto", "all", "sample", "top", "nothing"]
+"""What is kept of an answer over many choices: all of it, a sample, the most probable choices, or
+nothing, so that the teacher answers while its student learns. ``auto`` goes by their number."""
+
 
 @dataclass(frozen=True)
 class Distillable:

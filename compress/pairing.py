@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from compress.distillable import Distillable, Divergence
+from compress.choices import Choices
+from compress.distillable import Distillable, Divergence, Keep
 from compress.errors import UsageError
-from compress.task import Task
+from compress.task import IGNORED, Task
 
 _LEAST = -1e30
 """The logit of a choice that does not count: its probability is 0 at every temperature. The
@@ -21,23 +22,51 @@ difference of two infinities would be no number."""
 
 
 @dataclass(frozen=True)
+class Keeping:
+    """How a teacher's distributions over choices are kept: ``all``; a ``sample`` of ``choices``
+    draws, or the so many of the ``top``, both at a ``temperature``; ``nothing``: the teacher stays
+    in memory. ``auto``: whole up to 1,024 choices, of more a sample; with ``exact`` those are
+    refused, for every probability is needed."""
+
+    form: Keep = "auto"
+    choices: int = 50
+    temperature: float = 1.0
+    exact: bool = False
+
+
+@dataclass(frozen=True)
 class Asked:
-    """What a teacher is asked for: ``answers``, all that its task finds distillable; ``states``,
-    the places of layers among its hidden states (0: the embeddings; -1: the last layer)."""
+    """What a teacher is asked for: ``answers``, all that its task finds distillable, kept as
+    ``keeping`` says; ``states``, the places of layers among its hidden states (0: the embeddings;
+    -1: the last layer; of a model with an encoder, those of the encoder and of the decoder)."""
 
     answers: bool = True
     states: tuple[int, ...] = ()
+    keeping: Keeping = Keeping()
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Answers, or hidden states, of a student and of its teacher: both [n, width], in the same
-    order. The teacher's are float32 and have no gradient. ``divergence`` is what they are compared
-    as."""
+    """n answers, or hidden states, of a student and of its teacher, in the same order.
 
-    student: Tensor
-    teacher: Tensor
+    ``values``, float [m, width], are the student's, and ``rows``, int64 [n], those of them that
+    count (None: all). ``teacher`` is float [n, width] without a gradient, or some choices of each
+    answer. ``divergence`` is what the two are compared as."""
+
+    values: Tensor
+    teacher: Tensor | Choices
     divergence: Divergence
+    rows: Tensor | None = None
+
+    @property
+    def count(self) -> int:
+        """The number n of answers."""
+        return len(self.values) if self.rows is None else len(self.rows)
+
+    @property
+    def student(self) -> Tensor:
+        """The student's side, [n, width]. It is a copy where not all ``values`` count."""
+        return self.values if self.rows is None else self.values[self.rows]
 
 
 def parts_of(
@@ -54,15 +83,29 @@ def parts_of(
             )
         parts = {f"answers-{i}": part for i, part in enumerate(answers)}
     for i, layer in enumerate(asked.states):
-        parts[f"states-{i}"] = _states(task, outputs, layer, batch)
+        for name, part in _states(task, outputs, layer, batch).items():
+            parts[f"states-{i}{name}"] = part
     return parts
 
 
 def _states(
     task: Task[Any], outputs: Mapping[str, Any], layer: int, batch: Mapping[str, Tensor]
-) -> Distillable:
-    """The hidden states of a layer, [batch, length, width], without padding."""
-    states, mask = outputs.get("hidden_states"), batch.get("attention_mask")
+) -> dict[str, Distillable]:
+    """The hidden states of a layer, [batch, length, width], without padding: those of the model, or
+    of its encoder and its decoder."""
+    mask = batch.get("attention_mask")
+    if outputs.get("decoder_hidden_states") is None:
+        return {"": _layer(task, outputs.get("hidden_states"), layer, mask)}
+    labels = batch.get("labels")
+    written = batch.get("decoder_attention_mask") if labels is None else labels != IGNORED
+    return {
+        "-encoder": _layer(task, outputs.get("encoder_hidden_states"), layer, mask),
+        "-decoder": _layer(task, outputs["decoder_hidden_states"], layer, written),
+    }
+
+
+def _layer(task: Task[Any], states: Any, layer: int, mask: Tensor | None) -> Distillable:
+    """The hidden states of a layer where ``mask`` [batch, length] is not 0."""
     if states is None or mask is None or states[-1].shape[:2] != mask.shape:
         raise UsageError(
             f"task {task.name}: a model gives no hidden state for each token that it "
@@ -98,6 +141,11 @@ def lines_of(part: Distillable) -> Tensor:
     return counted[:, None] if part.masks_choices else counted
 
 
+def places_of(part: Distillable) -> Tensor | None:
+    """Which of a part's answers [m, width] count, int64 [n]; None: all."""
+    return None if part.mask is None else part.mask.flatten().nonzero()[:, 0]
+
+
 def kept_lines(part: Distillable) -> np.ndarray:
     """``lines_of`` as they are stored: in float32. Hidden states are in float16, for they are the
     largest."""
@@ -114,19 +162,23 @@ def counts_of(part: Distillable) -> list[int]:
     return counts
 
 
-def paired(part: Distillable, teacher: Tensor) -> Pair:
-    """The student's ``part`` beside the ``teacher``'s lines, float32 [n, width].
+def paired(part: Distillable, teacher: Tensor | Choices) -> Pair:
+    """The student's ``part`` beside the ``teacher``'s lines, float [n, width] or some choices of
+    each.
 
     Raises UsageError if their widths differ."""
     if part.masks_choices and part.divergence == "softmax":
+        assert isinstance(teacher, Tensor), "such answers are kept whole"
         return _paired_choices(part, teacher)
-    student = lines_of(part)
-    if student.shape != teacher.shape:
+    values = lines_of(part) if part.masks_choices else part.values.flatten(0, -2)
+    rows = None if part.masks_choices else places_of(part)
+    width = teacher.shape[-1] if isinstance(teacher, Tensor) else teacher.width
+    if values.shape[-1] != width:
         raise UsageError(
-            f"the teacher's answers have a width of {teacher.shape[-1]}, and the student's of "
-            f"{student.shape[-1]}: they do not mean the same"
+            f"the teacher's answers have a width of {width}, and the student's of "
+            f"{values.shape[-1]}: they do not mean the same"
         )
-    return Pair(student, teacher, part.divergence)
+    return Pair(values, teacher, part.divergence, rows)
 
 
 def _paired_choices(part: Distillable, teacher: Tensor) -> Pair:

@@ -363,6 +363,16 @@ class Task(ABC, Generic[O]):
         kind: Divergence = "regression" if logits.shape[-1] == 1 else "softmax"
         return [Distillable(logits, _counted(logits.shape[:-1], batch), kind)]
 
+    def with_answer(self, row: Row, prediction: Prediction) -> Row:
+        """``row`` with a generated answer as its target, of which a student learns. The answer may
+        be empty: then the target is its end alone.
+
+        For a task whose answers are generated; by default it raises CompressError."""
+        raise CompressError(
+            f"task {self.name}: it does not say how a row takes an answer as its target: its "
+            "plugin defines Task.with_answer"
+        )
+
     # answers
 
     def prompts(self, features: Sequence[Features], processor: Any) -> Batch | None:

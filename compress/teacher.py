@@ -2,8 +2,9 @@
 
 The answers are computed once, batch by batch, and kept in the store; they are read from there as
 they are needed. Only those that count are kept, one example after the other: no padding, and
-nothing of a token that the task does not score. Where a task draws its inputs anew in each epoch,
-the teacher answers while the student learns.
+nothing of a token that the task does not score. Of an answer over many choices, a few are kept.
+Where a task draws its inputs anew in each epoch, or nothing is to be kept, the teacher answers
+while the student learns.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,14 @@ from torch import Tensor
 from compress.artifact import Artifact
 from compress.errors import UsageError
 from compress.featurising import FeatureRows
+from compress.keptanswers import WIDE, Answered, AnswersWriter, KeptAnswers, kept_names
 from compress.machine import versions
 from compress.models import open_model
 from compress.pairing import (
     Asked,
+    Keeping,
     Pair,
     counts_of,
-    kept_lines,
     lines_of,
     paired,
     parts_of,
@@ -36,12 +38,11 @@ from compress.pairing import (
 )
 from compress.predict import length_batches
 from compress.processor import Processor
-from compress.raggedfiles import PLACES, RaggedFile, RaggedWriter
 from compress.sessions import TorchSession
-from compress.stage import Context
+from compress.stage import Context, Data
 from compress.task import Row, Task
 
-__all__ = ["Asked", "Pair", "Pairs", "TeacherOutputs", "teacher_outputs"]
+__all__ = ["Asked", "Keeping", "Pair", "Pairs", "TeacherOutputs", "teacher_outputs"]
 
 KIND = "teacher-outputs"
 _BATCH = 32
@@ -50,7 +51,7 @@ _BATCH = 32
 @dataclass(frozen=True)
 class Pairs:
     """The pairs of a batch: ``answers``, one for each of ``Task.distillable``, and ``states``, one
-    for each layer that was asked for."""
+    for each layer that was asked for, or one of the encoder and one of the decoder."""
 
     answers: list[Pair] = field(default_factory=list)
     states: list[Pair] = field(default_factory=list)
@@ -84,35 +85,35 @@ class TeacherOutputs(ABC):
     @abstractmethod
     def _answered(
         self, batch: Mapping[str, Tensor], places: Sequence[int]
-    ) -> Mapping[str, _Answered]:
+    ) -> Mapping[str, Answered]:
         """The teacher's part of each name, for the examples at ``places``."""
 
 
-@dataclass(frozen=True)
-class _Answered:
-    """``lines``, float32 [n, width], and how many of them each example has."""
-
-    counts: list[int]
-    lines: Tensor
-
-
 def teacher_outputs(
-    context: Context[Any], teacher: Artifact, split: str, asked: Asked, processor: Processor
+    context: Context[Any],
+    teacher: Artifact,
+    split: str,
+    asked: Asked,
+    processor: Processor,
+    data: Data | None = None,
 ) -> TeacherOutputs:
     """What ``teacher`` answers to the examples of ``split``, for a student whose features
-    ``processor`` makes. They come from the store, if it has them.
+    ``processor`` makes. They come from the store, if it has them. ``data`` stand in place of the
+    context's.
 
     Raises UsageError if the teacher reads other tokens of an example than the student."""
-    task, data = context.task, context.data
+    task, data = context.task, context.data if data is None else data
     assert data is not None, "the stage needs data"
     own = task.processor(teacher.folder)
     if own.identity() != processor.identity():
         raise UsageError(
             "teacher and student have different tokenizers, so that their tokens cannot be compared"
         )
-    if task.draws_inputs:
+    if task.draws_inputs or asked.keeping.form == "nothing":
+        _refuse_kept(task, asked.keeping)
         _refuse_unread(task, data.rows(split), own, processor)
         return _Present(_session(context, teacher), task, asked)
+    asked = replace(asked, keeping=_settled(asked.keeping, data))
     ingredients = {
         "teacher": teacher.digest,
         "data": data.digest,
@@ -123,10 +124,27 @@ def teacher_outputs(
         "processor": own.identity(),
         "libraries": versions(("compress-toolkit", "torch", "transformers", "tokenizers")),
     }
+    rows = data.rows(split)
     folder = context.product(
-        KIND, ingredients, lambda out: _write(context, teacher, split, asked, out)
+        KIND, ingredients, lambda out: _write(context, teacher, rows, asked, out)
     )
     return _Kept(folder, task, asked)
+
+
+def _settled(keeping: Keeping, data: Data) -> Keeping:
+    """``keeping`` without what makes no difference where answers are kept whole: so students of
+    other temperatures share a product. With ``auto`` the labels tell that, if there are any."""
+    is_whole = keeping.form == "auto" and 0 < len(data.labels) <= WIDE
+    return Keeping("all") if is_whole or keeping.form == "all" else keeping
+
+
+def _refuse_kept(task: Task[Any], keeping: Keeping) -> None:
+    """Raise UsageError where answers are to be kept and cannot be."""
+    if keeping.form not in ("auto", "nothing"):
+        raise UsageError(
+            f"keep: {keeping.form}: task {task.name} draws other inputs in each epoch, so that no "
+            "answer of its teacher can be kept: leave keep out"
+        )
 
 
 class _Kept(TeacherOutputs):
@@ -134,16 +152,12 @@ class _Kept(TeacherOutputs):
 
     def __init__(self, folder: Path, task: Task[Any], asked: Asked) -> None:
         super().__init__(task, asked)
-        names = [file.name.removesuffix(PLACES) for file in folder.glob(f"*{PLACES}")]
-        self._files = {name: RaggedFile(folder, name) for name in names}
+        self._files = {name: KeptAnswers(folder, name) for name in kept_names(folder)}
 
     def _answered(
         self, batch: Mapping[str, Tensor], places: Sequence[int]
-    ) -> Mapping[str, _Answered]:
-        return {
-            name: _Answered(file.counts(places), torch.from_numpy(file.lines(places)).float())
-            for name, file in self._files.items()
-        }
+    ) -> Mapping[str, Answered]:
+        return {name: file.read(places) for name, file in self._files.items()}
 
 
 class _Present(TeacherOutputs):
@@ -155,11 +169,11 @@ class _Present(TeacherOutputs):
 
     def _answered(
         self, batch: Mapping[str, Tensor], places: Sequence[int]
-    ) -> Mapping[str, _Answered]:
+    ) -> Mapping[str, Answered]:
         outputs = _ask(self._session, batch, self._asked)
         # A copy: what was computed in inference mode cannot be part of a loss.
         return {
-            name: _Answered(counts_of(part), lines_of(part).float().clone())
+            name: Answered(counts_of(part), lines_of(part).clone())
             for name, part in parts_of(self._task, self._asked, outputs, batch).items()
         }
 
@@ -175,17 +189,18 @@ def _ask(session: TorchSession, batch: Mapping[str, Any], asked: Asked) -> Mappi
     return outputs
 
 
-def _write(context: Context[Any], teacher: Artifact, split: str, asked: Asked, out: Path) -> None:
-    """Write the teacher's answers into the folder ``out``."""
-    assert context.data is not None, "the stage needs data"
+def _write(
+    context: Context[Any], teacher: Artifact, rows: Sequence[Row], asked: Asked, out: Path
+) -> None:
+    """Write the teacher's answers to ``rows`` into the folder ``out``."""
     task, session = context.task, _session(context, teacher)
     # The teacher has features of its own: of two families with one vocabulary, one may have token
     # types and the other not.
     processor = task.processor(teacher.folder)
-    features = FeatureRows(task, context.data.rows(split), processor)
+    features = FeatureRows(task, rows, processor)
     done = 0
     with ExitStack() as stack:
-        files: dict[str, RaggedWriter] = {}
+        files: dict[str, AnswersWriter] = {}
         for places in length_batches(task, features, _BATCH):
             arrays = task.collate(features.take(places), processor)
             batch = {name: torch.as_tensor(a, device=session.device) for name, a in arrays.items()}
@@ -193,9 +208,9 @@ def _write(context: Context[Any], teacher: Artifact, split: str, asked: Asked, o
             refuse_other_examples(parts, len(places), task)
             for name, part in parts.items():
                 if name not in files:
-                    writer = RaggedWriter(out, name, len(features))
+                    writer = AnswersWriter(out, name, len(features), asked.keeping)
                     files[name] = stack.enter_context(writer)
-                files[name].add(places, counts_of(part), kept_lines(part))
+                files[name].add(places, part)
             done += len(places)
             context.progress(done, len(features), "asking the teacher")
 

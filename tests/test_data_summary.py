@@ -22,6 +22,7 @@ from compress.results.report import Report
 from compress.running.summarising import NEVER_CUT, token_lengths
 from compress.store.prepared import Prepared, prepare
 from compress.store.summary import DataSummary, Lengths, with_tokens
+from compress.task import Task
 
 Rows = list[tuple[str, Any]]
 FILMS: Rows = [(f"film number {i}", str(i % 2)) for i in range(8)]
@@ -159,3 +160,13 @@ def test_all_views_of_a_report_show_the_summary_and_its_warnings() -> None:
     for view in (markdown(report), page(report)):
         assert "240 of 1,000" in view and "25.0 % at 16" in view and "label 11" in view
         assert "3 rows of 24 in the test split (12.5 %) have the text of a training row" in view
+
+
+def test_labels_that_a_task_does_not_count_are_not_said_to_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = task_named("text-classification")
+    monkeypatch.setattr(type(task), "count_labels", Task.count_labels)
+    prepare(MemorySource({"train": [{"text": t, "label": x} for t, x in FILMS]}), task, tmp_path)
+    summary = Prepared(tmp_path, "").summary
+    assert summary.labels and data_warnings(summary) == []

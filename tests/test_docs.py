@@ -468,11 +468,28 @@ def hooks() -> dict[str, Any]:
 def test_hooks_are_documented_with_their_arguments(name: str) -> None:
     signature = inspect.signature(hooks()[name])
     arguments = ", ".join(f"{p.name}: {p.annotation}" for p in signature.parameters.values())
-    assert f"### `{name}({arguments}) -> {signature.return_annotation}`\n" in PLUGINS
+    assert f"| `{name}({arguments}) -> {signature.return_annotation}` |" in PLUGINS
 
 
 def test_no_hook_is_documented_that_does_not_exist() -> None:
-    assert set(re.findall(r"^### `(compress_\w+)", PLUGINS, re.M)) == set(hooks())
+    assert set(re.findall(r"^\| `(compress_\w+)", PLUGINS, re.M)) == set(hooks())
+
+
+def test_the_examples_of_the_hooks_exist_and_every_example_is_named() -> None:
+    table = PLUGINS.split("## Hooks\n")[1].split("\n## ")[0]
+    toys = ROOT / "tests" / "plugins"
+    listed = (toys / "README.md").read_text(encoding="utf-8").split("instruments of tests")[0]
+    examples = set(re.findall(r"^\| `(compress-[\w-]+)`", listed, re.M))
+    assert set(re.findall(r"`(compress-[\w-]+)`", table)) == examples
+    own = re.findall(r"`(plugins/[\w-]+)`", table)
+    assert own and all((ROOT / path).is_dir() for path in own)
+
+
+def test_the_stage_of_the_guide_that_trains_is_the_plugin_s() -> None:
+    section = PLUGINS.split("\n### A stage that trains\n")[1].split("\n### ")[0]
+    file = ROOT / "tests/plugins/compress-bitfit/compress_bitfit/training.py"
+    (block,) = blocks(section, "python")
+    assert block in file.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("contract", [Context, StageClass, TaskClass, EngineClass])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from compress_distill import DistillOptions
-from compress_distill.distill import DistillationLoss
+from compress_distill.loss import DistillationLoss
 from generators import CONFIGS
 from installing import install
 from tiny import asking, make_artifact, read, save_bert, task_named, word_processor

@@ -217,7 +217,7 @@ def asking(task: Task[Any], rows: Sequence[Row], store: Path, data: str = "diges
 
     return SimpleNamespace(
         task=task,
-        data=SimpleNamespace(digest=data, rows=lambda split: rows),
+        data=SimpleNamespace(digest=data, labels=(), rows=lambda split: rows),
         progress=lambda *args: None,
         product=product,
     )

@@ -95,6 +95,8 @@ def _labels_without_rows(summary: DataSummary) -> Iterator[str]:
     """Labels that the recipe or the source states, and no row has. Tags that complete a scheme are
     no mistake."""
     used = {name for one in summary.splits.values() for name in one.labels}
+    if not used:  # the task counts none
+        return
     absent = [name for name in summary.labels if name not in used]
     is_scheme = any(name.startswith(("B-", "I-")) for name in summary.labels)
     if absent and not is_scheme:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from compress.processor import Processor
-from compress.stage import Context
+from compress.stage import Context, Data
 from compress.training.facts import TrainingFacts
 from compress.training.options import LIBRARIES, Loss, Term, TrainingOptions
 
@@ -25,14 +25,15 @@ def fit(
     *,
     loss: Loss | None = None,
     processor: Processor | None = None,
+    data: Data | None = None,
 ) -> TrainingFacts:
     """Train ``model`` in place on the train split of ``context``, and return facts for the notes
     of its manifest.
 
-    Without ``loss`` the model's own is used, without ``processor`` that of the input. With a
-    validation split the model ends with the weights of the epoch of the best quality. The training
-    continues from the newest complete checkpoint in ``context.work``. Raises CompressError at the
-    first loss that is not finite.
+    Without ``loss`` the model's own is used, without ``processor`` that of the input. ``data``
+    stand in place of the context's. With a validation split the model ends with the weights of the
+    epoch of the best quality. The training continues from the newest complete checkpoint in
+    ``context.work``. Raises CompressError at the first loss that is not finite.
 
     Several processes train it together: each has its rows of every batch, and all end with the same
     weights, but for their last bits those that one process would have reached."""
@@ -41,7 +42,9 @@ def fit(
     if processor is None:
         assert context.input is not None, "the processor of a fresh model is given"
         processor = context.task.processor(context.input.folder)
-    return train(model, context, options, loss, processor)
+    data = context.data if data is None else data
+    assert data is not None, "a stage that trains names the splits it needs"
+    return train(model, context, options, loss, processor, data)
 
 
 __all__ = ["LIBRARIES", "Loss", "Term", "TrainingFacts", "TrainingOptions", "fit"]

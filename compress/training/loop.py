@@ -20,7 +20,7 @@ from transformers import (
 from compress.errors import UsageError
 from compress.machine import processor
 from compress.processor import Processor
-from compress.stage import Context
+from compress.stage import Context, Data
 from compress.training import checkpoints
 from compress.training.ending import EndRequest, end_requested
 from compress.training.facts import TrainingFacts
@@ -35,10 +35,12 @@ def train(
     options: TrainingOptions,
     loss: Loss | None,
     row_processor: Processor,
+    data: Data,
 ) -> TrainingFacts:
     """Train ``model`` in place, as ``compress.training.fit`` describes it."""
     with end_requested() as ending:
-        facts = _train(model, context, options, loss, row_processor, ending)
+        parts = TrainingParts(context, options, loss, row_processor, data)
+        facts = _train(model, context, options, parts, ending)
         ending.obey()
     return facts
 
@@ -47,13 +49,11 @@ def _train(
     model: PreTrainedModel,
     context: Context[Any],
     options: TrainingOptions,
-    loss: Loss | None,
-    row_processor: Processor,
+    parts: TrainingParts,
     ending: EndRequest,
 ) -> TrainingFacts:
     """Train ``model`` until it is trained, or until ``ending`` is asked."""
     set_seed(_seed(context))
-    parts = TrainingParts(context, options, loss, row_processor)
     if not len(parts.dataset):
         raise UsageError("the train split is empty")
     folder = Path(context.work) / "checkpoints"

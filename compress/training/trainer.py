@@ -20,7 +20,7 @@ from compress.predict import predict
 from compress.processor import Processor
 from compress.rows import Picked
 from compress.sessions import TorchSession
-from compress.stage import Context
+from compress.stage import Context, Data
 from compress.task import Row
 from compress.training import checkpoints
 from compress.training.batches import BucketedBatches, Collator, FeatureDataset
@@ -185,10 +185,10 @@ class TrainingParts:
         options: TrainingOptions,
         loss: Loss | None,
         processor: Processor,
+        data: Data,
     ) -> None:
         self.context = context
-        data, batch_size = context.data, options.batch_size
-        assert data is not None, "a stage that trains names the splits it needs"
+        batch_size = options.batch_size
         self.task, self.loss, self.warmup = context.task, loss, options.warmup
         self.labels = data.labels
         self.processor = processor

@@ -2,84 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
-
-from pydantic import Discriminator, Field, Tag
+from typing import Any
 
 from compress import hookimpl
-from compress.options import (
-    ArtifactReference,
-    FreshModel,
-    KeptByStack,
-    Options,
-    layers_left,
-    layers_misfit,
-)
+from compress.options import FreshModel, layers_left, layers_misfit
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
-from compress.training import LIBRARIES, TrainingOptions
+from compress.training import LIBRARIES
+from compress_distill.options import DistillOptions, SequenceOptions, StudentOptions, mistakes
 
-
-class StudentOptions(Options):
-    """How the student is cut from the step's input."""
-
-    layers: KeptByStack = Field(
-        description=(
-            "Layers of the student: a number, taken evenly spaced from first to last, or the list "
-            "of layers kept. Of a model with two stacks, for each: {encoder: 2, decoder: 1}."
-        )
-    )
-
-
-def _kind_of_student(student: object) -> str:
-    """Whether a student is ``fresh``, or ``cut`` from the input."""
-    is_fresh = isinstance(student, FreshModel) or (isinstance(student, dict) and "type" in student)
-    return "fresh" if is_fresh else "cut"
-
-
-Student = Annotated[
-    Annotated[StudentOptions, Tag("cut")] | Annotated[FreshModel, Tag("fresh")],
-    Discriminator(_kind_of_student),
-]
-
-
-class DistillOptions(TrainingOptions):
-    """Options of ``distill``: those of training, the shape of the student, and the weights
-    of the loss."""
-
-    teacher: ArtifactReference | None = Field(
-        default=None,
-        description=(
-            "Step, folder or hub id whose answers are learned; the default is the step's own input."
-        ),
-    )
-    student: Student | None = Field(
-        default=None,
-        description=(
-            "How the student is cut from the input; or a fresh model with the teacher's tokenizer, "
-            "{type: ..., ...}; none: the input is trained as it is."
-        ),
-    )
-    temperature: float = Field(
-        default=2.0, gt=0, description="Softens both sides' answers before they are compared."
-    )
-    logits: float = Field(
-        default=1.0, ge=0, description="Weight of the divergence from the teacher's answers."
-    )
-    hidden: float = Field(
-        default=1.0,
-        ge=0,
-        description=(
-            "Weight of the distance between last hidden states; must be 0 where widths differ."
-        ),
-    )
-    labels: float = Field(
-        default=0.0, ge=0, description="Weight of the task's own loss on the true labels."
-    )
+__all__ = ["Distill", "DistillOptions", "SequenceOptions", "StudentOptions"]
 
 
 class Distill(Stage[DistillOptions]):
-    """A student learns a teacher's answers and last hidden states. They are computed once
-    and kept in the store."""
+    """A student learns a teacher's answers and last hidden states. They are computed once and kept
+    in the store, or asked for while the student learns."""
 
     name = "distill"
     summary = (
@@ -89,7 +25,10 @@ class Distill(Stage[DistillOptions]):
     paper = (
         "Hinton et al. 2015, Distilling the Knowledge in a Neural Network, section 2 "
         "(arXiv:1503.02531); "
-        "Sanh et al. 2019, DistilBERT, section 3 (arXiv:1910.01108)"
+        "Sanh et al. 2019, DistilBERT, section 3 (arXiv:1910.01108); "
+        "Kim and Rush 2016, Sequence-Level Knowledge Distillation (arXiv:1606.07947); "
+        "Agarwal et al. 2024, On-Policy Distillation, section 3 (arXiv:2306.13649); "
+        "Anshumann et al. 2025, Sparse Logit Sampling, section 3 (arXiv:2503.16870)"
     )
     Options = DistillOptions
     accepts = Accepts(trainable=True, task=True)
@@ -99,25 +38,8 @@ class Distill(Stage[DistillOptions]):
 
     @classmethod
     def check(cls, options: DistillOptions) -> list[OptionMistake]:
-        """Combinations that would teach nothing."""
-        mistakes = []
-        if options.student is None and options.teacher is None:
-            mistakes.append(
-                OptionMistake(
-                    "student",
-                    "the student would be its own teacher",
-                    "give student: {layers: ...}, student: {type: ...} or a teacher",
-                )
-            )
-        if options.logits == options.hidden == 0:
-            mistakes.append(
-                OptionMistake(
-                    "logits",
-                    "nothing of the teacher is learned",
-                    "give logits or hidden a weight above 0",
-                )
-            )
-        return mistakes
+        """Combinations that would teach nothing, or exclude each other."""
+        return list(mistakes(options))
 
     @classmethod
     def shares_work(cls, options: DistillOptions) -> bool:

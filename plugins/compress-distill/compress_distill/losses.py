@@ -7,49 +7,80 @@ unlikely classes. But these differences are what a teacher adds to the labels.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from compress.choices import BLOCK, Choices
 from compress.teacher import Pair
+from compress_distill.chunks import in_chunks
+from compress_distill.sparse import from_sample, from_top
 
 
-def answers_distance(pair: Pair, temperature: float) -> Tensor:
+def answers_distance(pair: Pair, temperature: float, beta: float = 0.0) -> Tensor:
     """How far a student's answers are from its teacher's, compared as their task says; a float32
-    scalar. Without an answer it is 0."""
-    student, teacher = pair.student, pair.teacher
-    if not len(student):
-        return student.float().sum()  # 0; a mean over nothing is no number
+    scalar. Without an answer it is 0. ``beta`` is as in ``divergence``.
+
+    Raises ValueError for a ``beta`` above 0 where some choices stand for the teacher's answers."""
+    if not pair.count:
+        return pair.student.float().sum()  # 0; a mean over nothing is no number
+    teacher = pair.teacher
+    if isinstance(teacher, Choices):
+        return _sparse_divergence(pair, teacher, temperature, beta)
     if pair.divergence == "regression":
-        return squared_error(student, teacher)
+        return squared_error(pair.student, teacher)
     if pair.divergence == "states":
-        return hidden_distance(student, teacher)
-    compare = binary_divergence if pair.divergence == "binary" else divergence
-    return compare(student, teacher, temperature)
+        return hidden_distance(pair.student, teacher)
+    if pair.divergence == "binary":
+        return binary_divergence(pair.student, teacher, temperature, beta)
+    if teacher.numel() <= BLOCK:
+        return divergence(pair.student, teacher, temperature, beta)
+    return _long_divergence(pair, teacher, temperature, beta)
 
 
-def divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+def divergence(student: Tensor, teacher: Tensor, temperature: float, beta: float = 0.0) -> Tensor:
     """Kullback-Leibler divergence KL(teacher || student), mean over n, times the square of
     the temperature; a float32 scalar.
 
     ``student`` and ``teacher`` are logits [n, classes]. Both are first divided by the
     temperature, so that unlikely classes count more. The result is 0 exactly if the two
     distributions are equal; a cross-entropy with soft labels would leave the teacher's
-    entropy. Hinton et al. 2015, section 2 (arXiv:1503.02531)."""
+    entropy. Hinton et al. 2015, section 2 (arXiv:1503.02531).
+
+    With a ``beta`` of 1 it is the reverse, KL(student || teacher). Between them it is the
+    generalised Jensen-Shannon divergence: beta KL(teacher || m) + (1 - beta) KL(student || m), with
+    m = beta teacher + (1 - beta) student. Agarwal et al. 2024, section 2 (arXiv:2306.13649)."""
     log_student = functional.log_softmax(student.float() / temperature, dim=-1)
     log_teacher = functional.log_softmax(teacher.float() / temperature, dim=-1)
-    # "batchmean" sums over classes and divides by n. "mean" would also divide by the number
-    # of classes, and the term would weigh less in a task with more classes. With
-    # log_target the teacher's logarithms are used as they are: from a probability that
-    # underflowed to 0 they would be -inf.
-    kl = functional.kl_div(log_student, log_teacher, reduction="batchmean", log_target=True)
     # The gradient with respect to the logits shrinks as 1 / temperature^2 (section 2 of the
     # paper). The factor undoes that, so that this term weighs the same at every
     # temperature.
-    return kl * temperature**2
+    return _kl(log_student, log_teacher, beta) * temperature**2
 
 
-def binary_divergence(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+def _kl(log_student: Tensor, log_teacher: Tensor, beta: float) -> Tensor:
+    if beta == 0:
+        return _from(log_student, log_teacher)
+    if beta == 1:
+        return _from(log_teacher, log_student)
+    mixed = torch.logaddexp(log_teacher + math.log(beta), log_student + math.log1p(-beta))
+    return beta * _from(mixed, log_teacher) + (1 - beta) * _from(mixed, log_student)
+
+
+def _from(log_other: Tensor, log_own: Tensor) -> Tensor:
+    """KL(own || other) of logarithms of probabilities [n, classes], mean over n."""
+    # "batchmean" sums over classes and divides by n. "mean" would also divide by the number
+    # of classes, and the term would weigh less in a task with more classes. With
+    # log_target the logarithms are used as they are: from a probability that underflowed to 0 they
+    # would be -inf.
+    return functional.kl_div(log_other, log_own, reduction="batchmean", log_target=True)
+
+
+def binary_divergence(
+    student: Tensor, teacher: Tensor, temperature: float, beta: float = 0.0
+) -> Tensor:
     """``divergence`` for independent labels: sum over the labels, mean over n; a float32
     scalar.
 
@@ -61,7 +92,32 @@ def binary_divergence(student: Tensor, teacher: Tensor, temperature: float) -> T
     of_teacher = torch.stack([teacher, torch.zeros_like(teacher)], dim=-1).flatten(0, -2)
     # ``divergence`` is a mean over n * labels. Times the number of labels it is a sum over
     # the labels, and the mean over n.
-    return divergence(of_student, of_teacher, temperature) * student.shape[-1]
+    return divergence(of_student, of_teacher, temperature, beta) * student.shape[-1]
+
+
+def _long_divergence(pair: Pair, teacher: Tensor, temperature: float, beta: float) -> Tensor:
+    """``divergence`` of so many numbers that their probabilities do not stand in memory at once."""
+
+    def of_some(student: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            some = student.detach().requires_grad_()
+            mean = divergence(some, teacher[start:stop], temperature, beta)
+            (slope,) = torch.autograd.grad(mean * (stop - start), some)
+        return mean.detach() * (stop - start), slope
+
+    return in_chunks(pair.values, pair.rows, of_some)
+
+
+def _sparse_divergence(pair: Pair, teacher: Choices, temperature: float, beta: float) -> Tensor:
+    """An estimate of ``divergence`` from some choices of the teacher's answers."""
+    if beta > 0:
+        raise ValueError("the reverse divergence needs every probability of the teacher")
+    of_choices = from_sample if teacher.form == "sample" else from_top
+
+    def of_some(student: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        return of_choices(student, teacher.part(start, stop), temperature)
+
+    return in_chunks(pair.values, pair.rows, of_some)
 
 
 def squared_error(student: Tensor, teacher: Tensor) -> Tensor:

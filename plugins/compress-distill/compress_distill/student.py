@@ -22,7 +22,7 @@ from compress.processor import Processor
 from compress.shapes import settle
 from compress.sizes import layout_of, sizes
 from compress.stage import Context, Data
-from compress_distill import DistillOptions, StudentOptions
+from compress_distill.options import DistillOptions, StudentOptions
 
 _STATES = "output_hidden_states"
 

@@ -146,3 +146,44 @@ def test_hidden_distance_agrees_with_torch() -> None:
 
 def test_squared_error_is_the_mean_of_squares() -> None:
     assert squared_error(torch.tensor([[1.0], [4.0]]), torch.tensor([[0.0], [2.0]])).item() == 2.5
+
+
+# the reverse, and what is between
+
+
+def test_the_reverse_is_the_divergence_with_the_sides_changed() -> None:
+    student, teacher = logits(12, 5, 4), logits(13, 5, 4)
+    torch.testing.assert_close(
+        divergence(student, teacher, 2.0, 1.0), divergence(teacher, student, 2.0)
+    )
+
+
+@pytest.mark.parametrize("beta", [0.1, 0.5, 0.9])
+def test_a_beta_between_is_the_generalised_jensen_shannon_divergence(beta: float) -> None:
+    student, teacher = logits(14, 5, 4), logits(15, 5, 4)
+    p, q = (x.double().div(2.0).softmax(-1) for x in (teacher, student))
+    m = beta * p + (1 - beta) * q
+    by_hand = 4 * sum(
+        share * (side * (side / m).log()).sum(-1).mean()
+        for share, side in ((beta, p), (1 - beta, q))
+    )
+    found = divergence(student, teacher, 2.0, beta)
+    assert found.item() == pytest.approx(by_hand.item(), rel=1e-4)
+    assert divergence(teacher, teacher, 2.0, beta).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_near_its_ends_the_mixture_is_the_one_or_the_other_divergence() -> None:
+    """Divided by beta, or by 1 - beta (Agarwal et al. 2024, section 2)."""
+    student, teacher = logits(16, 5, 4, scale=1.0), logits(17, 5, 4, scale=1.0)
+    small = 1e-3
+    near = divergence(student, teacher, 1.0, small) / small
+    assert near.item() == pytest.approx(divergence(student, teacher, 1.0).item(), rel=0.02)
+    near = divergence(student, teacher, 1.0, 1 - small) / small
+    assert near.item() == pytest.approx(divergence(student, teacher, 1.0, 1.0).item(), rel=0.02)
+
+
+def test_the_mixture_has_a_finite_gradient_where_a_teacher_is_sure() -> None:
+    student = torch.tensor([[0.0, 0.0, 5.0]], requires_grad=True)
+    loss = divergence(student, torch.tensor([[90.0, -90.0, -1e30]]), 1.0, 0.5)
+    loss.backward()
+    assert torch.isfinite(loss) and torch.isfinite(student.grad).all()

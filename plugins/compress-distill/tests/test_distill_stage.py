@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from compress_distill import Distill, DistillOptions, StudentOptions
-from compress_distill.distill import DistillationLoss
+from compress_distill.loss import DistillationLoss
 from compress_distill.losses import answers_distance
 from compress_distill.student import evenly_spaced
 from pydantic import ValidationError

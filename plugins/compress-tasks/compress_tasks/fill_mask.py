@@ -11,6 +11,7 @@ from pydantic import Field
 from tokenizers import Encoding
 
 from compress.errors import UsageError
+from compress.padding import model_inputs, pad
 from compress.processor import TextProcessor
 from compress.request import Request, texts_of
 from compress.rows import Columns
@@ -29,7 +30,6 @@ from compress.task import (
 )
 from compress_tasks import masking, statistics
 from compress_tasks.cells import read_texts
-from compress_tasks.padding import model_inputs, pad
 
 MASK = "[MASK]"
 """What a user writes for a mask, whatever the tokenizer calls it."""

@@ -13,6 +13,7 @@ import numpy as np
 from compress.architecture import ModelConfig
 from compress.distillable import Distillable
 from compress.errors import listed
+from compress.padding import pad
 from compress.processor import TextProcessor
 from compress.request import Request, texts_of
 from compress.rows import Columns, length_of
@@ -39,7 +40,6 @@ from compress_tasks.document_pairs import (
     tokens_of,
 )
 from compress_tasks.fill_mask import FillMask
-from compress_tasks.padding import pad
 
 _CLASSES: Mapping[str, str] = MappingProxyType(
     {

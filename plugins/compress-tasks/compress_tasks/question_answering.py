@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from compress.distillable import Distillable
+from compress.padding import pad
 from compress.processor import TextProcessor
 from compress.request import Request, texts_of
 from compress.rows import Columns, length_of
@@ -30,7 +31,6 @@ from compress_tasks import statistics
 from compress_tasks.answers import first_answer, read_answers
 from compress_tasks.cells import read_texts
 from compress_tasks.confidence import DIGITS
-from compress_tasks.padding import pad
 from compress_tasks.question_options import QuestionAnsweringOptions
 from compress_tasks.spans import best_span, log_sum, shortened, text_span, windows_of
 from compress_tasks.squad import NO_ANSWER, best_scores, counted_words, scores_of, with_words

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from tokenizers import Encoding
 
+from compress.padding import model_inputs
 from compress.processor import TextProcessor
 from compress.task import Features, Prediction, Row
-from compress_tasks.padding import model_inputs
 
 
 def shortened(questions: Sequence[str], length: int, processor: TextProcessor) -> list[str]:

@@ -14,6 +14,7 @@ from compress.architecture import ModelConfig
 from compress.distillable import Distillable
 from compress.errors import CompressError
 from compress.heads import DEFAULT_OUTPUTS
+from compress.padding import model_inputs, pad
 from compress.processor import TextProcessor
 from compress.request import Request, texts_of
 from compress.rows import Columns, length_of
@@ -31,7 +32,6 @@ from compress.task import (
     TextTaskOptions,
 )
 from compress_tasks.cells import read_text, read_texts
-from compress_tasks.padding import model_inputs, pad
 from compress_tasks.targets import TARGETS
 
 _NO_PADDING = (

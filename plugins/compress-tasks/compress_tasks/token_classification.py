@@ -13,6 +13,7 @@ import numpy as np
 from tokenizers import Encoding
 
 from compress.architecture import ModelConfig
+from compress.padding import model_inputs, pad, padded
 from compress.processor import TextProcessor
 from compress.request import Request, texts_of
 from compress.rows import Columns, length_of
@@ -49,7 +50,6 @@ from compress_tasks.iob import (
     tag_names,
     to_iob2,
 )
-from compress_tasks.padding import model_inputs, pad, padded
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 

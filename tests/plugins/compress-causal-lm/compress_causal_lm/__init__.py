@@ -15,7 +15,6 @@ from compress.request import Request, texts_of
 from compress.rows import Columns
 from compress.session import Session, generate
 from compress.task import (
-    IGNORED,
     SAMPLE_TEXTS,
     Batch,
     Column,
@@ -70,11 +69,9 @@ class CausalLm(Task[CausalOptions]):
         """``input_ids``, ``attention_mask`` and ``labels``."""
         return examples.collate(features, processor.pad_id)
 
-    def distillable(
-        self, outputs: Mapping[str, Any], batch: Mapping[str, Any]
-    ) -> list[Distillable]:
+    def distillable(self, outputs: Any, batch: Any) -> list[Distillable]:
         """The next token, at each token that has one."""
-        return [Distillable(outputs["logits"][:, :-1], batch["labels"][:, 1:] != IGNORED)]
+        return [Distillable(outputs["logits"], examples.has_next(batch["labels"]))]
 
     def prompts(self, features: Sequence[Features], processor: TextProcessor) -> Batch:
         """Requests as they are, and the first half of a text."""
@@ -91,23 +88,21 @@ class CausalLm(Task[CausalOptions]):
         """How probable texts are, by ``predictions``; for requests, how they go on."""
         if limits is None:
             return super().answer(session, features, processor)
-        batch = self.prompts(features, processor)
         on_token = processor.told(on_text) if on_text else None
-        answers = generate(session, batch, limits, on_token)
+        answers = generate(session, self.prompts(features, processor), limits, on_token)
         return [{"generated": processor.decode(tokens), "tokens": tokens} for tokens in answers]
 
     def predictions(
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
     ) -> list[Prediction]:
         """``nll``, in nats, summed over the ``count`` predicted tokens of each text."""
-        pairs = zip(outputs["logits"], batch, strict=True)
-        return [examples.counted(logits, one["input_ids"]) for logits, one in pairs]
+        ids = [one["input_ids"] for one in batch]
+        return list(map(examples.counted, outputs["logits"], ids))
 
     def join(self, parts: Sequence[Prediction], row: Row) -> Prediction:
         """The sums over a text's windows."""
-        if "nll" not in parts[0]:
-            return parts[0]
-        return {name: sum(part[name] for part in parts) for name in ("nll", "count")}
+        names = ("nll", "count") if "nll" in parts[0] else ()
+        return {name: sum(part[name] for part in parts) for name in names} or parts[0]
 
     def score(
         self,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
 
 from compress.decoding import log_softmax
+from compress.padding import padded
 from compress.processor import TextProcessor
 from compress.task import IGNORED, Batch, Features, Prediction, Row, TextTaskOptions
 
@@ -57,19 +58,22 @@ def prompt(features: Features) -> Features:
 
 def collate(features: Sequence[Features], pad: int) -> Batch:
     """Arrays padded on the right. Models predict each label from the tokens before it."""
-    size = (len(features), max(len(one["input_ids"]) for one in features))
+    ids = [one["input_ids"] for one in features]
     batch = {
-        "input_ids": np.full(size, pad, dtype=np.int64),
-        "attention_mask": np.zeros(size, dtype=np.int64),
+        "input_ids": padded(ids, pad),
+        "attention_mask": padded([[1] * len(one) for one in ids], 0),
     }
     if all("labels" in one for one in features):
-        batch["labels"] = np.full(size, IGNORED, dtype=np.int64)
-    for row, one in enumerate(features):
-        length = len(one["input_ids"])
-        batch["attention_mask"][row, :length] = 1
-        for name in batch.keys() & one.keys():
-            batch[name][row, :length] = one[name]
+        batch["labels"] = padded([one["labels"] for one in features], IGNORED)
     return batch
+
+
+def has_next(labels: Any) -> Any:
+    """Which tokens have a next one to predict: bool, of the shape of the tensor ``labels``. So the
+    logits need not be cut, which would copy them."""
+    scored = (labels != IGNORED).roll(-1, 1)
+    scored[:, -1] = False
+    return scored
 
 
 def counted(logits: np.ndarray, ids: Sequence[int]) -> Prediction:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Encoding
 
+from compress.padding import model_inputs, pad
 from compress.processor import TextProcessor
 from compress.task import Batch, Features, Prediction, Row, RowError
 
@@ -31,11 +32,7 @@ def spanned(row: Row) -> Row:
 
 def window_of(row: Row, window: Encoding, processor: TextProcessor) -> Features:
     """The features of a window of the row's context, with positions where the answer is known."""
-    features: Features = {"input_ids": window.ids, "spans": _spans(window)}
-    if processor.uses_token_types:
-        features["token_type_ids"] = window.type_ids
-    if "id" in row:
-        features["id"] = row["id"]
+    features = {**model_inputs(row, window, processor), "spans": _spans(window)}
     if "answer" in row:
         first, after = row["start"], row["start"] + len(row["answer"])
         held = [p for p, span in enumerate(features["spans"]) if span and _meet(span, first, after)]
@@ -71,23 +68,11 @@ def best_span(
 
 def padded_windows(features: Sequence[Features], processor: TextProcessor) -> Batch:
     """The arrays of ``QuestionAnswering.collate``."""
-    ids = [f["input_ids"] for f in features]
-    batch = {"input_ids": _padded(ids, processor.pad_id)}
-    batch["attention_mask"] = _padded([[1] * len(i) for i in ids], 0)
-    if processor.uses_token_types:
-        batch["token_type_ids"] = _padded([f["token_type_ids"] for f in features], 0)
+    batch = pad(features, processor)
     for name in ("start_positions", "end_positions"):
         if all(name in f for f in features):
             batch[name] = np.array([f[name] for f in features], dtype=np.int64)
     return batch
-
-
-def _padded(lists: Sequence[Sequence[int]], fill: int) -> np.ndarray:
-    """int64 [batch, longest], filled up on the right."""
-    array = np.full((len(lists), max(map(len, lists))), fill, dtype=np.int64)
-    for row, values in zip(array, lists, strict=True):
-        row[: len(values)] = values
-    return array
 
 
 def words(text: str) -> list[str]:

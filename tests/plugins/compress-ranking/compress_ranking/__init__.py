@@ -69,18 +69,12 @@ class Ranking(Task[TextTaskOptions]):
         return by_row(queries.checked, columns)
 
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
-        """``candidates``: the ids of the query with each of its candidates."""
-        made = []
-        for row in rows:
-            pairs = [(row["query"], text) for text in row["candidates"]]
-            encodings = processor.encode(pairs, max_length=self.options.max_length)
-            known = {name: row[name] for name in ("id", "relevance") if name in row}
-            made.append({"candidates": [(e.ids, e.type_ids) for e in encodings], **known})
-        return made
+        """``candidates``: the features of the query with each of them."""
+        return [queries.asked_of(row, processor, self.options.max_length) for row in rows]
 
     def length(self, features: Features) -> int:
         """The tokens of all pairs."""
-        return sum(len(ids) for ids, _ in features["candidates"])
+        return sum(len(pair["input_ids"]) for pair in features["candidates"])
 
     def collate(
         self, features: Sequence[Features], processor: TextProcessor, generator: Any = None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from compress.errors import UsageError
+from compress.padding import model_inputs, pad
 from compress.processor import TextProcessor
 from compress.request import Request
 from compress.task import Batch, Features, Row, RowError, Shown
@@ -20,32 +21,23 @@ CUT = 10
 """Candidates that count in the score."""
 
 
+def asked_of(row: Row, processor: TextProcessor, max_length: int) -> Features:
+    """``candidates``, the features of a query with each of them, and what is known of the row."""
+    pairs = [(row["query"], text) for text in row["candidates"]]
+    encodings = processor.encode(pairs, max_length=max_length)
+    known = {name: row[name] for name in ("id", "relevance") if name in row}
+    return {"candidates": [model_inputs({}, one, processor) for one in encodings], **known}
+
+
 def padded_queries(features: Sequence[Features], processor: TextProcessor) -> Batch:
     """The arrays of ``Ranking.collate``."""
     pairs = list(chain.from_iterable(f["candidates"] for f in features))
-    batch = _padded_pairs(pairs, processor)
+    batch = pad(pairs, processor)
     counts = [len(f["candidates"]) for f in features]
     batch["query"] = np.repeat(np.arange(len(features)), counts)
     if all("relevance" in f for f in features):
         relevance = list(chain.from_iterable(f["relevance"] for f in features))
         batch["relevance"] = np.array(relevance, dtype=np.float32)
-    return batch
-
-
-def _padded_pairs(
-    pairs: Sequence[tuple[Sequence[int], Sequence[int]]], processor: TextProcessor
-) -> Batch:
-    """int64 [pairs, length] of the ids and types of pairs of texts, filled up on the right."""
-    shape = (len(pairs), max(len(ids) for ids, _ in pairs))
-    batch: Batch = {"input_ids": np.full(shape, processor.pad_id, dtype=np.int64)}
-    batch["attention_mask"] = np.zeros(shape, np.int64)
-    if processor.uses_token_types:
-        batch["token_type_ids"] = np.zeros(shape, np.int64)
-    for place, (ids, types) in enumerate(pairs):
-        batch["input_ids"][place, : len(ids)] = ids
-        batch["attention_mask"][place, : len(ids)] = 1
-        if processor.uses_token_types:
-            batch["token_type_ids"][place, : len(ids)] = types
     return batch
 
 

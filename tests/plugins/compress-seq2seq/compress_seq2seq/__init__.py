@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import Field
 
 from compress import hookimpl
 from compress.generation import Limits
@@ -24,17 +23,9 @@ from compress.task import (
     RowError,
     Shown,
     Task,
-    TextTaskOptions,
 )
 from compress_seq2seq.chrf import chrf, counts_of
-from compress_seq2seq.examples import AnsweringProcessor, collate, features_of
-
-
-class Seq2SeqOptions(TextTaskOptions):
-    """Options of ``seq2seq``. Quality is measured with ``target_length`` and ``beams``."""
-
-    target_length: int = Field(default=64, ge=2, description="Tokens of a target or an answer.")
-    beams: int = Field(default=1, ge=1, description="Answers that a search compares; 1: no search.")
+from compress_seq2seq.examples import AnsweringProcessor, Seq2SeqOptions, collate, features_of
 
 
 class Seq2Seq(Task[Seq2SeqOptions]):
@@ -81,6 +72,10 @@ class Seq2Seq(Task[Seq2SeqOptions]):
         """``input_ids`` and ``attention_mask``; with targets, ``labels`` and the decoder's input,
         which are the labels one place to the right."""
         return collate(features, processor)
+
+    def with_answer(self, row: Row, prediction: Prediction) -> Row:
+        """The row with the answer as its target."""
+        return {**row, "target": prediction["answer"]}
 
     def prompts(self, features: Sequence[Features], processor: AnsweringProcessor) -> Batch:
         """The sources."""

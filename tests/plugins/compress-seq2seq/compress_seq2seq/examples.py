@@ -6,12 +6,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-import numpy as np
+from pydantic import Field
 
 from compress.generation import PROMPT, read_generation, special
 from compress.jsonfiles import read_object
+from compress.padding import padded
 from compress.processor import TextProcessor
-from compress.task import IGNORED, Batch, Features, Row
+from compress.task import IGNORED, Batch, Features, Row, TextTaskOptions
+
+
+class Seq2SeqOptions(TextTaskOptions):
+    """Options of ``seq2seq``. Quality is measured with ``target_length`` and ``beams``."""
+
+    target_length: int = Field(default=64, ge=2, description="Tokens of a target or an answer.")
+    beams: int = Field(default=1, ge=1, description="Answers that a search compares; 1: no search.")
 
 
 class AnsweringProcessor(TextProcessor):
@@ -47,26 +55,19 @@ def features_of(
 def _target(text: str, processor: AnsweringProcessor, most: int) -> list[int]:
     (encoding,) = processor.encode([text], max_length=most)
     ids, end = encoding.ids, processor.token_id("eos")
-    return ids if end is None or ids[-1] == end else [*ids, end]
+    return ids if end is None or ids[-1:] == [end] else [*ids, end]
 
 
 def collate(features: Sequence[Features], processor: AnsweringProcessor) -> Batch:
     """``input_ids`` and ``attention_mask``; with targets, ``labels`` and the decoder's input, which
     are the labels one place to the right."""
     batch = {
-        "input_ids": _padded([one["input_ids"] for one in features], processor.pad_id),
-        "attention_mask": _padded([[1] * len(one["input_ids"]) for one in features], 0),
+        "input_ids": padded([one["input_ids"] for one in features], processor.pad_id),
+        "attention_mask": padded([[1] * len(one["input_ids"]) for one in features], 0),
     }
     if all("labels" in one for one in features):
         targets = [one["labels"] for one in features]
         start = processor.pad_id if processor.start is None else processor.start
-        batch["labels"] = _padded(targets, IGNORED)
-        batch[PROMPT] = _padded([[start, *ids[:-1]] for ids in targets], processor.pad_id)
+        batch["labels"] = padded(targets, IGNORED)
+        batch[PROMPT] = padded([[start, *ids[:-1]] for ids in targets], processor.pad_id)
     return batch
-
-
-def _padded(lists: Sequence[Sequence[int]], fill: int) -> np.ndarray:
-    array = np.full((len(lists), max(map(len, lists))), fill, dtype=np.int64)
-    for row, ids in zip(array, lists, strict=True):
-        row[: len(ids)] = ids
-    return array

@@ -1,4 +1,4 @@
-"""Batches of arrays, padded to the longest example of the batch."""
+"""Features of texts, and batches of them, padded to the longest. No torch."""
 
 from __future__ import annotations
 

@@ -1,0 +1,168 @@
+"""The options of ``distill``. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import Discriminator, Field, Tag
+
+from compress.distillable import Keep
+from compress.options import ArtifactReference, FreshModel, KeptByStack, Options
+from compress.stage import OptionMistake
+from compress.training import TrainingOptions
+
+
+class StudentOptions(Options):
+    """How the student is cut from the step's input."""
+
+    layers: KeptByStack = Field(
+        description=(
+            "Layers of the student: a number, taken evenly spaced from first to last, or the list "
+            "of layers kept. Of a model with two stacks, for each: {encoder: 2, decoder: 1}."
+        )
+    )
+
+
+class SequenceOptions(Options):
+    """How a teacher's own answers become targets."""
+
+    beams: int = Field(
+        default=4, ge=1, description="Answers that the teacher's search compares as they grow."
+    )
+    true_targets: bool = Field(
+        default=False,
+        description="Learn from the true targets too: each row is then there twice.",
+    )
+
+
+def _kind_of_student(student: object) -> str:
+    """Whether a student is ``fresh``, or ``cut`` from the input."""
+    is_fresh = isinstance(student, FreshModel) or (isinstance(student, dict) and "type" in student)
+    return "fresh" if is_fresh else "cut"
+
+
+Student = Annotated[
+    Annotated[StudentOptions, Tag("cut")] | Annotated[FreshModel, Tag("fresh")],
+    Discriminator(_kind_of_student),
+]
+
+
+class DistillOptions(TrainingOptions):
+    """Options of ``distill``: those of training, the shape of the student, the weights of the loss,
+    and what is learned from."""
+
+    teacher: ArtifactReference | None = Field(
+        default=None,
+        description=(
+            "Step, folder or hub id whose answers are learned; the default is the step's own input."
+        ),
+    )
+    student: Student | None = Field(
+        default=None,
+        description=(
+            "How the student is cut from the input; or a fresh model with the teacher's tokenizer, "
+            "{type: ..., ...}; none: the input is trained as it is."
+        ),
+    )
+    temperature: float = Field(
+        default=2.0, gt=0, description="Softens both sides' answers before they are compared."
+    )
+    logits: float = Field(
+        default=1.0, ge=0, description="Weight of the divergence from the teacher's answers."
+    )
+    hidden: float = Field(
+        default=1.0,
+        ge=0,
+        description=(
+            "Weight of the distance between last hidden states; must be 0 where widths differ."
+        ),
+    )
+    labels: float = Field(
+        default=0.0, ge=0, description="Weight of the task's own loss on the true labels."
+    )
+    beta: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description=(
+            "Which divergence: 0 is KL(teacher || student), 1 the reverse, KL(student || teacher); "
+            "between them the generalised Jensen-Shannon divergence."
+        ),
+    )
+    keep: Keep = Field(
+        default="auto",
+        description=(
+            "What is kept of a teacher's answer over many choices: all; a sample, which is "
+            "unbiased; the top choices, with the others as one; nothing: the teacher answers while "
+            "the student learns. auto: all up to 1,024 choices, of more a sample."
+        ),
+    )
+    choices: int = Field(
+        default=50,
+        ge=1,
+        le=255,
+        description="How many choices a sample draws, or are kept with keep: top.",
+    )
+    sequences: SequenceOptions | None = Field(
+        default=None,
+        description=(
+            "Learn from the teacher's own answers to the training rows in place of the true "
+            "targets, {beams: 4}; for a task whose answers are generated."
+        ),
+    )
+    on_policy: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description=(
+            "Share of the batches whose targets are drawn from the student as it is then; for a "
+            "task whose answers are generated."
+        ),
+    )
+
+
+def mistakes(options: DistillOptions) -> Iterator[OptionMistake]:
+    """Combinations that would teach nothing, or exclude each other."""
+    if options.student is None and options.teacher is None:
+        yield OptionMistake(
+            "student",
+            "the student would be its own teacher",
+            "give student: {layers: ...}, student: {type: ...} or a teacher",
+        )
+    if options.logits == options.hidden == 0 and options.sequences is None:
+        yield OptionMistake(
+            "logits",
+            "nothing of the teacher is learned",
+            "give logits or hidden a weight above 0",
+        )
+    if options.logits == options.hidden == options.labels == 0 and options.sequences:
+        yield OptionMistake(
+            "labels",
+            "the teacher's sequences are not learned",
+            "give labels or logits a weight above 0",
+        )
+    yield from _mistakes_of_keeping(options)
+
+
+def _mistakes_of_keeping(options: DistillOptions) -> Iterator[OptionMistake]:
+    if options.beta > 0 and options.keep in ("sample", "top"):
+        yield OptionMistake(
+            "keep",
+            f"beta is {options.beta:g}, which needs the teacher's probability of all that its "
+            f"student may choose, and keep: {options.keep} has a few choices",
+            "set keep: nothing, keep: all or beta: 0",
+        )
+    if options.on_policy > 0 and options.keep in ("all", "sample", "top"):
+        yield OptionMistake(
+            "keep",
+            f"on_policy is {options.on_policy:g}: the teacher answers while its student learns, "
+            "and nothing can be kept",
+            "leave keep out",
+        )
+    if options.on_policy > 0 and options.logits == 0:
+        yield OptionMistake(
+            "on_policy",
+            "the teacher is asked about the student's own answers, and logits is 0",
+            "give logits a weight above 0",
+        )
