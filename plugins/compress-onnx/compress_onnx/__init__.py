@@ -196,11 +196,11 @@ class OnnxRuntimeEngine(Engine):
 
     @classmethod
     def loading(cls, traits: Traits, task: type[Task[Any]]) -> Loading | None:
-        """ONNX Runtime and tokenizers alone, for every task but those whose answers are
-        generated: they need a loop."""
+        """ONNX Runtime and tokenizers alone. An answer that is generated needs a loop, which is the
+        toolkit's."""
         from compress_onnx.loading import LOADING
 
-        return LOADING if task.prompts is Task.prompts else None
+        return None if task.generates() else LOADING
 
 
 def _ending(artifact: Artifact) -> str:
