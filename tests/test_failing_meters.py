@@ -222,7 +222,7 @@ def test_a_meter_that_cannot_be_made_is_absent() -> None:
             raise OSError("no sensor")
 
     taken = _taken(guarded(Unmade), Task, "quick", Any, ["a"], {})
-    assert taken.failures["a"] == "rounds of the meter sound (acme 2) failed: OSError: no sensor"
+    assert taken.failures["a"] == "measures of the meter sound (acme 2) failed: OSError: no sensor"
     found = summarise([guarded(Unmade)], {"sound": taken}, subject(), {})
     assert found.measurements["sound"].absent == taken.failures["a"]
 

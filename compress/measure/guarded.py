@@ -58,7 +58,7 @@ class GuardedMeter:
 
     def measures(self, task: type[Task[Any]]) -> bool:
         """Whether there is anything to measure for a task. Raises MeterFailed."""
-        return self._call("measures", lambda: self.meter.measures(task))
+        return self._call("measures", lambda meter: meter.measures(task))
 
     def rounds(self, effort: Effort) -> Rounds:
         """How many samples are taken of each side. Raises MeterFailed."""
