@@ -11,8 +11,8 @@ from compress.unicode import has_lone_surrogate
 Request = str | tuple[str, ...] | Mapping[str, Any]
 """A text, several texts that belong together, or a mapping of columns."""
 ARGUMENTS = frozenset(
-    {"as_json", "batch_size", "file", "folder", "help", "json", "on_text"}
-    | {"pair", "requests", "self", "task", "texts"}
+    {"as_json", "batch_size", "chat", "file", "folder", "help", "json", "on_text"}
+    | {"pair", "requests", "rows", "self", "task", "texts"}
 )
 """The arguments that every request has, in Python and on the command line. A task's own options of
 a request have other names."""
