@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from compress.distillable import Distillable
+from compress.errors import UsageError
 from compress.generation import Limits
 from compress.processor import TextProcessor
 from compress.request import Request
@@ -134,8 +135,21 @@ class TextGeneration(Task[TextGenerationOptions]):
     def distillable(
         self, outputs: Mapping[str, Any], batch: Mapping[str, Any]
     ) -> list[Distillable]:
-        """The next token, at each token whose next one is a label."""
-        return [Distillable(outputs["logits"][:, :-1], batch["labels"][:, 1:] != IGNORED)]
+        """The next token, at each token whose next one is a label. Logits that are cut would
+        be copied."""
+        has_next = (batch["labels"] != IGNORED).roll(-1, 1)
+        has_next[:, -1] = False
+        return [Distillable(outputs["logits"], has_next)]
+
+    def with_answer(self, row: Row, prediction: Prediction) -> Row:
+        """The row with the answer as its completion. Raises UsageError for a row that is no prompt
+        with a completion."""
+        if "completion" not in row:
+            raise UsageError(
+                "a model's own answers are learned from as completions: give rows of prompt and "
+                "completion, or leave sequences and on_policy out"
+            )
+        return {**row, "completion": prediction["answer"]}
 
     def prompts(self, features: Sequence[Features], processor: TextProcessor) -> Batch:
         """Requests as they are, the prompts of completions, and the first half of a window."""
