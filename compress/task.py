@@ -206,6 +206,10 @@ class Task(ABC, Generic[O]):
     def __init__(self, options: O) -> None:
         self.options = options
 
+    def needed_packages(self) -> tuple[str, ...]:
+        """Which of the ``packages`` these options need; by default all."""
+        return self.packages
+
     # models
 
     @classmethod

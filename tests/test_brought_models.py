@@ -140,8 +140,13 @@ def test_a_plan_checks_the_keys_of_a_model_that_a_plugin_brings(
 def test_a_fresh_model_that_is_fine_tuned_needs_the_tokenizer_of_another(
     planned: Callable[..., Plan], tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match=r"'finetune' of a fresh model needs processor_of \(Step"):
+    with pytest.raises(UsageError, match=r"fresh model needs processor_of or vocabulary \(Step"):
         planned("model: {type: lstm}\nstages: [finetune]\n")
+    with pytest.raises(UsageError, match="processor_of or vocabulary, and has several"):
+        steps = "stages: [finetune: {processor_of: other, vocabulary: 400}]\n"
+        planned("model: {type: lstm}\n" + steps)
+    plan = planned("model: {type: lstm}\nstages: [finetune: {vocabulary: 400}]\n")
+    assert plan.steps[0].options.vocabulary == 400
     (tmp_path / "model").mkdir()
     save_bert(tmp_path / "model", TASK)
     with pytest.raises(

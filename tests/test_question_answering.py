@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 import torch
 from kept_families import kept_families
-from tiny import make_artifact, read, save_bert, task_named
+from tiny import MemorySource, make_artifact, read, save_bert, task_named
 
 from compress.artifact import Artifact
+from compress.errors import UsageError
 from compress.planning import load_plan
 from compress.registry.plugins import load_plugins
 from compress.running.summarising import NEVER_CUT, token_lengths
 from compress.serving import open_predictor
-from compress.store.prepared import Prepared
+from compress.store.prepared import Prepared, prepare
 from compress.task import Task
 from compress.workers.jobs.probing import open_probe
 from compress.workers.protocol import Chosen, ProbeArtifact, Subject
@@ -149,6 +150,36 @@ def test_what_is_read_in_windows_is_not_counted_as_cut(task: Task[Any], teacher:
     data = Prepared(teacher.folder.parent / "data", "digest")
     tokens = token_lengths(data, task, uncut, teacher, 16)["train"]
     assert tokens.lengths.longest > 16 and tokens.cut == 0
+
+
+def test_an_answer_that_is_not_at_its_place_is_told_with_its_row_in_one_line(
+    task: Task[Any], tmp_path: Path
+) -> None:
+    file = squad_file(tmp_path / "squad.json", 3)
+    content = json.loads(file.read_text())
+    content["data"][1]["paragraphs"][1]["qas"][0]["answers"][0]["answer_start"] += 1
+    file.write_text(json.dumps(content))
+    options = {"train": str(file), "splits": {"train": "data.paragraphs.qas"}}
+    json_source = load_plugins().sources["json"].cls
+    with pytest.raises(UsageError) as caught:
+        prepare(json_source(json_source.Options(**options)), task, tmp_path)
+    (line,) = str(caught.value).splitlines()
+    assert "squad.json:1 [1].paragraphs[1].qas[0]: row 3 of train: the answer 'good bad'" in line
+
+
+@pytest.mark.parametrize("first", [[], ["good bad"]])
+def test_rows_are_prepared_whether_the_first_thousand_have_answers_or_not(
+    first: list[str], tmp_path: Path
+) -> None:
+    """Arrow gives a column of empty lists another type than one of texts."""
+    task = task_named("question-answering", no_answer=0.0, **WINDOWS)
+    some, none = [{"text": "good bad", "answer_start": 0}], list[Row]()
+    answers = [some if first else none] * 1000 + [none if first else some] * 3
+    rows = [{"question": "q", "context": "good bad", "answers": each} for each in answers]
+    prepare(MemorySource({"train": rows}), task, tmp_path)
+    kept = Prepared(tmp_path, "digest").rows("train")
+    assert kept[0]["answers"] == first and kept[1002]["answers"] != first
+    assert [row["starts"] for row in kept] == [[0] * len(row["answers"]) for row in kept]
 
 
 def squad_file(path: Path, articles: int) -> Path:

@@ -201,7 +201,7 @@ MORE: Mistakes = {
         HEAD.replace("owner/encoder", "{type: bert}") + FINETUNE,
         "5:5",
         (
-            "'finetune' of a fresh model needs processor_of",
+            "'finetune' of a fresh model needs processor_of or vocabulary",
             "Step, folder or hub id whose tokenizer",
         ),
     ),

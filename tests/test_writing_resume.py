@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any
 import pytest
 import torch
 from installing import install
+from running import run, start_run, wait_for, workers_of
 from tiny import read
 from torch import Tensor
 from trainings import OPTIONS, Given, Interrupted, equal
 from writers import is_pair, rows_for, save_writer
 
-from compress.artifact import Artifact
+from compress.artifact import MANIFEST, Artifact
 from compress.models import open_model
 from compress.task import Row, Task
 from compress.training import TrainingOptions, fit, reporter
@@ -85,3 +87,55 @@ def test_an_interrupted_training_ends_in_the_weights_of_an_unbroken_one(
     again = Writing(tmp_path / "work", task, family=family)
     assert equal(unbroken, trained(again, source))
     assert again.notes == [f"continuing from step {at - 1}"]
+
+
+RECIPE = """\
+task: {TASK: {max_length: 16}}
+model: ./model
+data: {source: csv, train: train.csv, test: test.csv}
+stages:
+  - finetune: {epochs: 25, batch_size: 8, precision: fp32, lora: {rank: 2}}
+    name: taught
+  - prune.structured: {feed_forward: 0.5, heads: 0.5, importance_examples: 8,
+                       recover: {epochs: 5, batch_size: 8, precision: fp32}}
+"""
+
+
+def place_of(folder: Path, family: str, task: Task[Any]) -> Path:
+    """A working directory with a recipe, its data and its model."""
+    folder.mkdir()
+    save_writer(folder / "model", family, task)
+    (folder / "model" / MANIFEST).unlink()
+    (folder / "recipe.yaml").write_text(RECIPE.replace("TASK", task.name), encoding="utf-8")
+    for seed, (name, count) in enumerate((("train", 26), ("test", 6))):
+        rows = rows_for(family, count, seed)
+        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_run_that_is_killed_with_its_worker_goes_on_to_the_same_weights(
+    family: str, tasks: Mapping[bool, Task[Any]], tmp_path: Path
+) -> None:
+    task = tasks[is_pair(family)]
+    toys = ("compress-causal-lm", "compress-seq2seq")
+    environ = install(tmp_path / "site", *toys, without="meters,onnx")
+    whole = run(place_of(tmp_path / "whole", family, task), "recipe.yaml", environ=environ)
+    place = place_of(tmp_path / "place", family, task)
+    process = start_run(place, "recipe.yaml", environ=environ)
+    wait_for(lambda: list((place / "store" / "work").glob("*/checkpoints/*/complete.json")))
+    workers = workers_of(process)
+    process.kill()
+    for worker in workers:
+        worker.kill()
+    process.wait()
+    assert workers, "the step was over before it was killed"
+    ended = run(place, "recipe.yaml", environ=environ)
+    said = [event.get("text", "") for event in ended.events]
+    assert any(text.startswith("continuing from step ") for text in said)
+    assert any(text.startswith("LoRA in ") for text in said)
+    assert ended.digests() == whole.digests()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from compress.chat import chat_text
 from compress.errors import Mistake, UsageError
 from compress.processor import TextProcessor
 from compress.request import Request, texts_of
@@ -42,6 +41,8 @@ def _row(request: Request) -> Row:
 def prompts(rows: Sequence[Row], processor: TextProcessor) -> list[list[int]]:
     """The ids that the model continues. Raises UsageError, one line, for messages that the chat
     template refuses."""
+    from compress.chat import chat_text  # jinja takes a tenth of a second
+
     ids = []
     for row in rows:
         is_chat = "messages" in row

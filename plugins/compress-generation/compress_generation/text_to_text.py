@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -17,6 +18,7 @@ from compress.request import Request, texts_of
 from compress.rows import Columns
 from compress.session import Session, generate
 from compress.sizes import positions
+from compress.specialtokens import SpecialTokens
 from compress.task import (
     SAMPLE_TEXTS,
     Batch,
@@ -128,6 +130,9 @@ class TextToText(Task[PairOptions]):
     Options: ClassVar[type[PairOptions]] = PairOptions
     RequestOptions: ClassVar[type[Limits]] = Limits
     processor_class = PairProcessor
+    special_tokens = SpecialTokens(
+        MappingProxyType({"pad": "<pad>", "eos": "</s>", "unk": "<unk>"}), single="$A </s>"
+    )
     streams = "answer"
     packages = _PACKAGES
     extra = "generation"

@@ -22,6 +22,17 @@ from compress.registry.plugins import engine_for, load_plugins
 from compress.task import IGNORED, RowError, Task
 
 SOURCES = ["a man plays the guitar", "dog runs", "two women sit in the park on grass"]
+CONFIGS: dict[str, dict[str, Any]] = {
+    "t5": {"num_layers": 1, "num_heads": 2, "d_model": 16, "d_kv": 8, "d_ff": 16},
+    "marian": {
+        "encoder_layers": 1,
+        "decoder_layers": 1,
+        "encoder_attention_heads": 2,
+        "decoder_attention_heads": 2,
+        "d_model": 16,
+        "max_position_embeddings": 32,
+    },
+}
 ROWS = [
     {"source": "a man plays", "target": "ein mann spielt"},
     {"source": "the dog runs on grass in the park", "target": "ein hund"},
@@ -60,10 +71,15 @@ def answered(artifact: Artifact, task: Task[Any]) -> list[list[int]]:
     return [one["tokens"] for one in task.answer(session, features, processor)]
 
 
+def stock_model(folder: Path) -> Any:
+    """The model as transformers opens it."""
+    return AutoModelForSeq2SeqLM.from_pretrained(folder)
+
+
 def stock(folder: Path) -> list[list[int]]:
     """The tokens of transformers' own ``generate`` without any argument, of each text alone;
     without what an answer begins and ends with."""
-    model = AutoModelForSeq2SeqLM.from_pretrained(folder)
+    model = stock_model(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     special = {model.generation_config.eos_token_id, model.generation_config.forced_bos_token_id}
     answers = []
@@ -237,3 +253,21 @@ def test_texts_are_answered_in_pieces(models: dict[str, Artifact], tmp_path: Pat
         answers = predictor(SOURCES[0], max_new_tokens=6, on_text=pieces.append)
         assert "".join(pieces).strip() == answers[0]["answer"]
         assert predictor(SOURCES, 3, max_new_tokens=6)[:1] == answers
+
+
+@pytest.mark.parametrize("family", ["t5", "marian"])
+def test_a_fresh_model_gets_a_tokenizer_of_both_languages(family: str, tmp_path: Path) -> None:
+    task = task_of(max_length=32, target_length=12)
+    splits = {"train": ROWS, "test": ROWS[:2]}
+    options = {"epochs": 1, "vocabulary": 300, "precision": "fp32"}
+    fresh = {"type": family, **CONFIGS[family]}
+    made = make_artifact(tmp_path / "step", "finetune", task, splits, fresh=fresh, **options)
+    processor = task.processor(made.folder)
+    tokenizer, model = AutoTokenizer.from_pretrained(made.folder), stock_model(made.folder)
+    for row in ROWS[:2]:
+        for text in (row["source"], row["target"]):
+            assert processor.ids(text) == tokenizer(text)["input_ids"]
+            assert processor.decode(processor.ids(text)).strip() == text
+    assert model.config.vocab_size == len(processor.vocabulary()) <= 300
+    assert model.config.decoder_start_token_id == processor.begin[0] == processor.pad_id
+    assert stock(made.folder) == answered(made, task)

@@ -13,7 +13,7 @@ import numpy as np
 from tokenizers import Encoding
 
 from compress.processor import TextProcessor
-from compress.task import Features
+from compress.task import Features, Row
 from compress_tasks.masking import special_ids
 
 FOLLOWS, OTHER = 0, 1
@@ -107,6 +107,26 @@ def tokens_of(text: str, encoding: Encoding) -> tuple[list[int], list[int]]:
         if len(cuts):
             return ids, [*cuts.tolist()]
     return ids, [*range(1, len(ids))]
+
+
+def parts_of(rows: Sequence[Row], most: int, processor: TextProcessor) -> list[Features]:
+    """The parts of each document, of which each has room in a pair of ``most`` tokens:
+    ``input_ids``, without those around a pair, and ``cuts``, the places at which a second text may
+    begin; ``other`` and ``other_cuts``, the same of the other passage; ``frame``, what stands
+    around."""
+    frame = Frame.of(processor)
+    room = most - frame.around + processor.tokenizer.num_special_tokens_to_add(is_pair=False)
+    documents = processor.encode([row["text"] for row in rows], max_length=room, stride=0)
+    others = processor.encode([row["other"] or "" for row in rows], max_length=2 * room)
+    examples = []
+    for place, (row, document, passage) in enumerate(zip(rows, documents, others, strict=True)):
+        other, other_cuts = tokens_of(row["other"] or "", passage)
+        shared: Features = {"other": other, "other_cuts": other_cuts, "row": place, "frame": frame}
+        shared |= {"id": row["id"]} if "id" in row else {}
+        for part in (document, *document.overflowing):
+            ids, cuts = tokens_of(row["text"], part)
+            examples.append({"input_ids": ids, "cuts": cuts, **shared})
+    return examples
 
 
 def drawn_pair(features: Features, draws: np.random.Generator) -> Features:

@@ -34,10 +34,9 @@ from compress_tasks import masking
 from compress_tasks.confidence import likeliest
 from compress_tasks.document_pairs import (
     FOLLOWS,
-    Frame,
     drawn_pair,
+    parts_of,
     passages_of_others,
-    tokens_of,
 )
 from compress_tasks.fill_mask import FillMask
 
@@ -111,28 +110,14 @@ class NextSentence(FillMask):
         return {"text": texts, "other": passages_of_others(texts, self.options.max_length)}
 
     def features(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
-        """The parts of each document, without tokens around them: ``input_ids`` and ``cuts``, the
-        places at which a second text may begin; ``other`` and ``other_cuts``, the same of the
-        other passage; ``frame``, what stands around. ``collate`` draws a pair from them.
+        """The parts of each document, as ``compress_tasks.document_pairs.parts_of`` makes them.
+        ``collate`` draws a pair from each.
 
         A request is a whole pair, with ``pair``."""
-        frame = Frame.of(processor)
         masking.mask_id(processor)  # raises where there is none
         if rows and rows[0].get("request"):
             return self._requests(rows, processor)
-        single = processor.tokenizer.num_special_tokens_to_add(is_pair=False)
-        room = self.options.max_length - frame.around + single
-        documents = processor.encode([row["text"] for row in rows], max_length=room, stride=0)
-        others = processor.encode([row["other"] or "" for row in rows], max_length=2 * room)
-        examples = []
-        for place, (row, document, passage) in enumerate(zip(rows, documents, others, strict=True)):
-            other, other_cuts = tokens_of(row["other"] or "", passage)
-            for part in (document, *document.overflowing):
-                ids, cuts = tokens_of(row["text"], part)
-                features: Features = {"input_ids": ids, "cuts": cuts, "row": place, "frame": frame}
-                features |= {"other": other, "other_cuts": other_cuts}
-                examples.append(features | ({"id": row["id"]} if "id" in row else {}))
-        return examples
+        return parts_of(rows, self.options.max_length, processor)
 
     def _requests(self, rows: Sequence[Row], processor: TextProcessor) -> list[Features]:
         pairs = [(row["text"], row["text_pair"]) for row in rows]

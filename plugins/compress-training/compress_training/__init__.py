@@ -102,6 +102,12 @@ class FinetuneOptions(TrainingOptions):
         default=None,
         description="Step, folder or hub id whose tokenizer a fresh model takes.",
     )
+    vocabulary: Annotated[int | None, NeededByFreshMark()] = Field(
+        default=None,
+        ge=300,
+        description="Tokens of the tokenizer that is trained for a fresh model, on the texts of "
+        "the training rows.",
+    )
     lora: LoraOptions | None = Field(
         default=None,
         description=(
@@ -112,8 +118,8 @@ class FinetuneOptions(TrainingOptions):
 
 
 class Finetune(Stage[FinetuneOptions]):
-    """Supervised training on the task's data: of a pretrained model, or of a fresh one with
-    another's tokenizer."""
+    """Supervised training on the task's data: of a pretrained model, or of a fresh one with a
+    tokenizer of its own or another's."""
 
     name = "finetune"
     summary = "Train a model, with a head for the task, on labelled data."
@@ -128,7 +134,8 @@ class Finetune(Stage[FinetuneOptions]):
     @classmethod
     def check(cls, options: FinetuneOptions) -> list[OptionMistake]:
         """LoRA for a fresh model, whose weights mean nothing yet."""
-        if options.lora is None or options.processor_of is None:
+        is_fresh = options.processor_of is not None or options.vocabulary is not None
+        if options.lora is None or not is_fresh:
             return []
         message = "lora keeps the weights of a model, and those of a fresh one are random"
         return [OptionMistake("lora", message, "leave lora out, or start from a trained model")]

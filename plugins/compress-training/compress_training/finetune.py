@@ -14,6 +14,7 @@ from compress.processor import Processor
 from compress.stage import Context, Made
 from compress.training import fit
 from compress_training import FinetuneOptions
+from compress_training.tokenizer import tokenizer_for
 
 if TYPE_CHECKING:
     from compress_training.lora import Adapters
@@ -55,8 +56,17 @@ def _given(context: Context[FinetuneOptions]) -> tuple[Adapted, Processor]:
 
 
 def _fresh(context: Context[FinetuneOptions]) -> tuple[Adapted, Processor]:
-    """A fresh model, and the processor that it takes from another."""
+    """A fresh model, and its processor: one that is trained, or another model's."""
     assert context.fresh is not None and context.data is not None
-    theirs = context.task.processor(context.references["processor_of"].folder)
+    theirs = _tokenizer(context)
     model = fresh_reader(context.fresh, context.task, context.data.labels, theirs)
     return Adapted(model), processor_for(model, theirs, context.task)
+
+
+def _tokenizer(context: Context[FinetuneOptions]) -> Processor:
+    """The processor that a fresh model gets."""
+    vocabulary = context.options.vocabulary
+    if vocabulary is not None:
+        return tokenizer_for(context, vocabulary)
+    processor: Processor = context.task.processor(context.references["processor_of"].folder)
+    return processor

@@ -57,7 +57,7 @@ class Adapters:
         share = 100 * self._trained / self._of
         return (
             f"LoRA in {len(self._targets)} layers: {self._trained:,} parameters are trained, "
-            f"{share:.2g} % of the model's {self._of:,}"
+            f"{share:.2f} % of the model's {self._of:,}"
         )
 
     @property

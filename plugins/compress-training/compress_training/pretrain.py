@@ -3,9 +3,6 @@ trains on with other text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
-
 from transformers import set_seed
 
 from compress.adapting import Adapted, adapt_input
@@ -13,10 +10,9 @@ from compress.fresh import fresh_reader
 from compress.models import save_model
 from compress.processor import TextProcessor
 from compress.stage import Context, Made
-from compress.task import Row, Task
 from compress.training import fit
 from compress_training import PretrainOptions
-from compress_training.tokenizer import train_tokenizer
+from compress_training.tokenizer import tokenizer_for
 
 
 def pretrain(context: Context[PretrainOptions]) -> Made:
@@ -37,27 +33,7 @@ def _processor(context: Context[PretrainOptions]) -> TextProcessor:
     if context.input is not None:
         given: TextProcessor = context.task.processor(context.input.folder)
         return given
-    assert context.fresh is not None, "without an input there is a fresh configuration"
-    assert context.data is not None, "the stage needs data"
-    texts = _texts(context.data.rows("train"), context.task)
-    context.progress(0, 1, "training the tokenizer")
-    return train_tokenizer(
-        texts,
-        context.options.vocabulary,
-        context.options.lowercase,
-        context.task.options.max_length,
-        str(context.fresh["type"]),
-        context.task.special_tokens,
-    )
-
-
-def _texts(rows: Iterable[Row], task: Task[Any]) -> Iterator[str]:
-    """The texts, and those in lists, in the columns that the task reads."""
-    for row in rows:
-        for column in task.columns:
-            cell = row.get(column.name)
-            texts = cell if isinstance(cell, list) else [cell]
-            yield from (text for text in texts if isinstance(text, str))
+    return tokenizer_for(context, context.options.vocabulary, context.options.lowercase)
 
 
 def _model(context: Context[PretrainOptions], processor: TextProcessor) -> Adapted:

@@ -6,7 +6,8 @@ With it an interrupted run could not end in the weights of an unbroken one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tokenizers import (
     Tokenizer,
@@ -18,11 +19,45 @@ from tokenizers import (
     trainers,
 )
 
+from compress.errors import UsageError
 from compress.processor import TextProcessor
 from compress.specialtokens import BERT, SpecialTokens
+from compress.stage import Context
+from compress.task import Row, Task, TextTaskOptions
 
 _TYPES = ":1"
 """In the template of a pair: its texts are told apart by types."""
+
+
+def tokenizer_for(context: Context[Any], vocabulary: int, lowercase: bool = False) -> TextProcessor:
+    """The tokenizer of a fresh model, trained on the texts of the training rows, with the special
+    tokens of the task."""
+    assert context.fresh is not None, "only a fresh model has no tokenizer"
+    assert context.data is not None, "the stages that train need data"
+    options = context.task.options
+    if not isinstance(options, TextTaskOptions):
+        raise UsageError(
+            f"vocabulary: the task {context.task.name} reads no texts to train a tokenizer "
+            "on; name the model whose processor a fresh one takes (processor_of)"
+        )
+    context.progress(0, 1, "training the tokenizer")
+    return train_tokenizer(
+        _texts(context.data.rows("train"), context.task),
+        vocabulary,
+        lowercase,
+        options.max_length,
+        str(context.fresh["type"]),
+        context.task.special_tokens,
+    )
+
+
+def _texts(rows: Iterable[Row], task: Task[Any]) -> Iterator[str]:
+    """The texts, and those in lists, in the columns that the task reads."""
+    for row in rows:
+        for column in task.columns:
+            cell = row.get(column.name)
+            texts = cell if isinstance(cell, list) else [cell]
+            yield from (text for text in texts if isinstance(text, str))
 
 
 def train_tokenizer(

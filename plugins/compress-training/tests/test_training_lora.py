@@ -3,6 +3,7 @@ on after an interruption to equal bits."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from transformers import (
 )
 
 from compress.adapting import Adapted
-from compress.errors import UsageError
+from compress.errors import PackageMissing, UsageError
 from compress.training import TrainingOptions, fit, reporter
 
 IDS = torch.tensor([[5, 6, 7, 8, 9, 3], [11, 12, 13, 14, 15, 3]])
@@ -146,6 +147,16 @@ def test_the_version_of_peft_is_part_of_the_key_of_a_step_with_lora_alone() -> N
     plain = FinetuneOptions(precision="fp32")
     assert plain.left_to_machine() == {}
     assert list(FinetuneOptions(lora=LoraOptions()).left_to_machine()) == ["lora", "precision"]
+
+
+def test_without_peft_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    monkeypatch.delitem(sys.modules, "compress_training.lora")
+    task = task_named("text-classification")
+    rows = {"train": sentences(4, 0), "test": sentences(4, 1)}
+    source = save_bert(tmp_path / "model", task)
+    with pytest.raises(PackageMissing, match=r"peft.*: install compress-toolkit\[lora\]"):
+        make_artifact(tmp_path / "made", "finetune", task, rows, input=source, lora={})
 
 
 def adapted_training(given: Given, **options: Any) -> dict[str, Tensor]:
