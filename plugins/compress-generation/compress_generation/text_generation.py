@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from compress.distillable import Distillable
-from compress.errors import UsageError
 from compress.generation import Limits, settings_of
 from compress.measurement import Direction
 from compress.processor import TextProcessor
@@ -20,7 +19,6 @@ from compress.rows import Columns
 from compress.session import Session, generate
 from compress.specialtokens import SpecialTokens
 from compress.task import (
-    IGNORED,
     SAMPLE_TEXTS,
     Batch,
     Column,
@@ -126,21 +124,12 @@ class TextGeneration(Task[TextGenerationOptions]):
     def distillable(
         self, outputs: Mapping[str, Any], batch: Mapping[str, Any]
     ) -> list[Distillable]:
-        """The next token, at each token whose next one is a label. Logits that are cut would
-        be copied."""
-        has_next = (batch["labels"] != IGNORED).roll(-1, 1)
-        has_next[:, -1] = False
-        return [Distillable(outputs["logits"], has_next)]
+        """The next token, at each token whose next one is a label."""
+        return [Distillable(outputs["logits"], likelihood.have_next(batch["labels"]))]
 
     def with_answer(self, row: Row, prediction: Prediction) -> Row:
-        """The row with the answer as its completion. Raises UsageError for a row that is no prompt
-        with a completion."""
-        if "completion" not in row:
-            raise UsageError(
-                "a model's own answers are learned from as completions: give rows of prompt and "
-                "completion, or leave sequences and on_policy out"
-            )
-        return {**row, "completion": prediction["answer"]}
+        """The row with the answer as its completion."""
+        return completions.with_completion(row, prediction["answer"])
 
     def prompts(self, features: Sequence[Features], processor: TextProcessor) -> Batch:
         """Requests as they are, the prompts of completions, and the first half of a window."""
