@@ -21,6 +21,7 @@ from compress.specialtokens import SpecialTokens
 from compress.task import (
     SAMPLE_TEXTS,
     Batch,
+    CardInfo,
     Column,
     Features,
     Prediction,
@@ -63,6 +64,9 @@ class TextGeneration(Task[TextGenerationOptions]):
     packages = ("rouge_score", "sacrebleu")
     extra = "generation"
     Options = TextGenerationOptions
+    card = CardInfo(
+        "Once upon a time", "print(tokenizer.decode(tokens, skip_special_tokens=True))\n"
+    )
     RequestOptions: ClassVar[type[Limits]] = Limits
     streams = "generated"
     special_tokens = SpecialTokens(MappingProxyType({"bos": _END, "eos": _END}), is_exact=True)
