@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,12 +15,13 @@ def refuse_tasks_without_packages(plan: Plan) -> None:
     """Raise PackageMissing where a package is missing that a task of the plan needs: it would be
     missed when a model is trained and its answers are scored."""
     for choice in (plan.task, *(step.task for step in plan.steps)):
-        refuse_missing_packages("task", choice.entry)
+        refuse_missing_packages("task", choice.entry, choice.make().needed_packages())
 
 
-def refuse_missing_packages(kind: str, entry: Registered[Any]) -> None:
-    """Raise PackageMissing for the first of the class's ``packages`` that is not installed."""
-    missing = next((name for name in entry.cls.packages if not _is_installed(name)), None)
+def refuse_missing_packages(kind: str, entry: Registered[Any], packages: Iterable[str]) -> None:
+    """Raise PackageMissing for the first of the ``packages`` of a registered class that is not
+    installed."""
+    missing = next((name for name in packages if not _is_installed(name)), None)
     if missing:
         raise PackageMissing(
             f"{kind} {entry.name} needs the package {missing!r}{entry.hint_to_install}"

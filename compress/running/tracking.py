@@ -35,7 +35,7 @@ def _mistake(name: str, registry: Registry) -> Mistake:
 
 
 def _opened(entry: Registered[Tracker]) -> Tracker:
-    refuse_missing_packages("tracker", entry)
+    refuse_missing_packages("tracker", entry, entry.cls.packages)
     return entry.cls()
 
 

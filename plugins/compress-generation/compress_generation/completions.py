@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from compress.chat import chat_text
 from compress.errors import Mistake, UsageError
 from compress.processor import TextProcessor
 from compress.rows import Row
@@ -48,6 +47,8 @@ def pairs_of(row: Row, processor: TextProcessor) -> list[Pair]:
 def _turn(messages: Sequence[Row], place: int, processor: TextProcessor) -> Pair:
     """What the model reads before it writes the message at ``place``, and that message. The text
     after it, such as the end of a line, is not the model's."""
+    from compress.chat import chat_text  # jinja takes a tenth of a second
+
     prompt = chat_text(processor, messages[:place], answers=True)
     whole = chat_text(processor, messages[: place + 1], answers=False)
     if not whole.startswith(prompt):

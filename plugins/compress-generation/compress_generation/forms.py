@@ -34,8 +34,8 @@ def form_of(columns: Collection[str]) -> Form:
     raise RowError(f"the data have the columns {', '.join(columns) or 'of none'}: give {_NAMES}")
 
 
-def refuse_mixture(splits: Mapping[str, Iterable[Columns]]) -> None:
-    """Raise RowError where the rows of all splits are not of one form."""
+def common_form(splits: Mapping[str, Iterable[Columns]]) -> Form | None:
+    """The form of all rows; None where there are none. Raises RowError where they have several."""
     first: tuple[str, Form] | None = None
     for split, chunks in splits.items():
         for columns in chunks:
@@ -46,6 +46,15 @@ def refuse_mixture(splits: Mapping[str, Iterable[Columns]]) -> None:
                     f"the {first[0]} split has rows of {' and '.join(first[1])}, and the {split} "
                     f"split rows of {' and '.join(form)}: give all rows one form"
                 )
+    return first[1] if first else None
+
+
+def reference(row: Row) -> str:
+    """What the model should write; of several messages one after the other, a line break
+    between."""
+    if "completion" in row:
+        return str(row["completion"])
+    return "\n".join(one["content"] for one in row["messages"] if one["role"] == WRITER)
 
 
 def checked(row: Row) -> dict[str, Any]:

@@ -4,14 +4,15 @@ conversation."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import Field, model_validator
 
 from compress.distillable import Distillable
-from compress.generation import Limits
+from compress.generation import Limits, settings_of
+from compress.measurement import Direction
 from compress.processor import TextProcessor
 from compress.request import Request
 from compress.rows import Columns
@@ -21,46 +22,25 @@ from compress.task import (
     IGNORED,
     SAMPLE_TEXTS,
     Batch,
+    CardInfo,
     Column,
     Features,
     Prediction,
     Quality,
     Row,
+    RowError,
     Shown,
     Task,
-    TextTaskOptions,
     by_row,
 )
 from compress_generation import completions, likelihood, passages, requests
 from compress_generation.batches import padded
-from compress_generation.forms import checked, form_of, refuse_mixture
+from compress_generation.forms import TEXT, checked, common_form, form_of, reference
+from compress_generation.language_options import TextGenerationOptions
 
 _END = "<|endoftext|>"
-
-
-class TextGenerationOptions(TextTaskOptions):
-    """Options of ``text-generation``."""
-
-    max_length: int = Field(
-        default=256,
-        ge=4,
-        description="Tokens of a window of text; a prompt with its completion is cut where it is "
-        "longer.",
-    )
-    stride: int = Field(
-        default=1,
-        ge=1,
-        description="Tokens that a window of text shares with the one before: its context, which "
-        "does not count again.",
-    )
-
-    @model_validator(mode="after")
-    def _windows_go_on(self) -> Self:
-        if self.stride >= self.max_length:
-            raise ValueError(
-                f"stride {self.stride} leaves no new token in a window of {self.max_length}"
-            )
-        return self
+_COMPARED = ("exact_match", "rougeL")
+"""The scores of answers that are compared with what the model should write."""
 
 
 class TextGeneration(Task[TextGenerationOptions]):
@@ -79,17 +59,32 @@ class TextGeneration(Task[TextGenerationOptions]):
     )
     headline = "perplexity"
     higher_is_better = False
-    directions = MappingProxyType({"loss": "lower", "bits_per_byte": "lower"})
+    directions: ClassVar[Mapping[str, Direction]] = MappingProxyType(
+        {"loss": "lower", "bits_per_byte": "lower", **dict.fromkeys(_COMPARED, "higher")}
+    )
+    packages = ("rouge_score", "sacrebleu")
+    extra = "generation"
     Options = TextGenerationOptions
+    card = CardInfo(
+        "Once upon a time", "print(tokenizer.decode(tokens, skip_special_tokens=True))\n"
+    )
     RequestOptions: ClassVar[type[Limits]] = Limits
     streams = "generated"
     special_tokens = SpecialTokens(MappingProxyType({"bos": _END, "eos": _END}), is_exact=True)
 
+    def needed_packages(self) -> tuple[str, ...]:
+        """All where answers are compared, else none."""
+        return self.packages if self.options.answers else ()
+
     def labels(
         self, splits: Mapping[str, Iterable[Columns]], declared: Sequence[str] | None
     ) -> list[str]:
-        """None. Raises RowError where the rows of all splits are not of one form."""
-        refuse_mixture(splits)
+        """None. Raises RowError where the rows of all splits are not of one form, or have no
+        answers to compare with."""
+        if common_form(splits) == TEXT and self.options.answers:
+            raise RowError(
+                "answers is true, and rows of text have none: give prompt and completion"
+            )
         return []
 
     def normalise(self, columns: Columns, labels: Sequence[str]) -> Columns:
@@ -142,8 +137,12 @@ class TextGeneration(Task[TextGenerationOptions]):
         return padded([{"input_ids": _prompt(one)} for one in features], processor.pad_id)
 
     def limits(self) -> Limits:
-        """As many tokens as half a window has, 64 at most."""
-        return Limits(max_new_tokens=min(64, self.options.max_length // 2))
+        """By the option ``max_new_tokens``, greedily."""
+        return Limits(max_new_tokens=self.options.max_new_tokens)
+
+    def generation(self, folder: Path) -> Mapping[str, Any]:
+        """The limits, if answers are measured."""
+        return settings_of(self.limits()) if self.options.answers else {}
 
     def answer(
         self,
@@ -153,15 +152,30 @@ class TextGeneration(Task[TextGenerationOptions]):
         limits: Any = None,
         on_text: Callable[[str], None] | None = None,
     ) -> list[Prediction]:
-        """How probable the labels are, by ``predictions``; for requests, what follows them."""
+        """How probable the labels are, by ``predictions``, and with the option ``answers`` what the
+        model writes in their place; for requests, what follows them."""
         if limits is not None:
-            on_token = processor.told(on_text) if on_text else None
-            written = generate(session, self.prompts(features, processor), limits, on_token)
-            return [{"answer": processor.decode(ids), "tokens": ids} for ids in written]
-        answers: list[Prediction] = []
+            return self._written(session, features, processor, limits, on_text)
+        found: list[Prediction] = []
         for some in likelihood.calls(features, processor.tokenizer.get_vocab_size()):
-            answers += self.predictions(session.run(self.collate(some, processor)), some)
-        return answers
+            found += self.predictions(session.run(self.collate(some, processor)), some)
+        if not self.options.answers:
+            return found
+        written = self._written(session, features, processor, self.limits())
+        return [{**one, **other} for one, other in zip(found, written, strict=True)]
+
+    def _written(
+        self,
+        session: Session,
+        features: Sequence[Features],
+        processor: TextProcessor,
+        limits: Any,
+        on_text: Callable[[str], None] | None = None,
+    ) -> list[Prediction]:
+        """What the model writes after each prompt, as ``answer``, and its ``tokens``."""
+        on_token = processor.told(on_text) if on_text else None
+        written = generate(session, self.prompts(features, processor), limits, on_token)
+        return [{"answer": processor.decode(ids), "tokens": ids} for ids in written]
 
     def predictions(
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
@@ -177,9 +191,14 @@ class TextGeneration(Task[TextGenerationOptions]):
         """The sums over a row's windows or messages, with the ``bytes`` of its text."""
         if "nll" not in parts[0]:
             return parts[0]
-        joined = {name: sum(part[name] for part in parts) for name in ("nll", "count", "bytes")}
+        joined: Prediction = {
+            name: sum(part[name] for part in parts) for name in ("nll", "count", "bytes")
+        }
         if "text" in row:
             joined["bytes"] = sum(len(text.encode()) for text in row["text"])
+        if "answer" in parts[0]:
+            joined["answer"] = "\n".join(part["answer"] for part in parts)
+            joined["tokens"] = [token for part in parts for token in part["tokens"]]
         return joined
 
     def score(
@@ -189,9 +208,20 @@ class TextGeneration(Task[TextGenerationOptions]):
         labels: Sequence[str],
         processor: TextProcessor,
     ) -> Quality:
-        """``perplexity`` over all tokens, their mean ``loss`` in nats, and ``bits_per_byte``."""
+        """``perplexity`` over all tokens, their mean ``loss`` in nats, and ``bits_per_byte``; of
+        answers the share that equals what was wanted, and ROUGE-L (0 to 1), spaces around them
+        aside."""
         bits = likelihood.bits_per_byte(predictions)
-        return Quality({**likelihood.scores(predictions), "bits_per_byte": bits})
+        found = {**likelihood.scores(predictions), "bits_per_byte": bits}
+        if not self.options.answers:
+            return Quality(found)
+        from compress.scoring import quality
+        from compress_generation.metrics import TextMetric
+
+        texts = [one["answer"].strip() for one in predictions]
+        wanted = [[reference(row).strip()] for row in rows]
+        compared = quality(TextMetric, texts, wanted, words="13a").metrics
+        return Quality({**found, **{name: compared[name] for name in _COMPARED}})
 
     def resample(
         self, predictions: Sequence[Prediction], rows: Sequence[Row], labels: Sequence[str]

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from byteprocessors import END, framed, plain
+from byteprocessors import END, framed, plain, tiny_gpt2
 from tiny import MemorySource, task_named
-from transformers import AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from compress.errors import UsageError
+from compress.predict import predict
 from compress.processor import TextProcessor
+from compress.sessions import TorchSession
 from compress.store.prepared import prepare
 from compress.task import IGNORED, Features
 
@@ -171,3 +173,32 @@ def test_requests_are_texts_or_conversations() -> None:
     assert [row.keys() - {"request"} for row in rows] == [{"text"}, {"messages"}]
     with pytest.raises(UsageError, match="text 2: it is empty\ntext 3: messages is 'a', and not"):
         task.request(["a", " ", {"messages": "a"}])
+
+
+@pytest.mark.parametrize(
+    "row",
+    [{"prompt": "abc", "completion": "xy"}, {"messages": CHAT}],
+    ids=["completion", "conversation"],
+)
+def test_answers_are_generated_and_compared_where_it_is_asked(
+    row: dict[str, Any], tmp_path: Path
+) -> None:
+    processor, rows = plain(), [{"id": "test-0", **row}]
+    task = task_named("text-generation", max_length=60, answers=True, max_new_tokens=4)
+    artifact = tiny_gpt2(tmp_path / "gpt2", task, processor)
+    session = TorchSession(AutoModelForCausalLM.from_pretrained(artifact.folder).eval(), "cpu")
+    (answer,) = predict(session, task, processor, rows, task.features(rows, processor), 2)
+    assert answer["answer"].count("\n") >= len(row.get("messages", "ab")) // 2 - 1
+    scores = task.score([answer], rows, [], processor).metrics
+    assert scores["exact_match"] == 0 and 0 <= scores["rougeL"] <= 1
+    wanted = "\n".join(one["content"] for one in CHAT[1::2]) if "messages" in row else " xy "
+    same = task.score([{**answer, "answer": wanted}], rows, [], processor).metrics
+    assert same["exact_match"] == same["rougeL"] == 1
+    assert same["perplexity"] == scores["perplexity"]
+
+
+def test_texts_have_no_answers_to_compare_with(tmp_path: Path) -> None:
+    task = task_named("text-generation", answers=True)
+    with pytest.raises(UsageError, match="answers is true, and rows of text have none"):
+        prepare(MemorySource({"train": [{"text": "a"}]}), task, tmp_path)
+    assert task.needed_packages() and not task_named("text-generation").needed_packages()

@@ -195,10 +195,11 @@ class OnnxRuntimeEngine(Engine):
 
     @classmethod
     def loading(cls, traits: Traits, task: type[Task[Any]]) -> Loading | None:
-        """ONNX Runtime and tokenizers alone, whatever the task."""
+        """ONNX Runtime and tokenizers alone. An answer that is generated needs a loop, which is the
+        toolkit's."""
         from compress_onnx.loading import LOADING
 
-        return LOADING
+        return None if task.generates() else LOADING
 
 
 def _ending(artifact: Artifact) -> str:

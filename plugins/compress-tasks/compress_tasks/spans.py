@@ -8,7 +8,6 @@ import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from tokenizers import Encoding
 
 from compress.padding import model_inputs
@@ -99,7 +98,8 @@ def best_span(first: np.ndarray, last: np.ndarray, features: Features, longest: 
     own = slice(place, place + len(spans))
     ends = np.concatenate([last[own].astype(np.float64), np.full(longest - 1, -np.inf)])
     # sums[i, k]: the span of k + 1 tokens that begins at token i.
-    sums = first[own].astype(np.float64)[:, None] + sliding_window_view(ends, longest)
+    windows = np.lib.stride_tricks.sliding_window_view(ends, longest)
+    sums = first[own].astype(np.float64)[:, None] + windows
     begin, more = divmod(int(sums.argmax()), longest)
     score = float(sums[begin, more])
     return {
