@@ -4,7 +4,7 @@ int8, one text at a time.
   python benchmarks/decoding.py [--rounds N] [--layers N]
 The model has the shape of GPT-2 (124 million parameters) and random weights: its speed is that of a
 trained one, its text has no meaning. The engines take turns, each in a fresh process. Nothing else
-may run on the machine. Takes about 7 minutes on two cores. Writes
+may run on the machine. Takes about 6 minutes on two cores. Writes
 benchmarks/results/decoding.json.
 """
 
@@ -22,17 +22,16 @@ from statistics import median
 from typing import Any
 
 from common import paired_ratio, spread, write_results
+from decoding_writer import NEW, PROMPT
 
 ENGINES = ("torch", "onnxruntime", "onnxruntime-int8")
 ROUNDS = 7
-PROMPT, NEW, TEXTS = 32, 64, 3
-"""Tokens of a prompt, tokens that follow it, and timed texts in each process."""
 WRITER = Path(__file__).with_name("decoding_writer.py")
 
 
 def main() -> None:
     """Make the models, time them in turns and write the result."""
-    given = _arguments()
+    given, load = _arguments(), os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         _call("make", place, str(given.layers))
@@ -44,7 +43,7 @@ def main() -> None:
         sizes = {name: _bytes(place / name) for name in ENGINES}
     rows = [_row(name, seen, sizes) for name in ENGINES]
     settings = {"rounds": given.rounds, "layers": given.layers, "prompt": PROMPT, "new": NEW}
-    values = {"settings": {**settings, "load": os.getloadavg()[0]}, "rows": rows}
+    values = {"settings": {**settings, "load": load}, "rows": rows}
     sys.stderr.write(f"wrote {write_results('decoding', values)}\n")
 
 

@@ -44,6 +44,7 @@ _MISSING = {
     "training": "Not measured yet: `python benchmarks/training.py --help` says how to make "
     "`benchmarks/results/training.json`; then call `make docs`.",
     "twoprocesses": "Not measured yet: `python benchmarks/twoprocesses.py`, then `make docs`.",
+    "decoding": "Not measured yet: `python benchmarks/decoding.py`, then `make docs`.",
     "gpu": "Not measured yet: `python benchmarks/gpu.py` on a machine with an NVIDIA GPU, then "
     "`make docs`.",
 }
@@ -84,6 +85,7 @@ def part(name: str, folder: Path = RESULTS, view: View | None = None) -> str:
         "ner-seeds": over_seeds,
         "cost": cost,
         "twoprocesses": twoprocesses,
+        "decoding": decoding,
         "gpu": gpu,
         "fixedcost": fixed_cost,
         "dataatscale": data_at_scale,
@@ -317,6 +319,14 @@ def twoprocesses(values: Mapping[str, Any]) -> str:
             _measured_on(values["environment"]),
         ]
     )
+
+
+def decoding(values: Mapping[str, Any]) -> str:
+    """How fast a model writes in each engine."""
+    import decoding_page as page
+
+    table = _table(page.HEADERS, page.rows(values))
+    return "\n\n".join([table, page.settings(values), _measured_on(values["environment"])])
 
 
 def matrix(folder: Path = RESULTS) -> str:

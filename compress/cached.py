@@ -21,6 +21,7 @@ from compress.generation import (
     PAST,
     PRESENT,
     PROMPT,
+    CacheBytes,
     Limits,
     OnToken,
     padded_left,
@@ -104,6 +105,13 @@ class CachedSession:
         last = sequences.logits[:, -1]
         known = self._special if length == 1 else replace(self._special, first=None)
         return decode(last, sequences, limits, most, known, on_token)
+
+    def cache_bytes(self) -> CacheBytes:
+        """Bytes of keys and values for each token, as ``compress.session.CountingSession`` says."""
+        size = np.dtype(np.float32).itemsize
+        kept = {name: size * heads * width for name, (heads, width) in self._empty.items()}
+        source = sum(count for name, count in kept.items() if OF_TEXT in name)
+        return CacheBytes(sum(kept.values()) - source, source)
 
     def _prompt(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The batch as an answer begins with it."""

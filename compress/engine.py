@@ -55,7 +55,10 @@ class Loading:
 
     ``code`` reads the variables ``folder``, ``text`` (the example to answer) and ``max_length``
     (tokens to keep). It sets ``tokenizer`` (with ``decode``), ``logits`` (the answer, a numpy array
-    [1, ...]) and ``labels`` (names by index)."""
+    [1, ...]) and ``labels`` (names by index).
+
+    For a task that generates it reads ``max_new_tokens`` in place of ``max_length``, and sets
+    ``tokenizer`` and ``tokens``, the ids of the answer alone."""
 
     packages: tuple[str, ...]
     imports: str

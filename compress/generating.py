@@ -13,7 +13,19 @@ from transformers.generation import BaseStreamer
 
 from compress.decoding import drawn_scores
 from compress.errors import ModelRefused
-from compress.generation import PROMPT, Limits, OnToken, Special, padded_left, room, special
+from compress.generation import (
+    PROMPT,
+    CacheBytes,
+    Limits,
+    OnToken,
+    Special,
+    padded_left,
+    room,
+    special,
+)
+
+_KEPT = ("keys", "values")
+"""What a layer of a cache keeps of each token."""
 
 
 def generate(
@@ -50,6 +62,32 @@ def generate(
             for token in answer:
                 on_token(row, token)
     return answers
+
+
+def cache_bytes(model: PreTrainedModel, device: str) -> CacheBytes | None:
+    """Bytes of keys and values that ``model`` keeps for each token: those of one token. None for a
+    model that reads no token ids, or keeps something else than keys and values."""
+    if not model.can_generate() or model.main_input_name != "input_ids":
+        return None
+    token = torch.zeros((1, 1), dtype=torch.long, device=device)
+    answers = {PROMPT: token} if model.config.is_encoder_decoder else {}
+    training = model.training
+    model.train(False)
+    try:
+        with torch.inference_mode():
+            kept = model(input_ids=token, use_cache=True, **answers).get("past_key_values")
+    finally:
+        model.train(training)
+    own = _bytes_of(getattr(kept, "self_attention_cache", kept))
+    return CacheBytes(own, _bytes_of(getattr(kept, "cross_attention_cache", None))) if own else None
+
+
+def _bytes_of(cache: Any) -> int:
+    """Bytes of the keys and values of a transformers ``Cache``; 0 if it has none."""
+    arrays = [
+        getattr(layer, name, None) for layer in getattr(cache, "layers", ()) for name in _KEPT
+    ]
+    return sum(array.nbytes for array in arrays if torch.is_tensor(array))
 
 
 def _prompts(

@@ -106,6 +106,16 @@ class Limits(Options):
 
 
 @dataclass(frozen=True)
+class CacheBytes:
+    """Bytes of keys and values that an engine keeps of one sequence while it generates: for each
+    ``token`` of the prompt and the answer; and, of a model with an encoder, for each token of the
+    ``source``, which the decoder reads and never changes."""
+
+    token: int
+    source: int = 0
+
+
+@dataclass(frozen=True)
 class Special:
     """Token ids that a model's config gives a meaning: those that ``end`` an answer, the one that
     the decoder of a model with an encoder ``start``s with, the one that such an answer must begin

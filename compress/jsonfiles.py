@@ -18,6 +18,7 @@ MB."""
 MOST_LEVELS = 64
 """Lists and objects inside each other, at most. What is nested deeper ends Python's recursion in
 the code that reads the values."""
+_TOO_DEEP = f"it is nested more than {MOST_LEVELS} levels deep"
 _MOST_DIGITS = 40
 """Digits of the longest whole number. transformers writes one of 31 for "no limit"."""
 
@@ -29,21 +30,25 @@ def read_object(file: Path, *, infinity: bool = False) -> dict[str, Any]:
     with one line if the file is anything else, is too large, or is nested too deeply."""
     try:
         refuse_large(file)
-        text = file.read_text(encoding="utf-8")
-        values = _parsed(text, infinity)
-        if _is_deep(values):
-            raise ValueError(f"it is nested more than {MOST_LEVELS} levels deep")
-        if "\\u" in text:  # such an escape may be one half of a character
-            json.dumps(values, ensure_ascii=False).encode()
-    except RecursionError:
-        raise UsageError(
-            f"{file} cannot be read: it is nested more than {MOST_LEVELS} levels deep"
-        ) from None
+        return parsed_object(file.read_text(encoding="utf-8"), infinity=infinity)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(f"{file} cannot be read: {reason}") from error
+
+
+def parsed_object(text: str, *, infinity: bool = False) -> dict[str, Any]:
+    """The JSON object that ``text`` is, as ``read_object`` reads it. Raises ValueError, with the
+    reason, for anything else."""
+    try:
+        values = _parsed(text, infinity)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    if _is_deep(values):
+        raise ValueError(_TOO_DEEP)
+    if "\\u" in text:  # such an escape may be one half of a character
+        json.dumps(values, ensure_ascii=False).encode()
     if not isinstance(values, dict):
-        raise UsageError(f"{file} cannot be read: it holds no JSON object")
+        raise ValueError("it holds no JSON object")
     return values
 
 

@@ -6,6 +6,7 @@ The instrument alone decides when a sample is taken, so that several artifacts c
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,9 @@ class Rounds:
     At least ``least``. Then on until the 95 % interval of every comparison has a relative
     half-width of at most ``width``, or ``most`` samples are taken, or ``seconds`` are over.
 
+    It ends after ``ceiling`` seconds even if there are fewer than ``least``, once there are the
+    ``fewest`` that an interval can be made of: a large model must not take an hour.
+
     After each ``block`` of samples all sides load their artifacts anew (0: never). Where weights
     lie in memory changes a side's speed, and so does what the machine does for some seconds: only
     an average over several loads is free of both. A sample's ``block`` is the number of its block.
@@ -46,6 +50,12 @@ class Rounds:
     seconds: float = 0.0
     block: int = 0
     fresh: bool = False
+    ceiling: float = math.inf
+
+    @property
+    def fewest(self) -> int:
+        """Samples that are taken whatever they take: two blocks, or two samples."""
+        return min(self.least, 2 * self.block or 2)
 
 
 @dataclass
@@ -109,6 +119,12 @@ class Meter(ABC):
     takes_turns: ClassVar[bool] = False
     keeps: ClassVar[bool] = False
     order: ClassVar[int] = 50
+
+    @classmethod
+    def measures(cls, task: type[Task[Any]]) -> bool:
+        """Whether there is anything to measure of a model for this task; by default there is. Where
+        there is not, no sample is taken and no absence is told."""
+        return True
 
     def rounds(self, effort: Effort) -> Rounds:
         """How many samples are taken of each side; by default one."""

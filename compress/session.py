@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from compress.errors import ModelRefused
-from compress.generation import Limits, OnToken
+from compress.generation import CacheBytes, Limits, OnToken
 
 
 class Session(Protocol):
@@ -42,9 +42,24 @@ class GeneratingSession(Session, Protocol):
         ``generation_config.json`` only the special tokens count. ``on_token`` is called with the
         place of an example and each of its tokens, as they come; with beams, when all is known.
 
-        An answer ends at the model's last position. Raises UsageError where none is left for it,
+        With ``min_new_tokens`` an answer does not end before it has so many. It ends at the model's
+        last position at the latest. Raises UsageError where none is left for it,
         or for limits that exclude each other."""
         ...
+
+
+@runtime_checkable
+class CountingSession(Protocol):
+    """A session that generates, and says what it keeps."""
+
+    def cache_bytes(self) -> CacheBytes | None:
+        """Bytes of keys and values for each token; None for a model that keeps none for each."""
+        ...
+
+
+def cache_bytes(session: Session) -> CacheBytes | None:
+    """``session.cache_bytes()``; None for a session that does not say."""
+    return session.cache_bytes() if isinstance(session, CountingSession) else None
 
 
 def generate(

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from compress.generating import generate
-from compress.generation import Limits, OnToken
+from compress.generating import cache_bytes, generate
+from compress.generation import CacheBytes, Limits, OnToken
 
 TARGETS = frozenset({"labels", "start_positions", "end_positions"})
 """Inputs of a forward pass that hold the right answers. With them a model computes a loss
@@ -70,6 +70,10 @@ class TorchSession:
         ModelRefused for a model that transformers cannot generate with."""
         read = {name: array for name, array in batch.items() if name in self.inputs}
         return generate(self.model, self.device, read, limits, on_token)
+
+    def cache_bytes(self) -> CacheBytes | None:
+        """Bytes of keys and values for each token, as ``compress.session.CountingSession`` says."""
+        return cache_bytes(self.model, self.device)
 
     def elapsed(self, batch: Mapping[str, np.ndarray]) -> float | None:
         """Milliseconds of one ``run`` by the GPU's own clock, with the copies in and out; None

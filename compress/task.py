@@ -117,7 +117,8 @@ class Decision:
 class CardInfo:
     """What model cards show of a task: an ``example`` text to try, and ``reading``, Python that
     prints the answer from the names that ``compress.engine.Loading`` binds. Without a ``reading``,
-    cards load models with the toolkit."""
+    cards load models with the toolkit: so do those of a task that adds to a text, such as a
+    prefix."""
 
     example: str = "A text to try it on."
     reading: str = ""
@@ -382,6 +383,11 @@ class Task(ABC, Generic[O]):
 
         Speed, memory and changed answers are measured with them; ``answer`` asks with them too."""
         return None
+
+    @classmethod
+    def generates(cls) -> bool:
+        """Whether answers of the task may be generated: whether it says what a model is asked."""
+        return cls.prompts is not Task.prompts
 
     def limits(self) -> Limits:
         """How answers are generated where quality and speed are measured: by the task's options. By

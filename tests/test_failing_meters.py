@@ -18,6 +18,7 @@ from compress.measure.turns import take_turns
 from compress.measurement import Measured, Measurement
 from compress.meter import Effort, Meter, Probe, Rounds, Sample
 from compress.registry.plugins import Registered, Registry
+from compress.task import Task
 from compress.workers.jobs.probing import _obey
 from compress.workers.protocol import Chosen, PrepareMeter, Sampled, Subject, TakeSample
 
@@ -208,5 +209,17 @@ def test_a_meter_that_cannot_say_its_rounds_is_absent() -> None:
         def rounds(self, effort: Effort) -> Rounds:
             raise NotImplementedError(effort)
 
-    taken = _taken(guarded(Roundless), "quick", Any, ["a"], {})
+    taken = _taken(guarded(Roundless), Task, "quick", Any, ["a"], {})
     assert taken.failures["a"].startswith("rounds of the meter sound (acme 2) failed: ")
+
+
+def test_a_meter_without_anything_to_measure_is_silent() -> None:
+    class Elsewhere(Sound):
+        @classmethod
+        def measures(cls, task: type[Task[Any]]) -> bool:
+            return False
+
+    meter: Any = guarded(Elsewhere)
+    taken = _taken(meter, Task, "quick", Any, ["a"], {})
+    assert taken == Taken({})
+    assert summarise([meter], {"sound": taken}, subject(), {}).measurements == {}

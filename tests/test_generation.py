@@ -20,6 +20,7 @@ from compress.errors import ModelRefused, UsageError
 from compress.exporting import PartSession
 from compress.generation import (
     PAST,
+    CacheBytes,
     Limits,
     OnToken,
     Special,
@@ -28,7 +29,7 @@ from compress.generation import (
     room,
     special,
 )
-from compress.session import generate
+from compress.session import cache_bytes, generate
 from compress.sessions import TorchSession
 from compress.task import Batch
 
@@ -137,6 +138,25 @@ def test_an_answer_that_is_to_be_longer_than_it_may_be_is_refused() -> None:
             prompts(),
             Limits(max_new_tokens=8, min_new_tokens=9),
         )
+
+
+@pytest.mark.parametrize(
+    ("family", "token", "source"),
+    [  # keys and values, 4 bytes, layers, heads, head size
+        ("gpt2", 2 * 4 * 2 * 2 * 8, 0),
+        ("llama", 2 * 4 * 2 * 2 * 4, 0),
+        ("t5", 2 * 4 * 2 * 2 * 8, 2 * 4 * 2 * 2 * 8),
+        ("bart", 2 * 4 * 2 * 2 * 8, 2 * 4 * 2 * 2 * 8),
+    ],
+)
+def test_bytes_of_keys_and_values_of_a_token(
+    family: str, token: int, source: int, tmp_path: Path
+) -> None:
+    session = TorchSession(generator(family), "cpu")
+    assert cache_bytes(session) == cache_bytes(cached(family, tmp_path))
+    assert cache_bytes(session) == CacheBytes(token, source)
+    parts = generating_parts(session.model, with_prompt(prompts(), family)) or ()
+    assert cache_bytes(PartSession(parts[-1])) is None, "it does not say"
 
 
 @pytest.mark.parametrize("way", list(WAYS))

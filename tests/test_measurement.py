@@ -32,6 +32,7 @@ from compress.measurement import Measured, Measurement, finite
 from compress.meter import Effort, Meter, Probe, Rounds, Sample
 from compress.registry.plugins import Registered, Registry
 from compress.store.files import read_sealed, write_sealed
+from compress.task import Task
 from compress.workers.protocol import (
     Chosen,
     Command,
@@ -136,7 +137,10 @@ def test_a_block_begins_with_the_model_loaded_anew_or_in_other_processes(
         yield Side()
 
     monkeypatch.setattr("compress.measure.sides.started", started)
-    registry: Any = SimpleNamespace(meters={"turns": Registered("turns", Turns, "mine", "1")})
+    registry: Any = SimpleNamespace(
+        meters={"turns": Registered("turns", Turns, "mine", "1")},
+        tasks={"t": SimpleNamespace(cls=Task)},
+    )
     first = Subject("a", tmp_path / "a", Chosen("t", {}), None, compared=("b",))
     second = Subject("b", tmp_path / "b", Chosen("t", {}), None)
     found = measure([first], [second], registry, tmp_path)["a"].measurements["blocks"]
@@ -170,6 +174,37 @@ def test_turns_end_when_the_comparison_is_narrow_and_a_width_that_is_no_number_i
     sides: Any = SimpleNamespace(prepare=lambda *_: None, sample=lambda *_: {})
     rounds = Rounds(2, 5, width=0.02, seconds=60)
     taken = take_turns(guarded(Wide), rounds, sides, ["a", "b"], {"a": ["b"]})
+    assert [len(samples) for samples in taken.samples.values()] == [turns, turns]
+
+
+@pytest.mark.parametrize(
+    ("rounds", "turns"),
+    [
+        (Rounds(9, 12, seconds=60, ceiling=0.0), 2),
+        (Rounds(9, 12, seconds=60, ceiling=0.0, block=2), 4),
+        (Rounds(3, 12, seconds=60, ceiling=0.0, block=2), 3),
+        (Rounds(9, 12, seconds=60, ceiling=60.0), 12),
+    ],
+)
+def test_a_meter_that_takes_too_long_ends_with_the_fewest_rounds(
+    rounds: Rounds, turns: int
+) -> None:
+    class Slow(Meter):
+        name, summary, takes_turns = "slow", "Slow.", True
+
+        def half_width(self, samples: Sequence[Sample], others: Sequence[Sample]) -> float:
+            return 1.0 if len(samples) != 3 else 0.0
+
+        def sample(self, probe: Probe) -> Sample:
+            raise NotImplementedError
+
+        def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:
+            return []
+
+    sides: Any = SimpleNamespace(
+        prepare=lambda *_: None, sample=lambda *_: {}, reopen=lambda *_: None
+    )
+    taken = take_turns(guarded(Slow), rounds, sides, ["a", "b"], {"a": ["b"]})
     assert [len(samples) for samples in taken.samples.values()] == [turns, turns]
 
 

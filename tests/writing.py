@@ -74,6 +74,7 @@ def context(family: str, output: Path, store: Path, **options: Any) -> Any:
             make(store)
         return store
 
+    output.mkdir(parents=True, exist_ok=True)
     chosen = {"fusions": False, "per_channel": False, "reduces_range": lambda: False, **options}
     return SimpleNamespace(
         task=Writing(family),

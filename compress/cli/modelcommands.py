@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +14,10 @@ from compress.cli.ending import ending_of
 from compress.cli.requestflags import PredictCommand, asked_of
 from compress.cli.shared import FOLDER, as_json_option, emit
 from compress.errors import UsageError
+
+if TYPE_CHECKING:
+    from compress.cli.questions import Form, Question
+    from compress.task import Task
 
 _TEXTS = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True)
 
@@ -26,6 +31,14 @@ _TEXTS = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True)
     help="Answer each line of a file in UTF-8, as it is read; - is the standard input.",
 )
 @click.option("--pair", is_flag=True, help="The texts are pairs, two by two: one answer for each.")
+@click.option(
+    "--chat", is_flag=True, help="Each text is what a user says to a chat model, which answers."
+)
+@click.option(
+    "--rows",
+    is_flag=True,
+    help="Each text is a JSON object with the columns of the task, such as messages.",
+)
 @click.option("--task", help="The task to answer for, if several have such a head.")
 @as_json_option
 def predict_command(
@@ -33,6 +46,8 @@ def predict_command(
     texts: tuple[str, ...],
     file: str | None,
     pair: bool,
+    chat: bool,
+    rows: bool,
     task: str | None,
     as_json: bool,
     **asked: Any,
@@ -46,10 +61,15 @@ def predict_command(
     pairs of texts does not say so: give it pairs, with --pair or with a tab between the two.
 
     A model that generates has more options, such as how many tokens: compress predict FOLDER --help
-    lists those of its task. On a terminal its answers are printed as they are generated."""
-    source = _source(texts, file, pair)
+    lists those of its task. On a terminal its answers are printed as they are generated. It
+    continues a text; with --chat it answers it, by the tokenizer's chat template. A whole
+    conversation is a row: --rows '{"messages": [{"role": "user", "content": "Hello"}]}'."""
+    from compress.cli.questions import form_of, questions
+
+    form, source = form_of(pair, chat, rows), _source(texts, file, pair)
+    asks = _Asks(source, questions(texts, pair, form), form, asked_of(asked))
     try:
-        _predict(folder, texts, source, pair, task, as_json, asked_of(asked))
+        _predict(folder, asks, task, as_json)
     except KeyboardInterrupt as error:  # it ends a stream, of which everything is printed
         raise click.exceptions.Exit(ending_of(error)[1]) from None
 
@@ -72,33 +92,45 @@ def _source(texts: tuple[str, ...], file: str | None, pair: bool) -> str | None:
     return file or STANDARD_INPUT
 
 
-def _predict(
-    folder: Path,
-    texts: tuple[str, ...],
-    source: str | None,
-    pair: bool,
-    task: str | None,
-    as_json: bool,
-    asked: Mapping[str, Any],
-) -> None:
+@dataclass(frozen=True)
+class _Asks:
+    """What a user asks: the ``questions`` of the arguments, or the lines of ``source``, each of a
+    ``form``; and the ``options`` of the answers."""
+
+    source: str | None
+    questions: Sequence[Question]
+    form: Form
+    options: Mapping[str, Any]
+
+
+def _predict(folder: Path, asks: _Asks, task: str | None, as_json: bool) -> None:
     import os
 
     from compress.cli.textlines import refuse_unreadable
     from compress.workers.supervisor import worker_environment
 
-    if source is not None:
-        refuse_unreadable(source)
+    if asks.source is not None:
+        refuse_unreadable(asks.source)
     os.environ.update(worker_environment())
     from compress.cli.answers import print_answers, stream_answers
     from compress.registry.plugins import load_plugins
     from compress.serving import open_predictor
 
     predictor = open_predictor(folder, load_plugins(), task)
-    if source is not None:
-        stream_answers(predictor, source, as_json, asked)
+    if asks.form == "chat":
+        _refuse_chat(predictor.task)
+    if asks.source is not None:
+        stream_answers(predictor, asks.source, asks.form, as_json, asks.options)
     else:
-        pairs = list(zip(texts[::2], texts[1::2], strict=True)) if pair else texts
-        print_answers(predictor, pairs, as_json, asked)
+        print_answers(predictor, asks.questions, as_json, asks.options)
+
+
+def _refuse_chat(task: Task[Any]) -> None:
+    """Raise UsageError for a task that takes no messages."""
+    if all(column.name != "messages" for column in task.columns):
+        raise UsageError(
+            f"--chat is for chat models, and a model for {task.name} takes no messages"
+        )
 
 
 @click.command("verify")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from compress.measurement import Measurement, absent, finite
 from compress.meter import Effort, Meter, Rounds, Sample
 from compress.registry.plugins import Registered, Registry
+from compress.task import Task
 from compress.workers.failures import why_no_figure
 
 T = TypeVar("T")
@@ -22,7 +23,7 @@ class MeterFailed(Exception):
 @dataclass(frozen=True)
 class Taken:
     """The samples of one meter: ``samples[side]`` in the order of rounds, and why a side has none
-    because the meter failed."""
+    because the meter failed. A side without either is not measured by the meter."""
 
     samples: Mapping[str, Sequence[Sample]]
     failures: Mapping[str, str] = field(default_factory=dict)
@@ -61,6 +62,10 @@ class GuardedMeter:
         """Whether its samples are kept."""
         return self.meter.keeps
 
+    def measures(self, task: type[Task[Any]]) -> bool:
+        """Whether there is anything to measure for a task. Raises MeterFailed."""
+        return self._call("measures", lambda: self.meter.measures(task))
+
     def rounds(self, effort: Effort) -> Rounds:
         """How many samples are taken of each side. Raises MeterFailed."""
         return self._call("rounds", lambda: self.meter.rounds(effort))
@@ -73,6 +78,8 @@ class GuardedMeter:
         """The measurements of a side; an absent one where the meter failed."""
         if side in taken.failures:
             return [self.missing(taken.failures[side])]
+        if side not in taken.samples:
+            return []
         samples = taken.samples[side]
         return self._figures("summarise", lambda: self.meter.summarise(samples))
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from compress.artifact import JsonObject
 from compress.measure.guarded import GuardedMeter, MeterFailed, Taken
@@ -22,6 +23,7 @@ from compress.measure.watch import Watch
 from compress.measurement import Measured
 from compress.meter import Effort
 from compress.registry.plugins import Registry
+from compress.task import Task
 from compress.workers.forking import WorkerServer
 from compress.workers.protocol import Subject
 
@@ -54,7 +56,8 @@ def measure(
     start, watch = time.monotonic(), Watch()
     meters = _meters(registry, effort)
     everyone, pairs = [*subjects, *others], _pairs(subjects)
-    samples = _samples(meters, everyone, pairs, folder, effort, server, tell, watch)
+    taking = _Taking(meters, registry, folder, effort, server)
+    samples = taking.samples(everyone, pairs, tell, watch)
     measured, disturbed = dict(known or {}), watch.disturbance
     for subject in subjects:
         measured[subject.name] = summarise(meters, samples, subject, measured, disturbed)
@@ -81,7 +84,8 @@ def compare(
     meters = [m for m in meters if m.takes_turns or not timings_only]
     first, *others = subjects
     sides = [first, *(replace(other, compared=(first.name,)) for other in others)]
-    samples = _samples(meters, sides, _pairs(sides), folder, effort, server, _tell_nobody, Watch())
+    taking = _Taking(meters, registry, folder, effort, server)
+    samples = taking.samples(sides, _pairs(sides), _tell_nobody, Watch())
     return {side.name: summarise(meters, samples, side, {}) for side in sides}
 
 
@@ -105,40 +109,53 @@ def _meters(registry: Registry, effort: Effort) -> list[GuardedMeter]:
     return [GuardedMeter.of(e) for e in sorted(entries, key=lambda e: (e.cls.order, e.name))]
 
 
-def _samples(
-    meters: Sequence[GuardedMeter],
-    subjects: Sequence[Subject],
-    pairs: Pairs,
-    folder: Path,
-    effort: Effort,
-    server: WorkerServer | None,
-    tell: Tell,
-    watch: Watch,
-) -> SamplesByMeter:
-    """Samples by meter and subject. Meters that take turns sample all subjects. The others sample
-    the keys of ``pairs``, which are the subjects to measure."""
-    if not meters:
-        return {}
-    everyone = [subject.name for subject in subjects]
-    samples = {}
-    tell(0, len(meters), f"opening {', '.join(everyone)}")
-    with Sides(subjects, folder, effort, server) as sides:
-        for number, meter in enumerate(meters):
-            tell(number, len(meters), f"{meter.name} ({number + 1} of {len(meters)})")
-            if meter.takes_turns:
-                with watch.watching(sides):
-                    samples[meter.name] = _taken(meter, effort, sides, everyone, pairs)
-            else:
-                samples[meter.name] = _taken(meter, effort, sides, list(pairs), {})
-        sides.end()
-    return samples
+@dataclass(frozen=True)
+class _Taking:
+    """Samples by ``meters``. Job files and logs of the sides go into ``folder``."""
+
+    meters: Sequence[GuardedMeter]
+    registry: Registry
+    folder: Path
+    effort: Effort
+    server: WorkerServer | None
+
+    def samples(
+        self, subjects: Sequence[Subject], pairs: Pairs, tell: Tell, watch: Watch
+    ) -> SamplesByMeter:
+        """Samples by meter and subject. Meters that take turns sample all subjects. The others
+        sample the keys of ``pairs``, which are the subjects to measure."""
+        if not self.meters:
+            return {}
+        everyone = [subject.name for subject in subjects]
+        task = self.registry.tasks[subjects[0].task.name].cls
+        count, samples = len(self.meters), {}
+        tell(0, count, f"opening {', '.join(everyone)}")
+        with Sides(subjects, self.folder, self.effort, self.server) as sides:
+            for number, meter in enumerate(self.meters):
+                tell(number, count, f"{meter.name} ({number + 1} of {count})")
+                if meter.takes_turns:
+                    with watch.watching(sides):
+                        samples[meter.name] = _taken(
+                            meter, task, self.effort, sides, everyone, pairs
+                        )
+                else:
+                    samples[meter.name] = _taken(meter, task, self.effort, sides, list(pairs), {})
+            sides.end()
+        return samples
 
 
 def _taken(
-    meter: GuardedMeter, effort: Effort, sides: Sides, names: Sequence[str], pairs: Pairs
+    meter: GuardedMeter,
+    task: type[Task[Any]],
+    effort: Effort,
+    sides: Sides,
+    names: Sequence[str],
+    pairs: Pairs,
 ) -> Taken:
-    """A meter's samples of the sides in ``names``."""
+    """A meter's samples of the sides in ``names``; none if it has nothing to measure."""
     try:
+        if not meter.measures(task):
+            return Taken({})
         rounds = meter.rounds(effort)
     except MeterFailed as failure:
         return Taken({}, dict.fromkeys(names, str(failure)))

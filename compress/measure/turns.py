@@ -31,7 +31,8 @@ def take_turns(
     """Samples of the sides in ``names``, one of each in a round; sample i of a side is of round i
     and says its ``block``.
 
-    Rounds end when the comparisons of all ``pairs`` are narrow enough, or the time is over. A side
+    Rounds end when the comparisons of all ``pairs`` are narrow enough, or the time is over
+    (``Rounds``). A side
     on which the meter fails takes no more turns, and has no samples."""
     taking = _Taking(meter, sides, names)
     start, size = time.monotonic(), rounds.block or rounds.most
@@ -40,9 +41,12 @@ def take_turns(
         if number % size == 0:
             taking.begin_block(block, rounds)
         taking.take_round(block)
+        seconds = time.monotonic() - start
         if number + 1 < rounds.least:
+            if number + 1 >= rounds.fewest and seconds > rounds.ceiling:
+                break
             continue
-        if time.monotonic() - start > rounds.seconds or taking.is_narrow(pairs, rounds):
+        if seconds > rounds.seconds or taking.is_narrow(pairs, rounds):
             break
     return Taken({side: taking.samples[side] for side in taking.names}, taking.failures)
 

@@ -18,11 +18,17 @@ import compress
 model = compress.load({folder})
 print(model([{text}]))
 """
+_WRITES = """\
+import compress
+
+model = compress.load({folder})
+model({text}, max_new_tokens={tokens}, on_text=lambda piece: print(piece, end="", flush=True))
+"""
 _STOCK = """\
 {imports}
 folder = {folder}
 text = {text}
-max_length = {max_length}
+{length}
 """
 
 
@@ -72,10 +78,22 @@ def _stock_code(loading: Loading, folder: str, task: TaskChoice) -> str:
         imports=loading.imports,
         folder=repr(folder),
         text=repr(card.example),
-        max_length=task.options.max_length,
+        length=_length_text(task),
     )
     return f"{given}{loading.code}{card.reading}"
 
 
+def _length_text(task: TaskChoice) -> str:
+    """Python that binds how long a text, or an answer that is generated, may be."""
+    assert isinstance(task.options, TextTaskOptions)
+    if task.entry.cls.generates():
+        return f"max_new_tokens = {task.make().limits().max_new_tokens}"
+    return f"max_length = {task.options.max_length}"
+
+
 def _own_code(folder: str, task: TaskChoice) -> str:
-    return _OWN.format(folder=repr(folder), text=repr(task.entry.cls.card.example))
+    cls = task.entry.cls
+    names = {"folder": repr(folder), "text": repr(cls.card.example)}
+    if cls.generates() and cls.streams:
+        return _WRITES.format(**names, tokens=task.make().limits().max_new_tokens)
+    return _OWN.format(**names)

@@ -16,6 +16,7 @@ from compress.artifact import Artifact
 from compress.engine import Engine, Placement, Session
 from compress.errors import ModelRefused
 from compress.featurising import FeatureRows
+from compress.generation import Limits, OnToken
 from compress.heads import meant_labels
 from compress.machine import forget_peak_memory, peak_memory, stay_on_cores, threads
 from compress.meter import Meter, Probe, Sample
@@ -23,7 +24,7 @@ from compress.predict import predict
 from compress.pretrained.modelfolder import model_types
 from compress.registry.models import needs_torch, register_models
 from compress.registry.plugins import Registered, Registry, engine_for, explain_missing_package
-from compress.session import GeneratingSession
+from compress.session import GeneratingSession, generate
 from compress.task import Prediction, Task
 from compress.workers.channel import WorkerLine
 from compress.workers.encoding import encode
@@ -155,17 +156,41 @@ class Slowed:
         if hasattr(session, "elapsed"):
             self.elapsed = self._elapsed
         if isinstance(session, GeneratingSession):
-            self.generate = session.generate  # answers are not timed, so they need not be slower
+            self.generate = self._generate
 
     def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The outputs of the wrapped session, after the wait."""
         start = time.perf_counter()
         outputs = self.session.run(batch)
-        end = time.perf_counter()
-        until = end + self.share * (end - start)
+        self._wait(start)
+        return outputs
+
+    def _generate(
+        self,
+        batch: Mapping[str, np.ndarray],
+        limits: Limits,
+        on_token: OnToken | None = None,
+    ) -> list[list[int]]:
+        """The answers of the wrapped session, with a wait before each token is told."""
+        start = time.perf_counter()
+
+        def told(row: int, token: int) -> None:
+            nonlocal start
+            self._wait(start)
+            if on_token:
+                on_token(row, token)
+            start = time.perf_counter()
+
+        answers = generate(self.session, batch, limits, told)
+        self._wait(start)
+        return answers
+
+    def _wait(self, start: float) -> None:
+        """Wait for the share of the time since ``start``."""
+        now = time.perf_counter()
+        until = now + self.share * (now - start)
         while time.perf_counter() < until:
             pass
-        return outputs
 
     def _elapsed(self, batch: Mapping[str, np.ndarray]) -> float | None:
         """Milliseconds by the device's own events, prolonged by the share: the events do not see

@@ -39,13 +39,16 @@ def _row(request: Request) -> Row:
 
 
 def prompts(rows: Sequence[Row], processor: TextProcessor) -> list[list[int]]:
-    """The ids that the model continues. Raises UsageError, one line, for messages that the chat
-    template refuses."""
+    """The ids that the model continues. Raises UsageError, one line with the number of the request,
+    for messages that the chat template refuses."""
     from compress.chat import chat_text  # jinja takes a tenth of a second
 
     ids = []
-    for row in rows:
+    for number, row in enumerate(rows, start=1):
         is_chat = "messages" in row
-        text = chat_text(processor, row["messages"], answers=True) if is_chat else row["text"]
+        try:
+            text = chat_text(processor, row["messages"], answers=True) if is_chat else row["text"]
+        except UsageError as error:
+            raise error.placed(f"text {number}") from None
         ids += prompt_ids([text], processor, is_marked=is_chat)
     return ids

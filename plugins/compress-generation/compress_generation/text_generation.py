@@ -22,6 +22,7 @@ from compress.task import (
     IGNORED,
     SAMPLE_TEXTS,
     Batch,
+    CardInfo,
     Column,
     Features,
     Prediction,
@@ -64,6 +65,9 @@ class TextGeneration(Task[TextGenerationOptions]):
     packages = ("rouge_score", "sacrebleu")
     extra = "generation"
     Options = TextGenerationOptions
+    card = CardInfo(
+        "Once upon a time", "print(tokenizer.decode(tokens, skip_special_tokens=True))\n"
+    )
     RequestOptions: ClassVar[type[Limits]] = Limits
     streams = "generated"
     special_tokens = SpecialTokens(MappingProxyType({"bos": _END, "eos": _END}), is_exact=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from compress import hookimpl
 from compress.meter import Meter
 from compress_meters.anatomy import Anatomy
+from compress_meters.cache import Cache
 from compress_meters.curves import (
     LatencyByLength,
     LatencyByLengthFromText,
@@ -18,6 +19,7 @@ from compress_meters.memory import Memory
 from compress_meters.quality import Quality
 from compress_meters.size import Size
 from compress_meters.speed import FromText, Latency, Throughput, ThroughputFromText
+from compress_meters.writing import BatchedGeneration, Generation
 
 
 @hookimpl
@@ -31,10 +33,13 @@ def compress_meters() -> list[type[Meter]]:
         FromText,
         LatencyByLength,
         LatencyByLengthFromText,
+        Generation,
         Throughput,
         ThroughputFromText,
         ThroughputByBatch,
         ThroughputByBatchFromText,
+        BatchedGeneration,
         Quality,
+        Cache,
         Anatomy,
     ]

@@ -12,8 +12,7 @@ from compress.measurement import Conditions, Measurement, absent
 from compress.meter import Sample
 from compress.quantities import BATCHED_CHANGES, BATCHED_DIFFERENCE
 from compress.task import Prediction, Row, Task
-from compress_meters.decisions import read, written
-from compress_meters.paired import NO_DECISIONS
+from compress_meters.decisions import NO_DECISIONS, read, written
 from compress_meters.proportion import ONE_SIDED, effective_count, wilson
 
 TOLERANCE = 1e-4
@@ -60,9 +59,9 @@ def changes_between(
     largest, equal = 0.0, True
     for (one, other), row in zip(pairs, rows, strict=True):
         decided = zip(
-            task.decisions(one, row, labels), task.decisions(other, row, labels), strict=True
+            _decided(task, one, row, labels), _decided(task, other, row, labels), strict=True
         )
-        differ = [own.answer != theirs.answer for own, theirs in decided]
+        differ = [own != theirs for own, theirs in decided]
         per_example.append(len(differ))
         changed.append(sum(differ))
         apart, same = _compared(one, other)
@@ -97,6 +96,15 @@ def absences(why: str) -> list[Measurement]:
         absent(BATCHED_CHANGES, "share", "lower", why, TITLE),
         absent(BATCHED_DIFFERENCE, "", "lower", why),
     ]
+
+
+def _decided(
+    task: Task[Any], answer: Prediction, row: Row, labels: Sequence[str]
+) -> Sequence[object]:
+    """What an answer decides; an answer that is generated and decides nothing else, its tokens."""
+    decided = [decision.answer for decision in task.decisions(answer, row, labels)]
+    tokens = answer.get("tokens")
+    return decided or ([tokens] if isinstance(tokens, list) else [])
 
 
 def _share(per_example: np.ndarray, changed: np.ndarray, stated: Conditions) -> Measurement:

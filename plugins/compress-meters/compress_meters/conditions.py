@@ -10,6 +10,7 @@ from compress.measurement import Conditions
 from compress.meter import Probe
 from compress.predict import length_batches
 from compress.task import Features
+from compress_meters.calls import writes
 
 
 def no_rows(probe: Probe) -> str:
@@ -45,6 +46,12 @@ def places(probe: Probe, count: int) -> list[int]:
     call i with call i."""
     generator, total = np.random.default_rng(probe.seed), len(probe.rows)
     return sorted(generator.choice(total, size=min(count, total), replace=False).tolist())
+
+
+def timed_places(probe: Probe, count: int) -> list[int]:
+    """The ``places`` of the examples of a timing: a quarter of them if answers are generated, since
+    an answer takes a call for each of its tokens."""
+    return places(probe, count // 4 if writes(probe) else count)
 
 
 def parts_at(probe: Probe, rows: Iterable[int]) -> list[Features]:

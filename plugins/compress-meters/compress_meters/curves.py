@@ -3,30 +3,26 @@ answer. Only in a thorough run."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from compress.measurement import Conditions, Measurement, absent
 from compress.meter import Effort, Probe, Rounds, Sample
-from compress.task import TextTaskOptions
+from compress.task import Task, TextTaskOptions
 from compress_meters import rounds
-from compress_meters.conditions import conditions, parts_at, places, row_batches, run_by
-from compress_meters.rounds import Spread, Timings
-from compress_meters.stretched import most_tokens, stretched, stretched_row
-from compress_meters.timing import (
+from compress_meters.calls import (
     FROM_TEXT_STATED,
     Call,
-    Quantity,
-    Timing,
     from_text,
-    measurement,
     of_model,
     of_model_stated,
-    ratio_named,
-    timings_of,
 )
+from compress_meters.conditions import conditions, parts_at, row_batches, run_by, timed_places
+from compress_meters.rounds import Spread, Timings
+from compress_meters.stretched import most_tokens, stretched, stretched_row
+from compress_meters.timing import Quantity, Timing, measurement, ratio_named, timings_of
 
 LENGTHS = (16, 32, 64, 128, 512)
 BATCHES = (1, 8, 32, 128)
@@ -38,7 +34,7 @@ class _Curve(Timing):
 
     efforts: ClassVar[tuple[Effort, ...]] = ("thorough",)
     axis: ClassVar[str]
-    design: ClassVar[Rounds] = Rounds(8, 24, 0.02, 25.0, 1)
+    design: ClassVar[Rounds] = Rounds(8, 24, 0.02, 25.0, 1, ceiling=300.0)
 
     def rounds(self, effort: Effort) -> Rounds:
         """Eight rounds (five from text to answer), then more until the ratio at every point
@@ -46,7 +42,7 @@ class _Curve(Timing):
         because the width of an interval depends on the number of loads."""
         return self.design
 
-    def stated(self, probe: Probe) -> Mapping[str, str]:
+    def stated(self, probe: Probe) -> Conditions:
         """The conditions that follow from the kind of call."""
         return of_model_stated(probe)
 
@@ -78,9 +74,9 @@ class _Curve(Timing):
 class _FromText(_Curve):
     """A curve from text to answer."""
 
-    design: ClassVar[Rounds] = Rounds(5, 16, 0.03, 15.0, 1)
+    design: ClassVar[Rounds] = Rounds(5, 16, 0.03, 15.0, 1, ceiling=300.0)
 
-    def stated(self, probe: Probe) -> Mapping[str, str]:
+    def stated(self, probe: Probe) -> Conditions:
         """The conditions that follow from the kind of call."""
         return FROM_TEXT_STATED
 
@@ -99,16 +95,16 @@ class LatencyByLength(_Curve):
     """Calls of each length in a round. One call alone is a noisy number: a point has no
     other examples, whose sum would be steadier."""
 
-    def prepare(self, probe: Probe) -> None:
-        """As of any timing, where an example can have the shortest length."""
-        if not _no_length(probe):
-            super().prepare(probe)
+    @classmethod
+    def measures(cls, task: type[Task[Any]]) -> bool:
+        """A task whose answers are not generated: the lengths of those are stated by the meter
+        ``generation``."""
+        return not task.generates()
 
-    def sample(self, probe: Probe) -> Sample:
-        """As of any timing; absent for a model that has no positions for the shortest
-        length, and for a task whose examples have no lengths in tokens."""
-        why = _no_length(probe)
-        return {"absent": why} if why else super().sample(probe)
+    def why_not(self, probe: Probe) -> str:
+        """As of any timing; also that a model has no positions for the shortest length, or that
+        the examples of the task have no lengths in tokens."""
+        return super().why_not(probe) or _no_length(probe)
 
     def calls(self, probe: Probe) -> tuple[list[Call], Conditions]:
         """One test example, repeated or cut to each length that the model has positions
@@ -134,8 +130,7 @@ class LatencyByLength(_Curve):
 
     def call(self, probe: Probe, length: int) -> tuple[int, Call]:
         """The length, and a call of the model alone on an example of it."""
-        batch = probe.task.collate([stretched(probe, length)], probe.processor)
-        return length, of_model(probe, batch)
+        return length, of_model(probe, [stretched(probe, length)])
 
     def measurements(self, timings: Timings, stated: Conditions) -> list[Measurement]:
         """Milliseconds, under the meter's name."""
@@ -187,7 +182,7 @@ class ThroughputByBatch(_Curve):
 
     def calls(self, probe: Probe) -> tuple[list[Call], Conditions]:
         """The same examples in batches of each size, up to the number of examples."""
-        some = places(probe, self.examples)
+        some = timed_places(probe, self.examples)
         sizes = [size for size in BATCHES if size <= len(some)]
         calls: list[Call] = []
         at: list[int] = []
@@ -207,7 +202,7 @@ class ThroughputByBatch(_Curve):
 
     def call(self, probe: Probe, batch: Sequence[int]) -> Call:
         """A call of the model alone on the test examples at these places."""
-        return of_model(probe, probe.task.collate(parts_at(probe, batch), probe.processor))
+        return of_model(probe, parts_at(probe, batch))
 
     def measurements(self, timings: Timings, stated: Conditions) -> list[Measurement]:
         """Examples in a second, under the meter's name."""

@@ -11,6 +11,8 @@ import numpy as np
 
 from compress.task import Decision
 
+NO_DECISIONS = "the task's answers are no decisions that could change"
+
 
 class Named(TypedDict):
     """Values with repetitions: the distinct ``names``, and the ``places`` of the values

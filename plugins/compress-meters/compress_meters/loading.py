@@ -9,6 +9,7 @@ from typing import ClassVar
 from compress.measurement import Measurement, absent
 from compress.meter import Meter, Probe, Sample
 from compress_meters import gpu
+from compress_meters.calls import cannot_write, of_model_stated, run_once
 from compress_meters.conditions import conditions, no_rows, parts_at, places, run_by
 
 
@@ -28,14 +29,15 @@ class Loading(Meter):
             "engine": {**run_by(probe), "files": "read just before, to be verified"},
         }
         gpu.note_load(probe)
-        if not probe.features:
-            return {**loaded, "absent": no_rows(probe)}
+        why = cannot_write(probe) if probe.features else no_rows(probe)
+        if why:
+            return {**loaded, "absent": why}
         some = places(probe, 1)
-        batch = probe.task.collate(parts_at(probe, some)[:1], probe.processor)
+        call = run_once(probe, parts_at(probe, some)[:1])
         start = time.perf_counter_ns()
-        probe.session.run(batch)
+        call()
         milliseconds = (time.perf_counter_ns() - start) / 1e6
-        stated = {**conditions(probe, some, 1), "tokenization": "excluded", "clock": "host"}
+        stated = {**conditions(probe, some, 1), **of_model_stated(probe), "clock": "host"}
         return {**loaded, "first_call": milliseconds, "conditions": stated}
 
     def summarise(self, samples: Sequence[Sample]) -> list[Measurement]:

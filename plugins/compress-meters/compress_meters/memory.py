@@ -7,11 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 
+from compress.generation import Limits
 from compress.machine import peak_memory
 from compress.measurement import Measurement, absent
 from compress.meter import Meter, Probe, Sample
 from compress.predict import length_batches
 from compress_meters import gpu
+from compress_meters.calls import cannot_write, generated, run_once, writes
 from compress_meters.conditions import no_rows, run_by
 
 BATCH = 32
@@ -25,8 +27,9 @@ class Memory(Meter):
     loaded.
 
     On a GPU also the peaks of the bytes that torch allocated and reserved, for loading and
-    for inference, and the bytes of the process as the driver counts them. It is measured
-    before the meters that keep answers and timings in memory."""
+    for inference, and the bytes of the process as the driver counts them. Where answers are
+    generated, they are the longest that the task allows. It is measured before the meters that
+    keep answers and timings in memory."""
 
     name: ClassVar[str] = "memory"
     summary: ClassVar[str] = (
@@ -37,13 +40,15 @@ class Memory(Meter):
     def sample(self, probe: Probe) -> Sample:
         """``host`` and ``process`` bytes and the ``gpu``'s by phase; ``..._absent``, with
         the reason, for each that cannot be measured."""
-        if not probe.features:
-            return {f"{key}_absent": no_rows(probe) for key in ("host", "gpu", "process")}
+        why = cannot_write(probe) if probe.features else no_rows(probe)
+        if why:
+            return {f"{key}_absent": why for key in ("host", "gpu", "process")}
         gpu.note_load(probe)
         # The fullest batch, and of these the longest: a long example may have no companion.
         places = max(length_batches(probe.task, probe.features, BATCH), key=len)
         longest = [probe.features[i] for i in places]
-        probe.session.run(probe.task.collate(longest, probe.processor))
+        limits = _longest(probe.task.limits()) if writes(probe) else None
+        run_once(probe, longest, limits)()
         return {
             **_host(probe),
             **_gpu(probe),
@@ -53,6 +58,7 @@ class Memory(Meter):
                 "batch": len(longest),
                 "examples": len(longest),
                 "mean_length": round(float(np.mean(list(map(probe.task.length, longest)))), 1),
+                **(generated(limits) if limits else {}),
             },
         }
 
@@ -64,6 +70,11 @@ class Memory(Meter):
             _phases(samples[0]),
             _measurement(samples[0], "memory_gpu_process", "process", ""),
         ]
+
+
+def _longest(limits: Limits) -> Limits:
+    """Answers as long as the limits allow: the keys and values of each token count."""
+    return limits.model_copy(update={"min_new_tokens": limits.max_new_tokens})
 
 
 def _host(probe: Probe) -> Sample:

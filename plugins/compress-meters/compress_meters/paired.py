@@ -22,14 +22,14 @@ import numpy as np
 
 from compress.measurement import Conditions, Direction, Measurement, absent
 from compress.meter import Sample
-from compress_meters import bootstrap
-from compress_meters.decisions import Decisions, Named, opened, read
+from compress.quantities import FLIPS
+from compress_meters import agreement, bootstrap
+from compress_meters.decisions import NO_DECISIONS, Decisions, Named, opened, read
 from compress_meters.proportion import ONE_SIDED, effective_count, mcnemar, wilson
 from compress_meters.slices import change
 
 _EQUAL = 1e-9
 """Scores that differ by less are equal: the rest is rounding of float64 sums."""
-NO_DECISIONS = "the task's answers are no decisions that could change"
 
 
 def compare(own: Sample, other: Sample) -> list[Measurement]:
@@ -42,9 +42,9 @@ def compare(own: Sample, other: Sample) -> list[Measurement]:
         return [
             absent("quality_difference", "", direction, why),
             absent("quality_kept", "share", "higher", why),
-            absent("flips", "share", "lower", why),
+            absent(FLIPS, "share", "lower", why),
         ]
-    return [_difference(own, other), _kept(own, other), _flips(own, other)]
+    return [_difference(own, other), _kept(own, other), *_changed(own, other)]
 
 
 def _why_incomparable(own: Sample, other: Sample) -> str:
@@ -108,12 +108,26 @@ def _kept(own: Sample, other: Sample) -> Measurement:
     return replace(kept, direction="higher", low=low, high=high, worst=worst)
 
 
+def _changed(own: Sample, other: Sample) -> list[Measurement]:
+    """``flips``: of the task's decisions, else of answers that are generated; and what else their
+    tokens say."""
+    decided = [_flips(own, other)] if own["decisions"] is not None else []
+    mine, theirs, stated = own["written"], other["written"], _conditions(own, other)
+    if mine is None or theirs is None:
+        return decided or [absent(FLIPS, "share", "lower", NO_DECISIONS)]
+    why = agreement.incomparable(mine, theirs)
+    if why:
+        return decided or [absent(FLIPS, "share", "lower", why)]
+    return [
+        *(decided or [agreement.flips(mine, theirs, stated)]),
+        *agreement.agreement(mine, theirs, own["seed"], stated),
+    ]
+
+
 def _flips(own: Sample, other: Sample) -> Measurement:
     """The share of decisions that changed, and how many of them were right before.
 
     Equal scores may hide many flips: as many answers may have become wrong as right."""
-    if own["decisions"] is None:
-        return absent("flips", "share", "lower", NO_DECISIONS)
     mine, theirs = opened(own["decisions"]), opened(other["decisions"])
     changed = mine.answers != theirs.answers  # bool [decisions]
     # Decisions of one example (the words of a sentence) change together, so they tell less
@@ -123,7 +137,7 @@ def _flips(own: Sample, other: Sample) -> Measurement:
     count = effective_count(mine.of_examples(changed), mine.per_example)
     low, high = wilson(share, count)
     return Measurement(
-        "flips",
+        FLIPS,
         share,
         "share",
         "lower",

@@ -11,7 +11,7 @@ import numpy as np
 from compress.measurement import Direction, Measurement, absent
 from compress.meter import Meter, Probe, Sample
 from compress.task import Prediction
-from compress_meters import batched, bootstrap, company, decisions, paired
+from compress_meters import agreement, batched, bootstrap, company, decisions, paired
 from compress_meters.baseline import Scored, baseline
 from compress_meters.calibration import NAME as CALIBRATION
 from compress_meters.calibration import calibration
@@ -38,8 +38,8 @@ class Quality(Meter):
     def sample(self, probe: Probe) -> Sample:
         """``predictions``, ``metrics``, ``per_class``, ``by_length``, ``counts`` of each
         example, the headline of each resample (``resampled``), ``decisions``, and what
-        batches change (``batched``); the score of the most frequent answer
-        (``baseline``)."""
+        batches change (``batched``); the score of the most frequent answer (``baseline``);
+        the tokens of answers that are generated (``written``)."""
         if not probe.rows:
             return {"absent": no_rows(probe)}
         task, rows, labels = probe.task, probe.rows, probe.labels
@@ -70,6 +70,7 @@ class Quality(Meter):
                 "metric": task.headline,
             },
             "batched": answered.kept(probe),
+            "written": agreement.written(probe, answers),
             "baseline": baseline(probe, Scored(answers, metrics[task.headline], resampled)),
         }
 
@@ -96,7 +97,8 @@ class Quality(Meter):
         ]
 
     def compare(self, samples: Sequence[Sample], others: Sequence[Sample]) -> list[Measurement]:
-        """``quality_difference``, ``quality_kept`` and ``flips``."""
+        """``quality_difference``, ``quality_kept`` and ``flips``; of answers that are generated
+        also ``equal_tokens`` and ``first_difference``."""
         return paired.compare(samples[0], others[0])
 
 

@@ -10,17 +10,19 @@ from compress.measurement import Conditions, Measurement
 from compress.meter import Effort, Probe, Rounds, Sample
 from compress.predict import length_batches
 from compress_meters import rounds
-from compress_meters.conditions import conditions, parts_at, places, row_batches
-from compress_meters.rounds import Timings
-from compress_meters.timing import (
+from compress_meters.calls import (
     FROM_TEXT_STATED,
     Call,
-    Quantity,
-    Timing,
     from_text,
-    measurement,
     of_model,
     of_model_stated,
+)
+from compress_meters.conditions import conditions, parts_at, row_batches, timed_places
+from compress_meters.rounds import Timings
+from compress_meters.timing import (
+    Quantity,
+    Timing,
+    measurement,
     ratio_named,
     timings_of,
 )
@@ -49,18 +51,17 @@ class Latency(Timing):
         """Until the ratios are known to 1 % (0.5 % in a thorough run), or the time is
         over."""
         by_effort: dict[Effort, Rounds] = {
-            "quick": Rounds(5, 5),
-            "standard": Rounds(12, 60, 0.01, 8.0, 2),
-            "thorough": Rounds(40, 200, 0.005, 45.0, 8, fresh=True),
+            "quick": Rounds(5, 5, ceiling=60.0),
+            "standard": Rounds(12, 60, 0.01, 8.0, 2, ceiling=180.0),
+            "thorough": Rounds(40, 200, 0.005, 45.0, 8, fresh=True, ceiling=600.0),
         }
         return by_effort[effort]
 
     def calls(self, probe: Probe) -> tuple[list[Call], Conditions]:
         """The model alone, on one example at a time; on one part, where a task cuts examples."""
-        some = places(probe, self.examples[probe.effort])
-        batches = [probe.task.collate([f], probe.processor) for f in parts_at(probe, some)]
+        some = timed_places(probe, self.examples[probe.effort])
         stated = {**conditions(probe, some, 1), **of_model_stated(probe)}
-        return [of_model(probe, batch) for batch in batches], stated
+        return [of_model(probe, [one]) for one in parts_at(probe, some)], stated
 
     def measurements(self, timings: Timings, stated: Conditions) -> list[Measurement]:
         """``latency_p50``, ``latency_p95`` and ``latency_p99`` in ms."""
@@ -107,11 +108,11 @@ class FromText(Latency):
 
     def rounds(self, effort: Effort) -> Rounds:
         """Until the ratios are known to 1 %."""
-        return Rounds(12, 60, 0.01, 10.0, 2)
+        return Rounds(12, 60, 0.01, 10.0, 2, ceiling=180.0)
 
     def calls(self, probe: Probe) -> tuple[list[Call], Conditions]:
         """A row at a time, through the task."""
-        some = places(probe, self.examples[probe.effort])
+        some = timed_places(probe, self.examples[probe.effort])
         stated = conditions(probe, some, 1)
         return [from_text(probe, [probe.rows[i]]) for i in some], {**stated, **FROM_TEXT_STATED}
 
@@ -134,20 +135,19 @@ class Throughput(Timing):
         """Until the ratios are known to 2 % (1 % in a thorough run), or the time is
         over."""
         by_effort: dict[Effort, Rounds] = {
-            "quick": Rounds(3, 3),
-            "standard": Rounds(4, 20, 0.02, 6.0, 1),
-            "thorough": Rounds(12, 60, 0.01, 30.0, 3, fresh=True),
+            "quick": Rounds(3, 3, ceiling=60.0),
+            "standard": Rounds(4, 20, 0.02, 6.0, 1, ceiling=180.0),
+            "thorough": Rounds(12, 60, 0.01, 30.0, 3, fresh=True, ceiling=600.0),
         }
         return by_effort[effort]
 
     def calls(self, probe: Probe) -> tuple[list[Call], Conditions]:
         """The model alone, on batches of near-equal length."""
-        some = places(probe, self.examples[probe.effort])
+        some = timed_places(probe, self.examples[probe.effort])
         features = parts_at(probe, some)
         calls = []
         for batch in length_batches(probe.task, features, self.batch):
-            arrays = probe.task.collate([features[i] for i in batch], probe.processor)
-            calls.append(of_model(probe, arrays))
+            calls.append(of_model(probe, [features[i] for i in batch]))
         return calls, {**conditions(probe, some, self.batch), **of_model_stated(probe)}
 
     def measurements(self, timings: Timings, stated: Conditions) -> list[Measurement]:
@@ -173,12 +173,12 @@ class ThroughputFromText(Throughput):
 
     def rounds(self, effort: Effort) -> Rounds:
         """Until the ratios are known to 2 %."""
-        return Rounds(6, 20, 0.02, 10.0, 2)
+        return Rounds(6, 20, 0.02, 10.0, 2, ceiling=180.0)
 
     def calls(self, probe: Probe) -> tuple[list[Call], Conditions]:
         """The rows of a batch at a time, through the task; batches are made by length, as
         without tokenization."""
-        some = places(probe, self.examples[probe.effort])
+        some = timed_places(probe, self.examples[probe.effort])
         calls = []
         for batch in row_batches(probe, some, self.batch):
             calls.append(from_text(probe, [probe.rows[row] for row in batch]))

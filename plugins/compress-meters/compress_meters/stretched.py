@@ -7,9 +7,11 @@ import json
 from bisect import bisect_left
 from typing import Any
 
+import numpy as np
+
 from compress.meter import Probe
 from compress.sizes import positions
-from compress.task import Features, Row, Task
+from compress.task import Batch, Features, Row, Task
 
 _SPECIAL = 4
 """Special tokens that a tokenizer adds to a pair of texts at most (RoBERTa's)."""
@@ -78,6 +80,20 @@ def _word_count(row: Row) -> int | None:
 
 def _repeated(text: Any, times: int) -> Any:
     return " ".join([text] * times) if isinstance(text, str) else text * times
+
+
+def stretched_prompts(prompts: Batch, length: int, batch: int) -> Batch:
+    """The prompt of one example, repeated or cut to ``length`` tokens, as often as a ``batch`` has
+    examples. Its last token stays the last. What has no value for each token is as it was, such as
+    the beginning of the answer."""
+    made = {}
+    for name, array in prompts.items():
+        if array.shape == prompts.get("attention_mask", np.empty(0)).shape:
+            own = array.shape[1]
+            columns = np.append(np.arange(length - 1) % max(1, own - 1), own - 1)
+            array = array[:, columns]
+        made[name] = np.repeat(array, batch, axis=0)
+    return made
 
 
 def most_tokens(probe: Probe) -> float:

@@ -1,11 +1,6 @@
 """The common parts of meters of time. A sample is one round over the same calls; two
 artifacts have their rounds in turns.
 
-The examples are real ones at their true lengths. Padded to one length, a model that is slow
-on short inputs would look as good as any. A call runs from arrays to arrays on the host,
-with copies to a GPU and back, as a user's call does. Tokenization is excluded unless a
-meter states otherwise. Every engine shares it, so it would pull all ratios towards 1.
-
 The time of each call in each round is kept (``rounds.Timings``), not a sum or mean.
 Statistics over rounds need to know which timings are of the same call, and which of the
 same moment.
@@ -15,23 +10,18 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
 from compress.measurement import Conditions, Direction, Measurement, absent
 from compress.meter import Meter, Probe, Sample
-from compress.predict import predict
-from compress.task import Batch, Row, Task
 from compress_meters import rounds
+from compress_meters.calls import Answering, Call, cannot_write
 from compress_meters.conditions import no_rows
 from compress_meters.rounds import Spread, Timings
-
-Call = Callable[[], int]
-"""Runs something once and returns the nanoseconds of that run."""
 
 RATIO_OF = "the time of all calls, each by the median of its ratios over the rounds"
 """What a speed ratio compares. The conditions of each ratio hold this text."""
@@ -68,14 +58,18 @@ class Timing(Meter):
     def measurements(self, timings: Timings, stated: Conditions) -> list[Measurement]:
         """Measurements from all rounds."""
 
+    def why_not(self, probe: Probe) -> str:
+        """Why nothing can be timed; empty if something can."""
+        return cannot_write(probe) if probe.features else no_rows(probe)
+
     def prepare(self, probe: Probe) -> None:
         """Build the calls and run each once. These times are not kept: a first run with a
         new shape also allocates memory and chooses kernels."""
-        if probe.features:
+        if not self.why_not(probe):
             calls, stated = self.calls(probe)
             nanoseconds = [call() for call in calls]
             cheapest = calls[nanoseconds.index(min(nanoseconds))]
-            probe.state[self.name] = calls, stated, cheapest
+            probe.state[self.name] = calls, {**stated, **_written(calls, stated)}, cheapest
 
     def sample(self, probe: Probe) -> Sample:
         """``nanoseconds`` of each call of one round, and the ``conditions``.
@@ -84,8 +78,9 @@ class Timing(Meter):
         the caches, and its threads went to sleep. Without these calls the first examples of
         each round would look slow. The cheapest call is repeated, because a long one could
         run far beyond the time that is needed."""
-        if not probe.features:
-            return {"absent": no_rows(probe)}
+        why = self.why_not(probe)
+        if why:
+            return {"absent": why}
         calls, stated, cheapest = probe.state[self.name]
         start = time.perf_counter()
         while time.perf_counter() - start < _SETTLE_SECONDS:
@@ -133,9 +128,17 @@ def timings_of(samples: Sequence[Sample]) -> Timings:
     )
 
 
-def ratio_named(name: str) -> Quantity:
+def ratio_named(name: str, title: str = "") -> Quantity:
     """A speed ratio: how many times faster than the other side."""
-    return Quantity(name, "x", "higher")
+    return Quantity(name, "x", "higher", title)
+
+
+def _written(calls: Sequence[Call], stated: Conditions) -> dict[str, float]:
+    """The mean number of tokens of the answers, where calls generate those of ``examples``."""
+    if "examples" not in stated or not all(isinstance(call, Answering) for call in calls):
+        return {}
+    tokens = sum(call.tokens for call in calls if isinstance(call, Answering))
+    return {"mean_answer": round(tokens / stated["examples"], 1)}
 
 
 def _extent(samples: Sequence[Sample]) -> dict[str, int]:
@@ -166,52 +169,3 @@ def measurement(
         detail=detail or {},
         worst=spread.highest if quantity.direction == "lower" else spread.lowest,
     )
-
-
-def on_the_clock(run: Callable[[], object]) -> Call:
-    """A call timed by the host's clock."""
-
-    def call() -> int:
-        start = time.perf_counter_ns()
-        run()
-        return time.perf_counter_ns() - start
-
-    return call
-
-
-def of_model(probe: Probe, batch: Batch) -> Call:
-    """A call of the model on a batch, from arrays to arrays.
-
-    On a GPU the device's own events time it, if the session offers that: the host's clock
-    would also count waits in the driver. Otherwise the host's clock times it."""
-    elapsed = _elapsed(probe)
-    if elapsed is None:
-        return on_the_clock(partial(probe.session.run, batch))
-    return lambda: round(elapsed(batch) * 1e6)  # milliseconds to nanoseconds
-
-
-def of_model_stated(probe: Probe) -> dict[str, str]:
-    """The conditions of calls of the model alone."""
-    return {"tokenization": "excluded", "clock": "host" if _elapsed(probe) is None else "device"}
-
-
-def from_text(probe: Probe, rows: Sequence[Row], task: Task[Any] | None = None) -> Call:
-    """A call from rows to their answers, by the host's clock. ``task`` is by default the
-    probe's."""
-    return on_the_clock(partial(_answer, probe, rows, task or probe.task))
-
-
-FROM_TEXT_STATED = {"tokenization": "included", "clock": "host"}
-"""The conditions of calls from text to answer."""
-
-
-def _answer(probe: Probe, rows: Sequence[Row], task: Task[Any]) -> object:
-    features = task.features(rows, probe.processor)
-    return predict(probe.session, task, probe.processor, rows, features, len(rows))
-
-
-def _elapsed(probe: Probe) -> Callable[[Batch], float] | None:
-    """The session's own clock: milliseconds of a batch. None on a processor, and for a
-    session without such a clock."""
-    elapsed: Callable[[Batch], float] | None = getattr(probe.session, "elapsed", None)
-    return elapsed if probe.placement.device == "cuda" else None

@@ -26,6 +26,7 @@ from compress.meter import Probe
 
 COUNTS = Counts({"embeddings": 100, "layers": 140, "head": 10}, 5000, 64)
 TASK = SimpleNamespace(
+    prompts=lambda features, processor: None,
     length=lambda f: len(f["input_ids"]),
     collate=lambda fs, processor: {"input_ids": np.array([f["input_ids"] for f in fs])},
 )

@@ -13,11 +13,13 @@ from compress_meters.stretched import stretched, stretched_row
 from tiny import task_named, word_processor
 
 from compress.artifact import Artifact, Manifest, Traits
+from compress.task import Task as AnyTask
 from compress.task import TextTaskOptions
 
 
 class Task:
     options = TextTaskOptions()
+    prompts = AnyTask.prompts
 
     def length(self, features: dict[str, Any]) -> int:
         return len(features["input_ids"])

@@ -24,6 +24,7 @@ from compress.measurement import Measurement
 from compress.meter import Probe
 
 TASK = SimpleNamespace(
+    prompts=lambda features, processor: None,
     length=lambda f: len(f["input_ids"]),
     group=lambda f: 0,
     collate=lambda fs, processor: {

@@ -31,7 +31,7 @@ LABELS = ["zero", "one", "two"]
 class Words:
     """A tag for each of an example's words; the headline is the share of words that are right."""
 
-    answer, join = Task.answer, Task.join
+    answer, join, prompts = Task.answer, Task.join, Task.prompts
 
     headline = "accuracy"
     higher_is_better = True

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compress_meters import rounds, timing
+from compress_meters import calls, rounds, timing
 from compress_meters.curves import (
     BATCHES,
     LatencyByLength,
@@ -44,7 +44,7 @@ class Task:
     """A row is its number of tokens."""
 
     options = TextTaskOptions()
-    answer, join = AnyTask.answer, AnyTask.join
+    answer, join, prompts = AnyTask.answer, AnyTask.join, AnyTask.prompts
 
     def length(self, features: Mapping[str, Any]) -> int:
         return len(features["input_ids"])
@@ -89,6 +89,7 @@ CLOCK = Clock()
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What the machine does besides is not in the timings of these tests."""
     monkeypatch.setattr(timing, "time", CLOCK)
+    monkeypatch.setattr(calls, "time", CLOCK)
     yield
 
 
@@ -169,9 +170,9 @@ def test_latency_is_of_single_examples_at_their_own_length(tmp_path: Path) -> No
 
 
 def test_a_standard_run_times_half_of_the_examples(tmp_path: Path) -> None:
-    for meter, calls, examples in ((Latency(), 32, 32), (Throughput(), 2, 60)):
+    for meter, count, examples in ((Latency(), 32, 32), (Throughput(), 2, 60)):
         (sample,) = taken(meter, probe(tmp_path, Session(seconds=0.001), effort="standard"), 1)
-        assert (len(sample["nanoseconds"]), sample["conditions"]["examples"]) == (calls, examples)
+        assert (len(sample["nanoseconds"]), sample["conditions"]["examples"]) == (count, examples)
     assert Throughput.examples["standard"] == 128 == Throughput.examples["thorough"] // 2
 
 

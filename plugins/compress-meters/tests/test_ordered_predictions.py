@@ -38,7 +38,7 @@ def collate(features: Sequence[Mapping[str, Any]], processor: Any) -> dict[str, 
 class Plain(SimpleNamespace):
     """A task made of functions, which answers as any task does."""
 
-    answer, join = Task.answer, Task.join
+    answer, join, prompts = Task.answer, Task.join, Task.prompts
 
 
 TASK = Plain(

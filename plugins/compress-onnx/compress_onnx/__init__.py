@@ -104,8 +104,9 @@ class ExportOnnx(Stage[ExportOptions]):
         return Traits(format="onnx", precision="float", shape="stock", trainable=False, task=task)
 
     def apply(self, context: Context[ExportOptions]) -> Made:
-        """Write ``onnx/model.onnx``. Raises CompressError where it differs from the PyTorch
-        model."""
+        """Write ``onnx/model.onnx``; of a model with an encoder that generates,
+        ``onnx/encoder_model.onnx`` and ``onnx/decoder_model_merged.onnx``. Raises CompressError
+        where they differ from the PyTorch model."""
         from compress_onnx.make import export
 
         source = _source(context)
@@ -138,8 +139,8 @@ class QuantizeOnnx(Stage[QuantizeOptions]):
         return None if options.per_channel else options.model_copy(update={"per_channel": True})
 
     def apply(self, context: Context[QuantizeOptions]) -> Made:
-        """Write ``onnx/model_quantized.onnx``. Raises CompressError where nothing is
-        quantized or an output is not finite."""
+        """Write ``onnx/model_quantized.onnx``, or the int8 form of each file that ``export.onnx``
+        writes. Raises CompressError where nothing is quantized or an output is not finite."""
         from compress_onnx.make import quantize
 
         source = _source(context)
@@ -195,10 +196,11 @@ class OnnxRuntimeEngine(Engine):
 
     @classmethod
     def loading(cls, traits: Traits, task: type[Task[Any]]) -> Loading | None:
-        """ONNX Runtime and tokenizers alone, whatever the task."""
+        """ONNX Runtime and tokenizers alone. An answer that is generated needs a loop, which is the
+        toolkit's."""
         from compress_onnx.loading import LOADING
 
-        return LOADING
+        return None if task.generates() else LOADING
 
 
 def _ending(artifact: Artifact) -> str:

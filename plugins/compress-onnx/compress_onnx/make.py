@@ -76,7 +76,8 @@ def quantize(context: Context[QuantizeOptions], artifact: Artifact) -> Mapping[s
 
     Raises ModelRefused where nothing can be quantized or an output is not finite."""
     folder = context.output / FOLDER
-    with tempfile.TemporaryDirectory() as place:
+    # Within the output: what a killed process leaves there goes with it.
+    with tempfile.TemporaryDirectory(dir=context.output) as place:
         if artifact.traits.format == "onnx":
             sources = _sources(artifact.folder / FOLDER, Path(place))
         else:

@@ -126,3 +126,19 @@ def test_a_merged_decoder_comes_apart_again(tmp_path: Path) -> None:
         assert got.keys() == want.keys()
         for output, array in want.items():
             np.testing.assert_array_equal(got[output], array)
+
+
+def test_what_a_decoder_returns_is_not_copied_and_stays(tmp_path: Path) -> None:
+    write_graph(merged(decoder(), part_of_text()), tmp_path / "model.onnx")
+    session = OnnxSession(tmp_path / "model.onnx", ONE)
+    batch = {
+        "encoder_hidden_states": np.ones((1, 3, 4), dtype=np.float32),
+        "past_key_values.0.encoder.key": np.zeros((1, 0, 4), dtype=np.float32),
+        "use_cache_branch": np.array([False]),
+    }
+    first = session.run(batch)["logits"]
+    kept = first.copy()
+    assert not first.flags.owndata and not first.flags.writeable
+    for _ in range(20):
+        session.run({**batch, "encoder_hidden_states": 7 * batch["encoder_hidden_states"]})
+    np.testing.assert_array_equal(first, kept)

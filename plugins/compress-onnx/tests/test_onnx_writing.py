@@ -16,6 +16,7 @@ from writing import Writing, context, loaded, manifested, saved
 
 from compress.artifact import Artifact, Traits
 from compress.engine import Placement
+from compress.errors import ModelRefused
 from compress.generation import Limits
 from compress.session import GeneratingSession, generate
 from compress.sessions import TorchSession
@@ -24,9 +25,11 @@ ONE = Placement("cpu", 1)
 GREEDY, BEAMS = Limits(max_new_tokens=7), Limits(max_new_tokens=7, beams=3)
 FLOAT, INT8 = Traits("onnx", task="writing"), Traits("onnx", "int8", task="writing")
 QUICK = ("llama",)
+REFUSED = "led"
 FAMILIES = [
     family if family in QUICK else pytest.param(family, marks=pytest.mark.slow)
     for family in (*CONFIGS, *OTHERS)
+    if family != REFUSED
 ]
 
 
@@ -52,6 +55,13 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     model = saved(request.param, folder / "model")
     export(context(request.param, folder / "exported", folder / "product"), model)
     return Made(request.param, model, manifested(folder / "exported", FLOAT))
+
+
+@pytest.mark.slow
+def test_an_encoder_whose_code_depends_on_the_text_is_refused_by_name(tmp_path: Path) -> None:
+    model = saved(REFUSED, tmp_path / "model")
+    with pytest.raises(ModelRefused, match="the part 'encoder_model' of a led model cannot be"):
+        export(context(REFUSED, tmp_path / "exported", tmp_path / "product"), model)
 
 
 def opened(artifact: Artifact, family: str) -> GeneratingSession:

@@ -9,6 +9,7 @@ from byrow import labels_of, normalised
 from compress_tasks import QuestionAnswering
 from compress_tasks.question_options import QuestionAnsweringOptions
 from compress_tasks.spans import text_span
+from pointing import Pointing
 from pydantic import ValidationError
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForQuestionAnswering
@@ -31,21 +32,6 @@ def row(context: str, answer: str, question: str = "who sat ?") -> Row:
     """A row as SQuAD has it."""
     answers = {"text": [answer], "answer_start": [context.find(answer)]}
     return {"question": question, "context": context, "answers": answers}
-
-
-class Pointing:
-    """A session that points at the tokens of the answer where a window holds them, and elsewhere at
-    the first token."""
-
-    inputs = ("input_ids",)
-
-    def run(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        shape = batch["input_ids"].shape
-        logits = {name: np.zeros(shape, np.float32) for name in ("start_logits", "end_logits")}
-        for name, positions in (("start_logits", "start"), ("end_logits", "end")):
-            places = batch[f"{positions}_positions"]
-            logits[name][np.arange(len(places)), places] = 9.0
-        return logits
 
 
 def answered(rows: list[Row], processor: TextProcessor, **options: Any) -> list[Row]:

@@ -69,7 +69,7 @@ class TorchEngine(Engine):
         from compress_torch.loading import loading
 
         opener = task.model_class({})
-        return None if ":" in opener else loading(traits, opener)
+        return None if ":" in opener else loading(traits, opener, task.generates())
 
 
 @hookimpl
