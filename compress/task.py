@@ -370,8 +370,8 @@ class Task(ABC, Generic[O]):
 
         For a task whose answers are generated; by default it raises CompressError."""
         raise CompressError(
-            f"task {self.name}: it does not say how a row takes an answer as its target: its "
-            "plugin defines Task.with_answer"
+            f"task {self.name}: its rows take no generated answer as their target (its plugin "
+            "defines no Task.with_answer): leave sequences and on_policy out"
         )
 
     # answers

@@ -246,3 +246,25 @@ def test_the_interval_decides_whether_a_model_learnt_something(
     direction: str, baseline: dict[str, float], found: bool
 ) -> None:
     assert bool(texts(scored(direction, 0.6, baseline), "learnt_nothing")) == found
+
+
+@pytest.mark.parametrize(
+    ("tokens", "said"),
+    [
+        (2.0, "writes less than teacher: 2.0 tokens an answer, and 12.0"),
+        (14.0, "writes more than teacher: 14.0 tokens an answer, and 12.0"),
+        (12.5, None),
+        (None, None),
+    ],
+)
+def test_answers_of_another_length_are_told_beside_their_speed(
+    tokens: float | None, said: str | None
+) -> None:
+    values = small_against(against_parent=against("teacher", 2.9, 0.25))
+    teacher, _, small = values["steps"]
+    for one, mean in ((teacher, 12.0), (small, tokens)):
+        conditions = {} if mean is None else {"mean_answer": mean}
+        one["measurements"]["latency_p50"]["conditions"] = conditions
+    found = texts(values, "other_length")
+    assert len(found) == (said is not None)
+    assert said is None or found[0].startswith(f"small {said}; the ratio of their latencies")

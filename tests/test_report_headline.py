@@ -18,13 +18,14 @@ from compress.report.headline import headline, step_sentence
 from compress.report.recipe import recipe_as_run
 from compress.report.remarks import remarks
 from compress.report.tables.best import best_table
-from compress.report.tables.changes import changes_table
+from compress.report.tables.changes import changes_table, quality_change
 from compress.report.tables.detail import carried_tables
 from compress.report.views.card import card
 from compress.report.views.markdown import markdown
 from compress.report.views.page import page
 from compress.report.views.summary import summary
 from compress.report.views.terminal import print_report
+from compress.results.against import Against, Change
 from compress.results.comparing import against
 from compress.results.record import Record
 from compress.results.report import Report
@@ -322,3 +323,10 @@ def test_the_rest_of_many_classes_is_folded_in_the_page_and_counted_in_text(
     assert "<details><summary>141 more</summary>" in shown and "class 140" in shown
     labels = card(step_named(made, "small"), made).split("Its labels are ")[1].split(".")[0]
     assert labels.endswith("class 19 and 131 more, which its config names")
+
+
+def test_a_change_of_a_score_that_is_better_when_lower_is_a_factor_and_no_share_kept() -> None:
+    change = Change(difference=2.0, quotient=1.25)
+    against = Against(name="teacher", changes={"quality": change}, comparisons={})
+    assert quality_change(against, "lower") == "+2.000 (1.25x)"
+    assert quality_change(against, "higher") == "+2.000 (125.0 %)"

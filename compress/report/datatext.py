@@ -24,7 +24,7 @@ def _rows(one: SplitSummary) -> str:
     text = "1 row" if one.rows == 1 else f"{one.rows:,} rows"
     if one.rows != one.rows_in_source:
         text = f"{one.rows:,} of {one.rows_in_source:,} rows, drawn by the seed"
-    return text if one.examples == one.rows else f"{text}, joined to {one.examples:,}"
+    return text if one.examples == one.rows else f"{text}, joined to {one.examples:,} examples"
 
 
 def _labels(one: SplitSummary) -> list[str]:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from compress.measurement import Baseline, Measurement
-from compress.quantities import FLIPS, MEMORY, NONZERO, QUALITY, SIZE, SPEEDUP
+from compress.quantities import (
+    FLIPS,
+    LATENCY,
+    MEAN_ANSWER,
+    MEMORY,
+    NONZERO,
+    QUALITY,
+    SIZE,
+    SPEEDUP,
+)
 from compress.results.against import Against
 from compress.results.equal import factor, is_equal, is_smaller
 from compress.results.report import Finding, Report
@@ -16,6 +25,8 @@ LEARNT_NOTHING = "learnt_nothing"
 
 _AS_FAST = 0.02
 """A speed that differs by less than this share is no finding, whatever its interval."""
+_AS_LONG = 0.1
+"""Answers whose mean length differs by less than this share are as long."""
 _SPARSER = 0.05
 """Share of weights that must have become zero for a model to count as sparse. Training alone moves
 far fewer."""
@@ -43,6 +54,7 @@ def _of_step(step: StepResult, report: Report) -> Iterator[Finding | None]:
         yield _sparse_not_smaller(step, before)
         yield _changed_nothing(step, before, report)
     yield _slower_than_reference_engine(step, report)
+    yield _other_length(step, report)
 
 
 def _first_that_learnt_nothing(report: Report) -> Finding | None:
@@ -153,6 +165,29 @@ def _slower_than_reference_engine(step: StepResult, report: Report) -> Finding |
         f"is slower ({speed:.2f}x) than {fastest.name}, the uncompressed reference in a faster "
         "engine: export it, or deploy the reference there",
     )
+
+
+def _other_length(step: StepResult, report: Report) -> Finding | None:
+    """A model that writes answers of another length than the reference while both are timed."""
+    reference = report.step(report.reference)
+    own, other = _mean_answer(step), _mean_answer(reference)
+    if reference is None or not own or not other or abs(own / other - 1) < _AS_LONG:
+        return None
+    kind = "less" if own < other else "more"
+    return _finding(
+        step,
+        "other_length",
+        f"writes {kind} than {reference.name}: {own:.1f} tokens an answer, and {other:.1f}; the "
+        "ratio of their latencies is of these answers, and that of the next token is of equal "
+        "lengths",
+    )
+
+
+def _mean_answer(step: StepResult | None) -> float | None:
+    """The mean number of tokens of the answers that were timed; None if none were generated."""
+    latency = step.measured(LATENCY) if step else None
+    tokens = latency.conditions.get(MEAN_ANSWER) if latency else None
+    return tokens if isinstance(tokens, int | float) else None
 
 
 def _finding(step: StepResult, kind: str, text: str) -> Finding:

@@ -36,7 +36,7 @@ def _split(name: str, one: SplitSummary) -> list[str]:
     in_train = NOTHING if name == "train" else f"{one.in_train:,}"
     counted = f", in {of}" if of else ""
     if one.examples != one.rows:
-        rows += f", joined to {one.examples:,}"
+        rows += f", joined to {one.examples:,} examples"
     shown = [f"{lengths.median} {unit}{counted}", str(lengths.high), str(lengths.longest), cut]
     return [name, rows, *shown, f"{one.repeated:,}", in_train]
 

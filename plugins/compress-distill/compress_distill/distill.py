@@ -31,7 +31,7 @@ def distill(context: Context[DistillOptions]) -> Made:
     _refuse_strangers(teacher, data, context)
     options = context.options
     if options.sequences or options.on_policy > 0:
-        _refuse_what_is_not_written(context.task)
+        _refuse_what_is_not_written(context.task, data)
     set_seed(context.seed)
     student = student_of(context, teacher, data)
     if options.sequences:
@@ -77,13 +77,10 @@ def _own_targets(
     return OwnTargets(context.task, data.rows("train"), processor, share) if share > 0 else None
 
 
-def _refuse_what_is_not_written(task: Task[Any]) -> None:
-    """Raise UsageError for a task whose rows take no generated answer as their target."""
-    if type(task).with_answer is Task.with_answer:
-        raise UsageError(
-            f"sequences and on_policy are for tasks whose answers are generated, and {task.name} "
-            "does not say how a row takes one (Task.with_answer): leave both out"
-        )
+def _refuse_what_is_not_written(task: Task[Any], data: Data) -> None:
+    """Raise CompressError where rows take no generated answer as their target."""
+    for row in data.rows("train")[:1]:
+        task.with_answer(row, {"answer": "", "tokens": []})
 
 
 def _refuse_strangers(teacher: Artifact, data: Data, context: Context[DistillOptions]) -> None:

@@ -531,9 +531,19 @@ def test_hidden_states_of_another_width_are_refused_with_the_way_out(tmp_path: P
 
 @pytest.mark.parametrize(
     ("options", "field"),
-    [({}, "student"), ({"teacher": "x", "logits": 0.0, "hidden": 0.0}, "logits")],
+    [
+        ({}, "student"),
+        ({"teacher": "x", "logits": 0.0, "hidden": 0.0}, "logits"),
+        ({"teacher": "x", "logits": 0.0, "hidden": 0.0, "sequences": {}}, "labels"),
+        ({"teacher": "x", "beta": 0.5, "keep": "sample"}, "keep"),
+        ({"teacher": "x", "beta": 1.0, "keep": "top"}, "keep"),
+        ({"teacher": "x", "on_policy": 0.5, "keep": "all"}, "keep"),
+        ({"teacher": "x", "on_policy": 0.5, "logits": 0.0}, "on_policy"),
+    ],
 )
-def test_options_that_teach_nothing_are_mistakes(options: dict[str, Any], field: str) -> None:
+def test_options_that_teach_nothing_or_exclude_each_other_are_mistakes(
+    options: dict[str, Any], field: str
+) -> None:
     assert [mistake.option for mistake in Distill.check(DistillOptions(**options))] == [field]
 
 

@@ -31,6 +31,16 @@ class Pair:
     is_marked: bool = False
 
 
+def with_completion(row: Row, text: str) -> Row:
+    """``row`` with another completion. Raises UsageError for a row that has none."""
+    if "completion" not in row:
+        raise UsageError(
+            "a model's own answers are learned from as completions: give rows of prompt and "
+            "completion, or leave sequences and on_policy out"
+        )
+    return {**row, "completion": text}
+
+
 def pairs_of(row: Row, processor: TextProcessor) -> list[Pair]:
     """The pairs of a row; several for the messages of a conversation. Raises UsageError, one line,
     for messages that the chat template refuses."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,14 @@ def of_labels(logits: np.ndarray, wanted: np.ndarray) -> Prediction:
         given = log_softmax(logits[some].astype(np.float64))
         nll -= float(given[np.arange(len(some)), wanted[some]].sum())
     return {"nll": nll, "count": len(places)}
+
+
+def have_next(labels: Any) -> Any:
+    """Which tokens have a label as their next one: bool, of the shape of the tensor ``labels``
+    [batch, length]. Logits that are taken by it need not be cut, which would copy them."""
+    known = (labels != IGNORED).roll(-1, 1)
+    known[:, -1] = False
+    return known
 
 
 def counts(predictions: Sequence[Prediction]) -> np.ndarray:

@@ -19,7 +19,6 @@ from compress.rows import Columns
 from compress.session import Session, generate
 from compress.specialtokens import SpecialTokens
 from compress.task import (
-    IGNORED,
     SAMPLE_TEXTS,
     Batch,
     CardInfo,
@@ -134,7 +133,11 @@ class TextGeneration(Task[TextGenerationOptions]):
         self, outputs: Mapping[str, Any], batch: Mapping[str, Any]
     ) -> list[Distillable]:
         """The next token, at each token whose next one is a label."""
-        return [Distillable(outputs["logits"][:, :-1], batch["labels"][:, 1:] != IGNORED)]
+        return [Distillable(outputs["logits"], likelihood.have_next(batch["labels"]))]
+
+    def with_answer(self, row: Row, prediction: Prediction) -> Row:
+        """The row with the answer as its completion."""
+        return completions.with_completion(row, prediction["answer"])
 
     def prompts(self, features: Sequence[Features], processor: TextProcessor) -> Batch:
         """Requests as they are, the prompts of completions, and the first half of a window."""

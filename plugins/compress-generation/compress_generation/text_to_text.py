@@ -193,6 +193,10 @@ class TextToText(Task[PairOptions]):
         input."""
         return pairs.collate(features, processor)
 
+    def with_answer(self, row: Row, prediction: Prediction) -> Row:
+        """The row with the answer as its target."""
+        return {**row, "target": prediction["answer"]}
+
     # answers
 
     def prompts(self, features: Sequence[Features], processor: PairReader) -> Batch:

@@ -222,3 +222,27 @@ def test_texts_have_no_answers_to_compare_with(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="answers is true, and rows of text have none"):
         prepare(MemorySource({"train": [{"text": "a"}]}), task, tmp_path)
     assert task.needed_packages() and not task_named("text-generation").needed_packages()
+
+
+def test_an_answer_takes_the_place_of_a_completion() -> None:
+    processor, task = plain(), task_named("text-generation", max_length=32)
+    row = {"id": "train-0", "prompt": "2 + 2 =", "completion": " 4"}
+    taught = [task.with_answer(row, {"answer": text, "tokens": []}) for text in (" 5", "")]
+    learnt = [split_at_labels(one, processor) for one in task.features(taught, processor)]
+    assert learnt == [("2 + 2 =", " 5" + END), ("2 + 2 =", END)]
+    with pytest.raises(UsageError, match="give rows of prompt and completion"):
+        task.with_answer({"text": ["a"]}, {"answer": " 5", "tokens": []})
+
+
+def test_a_student_learns_each_token_that_has_a_label() -> None:
+    import torch
+
+    processor, task = plain(), task_named("text-generation", max_length=32)
+    rows = [{"id": f"train-{i}", "prompt": "ab"[i:], "completion": "cd"} for i in range(2)]
+    arrays = task.collate(task.features(rows, processor), processor)
+    batch = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    (part,) = task.distillable({"logits": torch.zeros(*batch["labels"].shape, 3)}, batch)
+    assert part.mask is not None
+    places, (rows_of, tokens) = part.mask.nonzero(as_tuple=True)[1], part.mask.nonzero().T
+    assert places.tolist() == [1, 2, 3, 0, 1, 2]
+    assert (batch["labels"][rows_of, tokens + 1] != IGNORED).all()

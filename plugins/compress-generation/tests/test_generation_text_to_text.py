@@ -144,6 +144,18 @@ def test_an_end_token_in_a_text_ends_no_target(models: dict[str, Artifact]) -> N
     assert len(one["input_ids"]) == 4
 
 
+def test_an_answer_takes_the_place_of_the_target(models: dict[str, Artifact]) -> None:
+    task = task_of()
+    for artifact in models.values():
+        processor = task.processor(artifact.folder)
+        row = {"id": "train-0", "source": "w1 w2", "target": "w3", "references": ["w4"]}
+        answers = ("w2 w5", "")
+        taught = [task.with_answer(row, {"answer": text, "tokens": []}) for text in answers]
+        labels = [one["labels"] for one in task.features(taught, processor)]
+        assert labels == processor.targets(list(answers), 128) and len(labels[1]) == 1
+        assert [one["source"] for one in taught] == ["w1 w2"] * 2
+
+
 def test_what_is_longer_is_cut_and_keeps_its_end(models: dict[str, Artifact]) -> None:
     for family, model in models.items():
         task = task_of(max_length=4, target_length=3)

@@ -39,11 +39,9 @@ class Cache(Meter):
         token that the encoder reads."""
         sample = samples[0]
         if "absent" in sample:
-            return [absent(NAME, "bytes", "lower", sample["absent"], "cache a token")]
+            return [absent(NAME, "bytes", "lower", sample["absent"])]
         stated = {**sample["conditions"], "counted": "keys and values of one sequence"}
-        token = Measurement(
-            NAME, sample["token"], "bytes", "lower", n=1, conditions=stated, title="cache a token"
-        )
+        token = Measurement(NAME, sample["token"], "bytes", "lower", n=1, conditions=stated)
         if not sample["source"]:
             return [token]
         source = Measurement(SOURCE, sample["source"], "bytes", "lower", n=1, conditions=stated)

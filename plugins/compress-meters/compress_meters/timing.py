@@ -18,6 +18,7 @@ import numpy as np
 
 from compress.measurement import Conditions, Direction, Measurement, absent
 from compress.meter import Meter, Probe, Sample
+from compress.quantities import MEAN_ANSWER
 from compress_meters import rounds
 from compress_meters.calls import Answering, Call, cannot_write
 from compress_meters.conditions import no_rows
@@ -138,7 +139,7 @@ def _written(calls: Sequence[Call], stated: Conditions) -> dict[str, float]:
     if "examples" not in stated or not all(isinstance(call, Answering) for call in calls):
         return {}
     tokens = sum(call.tokens for call in calls if isinstance(call, Answering))
-    return {"mean_answer": round(tokens / stated["examples"], 1)}
+    return {MEAN_ANSWER: round(tokens / stated["examples"], 1)}
 
 
 def _extent(samples: Sequence[Sample]) -> dict[str, int]:
