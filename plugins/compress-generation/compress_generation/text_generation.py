@@ -127,7 +127,7 @@ class TextGeneration(Task[TextGenerationOptions]):
 
     def counted(self, batch: Mapping[str, Any]) -> int:
         """The labels that are predicted: nothing stands before the first token."""
-        return int((batch["labels"][:, 1:] != IGNORED).sum())
+        return int(likelihood.have_next(batch["labels"]).sum())
 
     def distillable(
         self, outputs: Mapping[str, Any], batch: Mapping[str, Any]
