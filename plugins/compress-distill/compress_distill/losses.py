@@ -13,10 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from compress.choices import BLOCK, Choices
+from compress.choices import Choices
 from compress.teacher import Pair
 from compress_distill.chunks import in_chunks
 from compress_distill.sparse import from_sample, from_top
+
+_AT_ONCE = 1 << 22
+"""Numbers of a teacher, 16 MB in float32, up to which autograd compares all at once."""
 
 
 def answers_distance(pair: Pair, temperature: float, beta: float = 0.0) -> Tensor:
@@ -35,7 +38,7 @@ def answers_distance(pair: Pair, temperature: float, beta: float = 0.0) -> Tenso
         return hidden_distance(pair.student, teacher)
     if pair.divergence == "binary":
         return binary_divergence(pair.student, teacher, temperature, beta)
-    if teacher.numel() <= BLOCK:
+    if teacher.numel() <= _AT_ONCE:
         return divergence(pair.student, teacher, temperature, beta)
     return _long_divergence(pair, teacher, temperature, beta)
 

@@ -17,13 +17,13 @@ def from_sample(student: Tensor, teacher: Choices, temperature: float) -> tuple[
     log p is that of the teacher at the ``temperature`` of the draws, so a student that agrees
     with its teacher has a distance of 0, whatever was drawn. The gradient is q - w, and the
     expectation of w is p. Anshumann et al. 2025, section 3 (arXiv:2503.16870)."""
-    logits = student / temperature
+    logits = student if temperature == 1 else student / temperature
     shares, norms = _softmax(logits)
     lines = teacher.lines
     logs = logits[lines, teacher.ids] - norms[lines]
     value = teacher.constants.sum() - (teacher.weights * logs).sum()
     shares[lines, teacher.ids] -= teacher.weights
-    return value * temperature**2, shares.mul_(temperature)
+    return value * temperature**2, shares if temperature == 1 else shares.mul_(temperature)
 
 
 def from_top(student: Tensor, teacher: Choices, temperature: float) -> tuple[Tensor, Tensor]:
@@ -32,7 +32,7 @@ def from_top(student: Tensor, teacher: Choices, temperature: float) -> tuple[Ten
 
     It is never above the divergence over all choices, and says nothing of how the others share
     their probability: a biased estimate."""
-    logits = student / temperature
+    logits = student if temperature == 1 else student / temperature
     shares, norms = _softmax(logits)
     lines, ids, rest = teacher.lines, teacher.ids, teacher.constants
     logs = logits[lines, ids] - norms[lines]
@@ -43,7 +43,7 @@ def from_top(student: Tensor, teacher: Choices, temperature: float) -> tuple[Ten
     value = among.sum() + (torch.xlogy(rest, rest) - rest * own_rest.log()).sum()
     shares *= (1 - rest / own_rest)[:, None]
     shares[lines, ids] = own - teacher.weights
-    return value * temperature**2, shares.mul_(temperature)
+    return value * temperature**2, shares if temperature == 1 else shares.mul_(temperature)
 
 
 def _softmax(logits: Tensor) -> tuple[Tensor, Tensor]:
