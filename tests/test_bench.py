@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -209,10 +210,20 @@ def test_a_slowed_session_gives_the_same_later() -> None:
             time.sleep(0.01)
             return {"y": batch["x"]}
 
+        def generate(self, batch: Any, limits: Any, on_token: Any = None) -> Any:
+            for token in (7, 8):
+                time.sleep(0.01)
+                on_token(0, token)
+            return [[7, 8]]
+
     slowed: Any = Slowed(Session(), 0.5)
     start_time = time.perf_counter()
     assert slowed.run({"x": 1}) == {"y": 1} and slowed.inputs == ("x",)
     assert time.perf_counter() - start_time >= 0.015
+    told = [time.perf_counter()]
+    answers = slowed.generate({"x": 1}, None, lambda *_: told.append(time.perf_counter()))
+    assert answers == [[7, 8]]
+    assert min(after - before for before, after in pairwise(told)) >= 0.015
 
 
 Compared = Callable[..., dict[str, Measured]]
