@@ -69,7 +69,7 @@ def test_json_is_whole_where_the_output_cannot_take_a_character(
     texts = tmp_path / "texts"
     texts.write_text(answer["text"], encoding="utf-8")
     predictor = cast(Predictor, lambda text: [{**answer, "text": text}])
-    stream_answers(predictor, str(texts), as_json=True, asked={})
+    stream_answers(predictor, str(texts), "text", as_json=True, asked={})
     whole, line = written.getvalue().decode(encoding).split("]\n")
     assert json.loads(f"{whole}]") == [answer] == [json.loads(line)]
     assert ("\\u6a21" in whole) is (encoding == "latin-1")

@@ -39,7 +39,7 @@ def view_plan(plan: Plan, registry: Registry, store: Store) -> PlanView:
     engines = [step.name for step in conversion_steps(plan, registry)]
     models = [model.name for model in plan.inputs if _is_measured(model, plan)]
     count = len(models) + len(plan.steps) + len(engines)
-    measuring = measuring_text(registry, plan.effort, count)
+    measuring = measuring_text(registry, plan.effort, count, plan.task.entry.cls)
     return PlanView(plan, find_state(plan, registry, store), engines, measuring)
 
 
