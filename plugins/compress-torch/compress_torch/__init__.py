@@ -40,8 +40,11 @@ class TorchEngine(Engine):
         return TorchSession(open_model(artifact, task, placement.device), placement.device)
 
     def start(self) -> None:
-        """Import torch and transformers; on a GPU, make torch's context on it."""
+        """Import torch, and of transformers what every model needs; on a GPU, make torch's context
+        on it."""
         import torch
+        import transformers.generation.utils
+        import transformers.models.auto.modeling_auto  # noqa: F401
 
         import compress.models
         import compress.sessions  # noqa: F401
