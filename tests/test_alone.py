@@ -62,7 +62,9 @@ def probe(model: PreTrainedModel, artifact: Artifact) -> Probe:
     )
 
 
-@pytest.mark.parametrize(("model", "equal"), [(bert, True), (fnet, False)])
+@pytest.mark.parametrize(
+    ("model", "equal"), [pytest.param(bert, True, marks=pytest.mark.slow), (fnet, False)]
+)
 def test_the_answers_that_are_scored_are_those_of_each_text_alone(
     model: Callable[[], PreTrainedModel], equal: bool, artifact: Artifact
 ) -> None:

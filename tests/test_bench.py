@@ -36,6 +36,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@pytest.mark.slow
 def test_models_are_measured_side_by_side_and_the_first_is_the_reference(place: Path) -> None:
     process = start(
         place,

@@ -86,6 +86,7 @@ def test_a_decoder_without_a_padding_token_is_fine_tuned_and_answers_in_batches_
     np.testing.assert_allclose(logits(made, 8), logits(made, 8), atol=0)
 
 
+@pytest.mark.slow
 def test_its_onnx_file_answers_as_it_does(tmp_path: Path) -> None:
     from compress_onnx import FLOAT_FILE
     from compress_onnx.session import OnnxSession

@@ -138,6 +138,7 @@ def test_it_is_answered_with_its_own_numbers(tmp_path: Path) -> None:
     assert {answer["label"] for answer in answers} <= set(NUMBERS)
 
 
+@pytest.mark.slow
 def test_a_run_takes_it_and_says_what_its_outputs_are_taken_for(tmp_path: Path) -> None:
     place = write_place(tmp_path / "place", recipe=GIVEN)
     without_names(place / "model", num_hidden_layers=2)

@@ -203,6 +203,7 @@ def test_a_changed_option_makes_anew_what_depends_on_it_and_nothing_else(nudges:
     )
 
 
+@pytest.mark.slow
 def test_a_step_that_is_reused_tells_the_names_of_its_own_run(nudges: Nudges) -> None:
     place, environ = nudges({"by": 1.0}, {"by": 2.0}, {"by": 4.0, "beside": "a"})
     assert run(place, "toy.yaml", environ=environ).step("c")["options"]["beside"] == "a"
@@ -469,6 +470,7 @@ def test_a_run_killed_in_the_middle_of_distilling_goes_on_to_the_same_weights(
     assert list((place / "store" / "work").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_run_interrupted_in_the_middle_of_distilling_keeps_the_step_it_was_at(
     chain: Run, tmp_path: Path
 ) -> None:

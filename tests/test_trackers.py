@@ -68,6 +68,7 @@ def test_a_tracker_that_fails_is_one_line_and_the_run_goes_on(at: str, place: Pl
     assert found.report["state"] == "finished" and len(found.report["steps"]) == 3
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_hands_over_what_it_earned(place: Place) -> None:
     (place[0] / "switch").write_text("error", encoding="utf-8")
     found = run(place[0], "toy.yaml", "--track", "lines", environ=place[1], code=1)

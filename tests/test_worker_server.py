@@ -103,6 +103,7 @@ def training(model: Artifact, data: Prepared, folder: Path, registry: Registry) 
     )
 
 
+@pytest.mark.slow
 def test_a_training_ends_in_the_same_weights_as_in_a_fresh_process(
     model: Artifact, data: Prepared, server: WorkerServer, registry: Registry, tmp_path: Path
 ) -> None:
