@@ -123,7 +123,10 @@ def test_a_trained_model_is_measured_row_by_row(task: Task[Any], trained: Artifa
     assert 0 <= sample["metrics"]["exact_match"] <= sample["metrics"]["f1"] <= 1
     timing = registry.meters["latency"].cls()
     timing.prepare(probe)
-    assert len(timing.sample(probe)["nanoseconds"]) == len(probe.features)
+    timed, first = timing.sample(probe), [probe.features[parts[0]] for parts in probe.parts]
+    assert len(timed["nanoseconds"]) == timed["conditions"]["examples"] == 6
+    lengths = [task.length(part) for part in first]
+    assert timed["conditions"]["mean_length"] == pytest.approx(sum(lengths) / 6, abs=0.05)
 
 
 @pytest.mark.slow

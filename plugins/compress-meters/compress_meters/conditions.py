@@ -27,8 +27,17 @@ def conditions(probe: Probe, rows: Sequence[int], batch: int) -> Conditions:
         **run_by(probe),
         "batch": min(batch, len(lengths)),
         "examples": len(lengths),
-        "mean_length": round(float(np.mean(lengths)), 1),
+        "mean_length": _mean(lengths),
     }
+
+
+def of_parts(probe: Probe, parts: Sequence[Features]) -> Conditions:
+    """The mean length of ``parts``, which stand for whole examples."""
+    return {"mean_length": _mean([probe.task.length(part) for part in parts])}
+
+
+def _mean(lengths: Sequence[int]) -> float:
+    return round(float(np.mean(lengths)), 1)
 
 
 def run_by(probe: Probe) -> Conditions:
@@ -60,7 +69,12 @@ def parts_at(probe: Probe, rows: Iterable[int]) -> list[Features]:
     return [probe.features[place] for row in rows for place in probe.parts[row]]
 
 
+def first_parts(probe: Probe, rows: Iterable[int]) -> list[Features]:
+    """The features of the first part of each test example at these places."""
+    return [probe.features[probe.parts[row][0]] for row in rows]
+
+
 def row_batches(probe: Probe, rows: Sequence[int], size: int) -> list[list[int]]:
     """The places ``rows`` of test examples in batches of near-equal length."""
-    first = [probe.features[probe.parts[row][0]] for row in rows]
+    first = first_parts(probe, rows)
     return [[rows[i] for i in batch] for batch in length_batches(probe.task, first, size)]

@@ -17,7 +17,14 @@ from compress_meters.calls import (
     of_model,
     of_model_stated,
 )
-from compress_meters.conditions import conditions, parts_at, row_batches, timed_places
+from compress_meters.conditions import (
+    conditions,
+    first_parts,
+    of_parts,
+    parts_at,
+    row_batches,
+    timed_places,
+)
 from compress_meters.rounds import Timings
 from compress_meters.timing import (
     Quantity,
@@ -58,10 +65,12 @@ class Latency(Timing):
         return by_effort[effort]
 
     def calls(self, probe: Probe) -> tuple[list[Call], Conditions]:
-        """The model alone, on one example at a time; on one part, where a task cuts examples."""
+        """The model alone, on one example at a time; on its first part, where a task cuts
+        examples."""
         some = timed_places(probe, self.examples[probe.effort])
-        stated = {**conditions(probe, some, 1), **of_model_stated(probe)}
-        return [of_model(probe, [one]) for one in parts_at(probe, some)], stated
+        parts = first_parts(probe, some)
+        stated = {**conditions(probe, some, 1), **of_parts(probe, parts), **of_model_stated(probe)}
+        return [of_model(probe, [part]) for part in parts], stated
 
     def measurements(self, timings: Timings, stated: Conditions) -> list[Measurement]:
         """``latency_p50``, ``latency_p95`` and ``latency_p99`` in ms."""
