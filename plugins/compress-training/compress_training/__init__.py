@@ -116,6 +116,15 @@ class FinetuneOptions(TrainingOptions):
             "none: train all weights."
         ),
     )
+    label_smoothing: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description=(
+            "Share of each label that goes to all choices alike, so that the model is less sure; "
+            "for a task that chooses one of several answers."
+        ),
+    )
 
 
 class Finetune(Stage[FinetuneOptions]):
@@ -130,7 +139,11 @@ class Finetune(Stage[FinetuneOptions]):
     libraries = LIBRARIES
     needs_data = ("train", "test")
     extra = "lora"
-    paper = "Hu et al. 2021, LoRA, section 4.1 (lora; arXiv:2106.09685)"
+    paper = (
+        "Hu et al. 2021, LoRA, section 4.1 (lora; arXiv:2106.09685); "
+        "Szegedy et al. 2016, Rethinking the Inception Architecture, section 7 (label_smoothing; "
+        "arXiv:1512.00567)"
+    )
 
     @classmethod
     def check(cls, options: FinetuneOptions) -> list[OptionMistake]:
