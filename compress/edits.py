@@ -71,6 +71,16 @@ class HiddenEdit(TypedDict):
     axes: dict[ModulePath, list[Axis]]
 
 
+@with_config(_NO_OTHERS)
+class LowRankEdit(TypedDict):
+    """The rank of the embeddings, which are two matrices. ``modules`` are the paths of what shares
+    them, the embeddings first."""
+
+    op: Literal["low_rank"]
+    rank: Count
+    modules: Annotated[list[ModulePath], Field(min_length=1, max_length=100)]
+
+
 @with_config(ConfigDict(extra="allow"))
 class OwnEdit(TypedDict):
     """An edit of a kind that a plugin brings; its other entries are the plugin's own. The name of
@@ -79,4 +89,4 @@ class OwnEdit(TypedDict):
     op: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$", max_length=100)]
 
 
-Edit = FeedForwardEdit | HeadsEdit | HiddenEdit | OwnEdit
+Edit = FeedForwardEdit | HeadsEdit | HiddenEdit | LowRankEdit | OwnEdit

@@ -34,6 +34,7 @@ from compress.architecture import Architecture, AttentionLayout
 from compress.cutting import axes_of_projection, checked_indices, count_again, selected
 from compress.edits import HiddenEdit
 from compress.errors import CompressError
+from compress.lowrank import in_factors, in_stock
 from compress.surgery import blocks_path
 
 Axes = Mapping[str, Sequence[int]]
@@ -85,7 +86,7 @@ def hidden_axes(model: PreTrainedModel, architecture: type[Architecture]) -> dic
     width = getattr(model.config, key)
     own, wider = (_shapes(model, {key: size}) for size in (width, 2 * width))
     heads = set(_head_axes(model, architecture))
-    found = {}
+    found: dict[str, list[int]] = {}
     for name, shape in own.items():
         axes = [
             axis
@@ -94,7 +95,7 @@ def hidden_axes(model: PreTrainedModel, architecture: type[Architecture]) -> dic
         ]
         if axes:
             found[name] = axes
-    return found
+    return in_factors(model, found)
 
 
 def cut_hidden(model: PreTrainedModel, axes: Axes, kept: Sequence[int]) -> None:
@@ -120,8 +121,9 @@ def hidden_edit(
 ) -> Iterator[HiddenEdit]:
     """An edit, if the hidden width of ``model`` is not that of ``empty``."""
     assert architecture.layout is not None
-    found = hidden_axes(model, architecture)
-    width, stated = (_width(each, found) for each in (model, empty))
+    own = hidden_axes(model, architecture)
+    found = in_stock(own)
+    width, stated = _width(model, own), _width(empty, found)
     if width == stated:
         return
     axes = {}

@@ -30,6 +30,7 @@ from compress.cutting import cut_feed_forward, cut_heads, head_counts_of
 from compress.edits import Edit, FeedForwardEdit, HeadsEdit
 from compress.errors import CompressError
 from compress.hidden import cut_hidden, hidden_edit, hidden_width
+from compress.lowrank import low_rank_edit, replay_low_rank
 from compress.sizes import sizes
 from compress.surgery import (
     blocks_path,
@@ -66,7 +67,7 @@ def settle(model: PreTrainedModel, architecture: type[Architecture]) -> list[Edi
     if architecture.states_head_size:
         _state_heads(model, architecture, stacks)
     if architecture.states_hidden:
-        _state(model, {architecture.sizes["hidden"]: hidden_width(model, architecture)})
+        _state_hidden(model, architecture)
     # What an empty model is built with; every part that differs from it needs an edit.
     empty = empty_like(model)
     edits: list[Edit] = []
@@ -74,6 +75,7 @@ def settle(model: PreTrainedModel, architecture: type[Architecture]) -> list[Edi
         edits += _stack_edits(model, empty, stack, head_size_of(model, architecture))
     if "hidden" in architecture.sizes:  # else it cannot have been cut
         edits += hidden_edit(model, empty, architecture)
+    edits += low_rank_edit(model)  # after the width of what it replaces
     return [*edits, *architecture.own_edits(model)]  # type: ignore[list-item]
 
 
@@ -92,6 +94,8 @@ def replay(model: PreTrainedModel, edits: Sequence[Edit], needs: Sequence[str] =
         edit: Any = each
         if edit["op"] == "hidden":
             cut_hidden(model, edit["axes"], range(edit["keep"]))
+        elif edit["op"] == "low_rank":
+            replay_low_rank(model, edit)
         elif edit["op"] in ("feed_forward", "heads"):
             _replay_block(model, edit)
         elif edit["op"] in _REGISTERED:
@@ -226,6 +230,18 @@ def _state_heads(
     values = {keys["heads"]: heads, keys["head_size"]: size}
     if "key_value_heads" in keys:
         values[keys["key_value_heads"]] = shared
+    _state(model, values)
+
+
+def _state_hidden(model: PreTrainedModel, architecture: type[Architecture]) -> None:
+    """Write the hidden width into the config, if it differs and the config accepts it; and the
+    head size, which would else be taken for a part of the new width."""
+    key, width = architecture.sizes["hidden"], hidden_width(model, architecture)
+    if getattr(model.config, key) == width:
+        return
+    values = {key: width}
+    if architecture.states_head_size:
+        values[architecture.sizes["head_size"]] = head_size_of(model, architecture)
     _state(model, values)
 
 

@@ -41,6 +41,7 @@ from compress.processor import Processor
 from compress.sessions import TorchSession
 from compress.stage import Context, Data
 from compress.task import Row, Task
+from compress.tokenmaps import difference
 
 __all__ = ["Asked", "Keeping", "Pair", "Pairs", "TeacherOutputs", "teacher_outputs"]
 
@@ -105,9 +106,11 @@ def teacher_outputs(
     task, data = context.task, context.data if data is None else data
     assert data is not None, "the stage needs data"
     own = task.processor(teacher.folder)
-    if own.identity() != processor.identity():
+    differing = difference(own, processor)
+    if differing:
         raise UsageError(
-            "teacher and student have different tokenizers, so that their tokens cannot be compared"
+            "teacher and student have different tokenizers, so that their tokens cannot be "
+            f"compared: {differing}; take a teacher with the student's tokenizer"
         )
     if task.draws_inputs or asked.keeping.form == "nothing":
         _refuse_kept(task, asked.keeping)

@@ -157,9 +157,24 @@ MORE: Mistakes = {
         ("got 'many'", "expected a whole number or a list"),
     ),
     "required option missing": (
+        STEPS + "  - finetune\n  - distill: {student: {layers: {by: even}}}\n",
+        "6:25",
+        ("'student.layers.count' is missing", "How many layers stay"),
+    ),
+    "student of which nothing is cut": (
         STEPS + "  - finetune\n  - distill: {student: {}}\n",
-        "6:15",
-        ("'student.layers' is missing", "Layers of the student"),
+        "6:24",
+        ("nothing is cut: give layers, hidden or embeddings",),
+    ),
+    "layers by luck": (
+        STEPS + "  - finetune\n  - distill: {student: {layers: {count: 2, by: luck}}}\n",
+        "6:48",
+        ("'even' or 'influence'",),
+    ),
+    "width of a student": (
+        STEPS + "  - finetune\n  - distill: {student: {hidden: 1.5}}\n",
+        "6:33",
+        ("student.hidden: got 1.5", "a number less than 1"),
     ),
     "options that do nothing": (
         STEPS + "  - finetune\n  - prune.structured\n",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from compress import hookimpl
 from compress.architecture import Layers
+from compress.artifact import Traits
 from compress.layers import all_stay, in_words, layer_mistakes, layers_left
 from compress.options import FreshModel
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
@@ -41,6 +43,14 @@ class Distill(Stage[DistillOptions]):
     needs_data = ("train", "test")
 
     @classmethod
+    def produces(cls, traits: Traits, options: DistillOptions, task: str) -> Traits:
+        """The input's traits, with a free shape where the student is narrower or has embeddings of
+        low rank. Some families can state a width: the manifest has the shape that resulted."""
+        cut = options.student if isinstance(options.student, StudentOptions) else None
+        is_free = cut is not None and (cut.hidden is not None or cut.embeddings is not None)
+        return replace(traits, task=task, shape="free" if is_free else traits.shape)
+
+    @classmethod
     def check(cls, options: DistillOptions) -> list[OptionMistake]:
         """Combinations that would teach nothing, or exclude each other."""
         return list(mistakes(options))
@@ -65,17 +75,18 @@ class Distill(Stage[DistillOptions]):
         """A student with layers that the input does not have, or with all of its layers."""
         if not isinstance(options.student, StudentOptions):
             return []
-        option, kept = "student.layers", options.student.layers
-        mistakes = layer_mistakes(kept, layers, option)
-        if mistakes or not all_stay(kept, layers):
+        student, option = options.student, "student.layers"
+        mistakes = layer_mistakes(student.kept, layers, option)
+        cuts_more = student.hidden is not None or student.embeddings is not None
+        if mistakes or cuts_more or not all_stay(student.kept, layers):
             return mistakes
-        message = f"{option}: {kept} cuts nothing from a model of {in_words(layers)}"
+        message = f"{option}: {student.kept} cuts nothing from a model of {in_words(layers)}"
         return [OptionMistake(option, message, _TAKE_FEWER)]
 
     @classmethod
     def layers_left(cls, options: DistillOptions, layers: Layers) -> Layers:
         """The layers of the student; all if no student is cut."""
-        kept = options.student.layers if isinstance(options.student, StudentOptions) else None
+        kept = options.student.kept if isinstance(options.student, StudentOptions) else None
         return layers_left(kept, layers)
 
     @classmethod
@@ -84,11 +95,8 @@ class Distill(Stage[DistillOptions]):
         cut from the input."""
         if not isinstance(options.student, StudentOptions):
             return None
-        if not isinstance(options.student.layers, int):
-            return None
-        return options.model_copy(
-            update={"student": StudentOptions(layers=options.student.layers + 1)}
-        )
+        milder = options.student.with_one_layer_more()
+        return options.model_copy(update={"student": milder}) if milder else None
 
     def apply(self, context: Context[DistillOptions]) -> Made:
         """Write the trained student with its tokenizer."""

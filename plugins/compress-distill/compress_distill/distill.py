@@ -7,14 +7,13 @@ from typing import Any
 from transformers import set_seed
 
 from compress.artifact import Artifact
-from compress.errors import UsageError
-from compress.heads import meant_labels
 from compress.models import save_model
 from compress.processor import Processor
 from compress.stage import Context, Data, Made
 from compress.task import Task
 from compress.teacher import Asked, Keeping, TeacherOutputs, teacher_outputs
 from compress.training import fit
+from compress_distill.contract import refuse_strangers
 from compress_distill.loss import DistillationLoss
 from compress_distill.onpolicy import OwnTargets
 from compress_distill.options import DistillOptions
@@ -28,7 +27,7 @@ def distill(context: Context[DistillOptions]) -> Made:
     assert source is not None, "the stage accepts no fresh model"
     assert data is not None, "the stage needs data"
     teacher = context.references.get("teacher", source)
-    _refuse_strangers(teacher, data, context)
+    refuse_strangers(teacher, data, context)
     options = context.options
     if options.sequences or options.on_policy > 0:
         _refuse_what_is_not_written(context.task, data)
@@ -81,15 +80,3 @@ def _refuse_what_is_not_written(task: Task[Any], data: Data) -> None:
     """Raise CompressError where rows take no generated answer as their target."""
     for row in data.rows("train")[:1]:
         task.with_answer(row, {"answer": "", "tokens": []})
-
-
-def _refuse_strangers(teacher: Artifact, data: Data, context: Context[DistillOptions]) -> None:
-    """Raise UsageError unless the teacher has the step's task, and the labels of the data in the
-    same order."""
-    if teacher.traits.task != context.task.name:
-        raise UsageError(
-            f"the teacher serves {teacher.traits.task or 'no task'}, and the step is for "
-            f"{context.task.name}"
-        )
-    if meant_labels(teacher.manifest.labels, data.labels) != tuple(data.labels):
-        raise UsageError("the teacher's labels are not the data's labels in the same order")

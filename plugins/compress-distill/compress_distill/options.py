@@ -3,25 +3,102 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from compress.distillable import Keep
-from compress.options import ArtifactReference, FreshModel, KeptByStack, Options
+from compress.options import ArtifactReference, FreshModel, KeptByStack, KeptLayers, Options
 from compress.stage import OptionMistake
 from compress.training import TrainingOptions
+
+
+class ChosenLayers(Options):
+    """A number of layers, and how they are chosen."""
+
+    count: int = Field(ge=1, description="How many layers stay.")
+    by: Literal["even", "influence"] = Field(
+        default="influence",
+        description=(
+            "even: evenly spaced, from first to last; influence: those that change the state most."
+        ),
+    )
+
+
+def _kind_of_layers(layers: object) -> str:
+    if isinstance(layers, ChosenLayers) or (
+        isinstance(layers, dict) and {"count", "by"} & layers.keys()
+    ):
+        return "chosen"
+    return "stacks" if isinstance(layers, dict) else "kept"
+
+
+_Some = Annotated[
+    Annotated[KeptLayers, Tag("kept")] | Annotated[ChosenLayers, Tag("chosen")],
+    Discriminator(lambda layers: "chosen" if _kind_of_layers(layers) != "kept" else "kept"),
+]
+StudentLayers = Annotated[
+    Annotated[KeptLayers, Tag("kept")]
+    | Annotated[ChosenLayers, Tag("chosen")]
+    | Annotated[dict[str, _Some], Field(min_length=1), Tag("stacks")],
+    Discriminator(_kind_of_layers),
+]
 
 
 class StudentOptions(Options):
     """How the student is cut from the step's input."""
 
-    layers: KeptByStack = Field(
+    layers: StudentLayers | None = Field(
+        default=None,
         description=(
-            "Layers of the student: a number, taken evenly spaced from first to last, or the list "
-            "of layers kept. Of a model with two stacks, for each: {encoder: 2, decoder: 1}."
-        )
+            "Layers of the student: a number, taken evenly spaced from first to last; the list of "
+            "layers kept; or {count: 3, by: influence}. Of a model with two stacks, for each: "
+            "{encoder: 2, decoder: 1}."
+        ),
     )
+    hidden: Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description=(
+            "Hidden width of the student, as a number or as a share of the input's. Heads keep "
+            "their size; the places that stay tell most of the others."
+        ),
+    )
+    embeddings: int | None = Field(
+        default=None,
+        ge=1,
+        description="Rank of the student's embeddings, which then are two small matrices.",
+    )
+    probe: int = Field(
+        default=256,
+        ge=1,
+        description="Training rows by which layers and hidden places are chosen.",
+    )
+
+    @model_validator(mode="after")
+    def _cuts_something(self) -> StudentOptions:
+        if self.layers is None and self.hidden is None and self.embeddings is None:
+            raise ValueError("nothing is cut: give layers, hidden or embeddings")
+        return self
+
+    @property
+    def kept(self) -> KeptByStack | None:
+        """The layers that stay, without how they are chosen."""
+        if isinstance(self.layers, dict):
+            return {name: _plain(some) for name, some in self.layers.items()}
+        return None if self.layers is None else _plain(self.layers)
+
+    def with_one_layer_more(self) -> StudentOptions | None:
+        """The same with one layer more; None where no number of layers is given."""
+        if isinstance(self.layers, int):
+            return self.model_copy(update={"layers": self.layers + 1})
+        if isinstance(self.layers, ChosenLayers):
+            more = self.layers.model_copy(update={"count": self.layers.count + 1})
+            return self.model_copy(update={"layers": more})
+        return None
+
+
+def _plain(layers: int | list[int] | ChosenLayers) -> int | list[int]:
+    return layers.count if isinstance(layers, ChosenLayers) else layers
 
 
 class SequenceOptions(Options):

@@ -9,20 +9,19 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from compress import surgery
 from compress.adapting import adapt_input
-from compress.architecture import Stack
 from compress.artifact import Artifact
 from compress.edits import Edit
-from compress.errors import NothingChanged, UsageError
+from compress.errors import UsageError
 from compress.fresh import fresh_reader, processor_for
 from compress.models import load_config
-from compress.options import FreshModel, KeptLayers
+from compress.options import FreshModel
 from compress.processor import Processor
-from compress.shapes import settle
-from compress.sizes import layout_of, sizes
+from compress.sizes import sizes
 from compress.stage import Context, Data
+from compress_distill.cutting import cut
 from compress_distill.options import DistillOptions, StudentOptions
+from compress_distill.probe import Probe
 
 _STATES = "output_hidden_states"
 
@@ -69,44 +68,12 @@ def _of_input(
 ) -> Student:
     assert context.input is not None, "the stage accepts no fresh model"
     adapted = adapt_input(context, data.labels)
-    edits = _cut(adapted.model, wanted, context) if wanted else None
     processor = context.task.processor(context.input.folder)
-    return Student(adapted.model, processor, edits, adapted.notes)
-
-
-def evenly_spaced(count: int, layers: int) -> list[int]:
-    """``count`` of ``layers`` indices, evenly spaced from the first to the last; only the
-    last for a count of 1. Three of 12: 0, 6, 11."""
-    if count == 1:
-        return [layers - 1]
-    return [round(i * (layers - 1) / (count - 1)) for i in range(count)]
-
-
-def _cut(
-    model: PreTrainedModel, wanted: StudentOptions, context: Context[DistillOptions]
-) -> Sequence[Edit]:
-    """Cut the student in place. Returns the edits that give an empty model its shape."""
-    architecture, layout = layout_of(model.config.model_type, context.architectures)
-    asked = surgery.kept_by_stack(model, layout.stacks, wanted.layers, "student.layers")
-    before = sum(len(surgery.blocks_of(model, stack)) for stack in layout.stacks)
-    removed = 0
-    for stack in layout.stacks:
-        if stack.name in asked:
-            removed += _cut_stack(model, stack, asked[stack.name])
-    if not removed:
-        raise NothingChanged(
-            f"student.layers: {wanted.layers} cuts nothing from a model of {before} layers: take "
-            "fewer, or leave student out and name a teacher"
-        )
-    return settle(model, architecture)
-
-
-def _cut_stack(model: PreTrainedModel, stack: Stack, wanted: KeptLayers) -> int:
-    """Cut one stack in place. Returns how many layers were removed."""
-    layers = len(surgery.blocks_of(model, stack))
-    kept = evenly_spaced(wanted, layers) if isinstance(wanted, int) else wanted
-    surgery.keep_layers(model, stack, kept)
-    return layers - len(kept)
+    if wanted is None:
+        return Student(adapted.model, processor, None, adapted.notes)
+    probe = Probe(context, data, processor, adapted.model)
+    edits, chosen = cut(adapted.model, wanted, context, probe)
+    return Student(adapted.model, processor, edits, {**adapted.notes, "student": chosen})
 
 
 def _refuse_other_width(

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 from compress_distill import Distill, DistillOptions, StudentOptions
+from compress_distill.cutting import evenly_spaced
 from compress_distill.loss import DistillationLoss
 from compress_distill.losses import answers_distance
-from compress_distill.student import evenly_spaced
 from pydantic import ValidationError
 from safetensors.torch import load_file
 from tiny import (
@@ -554,6 +554,10 @@ def test_options_that_teach_nothing_or_exclude_each_other_are_mistakes(
         {"logits": -1.0},
         {"student": {}},
         {"student": {"layers": "2"}},
+        {"student": {"layers": {"count": 0}}},
+        {"student": {"layers": {"count": 1, "by": "luck"}}},
+        *({"student": {"hidden": x}} for x in (0, 1.0, 1.5, -3)),
+        {"student": {"embeddings": 0}},
         *({"student": {"layers": x}} for x in (0, -1, [], [0, 0], [2, 0], [-1, 2])),
     ],
 )
