@@ -110,7 +110,7 @@ def _read_options(
     if options is None:
         return None
     for mistake in entry.cls.check(options):
-        resolver.wrong((*text.stage_path, mistake.option), mistake.message, mistake.hint)
+        resolver.wrong((*text.stage_path, *mistake.path), mistake.message, mistake.hint)
     return options
 
 
