@@ -33,7 +33,7 @@ from compress.task import (
 )
 from compress_tasks import statistics
 from compress_tasks.bundled import words as answering
-from compress_tasks.bundled.words import entities, names
+from compress_tasks.bundled.words import OUTSIDE, entities, names
 from compress_tasks.cells import (
     distinct_names,
     is_number,
@@ -43,7 +43,6 @@ from compress_tasks.cells import (
 )
 from compress_tasks.confidence import likeliest
 from compress_tasks.iob import (
-    OUTSIDE,
     check_scheme,
     entity_type,
     is_tag,

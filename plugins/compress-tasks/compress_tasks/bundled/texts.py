@@ -49,8 +49,9 @@ class Answering:
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities that sum to 1 over the last axis, float64."""
     # Less the largest logit, no exponential overflows.
-    shares = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
-    return shares / shares.sum(axis=-1, keepdims=True)
+    shares: np.ndarray = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
+    shares /= shares.sum(axis=-1, keepdims=True)
+    return shares
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
