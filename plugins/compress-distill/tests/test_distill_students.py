@@ -35,7 +35,7 @@ from compress.workers.protocol import Chosen, ConfigureModel
 
 CLASSIFY, TAG = task_named("text-classification"), task_named("token-classification")
 SPLITS = {"train": sentences(20, 0), "test": sentences(6, 1)}
-OPTIONS = {"epochs": 1, "batch_size": 4, "precision": "fp32", "hidden": 0.0}
+OPTIONS = {"epochs": 1, "batch_size": 4, "precision": "fp32", "losses": ["logits"]}
 DEEP = {"num_hidden_layers": 4}
 ARCHITECTURES = [entry.cls for entry in load_plugins().architectures.values()]
 
