@@ -45,7 +45,7 @@ def vocabulary_axes(model: PreTrainedModel) -> dict[str, int]:
         if len(changed) > 1 or tensors[name].shape[changed[0]] != size:
             raise _not_found(model, f"{name} has no place for each of {size} tokens")
         found[name] = changed[0]
-    embeddings = model.get_input_embeddings().weight
+    embeddings: torch.Tensor = model.get_input_embeddings().weight  # type: ignore[assignment]
     if not any(tensors[name].data_ptr() == embeddings.data_ptr() for name in found):
         raise _not_found(model, f"their size does not follow from {_SIZE}")
     return found
@@ -79,7 +79,8 @@ def with_tokens(
     made.to(model.device)  # type: ignore[arg-type]
     if generation is not None:
         made.generation_config = GenerationConfig.from_dict(dict(generation))
-    return saved_as_named(made).eval()
+    saved_as_named(made).eval()
+    return made
 
 
 def _shapes(model: PreTrainedModel, size: int) -> Iterator[tuple[str, tuple[int, ...]]]:
