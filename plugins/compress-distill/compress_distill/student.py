@@ -21,7 +21,6 @@ from compress.processor import Processor
 from compress.shapes import settle
 from compress.sizes import layout_of
 from compress.stage import Context, Data
-from compress_distill.menu import EmbeddingsLoss, HiddenLoss, of_kind
 from compress_distill.options import DistillOptions, StudentOptions
 
 _STATES = "output_hidden_states"
@@ -51,8 +50,7 @@ def student_of(context: Context[DistillOptions], teacher: Artifact, data: Data) 
         student = _fresh(wanted, context, teacher, data)
     else:
         student = _of_input(wanted, context, data)
-    losses = context.options.losses
-    if of_kind(losses, HiddenLoss) or of_kind(losses, EmbeddingsLoss):
+    if any(loss.hidden or loss.embeddings for loss in context.options.losses):
         _refuse_without_states(student.model)
     return student
 
