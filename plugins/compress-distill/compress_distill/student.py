@@ -18,7 +18,7 @@ from compress.options import FreshModel
 from compress.processor import Processor
 from compress.stage import Context, Data
 from compress_distill.cutting import cut
-from compress_distill.options import DistillOptions, StudentOptions
+from compress_distill.options import DistillOptions, StudentOptions, phases_of
 from compress_distill.probe import Probe
 
 _STATES = "output_hidden_states"
@@ -48,7 +48,11 @@ def student_of(context: Context[DistillOptions], teacher: Artifact, data: Data) 
         student = _fresh(wanted, context, teacher, data)
     else:
         student = _of_input(wanted, context, data)
-    if any(loss.hidden or loss.embeddings for loss in context.options.losses):
+    if any(
+        loss.hidden or loss.embeddings
+        for phase in phases_of(context.options)
+        for loss in phase.losses
+    ):
         _refuse_without_states(student.model)
     return student
 
