@@ -1,8 +1,9 @@
 """Fills docs/results.md, and the table and the recipe of README.md, from benchmarks/results/*.json:
 ``python benchmarks/pages.py`` writes them, ``--check`` names the pages that are stale.
 
-``quickstart.json`` and ``ner.json`` are copies of a run's ``report.json``. Each other file is
-written by the script of the same name (``ner-seeds.json``: seeds.py). Where a file is missing, the
+``quickstart.json``, ``ner.json`` and the files that are named as a recipe are copies of a run's
+``report.json``. Each other file is written by the script of the same name (``ner-seeds.json``:
+seeds.py). Where a file is missing, the
 section says how to make it and shows no number.
 """
 
@@ -34,6 +35,11 @@ _READ = "Not measured yet: `python benchmarks/{script}.py RUN RUN`, then `make d
 _MISSING = {
     "quickstart": _COPY.format(command="make quickstart", name="quickstart"),
     "ner": _COPY.format(command="compress run ner-conll2003", name="ner"),
+    "translate-multi30k": _COPY.format(
+        command="compress run translate-multi30k", name="translate-multi30k"
+    ),
+    "language-model": _COPY.format(command="compress run language-model", name="language-model"),
+    "answer-squad": _COPY.format(command="compress run answer-squad", name="answer-squad"),
     "ner-seeds": _READ.format(script="seeds"),
     "cost": _READ.format(script="cost"),
     "fixedcost": "Not measured yet: `python benchmarks/fixedcost.py`, then `make docs`.",
@@ -45,6 +51,7 @@ _MISSING = {
     "`benchmarks/results/training.json`; then call `make docs`.",
     "twoprocesses": "Not measured yet: `python benchmarks/twoprocesses.py`, then `make docs`.",
     "decoding": "Not measured yet: `python benchmarks/decoding.py`, then `make docs`.",
+    "distilling": "Not measured yet: `python benchmarks/distilling.py`, then `make docs`.",
     "gpu": "Not measured yet: `python benchmarks/gpu.py` on a machine with an NVIDIA GPU, then "
     "`make docs`.",
 }
@@ -86,6 +93,7 @@ def part(name: str, folder: Path = RESULTS, view: View | None = None) -> str:
         "cost": cost,
         "twoprocesses": twoprocesses,
         "decoding": decoding,
+        "distilling": distilling,
         "gpu": gpu,
         "fixedcost": fixed_cost,
         "dataatscale": data_at_scale,
@@ -324,6 +332,14 @@ def twoprocesses(values: Mapping[str, Any]) -> str:
 def decoding(values: Mapping[str, Any]) -> str:
     """How fast a model writes in each engine."""
     import decoding_page as page
+
+    table = _table(page.HEADERS, page.rows(values))
+    return "\n\n".join([table, page.settings(values), _measured_on(values["environment"])])
+
+
+def distilling(values: Mapping[str, Any]) -> str:
+    """What a step of distillation costs."""
+    import distilling_page as page
 
     table = _table(page.HEADERS, page.rows(values))
     return "\n\n".join([table, page.settings(values), _measured_on(values["environment"])])

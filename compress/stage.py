@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from compress.architecture import Architecture
+from compress.architecture import Architecture, Layers
 from compress.artifact import Artifact, Traits
 from compress.edits import Edit
 from compress.measurement import Measured
@@ -65,11 +65,13 @@ class Candidate:
 @dataclass(frozen=True)
 class OptionMistake:
     """A mistake in a stage's options: the ``option``, what is wrong, and what to do about it. The
-    name of a nested option is dotted, as ``student.layers``."""
+    name of a nested option is dotted, as ``student.layers``. ``of_key``: its name is wrong, and not
+    its value."""
 
     option: str
     message: str
     hint: str = ""
+    of_key: bool = False
 
 
 class Data(Protocol):
@@ -231,9 +233,9 @@ class Stage(ABC, Generic[O]):
         return None
 
     @classmethod
-    def check_layers(cls, options: O, layers: int) -> list[OptionMistake]:
-        """Mistakes in options for an input of ``layers`` layers. Called by a plan that knows the
-        number."""
+    def check_layers(cls, options: O, layers: Layers) -> list[OptionMistake]:
+        """Mistakes in options for an input whose stacks have these ``layers``. Called by a plan
+        that knows the family, and before the first step for a model from the hub."""
         return []
 
     @classmethod
@@ -249,9 +251,9 @@ class Stage(ABC, Generic[O]):
         return False
 
     @classmethod
-    def layers_left(cls, options: O, layers: int) -> int | None:
-        """Layers of what it makes from an input of ``layers`` layers; None, the default,
-        if only ``apply`` knows."""
+    def layers_left(cls, options: O, layers: Layers) -> Layers | None:
+        """Layers of what it makes from an input whose stacks have these ``layers``; None, the
+        default, if only ``apply`` knows."""
         return None
 
     @classmethod

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from compress import hookimpl
+from compress.architecture import Layers
 from compress.machine import versions
 from compress.options import ArtifactReference, FreshMark, NeededByFreshMark, Options
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
@@ -66,7 +67,7 @@ class Pretrain(Stage[PretrainOptions]):
         return f"learns from text alone, and {task.name} has the column {targets[0]}"
 
     @classmethod
-    def layers_left(cls, options: PretrainOptions, layers: int) -> int:
+    def layers_left(cls, options: PretrainOptions, layers: Layers) -> Layers:
         """All layers."""
         return layers
 
@@ -115,6 +116,15 @@ class FinetuneOptions(TrainingOptions):
             "none: train all weights."
         ),
     )
+    label_smoothing: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description=(
+            "Share of each label that goes to all choices alike, so that the model is less sure; "
+            "for a task that chooses one of several answers."
+        ),
+    )
 
 
 class Finetune(Stage[FinetuneOptions]):
@@ -129,7 +139,11 @@ class Finetune(Stage[FinetuneOptions]):
     libraries = LIBRARIES
     needs_data = ("train", "test")
     extra = "lora"
-    paper = "Hu et al. 2021, LoRA, section 4.1 (lora; arXiv:2106.09685)"
+    paper = (
+        "Hu et al. 2021, LoRA, section 4.1 (lora; arXiv:2106.09685); "
+        "Szegedy et al. 2016, Rethinking the Inception Architecture, section 7 (label_smoothing; "
+        "arXiv:1512.00567)"
+    )
 
     @classmethod
     def check(cls, options: FinetuneOptions) -> list[OptionMistake]:
@@ -146,7 +160,7 @@ class Finetune(Stage[FinetuneOptions]):
         return True
 
     @classmethod
-    def layers_left(cls, options: FinetuneOptions, layers: int) -> int:
+    def layers_left(cls, options: FinetuneOptions, layers: Layers) -> Layers:
         """All layers."""
         return layers
 

@@ -12,8 +12,9 @@ from compress.fresh import fresh_reader, processor_for
 from compress.models import save_model
 from compress.processor import Processor
 from compress.stage import Context, Made
-from compress.training import fit
+from compress.training import Loss, fit
 from compress_training import FinetuneOptions
+from compress_training.smoothing import SmoothedLoss
 from compress_training.tokenizer import tokenizer_for
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def finetune(context: Context[FinetuneOptions]) -> Made:
     set_seed(context.seed)  # new weights are drawn from the global generator
     adapted, processor = _given(context) if context.input else _fresh(context)
     adapters = _adapters(context, adapted)
-    facts = fit(adapted.model, context, context.options, processor=processor)
+    facts = fit(adapted.model, context, context.options, loss=_loss(context), processor=processor)
     if context.rank > 0:
         return Made()
     notes = {**facts, **adapted.notes}
@@ -35,6 +36,12 @@ def finetune(context: Context[FinetuneOptions]) -> Made:
     parameters = save_model(adapted.model, context.output)
     context.task.save_processor(processor, context.output)
     return Made(parameters=parameters, notes=notes)
+
+
+def _loss(context: Context[FinetuneOptions]) -> Loss | None:
+    """The loss of smoothed labels; None: the task's own."""
+    share = context.options.label_smoothing
+    return SmoothedLoss(context.task, share) if share > 0 else None
 
 
 def _adapters(context: Context[FinetuneOptions], adapted: Adapted) -> Adapters | None:
