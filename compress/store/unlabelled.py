@@ -67,10 +67,8 @@ def _requests(columns: Columns, task: Task[Any]) -> list[Row]:
     needed = {c.name for c in task.columns if c.required and not c.is_target}
     chosen = own if needed <= set(own) else [name for name in (TEXT,) if name in columns]
     if not chosen:
-        raise UsageError(
-            f"the source has neither {' and '.join(sorted(needed))} nor {TEXT}: map them with "
-            "columns"
-        )
+        names = " or ".join(dict.fromkeys([*sorted(needed), TEXT]))
+        raise UsageError(f"the source has no {names}: map the columns with columns: ...")
     return rows_in({name: columns[name] for name in chosen})
 
 

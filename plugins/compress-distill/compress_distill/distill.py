@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from transformers import set_seed
 
 from compress.artifact import Artifact
@@ -12,13 +10,12 @@ from compress.heads import meant_labels
 from compress.models import save_model
 from compress.processor import Processor
 from compress.stage import Context, Data, Made
-from compress.task import Task
 from compress.teacher import Asked, Keeping, TeacherOutputs, teacher_outputs
 from compress.training import fit
 from compress_distill.loss import DistillationLoss
 from compress_distill.onpolicy import OwnTargets
 from compress_distill.options import DistillOptions
-from compress_distill.sequences import with_sequences
+from compress_distill.rows import learned_data
 from compress_distill.student import student_of
 
 
@@ -30,24 +27,40 @@ def distill(context: Context[DistillOptions]) -> Made:
     teacher = context.references.get("teacher", source)
     _refuse_strangers(teacher, data, context)
     options = context.options
-    if options.sequences or options.on_policy > 0:
-        _refuse_what_is_not_written(context.task, data)
+    if (options.sequences or options.on_policy > 0) and not context.task.generates():
+        raise UsageError(
+            f"task {context.task.name}: its answers are not generated: leave sequences and "
+            "on_policy out"
+        )
     set_seed(context.seed)
     student = student_of(context, teacher, data)
-    if options.sequences:
-        data = with_sequences(context, teacher, data, options.sequences)
+    learned = learned_data(context, teacher, data)
+    data = learned.data
     loss = DistillationLoss(
         _outputs(context, teacher, data, student.processor),
         options,
         context.task,
         _own_targets(context, data, student.processor),
+        learned.truth,
     )
-    facts = fit(student.model, context, options, loss=loss, processor=student.processor, data=data)
+    facts = fit(
+        student.model,
+        context,
+        options,
+        loss=loss,
+        processor=student.processor,
+        data=data,
+        groups=learned.truth,
+    )
     if context.rank > 0:
         return Made()
     parameters = save_model(student.model, context.output)
     student.processor.save(context.output)
-    return Made(parameters=parameters, edits=student.edits, notes={**facts, **student.notes})
+    return Made(
+        parameters=parameters,
+        edits=student.edits,
+        notes={**facts, **student.notes, **learned.notes},
+    )
 
 
 def _outputs(
@@ -75,12 +88,6 @@ def _own_targets(
 ) -> OwnTargets | None:
     share = context.options.on_policy
     return OwnTargets(context.task, data.rows("train"), processor, share) if share > 0 else None
-
-
-def _refuse_what_is_not_written(task: Task[Any], data: Data) -> None:
-    """Raise CompressError where rows take no generated answer as their target."""
-    for row in data.rows("train")[:1]:
-        task.with_answer(row, {"answer": "", "tokens": []})
 
 
 def _refuse_strangers(teacher: Artifact, data: Data, context: Context[DistillOptions]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -27,7 +28,8 @@ class DistillationLoss:
     outputs, or has several stacks of layers, a term is the mean of theirs.
 
     ``outputs`` is None where nothing is asked of the teacher. ``own`` gives some batches targets
-    that the student wrote. These are no truth, so the task's own loss does not count there."""
+    that the student wrote. These are no truth, so the task's own loss does not count there. Nor
+    does it where ``truth`` says so of a training row; such rows are in batches of their own."""
 
     def __init__(
         self,
@@ -35,9 +37,10 @@ class DistillationLoss:
         options: DistillOptions,
         task: Task[Any],
         own: OwnTargets | None = None,
+        truth: Sequence[bool] = (),
     ) -> None:
         self._outputs, self._options, self._task = outputs, options, task
-        self._own = own
+        self._own, self._truths = own, truth
 
     def __call__(
         self, model: PreTrainedModel, batch: dict[str, Tensor], indices: Tensor
@@ -49,13 +52,14 @@ class DistillationLoss:
         options = self._options
         written = self._own.batch(model, indices) if self._own else None
         inputs = dict(written or batch)
-        if options.labels == 0 or written:
+        is_true = not written and (not self._truths or self._truths[int(indices[0])])
+        if options.labels == 0 or not is_true:
             # Without labels the model does not compute its own loss, which is not used.
             inputs.pop("labels", None)
         answer = forward(model, inputs, output_hidden_states=options.hidden > 0)
         terms = self._terms(self._pairs(answer, written or batch, indices))
         if options.labels > 0:
-            terms.append(Term(torch.zeros(()), 0) if written else self._truth(answer, batch))
+            terms.append(self._truth(answer, batch) if is_true else Term(torch.zeros(()), 0))
         return terms
 
     def _pairs(self, answer: Any, batch: dict[str, Tensor], indices: Tensor) -> Pairs:

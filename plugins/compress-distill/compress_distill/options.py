@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Discriminator, Field, Tag
 
 from compress.distillable import Keep
-from compress.options import ArtifactReference, FreshModel, KeptByStack, Options
+from compress.options import ArtifactReference, FreshModel, KeptByStack, Options, UnlabelledData
 from compress.stage import OptionMistake
 from compress.training import TrainingOptions
 
@@ -109,6 +109,13 @@ class DistillOptions(TrainingOptions):
         description=(
             "Learn from the teacher's own answers to the training rows in place of the true "
             "targets, {beams: 4}; for a task whose answers are generated."
+        ),
+    )
+    unlabelled: UnlabelledData | None = Field(
+        default=None,
+        description=(
+            "More rows to learn from, without labels: a source as under data, {train: more.csv, "
+            "rows: 20000}. The teacher answers them; the true labels' loss does not count there."
         ),
     )
     on_policy: float = Field(

@@ -55,6 +55,10 @@ class Target(ABC):
         ``probabilities`` hold probabilities."""
 
     @abstractmethod
+    def answered(self, prediction: Prediction) -> Any:
+        """An answer as a label, as ``read`` gives it."""
+
+    @abstractmethod
     def score(
         self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]
     ) -> Quality:
@@ -107,6 +111,9 @@ class SingleLabel(Target):
         shares = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
         shares /= shares.sum(axis=-1, keepdims=True)
         return [{"label": int(row.argmax()), "score": float(row.max())} for row in shares]
+
+    def answered(self, prediction: Prediction) -> int:
+        return int(prediction["label"])
 
     def score(
         self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]
@@ -201,6 +208,10 @@ class MultiLabel(Target):
             for some, row in zip(chosen, shares, strict=True)
         ]
 
+    def answered(self, prediction: Prediction) -> list[int]:
+        chosen = set(prediction["labels"])
+        return [int(label in chosen) for label in range(len(prediction["probabilities"]))]
+
     def score(
         self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]
     ) -> Quality:
@@ -286,6 +297,9 @@ class Regression(Target):
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         return [{"value": float(row[0])} for row in logits]
+
+    def answered(self, prediction: Prediction) -> float:
+        return float(prediction["value"])
 
     def score(
         self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]
