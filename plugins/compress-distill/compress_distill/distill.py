@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from transformers import set_seed
 
 from compress.artifact import Artifact
@@ -10,11 +12,12 @@ from compress.heads import meant_labels
 from compress.models import save_model
 from compress.processor import Processor
 from compress.stage import Context, Data, Made
-from compress.teacher import Asked, Keeping, TeacherOutputs, teacher_outputs
+from compress.teacher import Asked, Keeping, TeacherOutputs
+from compress.teachers import TeacherWeight, several_outputs
 from compress.training import fit
 from compress_distill.loss import DistillationLoss
 from compress_distill.onpolicy import OwnTargets
-from compress_distill.options import DistillOptions
+from compress_distill.options import DistillOptions, weights_of_teachers
 from compress_distill.rows import learned_data
 from compress_distill.student import student_of
 
@@ -24,8 +27,10 @@ def distill(context: Context[DistillOptions]) -> Made:
     source, data = context.input, context.data
     assert source is not None, "the stage accepts no fresh model"
     assert data is not None, "the stage needs data"
-    teacher = context.references.get("teacher", source)
-    _refuse_strangers(teacher, data, context)
+    teachers = teachers_of(context, source)
+    for each in teachers:
+        _refuse_strangers(each.artifact, data, context)
+    teacher = teachers[0].artifact
     options = context.options
     if (options.sequences or options.on_policy > 0) and not context.task.generates():
         raise UsageError(
@@ -37,7 +42,7 @@ def distill(context: Context[DistillOptions]) -> Made:
     learned = learned_data(context, teacher, data)
     data = learned.data
     loss = DistillationLoss(
-        _outputs(context, teacher, data, student.processor),
+        _outputs(context, teachers, data, student.processor),
         options,
         context.task,
         _own_targets(context, data, student.processor),
@@ -63,14 +68,32 @@ def distill(context: Context[DistillOptions]) -> Made:
     )
 
 
+def teachers_of(context: Context[DistillOptions], source: Artifact) -> list[TeacherWeight]:
+    """The teachers with their weights, the first one first; the ``source`` where none is named."""
+    prefix = "teacher"
+    named = [
+        artifact
+        for option, artifact in context.references.items()
+        if option == prefix or option.startswith(f"{prefix}.")
+    ]
+    weights = weights_of_teachers(context.options)
+    return [
+        TeacherWeight(artifact, weight)
+        for artifact, weight in zip(named or [source], weights, strict=True)
+    ]
+
+
 def _outputs(
-    context: Context[DistillOptions], teacher: Artifact, data: Data, processor: Processor
+    context: Context[DistillOptions],
+    teachers: Sequence[TeacherWeight],
+    data: Data,
+    processor: Processor,
 ) -> TeacherOutputs | None:
     """What the loss compares: what has a weight. None if nothing has one."""
     asked = _asked(context.options)
     if not asked.answers and not asked.states:
         return None
-    return teacher_outputs(context, teacher, "train", asked, processor, data)
+    return several_outputs(context, teachers, "train", asked, processor, data)
 
 
 def _asked(options: DistillOptions) -> Asked:

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Discriminator, Field, Tag
 
 from compress.distillable import Keep
-from compress.options import ArtifactReference, FreshModel, KeptByStack, Options, UnlabelledData
+from compress.options import ArtifactReferences, FreshModel, KeptByStack, Options, UnlabelledData
 from compress.stage import OptionMistake
 from compress.training import TrainingOptions
 
@@ -52,10 +52,12 @@ class DistillOptions(TrainingOptions):
     """Options of ``distill``: those of training, the shape of the student, the weights of the loss,
     and what is learned from."""
 
-    teacher: ArtifactReference | None = Field(
+    teacher: ArtifactReferences | None = Field(
         default=None,
         description=(
-            "Step, folder or hub id whose answers are learned; the default is the step's own input."
+            "Step, folder or hub id whose answers are learned; the default is the step's own "
+            "input. Several, [a, b] or with weights {a: 2, b: 1}: the mean of their probabilities "
+            "is learned, and all else of the first."
         ),
     )
     student: Student | None = Field(
@@ -149,7 +151,31 @@ def mistakes(options: DistillOptions) -> Iterator[OptionMistake]:
             "the teacher's sequences are not learned",
             "give labels or logits a weight above 0",
         )
+    yield from _mistakes_of_teachers(options)
     yield from _mistakes_of_keeping(options)
+
+
+def weights_of_teachers(options: DistillOptions) -> list[float]:
+    """The weight of each teacher, in order; one teacher has 1, as has the step's input."""
+    if isinstance(options.teacher, dict):
+        return [*options.teacher.values()]
+    return [1.0] * (len(options.teacher) if isinstance(options.teacher, list) else 1)
+
+
+def _mistakes_of_teachers(options: DistillOptions) -> Iterator[OptionMistake]:
+    weights, teacher = weights_of_teachers(options), options.teacher
+    if not weights:
+        yield OptionMistake("teacher", "no teacher is named", "name one, or leave teacher out")
+    if min(weights, default=1.0) <= 0:
+        yield OptionMistake("teacher", "a teacher has a weight of 0 or less", "leave it out")
+    if isinstance(teacher, list) and len(set(teacher)) < len(teacher):
+        yield OptionMistake("teacher", "a teacher is named twice", "give weights: {a: 2, b: 1}")
+    if len(weights) > 1 and options.keep in ("sample", "top"):
+        yield OptionMistake(
+            "keep",
+            f"keep: {options.keep} has a few choices of each teacher, which have no mean",
+            "set keep: nothing or keep: all",
+        )
 
 
 def _mistakes_of_keeping(options: DistillOptions) -> Iterator[OptionMistake]:
