@@ -195,9 +195,11 @@ def _dotted(path: Iterable[str | int]) -> str:
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Options by their dotted names, as in ``--set``: ``student.layers`` for ``layers`` in
-    ``student``."""
+    ``student``, ``losses.0.logits`` for ``logits`` in the first of ``losses``."""
     by_dotted_name: dict[str, Any] = {}
     for name, value in values.items():
+        if isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
+            value = {str(place): one for place, one in enumerate(value)}
         if isinstance(value, Mapping):
             by_dotted_name |= flat(value, f"{prefix}{name}.")
         else:

@@ -65,13 +65,19 @@ class Candidate:
 @dataclass(frozen=True)
 class OptionMistake:
     """A mistake in a stage's options: the ``option``, what is wrong, and what to do about it. The
-    name of a nested option is dotted, as ``student.layers``. ``of_key``: its name is wrong, and not
-    its value."""
+    name of a nested option is dotted, as ``student.layers``; an item of a list is its number, from
+    0, as in ``losses.0.logits``. ``of_key``: its name is wrong, and not its value."""
 
     option: str
     message: str
     hint: str = ""
     of_key: bool = False
+
+    @property
+    def path(self) -> tuple[str | int, ...]:
+        """The keys that lead to the option."""
+        keys = self.option.split(".")
+        return tuple(int(key) if key.isdecimal() else key for key in keys)
 
 
 class Data(Protocol):

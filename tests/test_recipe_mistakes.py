@@ -215,7 +215,7 @@ MORE: Mistakes = {
         ),
     ),
     "unknown type of a student": (
-        STEPS + "  - finetune\n  - distill: {student: {type: brt}, hidden: 0}\n",
+        STEPS + "  - finetune\n  - distill: {student: {type: brt}, losses: [logits]}\n",
         "6:31",
         ("type: there is no model type 'brt'", "did you mean"),
     ),

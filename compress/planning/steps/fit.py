@@ -27,7 +27,7 @@ from compress.stage import OptionMistake
 
 def add_mistake(mistake: OptionMistake, text: StepText, resolver: Resolver) -> None:
     """Add a mistake that a stage found in its options, at their place in the recipe."""
-    path = (*text.stage_path, *mistake.option.split("."))
+    path = (*text.stage_path, *mistake.path)
     resolver.wrong(path, mistake.message, mistake.hint, of_value=not mistake.of_key)
 
 

@@ -12,10 +12,10 @@ from compress.heads import meant_labels
 from compress.models import save_model
 from compress.processor import Processor
 from compress.stage import Context, Data, Made
-from compress.teacher import Asked, Keeping, TeacherOutputs
+from compress.teacher import TeacherOutputs
 from compress.teachers import TeacherWeight, several_outputs
 from compress.training import fit
-from compress_distill.loss import DistillationLoss
+from compress_distill.loss import DistillationLoss, asked_of
 from compress_distill.onpolicy import OwnTargets
 from compress_distill.options import DistillOptions, weights_of_teachers
 from compress_distill.rows import learned_data
@@ -43,7 +43,7 @@ def distill(context: Context[DistillOptions]) -> Made:
     data = learned.data
     loss = DistillationLoss(
         _outputs(context, teachers, data, student.processor),
-        options,
+        options.losses,
         context.task,
         _own_targets(context, data, student.processor),
         learned.truth,
@@ -89,21 +89,11 @@ def _outputs(
     data: Data,
     processor: Processor,
 ) -> TeacherOutputs | None:
-    """What the loss compares: what has a weight. None if nothing has one."""
-    asked = _asked(context.options)
+    """What the losses compare. None if they ask nothing of the teacher."""
+    asked = asked_of(context.options)
     if not asked.answers and not asked.states:
         return None
     return several_outputs(context, teachers, "train", asked, processor, data)
-
-
-def _asked(options: DistillOptions) -> Asked:
-    keeping = Keeping(
-        "nothing" if options.on_policy > 0 else options.keep,
-        options.choices,
-        options.temperature,
-        exact=options.beta > 0,
-    )
-    return Asked(options.logits > 0, (-1,) if options.hidden > 0 else (), keeping)
 
 
 def _own_targets(

@@ -80,7 +80,7 @@ def test_labels_do_not_count_where_the_target_is_no_truth(tmp_path: Path) -> Non
 
 
 def both() -> Any:
-    return DistillOptions(teacher="x", hidden=0.0, labels=0.5)
+    return DistillOptions(teacher="x", losses=["logits", {"labels": {"weight": 0.5}}]).losses
 
 
 def test_rows_of_two_groups_are_never_in_one_batch() -> None:
@@ -137,7 +137,7 @@ def test_labels_are_those_of_the_training_rows(tmp_path: Path) -> None:
         SPLITS,
         input=given,
         student={"layers": 1},
-        labels=0.5,
+        losses=["logits", {"labels": {"weight": 0.5}}],
         without_targets={"unlabelled": texts(4)},
         **OPTIONS,
     )
