@@ -159,7 +159,7 @@ def _options(manifest: Manifest, step: Step | None) -> Values:
     """The options that a step was made with. Artifacts have the names of this run: another run,
     with other names, may have made the step."""
     if step is None:
-        return manifest.options
+        return dict(manifest.options)
     own = step.options.model_dump(mode="json")
     named = {option.split(".")[0] for option in step.references}
     return {**manifest.options, **{name: own[name] for name in named}}

@@ -4,7 +4,7 @@ makes of requests."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def _asked(split: Split, task: Task[Any], mistakes: RowMistakes) -> Iterator[Col
     mistakes.end_of(split)
 
 
-def _requests(columns: Columns, task: Task[Any]) -> list[Row]:
+def _requests(columns: Columns, task: Task[Any]) -> Sequence[Row]:
     own = [name for name in input_columns(task) if name in columns]
     needed = {c.name for c in task.columns if c.required and not c.is_target}
     chosen = own if needed <= set(own) else [name for name in (TEXT,) if name in columns]
@@ -73,7 +73,7 @@ def _requests(columns: Columns, task: Task[Any]) -> list[Row]:
 
 
 def _look_for(
-    split: Split, start: int, requests: list[Row], task: Task[Any], mistakes: RowMistakes
+    split: Split, start: int, requests: Sequence[Row], task: Task[Any], mistakes: RowMistakes
 ) -> None:
     """Add the mistakes of some rows, the first of which is row ``start`` of the split."""
     for number, request in enumerate(requests, start):
