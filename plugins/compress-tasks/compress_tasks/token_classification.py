@@ -3,7 +3,6 @@ form."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -34,6 +33,8 @@ from compress.task import (
     TextTaskOptions,
 )
 from compress_tasks import statistics
+from compress_tasks.bundled import words as answering
+from compress_tasks.bundled.words import OUTSIDE, entities, names
 from compress_tasks.cells import (
     distinct_names,
     is_number,
@@ -43,16 +44,12 @@ from compress_tasks.cells import (
 )
 from compress_tasks.confidence import likeliest
 from compress_tasks.iob import (
-    OUTSIDE,
     check_scheme,
-    entities,
     entity_type,
     is_tag,
     tag_names,
     to_iob2,
 )
-
-_WORD = re.compile(r"\w+|[^\w\s]")
 
 
 class TokenClassification(Task[TextTaskOptions]):
@@ -63,6 +60,7 @@ class TokenClassification(Task[TextTaskOptions]):
     summary = "A tag for each word: named entities, in IOB1 or IOB2."
     synonyms = ("ner",)
     kind = "token-classification"
+    bundled = "compress_tasks.bundled.words"
     columns = (
         Column("tokens", "The words of a sentence, a list."),
         Column("tags", "A tag for each word, a list.", is_target=True),
@@ -187,8 +185,8 @@ class TokenClassification(Task[TextTaskOptions]):
 
         return quality(
             EntityMetric,
-            [_names(p["tags"], labels) for p in predictions],
-            [_names(row["tags"], labels) for row in rows],
+            [names(p["tags"], labels) for p in predictions],
+            [names(row["tags"], labels) for row in rows],
         )
 
     def resample(
@@ -197,8 +195,8 @@ class TokenClassification(Task[TextTaskOptions]):
         """Entities found, invented and missed in each sentence, float64 [n, 3]."""
         counts = []
         for prediction, row in zip(predictions, rows, strict=True):
-            guess = set(entities(_names(prediction["tags"], labels)))
-            truth = set(entities(_names(row["tags"], labels)))
+            guess = set(entities(names(prediction["tags"], labels)))
+            truth = set(entities(names(row["tags"], labels)))
             counts.append([len(guess & truth), len(guess - truth), len(truth - guess)])
         return np.array(counts, dtype=np.float64)
 
@@ -222,7 +220,7 @@ class TokenClassification(Task[TextTaskOptions]):
     def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
         """One for each word: its tag. The class is the entity's type, or ``O``. A word that
         the model did not see is answered ``O``, as in the score, and has no confidence."""
-        answers, truth = _names(prediction["tags"], labels), _names(row["tags"], labels)
+        answers, truth = names(prediction["tags"], labels), names(row["tags"], labels)
         return [
             Decision(answer, answer == tag, entity_type(tag) or OUTSIDE, share)
             for answer, tag, share in zip(answers, truth, prediction["confidence"], strict=True)
@@ -234,7 +232,7 @@ class TokenClassification(Task[TextTaskOptions]):
         (start, end) in the text. A mapping may hold the words themselves, as ``tokens``."""
         texts = iter(texts_of([one for one in requests if not _holds_words(one)], ("text",)))
         return [
-            _row_of_words(one) if _holds_words(one) else _requested_row(next(texts)["text"])
+            _row_of_words(one) if _holds_words(one) else answering.with_words(next(texts)["text"])
             for one in requests
         ]
 
@@ -243,11 +241,8 @@ class TokenClassification(Task[TextTaskOptions]):
         ``end`` exclusive)."""
         text = row.get("text") or " ".join(row["tokens"])
         spans = row.get("spans") or _joined_spans(row["tokens"])
-        shown = []
-        for first, after, kind in entities(_names(prediction["tags"], labels)):
-            start, end = spans[first][0], spans[after - 1][1]
-            shown.append({"type": kind, "text": text[start:end], "start": start, "end": end})
-        return {"text": text, "entities": shown}
+        found = entities(names(prediction["tags"], labels))
+        return {"text": text, "entities": answering.shown(text, spans, found)}
 
 
 def _holds_words(request: Request) -> bool:
@@ -259,15 +254,6 @@ def _row_of_words(request: Any) -> Row:
         return {"tokens": _tokens(request["tokens"])}
     except RowError as error:
         raise UsageError(str(error)) from error
-
-
-def _requested_row(text: str) -> Row:
-    words = list(_WORD.finditer(text))
-    return {
-        "text": text,
-        "tokens": [word.group() for word in words],
-        "spans": [word.span() for word in words],
-    }
 
 
 def _watched(sentences: Iterable[list[str]], types: set[str]) -> Iterator[list[str]]:
@@ -363,15 +349,10 @@ def _readable(cell: Any, known: Sequence[str]) -> list[str]:
 
 
 def _features(row: Row, encoding: Encoding, processor: TextProcessor) -> Features:
-    first: dict[int, int] = {}  # word -> the position of its first piece
-    for position, word in enumerate(encoding.word_ids):
-        if word is not None:
-            first.setdefault(word, position)
-    features = model_inputs(row, encoding, processor) | {
-        "starts": [first.get(i) for i in range(len(row["tokens"]))]
-    }
+    starts = answering.starts_of(encoding.word_ids, len(row["tokens"]))
+    features = model_inputs(row, encoding, processor) | {"starts": starts}
     if "tags" in row:
-        tag_at = {position: row["tags"][word] for word, position in first.items()}
+        tag_at = dict(zip(starts, row["tags"], strict=True))
         features["labels"] = [
             tag_at.get(position, IGNORED) for position in range(len(encoding.ids))
         ]
@@ -386,10 +367,6 @@ def _tagged(logits: np.ndarray, starts: Sequence[int | None]) -> Prediction:
         "tags": [None if start is None else int(best[start]) for start in starts],
         "confidence": [None if start is None else float(shares[start]) for start in starts],
     }
-
-
-def _names(tags: Sequence[int | None], labels: Sequence[str]) -> list[str]:
-    return [OUTSIDE if tag is None else labels[tag] for tag in tags]
 
 
 def _joined_spans(tokens: Sequence[str]) -> list[tuple[int, int]]:
