@@ -486,7 +486,9 @@ def test_a_teacher_of_another_family_with_the_same_vocabulary_is_learned_from(
 def test_a_teacher_of_other_words_labels_or_task_is_refused(tmp_path: Path) -> None:
     given = save_bert(tmp_path / "given", CLASSIFY, **DEEP)
     strangers = {
-        "labels are not the data's labels": save_bert(tmp_path / "labels", CLASSIFY, LABELS[::-1]),
+        "labels are not the data's: its output 0": save_bert(
+            tmp_path / "labels", CLASSIFY, LABELS[::-1]
+        ),
         "the teacher serves token-classification": save_bert(tmp_path / "task", TAG, TAGS),
     }
     retold = tmp_path / "words"
