@@ -330,10 +330,7 @@ def test_the_teacher_itself_has_nothing_to_learn(
 def test_a_student_of_some_tokens_comes_nearer(
     keep: str, task: Task[Any], teacher: Artifact, student: Artifact, tmp_path: Path
 ) -> None:
-    options = {
-        "keep": keep,
-        "losses": [{"logits": {"temperature": 1.0, "beta": 0.5 if keep == "nothing" else 0.0}}],
-    }
+    options = {"keep": keep, "losses": LOSSES[:1]}
     made = make_artifact(
         tmp_path / "made",
         "distill",
