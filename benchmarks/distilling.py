@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 from common import paired_ratio, write_results
-from compress_distill import DistillOptions
 from compress_distill.loss import DistillationLoss
+from compress_distill.menu import LabelsLoss, LogitsLoss, LossItem
 from torch import Tensor
 from transformers import BartConfig, BartForConditionalGeneration, PreTrainedModel
 
@@ -35,10 +35,12 @@ from compress.teacher import Asked, TeacherOutputs
 
 _ROWS = 32
 _WARM_UP = 5
-_OPTIONS = {
-    "labels alone": {"logits": 0.0, "labels": 1.0},
-    "teacher alone": {"logits": 1.0, "labels": 0.0},
-    "teacher and labels": {"logits": 1.0, "labels": 1.0},
+_TEACHER = LossItem(logits=LogitsLoss(temperature=1.0))
+_LABELS = LossItem(labels=LabelsLoss())
+_LOSSES = {
+    "labels alone": [_LABELS],
+    "teacher alone": [_TEACHER],
+    "teacher and labels": [_TEACHER, _LABELS],
 }
 
 
@@ -62,7 +64,7 @@ def main() -> None:
 def measured(steps: int, vocabulary: int) -> dict[str, Any]:
     """Seconds of a step of each kind, and their ratios to hard labels alone."""
     batches = [_batch(number, vocabulary) for number in range(steps + _WARM_UP)]
-    sides = {name: _Side(vocabulary, options) for name, options in _OPTIONS.items()}
+    sides = {name: _Side(vocabulary, losses) for name, losses in _LOSSES.items()}
     with TemporaryDirectory() as folder:
         size = _keep(Path(folder), batches, vocabulary)
         outputs = _Kept(Path(folder))
@@ -147,16 +149,16 @@ class _Kept(TeacherOutputs):
 class _Side:
     """A student, and the kind of its steps."""
 
-    def __init__(self, vocabulary: int, options: Mapping[str, float]) -> None:
+    def __init__(self, vocabulary: int, losses: Sequence[LossItem]) -> None:
         torch.manual_seed(0)
         self._model: PreTrainedModel = BartForConditionalGeneration(_config(vocabulary)).train()
         self._optimizer = torch.optim.AdamW(self._model.parameters(), lr=1e-4, fused=True)
-        self._options = DistillOptions(teacher="x", hidden=0.0, temperature=1.0, **options)
+        self._losses = losses
 
     def step(self, outputs: TeacherOutputs, batch: dict[str, Tensor], number: int) -> float:
         """The seconds of a step."""
-        asked = outputs if self._options.logits > 0 else None
-        loss = DistillationLoss(asked, self._options, _task())
+        asked = outputs if _TEACHER in self._losses else None
+        loss = DistillationLoss(asked, self._losses, _task())
         places = torch.arange(number * _ROWS, (number + 1) * _ROWS)
         start = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16, enabled=processor().fast_in_bf16):

@@ -58,7 +58,9 @@ class Operation:
     of_two: str = ""
 
 
-_OF_TWO = "{teacher: model, student: {layers: {encoder: 1, decoder: 1}}, hidden: 0, epochs: 1}"
+_OF_TWO = (
+    "{teacher: model, student: {layers: {encoder: 1, decoder: 1}}, losses: [logits], epochs: 1}"
+)
 OPERATIONS = (
     Operation("prune", "prune.structured", "{feed_forward: 0.5}"),
     Operation("distill", "distill", "{teacher: model, student: {layers: 1}, epochs: 1}", _OF_TWO),

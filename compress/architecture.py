@@ -104,6 +104,11 @@ class Origin:
     counts: np.ndarray
 
 
+Layers = Mapping[str, int | None]
+"""How many layers each stack of a model has, by the stack's name and in the order of its layout;
+None where that is not known."""
+
+
 class Architecture:
     """A family of models.
 

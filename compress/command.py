@@ -12,6 +12,7 @@ CORE_COMMANDS = (
     "report",
     "diff",
     "predict",
+    "bundle",
     "verify",
     "stages",
     "tasks",

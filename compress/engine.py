@@ -81,6 +81,10 @@ class Engine(ABC):
     extra: ClassVar[str | None] = None
     """The extra of its distribution that installs it, for the error message if it is missing."""
     conversions: ClassVar[tuple[Conversion, ...]] = ()
+    bundled: ClassVar[str] = ""
+    """The module whose file alone runs a model in a bundle, with numpy and the ``packages``:
+    ``Session``, as docs/plugins.md describes it. Empty, the default: the formats cannot be
+    bundled."""
 
     @abstractmethod
     def open(self, artifact: Artifact, placement: Placement, task: Task[Any]) -> Session:

@@ -118,27 +118,6 @@ def _layers_that_can_stay(layers: int | list[int]) -> int | list[int]:
     return layers
 
 
-def layers_misfit(kept: int | list[int] | Mapping[str, Any], layers: int) -> str:
-    """Why ``kept`` does not fit a model with one stack of ``layers`` layers, in words; empty if it
-    fits."""
-    counted = f"{layers} layer" if layers == 1 else f"{layers} layers"
-    if isinstance(kept, Mapping):
-        return f"a model of {counted} has one stack of them; give a number or a list"
-    if isinstance(kept, int):
-        return f"{kept} does not fit a model of {counted}" if kept > layers else ""
-    if kept[-1] < layers:
-        return ""
-    return f"{kept} does not fit a model of {counted}, numbered from 0 to {layers - 1}"
-
-
-def layers_left(kept: int | list[int] | Mapping[str, Any] | None, layers: int) -> int:
-    """How many layers of a model with one stack of ``layers`` stay: all where ``kept`` says nothing
-    of that stack."""
-    if kept is None or isinstance(kept, Mapping):
-        return layers
-    return kept if isinstance(kept, int) else len(kept)
-
-
 KeptLayers = Annotated[int | list[int], AfterValidator(_layers_that_can_stay)]
 """The layers of a stack that stay: how many, from 1, or their indices, distinct and
 ascending from 0."""
@@ -153,9 +132,11 @@ RecipePath = Annotated[str, PathMark()]
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Options by their dotted names, as in ``--set``: ``student.layers`` for ``layers`` in
-    ``student``."""
+    ``student``, ``losses.0.logits`` for ``logits`` in the first of ``losses``."""
     by_dotted_name: dict[str, Any] = {}
     for name, value in values.items():
+        if isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
+            value = {str(place): one for place, one in enumerate(value)}
         if isinstance(value, Mapping):
             by_dotted_name |= flat(value, f"{prefix}{name}.")
         else:

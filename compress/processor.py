@@ -151,7 +151,7 @@ class TextProcessor:
     def identity(self) -> str:
         """A digest of the tokenizer, as the installed library writes it, and of the side that is
         cut."""
-        whole = [self.tokenizer.to_str(), self._cut_side]
+        whole = [self.tokenizer.to_str(), self.cut_side]
         return hashlib.sha256(json.dumps(whole).encode("utf-8", "surrogatepass")).hexdigest()
 
     def encode(
@@ -171,12 +171,12 @@ class TextProcessor:
 
         With ``words`` each item is a list of words, and the ``word_ids`` of an encoding
         give the word of each id."""
-        if words and self._spaces_are_bytes:
+        if words and self.spaces_are_bytes:
             texts = [_with_spaces(item) for item in texts]
         if stride is not None:
             return self._windows(texts, max_length, stride)
         self.tokenizer.enable_truncation(
-            max_length, strategy="longest_first", direction=self._cut_side
+            max_length, strategy="longest_first", direction=self.cut_side
         )
         try:
             return self.tokenizer.encode_batch(list(texts), is_pretokenized=words)
@@ -236,11 +236,12 @@ class TextProcessor:
         return None if text is None else self.tokenizer.token_to_id(text)
 
     @property
-    def _cut_side(self) -> str:
+    def cut_side(self) -> str:
+        """The side of a text that is cut off: ``left`` or ``right``."""
         return str(self.config.get("truncation_side", "right"))
 
     @cached_property
-    def _spaces_are_bytes(self) -> bool:
+    def spaces_are_bytes(self) -> bool:
         """Whether a word's ids depend on the space before it, and the tokenizer adds none
         itself.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from compress.architecture import Architecture
+from compress.architecture import Architecture, Layers
 from compress.artifact import Artifact, Traits
 from compress.edits import Edit
 from compress.measurement import Measured
@@ -65,11 +65,19 @@ class Candidate:
 @dataclass(frozen=True)
 class OptionMistake:
     """A mistake in a stage's options: the ``option``, what is wrong, and what to do about it. The
-    name of a nested option is dotted, as ``student.layers``."""
+    name of a nested option is dotted, as ``student.layers``; an item of a list is its number, from
+    0, as in ``losses.0.logits``. ``of_key``: its name is wrong, and not its value."""
 
     option: str
     message: str
     hint: str = ""
+    of_key: bool = False
+
+    @property
+    def path(self) -> tuple[str | int, ...]:
+        """The keys that lead to the option."""
+        keys = self.option.split(".")
+        return tuple(int(key) if key.isdecimal() else key for key in keys)
 
 
 class Data(Protocol):
@@ -222,9 +230,9 @@ class Stage(ABC, Generic[O]):
         return None
 
     @classmethod
-    def check_layers(cls, options: O, layers: int) -> list[OptionMistake]:
-        """Mistakes in options for an input of ``layers`` layers. Called by a plan that knows the
-        number."""
+    def check_layers(cls, options: O, layers: Layers) -> list[OptionMistake]:
+        """Mistakes in options for an input whose stacks have these ``layers``. Called by a plan
+        that knows the family, and before the first step for a model from the hub."""
         return []
 
     @classmethod
@@ -240,9 +248,9 @@ class Stage(ABC, Generic[O]):
         return False
 
     @classmethod
-    def layers_left(cls, options: O, layers: int) -> int | None:
-        """Layers of what it makes from an input of ``layers`` layers; None, the default,
-        if only ``apply`` knows."""
+    def layers_left(cls, options: O, layers: Layers) -> Layers | None:
+        """Layers of what it makes from an input whose stacks have these ``layers``; None, the
+        default, if only ``apply`` knows."""
         return None
 
     @classmethod

@@ -46,7 +46,7 @@ from collections.abc import Mapping, Sequence
 from torch import nn
 from transformers import PreTrainedModel
 
-from compress.architecture import Architecture, AttentionLayout, SharedBias, Stack
+from compress.architecture import Architecture, AttentionLayout, Layers, SharedBias, Stack
 from compress.cutting import (
     checked_indices,
     columns_of,
@@ -55,8 +55,9 @@ from compress.cutting import (
     head_counts_of,
     projection_at,
 )
-from compress.errors import CompressError, UsageError, listed
-from compress.options import KeptByStack, KeptLayers, layers_misfit
+from compress.errors import CompressError, Mistake, UsageError
+from compress.layers import layer_mistakes
+from compress.options import KeptByStack, KeptLayers
 from compress.sizes import sizes
 
 
@@ -100,29 +101,17 @@ def kept_by_stack(
     """The layers to keep of each stack that ``asked`` speaks of, by its name. ``option`` is where a
     user asked for them.
 
-    Raises UsageError if that does not say of which stack it speaks, names one that the model does
-    not have, or layers that a stack does not have."""
-    names = [stack.name for stack in stacks]
-    if not isinstance(asked, Mapping):
-        if len(names) > 1:
-            example = ", ".join(f"{name}: {asked}" for name in names)
-            raise UsageError(
-                f"{option}: {asked} does not say whose layers: this model has {listed(names)}; "
-                f"give {{{example}}}"
-            )
-        asked = {names[0]: asked}
-    unknown = sorted(asked.keys() - set(names))
-    if unknown:
-        raise UsageError(
-            f"{option}: this model has no {listed(unknown)}; what it has is called {listed(names)}"
-        )
-    for stack in stacks:
-        kept = asked.get(stack.name)
-        misfit = layers_misfit(kept, len(blocks_of(model, stack))) if kept is not None else ""
-        if misfit:
-            place = f"{option}.{stack.name}" if len(names) > 1 else option
-            raise UsageError(f"{place}: {misfit}")
-    return asked
+    Raises UsageError if ``asked`` does not fit the model, as ``compress.layers.layer_mistakes``
+    says."""
+    mistakes = layer_mistakes(asked, layers_of(model, stacks), option)
+    if mistakes:
+        raise UsageError([Mistake("", each.message, each.hint) for each in mistakes])
+    return asked if isinstance(asked, Mapping) else {stacks[0].name: asked}
+
+
+def layers_of(model: PreTrainedModel, stacks: Sequence[Stack]) -> Layers:
+    """How many layers each stack has."""
+    return {stack.name: len(blocks_of(model, stack)) for stack in stacks}
 
 
 def keep_layers(model: PreTrainedModel, stack: Stack, indices: Sequence[int]) -> None:

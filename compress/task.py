@@ -187,6 +187,10 @@ class Task(ABC, Generic[O]):
     Options: ClassVar[type[TaskOptions]] = TaskOptions
     processor_class: ClassVar[type[Processor]] = TextProcessor
     card: ClassVar[CardInfo] = CardInfo()
+    bundled: ClassVar[str] = ""
+    """The module whose file alone answers for the task in a bundle, with numpy and tokenizers:
+    ``Answering`` and ``EXAMPLES``, as docs/plugins.md describes them. Empty, the default: models
+    for the task cannot be bundled."""
     RequestOptions: ClassVar[type[_AnyOptions]] = _AnyOptions
     """What a user may ask of one answer, as flags of ``compress predict`` and in Python; none by
     default. A task that generates has ``compress.generation.Limits``."""

@@ -36,7 +36,7 @@ seed: 7
 stages:
   - finetune: {epochs: 2, batch_size: 8, learning_rate: 1e-3, patience: 2, precision: fp32}
     name: teacher
-  - distill: {student: {layers: [0, 2]}, temperature: 2.0, teacher: teacher}
+  - distill: {student: {layers: [0, 2]}, losses: [logits: {temperature: 2.0}], teacher: teacher}
     budget: {quality: ">= 0.8", on_miss: back_off, tries: 2, decide: worst}
   - prune.structured: {feed_forward: 0.5, recover: {epochs: 1}}
     from: distill

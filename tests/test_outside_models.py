@@ -31,6 +31,7 @@ from compress.running.heads import can_be_measured, refuse_wrong_labels
 from compress.running.making import Products
 from compress.running.preflight import (
     refuse_unfit_options,
+    refuse_unknown_layers,
     refuse_unknown_parts,
     refuse_wrong_edges,
 )
@@ -504,6 +505,21 @@ def test_a_hub_model_of_a_family_without_an_architecture_is_not_cut(
     with pytest.raises(UsageError, match="recipe.yaml:6:5: nothing can be cut from albert models"):
         refuse_unknown_parts(cutting, {model.name: artifact}, registry)
     refuse_unknown_parts(planned(recipe), {model.name: artifact}, registry)
+
+
+def test_layers_that_a_hub_model_does_not_have_are_refused_before_the_first_step(
+    planned: Planned, tmp_path: Path, registry: Registry, fake_model: FakeModel
+) -> None:
+    artifact = taken_in(fake_model(), tmp_path / "taken", registry)
+    config = '{"model_type": "t5", "num_layers": 2, "num_decoder_layers": 2}'
+    (artifact.folder / "config.json").write_text(config, encoding="utf-8")
+    recipe = CLASSIFY.replace("./model", "acme/model") + "stages:\n  - finetune\n"
+    cutting = planned(recipe + "  - distill: {student: {layers: {encoder: 1, decodr: 1}}}\n")
+    (model,) = cutting.inputs
+    with pytest.raises(UsageError) as caught:
+        refuse_unknown_layers(cutting, {model.name: artifact}, registry)
+    (mistake,) = caught.value.mistakes
+    assert mistake.where.endswith("recipe.yaml:6:5") and "no stack 'decodr'" in mistake.message
 
 
 # positions

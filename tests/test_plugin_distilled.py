@@ -89,19 +89,19 @@ def distance(student: Artifact, teacher: Artifact, task: Task[Any], rows: Rows) 
     batch = {name: torch.from_numpy(array) for name, array in arrays.items()}
     context = asking(task, known, student.folder.parent / "told")
     outputs = teacher_outputs(context, teacher, "train", Asked(), processor)
-    loss = DistillationLoss(outputs, DistillOptions(teacher="x", hidden=0.0), task)
+    loss = DistillationLoss(outputs, DistillOptions(losses=["logits"]).losses, task)
     with torch.no_grad():
         terms = loss(open_model(student, task), batch, torch.arange(len(features)))
     return sum(term.value.item() for term in terms)
 
 
 CASES: Sequence[tuple[str, dict[str, Any], dict[str, Any]]] = [
-    ("ranking", {}, {"student": {"layers": 2}, "hidden": 0.0}),
+    ("ranking", {}, {"student": {"layers": 2}, "losses": ["logits"]}),
     ("toy-question-answering", {"stride": 4}, {"student": {"layers": 2}}),
     (
         "toy-causal-lm",
         {"long": "windows"},
-        {"student": {"type": "gpt2", "n_layer": 2}, "hidden": 0.0},
+        {"student": {"type": "gpt2", "n_layer": 2}, "losses": ["logits"]},
     ),
 ]
 

@@ -109,12 +109,19 @@ def test_hidden_states_of_another_width_are_not_compared(
     plugins: Registry, teacher: Artifact, tmp_path: Path
 ) -> None:
     other = {**STUDENT, "hidden_size": 8}
-    with pytest.raises(UsageError, match=r"width is 16 and the student's 8: set hidden: 0"):
+    with pytest.raises(UsageError, match=r"width is 16 and the student's 8: take hidden out"):
         make_artifact(
             tmp_path / "a", "distill", TASK, ROWS, input=teacher, student=other, **TRAINING
         )
     made = make_artifact(
-        tmp_path / "b", "distill", TASK, ROWS, input=teacher, student=other, hidden=0.0, **TRAINING
+        tmp_path / "b",
+        "distill",
+        TASK,
+        ROWS,
+        input=teacher,
+        student=other,
+        losses=["logits"],
+        **TRAINING,
     )
     assert made.manifest.parameters is not None
 

@@ -4,6 +4,7 @@ draws itself, and from samples of the distributions of tokens."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 from compress_distill import DistillOptions, sequences
-from compress_distill.loss import DistillationLoss
+from compress_distill.loss import DistillationLoss, asked_of
 from compress_distill.onpolicy import OwnTargets
 from generators import CONFIGS
 from installing import install
@@ -40,6 +41,7 @@ def pairs(count: int, seed: int) -> Rows:
 
 
 SPLITS = {"train": pairs(24, 1), "test": pairs(4, 2)}
+LOSSES = [{"logits": {"temperature": 1.0}}, "hidden"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -163,9 +165,7 @@ def test_a_student_of_sequences_answers_more_as_its_teacher(
     options = {
         "teacher": "teacher",
         "sequences": {"beams": 1},
-        "hidden": 0.0,
-        "logits": 0.0,
-        "labels": 1.0,
+        "losses": ["labels"],
         "epochs": 6,
         "batch_size": 4,
         "learning_rate": 1e-2,
@@ -252,10 +252,9 @@ def loss_of(
 ) -> DistillationLoss:
     chosen = DistillOptions(teacher="x", **options)
     processor = task.processor(teacher.folder)
-    states = (-1,) if chosen.hidden > 0 else ()
-    asked = Asked(states=states, keeping=Keeping("nothing"))
+    asked = replace(asked_of(chosen), keeping=Keeping("nothing"))
     outputs = teacher_outputs(context, teacher, "train", asked, processor)
-    return DistillationLoss(outputs, chosen, task, own)
+    return DistillationLoss(outputs, chosen.losses, task, own)
 
 
 def test_a_step_in_16_bits_has_the_gradients_of_all_weights(
@@ -264,7 +263,9 @@ def test_a_step_in_16_bits_has_the_gradients_of_all_weights(
     """Writing casts the weights without gradients; the step must not use these."""
     model = open_model(student, task).train()
     own = own_targets(task, student, 1.0)
-    loss = loss_of(context_of(task, tmp_path), teacher, task, own, labels=1.0)
+    loss = loss_of(
+        context_of(task, tmp_path), teacher, task, own, losses=["logits", "hidden", "labels"]
+    )
     with torch.autocast("cpu", torch.bfloat16):
         terms = loss(model, batch_of(task, student, 4), torch.arange(4))
         sum(term.value for term in terms).backward()
@@ -314,7 +315,7 @@ def test_the_teacher_itself_has_nothing_to_learn(
     context, processor = context_of(task, tmp_path), task.processor(artifact.folder)
     asked = Asked(states=(-1,), keeping=Keeping("sample"))
     outputs = teacher_outputs(context, artifact, "train", asked, processor)
-    loss = DistillationLoss(outputs, DistillOptions(teacher="x", temperature=1.0), task)
+    loss = DistillationLoss(outputs, DistillOptions(losses=LOSSES).losses, task)
     batch, places = batch_of(task, artifact, 5), torch.arange(5)
     answers = int((batch["labels"] != IGNORED).sum())
     with torch.no_grad():
@@ -331,9 +332,7 @@ def test_a_student_of_some_tokens_comes_nearer(
 ) -> None:
     options = {
         "keep": keep,
-        "hidden": 0.0,
-        "beta": 0.5 if keep == "nothing" else 0.0,
-        "temperature": 1.0,
+        "losses": [{"logits": {"temperature": 1.0, "beta": 0.5 if keep == "nothing" else 0.0}}],
     }
     made = make_artifact(
         tmp_path / "made",
@@ -350,7 +349,7 @@ def test_a_student_of_some_tokens_comes_nearer(
         **options,
     )
     context = context_of(task, tmp_path / "told")
-    whole = loss_of(context, teacher, task, None, hidden=0.0, temperature=1.0)
+    whole = loss_of(context, teacher, task, None, losses=LOSSES[:1])
     batch, places = batch_of(task, teacher, 24), torch.arange(24)
     with torch.no_grad():
         before, after = (

@@ -33,6 +33,15 @@ stages:
     task: fill-mask
   - finetune
 """
+STACKS = """\
+task: text-classification
+model: {type: t5, num_layers: 2, num_decoder_layers: 3}
+data: {train: train.csv, test: test.csv}
+stages:
+  - pretrain: {}
+    task: fill-mask
+  - finetune
+"""
 
 # What is wrong: the whole recipe, the line and column of the mistake, and words that its message
 # must hold.
@@ -206,7 +215,7 @@ MORE: Mistakes = {
         ),
     ),
     "unknown type of a student": (
-        STEPS + "  - finetune\n  - distill: {student: {type: brt}, hidden: 0}\n",
+        STEPS + "  - finetune\n  - distill: {student: {type: brt}, losses: [logits]}\n",
         "6:31",
         ("type: there is no model type 'brt'", "did you mean"),
     ),
@@ -527,6 +536,42 @@ MORE: Mistakes = {
         FRESH.replace(", num_hidden_layers: 2", "") + "  - prune.structured: {layers: 12}\n",
         "8:32",
         ("removes nothing from a model of 12 layers",),
+    ),
+    "stack that is not there": (
+        STACKS + "  - distill: {student: {layers: {encoder: 1, decodr: 1}}}\n",
+        "8:46",
+        ("the model has no stack 'decodr': it has encoder, decoder", "did you mean 'decoder'?"),
+    ),
+    "stack to prune that is not there": (
+        STACKS + "  - prune.structured: {layers: {encodr: 1}}\n",
+        "8:33",
+        ("layers: the model has no stack 'encodr'", "did you mean 'encoder'?"),
+    ),
+    "layers of which stack": (
+        STACKS + "  - distill: {student: {layers: 1}}\n",
+        "8:33",
+        ("1 does not say whose layers", "give {encoder: 1, decoder: 1}"),
+    ),
+    "layers that a stack does not have": (
+        STACKS + "  - distill: {student: {layers: {decoder: [1, 3]}}}\n",
+        "8:43",
+        ("student.layers.decoder: [1, 3] does not fit a model of 3 layers, numbered from 0 to 2",),
+    ),
+    "all layers of all stacks": (
+        STACKS + "  - prune.structured: {layers: {encoder: 2, decoder: 3}}\n",
+        "8:32",
+        ("removes nothing from a model of encoder: 2 layers, decoder: 3 layers",),
+    ),
+    "layers of a cut stack": (
+        STACKS + "  - distill: {student: {layers: {decoder: 1}}}\n"
+        "  - prune.structured: {layers: {decoder: 2}, heads: 0.5}\n",
+        "9:42",
+        ("layers.decoder: 2 does not fit a model of 1 layer",),
+    ),
+    "stacks of a model that has one": (
+        FRESH + "  - distill: {student: {layers: {encoder: 1}}}\n",
+        "8:33",
+        ("a model of 2 layers has one stack of them", "give a number or a list"),
     ),
     "model folder that is not there": (
         HEAD.replace("owner/encoder", "./encoder") + FINETUNE,

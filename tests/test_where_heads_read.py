@@ -163,7 +163,7 @@ def test_hidden_states_of_a_teacher_stand_at_the_tokens_of_a_student_that_pads_o
     asked = Asked(answers=False, states=(-1,))
     context = asking(TASK, rows, tmp_path / "store")
     outputs = teacher_outputs(context, artifact, "train", asked, processor)
-    loss = DistillationLoss(outputs, DistillOptions(logits=0, hidden=1, labels=0), TASK)
+    loss = DistillationLoss(outputs, DistillOptions(losses=["hidden"]).losses, TASK)
     batch = {n: torch.from_numpy(a) for n, a in TASK.collate(features, processor).items()}
     assert not bool(batch["attention_mask"][:, 0].all()), "some row is padded on the left"
     with torch.no_grad():

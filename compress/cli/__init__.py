@@ -16,7 +16,7 @@ from compress.cli.listcommands import (
     stages_command,
     tasks_command,
 )
-from compress.cli.modelcommands import predict_command, verify_command
+from compress.cli.modelcommands import bundle_command, predict_command, verify_command
 from compress.cli.output import EXIT_NOT_READ, drop_output, flushed, is_unread, prepare_output
 from compress.cli.runcommands import (
     bench_command,
@@ -97,6 +97,7 @@ for _command in (
     report_command,
     diff_command,
     predict_command,
+    bundle_command,
     verify_command,
     stages_command,
     tasks_command,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
+from pydantic_core import PydanticUndefined, to_jsonable_python
 from rich.console import Console
 
 from compress.cli.rows import print_rows
@@ -117,11 +117,11 @@ def describe_options(model: type[BaseModel], prefix: str = "") -> list[OptionDes
 
 def _describe_option(name: str, field: FieldInfo, *, is_nested: bool) -> OptionDescription:
     default = field.get_default(call_default_factory=True)
-    if isinstance(default, BaseModel):
-        default = default.model_dump(mode="json")
+    default = default if default is PydanticUndefined else to_jsonable_python(default)
+    nested_name = "list of options" if get_origin(field.annotation) is list else "options"
     return OptionDescription(
         name=name,
-        type="options" if is_nested else _type_name(field.annotation) + _limits(field),
+        type=nested_name if is_nested else _type_name(field.annotation) + _limits(field),
         required=field.is_required(),
         default=None if default is PydanticUndefined else default,
         description=field.description or "",

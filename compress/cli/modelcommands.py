@@ -137,17 +137,54 @@ def _refuse_chat(task: Task[Any]) -> None:
 @click.argument("folder", type=FOLDER)
 @as_json_option
 def verify_command(folder: Path, as_json: bool) -> None:
-    """Check every file of a model folder against its manifest."""
+    """Check every file of a model folder against its manifest.
+
+    The program of a bundle must also give the recorded answers. It runs in a process of its own,
+    and only if it is the one that this release writes."""
     from dataclasses import asdict
 
     from compress.artifact import Artifact
+    from compress.bundling.making import check_bundle
     from compress.report.text import visible
 
     artifact = Artifact.open(folder)
+    answers = check_bundle(artifact)
     if as_json:
-        emit({"folder": str(folder), "digest": artifact.digest, "traits": asdict(artifact.traits)})
+        told = {"folder": str(folder), "digest": artifact.digest, "traits": asdict(artifact.traits)}
+        emit(told if answers is None else {**told, "answers": answers})
+        return
+    files = len(artifact.manifest.files)
+    click.echo(visible(f"{folder}: {files} files are as they were saved ({artifact.digest[:12]})"))
+    if answers is not None:
+        click.echo(visible(f"{folder}: predict.py gives the {answers} recorded answers"))
+
+
+@click.command("bundle")
+@click.argument("folder", type=FOLDER)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The new folder of the bundle.",
+)
+@as_json_option
+def bundle_command(folder: Path, out: Path, as_json: bool) -> None:
+    """Write what a serving team takes of an artifact.
+
+    A bundle is a folder with the model, its tokenizer, its card, and predict.py, which needs
+    neither this toolkit nor PyTorch: requirements.txt lists what it needs. Before the bundle
+    appears, predict.py has given the answers of compress predict; compress verify checks that
+    again."""
+    import os
+
+    from compress.bundling.making import make_bundle
+    from compress.registry.plugins import load_plugins
+    from compress.report.text import visible
+    from compress.workers.supervisor import worker_environment
+
+    os.environ.update(worker_environment())
+    artifact = make_bundle(folder, out, load_plugins())
+    if as_json:
+        emit({"folder": str(out), "digest": artifact.digest})
     else:
-        files = len(artifact.manifest.files)
-        click.echo(
-            visible(f"{folder}: {files} files are as they were saved ({artifact.digest[:12]})")
-        )
+        click.echo(visible(f"{out}: {len(artifact.manifest.files)} files; python predict.py TEXT"))

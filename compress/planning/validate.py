@@ -171,7 +171,8 @@ def _expected(error: ErrorDetails) -> str:
 def _siblings(model: type[BaseModel], location: KeyPath) -> Mapping[str, FieldInfo]:
     """The fields among which the last key of a location stands."""
     inner: Any = model
-    for key in location[:-1]:
+    names = [key for key in location[:-1] if isinstance(key, str)]  # without places in lists
+    for key in names:
         field = inner.model_fields.get(key) if inner else None
         inner = nested(field.annotation) if field else None
     return inner.model_fields if inner else {}

@@ -112,10 +112,13 @@ def _start_in_step(document: Document, step: StepText, keys: tuple[str, ...]) ->
 
 
 def _parent_of_last_key(document: Document, start: _Target, place: Place) -> _Target | None:
-    """The mapping that holds the last key; mappings that are missing on the way are made. None if
-    the keys lead through a value that is no mapping."""
+    """The mapping that holds the last key; mappings that are missing on the way are made, and a
+    number leads to an item of a list. None if the keys lead through another value."""
     value, path = start.value, start.path
     for key in start.keys[:-1]:
+        if isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+            path, value = (*path, int(key)), value[int(key)]
+            continue
         if not isinstance(value, dict):
             return None
         path = (*path, key)

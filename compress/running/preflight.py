@@ -5,13 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
+from compress.architecture import Layers
 from compress.artifact import Artifact
 from compress.errors import Mistake, UsageError
 from compress.planning import Plan, Step, TaskChoice
 from compress.planning.edges import edge_mistake
+from compress.planning.steps.layers import layers_of
 from compress.pretrained.configs import read_config
+from compress.pretrained.families import Families
 from compress.registry.plugins import Registry
 from compress.running.heads import numbered_heads, refuse_wrong_labels
 from compress.running.making import Products
@@ -25,6 +29,7 @@ def refuse_what_does_not_fit(run: Run) -> None:
     plan, artifacts = run.plan, run.artifacts
     refuse_wrong_edges(plan)
     refuse_unknown_parts(plan, artifacts, run.registry)
+    refuse_unknown_layers(plan, artifacts, run.registry)
     refuse_unfit_options(plan, artifacts)
     refuse_unfit_processors(plan, artifacts)
     refuse_wrong_labels(plan, artifacts, run.products)
@@ -72,6 +77,29 @@ def refuse_unknown_parts(plan: Plan, artifacts: Mapping[str, Artifact], registry
             layout_of(str(config.get("model_type")), architectures)
         except UsageError as error:
             mistakes.append(Mistake(step.place, str(error)))
+    if mistakes:
+        raise UsageError(mistakes)
+
+
+def refuse_unknown_layers(
+    plan: Plan, artifacts: Mapping[str, Artifact], registry: Registry
+) -> None:
+    """Raise UsageError where the options of a step do not fit the layers of its input. Those of a
+    hub model are known only now that it is here."""
+    stated = partial(layers_of, registry=registry, families=Families(dict))
+    known: dict[str | None, Layers | None] = {}
+    mistakes = []
+    for step in plan.steps:
+        stage, built = step.entry.cls, step.entry.cls.builds(step.options)
+        if step.parent not in known:
+            known[step.parent] = stated(_config(plan, artifacts, step.parent))
+        before = known[step.parent]
+        wrong = stage.check_layers(step.options, before) if before else []
+        mistakes += [Mistake(step.place, each.message, each.hint) for each in wrong]
+        if built:
+            known[step.name] = stated(_whole(built.config))
+        else:
+            known[step.name] = stage.layers_left(step.options, before) if before else None
     if mistakes:
         raise UsageError(mistakes)
 

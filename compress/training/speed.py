@@ -1,10 +1,8 @@
-"""What makes a training quicker on a processor, beside bf16: dropout from few random bits,
-attention without the fused kernel where that is slower, and memory that stays with the process."""
+"""What makes a training quicker on a processor, beside bf16: dropout from few random bits, and
+attention without the fused kernel where that is slower."""
 
 from __future__ import annotations
 
-import ctypes
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,9 +16,6 @@ _STOCK_DROPOUT = functional.dropout
 _SHORT = 256
 """Tokens up to which attention without the fused kernel trains as quickly or quicker in bf16."""
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
-"""glibc's numbers of these settings (malloc.h)."""
-
 
 @contextmanager
 def quick_on_processor(model: PreTrainedModel, in_bf16: bool, longest: int) -> Iterator[None]:
@@ -31,7 +26,6 @@ def quick_on_processor(model: PreTrainedModel, in_bf16: bool, longest: int) -> I
     if torch.cuda.is_available():
         yield
         return
-    _keep_freed_memory()
     attention = model.config._attn_implementation
     unfused = attention == "sdpa" and in_bf16 and (longest <= _SHORT or _drops_attention(model))
     functional.dropout = dropout
@@ -67,12 +61,3 @@ def _drops_attention(model: PreTrainedModel) -> bool:
     processor."""
     options = model.config.to_dict().items()
     return any("att" in name and "drop" in name and bool(value) for name, value in options)
-
-
-def _keep_freed_memory() -> None:
-    """Let the process keep the memory that it frees. Each step asks for the same again, and a new
-    page costs more than the number that is written to it."""
-    if platform.libc_ver()[0] == "glibc":
-        library = ctypes.CDLL(None)
-        library.mallopt(_M_MMAP_MAX, 0)
-        library.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compress.architecture import starts_from_teachers
+from compress.architecture import Layers, starts_from_teachers
 from compress.errors import UsageError
 from compress.options import (
     FreshMark,
@@ -22,6 +22,13 @@ from compress.planning.types import Step
 from compress.recipes.places import KeyPath, Section
 from compress.recipes.steps import StepText
 from compress.sizes import layout_of
+from compress.stage import OptionMistake
+
+
+def add_mistake(mistake: OptionMistake, text: StepText, resolver: Resolver) -> None:
+    """Add a mistake that a stage found in its options, at their place in the recipe."""
+    path = (*text.stage_path, *mistake.path)
+    resolver.wrong(path, mistake.message, mistake.hint, of_value=not mistake.of_key)
 
 
 def check_fit(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> None:
@@ -171,15 +178,14 @@ def _check_layers(step: Step, text: StepText, graph: Graph, resolver: Resolver) 
     before = _layers_before(step, graph, resolver)
     mistakes = [] if before is None else stage.check_layers(step.options, before)
     for mistake in mistakes:
-        path = (*text.stage_path, *mistake.option.split("."))
-        resolver.wrong(path, mistake.message, mistake.hint)
+        add_mistake(mistake, text, resolver)
     if built is not None:
         graph.layers[step.name] = _layers_of_fresh(built.config, resolver)
     elif before is not None and not mistakes:
         graph.layers[step.name] = stage.layers_left(step.options, before)
 
 
-def _layers_before(step: Step, graph: Graph, resolver: Resolver) -> int | None:
+def _layers_before(step: Step, graph: Graph, resolver: Resolver) -> Layers | None:
     if graph.has_mistake(step.parent):
         return None
     if step.parent is None:
@@ -189,6 +195,6 @@ def _layers_before(step: Step, graph: Graph, resolver: Resolver) -> int | None:
     return graph.layers.get(step.parent)
 
 
-def _layers_of_fresh(fresh: Section, resolver: Resolver) -> int | None:
+def _layers_of_fresh(fresh: Section, resolver: Resolver) -> Layers | None:
     config = {**fresh, "model_type": fresh.get("type")}
     return layers_of(config, resolver.registry, resolver.families)

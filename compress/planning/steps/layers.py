@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from compress.architecture import Layers
 from compress.errors import UsageError
 from compress.planning.types import Input
 from compress.pretrained.configs import read_config
@@ -13,9 +14,8 @@ from compress.registry.plugins import Registry
 from compress.sizes import architecture_of
 
 
-def layers_of_input(model: Input, registry: Registry, families: Families) -> int | None:
-    """The number of layers of a model folder; None for a hub model, and if its config does not
-    say."""
+def layers_of_input(model: Input, registry: Registry, families: Families) -> Layers | None:
+    """The layers of a model folder; None for a hub model, and for a folder without a config."""
     config = _config_of(model)
     return None if config is None else layers_of(config, registry, families)
 
@@ -36,9 +36,9 @@ def _config_of(model: Input) -> Section | None:
         return None
 
 
-def layers_of(config: Section, registry: Registry, families: Families) -> int | None:
-    """The number of layers that a config states, or that its family has by default; None for a
-    family that no architecture describes, and for one with several stacks."""
+def layers_of(config: Section, registry: Registry, families: Families) -> Layers | None:
+    """The layers that a config states, or that its family has by default; None for a family whose
+    parts no architecture describes."""
     kind = config.get("model_type")
     try:
         architecture = architecture_of(
@@ -46,10 +46,16 @@ def layers_of(config: Section, registry: Registry, families: Families) -> int | 
         )
     except UsageError:  # two describe it: the stage that cuts the model reports that
         return None
-    layout = architecture.layout if architecture is not None else None
-    if architecture is None or layout is None or len(layout.stacks) > 1:
+    if architecture is None or architecture.layout is None:
         return None
-    key = architecture.sizes.get("layers", "num_hidden_layers")
+    common = architecture.sizes.get("layers", "num_hidden_layers")
+    return {
+        stack.name: _count(config, stack.keys.get("layers", common), families)
+        for stack in architecture.layout.stacks
+    }
+
+
+def _count(config: Section, key: str, families: Families) -> int | None:
     value = config[key] if key in config else _family_value(config, key, families)
     return value if isinstance(value, int) and value > 0 else None
 

@@ -14,7 +14,7 @@ from compress.planning.sections.budget import read_budget
 from compress.planning.sections.data import check_columns, read_data
 from compress.planning.sections.resources import processes_of
 from compress.planning.sections.task import read_task
-from compress.planning.steps.fit import check_fit
+from compress.planning.steps.fit import add_mistake, check_fit
 from compress.planning.steps.names import check_name, find_parent, find_references
 from compress.planning.types import DataChoice, Step, TaskChoice
 from compress.recipes.places import KeyPath
@@ -110,7 +110,7 @@ def _read_options(
     if options is None:
         return None
     for mistake in entry.cls.check(options):
-        resolver.wrong((*text.stage_path, mistake.option), mistake.message, mistake.hint)
+        add_mistake(mistake, text, resolver)
     return options
 
 

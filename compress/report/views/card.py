@@ -18,7 +18,7 @@ from compress.report.views.frontmatter import data_name, front_matter_text, with
 from compress.results.against import Against
 from compress.results.examples import incomparable_names
 from compress.results.report import Report
-from compress.results.step import StepResult
+from compress.results.step import StepResult, Usage
 
 _SHOWN_LABELS = 20
 """A card names at most as many labels."""
@@ -43,9 +43,12 @@ def deployable(report: Report) -> list[StepResult]:
     return [step for step in serving if step.name not in parents or step.name == best]
 
 
-def card(step: StepResult, report: Report) -> str:
-    """The model card of a step as Markdown with front matter."""
-    needs, code = escape(", ".join(step.usage.packages)), fenced(step.usage.code, "python")
+def card(step: StepResult, report: Report, usage: Usage | None = None) -> str:
+    """The model card of a step as Markdown with front matter. ``usage`` is how the artifact is used
+    where it is now; by default it is loaded from the run's folder."""
+    place = "" if usage else " The folder is relative to that of the run."
+    shown = usage or step.usage
+    needs, code = escape(", ".join(shown.packages)), fenced(shown.code, "python")
     parts = [
         f"---\n{front_matter_text(step, report)}---",
         f"# {escape(step.name)} of {escape(report.name)}",
@@ -53,7 +56,7 @@ def card(step: StepResult, report: Report) -> str:
         "## How it was made\n\n" + "\n".join(_chain(step, report)),
         "## Numbers\n\n" + "\n\n".join(_numbers(step)),
         "## Limits\n\n" + bullets(_limits(step, report)),
-        f"## Loading it\n\nIt needs {needs}. The folder is relative to that of the run.\n\n{code}",
+        f"## Loading it\n\nIt needs {needs}.{place}\n\n{code}",
     ]
     return "\n\n".join(parts) + "\n"
 

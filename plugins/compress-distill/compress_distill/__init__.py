@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from compress import hookimpl
-from compress.options import FreshModel, layers_left, layers_misfit
+from compress.architecture import Layers
+from compress.layers import all_stay, in_words, layer_mistakes, layers_left
+from compress.options import FreshModel
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
 from compress.training import LIBRARIES
 from compress_distill.options import DistillOptions, SequenceOptions, StudentOptions, mistakes
 
 __all__ = ["Distill", "DistillOptions", "SequenceOptions", "StudentOptions"]
+
+_TAKE_FEWER = "take fewer, or leave student out and name a teacher"
 
 
 class Distill(Stage[DistillOptions]):
@@ -57,27 +61,20 @@ class Distill(Stage[DistillOptions]):
         return options.student if isinstance(options.student, FreshModel) else None
 
     @classmethod
-    def check_layers(cls, options: DistillOptions, layers: int) -> list[OptionMistake]:
+    def check_layers(cls, options: DistillOptions, layers: Layers) -> list[OptionMistake]:
         """A student with layers that the input does not have, or with all of its layers."""
         if not isinstance(options.student, StudentOptions):
             return []
-        kept = options.student.layers
-        misfit = layers_misfit(kept, layers)
-        if misfit:
-            return [OptionMistake("student.layers", f"student.layers: {misfit}")]
-        if layers_left(kept, layers) == layers:
-            return [
-                OptionMistake(
-                    "student.layers",
-                    f"student.layers: {kept} cuts nothing from a model of {layers} layers",
-                    "take fewer, or leave student out and name a teacher",
-                )
-            ]
-        return []
+        option, kept = "student.layers", options.student.layers
+        mistakes = layer_mistakes(kept, layers, option)
+        if mistakes or not all_stay(kept, layers):
+            return mistakes
+        message = f"{option}: {kept} cuts nothing from a model of {in_words(layers)}"
+        return [OptionMistake(option, message, _TAKE_FEWER)]
 
     @classmethod
-    def layers_left(cls, options: DistillOptions, layers: int) -> int:
-        """The number of layers of the student; all if no student is cut."""
+    def layers_left(cls, options: DistillOptions, layers: Layers) -> Layers:
+        """The layers of the student; all if no student is cut."""
         kept = options.student.layers if isinstance(options.student, StudentOptions) else None
         return layers_left(kept, layers)
 

@@ -13,9 +13,9 @@ from compress.models import save_model
 from compress.processor import Processor
 from compress.stage import Context, Data, Made
 from compress.task import Task
-from compress.teacher import Asked, Keeping, TeacherOutputs, teacher_outputs
+from compress.teacher import TeacherOutputs, teacher_outputs
 from compress.training import fit
-from compress_distill.loss import DistillationLoss
+from compress_distill.loss import DistillationLoss, asked_of
 from compress_distill.onpolicy import OwnTargets
 from compress_distill.options import DistillOptions
 from compress_distill.sequences import with_sequences
@@ -38,7 +38,7 @@ def distill(context: Context[DistillOptions]) -> Made:
         data = with_sequences(context, teacher, data, options.sequences)
     loss = DistillationLoss(
         _outputs(context, teacher, data, student.processor),
-        options,
+        options.losses,
         context.task,
         _own_targets(context, data, student.processor),
     )
@@ -53,21 +53,11 @@ def distill(context: Context[DistillOptions]) -> Made:
 def _outputs(
     context: Context[DistillOptions], teacher: Artifact, data: Data, processor: Processor
 ) -> TeacherOutputs | None:
-    """What the loss compares: what has a weight. None if nothing has one."""
-    asked = _asked(context.options)
+    """What the losses compare. None if they ask nothing of the teacher."""
+    asked = asked_of(context.options)
     if not asked.answers and not asked.states:
         return None
     return teacher_outputs(context, teacher, "train", asked, processor, data)
-
-
-def _asked(options: DistillOptions) -> Asked:
-    keeping = Keeping(
-        "nothing" if options.on_policy > 0 else options.keep,
-        options.choices,
-        options.temperature,
-        exact=options.beta > 0,
-    )
-    return Asked(options.logits > 0, (-1,) if options.hidden > 0 else (), keeping)
 
 
 def _own_targets(

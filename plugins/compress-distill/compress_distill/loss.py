@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -11,16 +12,29 @@ from transformers import PreTrainedModel
 from compress.errors import UsageError
 from compress.models import forward
 from compress.task import Task
-from compress.teacher import Pairs, TeacherOutputs
+from compress.teacher import Asked, Keeping, Pairs, TeacherOutputs
 from compress.training import Term
-from compress_distill.losses import answers_distance, hidden_distance
+from compress_distill.losses import answers_distance, states_distance
+from compress_distill.menu import HiddenLoss, LabelsLoss, LogitsLoss, LossItem, needs_all, of_kind
 from compress_distill.onpolicy import OwnTargets
 from compress_distill.options import DistillOptions
 
 
+def asked_of(options: DistillOptions) -> Asked:
+    """What the losses ask of a teacher."""
+    logits = of_kind(options.losses, LogitsLoss)
+    keeping = Keeping(
+        "nothing" if options.on_policy > 0 else options.keep,
+        options.choices,
+        logits[0].temperature if logits else 1.0,
+        exact=any(map(needs_all, logits)),
+    )
+    return Asked(bool(logits), (-1,) if of_kind(options.losses, HiddenLoss) else (), keeping)
+
+
 class DistillationLoss:
-    """Three weighted terms: distance from the teacher's answers, distance from its last hidden
-    states, and the task's own loss on the labels. It is a ``compress.training.Loss``.
+    """The weighted terms of ``losses``: distances from the teacher's answers and hidden states, and
+    the task's own loss on the labels. It is a ``compress.training.Loss``.
 
     Each term is a mean over its rows or tokens. As sums, the terms would change their
     weights with the size of the batch and the length of its texts. If a model answers with several
@@ -32,12 +46,14 @@ class DistillationLoss:
     def __init__(
         self,
         outputs: TeacherOutputs | None,
-        options: DistillOptions,
+        losses: Sequence[LossItem],
         task: Task[Any],
         own: OwnTargets | None = None,
     ) -> None:
-        self._outputs, self._options, self._task = outputs, options, task
+        self._outputs, self._losses, self._task = outputs, losses, task
         self._own = own
+        self._reads_labels = bool(of_kind(losses, LabelsLoss))
+        self._reads_states = bool(of_kind(losses, HiddenLoss))
 
     def __call__(
         self, model: PreTrainedModel, batch: dict[str, Tensor], indices: Tensor
@@ -46,39 +62,48 @@ class DistillationLoss:
         places of its examples among those of the training rows.
 
         Raises UsageError if labels are to count, and the task has no loss on them."""
-        options = self._options
         written = self._own.batch(model, indices) if self._own else None
         inputs = dict(written or batch)
-        if options.labels == 0 or written:
+        if written or not self._reads_labels:
             # Without labels the model does not compute its own loss, which is not used.
             inputs.pop("labels", None)
-        answer = forward(model, inputs, output_hidden_states=options.hidden > 0)
-        terms = self._terms(self._pairs(answer, written or batch, indices))
-        if options.labels > 0:
-            terms.append(Term(torch.zeros(()), 0) if written else self._truth(answer, batch))
+        answer = forward(model, inputs, output_hidden_states=self._reads_states)
+        pairs = self._pairs(answer, written or batch, indices)
+        terms: list[Term] = []
+        for loss in self._losses:
+            if isinstance(loss.chosen, LogitsLoss):
+                terms += _of_answers(pairs, loss.chosen)
+            elif isinstance(loss.chosen, HiddenLoss):
+                terms += _of_states(pairs, loss.chosen)
+            elif written:
+                terms.append(Term(torch.zeros(()), 0))
+            else:
+                terms.append(self._truth(answer, batch, loss.chosen.weight))
         return terms
 
     def _pairs(self, answer: Any, batch: dict[str, Tensor], indices: Tensor) -> Pairs:
         return self._outputs.pairs(answer, batch, indices) if self._outputs else Pairs()
 
-    def _terms(self, pairs: Pairs) -> list[Term]:
-        options, terms = self._options, []
-        for pair in pairs.answers:
-            weight = options.logits / len(pairs.answers)
-            distance = answers_distance(pair, options.temperature, options.beta)
-            terms.append(Term(weight * distance, pair.count))
-        for pair in pairs.states:
-            weight = options.hidden / len(pairs.states)
-            assert isinstance(pair.teacher, Tensor), "hidden states are kept whole"
-            distance = hidden_distance(pair.student, pair.teacher)
-            terms.append(Term(weight * distance, pair.count))
-        return terms
-
-    def _truth(self, outputs: Any, batch: dict[str, Tensor]) -> Term:
+    def _truth(self, outputs: Any, batch: dict[str, Tensor], weight: float) -> Term:
         """The task's weighted loss on the labels."""
         own = self._task.loss(outputs, batch)
         if own is None:
             raise UsageError(
-                f"labels: task {self._task.name} has no loss on its labels: set it to 0"
+                f"labels: task {self._task.name} has no loss on its labels: take labels out of "
+                "losses"
             )
-        return Term(self._options.labels * own.float(), self._task.counted(batch))
+        return Term(weight * own.float(), self._task.counted(batch))
+
+
+def _of_answers(pairs: Pairs, chosen: LogitsLoss) -> Iterator[Term]:
+    weight = chosen.weight / max(1, len(pairs.answers))
+    for pair in pairs.answers:
+        yield Term(weight * answers_distance(pair, chosen), pair.count)
+
+
+def _of_states(pairs: Pairs, chosen: HiddenLoss) -> Iterator[Term]:
+    weight = chosen.weight / max(1, len(pairs.states))
+    for pair in pairs.states:
+        assert isinstance(pair.teacher, Tensor), "hidden states are kept whole"
+        distance = states_distance(pair.student, pair.teacher, chosen.distance)
+        yield Term(weight * distance, pair.count)

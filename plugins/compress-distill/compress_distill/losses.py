@@ -8,6 +8,8 @@ unlikely classes. But these differences are what a teacher adds to the labels.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,31 +18,36 @@ from torch.nn import functional
 from compress.choices import Choices
 from compress.teacher import Pair
 from compress_distill.chunks import in_chunks
+from compress_distill.menu import LogitsLoss, needs_all
 from compress_distill.sparse import from_sample, from_top
+
+Distance = Callable[[Tensor, Tensor], Tensor]
+"""From a student's and a teacher's numbers [n, width] to their mean distance, a float32 scalar."""
 
 _AT_ONCE = 1 << 22
 """Numbers of a teacher, 16 MB in float32, up to which autograd compares all at once."""
 
 
-def answers_distance(pair: Pair, temperature: float, beta: float = 0.0) -> Tensor:
-    """How far a student's answers are from its teacher's, compared as their task says; a float32
-    scalar. Without an answer it is 0. ``beta`` is as in ``divergence``.
+def answers_distance(pair: Pair, chosen: LogitsLoss) -> Tensor:
+    """How far a student's answers are from its teacher's, compared as their task and the options
+    say, without the weight; a float32 scalar. Without an answer it is 0.
 
-    Raises ValueError for a ``beta`` above 0 where some choices stand for the teacher's answers."""
+    Raises ValueError where some choices stand for the teacher's answers, and all are needed."""
     if not pair.count:
         return pair.student.float().sum()  # 0; a mean over nothing is no number
+    temperature, beta = chosen.temperature, chosen.beta
     teacher = pair.teacher
     if isinstance(teacher, Choices):
-        return _sparse_divergence(pair, teacher, temperature, beta)
-    if pair.divergence == "regression":
-        return squared_error(pair.student, teacher)
-    if pair.divergence == "states":
-        return hidden_distance(pair.student, teacher)
-    if pair.divergence == "binary":
-        return binary_divergence(pair.student, teacher, temperature, beta)
+        return _sparse_divergence(pair, teacher, chosen)
+    if chosen.distance == "mse" or pair.divergence == "regression":
+        distance: Distance = squared_error
+    elif pair.divergence == "binary":
+        distance = partial(binary_divergence, temperature=temperature, beta=beta)
+    else:
+        distance = partial(divergence, temperature=temperature, beta=beta)
     if teacher.numel() <= _AT_ONCE:
-        return divergence(pair.student, teacher, temperature, beta)
-    return _long_divergence(pair, teacher, temperature, beta)
+        return distance(pair.student, teacher)
+    return _long_distance(pair, teacher, distance)
 
 
 def divergence(student: Tensor, teacher: Tensor, temperature: float, beta: float = 0.0) -> Tensor:
@@ -98,35 +105,47 @@ def binary_divergence(
     return divergence(of_student, of_teacher, temperature, beta) * student.shape[-1]
 
 
-def _long_divergence(pair: Pair, teacher: Tensor, temperature: float, beta: float) -> Tensor:
-    """``divergence`` of so many numbers that their probabilities do not stand in memory at once."""
+def _long_distance(pair: Pair, teacher: Tensor, distance: Distance) -> Tensor:
+    """A ``distance`` of so many numbers that their probabilities do not stand in memory at once."""
 
     def of_some(student: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():
             some = student.detach().requires_grad_()
-            mean = divergence(some, teacher[start:stop], temperature, beta)
+            mean = distance(some, teacher[start:stop])
             (slope,) = torch.autograd.grad(mean * (stop - start), some)
         return mean.detach() * (stop - start), slope
 
     return in_chunks(pair.values, pair.rows, of_some)
 
 
-def _sparse_divergence(pair: Pair, teacher: Choices, temperature: float, beta: float) -> Tensor:
+def _sparse_divergence(pair: Pair, teacher: Choices, chosen: LogitsLoss) -> Tensor:
     """An estimate of ``divergence`` from some choices of the teacher's answers."""
-    if beta > 0:
-        raise ValueError("the reverse divergence needs every probability of the teacher")
+    if needs_all(chosen):
+        raise ValueError("beta above 0 and mse need the teacher's answer for every choice")
     of_choices = from_sample if teacher.form == "sample" else from_top
 
     def of_some(student: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        return of_choices(student, teacher.part(start, stop), temperature)
+        return of_choices(student, teacher.part(start, stop), chosen.temperature)
 
     return in_chunks(pair.values, pair.rows, of_some)
 
 
 def squared_error(student: Tensor, teacher: Tensor) -> Tensor:
-    """Mean squared difference of predicted numbers [n, 1], for regression; a float32
-    scalar in the square of the label's unit."""
+    """Mean over n of the mean squared difference of numbers [n, width]; a float32 scalar in the
+    square of their unit.
+
+    The numbers are predicted ones, or logits, whose difference is what a divergence becomes at high
+    temperatures: Hinton et al. 2015, section 2.1 (arXiv:1503.02531). Choices that do not count are
+    equal on both sides."""
     return functional.mse_loss(student.float(), teacher.float())
+
+
+def states_distance(student: Tensor, teacher: Tensor, distance: str) -> Tensor:
+    """How far hidden states [n, width] are from a teacher's: ``cosine`` or ``mse``; a float32
+    scalar. Without a state it is 0."""
+    if not len(student):
+        return student.float().sum()
+    return (hidden_distance if distance == "cosine" else squared_error)(student, teacher)
 
 
 def hidden_distance(student: Tensor, teacher: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from compress.distillable import Keep
 from compress.options import ArtifactReference, FreshModel, KeptByStack, Options
 from compress.stage import OptionMistake
 from compress.training import TrainingOptions
+from compress_distill.menu import LogitsLoss, LossItem, default_losses, needs_all, of_kind
 
 
 class StudentOptions(Options):
@@ -49,8 +50,8 @@ Student = Annotated[
 
 
 class DistillOptions(TrainingOptions):
-    """Options of ``distill``: those of training, the shape of the student, the weights of the loss,
-    and what is learned from."""
+    """Options of ``distill``: those of training, the shape of the student, the losses, and what is
+    learned from."""
 
     teacher: ArtifactReference | None = Field(
         default=None,
@@ -65,29 +66,12 @@ class DistillOptions(TrainingOptions):
             "{type: ..., ...}; none: the input is trained as it is."
         ),
     )
-    temperature: float = Field(
-        default=2.0, gt=0, description="Softens both sides' answers before they are compared."
-    )
-    logits: float = Field(
-        default=1.0, ge=0, description="Weight of the divergence from the teacher's answers."
-    )
-    hidden: float = Field(
-        default=1.0,
-        ge=0,
+    losses: list[LossItem] = Field(
+        default_factory=default_losses,
+        min_length=1,
         description=(
-            "Weight of the distance between last hidden states; must be 0 where widths differ."
-        ),
-    )
-    labels: float = Field(
-        default=0.0, ge=0, description="Weight of the task's own loss on the true labels."
-    )
-    beta: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description=(
-            "Which divergence: 0 is KL(teacher || student), 1 the reverse, KL(student || teacher); "
-            "between them the generalised Jensen-Shannon divergence."
+            "What the student is trained on, each with its weight: [logits, {labels: {weight: "
+            "0.5}}]. A word alone takes its defaults."
         ),
     )
     keep: Keep = Field(
@@ -130,28 +114,42 @@ def mistakes(options: DistillOptions) -> Iterator[OptionMistake]:
             "the student would be its own teacher",
             "give student: {layers: ...}, student: {type: ...} or a teacher",
         )
-    if options.logits == options.hidden == 0 and options.sequences is None:
+    if all(loss.labels for loss in options.losses) and options.sequences is None:
         yield OptionMistake(
-            "logits",
-            "nothing of the teacher is learned",
-            "give logits or hidden a weight above 0",
+            "losses", "nothing of the teacher is learned", "add logits or hidden to losses"
         )
-    if options.logits == options.hidden == options.labels == 0 and options.sequences:
-        yield OptionMistake(
-            "labels",
-            "the teacher's sequences are not learned",
-            "give labels or logits a weight above 0",
-        )
+    yield from _mistakes_of_logits(options)
     yield from _mistakes_of_keeping(options)
 
 
+def _mistakes_of_logits(options: DistillOptions) -> Iterator[OptionMistake]:
+    for place, loss in enumerate(options.losses):
+        if loss.logits is None or loss.logits.distance == "divergence":
+            continue
+        for option in ("temperature", "beta"):
+            if option in loss.logits.model_fields_set:
+                yield OptionMistake(
+                    f"losses.{place}.logits.{option}",
+                    f"{option} is of the divergence, and distance is {loss.logits.distance}",
+                    f"leave {option} out",
+                )
+
+
 def _mistakes_of_keeping(options: DistillOptions) -> Iterator[OptionMistake]:
-    if options.beta > 0 and options.keep in ("sample", "top"):
+    logits = of_kind(options.losses, LogitsLoss)
+    if options.keep in ("sample", "top") and any(map(needs_all, logits)):
         yield OptionMistake(
             "keep",
-            f"beta is {options.beta:g}, which needs the teacher's probability of all that its "
-            f"student may choose, and keep: {options.keep} has a few choices",
+            "losses has logits with a beta above 0 or with distance: mse, which needs the "
+            "teacher's answer for all that its student may choose, and keep: "
+            f"{options.keep} has a few choices",
             "set keep: nothing, keep: all or beta: 0",
+        )
+    if options.keep in ("auto", "sample", "top") and len({one.temperature for one in logits}) > 1:
+        yield OptionMistake(
+            "keep",
+            "losses has logits at several temperatures, and choices are kept at one",
+            "set keep: nothing, keep: all or one temperature",
         )
     if options.on_policy > 0 and options.keep in ("all", "sample", "top"):
         yield OptionMistake(
@@ -160,9 +158,9 @@ def _mistakes_of_keeping(options: DistillOptions) -> Iterator[OptionMistake]:
             "and nothing can be kept",
             "leave keep out",
         )
-    if options.on_policy > 0 and options.logits == 0:
+    if options.on_policy > 0 and not logits:
         yield OptionMistake(
             "on_policy",
-            "the teacher is asked about the student's own answers, and logits is 0",
-            "give logits a weight above 0",
+            "the teacher is asked about the student's own answers, and losses has no logits",
+            "add logits to losses",
         )

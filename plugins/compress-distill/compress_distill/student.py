@@ -22,6 +22,7 @@ from compress.processor import Processor
 from compress.shapes import settle
 from compress.sizes import layout_of, sizes
 from compress.stage import Context, Data
+from compress_distill.menu import HiddenLoss, of_kind
 from compress_distill.options import DistillOptions, StudentOptions
 
 _STATES = "output_hidden_states"
@@ -51,7 +52,7 @@ def student_of(context: Context[DistillOptions], teacher: Artifact, data: Data) 
         student = _fresh(wanted, context, teacher, data)
     else:
         student = _of_input(wanted, context, data)
-    if context.options.hidden > 0:
+    if of_kind(context.options.losses, HiddenLoss):
         _refuse_other_width(student.model, teacher, context)
     return student
 
@@ -122,11 +123,12 @@ def _refuse_other_width(
     if not any(p.name == _STATES or p.kind is p.VAR_KEYWORD for p in read):
         raise UsageError(
             f"a {student.config.model_type} model gives no hidden states (its forward has no "
-            f"{_STATES}): set hidden: 0"
+            f"{_STATES}): take hidden out of losses"
         )
     theirs = sizes(load_config(teacher.folder), context.architectures).hidden
     own = sizes(student.config, context.architectures).hidden
     if theirs != own:
         raise UsageError(
-            f"the teacher's hidden width is {theirs} and the student's {own}: set hidden: 0"
+            f"the teacher's hidden width is {theirs} and the student's {own}: take hidden out of "
+            "losses"
         )

@@ -9,6 +9,7 @@ import pytest
 import torch
 from compress_distill.chunks import in_chunks
 from compress_distill.losses import answers_distance, divergence
+from compress_distill.menu import LogitsLoss
 from torch import Tensor
 
 from compress import choices as module
@@ -20,6 +21,10 @@ WIDTH = 60
 
 def logits(seed: int, *shape: int, scale: float = 2.0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * scale
+
+
+def at(temperature: float, beta: float = 0.0) -> LogitsLoss:
+    return LogitsLoss(temperature=temperature, beta=beta)
 
 
 def graded(loss: Callable[[Tensor], Tensor], student: Tensor) -> tuple[Tensor, Tensor]:
@@ -44,7 +49,7 @@ def test_the_mean_over_many_samples_is_the_divergence_and_its_gradient(temperatu
     for seed in range(300):
         made = drawn(teacher, temperature, seed).teacher
         one, gradient = graded(
-            lambda own, made=made: answers_distance(Pair(own, made, "softmax"), temperature),
+            lambda own, made=made: answers_distance(Pair(own, made, "softmax"), at(temperature)),
             student,
         )
         values.append(one)
@@ -60,7 +65,7 @@ def test_a_student_that_agrees_has_no_distance_from_any_sample() -> None:
     teacher = logits(2, 6, WIDTH)
     for seed in range(5):
         pair = drawn(teacher, 2.0, seed)
-        assert answers_distance(pair, 2.0).item() == pytest.approx(0, abs=2e-5)
+        assert answers_distance(pair, at(2.0)).item() == pytest.approx(0, abs=2e-5)
 
 
 def test_top_choices_are_the_divergence_over_them_and_the_others_as_one() -> None:
@@ -78,11 +83,13 @@ def test_top_choices_are_the_divergence_over_them_and_the_others_as_one() -> Non
         return 4.0 * (p * (p / q).log()).sum(-1).mean()
 
     value, slope = graded(by_hand, student)
-    found, gradient = graded(lambda own: answers_distance(Pair(own, made, "softmax"), 2.0), student)
+    found, gradient = graded(
+        lambda own: answers_distance(Pair(own, made, "softmax"), at(2.0)), student
+    )
     torch.testing.assert_close(found, value, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(gradient, slope, rtol=1e-3, atol=1e-6)
     assert found < divergence(student, teacher, 2.0)
-    assert answers_distance(Pair(teacher, made, "softmax"), 2.0).item() == pytest.approx(
+    assert answers_distance(Pair(teacher, made, "softmax"), at(2.0)).item() == pytest.approx(
         0, abs=1e-5
     )
 
@@ -91,7 +98,7 @@ def test_all_choices_as_the_top_are_the_divergence_itself() -> None:
     student, teacher = logits(5, 6, WIDTH), logits(6, 6, WIDTH)
     made = top(teacher, None, 1.0, WIDTH)
     wanted = graded(lambda own: divergence(own, teacher, 1.0), student)
-    found = graded(lambda own: answers_distance(Pair(own, made, "softmax"), 1.0), student)
+    found = graded(lambda own: answers_distance(Pair(own, made, "softmax"), at(1.0)), student)
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
 
 
@@ -106,7 +113,8 @@ def test_some_lines_at_a_time_give_what_all_at_once_give(
         monkeypatch.setattr(module, "BLOCK", size)
         monkeypatch.setattr("compress_distill.losses._AT_ONCE", 1)
         found = graded(
-            lambda own: answers_distance(Pair(own, teacher, "softmax", rows), 2.0, beta), student
+            lambda own: answers_distance(Pair(own, teacher, "softmax", rows), at(2.0, beta)),
+            student,
         )
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-7)
 
@@ -126,11 +134,11 @@ def test_a_student_in_half_precision_keeps_its_gradient_in_it() -> None:
     student, teacher = logits(10, 6, WIDTH).bfloat16(), logits(11, 6, WIDTH)
     pair = drawn(teacher, 1.0, 0)
     value, slope = graded(
-        lambda own: answers_distance(Pair(own, pair.teacher, "softmax"), 1.0), student
+        lambda own: answers_distance(Pair(own, pair.teacher, "softmax"), at(1.0)), student
     )
     assert value.dtype == torch.float32 and slope.dtype == torch.bfloat16
     exact = graded(
-        lambda own: answers_distance(Pair(own, pair.teacher, "softmax"), 1.0), student.float()
+        lambda own: answers_distance(Pair(own, pair.teacher, "softmax"), at(1.0)), student.float()
     )
     torch.testing.assert_close(value, exact[0])
     torch.testing.assert_close(slope.float(), exact[1], rtol=1e-2, atol=1e-5)
@@ -160,12 +168,12 @@ def test_only_the_gradient_is_as_large_as_all_logits(
     monkeypatch.setattr(module, "BLOCK", 4 * 500)
     monkeypatch.setattr("compress_distill.losses._AT_ONCE", 4 * 500)
     with Largest(2 * 64 * 500) as watch:
-        loss = answers_distance(Pair(student, pair.teacher, "softmax"), 1.0)
+        loss = answers_distance(Pair(student, pair.teacher, "softmax"), at(1.0))
         torch.autograd.grad(loss, student)
     assert watch.made == 1, "the gradient alone, in the student's dtype"
 
 
 def test_the_reverse_of_a_sample_is_no_number() -> None:
     pair = drawn(logits(14, 2, WIDTH), 1.0, 0)
-    with pytest.raises(ValueError, match="needs every probability"):
-        answers_distance(pair, 1.0, beta=1.0)
+    with pytest.raises(ValueError, match="need the teacher's answer for every"):
+        answers_distance(pair, at(1.0, 1.0))

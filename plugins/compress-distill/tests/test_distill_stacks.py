@@ -78,7 +78,7 @@ def test_each_stack_keeps_its_own_layers_and_one_that_is_not_named_all(family: s
     ("layers", "message"),
     [
         (2, r"2 does not say whose layers.*give \{encoder: 2, decoder: 2\}"),
-        ({"head": 1}, "this model has no head; what it has is called encoder, decoder"),
+        ({"head": 1}, "the model has no stack 'head': it has encoder, decoder"),
         ({"encoder": 5}, "student.layers.encoder: 5 does not fit a model of 4 layers"),
         ({"decoder": [1, 4]}, r"student.layers.decoder: \[1, 4\] does not fit a model of 4"),
     ],
@@ -95,8 +95,10 @@ def test_to_keep_all_layers_of_all_stacks_is_to_cut_nothing(model: PreTrainedMod
         cut(model, {"encoder": 4, "decoder": 4})
 
 
-def test_a_plan_refuses_names_of_stacks_for_a_model_with_one() -> None:
+def test_a_plan_knows_the_layers_of_each_stack_of_a_student() -> None:
     options = DistillOptions(student=StudentOptions(layers={"encoder": 1}))
-    (mistake,) = Distill.check_layers(options, 4)
-    assert "has one stack of them" in mistake.message
-    assert Distill.layers_left(options, 4) == 4 and Distill.back_off(options) is None
+    assert Distill.layers_left(options, {"encoder": 4, "decoder": None}) == {
+        "encoder": 1,
+        "decoder": None,
+    }
+    assert Distill.back_off(options) is None

@@ -12,6 +12,7 @@ import torch
 from compress_distill import Distill, DistillOptions, StudentOptions
 from compress_distill.loss import DistillationLoss
 from compress_distill.losses import answers_distance
+from compress_distill.menu import LogitsLoss
 from compress_distill.student import evenly_spaced
 from pydantic import ValidationError
 from safetensors.torch import load_file
@@ -79,7 +80,7 @@ def terms_of(
     features = task.features([rows[i] for i in places], word_processor())
     arrays = task.collate(features, word_processor())
     batch = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    loss = DistillationLoss(outputs, DistillOptions(teacher="x", **options), task)
+    loss = DistillationLoss(outputs, DistillOptions(**options).losses, task)
     with torch.no_grad():
         return loss(open_model(artifact, task), batch, torch.tensor(places))
 
@@ -124,7 +125,9 @@ def test_the_true_labels_count_where_they_are_given_a_weight(tmp_path: Path) -> 
     features = CLASSIFY.features(rows, word_processor())
     logits = torch.stack(alone(artifact, CLASSIFY, features))
     outputs = told(CLASSIFY, artifact, rows, tmp_path)
-    loss = loss_of(CLASSIFY, artifact, rows, outputs, hidden=0.0, labels=0.5)
+    loss = loss_of(
+        CLASSIFY, artifact, rows, outputs, losses=["logits", {"labels": {"weight": 0.5}}]
+    )
     truth = torch.tensor([row["label"] for row in rows])
     expected = 0.5 * torch.nn.functional.cross_entropy(logits, truth)
     assert loss == pytest.approx(expected.item(), rel=1e-4)
@@ -152,7 +155,7 @@ def test_answers_are_compared_as_their_task_says(
     traits = Traits(task=task.name)
     Manifest(traits, digest_files(shifted), "model", "import", labels=labels).write(shifted)
     outputs = told(task, Artifact.open(shifted), rows, tmp_path)
-    distance = loss_of(task, artifact, rows, outputs, hidden=0.0, temperature=1.0)
+    distance = loss_of(task, artifact, rows, outputs, losses=[{"logits": {"temperature": 1.0}}])
     if expected is None:
         assert distance > 0.05
     else:
@@ -172,7 +175,7 @@ def test_two_outputs_weigh_as_one_does(tmp_path: Path) -> None:
     losses = []
     for name, task in (("one", CLASSIFY), ("two", Twice(CLASSIFY.options))):
         outputs = told(task, teacher, rows, tmp_path / name)
-        losses.append(loss_of(task, student, rows, outputs, hidden=0.0))
+        losses.append(loss_of(task, student, rows, outputs, losses=["logits"]))
     assert losses[0] == pytest.approx(losses[1], rel=1e-6) and losses[0] > 1e-3
 
 
@@ -182,7 +185,14 @@ def test_terms_of_a_batch_are_the_weighted_means_of_its_parts(tmp_path: Path) ->
     teacher, student = (save_bert(tmp_path / str(i), TAG, TAGS, seed=i) for i in (1, 2))
     outputs = told(TAG, teacher, rows, tmp_path, hidden=True)
     whole, first, second = (
-        terms_of(TAG, student, rows, places, outputs, labels=0.5)
+        terms_of(
+            TAG,
+            student,
+            rows,
+            places,
+            outputs,
+            losses=["logits", "hidden", {"labels": {"weight": 0.5}}],
+        )
         for places in (range(7), range(3), range(3, 7))
     )
     assert len(whole) == 3
@@ -194,7 +204,7 @@ def test_terms_of_a_batch_are_the_weighted_means_of_its_parts(tmp_path: Path) ->
 
 def test_a_batch_without_an_answer_has_a_distance_of_zero_and_gradients() -> None:
     student = torch.zeros(0, 3, requires_grad=True)
-    distance = answers_distance(Pair(student, torch.zeros(0, 3), "softmax"), 2.0)
+    distance = answers_distance(Pair(student, torch.zeros(0, 3), "softmax"), LogitsLoss())
     distance.backward()
     assert distance.item() == 0.0 and student.grad is not None
 
@@ -205,7 +215,7 @@ def test_labels_without_a_loss_are_refused(tmp_path: Path, monkeypatch: pytest.M
     outputs = told(CLASSIFY, artifact, rows, tmp_path)
     monkeypatch.setattr(type(CLASSIFY), "loss", lambda self, outputs, batch: None)
     with pytest.raises(UsageError, match="labels: task text-classification has no loss"):
-        loss_of(CLASSIFY, artifact, rows, outputs, hidden=0.0, labels=0.5)
+        loss_of(CLASSIFY, artifact, rows, outputs, losses=["labels"])
 
 
 # the student
@@ -290,9 +300,9 @@ def test_a_student_with_every_layer_is_none(layers: Any, tmp_path: Path) -> None
 
 
 def test_a_further_try_has_one_layer_more() -> None:
-    options = DistillOptions(student=StudentOptions(layers=2), temperature=3.0)
+    options = DistillOptions(student=StudentOptions(layers=2), losses=["logits"])
     assert Distill.back_off(options) == DistillOptions(
-        student=StudentOptions(layers=3), temperature=3.0
+        student=StudentOptions(layers=3), losses=["logits"]
     )
     assert Distill.back_off(DistillOptions(student=StudentOptions(layers=[0, 2]))) is None
     assert Distill.back_off(DistillOptions(teacher="teacher")) is None
@@ -503,7 +513,9 @@ def test_a_teacher_of_other_words_labels_or_task_is_refused(tmp_path: Path) -> N
 def test_hidden_states_of_another_width_are_refused_with_the_way_out(tmp_path: Path) -> None:
     given = save_bert(tmp_path / "given", CLASSIFY)
     wide = save_bert(tmp_path / "wide", CLASSIFY, hidden_size=24)
-    with pytest.raises(UsageError, match="hidden width is 24 and the student's 16: set hidden: 0"):
+    with pytest.raises(
+        UsageError, match="hidden width is 24 and the student's 16: take hidden out"
+    ):
         make_artifact(
             tmp_path / "a",
             "distill",
@@ -523,7 +535,7 @@ def test_hidden_states_of_another_width_are_refused_with_the_way_out(tmp_path: P
         input=given,
         references={"teacher": wide},
         teacher="x",
-        hidden=0.0,
+        losses=["logits"],
         **OPTIONS,
     )
     assert made.manifest.notes["steps"] == 5
@@ -533,12 +545,16 @@ def test_hidden_states_of_another_width_are_refused_with_the_way_out(tmp_path: P
     ("options", "field"),
     [
         ({}, "student"),
-        ({"teacher": "x", "logits": 0.0, "hidden": 0.0}, "logits"),
-        ({"teacher": "x", "logits": 0.0, "hidden": 0.0, "sequences": {}}, "labels"),
-        ({"teacher": "x", "beta": 0.5, "keep": "sample"}, "keep"),
-        ({"teacher": "x", "beta": 1.0, "keep": "top"}, "keep"),
+        ({"teacher": "x", "losses": ["labels"]}, "losses"),
+        ({"teacher": "x", "losses": [{"logits": {"beta": 0.5}}], "keep": "sample"}, "keep"),
+        ({"teacher": "x", "losses": [{"logits": {"distance": "mse"}}], "keep": "top"}, "keep"),
+        ({"teacher": "x", "losses": ["logits", {"logits": {"temperature": 1.0}}]}, "keep"),
+        (
+            {"teacher": "x", "losses": [{"logits": {"distance": "mse", "beta": 0.0}}]},
+            "losses.0.logits.beta",
+        ),
         ({"teacher": "x", "on_policy": 0.5, "keep": "all"}, "keep"),
-        ({"teacher": "x", "on_policy": 0.5, "logits": 0.0}, "on_policy"),
+        ({"teacher": "x", "on_policy": 0.5, "losses": ["hidden"]}, "on_policy"),
     ],
 )
 def test_options_that_teach_nothing_or_exclude_each_other_are_mistakes(
@@ -550,8 +566,11 @@ def test_options_that_teach_nothing_or_exclude_each_other_are_mistakes(
 @pytest.mark.parametrize(
     "options",
     [
-        {"temperature": 0.0},
-        {"logits": -1.0},
+        {"losses": []},
+        {"losses": ["logit"]},
+        {"losses": [{"logits": {"temperature": 0.0}}]},
+        {"losses": [{"logits": {"weight": 0.0}}]},
+        {"losses": [{"logits": {}, "hidden": {}}]},
         {"student": {}},
         {"student": {"layers": "2"}},
         *({"student": {"layers": x}} for x in (0, -1, [], [0, 0], [2, 0], [-1, 2])),

@@ -160,6 +160,7 @@ class OnnxRuntimeEngine(Engine):
         Conversion("export.onnx", {"fusions": True}, "-fused"),
     )
     library: ClassVar[str | None] = "onnxruntime"
+    bundled: ClassVar[str] = "compress_onnx.bundled"
 
     def open(self, artifact: Artifact, placement: Placement, task: Task[Any]) -> Session:
         """A session on the artifact's ONNX files. Imports neither torch nor transformers.

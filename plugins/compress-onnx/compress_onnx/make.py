@@ -91,13 +91,19 @@ def quantize(context: Context[QuantizeOptions], artifact: Artifact) -> Mapping[s
         made = open_parts(parts, _ONE_THREAD, context.output)
         refuse_infinite(made, batches_of_rows(context, artifact))
     count = sum(map(count_int8, graphs))
-    notes = {"int8_operators": count, "reduce_range": context.options.reduces_range()}
-    return notes | _floats(context, graphs)
+    reduce_range = context.options.reduces_range()
+    return {
+        "int8_operators": count,
+        "reduce_range": reduce_range,
+        **_floats(context, graphs),
+    }
 
 
 def _floats(context: Context[Any], graphs: Sequence[onnx_ir.Model]) -> Mapping[str, Any]:
     """A note of operators that stay in floats, which the user is shown; empty if there are none."""
-    left = sum((Counter(left_float(graph)) for graph in graphs), Counter())
+    left: Counter[str] = Counter()
+    for graph in graphs:
+        left.update(left_float(graph))
     if not left:
         return {}
     kinds = ", ".join(f"{count} {kind}" for kind, count in left.items())

@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from compress import hookimpl
+from compress.architecture import Layers
 from compress.artifact import Traits
-from compress.options import KeptByStack, Options, layers_left, layers_misfit
+from compress.layers import all_stay, in_words, layer_mistakes, layers_left
+from compress.options import KeptByStack, Options
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
 from compress.training import LIBRARIES, TrainingOptions
 
@@ -126,27 +128,18 @@ class StructuredPruning(Stage[StructuredOptions]):
         return True
 
     @classmethod
-    def check_layers(cls, options: StructuredOptions, layers: int) -> list[OptionMistake]:
+    def check_layers(cls, options: StructuredOptions, layers: Layers) -> list[OptionMistake]:
         """Layers that the input does not have, or all that it has where nothing else is
         removed."""
-        if options.layers is None:
-            return []
-        misfit = layers_misfit(options.layers, layers)
-        if misfit:
-            return [OptionMistake("layers", f"layers: {misfit}")]
-        if layers_left(options.layers, layers) == layers and not options.cuts_units:
-            return [
-                OptionMistake(
-                    "layers",
-                    f"layers: {options.layers} removes nothing from a model of {layers} layers",
-                    "keep fewer",
-                )
-            ]
-        return []
+        mistakes = layer_mistakes(options.layers, layers)
+        if mistakes or options.cuts_units or not all_stay(options.layers, layers):
+            return mistakes
+        message = f"layers: {options.layers} removes nothing from a model of {in_words(layers)}"
+        return [OptionMistake("layers", message, "keep fewer")]
 
     @classmethod
-    def layers_left(cls, options: StructuredOptions, layers: int) -> int:
-        """The number of layers that stay."""
+    def layers_left(cls, options: StructuredOptions, layers: Layers) -> Layers:
+        """The layers that stay."""
         return layers_left(options.layers, layers)
 
     @classmethod

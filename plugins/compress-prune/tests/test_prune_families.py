@@ -171,8 +171,8 @@ def loss_of(model: Any, source: Artifact) -> float:
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        (1, "layers: 1 does not say whose layers: this model has encoder, decoder; give"),
-        ({"head": 1}, "layers: this model has no head; what it has is called encoder, decoder"),
+        (1, "layers: 1 does not say whose layers: the model has encoder, decoder .give"),
+        ({"head": 1}, "layers: the model has no stack 'head': it has encoder, decoder"),
         ({"encoder": 3}, "layers.encoder: 3 does not fit a model of 2 layers"),
         ({"decoder": [0, 2]}, r"layers.decoder: \[0, 2\] does not fit a model of 2 layers"),
     ],
@@ -187,12 +187,7 @@ def test_layers_that_do_not_fit_the_stacks_are_one_line(
         )
 
 
-def test_a_plan_refuses_names_of_stacks_for_a_model_with_one() -> None:
-    options = StructuredOptions(layers={"encoder": 1})
-    (mistake,) = StructuredPruning.check_layers(options, 4)
-    assert mistake.message == (
-        "layers: a model of 4 layers has one stack of them; give a number or a list"
-    )
-    assert StructuredPruning.back_off(options) is None
+def test_layers_by_stack_name_a_stack_and_cannot_back_off() -> None:
+    assert StructuredPruning.back_off(StructuredOptions(layers={"encoder": 1})) is None
     with pytest.raises(ValueError, match="at least 1 item"):
         StructuredOptions(layers={})

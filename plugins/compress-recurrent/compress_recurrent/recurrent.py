@@ -59,13 +59,17 @@ class _Drawn(PreTrainedModel):
 
 
 def _draw_cells(cells: nn.LSTM | nn.GRU) -> None:
-    init.xavier_uniform_(cells.weight_ih_l0)
-    for gate in cells.weight_hh_l0.split(cells.hidden_size):
+    read, states, bias, other = (
+        cells.get_parameter(f"{name}_l0")
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    )
+    init.xavier_uniform_(read)
+    for gate in states.split(cells.hidden_size):
         init.orthogonal_(gate)
-    for bias in (cells.bias_ih_l0, cells.bias_hh_l0):
-        init.zeros_(bias)
+    init.zeros_(bias)
+    init.zeros_(other)
     if isinstance(cells, nn.LSTM):  # the order of its gates: input, forget, cell, output
-        init.ones_(cells.bias_ih_l0[cells.hidden_size : 2 * cells.hidden_size])
+        init.ones_(bias[cells.hidden_size : 2 * cells.hidden_size])
 
 
 class RecurrentModel(_Drawn):

@@ -82,7 +82,8 @@ class StaticForSequenceClassification(PreTrainedModel):
 
 
 def _head(config: StaticConfig) -> nn.Sequential:
-    width, layers = config.embedding_size, [nn.Dropout(config.dropout)]
+    width = config.embedding_size
+    layers: list[nn.Module] = [nn.Dropout(config.dropout)]
     if config.intermediate_size:
         inner = nn.Linear(width, config.intermediate_size)
         layers += [inner, nn.ReLU(), nn.Dropout(config.dropout)]

@@ -11,10 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from compress.task import RowError
-
-OUTSIDE = "O"
-Span = tuple[int, int, str]
-"""Start, end (exclusive) and type of an entity."""
+from compress_tasks.bundled.words import OUTSIDE
 
 
 def is_tag(name: str) -> bool:
@@ -73,20 +70,3 @@ def tag_names(types: Iterable[str]) -> list[str]:
     for kind in sorted(set(types)):
         names += [f"B-{kind}", f"I-{kind}"]
     return names
-
-
-def entities(tags: Sequence[str]) -> list[Span]:
-    """The (start, end, type) of each entity of IOB2 tags, ``end`` exclusive.
-
-    An ``I-`` that continues no entity is ignored, as in seqeval's strict mode."""
-    spans: list[Span] = []
-    inside = ""
-    for i, tag in enumerate(tags):
-        if tag.startswith("B-"):
-            inside = tag[2:]
-            spans.append((i, i + 1, inside))
-        elif inside and tag == f"I-{inside}":
-            spans[-1] = (spans[-1][0], i + 1, inside)
-        else:
-            inside = ""
-    return spans

@@ -13,6 +13,7 @@ import numpy as np
 from compress.distillable import Divergence
 from compress.task import Decision, Prediction, Quality, RowError, Shown
 from compress_tasks import statistics
+from compress_tasks.bundled import texts
 from compress_tasks.cells import (
     distinct_names,
     label_index,
@@ -103,10 +104,7 @@ class SingleLabel(Target):
         return {labels[index]: count for index, count in Counter(references).items()}
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
-        # Softmax in float64. Less the largest logit, no exponential overflows.
-        shares = np.exp(logits - logits.max(axis=-1, keepdims=True), dtype=np.float64)
-        shares /= shares.sum(axis=-1, keepdims=True)
-        return [{"label": int(row.argmax()), "score": float(row.max())} for row in shares]
+        return texts.single(logits)
 
     def score(
         self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]
@@ -143,7 +141,7 @@ class SingleLabel(Target):
         ]
 
     def present(self, prediction: Prediction, labels: Sequence[str]) -> Shown:
-        return {"label": labels[prediction["label"]], "score": prediction["score"]}
+        return texts.shown_single(prediction, labels)
 
 
 class MultiLabel(Target):
@@ -188,17 +186,10 @@ class MultiLabel(Target):
         return dict(zip(labels, map(sum, zip(*references, strict=True)), strict=True))
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
-        # Sigmoid in float64, whose exp stays finite up to 709; float32 would overflow at
-        # 89.
-        shares = 1.0 / (1.0 + np.exp(-np.clip(logits.astype(np.float64), -500, 500)))
-        chosen = [np.flatnonzero(row > 0).tolist() for row in logits]
+        shares = texts.sigmoid(logits).round(DIGITS).tolist()
         return [
-            {
-                "labels": some,
-                "scores": row[some].tolist(),
-                "probabilities": row.round(DIGITS).tolist(),
-            }
-            for some, row in zip(chosen, shares, strict=True)
+            {**answer, "probabilities": row}
+            for answer, row in zip(texts.multi(logits), shares, strict=True)
         ]
 
     def score(
@@ -249,8 +240,7 @@ class MultiLabel(Target):
         return one_each
 
     def present(self, prediction: Prediction, labels: Sequence[str]) -> Shown:
-        pairs = zip(prediction["labels"], prediction["scores"], strict=True)
-        return {"labels": [{"label": labels[i], "score": score} for i, score in pairs]}
+        return texts.shown_multi(prediction, labels)
 
 
 class Regression(Target):
@@ -285,7 +275,7 @@ class Regression(Target):
         return {}
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
-        return [{"value": float(row[0])} for row in logits]
+        return texts.number(logits)
 
     def score(
         self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]
@@ -317,7 +307,7 @@ class Regression(Target):
         return []
 
     def present(self, prediction: Prediction, labels: Sequence[str]) -> Shown:
-        return {"value": prediction["value"]}
+        return texts.shown_number(prediction, labels)
 
 
 TARGETS: Mapping[str, type[Target]] = {

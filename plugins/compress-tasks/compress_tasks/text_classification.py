@@ -60,6 +60,7 @@ class TextClassification(Task[TextClassificationOptions]):
     summary = "A label, several labels or a number for a text or a pair of texts."
     synonyms = ("sentiment-analysis",)
     kind = "text-classification"
+    bundled = "compress_tasks.bundled.texts"
     columns = (
         Column("text", "The text to classify."),
         Column("text_pair", "The second text, where a pair is classified.", required=False),

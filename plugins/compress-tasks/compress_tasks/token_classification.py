@@ -3,7 +3,6 @@ form."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -33,6 +32,8 @@ from compress.task import (
     TextTaskOptions,
 )
 from compress_tasks import statistics
+from compress_tasks.bundled import words as answering
+from compress_tasks.bundled.words import OUTSIDE, entities, names
 from compress_tasks.cells import (
     distinct_names,
     is_number,
@@ -42,16 +43,12 @@ from compress_tasks.cells import (
 )
 from compress_tasks.confidence import likeliest
 from compress_tasks.iob import (
-    OUTSIDE,
     check_scheme,
-    entities,
     entity_type,
     is_tag,
     tag_names,
     to_iob2,
 )
-
-_WORD = re.compile(r"\w+|[^\w\s]")
 
 
 class TokenClassification(Task[TextTaskOptions]):
@@ -62,6 +59,7 @@ class TokenClassification(Task[TextTaskOptions]):
     summary = "A tag for each word: named entities, in IOB1 or IOB2."
     synonyms = ("ner",)
     kind = "token-classification"
+    bundled = "compress_tasks.bundled.words"
     columns = (
         Column("tokens", "The words of a sentence, a list."),
         Column("tags", "A tag for each word, a list.", is_target=True),
@@ -181,8 +179,8 @@ class TokenClassification(Task[TextTaskOptions]):
 
         return quality(
             EntityMetric,
-            [_names(p["tags"], labels) for p in predictions],
-            [_names(row["tags"], labels) for row in rows],
+            [names(p["tags"], labels) for p in predictions],
+            [names(row["tags"], labels) for row in rows],
         )
 
     def resample(
@@ -191,8 +189,8 @@ class TokenClassification(Task[TextTaskOptions]):
         """Entities found, invented and missed in each sentence, float64 [n, 3]."""
         counts = []
         for prediction, row in zip(predictions, rows, strict=True):
-            guess = set(entities(_names(prediction["tags"], labels)))
-            truth = set(entities(_names(row["tags"], labels)))
+            guess = set(entities(names(prediction["tags"], labels)))
+            truth = set(entities(names(row["tags"], labels)))
             counts.append([len(guess & truth), len(guess - truth), len(truth - guess)])
         return np.array(counts, dtype=np.float64)
 
@@ -216,7 +214,7 @@ class TokenClassification(Task[TextTaskOptions]):
     def decisions(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> list[Decision]:
         """One for each word: its tag. The class is the entity's type, or ``O``. A word that
         the model did not see is answered ``O``, as in the score, and has no confidence."""
-        answers, truth = _names(prediction["tags"], labels), _names(row["tags"], labels)
+        answers, truth = names(prediction["tags"], labels), names(row["tags"], labels)
         return [
             Decision(answer, answer == tag, entity_type(tag) or OUTSIDE, share)
             for answer, tag, share in zip(answers, truth, prediction["confidence"], strict=True)
@@ -226,27 +224,15 @@ class TokenClassification(Task[TextTaskOptions]):
         """A row for each text, cut into words. A word is a run of letters, digits and
         underscores, or any other single character but a space. ``spans`` are the words'
         (start, end) in the text."""
-        return [_requested_row(row["text"]) for row in texts_of(requests, ("text",))]
+        return [answering.with_words(row["text"]) for row in texts_of(requests, ("text",))]
 
     def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> Shown:
         """The text and its entities: ``type``, ``text``, ``start`` and ``end`` (characters,
         ``end`` exclusive)."""
         text = row.get("text") or " ".join(row["tokens"])
         spans = row.get("spans") or _joined_spans(row["tokens"])
-        shown = []
-        for first, after, kind in entities(_names(prediction["tags"], labels)):
-            start, end = spans[first][0], spans[after - 1][1]
-            shown.append({"type": kind, "text": text[start:end], "start": start, "end": end})
-        return {"text": text, "entities": shown}
-
-
-def _requested_row(text: str) -> Row:
-    words = list(_WORD.finditer(text))
-    return {
-        "text": text,
-        "tokens": [word.group() for word in words],
-        "spans": [word.span() for word in words],
-    }
+        found = entities(names(prediction["tags"], labels))
+        return {"text": text, "entities": answering.shown(text, spans, found)}
 
 
 def _watched(sentences: Iterable[list[str]], types: set[str]) -> Iterator[list[str]]:
@@ -342,15 +328,10 @@ def _readable(cell: Any, known: Sequence[str]) -> list[str]:
 
 
 def _features(row: Row, encoding: Encoding, processor: TextProcessor) -> Features:
-    first: dict[int, int] = {}  # word -> the position of its first piece
-    for position, word in enumerate(encoding.word_ids):
-        if word is not None:
-            first.setdefault(word, position)
-    features = model_inputs(row, encoding, processor) | {
-        "starts": [first.get(i) for i in range(len(row["tokens"]))]
-    }
+    starts = answering.starts_of(encoding.word_ids, len(row["tokens"]))
+    features = model_inputs(row, encoding, processor) | {"starts": starts}
     if "tags" in row:
-        tag_at = {position: row["tags"][word] for word, position in first.items()}
+        tag_at = dict(zip(starts, row["tags"], strict=True))
         features["labels"] = [
             tag_at.get(position, IGNORED) for position in range(len(encoding.ids))
         ]
@@ -365,10 +346,6 @@ def _tagged(logits: np.ndarray, starts: Sequence[int | None]) -> Prediction:
         "tags": [None if start is None else int(best[start]) for start in starts],
         "confidence": [None if start is None else float(shares[start]) for start in starts],
     }
-
-
-def _names(tags: Sequence[int | None], labels: Sequence[str]) -> list[str]:
-    return [OUTSIDE if tag is None else labels[tag] for tag in tags]
 
 
 def _joined_spans(tokens: Sequence[str]) -> list[tuple[int, int]]:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from byrow import labels_of, normalised
 from compress_tasks import TokenClassification
-from compress_tasks.iob import entities, to_iob2
+from compress_tasks.bundled.words import entities
+from compress_tasks.iob import to_iob2
 from seqeval.metrics import f1_score, precision_score
 from seqeval.scheme import IOB2, Entities
 

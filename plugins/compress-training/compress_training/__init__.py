@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from compress import hookimpl
+from compress.architecture import Layers
 from compress.machine import versions
 from compress.options import ArtifactReference, FreshMark, NeededByFreshMark, Options
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
@@ -66,7 +67,7 @@ class Pretrain(Stage[PretrainOptions]):
         return f"learns from text alone, and {task.name} has the column {targets[0]}"
 
     @classmethod
-    def layers_left(cls, options: PretrainOptions, layers: int) -> int:
+    def layers_left(cls, options: PretrainOptions, layers: Layers) -> Layers:
         """All layers."""
         return layers
 
@@ -159,7 +160,7 @@ class Finetune(Stage[FinetuneOptions]):
         return True
 
     @classmethod
-    def layers_left(cls, options: FinetuneOptions, layers: int) -> int:
+    def layers_left(cls, options: FinetuneOptions, layers: Layers) -> Layers:
         """All layers."""
         return layers
 

@@ -184,7 +184,10 @@ def test_a_batch_in_which_nothing_can_be_masked_teaches_nothing(tmp_path: Path) 
     }
     for stage, options in (
         ("pretrain", {}),
-        ("distill", {"student": {"layers": 1}, "labels": 0.5}),
+        (
+            "distill",
+            {"student": {"layers": 1}, "losses": ["logits", "hidden", {"labels": {"weight": 0.5}}]},
+        ),
     ):
         deep = save_bert(tmp_path / f"deep-{stage}", task, (), num_hidden_layers=2)
         made = make_artifact(
