@@ -90,8 +90,12 @@ def start_from_teacher(
     kind = model.config.model_type
     architecture = architecture_of(kind, context.architectures)
     theirs = context.task.processor(teacher.folder)
-    readable = isinstance(theirs, Vocabulary) and isinstance(processor, Vocabulary)
-    if architecture is None or not starts_from_teachers(architecture) or not readable:
+    if (
+        architecture is None
+        or not starts_from_teachers(architecture)
+        or not isinstance(theirs, Vocabulary)
+        or not isinstance(processor, Vocabulary)
+    ):
         raise UsageError(f"a {kind} model does not start from a teacher: leave embeddings_of out")
     origin = Origin(
         open_model(teacher, context.task),

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from compress.architecture import Origin
 from compress.errors import UsageError
@@ -21,13 +20,14 @@ _LONGEST = 32
 """Ids of the text of one token, of which a teacher reads no more."""
 
 
-def start_recurrent(model: PreTrainedModel, origin: Origin) -> Mapping[str, Any]:
+def start_recurrent(model: Any, origin: Origin) -> Mapping[str, Any]:
     """Set the embeddings of ``model`` to those of the teacher, of whose axes as many stay as
     ``embedding_size`` says. A token that the teacher's tokenizer does not have starts as the mean
     of the pieces that it makes of the token. Returns notes.
 
     Raises UsageError where ``embedding_size`` is more than the teacher's embeddings have."""
-    table = origin.model.get_input_embeddings().weight.detach().float()
+    embeddings: Any = origin.model.get_input_embeddings()
+    table = embeddings.weight.detach().float()
     pieces = _pieces(origin, with_special=False)
     vectors = torch.stack(
         [table[ids].mean(dim=0) if ids else table.new_zeros(table.shape[1]) for ids in pieces]
@@ -35,7 +35,7 @@ def start_recurrent(model: PreTrainedModel, origin: Origin) -> Mapping[str, Any]
     return _fill(model.base_model.embeddings.weight, vectors)
 
 
-def start_static(model: PreTrainedModel, origin: Origin) -> Mapping[str, Any]:
+def start_static(model: Any, origin: Origin) -> Mapping[str, Any]:
     """Set the vector of each token to the mean of the teacher's last hidden states for this token
     alone, of whose axes as many stay as ``embedding_size`` says; and its weight to its SIF weight,
     or the vector times that where tokens have no weights. Returns notes.
