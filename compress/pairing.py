@@ -4,7 +4,7 @@ lines without padding."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,11 +38,23 @@ class Keeping:
 class Asked:
     """What a teacher is asked for: ``answers``, all that its task finds distillable, kept as
     ``keeping`` says; ``states``, the places of layers among its hidden states (0: the embeddings;
-    -1: the last layer; of a model with an encoder, those of the encoder and of the decoder)."""
+    -1: the last layer; of a model with an encoder, those of the encoder and of the decoder).
+    ``own`` are the student's layers that stand beside them; none: the same places."""
 
     answers: bool = True
     states: tuple[int, ...] = ()
     keeping: Keeping = Keeping()
+    own: tuple[int, ...] = ()
+
+    @property
+    def of_student(self) -> Asked:
+        """The same of a student's outputs."""
+        return replace(self, states=self.own or self.states)
+
+    @property
+    def of_teacher(self) -> Asked:
+        """The same without what is the student's alone."""
+        return replace(self, own=())
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class TeacherOutputs(ABC):
 
         Raises UsageError if the teacher gave another number of answers, or answers of another
         width."""
-        own = parts_of(self._task, self._asked, student, batch)
+        own = parts_of(self._task, self._asked.of_student, student, batch)
         theirs = self._answered(batch, indices.tolist())
         pairs = Pairs()
         refuse_other_examples(own, len(indices), self._task)
@@ -120,7 +120,7 @@ def teacher_outputs(
         "split": split,
         "task": task.name,
         "task_options": task.options.model_dump(mode="json"),
-        "asked": asdict(asked),
+        "asked": asdict(asked.of_teacher),
         "processor": own.identity(),
         "libraries": versions(("compress-toolkit", "torch", "transformers", "tokenizers")),
     }

@@ -16,6 +16,7 @@ from compress.task import Task
 from compress.teacher import TeacherOutputs, teacher_outputs
 from compress.training import fit
 from compress_distill.loss import DistillationLoss, asked_of
+from compress_distill.matching import Place, Sides, all_matched, projected
 from compress_distill.onpolicy import OwnTargets
 from compress_distill.options import DistillOptions
 from compress_distill.sequences import with_sequences
@@ -36,13 +37,18 @@ def distill(context: Context[DistillOptions]) -> Made:
     student = student_of(context, teacher, data)
     if options.sequences:
         data = with_sequences(context, teacher, data, options.sequences)
+    sides = Sides.of(student.model, teacher, context.architectures)
     loss = DistillationLoss(
-        _outputs(context, teacher, data, student.processor),
+        _outputs(context, teacher, data, student.processor, sides.layers),
         options.losses,
         context.task,
         _own_targets(context, data, student.processor),
+        layers=sides.layers,
     )
-    facts = fit(student.model, context, options, loss=loss, processor=student.processor, data=data)
+    with projected(student.model, all_matched(options.losses, sides.layers), sides):
+        facts = fit(
+            student.model, context, options, loss=loss, processor=student.processor, data=data
+        )
     if context.rank > 0:
         return Made()
     parameters = save_model(student.model, context.output)
@@ -51,10 +57,14 @@ def distill(context: Context[DistillOptions]) -> Made:
 
 
 def _outputs(
-    context: Context[DistillOptions], teacher: Artifact, data: Data, processor: Processor
+    context: Context[DistillOptions],
+    teacher: Artifact,
+    data: Data,
+    processor: Processor,
+    layers: Place | None,
 ) -> TeacherOutputs | None:
     """What the losses compare. None if they ask nothing of the teacher."""
-    asked = asked_of(context.options)
+    asked = asked_of(context.options, layers)
     if not asked.answers and not asked.states:
         return None
     return teacher_outputs(context, teacher, "train", asked, processor, data)

@@ -12,16 +12,26 @@ from transformers import PreTrainedModel
 from compress.errors import UsageError
 from compress.models import forward
 from compress.task import Task
-from compress.teacher import Asked, Keeping, Pairs, TeacherOutputs
+from compress.teacher import Asked, Keeping, Pair, Pairs, TeacherOutputs
 from compress.training import Term
 from compress_distill.losses import answers_distance, states_distance
-from compress_distill.menu import HiddenLoss, LabelsLoss, LogitsLoss, LossItem, needs_all, of_kind
+from compress_distill.matching import Place, all_matched, matched
+from compress_distill.menu import (
+    EmbeddingsLoss,
+    HiddenLoss,
+    LabelsLoss,
+    LogitsLoss,
+    LossItem,
+    LossOptions,
+    needs_all,
+    of_kind,
+)
 from compress_distill.onpolicy import OwnTargets
 from compress_distill.options import DistillOptions
 
 
-def asked_of(options: DistillOptions) -> Asked:
-    """What the losses ask of a teacher."""
+def asked_of(options: DistillOptions, layers: Place | None = None) -> Asked:
+    """What the losses ask of a teacher; ``layers`` as in ``matching.matched``."""
     logits = of_kind(options.losses, LogitsLoss)
     keeping = Keeping(
         "nothing" if options.on_policy > 0 else options.keep,
@@ -29,7 +39,13 @@ def asked_of(options: DistillOptions) -> Asked:
         logits[0].temperature if logits else 1.0,
         exact=any(map(needs_all, logits)),
     )
-    return Asked(bool(logits), (-1,) if of_kind(options.losses, HiddenLoss) else (), keeping)
+    places = all_matched(options.losses, layers)
+    return Asked(
+        bool(logits),
+        tuple(theirs for _, theirs in places),
+        keeping,
+        own=tuple(own for own, _ in places),
+    )
 
 
 class DistillationLoss:
@@ -38,7 +54,8 @@ class DistillationLoss:
 
     Each term is a mean over its rows or tokens. As sums, the terms would change their
     weights with the size of the batch and the length of its texts. If a model answers with several
-    outputs, or has several stacks of layers, a term is the mean of theirs.
+    outputs, or has several stacks or layers that are
+    compared, a term is the mean of theirs. ``layers`` are as in ``matching.matched``.
 
     ``outputs`` is None where nothing is asked of the teacher. ``own`` gives some batches targets
     that the student wrote. These are no truth, so the task's own loss does not count there."""
@@ -49,11 +66,13 @@ class DistillationLoss:
         losses: Sequence[LossItem],
         task: Task[Any],
         own: OwnTargets | None = None,
+        *,
+        layers: Place | None = None,
     ) -> None:
         self._outputs, self._losses, self._task = outputs, losses, task
         self._own = own
         self._reads_labels = bool(of_kind(losses, LabelsLoss))
-        self._reads_states = bool(of_kind(losses, HiddenLoss))
+        self._layers, self._places = layers, all_matched(losses, layers)
 
     def __call__(
         self, model: PreTrainedModel, batch: dict[str, Tensor], indices: Tensor
@@ -67,14 +86,14 @@ class DistillationLoss:
         if written or not self._reads_labels:
             # Without labels the model does not compute its own loss, which is not used.
             inputs.pop("labels", None)
-        answer = forward(model, inputs, output_hidden_states=self._reads_states)
+        answer = forward(model, inputs, output_hidden_states=bool(self._places))
         pairs = self._pairs(answer, written or batch, indices)
         terms: list[Term] = []
         for loss in self._losses:
             if isinstance(loss.chosen, LogitsLoss):
                 terms += _of_answers(pairs, loss.chosen)
-            elif isinstance(loss.chosen, HiddenLoss):
-                terms += _of_states(pairs, loss.chosen)
+            elif isinstance(loss.chosen, HiddenLoss | EmbeddingsLoss):
+                terms += _of_states(self._states(pairs, loss.chosen), loss.chosen)
             elif written:
                 terms.append(Term(torch.zeros(()), 0))
             else:
@@ -83,6 +102,16 @@ class DistillationLoss:
 
     def _pairs(self, answer: Any, batch: dict[str, Tensor], indices: Tensor) -> Pairs:
         return self._outputs.pairs(answer, batch, indices) if self._outputs else Pairs()
+
+    def _states(self, pairs: Pairs, chosen: LossOptions) -> list[Pair]:
+        """The hidden states that a loss compares; of each layer that of the encoder and that of the
+        decoder, if there are two stacks."""
+        stacks = len(pairs.states) // max(1, len(self._places))
+        found = []
+        for place in matched(chosen, self._layers):
+            first = self._places.index(place) * stacks
+            found += pairs.states[first : first + stacks]
+        return found
 
     def _truth(self, outputs: Any, batch: dict[str, Tensor], weight: float) -> Term:
         """The task's weighted loss on the labels."""
@@ -101,9 +130,9 @@ def _of_answers(pairs: Pairs, chosen: LogitsLoss) -> Iterator[Term]:
         yield Term(weight * answers_distance(pair, chosen), pair.count)
 
 
-def _of_states(pairs: Pairs, chosen: HiddenLoss) -> Iterator[Term]:
-    weight = chosen.weight / max(1, len(pairs.states))
-    for pair in pairs.states:
+def _of_states(states: Sequence[Pair], chosen: HiddenLoss | EmbeddingsLoss) -> Iterator[Term]:
+    weight = chosen.weight / max(1, len(states))
+    for pair in states:
         assert isinstance(pair.teacher, Tensor), "hidden states are kept whole"
         distance = states_distance(pair.student, pair.teacher, chosen.distance)
         yield Term(weight * distance, pair.count)

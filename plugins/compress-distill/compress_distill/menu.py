@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from compress.errors import suggestion
 from compress.options import Options
+
+Number = Annotated[int, Field(ge=0)]
+KeyNumber = Annotated[int, Field(ge=0, strict=False)]
+"""A number that is the key of a mapping: JSON writes it as a text."""
 
 
 class LossOptions(Options):
@@ -45,6 +49,24 @@ class HiddenLoss(LossOptions):
         default="cosine",
         description="1 - the cosine of two states, or the squared difference of their numbers.",
     )
+    layers: Literal["last", "uniform"] | Annotated[dict[KeyNumber, Number], Field(min_length=1)] = (
+        Field(
+            default="last",
+            description=(
+                "Which layers are compared: the last; each of the student with one of the teacher, "
+                "evenly spaced; or those that are listed, {student: teacher}, numbered from 0."
+            ),
+        )
+    )
+
+
+class EmbeddingsLoss(LossOptions):
+    """Distance from what the teacher's embedding layer gives."""
+
+    distance: Literal["mse", "cosine"] = Field(
+        default="mse",
+        description="The squared difference of two vectors, or 1 - their cosine.",
+    )
 
 
 class LabelsLoss(LossOptions):
@@ -63,7 +85,10 @@ class LossItem(Options):
     )
     hidden: HiddenLoss | None = Field(
         default=None,
-        description="Distance from the teacher's last hidden states; their widths must be equal.",
+        description="Distance from the teacher's hidden states.",
+    )
+    embeddings: EmbeddingsLoss | None = Field(
+        default=None, description="Distance from what the teacher's embedding layer gives."
     )
     labels: LabelsLoss | None = Field(
         default=None, description="The task's own loss on the true labels."

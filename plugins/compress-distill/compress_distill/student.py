@@ -16,13 +16,11 @@ from compress.artifact import Artifact
 from compress.edits import Edit
 from compress.errors import NothingChanged, UsageError
 from compress.fresh import fresh_reader, processor_for, start_from_teacher
-from compress.models import load_config
 from compress.options import FreshModel, KeptLayers
 from compress.processor import Processor
 from compress.shapes import settle
-from compress.sizes import layout_of, sizes
+from compress.sizes import layout_of
 from compress.stage import Context, Data
-from compress_distill.menu import HiddenLoss, of_kind
 from compress_distill.options import DistillOptions, StudentOptions
 
 _STATES = "output_hidden_states"
@@ -45,15 +43,15 @@ def student_of(context: Context[DistillOptions], teacher: Artifact, data: Data) 
     """The student that the options describe, with a head for the labels of the data. A fresh one
     has the teacher's tokenizer.
 
-    Raises UsageError if its last hidden states are to be compared with the teacher's, and their
-    widths differ."""
+    Raises UsageError if its hidden states are to be compared with the teacher's, and it gives
+    none."""
     wanted = context.options.student
     if isinstance(wanted, FreshModel):
         student = _fresh(wanted, context, teacher, data)
     else:
         student = _of_input(wanted, context, data)
-    if of_kind(context.options.losses, HiddenLoss):
-        _refuse_other_width(student.model, teacher, context)
+    if any(loss.hidden or loss.embeddings for loss in context.options.losses):
+        _refuse_without_states(student.model)
     return student
 
 
@@ -115,20 +113,11 @@ def _cut_stack(model: PreTrainedModel, stack: Stack, wanted: KeptLayers) -> int:
     return layers - len(kept)
 
 
-def _refuse_other_width(
-    student: PreTrainedModel, teacher: Artifact, context: Context[DistillOptions]
-) -> None:
-    """Raise UsageError where the last hidden states of the two cannot be compared."""
+def _refuse_without_states(student: PreTrainedModel) -> None:
+    """Raise UsageError where a student's hidden states cannot be compared."""
     read = inspect.signature(student.forward).parameters.values()
     if not any(p.name == _STATES or p.kind is p.VAR_KEYWORD for p in read):
         raise UsageError(
             f"a {student.config.model_type} model gives no hidden states (its forward has no "
-            f"{_STATES}): take hidden out of losses"
-        )
-    theirs = sizes(load_config(teacher.folder), context.architectures).hidden
-    own = sizes(student.config, context.architectures).hidden
-    if theirs != own:
-        raise UsageError(
-            f"the teacher's hidden width is {theirs} and the student's {own}: take hidden out of "
-            "losses"
+            f"{_STATES}): take hidden and embeddings out of losses"
         )

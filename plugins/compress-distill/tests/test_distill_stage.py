@@ -510,37 +510,6 @@ def test_a_teacher_of_other_words_labels_or_task_is_refused(tmp_path: Path) -> N
             )
 
 
-def test_hidden_states_of_another_width_are_refused_with_the_way_out(tmp_path: Path) -> None:
-    given = save_bert(tmp_path / "given", CLASSIFY)
-    wide = save_bert(tmp_path / "wide", CLASSIFY, hidden_size=24)
-    with pytest.raises(
-        UsageError, match="hidden width is 24 and the student's 16: take hidden out"
-    ):
-        make_artifact(
-            tmp_path / "a",
-            "distill",
-            CLASSIFY,
-            SPLITS,
-            input=given,
-            references={"teacher": wide},
-            teacher="x",
-            **OPTIONS,
-        )
-    assert not list((tmp_path / "store").rglob("teacher-outputs"))  # it was not asked first
-    made = make_artifact(
-        tmp_path / "b",
-        "distill",
-        CLASSIFY,
-        SPLITS,
-        input=given,
-        references={"teacher": wide},
-        teacher="x",
-        losses=["logits"],
-        **OPTIONS,
-    )
-    assert made.manifest.notes["steps"] == 5
-
-
 @pytest.mark.parametrize(
     ("options", "field"),
     [

@@ -1,5 +1,5 @@
-"""The stage ``prune.structured``: whole layers, attention heads and feed-forward neurons
-are removed."""
+"""Stages that prune. ``prune.structured`` is here: whole layers, attention heads and feed-forward
+neurons are removed."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from compress.layers import all_stay, in_words, layer_mistakes, layers_left
 from compress.options import KeptByStack, Options
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
 from compress.training import LIBRARIES, TrainingOptions
+from compress_prune.vocabulary import VocabularyPruning
 
 
 class StructuredOptions(Options):
@@ -170,5 +171,5 @@ def _half(share: float) -> float | None:
 
 @hookimpl
 def compress_stages() -> Sequence[type[Stage[Any]]]:
-    """The stage of this plugin."""
-    return [StructuredPruning]
+    """The stages of this plugin."""
+    return [StructuredPruning, VocabularyPruning]

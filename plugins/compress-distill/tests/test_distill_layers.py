@@ -1,0 +1,167 @@
+"""Which layers are compared, embeddings, and the projection where widths differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from compress_distill import DistillOptions
+from compress_distill.loss import DistillationLoss, asked_of
+from compress_distill.matching import Sides, all_matched, matched, projected
+from compress_distill.menu import EmbeddingsLoss, HiddenLoss
+from tiny import asking, make_artifact, read, save_bert, sentences, task_named, word_processor
+from trainings import OPTIONS, Given, Interrupted, equal
+from transformers import AutoModelForSequenceClassification
+
+from compress.artifact import Artifact
+from compress.errors import UsageError
+from compress.models import open_model
+from compress.teacher import teacher_outputs
+from compress.training import TrainingOptions, fit, reporter
+
+TASK = task_named("text-classification")
+ROWS = read(sentences(12, 0), TASK)
+WIDE = Sides((1, 2), 16, 24)
+
+
+def test_uniform_compares_each_layer_with_one_as_far_along() -> None:
+    uniform = HiddenLoss(layers="uniform")
+    assert matched(uniform, (3, 6)) == [(1, 2), (2, 4), (3, 6)]
+    assert matched(uniform, (2, 2)) == [(1, 1), (2, 2)]
+    for own in range(1, 9):
+        for theirs in range(1, 13):
+            places = matched(uniform, (own, theirs))
+            assert places[-1] == (own, theirs) and len(places) == own
+            assert places == sorted(places) and all(1 <= other <= theirs for _, other in places)
+
+
+def test_listed_layers_are_numbered_from_0_and_must_be_there() -> None:
+    assert matched(HiddenLoss(layers={0: 1, 2: 5}), (3, 6)) == [(1, 2), (3, 6)]
+    with pytest.raises(UsageError, match="the student has no layer 3, its layers are numbered"):
+        matched(HiddenLoss(layers={3: 0}), (3, 6))
+    with pytest.raises(UsageError, match="the teacher has no layer 6"):
+        matched(HiddenLoss(layers={0: 6}), (3, 6))
+    with pytest.raises(UsageError, match="take layers: last"):
+        matched(HiddenLoss(layers="uniform"), None)
+    assert matched(HiddenLoss(), None) == [(-1, -1)] and matched(EmbeddingsLoss(), None) == [(0, 0)]
+
+
+def test_listed_layers_come_from_a_recipe_as_they_are_written() -> None:
+    text = '{"losses": [{"hidden": {"layers": {"0": 1, "1": 3}}}]}'
+    options = DistillOptions.model_validate_json(text)
+    assert options.losses[0].hidden is not None and options.losses[0].hidden.layers == {0: 1, 1: 3}
+    assert DistillOptions.model_validate_json(options.model_dump_json()) == options
+
+
+def losses_of(options: DistillOptions, student: Artifact, teacher: Artifact, store: Path) -> Any:
+    """The values of the terms of each loss."""
+    model = open_model(student, TASK)
+    sides = Sides.of(model, teacher, [])
+    asked = asked_of(options, sides.layers)
+    context = asking(TASK, ROWS, store)
+    outputs = teacher_outputs(context, teacher, "train", asked, word_processor())
+    loss = DistillationLoss(outputs, options.losses, TASK, layers=sides.layers)
+    features = TASK.features(ROWS, word_processor())
+    arrays = TASK.collate(features, word_processor())
+    batch = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    with torch.no_grad(), projected(model, all_matched(options.losses, sides.layers), sides):
+        return [term.value for term in loss(model, batch, torch.arange(len(ROWS)))]
+
+
+def test_each_loss_compares_its_own_layers(tmp_path: Path) -> None:
+    teacher = save_bert(tmp_path / "t", TASK, num_hidden_layers=4)
+    student = save_bert(tmp_path / "s", TASK, num_hidden_layers=2, seed=3)
+    uniform = {"hidden": {"layers": "uniform", "distance": "mse"}}
+    options = DistillOptions(losses=["hidden", uniform, "embeddings"])
+    last, first, second, embeddings = losses_of(options, student, teacher, tmp_path / "store")
+    states = []
+    for artifact in (student, teacher):
+        features = TASK.features(ROWS, word_processor())
+        batch = TASK.collate(features, word_processor())
+        inputs = {n: torch.from_numpy(batch[n]) for n in ("input_ids", "attention_mask")}
+        with torch.no_grad():
+            found = open_model(artifact, TASK)(**inputs, output_hidden_states=True)
+        states.append([s[inputs["attention_mask"].bool()] for s in found.hidden_states])
+    (own, theirs) = states
+
+    def squares(one: int, other: int) -> torch.Tensor:
+        return (own[one] - theirs[other]).square().mean()
+
+    cosine = torch.nn.functional.cosine_similarity(own[2], theirs[4]).mean()
+    close = {"rtol": 1e-3, "atol": 1e-4}  # kept in float16
+    torch.testing.assert_close(last, 1 - cosine, **close)
+    torch.testing.assert_close(first, squares(1, 2) / 2, **close)
+    torch.testing.assert_close(second, squares(2, 4) / 2, **close)
+    torch.testing.assert_close(embeddings, squares(0, 0), **close)
+
+
+def test_a_teacher_has_no_embeddings_to_teach_itself(tmp_path: Path) -> None:
+    teacher = save_bert(tmp_path / "t", TASK, num_hidden_layers=2)
+    options = DistillOptions(losses=["embeddings", {"hidden": {"layers": "uniform"}}])
+    for value in losses_of(options, teacher, teacher, tmp_path / "store"):
+        assert abs(float(value)) < 1e-4
+
+
+def test_a_narrower_student_learns_by_a_projection_that_it_does_not_keep(tmp_path: Path) -> None:
+    wide = save_bert(tmp_path / "wide", TASK, hidden_size=24)
+    given = save_bert(tmp_path / "given", TASK)
+    splits = {"train": sentences(20, 0), "test": sentences(6, 1)}
+    made = make_artifact(
+        tmp_path / "a",
+        "distill",
+        TASK,
+        splits,
+        input=given,
+        references={"teacher": wide},
+        teacher="x",
+        losses=["logits", "hidden", "embeddings"],
+        epochs=1,
+        batch_size=4,
+        precision="fp32",
+    )
+    model, info = AutoModelForSequenceClassification.from_pretrained(
+        made.folder, output_loading_info=True
+    )
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+    assert model.config.hidden_size == 16 and made.manifest.parameters == sum(
+        weight.numel() for weight in model.parameters()
+    )
+
+
+def trained(given: Given, student: Artifact, teacher: Artifact) -> dict[str, torch.Tensor]:
+    """The weights, with those of the projection, after a training."""
+    options = DistillOptions(losses=["hidden"])
+    torch.manual_seed(0)
+    model = open_model(student, TASK).train()
+    sides = Sides.of(model, teacher, [])
+    outputs = teacher_outputs(
+        asking(TASK, ROWS, given.work), teacher, "train", asked_of(options), word_processor()
+    )
+    loss = DistillationLoss(outputs, options.losses, TASK)
+    data = SimpleNamespace(
+        labels=(), digest="d", rows={"train": ROWS, "validation": []}.__getitem__
+    )
+    with projected(model, all_matched(options.losses, None), sides):
+        training = TrainingOptions(**{**OPTIONS, "epochs": 2})
+        fit(model, given, training, loss=loss, processor=word_processor(), data=data)
+        return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def test_a_resumed_training_with_a_projection_ends_in_the_same_bits(tmp_path: Path) -> None:
+    teacher = save_bert(tmp_path / "t", TASK, hidden_size=24)
+    student = save_bert(tmp_path / "s", TASK, seed=3)
+
+    def given(name: str, **asked: Any) -> Given:
+        return Given(tmp_path / name, task=TASK, **asked)
+
+    unbroken = trained(given("unbroken"), student, teacher)
+    assert any("distillation" in name for name in unbroken)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(reporter, "_CHECKPOINT_SECONDS", -1)
+        trained(given("work", stop_at=3), student, teacher)
+    again = given("work")
+    resumed = trained(again, student, teacher)
+    assert again.steps[0] > 1 and equal(unbroken, resumed)
