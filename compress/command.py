@@ -13,6 +13,7 @@ CORE_COMMANDS = (
     "diff",
     "predict",
     "bundle",
+    "serve",
     "verify",
     "stages",
     "tasks",

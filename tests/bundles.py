@@ -21,7 +21,7 @@ BARE = """
 import json, sys
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {"compress", "torch", "transformers", "pydantic", "onnx"}:
+        if name.split(".")[0] in {"compress", "torch", "transformers", "onnx"}:
             raise ImportError(name + " is not here")
         if name.startswith("compress_"):
             raise ImportError(name + " is not here")

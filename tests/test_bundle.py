@@ -21,7 +21,8 @@ import compress
 from compress.artifact import Artifact, with_files
 from compress.bundling.files.predict import BadRequest, BrokenBundle, Model
 from compress.bundling.making import check_bundle, make_bundle
-from compress.bundling.programs import FILES, PREDICT
+from compress.bundling.programs import FILES, PREDICT, SERVE
+from compress.bundling.settings import SERVER
 from compress.cli import cli
 from compress.errors import IntegrityError, UsageError
 from compress.registry.plugins import Registry, load_plugins
@@ -124,6 +125,7 @@ def test_the_programs_of_bundles_import_what_requirements_name_and_no_more(
     assert len(tasks) >= 2 and engines
     allowed = sys.stdlib_module_names | {"numpy", "tokenizers"}
     assert _imports(FILES / PREDICT) <= allowed
+    assert _imports(FILES / SERVE) <= sys.stdlib_module_names | set(SERVER)
     for task in tasks:
         assert _imports(_file(task.bundled)) <= allowed
     for engine in engines:

@@ -26,6 +26,7 @@ TOYS = sorted(file.parent for file in ROOT.glob("tests/plugins/*/pyproject.toml"
 COUNT = 14
 """Folders below plugins/: a loop that finds fewer proves nothing."""
 OPTIONAL = {
+    "fastapi",
     "mlflow",
     "peft",
     "pynvml",
@@ -33,6 +34,7 @@ OPTIONAL = {
     "sacrebleu",
     "sentencepiece",
     "tensorboard",
+    "uvicorn",
 }
 """Packages that extras install: where they are missing, what imports them cannot be traced to a
 distribution."""

@@ -22,7 +22,12 @@ from compress.bundling.programs import (
     parts_of,
     refuse_other_programs,
 )
-from compress.bundling.settings import examples_of, requirements_of, settings_of
+from compress.bundling.settings import (
+    examples_of,
+    requirements_of,
+    server_requirements,
+    settings_of,
+)
 from compress.errors import IntegrityError, UsageError
 from compress.registry.plugins import Registry, load_plugins
 from compress.serving import open_predictor
@@ -95,6 +100,7 @@ def _fill(draft: Path, artifact: Artifact, given: Path, parts: Parts, registry: 
     _write_json(draft / SETTINGS, settings_of(predictor, parts))
     _write_json(draft / EXAMPLES, examples_of(predictor, parts))
     (draft / "requirements.txt").write_text(requirements_of(parts), encoding="utf-8")
+    (draft / "requirements-serve.txt").write_text(server_requirements(), encoding="utf-8")
     (draft / CARD).write_text(card_of(artifact, given, parts), encoding="utf-8")
     with_files(artifact.manifest, draft).write(draft)
 

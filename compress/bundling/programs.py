@@ -14,6 +14,7 @@ from compress.task import Task
 
 SETTINGS, EXAMPLES = "bundle.json", "examples.json"
 PREDICT, RUNNING, ANSWERING = "predict.py", "running.py", "answering.py"
+SERVE, DOCKERFILE = "serve.py", "Dockerfile"
 FILES = Path(__file__).parent / "files"
 
 
@@ -28,7 +29,7 @@ class Parts:
     def programs(self) -> dict[str, bytes]:
         """Each program by its name in a bundle."""
         return {
-            PREDICT: (FILES / PREDICT).read_bytes(),
+            **{name: (FILES / name).read_bytes() for name in (PREDICT, SERVE, DOCKERFILE)},
             RUNNING: _source(self.engine.bundled),
             ANSWERING: _source(self.task.bundled),
         }

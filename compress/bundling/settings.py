@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from compress.artifact import Artifact
 from compress.bundling.files.predict import BUNDLE_VERSION
 from compress.bundling.programs import Parts
 from compress.errors import EnvironmentFailure, UsageError
@@ -16,12 +17,21 @@ from compress.version import __version__
 
 LIBRARIES = ("numpy", "tokenizers")
 """What the programs need besides the engine's own packages."""
+SERVER = {"fastapi": "0.165.0", "uvicorn": "0.54.0"}
+"""What serve.py needs besides, at the versions that it was tried with. A bundle may be made where
+they are not installed."""
 _BATCH = 8
 """Texts of near-equal length that are answered together, where that changes no answer."""
 _TOLERANCES = {"float": 1e-3}
 """By how much a number of an answer may differ on another machine, by precision."""
 _INT8_TOLERANCE = 0.1
 """int8 is rounded otherwise with other instructions: see quantize.onnx, reduce_range."""
+
+
+def batch_size_of(artifact: Artifact) -> int:
+    """How many texts are answered together: one where the answer to a text would change with the
+    others, as with int8, whose activations have the scales of their batch."""
+    return _BATCH if artifact.traits.precision == "float" else 1
 
 
 def settings_of(predictor: Predictor, parts: Parts) -> dict[str, Any]:
@@ -40,8 +50,7 @@ def settings_of(predictor: Predictor, parts: Parts) -> dict[str, Any]:
         "options": predictor.task.options.model_dump(mode="json"),
         "labels": list(artifact.manifest.labels),
         "model": [file.relative_to(artifact.folder).as_posix() for file in files],
-        # The scales of int8 activations are those of a batch, so a text's answer depends on it.
-        "batch_size": _BATCH if artifact.traits.precision == "float" else 1,
+        "batch_size": batch_size_of(artifact),
         "tokenizer": {
             "pad_id": processor.pad_id,
             "padding_side": "left" if processor.read_at.last_position else "right",
@@ -65,6 +74,12 @@ def examples_of(predictor: Predictor, parts: Parts) -> dict[str, Any]:
             for request, answer in zip(requests, answers, strict=True)
         ],
     }
+
+
+def server_requirements() -> str:
+    """The content of ``requirements-serve.txt``."""
+    pins = "".join(f"{name}=={version}\n" for name, version in SERVER.items())
+    return f"-r requirements.txt\n{pins}"
 
 
 def requirements_of(parts: Parts) -> str:

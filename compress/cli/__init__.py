@@ -25,6 +25,7 @@ from compress.cli.runcommands import (
     report_command,
     run_command,
 )
+from compress.cli.servecommand import serve_command
 from compress.cli.shared import EXIT_CODE
 from compress.errors import EXIT_ENVIRONMENT, EXIT_OK, EXIT_USAGE, CompressError
 from compress.version import __version__
@@ -98,6 +99,7 @@ for _command in (
     diff_command,
     predict_command,
     bundle_command,
+    serve_command,
     verify_command,
     stages_command,
     tasks_command,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 from transformers import set_seed
 
@@ -12,15 +13,15 @@ from compress.heads import meant_labels
 from compress.models import save_model
 from compress.processor import Processor
 from compress.stage import Context, Data, Made
-from compress.task import Task
+from compress.task import Row, Task
 from compress.teacher import TeacherOutputs, teacher_outputs
-from compress.training import fit
+from compress.training import TrainingFacts, fit
 from compress_distill.loss import DistillationLoss, asked_of
 from compress_distill.matching import Place, Sides, all_matched, projected
 from compress_distill.onpolicy import OwnTargets
-from compress_distill.options import DistillOptions
+from compress_distill.options import DistillOptions, phases_of
 from compress_distill.sequences import with_sequences
-from compress_distill.student import student_of
+from compress_distill.student import Student, student_of
 
 
 def distill(context: Context[DistillOptions]) -> Made:
@@ -37,18 +38,7 @@ def distill(context: Context[DistillOptions]) -> Made:
     student = student_of(context, teacher, data)
     if options.sequences:
         data = with_sequences(context, teacher, data, options.sequences)
-    sides = Sides.of(student.model, teacher, context.architectures)
-    loss = DistillationLoss(
-        _outputs(context, teacher, data, student.processor, sides.layers),
-        options.losses,
-        context.task,
-        _own_targets(context, data, student.processor),
-        layers=sides.layers,
-    )
-    with projected(student.model, all_matched(options.losses, sides.layers), sides):
-        facts = fit(
-            student.model, context, options, loss=loss, processor=student.processor, data=data
-        )
+    facts = trained(context, student, teacher, data)
     if context.rank > 0:
         return Made()
     parameters = save_model(student.model, context.output)
@@ -56,15 +46,76 @@ def distill(context: Context[DistillOptions]) -> Made:
     return Made(parameters=parameters, edits=student.edits, notes={**facts, **student.notes})
 
 
+def trained(
+    context: Context[DistillOptions], student: Student, teacher: Artifact, data: Data
+) -> Mapping[str, Any]:
+    """The student is trained, in one phase or in several. Facts of each come back for the notes:
+    those of the last, and of all under ``phases`` if there are several."""
+    sides = Sides.of(student.model, teacher, context.architectures)
+    phases = phases_of(context.options)
+    facts: list[TrainingFacts] = []
+    for number, options in enumerate(phases):
+        if len(phases) > 1:
+            context.note(f"phase {number + 1} of {len(phases)}")
+        # What is drawn for a phase must not depend on whether the one before it was resumed.
+        set_seed((context.seed + number) % 2**32)
+        loss = DistillationLoss(
+            _outputs(context, options, teacher, data, student.processor, sides.layers),
+            options.losses,
+            context.task,
+            _own_targets(context, data, student.processor),
+            layers=sides.layers,
+        )
+        apart = cast(Context[DistillOptions], _InPhase(context, number)) if number else context
+        own_data: Data = data
+        if not any(loss.logits or loss.labels for loss in options.losses):
+            # Its head learns nothing, so that the quality of an epoch says nothing of the others.
+            own_data, options = _Unjudged(data), options.model_copy(update={"patience": None})
+        with projected(student.model, all_matched(options.losses, sides.layers), sides):
+            made = fit(
+                student.model,
+                apart,
+                options,
+                loss=loss,
+                processor=student.processor,
+                data=own_data,
+            )
+        facts.append(made)
+        student.model.train()
+    return {**facts[-1], **({"phases": facts} if len(facts) > 1 else {})}
+
+
+class _Unjudged:
+    """Data without validation rows: a training keeps its last weights."""
+
+    def __init__(self, data: Data) -> None:
+        self._data, self.labels, self.digest = data, data.labels, data.digest
+
+    def rows(self, split: str) -> Sequence[Row]:
+        """The rows of another split."""
+        return [] if split == "validation" else self._data.rows(split)
+
+
+class _InPhase:
+    """The context of a step in a later phase, whose checkpoints stand apart."""
+
+    def __init__(self, context: Context[DistillOptions], number: int) -> None:
+        self._context, self.work = context, context.work / f"phase-{number + 1}"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+
 def _outputs(
     context: Context[DistillOptions],
+    options: DistillOptions,
     teacher: Artifact,
     data: Data,
     processor: Processor,
     layers: Place | None,
 ) -> TeacherOutputs | None:
     """What the losses compare. None if they ask nothing of the teacher."""
-    asked = asked_of(context.options, layers)
+    asked = asked_of(options, layers)
     if not asked.answers and not asked.states:
         return None
     return teacher_outputs(context, teacher, "train", asked, processor, data)

@@ -49,6 +49,16 @@ Student = Annotated[
 ]
 
 
+class PhaseOptions(Options):
+    """One of several trainings."""
+
+    losses: list[LossItem] = Field(min_length=1, description="What is learned in it.")
+    epochs: float = Field(default=3.0, gt=0, description="Passes over the training rows.")
+    learning_rate: float | None = Field(
+        default=None, gt=0, le=1, description="Its peak; none: that of the step."
+    )
+
+
 class DistillOptions(TrainingOptions):
     """Options of ``distill``: those of training, the shape of the student, the losses, and what is
     learned from."""
@@ -72,6 +82,14 @@ class DistillOptions(TrainingOptions):
         description=(
             "What the student is trained on, each with its weight: [logits, {labels: {weight: "
             "0.5}}]. A word alone takes its defaults."
+        ),
+    )
+    phases: list[PhaseOptions] | None = Field(
+        default=None,
+        min_length=1,
+        description=(
+            "Several trainings, one after the other, each with losses of its own, in place of "
+            "losses and epochs: [{losses: [hidden], epochs: 2}, {losses: [logits], epochs: 4}]."
         ),
     )
     keep: Keep = Field(
@@ -106,6 +124,16 @@ class DistillOptions(TrainingOptions):
     )
 
 
+def phases_of(options: DistillOptions) -> list[DistillOptions]:
+    """The options of each training of a step, in their order."""
+    found = []
+    for phase in options.phases or []:
+        rate = phase.learning_rate or options.learning_rate
+        own = {"losses": phase.losses, "epochs": phase.epochs, "learning_rate": rate}
+        found.append(options.model_copy(update={**own, "phases": None}))
+    return found or [options]
+
+
 def mistakes(options: DistillOptions) -> Iterator[OptionMistake]:
     """Combinations that would teach nothing, or exclude each other."""
     if options.student is None and options.teacher is None:
@@ -114,12 +142,16 @@ def mistakes(options: DistillOptions) -> Iterator[OptionMistake]:
             "the student would be its own teacher",
             "give student: {layers: ...}, student: {type: ...} or a teacher",
         )
-    if all(loss.labels for loss in options.losses) and options.sequences is None:
+    every = [loss for phase in phases_of(options) for loss in phase.losses]
+    if all(loss.labels for loss in every) and options.sequences is None:
         yield OptionMistake(
             "losses", "nothing of the teacher is learned", "add logits or hidden to losses"
         )
-    yield from _mistakes_of_logits(options)
-    yield from _mistakes_of_keeping(options)
+    for option in {"losses", "epochs"} & options.model_fields_set if options.phases else ():
+        yield OptionMistake(option, f"each of the phases has its own {option}", "leave it out")
+    for phase in phases_of(options):
+        yield from _mistakes_of_logits(phase)
+        yield from _mistakes_of_keeping(phase)
 
 
 def _mistakes_of_logits(options: DistillOptions) -> Iterator[OptionMistake]:

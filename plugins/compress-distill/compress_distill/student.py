@@ -21,7 +21,7 @@ from compress.processor import Processor
 from compress.shapes import settle
 from compress.sizes import layout_of
 from compress.stage import Context, Data
-from compress_distill.options import DistillOptions, StudentOptions
+from compress_distill.options import DistillOptions, StudentOptions, phases_of
 
 _STATES = "output_hidden_states"
 
@@ -50,7 +50,11 @@ def student_of(context: Context[DistillOptions], teacher: Artifact, data: Data) 
         student = _fresh(wanted, context, teacher, data)
     else:
         student = _of_input(wanted, context, data)
-    if any(loss.hidden or loss.embeddings for loss in context.options.losses):
+    if any(
+        loss.hidden or loss.embeddings
+        for phase in phases_of(context.options)
+        for loss in phase.losses
+    ):
         _refuse_without_states(student.model)
     return student
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from compress_distill import DistillOptions
+from compress_distill import Distill, DistillOptions
 from compress_distill.loss import DistillationLoss, asked_of
 from compress_distill.matching import Sides, all_matched, matched, projected
 from compress_distill.menu import EmbeddingsLoss, HiddenLoss
@@ -165,3 +165,26 @@ def test_a_resumed_training_with_a_projection_ends_in_the_same_bits(tmp_path: Pa
     again = given("work")
     resumed = trained(again, student, teacher)
     assert again.steps[0] > 1 and equal(unbroken, resumed)
+
+
+def test_phases_train_one_after_the_other(tmp_path: Path) -> None:
+    given = save_bert(tmp_path / "given", TASK, num_hidden_layers=2)
+    splits = {"train": sentences(20, 0), "test": sentences(6, 1)}
+    common = {"student": {"layers": 1}, "batch_size": 4, "precision": "fp32"}
+    phases = [{"losses": ["hidden"], "epochs": 1.0}, {"losses": ["logits"], "epochs": 2.0}]
+
+    def student(name: str, **options: Any) -> Artifact:
+        return make_artifact(
+            tmp_path / name, "distill", TASK, splits, input=given, **common, **options
+        )
+
+    made = student("two", phases=phases)
+    assert [facts["steps"] for facts in made.manifest.notes["phases"]] == [5, 10]
+    assert made.digest == student("again", phases=phases).digest
+    assert made.digest != student("one", losses=["logits"], epochs=2.0).digest
+
+
+def test_phases_stand_in_place_of_losses_and_epochs() -> None:
+    phases = [{"losses": ["labels"]}, {"losses": ["hidden"]}]
+    options = DistillOptions(teacher="x", phases=phases, epochs=2.0)
+    assert [mistake.option for mistake in Distill.check(options)] == ["epochs"]

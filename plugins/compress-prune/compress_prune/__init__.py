@@ -16,6 +16,7 @@ from compress.layers import all_stay, in_words, layer_mistakes, layers_left
 from compress.options import KeptByStack, Options
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
 from compress.training import LIBRARIES, TrainingOptions
+from compress_prune.unstructured import UnstructuredPruning
 from compress_prune.vocabulary import VocabularyPruning
 
 
@@ -172,4 +173,4 @@ def _half(share: float) -> float | None:
 @hookimpl
 def compress_stages() -> Sequence[type[Stage[Any]]]:
     """The stages of this plugin."""
-    return [StructuredPruning, VocabularyPruning]
+    return [StructuredPruning, UnstructuredPruning, VocabularyPruning]
