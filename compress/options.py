@@ -4,6 +4,7 @@ error texts."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -67,8 +68,12 @@ def fresh_models(
 
 
 class ArtifactReferenceMark:
-    """Marks an option whose value names an artifact: an earlier step, a folder or a hub
-    id."""
+    """Marks an option whose value names an artifact: an earlier step, a folder or a hub id; or
+    several, in a list or as the keys of a mapping."""
+
+
+class UnlabelledDataMark:
+    """Marks an option whose value describes rows without targets, as a recipe's ``data`` does."""
 
 
 class PathMark:
@@ -127,7 +132,73 @@ KeptByStack = KeptLayers | Annotated[dict[str, KeptLayers], Field(min_length=1)]
 by its name; a stack that is not named keeps all."""
 
 ArtifactReference = Annotated[str, ArtifactReferenceMark()]
+ArtifactReferences = ArtifactReference | list[ArtifactReference] | dict[ArtifactReference, float]
+"""One artifact, several, or several with a number each, such as a weight."""
+UnlabelledData = Annotated[dict[str, Any], UnlabelledDataMark()]
+"""A source of rows without targets, described as under a recipe's ``data``."""
 RecipePath = Annotated[str, PathMark()]
+
+
+@dataclass(frozen=True)
+class NamedArtifact:
+    """An artifact that an option names. ``option`` is the dotted name of the option, with the
+    number of the artifact where there are several (``teacher.1``); ``path`` are the keys below the
+    stage's, where it stands in a recipe."""
+
+    option: str
+    name: str
+    path: tuple[str | int, ...]
+
+
+def artifacts_named(
+    options: BaseModel, path: tuple[str | int, ...] = ()
+) -> Iterator[NamedArtifact]:
+    """The artifacts that options name; those of nested options too."""
+    marked = fields_marked(type(options), ArtifactReferenceMark)
+    for name, value in options:
+        here = (*path, name)
+        if isinstance(value, BaseModel):
+            yield from artifacts_named(value, here)
+        elif name in marked and isinstance(value, str):
+            yield NamedArtifact(_dotted(here), value, here)
+        elif name in marked and value is not None:
+            is_list = isinstance(value, list)
+            for number, one in enumerate(value):
+                key = number if is_list else one
+                yield NamedArtifact(_dotted((*here, number)), one, (*here, key))
+
+
+def unlabelled_data(
+    options: BaseModel, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    """(path, description) of each option that describes rows without targets; nested options
+    too."""
+    marked = fields_marked(type(options), UnlabelledDataMark)
+    for name, value in options:
+        if isinstance(value, BaseModel):
+            yield from unlabelled_data(value, (*path, name))
+        elif name in marked and value is not None:
+            yield (*path, name), value
+
+
+def without_names(options: BaseModel) -> dict[str, Any]:
+    """Options, JSON-ready, without the names of artifacts and the descriptions of data, which may
+    differ where the content is equal. The numbers beside several artifacts are left, in order."""
+    values = options.model_dump(mode="json")
+    artifacts = fields_marked(type(options), ArtifactReferenceMark)
+    data = fields_marked(type(options), UnlabelledDataMark)
+    for name, value in options:
+        if isinstance(value, BaseModel):
+            values[name] = without_names(value)
+        elif name in artifacts and isinstance(value, Mapping):
+            values[name] = list(value.values())
+        elif name in (*artifacts, *data) and value is not None:
+            del values[name]
+    return values
+
+
+def _dotted(path: Iterable[str | int]) -> str:
+    return ".".join(map(str, path))
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -113,7 +113,9 @@ class Context(Ranks, Protocol[O]):
     same order, because each call waits for all.
 
     ``input`` is the artifact before it; None for a fresh model, whose configuration is then
-    ``fresh``. ``references`` holds the artifact of each option that names one. ``data`` is
+    ``fresh``. ``references`` holds the artifact of each option that names one, those of an option
+    with several under ``OPTION.0``, ``OPTION.1``, ... ``unlabelled`` holds the data of each option
+    that describes some: rows without targets, in the split ``train``. ``data`` is
     None if the step has none; a stage with ``needs_data`` always has data. ``work``
     survives a crash and is deleted when the step is committed: checkpoints go there.
     ``earlier`` holds what was measured of the steps before, by name, on the test split; it is empty
@@ -128,6 +130,7 @@ class Context(Ranks, Protocol[O]):
     task: Task[Any]
     architectures: Sequence[type[Architecture]]
     data: Data | None
+    unlabelled: Mapping[str, Data]
     output: Path
     work: Path
     earlier: Mapping[str, Measured]
@@ -222,6 +225,12 @@ class Stage(ABC, Generic[O]):
     def check(cls, options: O) -> list[OptionMistake]:
         """Mistakes in options that pydantic cannot find."""
         return []
+
+    @classmethod
+    def accepts_reference(cls, option: str) -> Accepts:
+        """What it accepts as the artifact that an option names, by the option's dotted name, with
+        a number where there are several (``teacher.1``); by default ``references`` for all."""
+        return cls.references
 
     @classmethod
     def task_misfit(cls, task: type[Task[Any]]) -> str | None:

@@ -369,13 +369,13 @@ class Task(ABC, Generic[O]):
         return [Distillable(logits, _counted(logits.shape[:-1], batch), kind)]
 
     def with_answer(self, row: Row, prediction: Prediction) -> Row:
-        """``row`` with a generated answer as its target, of which a student learns. The answer may
-        be empty: then the target is its end alone.
+        """``row``, which may have no target, with an answer as its target, of which a student
+        learns. A generated answer may be empty: then the target is its end alone.
 
-        For a task whose answers are generated; by default it raises CompressError."""
+        By default it raises CompressError."""
         raise CompressError(
-            f"task {self.name}: its rows take no generated answer as their target (its plugin "
-            "defines no Task.with_answer): leave sequences and on_policy out"
+            f"task {self.name}: its rows take no answer as their target (its plugin defines no "
+            "Task.with_answer): leave sequences, on_policy and unlabelled out"
         )
 
     # answers

@@ -462,3 +462,78 @@ def test_a_run_on_changed_data_or_another_model_has_a_folder_of_its_own(
         (model / "config.json").read_text(encoding="utf-8") + "\n", encoding="utf-8"
     )
     assert prepared() not in (first, second)
+
+
+# several artifacts of one option, and data without targets
+
+TEACHERS = (
+    HEAD
+    + """\
+stages:
+  - finetune: {epochs: 2}
+    name: one
+  - finetune: {epochs: 3}
+    name: two
+    from: model
+  - distill: {teacher: %s, student: {layers: 1}}
+"""
+)
+
+
+@pytest.mark.parametrize("teacher", ["[one, two]", "{one: 1, two: 1}"])
+def test_an_option_may_name_several_artifacts(teacher: str, planned: Planned) -> None:
+    step = planned(TEACHERS % teacher).steps[-1]
+    assert step.references == {"teacher.0": "one", "teacher.1": "two"}
+
+
+def test_each_of_several_artifacts_is_checked_at_its_place(planned: Planned) -> None:
+    with pytest.raises(UsageError) as caught:
+        planned(TEACHERS % "[one, tow]")
+    (mistake,) = caught.value.mistakes
+    assert mistake.where.endswith(":10:30") and "there is no earlier step 'tow'" in mistake.message
+
+
+def test_the_names_of_artifacts_do_not_count_and_their_weights_do(
+    planned: Planned, registry: Registry
+) -> None:
+    def options(teacher: str) -> Any:
+        step = planned(TEACHERS % teacher).steps[-1]
+        return step_ingredients(step, None, {}, None, None, registry).values["options"]
+
+    assert options("[one, two]") == options("[two, one]")
+    assert options("{one: 2, two: 1}")["teacher"] == [2.0, 1.0]
+
+
+UNLABELLED = (
+    HEAD
+    + """\
+stages:
+  - finetune
+  - distill:
+      student: {layers: 1}
+      unlabelled: %s
+"""
+)
+
+
+def test_rows_without_targets_are_a_source_of_the_step(planned: Planned) -> None:
+    step = planned(UNLABELLED % "{train: train.csv, rows: 3}").steps[-1]
+    choice = step.unlabelled["unlabelled"]
+    assert choice.entry.name == "csv" and Path(choice.options.train).is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("described", "message"),
+    [
+        ("{test: train.csv}", "there is no train split"),
+        ("{train: none.csv}", "train: there is no file 'none.csv'"),
+        ("{train: train.csv, columns: {label: x}}", "has no column 'label'"),
+        ("{trian: train.csv}", "data does not say what kind of source it is"),
+    ],
+)
+def test_rows_without_targets_that_cannot_be_read_are_mistakes(
+    described: str, message: str, planned: Planned
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        planned(UNLABELLED % described)
+    assert [message in mistake.message for mistake in caught.value.mistakes] == [True]

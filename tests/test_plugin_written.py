@@ -369,7 +369,7 @@ def test_a_task_whose_answers_are_not_written_is_refused(
 ) -> None:
     classify = task_named("text-classification")
     given = save_bert(tmp_path / "given", classify, num_hidden_layers=2)
-    with pytest.raises(CompressError, match="text-classification: its rows take no"):
+    with pytest.raises(CompressError, match="text-classification: its answers are not gen"):
         make_artifact(
             tmp_path / "made",
             "distill",

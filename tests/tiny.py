@@ -21,6 +21,7 @@ from compress.rows import columns_of, rows_in
 from compress.source import Source, SourceOptions, Table
 from compress.store.prepared import Prepared, prepare
 from compress.store.store import Ingredients, Store
+from compress.store.unlabelled import prepare_unlabelled
 from compress.task import Row, Task
 from compress.workers.jobs import importing, staging
 from compress.workers.protocol import ApplyStage, Chosen, ImportModel, Note
@@ -164,12 +165,14 @@ def make_artifact(
     input: Artifact | None = None,
     fresh: Mapping[str, Any] | None = None,
     references: Mapping[str, Artifact] | None = None,
+    without_targets: Mapping[str, Rows] | None = None,
     seed: int = 5,
     said: list[str] | None = None,
     **options: Any,
 ) -> Artifact:
     """The artifact that a stage makes with the data ``splits``, below the new ``folder``. The
-    stage's notes to the user are added to ``said``.
+    stage's notes to the user are added to ``said``. ``without_targets`` has the rows of
+    each option that describes some without targets.
 
     This process does the worker's job. The store stands beside ``folder``, so that a second
     artifact finds the products of the first."""
@@ -178,7 +181,8 @@ def make_artifact(
         part.mkdir(parents=True)
     prepare(MemorySource(splits), task, data)
     entry = registry.stages[stage]
-    chosen = entry.cls.Options(**options)
+    described = without_targets or {}
+    chosen = entry.cls.Options(**options, **dict.fromkeys(described, {"train": "rows"}))
     traits = entry.cls.produces(input.traits if input else Traits(), chosen, task.name)
     job = ApplyStage(
         stage=stage,
@@ -192,6 +196,10 @@ def make_artifact(
         fresh=dict(fresh) if fresh else None,
         references={option: artifact.folder for option, artifact in (references or {}).items()},
         data=Prepared(data, sha256_file(data / "train.arrow")),
+        unlabelled={
+            option: _prepared_unlabelled(rows, task, folder / option)
+            for option, rows in described.items()
+        },
         output=folder / "output",
         work=folder / "work",
     )
@@ -202,6 +210,12 @@ def make_artifact(
 
     staging.run(job, SimpleNamespace(send=listen), registry)  # type: ignore[arg-type]
     return Artifact.open(folder / "output")
+
+
+def _prepared_unlabelled(rows: Rows, task: Task[Any], folder: Path) -> Prepared:
+    folder.mkdir()
+    prepare_unlabelled(MemorySource({"train": rows}), task, folder)
+    return Prepared(folder, sha256_file(folder / "train.arrow"))
 
 
 def asking(task: Task[Any], rows: Sequence[Row], store: Path, data: str = "digest") -> Any:

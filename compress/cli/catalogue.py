@@ -15,7 +15,7 @@ from rich.console import Console
 
 from compress.cli.rows import print_rows
 from compress.errors import Mistake, UsageError, suggestion
-from compress.options import ArtifactReferenceMark, PathMark, nested
+from compress.options import ArtifactReferenceMark, PathMark, UnlabelledDataMark, nested
 from compress.registry.plugins import Registry
 from compress.report.views.plain import plain
 from compress.stage import Accepts
@@ -28,7 +28,11 @@ _TYPES = {
     "bool": "true | false",
     "dict": "mapping",
 }
-_MARKS = {PathMark: "path", ArtifactReferenceMark: "step, folder or hub id"}
+_MARKS = {
+    PathMark: "path",
+    ArtifactReferenceMark: "step, folder or hub id",
+    UnlabelledDataMark: "a source, as under data",
+}
 _LIMITS = (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
 
 

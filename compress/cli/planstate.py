@@ -12,7 +12,12 @@ from compress.artifact import Artifact
 from compress.errors import EnvironmentFailure, UsageError
 from compress.planning import DataChoice, Input, Plan, Step, TaskChoice
 from compress.registry.plugins import Registry
-from compress.store.keys import data_ingredients, import_ingredients, step_ingredients
+from compress.store.keys import (
+    data_ingredients,
+    import_ingredients,
+    step_ingredients,
+    unlabelled_ingredients,
+)
 from compress.store.prepared import Prepared
 from compress.store.store import Ingredients, Product, Store, key_of
 from compress.store.summary import DataSummary
@@ -69,11 +74,27 @@ class _Finder:
                 return StepState("not known", str(error))
             if data is None:
                 return StepState("to do")
-        artifact = self._made(step, data.digest if data else None)
+        try:
+            unlabelled = self._unlabelled(step)
+        except EnvironmentFailure as error:
+            return StepState("not known", str(error))
+        if unlabelled is None:
+            return StepState("to do")
+        artifact = self._made(step, data.digest if data else None, unlabelled)
         self._artifacts[step.name] = artifact
         return StepState("there" if artifact else "to do")
 
-    def _made(self, step: Step, data: str | None) -> Artifact | None:
+    def _unlabelled(self, step: Step) -> dict[str, str] | None:
+        """The digests of a step's rows without targets; None where some are not prepared yet."""
+        digests = {}
+        for option, choice in step.unlabelled.items():
+            product = self._prepared(choice, step.task, targets=False)
+            if product is None:
+                return None
+            digests[option] = product.digest
+        return digests
+
+    def _made(self, step: Step, data: str | None, unlabelled: Mapping[str, str]) -> Artifact | None:
         parent = self._artifacts[step.parent] if step.parent else None
         references = {}
         for option, name in step.references.items():
@@ -81,7 +102,9 @@ class _Finder:
             assert artifact is not None  # ``find`` asks for no step whose input is not there
             references[option] = artifact
         fresh = self._plan.fresh
-        ingredients = step_ingredients(step, parent, references, data, fresh, self._registry)
+        ingredients = step_ingredients(
+            step, parent, references, data, fresh, self._registry, unlabelled=unlabelled
+        )
         return self._artifact(ingredients)
 
     def _import(self, model: Input) -> Artifact | None:
@@ -104,12 +127,12 @@ class _Finder:
                     found[name] = Prepared(product.folder, product.digest).summary
         return found
 
-    def _prepared(self, data: DataChoice, task: TaskChoice) -> Product | None:
+    def _prepared(self, data: DataChoice, task: TaskChoice, targets: bool = True) -> Product | None:
         """The data that are prepared for a task."""
-        key = key_of({"data": data.as_dict(), "task": task.as_dict()})
+        key = key_of({"data": data.as_dict(), "task": task.as_dict(), "targets": targets})
         if key not in self._data:
             try:
-                self._data[key] = self._find_prepared(data, task)
+                self._data[key] = self._find_prepared(data, task, targets)
             except UsageError as error:
                 raise error.placed(data.place) from error
             except EnvironmentFailure as error:  # kept, because the hub can take long to fail
@@ -119,7 +142,8 @@ class _Finder:
             raise found
         return found
 
-    def _find_prepared(self, data: DataChoice, task: TaskChoice) -> Product | None:
+    def _find_prepared(self, data: DataChoice, task: TaskChoice, targets: bool) -> Product | None:
         if not self._store.holds("data"):
             return None
-        return self._store.find(data_ingredients(data, task))
+        ingredients_of = data_ingredients if targets else unlabelled_ingredients
+        return self._store.find(ingredients_of(data, task))

@@ -82,7 +82,8 @@ class Step:
 
     ``parent`` names the step or input that it starts from; None for a fresh model. ``references``
     maps each option that refers to an artifact to the name of that step or input. ``processes``
-    do it together: 1 for a stage that does not share its work."""
+    do it together: 1 for a stage that does not share its work. ``unlabelled`` maps each option that
+    describes rows without targets to their source."""
 
     name: str
     entry: Registered[Stage[Any]]
@@ -96,6 +97,7 @@ class Step:
     place: str
     budget: Budget | None = None
     processes: int = 1
+    unlabelled: Mapping[str, DataChoice] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -158,8 +158,11 @@ def _base(record: Record, records: Mapping[str, Record]) -> str | None:
 def _options(manifest: Manifest, step: Step | None) -> Values:
     """The options that a step was made with. Artifacts have the names of this run: another run,
     with other names, may have made the step."""
-    named = {name: getattr(step.options, name) for name in step.references} if step else {}
-    return {**manifest.options, **named}
+    if step is None:
+        return dict(manifest.options)
+    own = step.options.model_dump(mode="json")
+    named = {option.split(".")[0] for option in step.references}
+    return {**manifest.options, **{name: own[name] for name in named}}
 
 
 def _data(data: DataChoice | None) -> ReportedData | None:

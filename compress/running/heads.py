@@ -112,7 +112,11 @@ def _uses_of_head(plan: Plan, model: Input) -> list[tuple[TaskChoice, DataChoice
 
 def _needs_head(step: Step, name: str) -> bool:
     stage = step.entry.cls
-    is_asked = stage.references.task and name in step.references.values()
+    is_asked = any(
+        stage.accepts_reference(option).task
+        for option, other in step.references.items()
+        if other == name
+    )
     return is_asked or (step.parent == name and stage.accepts.task)
 
 

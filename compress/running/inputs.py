@@ -22,6 +22,8 @@ def prepare_inputs(run: Run) -> Run:
     for step in plan.steps:
         if step.data is not None:
             run.products.data(step.data, step.task)
+        for choice in step.unlabelled.values():
+            run.products.data(choice, step.task, targets=False)
     for index, model in enumerate(plan.inputs):
         run.records[model.name] = _import(run, model, f"input-{index}")
     traits = {name: artifact.traits for name, artifact in run.artifacts.items()}

@@ -21,6 +21,7 @@ from compress.store.keys import (
     import_ingredients,
     source_name,
     step_ingredients,
+    unlabelled_ingredients,
 )
 from compress.store.prepared import Prepared
 from compress.store.runfolder import RunFolder
@@ -97,33 +98,36 @@ class Products:
             ),
         )
 
-    def data(self, data: DataChoice, task: TaskChoice) -> Product:
-        """The prepared data of a source for a task.
+    def data(self, data: DataChoice, task: TaskChoice, targets: bool = True) -> Product:
+        """The prepared data of a source for a task; without ``targets`` only what it reads.
 
         Raises UsageError with every row that cannot be used. A mistake without a row gets the place
         of the recipe's ``data``."""
-        key = key_of({"data": data.as_dict(), "task": task.as_dict()})
+        key = key_of({"data": data.as_dict(), "task": task.as_dict(), "targets": targets})
         if key not in self._data:
             try:
-                self._data[key] = self._prepare(data, task)
+                self._data[key] = self._prepare(data, task, targets)
             except UsageError as error:
                 raise error.placed(data.place) from error
         return self._data[key]
 
-    def _prepare(self, data: DataChoice, task: TaskChoice) -> Product:
-        ingredients = data_ingredients(data, task)
+    def _prepare(self, data: DataChoice, task: TaskChoice, targets: bool) -> Product:
+        ingredients_of = data_ingredients if targets else unlabelled_ingredients
+        ingredients = ingredients_of(data, task)
         product, _ = self.make(
             ingredients,
-            lambda output, work: PrepareData(Chosen.of(data), Chosen.of(task), output, data.seed),
+            lambda output, work: PrepareData(
+                Chosen.of(data), Chosen.of(task), output, data.seed, targets
+            ),
             f"data-{len(self._data)}",
-            lambda: data_ingredients(data, task) == ingredients,
+            lambda: ingredients_of(data, task) == ingredients,
             f"preparing the data for {task.entry.name}",
         )
         return product
 
-    def prepared(self, data: DataChoice, task: TaskChoice) -> Prepared:
+    def prepared(self, data: DataChoice, task: TaskChoice, targets: bool = True) -> Prepared:
         """The prepared data, opened."""
-        product = self.data(data, task)
+        product = self.data(data, task, targets)
         return Prepared(product.folder, product.digest)
 
     def configured(self, fresh: JsonObject, step: Step) -> Product:
@@ -186,6 +190,10 @@ class Products:
         The worker's job file and log are named by ``label``."""
         data = self.prepared(step.data, step.task) if step.data else None
         known = earlier_numbers(earlier or {}) if step.entry.cls.reads_earlier else {}
+        unlabelled = {
+            option: self.prepared(choice, step.task, targets=False)
+            for option, choice in step.unlabelled.items()
+        }
         ingredients = step_ingredients(
             step,
             parent,
@@ -194,6 +202,7 @@ class Products:
             fresh,
             self.registry,
             known,
+            {option: rows.digest for option, rows in unlabelled.items()},
         )
 
         def job(output: Path, work: Path) -> Job:
@@ -213,6 +222,7 @@ class Products:
                 work=work,
                 processes=step.processes,
                 earlier=known,
+                unlabelled=unlabelled,
             )
 
         return self.make(ingredients, job, label, phase=phase)

@@ -59,7 +59,8 @@ def _wrong_references(step: Step, plan: Plan) -> Iterator[Mistake]:
         model = plan.input(name)
         if model is None:
             continue
-        mistake = edge_mistake(stage, model.traits, name, task, [], stage.references)
+        accepts = stage.accepts_reference(option)
+        mistake = edge_mistake(stage, model.traits, name, task, [], accepts)
         if mistake:
             yield replace(mistake, where=step.place, message=f"{option}: {mistake.message}")
 
@@ -152,7 +153,12 @@ class _Reader:
 
 def _readers(plan: Plan, artifacts: Mapping[str, Artifact]) -> Iterator[_Reader]:
     for step in plan.steps:
-        for name in (step.parent, *step.references.values()):
+        serving = [
+            name
+            for option, name in step.references.items()
+            if step.entry.cls.accepts_reference(option).task
+        ]
+        for name in (step.parent, *serving):
             config = _config(plan, artifacts, name)
             yield _Reader(repr(step.name), step.place, _origin(name, plan), config, step.task)
     for model in plan.inputs:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from compress.artifact import MANIFEST, Artifact, JsonObject, sha256_file
 from compress.machine import versions
 from compress.measurement import Measured
+from compress.options import without_names
 from compress.planning import DataChoice, Input, Step, TaskChoice
 from compress.pretrained.modelfolder import (
     folder_labels,
@@ -40,6 +41,12 @@ def data_ingredients(data: DataChoice, task: TaskChoice) -> Ingredients:
             "task_plugin": task.entry.origin,
         },
     )
+
+
+def unlabelled_ingredients(data: DataChoice, task: TaskChoice) -> Ingredients:
+    """What prepared rows without targets depend on: the same as prepared data."""
+    whole = data_ingredients(data, task)
+    return Ingredients(whole.kind, {**whole.values, "kind": "unlabelled"})
 
 
 def config_ingredients(
@@ -100,8 +107,10 @@ def step_ingredients(
     fresh: JsonObject | None,
     registry: Registry,
     earlier: Mapping[str, Measured] | None = None,
+    unlabelled: Mapping[str, str] | None = None,
 ) -> Ingredients:
-    """What a step's artifact depends on. ``data`` is the digest of its data; ``fresh`` is the
+    """What a step's artifact depends on. ``data`` is the digest of its data, and ``unlabelled`` are
+    those of the rows without targets that its options describe; ``fresh`` is the
     configuration that a stage without input starts from; ``earlier`` are the numbers that its stage
     reads of the steps before.
 
@@ -117,7 +126,7 @@ def step_ingredients(
             "kind": "artifact",
             "stage": step.entry.name,
             "plugin": step.entry.origin,
-            "options": _without(step.options.model_dump(mode="json"), references),
+            "options": without_names(step.options),
             "input": parent.digest if parent else None,
             "references": {option: artifact.digest for option, artifact in references.items()},
             "data": data,
@@ -131,6 +140,7 @@ def step_ingredients(
                 registry.origins("architectures") if stage.reads_architectures else None
             ),
             "models": model_origins(registry, model_types(folders, start, step.options)),
+            **({"unlabelled": dict(unlabelled)} if unlabelled else {}),
             **({"processes": step.processes} if step.processes > 1 else {}),
             **({"earlier": _as_dicts(earlier or {})} if stage.reads_earlier else {}),
         },
@@ -145,8 +155,3 @@ def earlier_numbers(measured: Mapping[str, Measured]) -> dict[str, Measured]:
 
 def _as_dicts(measured: Mapping[str, Measured]) -> JsonObject:
     return {name: m.as_dict() for name, m in measured.items()}
-
-
-def _without(options: JsonObject, names: Collection[str]) -> JsonObject:
-    """Options except those that name artifacts: an artifact's digest counts, not its name."""
-    return {key: value for key, value in options.items() if key not in names}

@@ -21,7 +21,7 @@ from compress.store.splits import Split, known_labels, read_splits
 from compress.store.summary import DataSummary, Summarising
 from compress.task import RowError, Task
 
-_CONTENTS = "data.json"
+CONTENTS = "data.json"
 _SUMMARY = "summary.json"
 _FILES = "files.json"
 """The files that rows name, with their digests: data with another content have another digest."""
@@ -46,7 +46,7 @@ class Prepared:
     @cached_property
     def contents(self) -> Contents:
         """The labels and sizes."""
-        return Contents(**json.loads((self.folder / _CONTENTS).read_text(encoding="utf-8")))
+        return Contents(**json.loads((self.folder / CONTENTS).read_text(encoding="utf-8")))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -100,7 +100,7 @@ def prepare(source: Source[Any], task: Task[Any], folder: Path, seed: int = 0) -
         (folder / _FILES).write_text(json.dumps(files, indent=2) + "\n", encoding="utf-8")
     contents = json.dumps(asdict(Contents(labels, sizes)), indent=2, ensure_ascii=False)
     (folder / _SUMMARY).write_text(summarising.summary().model_dump_json(indent=2) + "\n", "utf-8")
-    (folder / _CONTENTS).write_text(contents + "\n", encoding="utf-8")
+    (folder / CONTENTS).write_text(contents + "\n", encoding="utf-8")
 
 
 def _labels(

@@ -48,14 +48,15 @@ class Split:
         return replace(self, rows=Picked(self.rows, some), places=Picked(self.places, some))
 
 
-def read_splits(source: Source[Any], task: Task[Any]) -> dict[str, Split]:
-    """The splits of a source by name, with the columns of a task. Raises UsageError for label names
-    that do not fit those that the recipe declares."""
+def read_splits(source: Source[Any], task: Task[Any], more: Sequence[str] = ()) -> dict[str, Split]:
+    """The splits of a source by name, with the columns of a task, and ``more``. Raises UsageError
+    for label names that do not fit those that the recipe declares."""
     options = source.options
     splits = {}
     for name, table in source.read().items():
         mapped = options.columns_of(name)
-        names = {column.name: mapped.get(column.name, column.name) for column in task.columns}
+        wanted = [*(column.name for column in task.columns), *more]
+        names = {name: mapped.get(name, name) for name in wanted}
         label_names = _label_names(table, names, options.labels)
         splits[name] = Split(name, table.rows, table.places, names, label_names, len(table.rows))
     return splits

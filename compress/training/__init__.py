@@ -7,6 +7,7 @@ finite, and evaluation in the order of the rows. ``fit`` imports torch, this mod
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from compress.processor import Processor
@@ -26,14 +27,16 @@ def fit(
     loss: Loss | None = None,
     processor: Processor | None = None,
     data: Data | None = None,
+    groups: Sequence[int] = (),
 ) -> TrainingFacts:
     """Train ``model`` in place on the train split of ``context``, and return facts for the notes
     of its manifest.
 
     Without ``loss`` the model's own is used, without ``processor`` that of the input. ``data``
-    stand in place of the context's. With a validation split the model ends with the weights of the
-    epoch of the best quality. The training continues from the newest complete checkpoint in
-    ``context.work``. Raises CompressError at the first loss that is not finite.
+    stand in place of the context's. ``groups`` has a number for each training row: rows with
+    different numbers are never in one batch. With a validation split the model ends with the
+    weights of the epoch of the best quality. The training continues from the newest complete
+    checkpoint in ``context.work``. Raises CompressError at the first loss that is not finite.
 
     Several processes train it together: each has its rows of every batch, and all end with the same
     weights, but for their last bits those that one process would have reached."""
@@ -44,7 +47,7 @@ def fit(
         processor = context.task.processor(context.input.folder)
     data = context.data if data is None else data
     assert data is not None, "a stage that trains names the splits it needs"
-    return train(model, context, options, loss, processor, data)
+    return train(model, context, options, loss, processor, data, groups)
 
 
 __all__ = ["LIBRARIES", "Loss", "Term", "TrainingFacts", "TrainingOptions", "fit"]

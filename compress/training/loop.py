@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,11 @@ def train(
     loss: Loss | None,
     row_processor: Processor,
     data: Data,
+    groups: Sequence[int] = (),
 ) -> TrainingFacts:
     """Train ``model`` in place, as ``compress.training.fit`` describes it."""
     with end_requested() as ending:
-        parts = TrainingParts(context, options, loss, row_processor, data)
+        parts = TrainingParts(context, options, loss, row_processor, data, groups)
         facts = _train(model, context, options, parts, ending)
         ending.obey()
     return facts

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from accelerate.data_loader import prepare_data_loader
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
@@ -174,6 +175,20 @@ def _zero(outputs: Any) -> torch.Tensor:
     return 0.0 * logits.sum()
 
 
+def _together(features: FeatureRows, groups: Sequence[int]) -> np.ndarray:
+    """The group of each of the features, int64: the task's own, and that of its row. Raises
+    CompressError where rows with groups are cut into several examples."""
+    if not len(groups):
+        return features.groups
+    if len(groups) != len(features):
+        raise CompressError(
+            f"{len(groups)} rows are cut into {len(features)} examples, and rows of several groups "
+            "must not be cut: raise max_length"
+        )
+    pairs = np.stack([features.groups, np.asarray(groups, np.int64)])
+    return np.unique(pairs, axis=1, return_inverse=True)[1].reshape(-1)
+
+
 class TrainingParts:
     """The data, the task and the share of warm-up steps that one training reads.
 
@@ -186,6 +201,7 @@ class TrainingParts:
         loss: Loss | None,
         processor: Processor,
         data: Data,
+        groups: Sequence[int] = (),
     ) -> None:
         self.context = context
         batch_size = options.batch_size
@@ -203,7 +219,9 @@ class TrainingParts:
         self.validation_share = len(self.validation_rows) / max(1, len(features))
         self.evaluation_batch = max(32, batch_size)
         self.dataset = FeatureDataset(features)
-        self.batches = BucketedBatches(features.lengths, batch_size, context.seed, features.groups)
+        self.batches = BucketedBatches(
+            features.lengths, batch_size, context.seed, _together(features, groups)
+        )
         self.collator = Collator(
             self.task, self.processor, self.batches, context.rank, context.world
         )

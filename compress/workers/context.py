@@ -54,6 +54,7 @@ class WorkerContext:
     task_plugin: str
     architectures: Sequence[type[Architecture]]
     data: Data | None
+    unlabelled: Mapping[str, Data]
     output: Path
     work: Path
     store: Store

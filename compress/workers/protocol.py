@@ -41,12 +41,13 @@ class Chosen:
 @dataclass(frozen=True)
 class PrepareData:
     """Read a source and write its prepared data for ``task`` into ``output``. ``seed`` draws the
-    rows where the source's options limit them."""
+    rows where the source's options limit them. Without ``targets`` only what the task reads."""
 
     source: Chosen
     task: Chosen
     output: Path
     seed: int
+    targets: bool = True
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ class ApplyStage:
     ``input`` is the artifact before it, or None for a model that starts from the configuration
     ``fresh``. ``references`` has the artifact of each option that names one. ``work`` survives a
     crash, so that a training continues. ``processes`` do it together. ``earlier`` holds what was
-    measured of the steps before, for a stage that reads it."""
+    measured of the steps before, for a stage that reads it. ``unlabelled`` has the rows without
+    targets of each option that describes some."""
 
     stage: str
     step: str
@@ -111,6 +113,7 @@ class ApplyStage:
     work: Path
     processes: int = 1
     earlier: Mapping[str, Measured] = field(default_factory=dict)
+    unlabelled: Mapping[str, Prepared] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,32 @@ def read_data(
 ) -> DataChoice | None:
     """The source that ``value`` describes, its columns checked against the task's; None with a
     mistake added."""
+    before = len(resolver.mistakes)
+    choice = _read_choice(value, path, resolver)
+    if choice is not None and task is not None and len(resolver.mistakes) == before:
+        check_columns(choice, task, path, resolver)
+    return choice
+
+
+def read_unlabelled(
+    value: Section, path: KeyPath, task: TaskChoice | None, resolver: Resolver
+) -> DataChoice | None:
+    """The source of rows without targets that ``value`` describes: its rows have the task's columns
+    without the targets, or a ``text``. None with a mistake added."""
+    choice = _read_choice(value, path, resolver)
+    if choice is None or task is None:
+        return choice
+    if "train" not in splits_of(choice):
+        resolver.wrong(path, "there is no train split", "name the rows as train: FILE")
+        return None
+    inputs = [column for column in task.entry.cls.columns if not column.is_target]
+    known = list(dict.fromkeys([*(column.name for column in inputs), "text"]))
+    _check_mapping(choice, task.name, known, path, resolver)
+    return choice
+
+
+def _read_choice(value: Any, path: KeyPath, resolver: Resolver) -> DataChoice | None:
+    """The source that ``value`` describes; None with a mistake added."""
     if not isinstance(value, dict):
         example = "data: {train: train.csv, test: test.csv}"
         resolver.wrong(path, "data must be a mapping", example)
@@ -30,7 +56,6 @@ def read_data(
     entry = _source(value, path, resolver)
     if entry is None:
         return None
-    before = len(resolver.mistakes)
     values = {key: given for key, given in value.items() if key != "source"}
     options = resolver.options(entry.cls.Options, values, path)
     if options is None:
@@ -39,10 +64,7 @@ def read_data(
     selects = entry.cls.selects
     name_path = (*path, selects) if selects is not None and selects in value else path
     place = str(resolver.recipe.place(*name_path, of_value=True))
-    choice = DataChoice(entry, options, place, _drawing_seed(options, resolver))
-    if len(resolver.mistakes) == before and task is not None:
-        check_columns(choice, task, path, resolver)
-    return choice
+    return DataChoice(entry, options, place, _drawing_seed(options, resolver))
 
 
 def _drawing_seed(options: SourceOptions, resolver: Resolver) -> int:

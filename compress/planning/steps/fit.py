@@ -8,6 +8,7 @@ from compress.options import (
     FreshMark,
     FreshModel,
     NeededByFreshMark,
+    artifacts_named,
     fields_marked,
     fresh_models,
     splits_asked,
@@ -89,13 +90,14 @@ def _check_data(step: Step, text: StepText, resolver: Resolver) -> None:
 
 def _check_references(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> None:
     stage, task = step.entry.cls, step.task.name
-    for option, name in step.references.items():
-        if graph.has_mistake(name):
+    for named in artifacts_named(step.options):
+        if graph.has_mistake(named.name):
             continue
-        mistake = edge_mistake(stage, graph.traits_of(name), name, task, [], stage.references)
+        traits, accepts = graph.traits_of(named.name), stage.accepts_reference(named.option)
+        mistake = edge_mistake(stage, traits, named.name, task, [], accepts)
         if mistake:
-            message = f"{option}: {mistake.message}"
-            resolver.wrong((*text.stage_path, option), message, mistake.hint)
+            message = f"{named.option}: {mistake.message}"
+            resolver.wrong((*text.stage_path, *named.path), message, mistake.hint)
 
 
 def _check_configuration(config: Section, step: Step, resolver: Resolver) -> None:

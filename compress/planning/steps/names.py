@@ -4,7 +4,7 @@ references."""
 from __future__ import annotations
 
 from compress.errors import did_you_mean, suggestion
-from compress.options import ArtifactReferenceMark, Options, fields_marked
+from compress.options import NamedArtifact, Options, artifacts_named
 from compress.planning.budget import BASELINES
 from compress.planning.graph import Graph
 from compress.planning.resolver import Resolver
@@ -67,20 +67,17 @@ def find_references(
     """The name of the artifact that each option refers to, by option. A model from outside becomes
     an input of the graph."""
     references: dict[str, str] = {}
-    for option in fields_marked(type(options), ArtifactReferenceMark):
-        name = getattr(options, option)
-        if name is None:
-            continue
-        references[option] = name
-        if not graph.knows(name):
-            _add_outside_reference(text, option, name, graph, resolver)
+    for named in artifacts_named(options):
+        references[named.option] = named.name
+        if not graph.knows(named.name):
+            _add_outside_reference(text, named, graph, resolver)
     return references
 
 
 def _add_outside_reference(
-    text: StepText, option: str, name: str, graph: Graph, resolver: Resolver
+    text: StepText, named: NamedArtifact, graph: Graph, resolver: Resolver
 ) -> None:
-    path = (*text.stage_path, option)
+    option, name, path = named.option, named.name, (*text.stage_path, *named.path)
     hint = "" if is_folder(name, path, resolver) else _hint_for_misnamed(name, graph, resolver)
     model = None
     if hint:

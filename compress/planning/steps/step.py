@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from compress.artifact import Traits
-from compress.options import Options
+from compress.options import Options, unlabelled_data
 from compress.planning.backoff import check_can_back_off
 from compress.planning.graph import Graph
 from compress.planning.resolver import Resolver
 from compress.planning.sections.budget import read_budget
-from compress.planning.sections.data import check_columns, read_data
+from compress.planning.sections.data import check_columns, read_data, read_unlabelled
 from compress.planning.sections.resources import processes_of
 from compress.planning.sections.task import read_task
 from compress.planning.steps.fit import add_mistake, check_fit
@@ -76,6 +76,7 @@ def _resolve(
     references = find_references(text, options, graph, resolver) if options else {}
     if entry is None or options is None or own.task is None:
         return None
+    unlabelled = _unlabelled(text, options, own.task, resolver)
     traits = entry.cls.produces(graph.traits_of(parent) or Traits(), options, own.task.name)
     return Step(
         name=text.name,
@@ -88,7 +89,20 @@ def _resolve(
         references=references,
         traits=traits,
         place=str(resolver.recipe.place(*text.path)),
+        unlabelled=unlabelled,
     )
+
+
+def _unlabelled(
+    text: StepText, options: Options, task: TaskChoice, resolver: Resolver
+) -> dict[str, DataChoice]:
+    """The source of each option that describes rows without targets, by its dotted name."""
+    found = {}
+    for option, described in unlabelled_data(options):
+        choice = read_unlabelled(described, (*text.stage_path, *option), task, resolver)
+        if choice is not None:
+            found[".".join(option)] = choice
+    return found
 
 
 def _own_or_default(text: StepText, defaults: Defaults, resolver: Resolver) -> Defaults:

@@ -59,6 +59,7 @@ def apply(job: ApplyStage, line: WorkerLine, registry: Registry, ranks: Ranks) -
         task_plugin=registry.tasks[job.task.name].origin,
         architectures=tuple(entry.cls for entry in registry.architectures.values()),
         data=job.data,
+        unlabelled=job.unlabelled,
         output=_output(job, ranks),
         work=job.work,
         store=job.store,

@@ -13,14 +13,15 @@ from compress.heads import meant_labels
 from compress.models import save_model
 from compress.processor import Processor
 from compress.stage import Context, Data, Made
-from compress.task import Row, Task
-from compress.teacher import TeacherOutputs, teacher_outputs
+from compress.task import Row
+from compress.teacher import TeacherOutputs
+from compress.teachers import TeacherWeight, several_outputs
 from compress.training import TrainingFacts, fit
 from compress_distill.loss import DistillationLoss, asked_of
 from compress_distill.matching import Place, Sides, all_matched, projected
 from compress_distill.onpolicy import OwnTargets
-from compress_distill.options import DistillOptions, phases_of
-from compress_distill.sequences import with_sequences
+from compress_distill.options import DistillOptions, phases_of, weights_of_teachers
+from compress_distill.rows import Learned, learned_data
 from compress_distill.student import Student, student_of
 
 
@@ -29,29 +30,56 @@ def distill(context: Context[DistillOptions]) -> Made:
     source, data = context.input, context.data
     assert source is not None, "the stage accepts no fresh model"
     assert data is not None, "the stage needs data"
-    teacher = context.references.get("teacher", source)
-    _refuse_strangers(teacher, data, context)
+    teachers = teachers_of(context, source)
+    for each in teachers:
+        _refuse_strangers(each.artifact, data, context)
+    teacher = teachers[0].artifact
     options = context.options
-    if options.sequences or options.on_policy > 0:
-        _refuse_what_is_not_written(context.task, data)
+    if (options.sequences or options.on_policy > 0) and not context.task.generates():
+        raise UsageError(
+            f"task {context.task.name}: its answers are not generated: leave sequences and "
+            "on_policy out"
+        )
     set_seed(context.seed)
     student = student_of(context, teacher, data)
-    if options.sequences:
-        data = with_sequences(context, teacher, data, options.sequences)
-    facts = trained(context, student, teacher, data)
+    learned = learned_data(context, teacher, data)
+    facts = trained(context, student, teachers, learned)
     if context.rank > 0:
         return Made()
     parameters = save_model(student.model, context.output)
     student.processor.save(context.output)
-    return Made(parameters=parameters, edits=student.edits, notes={**facts, **student.notes})
+    return Made(
+        parameters=parameters,
+        edits=student.edits,
+        notes={**facts, **student.notes, **learned.notes},
+    )
+
+
+def teachers_of(context: Context[DistillOptions], source: Artifact) -> list[TeacherWeight]:
+    """The teachers with their weights, the first one first; the ``source`` where none is named."""
+    prefix = "teacher"
+    named = [
+        artifact
+        for option, artifact in context.references.items()
+        if option == prefix or option.startswith(f"{prefix}.")
+    ]
+    weights = weights_of_teachers(context.options)
+    return [
+        TeacherWeight(artifact, weight)
+        for artifact, weight in zip(named or [source], weights, strict=True)
+    ]
 
 
 def trained(
-    context: Context[DistillOptions], student: Student, teacher: Artifact, data: Data
+    context: Context[DistillOptions],
+    student: Student,
+    teachers: Sequence[TeacherWeight],
+    learned: Learned,
 ) -> Mapping[str, Any]:
     """The student is trained, in one phase or in several. Facts of each come back for the notes:
     those of the last, and of all under ``phases`` if there are several."""
-    sides = Sides.of(student.model, teacher, context.architectures)
+    data = learned.data
+    sides = Sides.of(student.model, teachers[0].artifact, context.architectures)
     phases = phases_of(context.options)
     facts: list[TrainingFacts] = []
     for number, options in enumerate(phases):
@@ -60,10 +88,11 @@ def trained(
         # What is drawn for a phase must not depend on whether the one before it was resumed.
         set_seed((context.seed + number) % 2**32)
         loss = DistillationLoss(
-            _outputs(context, options, teacher, data, student.processor, sides.layers),
+            _outputs(context, options, teachers, data, student.processor, sides.layers),
             options.losses,
             context.task,
             _own_targets(context, data, student.processor),
+            learned.truth,
             layers=sides.layers,
         )
         apart = cast(Context[DistillOptions], _InPhase(context, number)) if number else context
@@ -79,6 +108,7 @@ def trained(
                 loss=loss,
                 processor=student.processor,
                 data=own_data,
+                groups=learned.truth,
             )
         facts.append(made)
         student.model.train()
@@ -109,7 +139,7 @@ class _InPhase:
 def _outputs(
     context: Context[DistillOptions],
     options: DistillOptions,
-    teacher: Artifact,
+    teachers: Sequence[TeacherWeight],
     data: Data,
     processor: Processor,
     layers: Place | None,
@@ -118,7 +148,7 @@ def _outputs(
     asked = asked_of(options, layers)
     if not asked.answers and not asked.states:
         return None
-    return teacher_outputs(context, teacher, "train", asked, processor, data)
+    return several_outputs(context, teachers, "train", asked, processor, data)
 
 
 def _own_targets(
@@ -126,12 +156,6 @@ def _own_targets(
 ) -> OwnTargets | None:
     share = context.options.on_policy
     return OwnTargets(context.task, data.rows("train"), processor, share) if share > 0 else None
-
-
-def _refuse_what_is_not_written(task: Task[Any], data: Data) -> None:
-    """Raise CompressError where rows take no generated answer as their target."""
-    for row in data.rows("train")[:1]:
-        task.with_answer(row, {"answer": "", "tokens": []})
 
 
 def _refuse_strangers(teacher: Artifact, data: Data, context: Context[DistillOptions]) -> None:

@@ -58,7 +58,8 @@ class DistillationLoss:
     compared, a term is the mean of theirs. ``layers`` are as in ``matching.matched``.
 
     ``outputs`` is None where nothing is asked of the teacher. ``own`` gives some batches targets
-    that the student wrote. These are no truth, so the task's own loss does not count there."""
+    that the student wrote. These are no truth, so the task's own loss does not count there. Nor
+    does it where ``truth`` says so of a training row; such rows are in batches of their own."""
 
     def __init__(
         self,
@@ -66,11 +67,12 @@ class DistillationLoss:
         losses: Sequence[LossItem],
         task: Task[Any],
         own: OwnTargets | None = None,
+        truth: Sequence[bool] = (),
         *,
         layers: Place | None = None,
     ) -> None:
         self._outputs, self._losses, self._task = outputs, losses, task
-        self._own = own
+        self._own, self._truths = own, truth
         self._reads_labels = bool(of_kind(losses, LabelsLoss))
         self._layers, self._places = layers, all_matched(losses, layers)
 
@@ -83,7 +85,8 @@ class DistillationLoss:
         Raises UsageError if labels are to count, and the task has no loss on them."""
         written = self._own.batch(model, indices) if self._own else None
         inputs = dict(written or batch)
-        if written or not self._reads_labels:
+        is_true = not written and (not self._truths or self._truths[int(indices[0])])
+        if not is_true or not self._reads_labels:
             # Without labels the model does not compute its own loss, which is not used.
             inputs.pop("labels", None)
         answer = forward(model, inputs, output_hidden_states=bool(self._places))
@@ -94,7 +97,7 @@ class DistillationLoss:
                 terms += _of_answers(pairs, loss.chosen)
             elif isinstance(loss.chosen, HiddenLoss | EmbeddingsLoss):
                 terms += _of_states(self._states(pairs, loss.chosen), loss.chosen)
-            elif written:
+            elif not is_true:
                 terms.append(Term(torch.zeros(()), 0))
             else:
                 terms.append(self._truth(answer, batch, loss.chosen.weight))

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Discriminator, Field, Tag
 
 from compress.distillable import Keep
-from compress.options import ArtifactReference, FreshModel, KeptByStack, Options
+from compress.options import ArtifactReferences, FreshModel, KeptByStack, Options, UnlabelledData
 from compress.stage import OptionMistake
 from compress.training import TrainingOptions
 from compress_distill.menu import LogitsLoss, LossItem, default_losses, needs_all, of_kind
@@ -63,10 +63,12 @@ class DistillOptions(TrainingOptions):
     """Options of ``distill``: those of training, the shape of the student, the losses, and what is
     learned from."""
 
-    teacher: ArtifactReference | None = Field(
+    teacher: ArtifactReferences | None = Field(
         default=None,
         description=(
-            "Step, folder or hub id whose answers are learned; the default is the step's own input."
+            "Step, folder or hub id whose answers are learned; the default is the step's own "
+            "input. Several, [a, b] or with weights {a: 2, b: 1}: the mean of their probabilities "
+            "is learned, and all else of the first."
         ),
     )
     student: Student | None = Field(
@@ -113,6 +115,13 @@ class DistillOptions(TrainingOptions):
             "targets, {beams: 4}; for a task whose answers are generated."
         ),
     )
+    unlabelled: UnlabelledData | None = Field(
+        default=None,
+        description=(
+            "More rows to learn from, without labels: a source as under data, {train: more.csv, "
+            "rows: 20000}. The teacher answers them; the true labels' loss does not count there."
+        ),
+    )
     on_policy: float = Field(
         default=0.0,
         ge=0,
@@ -147,6 +156,7 @@ def mistakes(options: DistillOptions) -> Iterator[OptionMistake]:
         yield OptionMistake(
             "losses", "nothing of the teacher is learned", "add logits or hidden to losses"
         )
+    yield from _mistakes_of_teachers(options)
     for option in {"losses", "epochs"} & options.model_fields_set if options.phases else ():
         yield OptionMistake(option, f"each of the phases has its own {option}", "leave it out")
     for phase in phases_of(options):
@@ -165,6 +175,36 @@ def _mistakes_of_logits(options: DistillOptions) -> Iterator[OptionMistake]:
                     f"{option} is of the divergence, and distance is {loss.logits.distance}",
                     f"leave {option} out",
                 )
+
+
+def weights_of_teachers(options: DistillOptions) -> list[float]:
+    """The weight of each teacher, in order; one teacher has 1, as has the step's input."""
+    if isinstance(options.teacher, dict):
+        return [*options.teacher.values()]
+    return [1.0] * (len(options.teacher) if isinstance(options.teacher, list) else 1)
+
+
+def _mistakes_of_teachers(options: DistillOptions) -> Iterator[OptionMistake]:
+    weights, teacher = weights_of_teachers(options), options.teacher
+    every = [loss for phase in phases_of(options) for loss in phase.losses]
+    if not weights:
+        yield OptionMistake("teacher", "no teacher is named", "name one, or leave teacher out")
+    if min(weights, default=1.0) <= 0:
+        yield OptionMistake("teacher", "a teacher has a weight of 0 or less", "leave it out")
+    if isinstance(teacher, list) and len(set(teacher)) < len(teacher):
+        yield OptionMistake("teacher", "a teacher is named twice", "give weights: {a: 2, b: 1}")
+    if len(weights) > 1 and not of_kind(every, LogitsLoss):
+        yield OptionMistake(
+            "teacher",
+            "of several teachers the answers are learned, and losses has no logits",
+            "add logits to losses, or name one teacher",
+        )
+    if len(weights) > 1 and options.keep in ("sample", "top"):
+        yield OptionMistake(
+            "keep",
+            f"keep: {options.keep} has a few choices of each teacher, which have no mean",
+            "set keep: nothing or keep: all",
+        )
 
 
 def _mistakes_of_keeping(options: DistillOptions) -> Iterator[OptionMistake]:

@@ -80,29 +80,32 @@ def with_sequences(
 ) -> TaughtData:
     """``data`` with what ``teacher`` answers to the training rows. The answers come from the store,
     if it has them. The task is one with ``Task.with_answer``."""
-    task = context.task
-    common = _ingredients(task, teacher, data, options)
-    rows = data.rows("train")
-    maker = _Maker(context, teacher, rows, options.beams)
-    starts = range(0, len(rows), _ROWS)
-    folders = [
-        context.product(KIND, {**common, "start": start}, maker.filling(start)) for start in starts
-    ]
+    answers = answers_of(context, teacher, data, options.beams)
+    common = _ingredients(context.task, teacher, data, options.beams)
     text = json.dumps([common, options.true_targets], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    answers = Answers([folder / _FILE for folder in folders], len(rows))
-    return TaughtData(task, data, answers, digest, options.true_targets)
+    return TaughtData(context.task, data, answers, digest, options.true_targets)
 
 
-def _ingredients(
-    task: Task[Any], teacher: Artifact, data: Data, options: SequenceOptions
-) -> Mapping[str, Any]:
+def answers_of(context: Context[Any], teacher: Artifact, data: Data, beams: int) -> Answers:
+    """What ``teacher`` answers to the training rows of ``data``, from the store if it has them.
+    Where answers are generated, its search compares so many ``beams``."""
+    common, rows = _ingredients(context.task, teacher, data, beams), data.rows("train")
+    maker = _Maker(context, teacher, rows, beams)
+    folders = [
+        context.product(KIND, {**common, "start": start}, maker.filling(start))
+        for start in range(0, len(rows), _ROWS)
+    ]
+    return Answers([folder / _FILE for folder in folders], len(rows))
+
+
+def _ingredients(task: Task[Any], teacher: Artifact, data: Data, beams: int) -> Mapping[str, Any]:
     return {
         "teacher": teacher.digest,
         "data": data.digest,
         "task": task.name,
         "task_options": task.options.model_dump(mode="json"),
-        "beams": options.beams,
+        "beams": beams,
         "rows": _ROWS,
         "libraries": versions(("compress-toolkit", "torch", "transformers", "tokenizers")),
     }

@@ -56,6 +56,10 @@ class Target(ABC):
         ``probabilities`` hold probabilities."""
 
     @abstractmethod
+    def answered(self, prediction: Prediction) -> Any:
+        """An answer as a label, as ``read`` gives it."""
+
+    @abstractmethod
     def score(
         self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]
     ) -> Quality:
@@ -105,6 +109,9 @@ class SingleLabel(Target):
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         return texts.single(logits)
+
+    def answered(self, prediction: Prediction) -> int:
+        return int(prediction["label"])
 
     def score(
         self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]
@@ -192,6 +199,10 @@ class MultiLabel(Target):
             for answer, row in zip(texts.multi(logits), shares, strict=True)
         ]
 
+    def answered(self, prediction: Prediction) -> list[int]:
+        chosen = set(prediction["labels"])
+        return [int(label in chosen) for label in range(len(prediction["probabilities"]))]
+
     def score(
         self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]
     ) -> Quality:
@@ -276,6 +287,9 @@ class Regression(Target):
 
     def predictions(self, logits: np.ndarray) -> list[Prediction]:
         return texts.number(logits)
+
+    def answered(self, prediction: Prediction) -> float:
+        return float(prediction["value"])
 
     def score(
         self, predictions: Sequence[Prediction], references: Sequence[Any], labels: Sequence[str]

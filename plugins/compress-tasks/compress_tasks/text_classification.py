@@ -216,6 +216,10 @@ class TextClassification(Task[TextClassificationOptions]):
         logits = super().distillable(outputs, batch)
         return [replace(part, divergence=self.target.divergence) for part in logits]
 
+    def with_answer(self, row: Row, prediction: Prediction) -> Row:
+        """``row`` with the answer as its label, as ``normalise`` gives it."""
+        return {**row, "label": self.target.answered(prediction)}
+
     def predictions(
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
     ) -> list[Prediction]:

@@ -12,6 +12,7 @@ import numpy as np
 from tokenizers import Encoding
 
 from compress.architecture import ModelConfig
+from compress.errors import UsageError
 from compress.padding import model_inputs, pad, padded
 from compress.processor import TextProcessor
 from compress.request import Request, texts_of
@@ -154,6 +155,11 @@ class TokenClassification(Task[TextTaskOptions]):
             batch["labels"] = padded([f["labels"] for f in features], IGNORED)
         return batch
 
+    def with_answer(self, row: Row, prediction: Prediction) -> Row:
+        """``row`` with the answered tags; a word that the model did not see has the first one,
+        which no model sees either."""
+        return {**row, "tags": [0 if tag is None else tag for tag in prediction["tags"]]}
+
     def predictions(
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
     ) -> list[Prediction]:
@@ -223,8 +229,12 @@ class TokenClassification(Task[TextTaskOptions]):
     def request(self, requests: Sequence[Request]) -> list[Row]:
         """A row for each text, cut into words. A word is a run of letters, digits and
         underscores, or any other single character but a space. ``spans`` are the words'
-        (start, end) in the text."""
-        return [answering.with_words(row["text"]) for row in texts_of(requests, ("text",))]
+        (start, end) in the text. A mapping may hold the words themselves, as ``tokens``."""
+        texts = iter(texts_of([one for one in requests if not _holds_words(one)], ("text",)))
+        return [
+            _row_of_words(one) if _holds_words(one) else answering.with_words(next(texts)["text"])
+            for one in requests
+        ]
 
     def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> Shown:
         """The text and its entities: ``type``, ``text``, ``start`` and ``end`` (characters,
@@ -233,6 +243,17 @@ class TokenClassification(Task[TextTaskOptions]):
         spans = row.get("spans") or _joined_spans(row["tokens"])
         found = entities(names(prediction["tags"], labels))
         return {"text": text, "entities": answering.shown(text, spans, found)}
+
+
+def _holds_words(request: Request) -> bool:
+    return isinstance(request, Mapping) and list(request) == ["tokens"]
+
+
+def _row_of_words(request: Any) -> Row:
+    try:
+        return {"tokens": _tokens(request["tokens"])}
+    except RowError as error:
+        raise UsageError(str(error)) from error
 
 
 def _watched(sentences: Iterable[list[str]], types: set[str]) -> Iterator[list[str]]:
