@@ -90,6 +90,20 @@ class Layout:
     stacks: tuple[Stack, ...]
 
 
+@dataclass(frozen=True)
+class Origin:
+    """A teacher that a fresh model can start from.
+
+    ``model`` is the teacher in evaluation mode, and ``processor`` what reads texts for it; ``own``
+    is what reads them for the fresh model. ``counts``, int64 [ids], says how often each id that
+    ``own`` can make is in the inputs of the training rows."""
+
+    model: PreTrainedModel
+    processor: Any
+    own: Any
+    counts: np.ndarray
+
+
 Layers = Mapping[str, int | None]
 """How many layers each stack of a model has, by the stack's name and in the order of its layout;
 None where that is not known."""
@@ -138,6 +152,14 @@ class Architecture:
         it does nothing: transformers has the family."""
 
     @classmethod
+    def start_from(cls, model: PreTrainedModel, origin: Origin) -> Mapping[str, Any]:
+        """Give a fresh ``model`` of the family first weights that follow from a teacher's, in
+        place, where a recipe says ``embeddings_of: teacher``. Returns notes for the manifest.
+
+        By default no weight can follow from a teacher's, and a plan refuses these words."""
+        raise NotImplementedError(f"{cls.name} does not start from a teacher")
+
+    @classmethod
     def own_edits(cls, model: PreTrainedModel) -> Sequence[Mapping[str, Any]]:
         """Edits of kinds of its own, which give an empty model of this config the shape of
         ``model``. By default none.
@@ -161,5 +183,14 @@ class Architecture:
 
 def brings_models(architecture: type[Architecture]) -> bool:
     """Whether an architecture overrides ``register``."""
-    own = getattr(architecture.register, "__func__", architecture.register)
-    return own is not getattr(Architecture.register, "__func__", Architecture.register)
+    return _overrides(architecture, "register")
+
+
+def starts_from_teachers(architecture: type[Architecture]) -> bool:
+    """Whether an architecture overrides ``start_from``."""
+    return _overrides(architecture, "start_from")
+
+
+def _overrides(architecture: type[Architecture], name: str) -> bool:
+    own, inherited = (getattr(each, name) for each in (architecture, Architecture))
+    return getattr(own, "__func__", own) is not inherited.__func__

@@ -4,20 +4,25 @@ their configs follow from it."""
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 from transformers import CONFIG_MAPPING, PreTrainedModel
 
-from compress.architecture import ModelConfig
+from compress.architecture import ModelConfig, Origin, starts_from_teachers
+from compress.artifact import Artifact
 from compress.errors import UsageError
-from compress.models import fresh_model
+from compress.featurising import FeatureRows
+from compress.models import fresh_model, open_model
 from compress.processor import Processor, TextProcessor, Vocabulary
+from compress.sizes import architecture_of
 from compress.sound import SpeechProcessor
-from compress.task import Task
+from compress.stage import Context
+from compress.task import Row, Task
 
 _VOCABULARY = "vocab_size"
 _TOKENS: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -68,6 +73,45 @@ def processor_for(model: PreTrainedModel, processor: Processor, task: Task[Any])
         if names:
             own.config["model_input_names"] = [name for name in names if name in read]
     return own
+
+
+def start_from_teacher(
+    model: PreTrainedModel,
+    processor: Processor,
+    teacher: Artifact,
+    context: Context[Any],
+    rows: Sequence[Row],
+) -> Mapping[str, Any]:
+    """Give a fresh ``model``, which reads what ``processor`` makes of the training ``rows``, the
+    first weights that its architecture takes from ``teacher``, in place. Returns notes for the
+    manifest.
+
+    Raises UsageError for a family that takes none, and where the two do not fit."""
+    kind = model.config.model_type
+    architecture = architecture_of(kind, context.architectures)
+    theirs = context.task.processor(teacher.folder)
+    if (
+        architecture is None
+        or not starts_from_teachers(architecture)
+        or not isinstance(theirs, Vocabulary)
+        or not isinstance(processor, Vocabulary)
+    ):
+        raise UsageError(f"a {kind} model does not start from a teacher: leave embeddings_of out")
+    origin = Origin(
+        open_model(teacher, context.task),
+        theirs,
+        processor,
+        _counts(FeatureRows(context.task, rows, processor), _ids_of(processor)),
+    )
+    return architecture.start_from(model, origin)
+
+
+def _counts(features: Iterable[Mapping[str, Any]], ids: int) -> np.ndarray:
+    """How often each of so many ids is in the inputs, int64 [ids]."""
+    counts = np.zeros(ids, dtype=np.int64)
+    for each in features:
+        counts += np.bincount(np.asarray(each["input_ids"], dtype=np.int64), minlength=ids)
+    return counts
 
 
 def _own_names(config: ModelConfig) -> Mapping[str, str]:

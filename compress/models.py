@@ -63,9 +63,11 @@ def forward(model: PreTrainedModel, batch: Mapping[str, Tensor], **switches: boo
     """The model's own output object for the entries of ``batch`` that its forward pass reads. The
     others, such as groups of examples, are for the task's loss.
 
-    ``switches`` are arguments of the forward pass, such as ``output_hidden_states``."""
+    ``switches`` are arguments of the forward pass, such as ``output_hidden_states``. One that is
+    False is left out: not every model of a plugin takes it."""
     names = _arguments(type(extract_model_from_parallel(model)).forward)
-    return model(**{name: batch[name] for name in batch if name in names}, **switches)
+    on = {name: value for name, value in switches.items() if value}
+    return model(**{name: batch[name] for name in batch if name in names}, **on)
 
 
 def task_loss(

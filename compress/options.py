@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -42,10 +42,18 @@ class FreshModel(Options):
         description="Model type, of transformers or of a plugin. Beside it: keys of its config."
     )
 
+    embeddings_of: Literal["teacher"] | None = Field(
+        default=None,
+        description=(
+            "teacher: the embeddings start from the teacher's, for types whose plugin can do that; "
+            "none: from random numbers."
+        ),
+    )
+
     @property
     def config(self) -> dict[str, Any]:
         """``type`` and the keys, JSON-ready."""
-        return self.model_dump(mode="json")
+        return self.model_dump(mode="json", exclude={"embeddings_of"})
 
 
 def fresh_models(

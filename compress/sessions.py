@@ -49,7 +49,9 @@ class TorchSession:
 
     def forward(self, batch: Mapping[str, np.ndarray], **switches: bool) -> Any:
         """The model's own output object, with tensors on the device. ``switches`` are arguments
-        of its forward pass, such as ``output_hidden_states``."""
+        of its forward pass, such as ``output_hidden_states``, and left out where they are
+        False."""
+        on = {name: value for name, value in switches.items() if value}
         tensors = {
             n: torch.as_tensor(a, device=self.device) for n, a in batch.items() if n in self.inputs
         }
@@ -58,7 +60,7 @@ class TorchSession:
             self.model.train(False)
         try:
             with torch.inference_mode():
-                return self.model(**tensors, **self.switches, **switches, **self._form)
+                return self.model(**tensors, **self.switches, **on, **self._form)
         finally:
             if training:
                 self.model.train(True)

@@ -293,12 +293,30 @@ def test_two_plugins_that_claim_a_type_stop_only_what_needs_its_models(registry:
     assert {"broken", "other"} <= set(all_model_origins(plugins))
 
 
+def test_a_plan_refuses_embeddings_of_a_teacher_for_a_type_that_cannot_have_them(
+    planned: Callable[..., Plan], tmp_path: Path
+) -> None:
+    (tmp_path / "model").mkdir()
+    save_bert(tmp_path / "model", TASK)
+    recipe = (
+        "model: ./model\nstages:\n"
+        "  - distill: {losses: [logits], student: {type: TYPE, embeddings_of: teacher}}\n"
+    )
+    assert planned(recipe.replace("TYPE", "bilstm"))
+    with pytest.raises(
+        UsageError,
+        match="recipe.yaml:5:.*a lstm model does not start from a teacher.*bigru, bilstm, static",
+    ):
+        planned(recipe.replace("TYPE", "lstm"))
+
+
 def test_an_architecture_that_describes_a_family_of_transformers_brings_nothing(
     brought: Registry,
 ) -> None:
     architectures = brought.architectures
     assert "bert" in architectures
-    assert [name for name in architectures if brings_models(architectures[name].cls)] == ["lstm"]
+    brought_ones = {name for name in architectures if brings_models(architectures[name].cls)}
+    assert brought_ones == {"lstm", "recurrent", "static"}
 
 
 def test_a_processor_is_fitted_to_the_model_that_takes_it(brought: Registry) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from compress.architecture import Layers
+from compress.architecture import Layers, starts_from_teachers
 from compress.errors import UsageError
 from compress.options import (
     FreshMark,
+    FreshModel,
     NeededByFreshMark,
     artifacts_named,
     fields_marked,
@@ -19,7 +20,7 @@ from compress.planning.sections.data import splits_of
 from compress.planning.sections.model import check_fresh
 from compress.planning.steps.layers import layers_of, layers_of_input, model_type_of_input
 from compress.planning.types import Step
-from compress.recipes.places import Section
+from compress.recipes.places import KeyPath, Section
 from compress.recipes.steps import StepText
 from compress.sizes import layout_of
 from compress.stage import OptionMistake
@@ -44,6 +45,8 @@ def check_fit(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> N
         _check_needed_by_fresh(step, text, resolver)
     for option, model in fresh_models(step.options):
         check_fresh(model.config, (*text.stage_path, *option), resolver)
+        if model.embeddings_of is not None:
+            _check_start(model, (*text.stage_path, *option), resolver)
     _check_layout(step, text, graph, resolver)
     _check_layers(step, text, graph, resolver)
 
@@ -108,6 +111,16 @@ def _check_configuration(config: Section, step: Step, resolver: Resolver) -> Non
         if setter:
             message = f"{key}: {stage.name!r} sets it, by {setter}"
             resolver.wrong(("model", key), message, "leave it out", of_value=False)
+
+
+def _check_start(model: FreshModel, path: KeyPath, resolver: Resolver) -> None:
+    """Add a mistake where no architecture says how a model of this type starts from a teacher."""
+    entries = resolver.registry.architectures.values()
+    types = {kind for e in entries if starts_from_teachers(e.cls) for kind in e.cls.model_types}
+    if model.type not in types:
+        message = f"embeddings_of: a {model.type} model does not start from a teacher"
+        hint = f"types that do: {', '.join(sorted(types))}" if types else "leave it out"
+        resolver.wrong((*path, "embeddings_of"), message, hint, of_value=False)
 
 
 def _check_options_of_fresh(step: Step, text: StepText, resolver: Resolver) -> None:

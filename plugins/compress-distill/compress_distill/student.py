@@ -13,7 +13,7 @@ from compress.adapting import adapt_input
 from compress.artifact import Artifact
 from compress.edits import Edit
 from compress.errors import UsageError
-from compress.fresh import fresh_reader, processor_for
+from compress.fresh import fresh_reader, processor_for, start_from_teacher
 from compress.options import FreshModel
 from compress.processor import Processor
 from compress.stage import Context, Data
@@ -62,7 +62,12 @@ def _fresh(
 ) -> Student:
     theirs = context.task.processor(teacher.folder)
     model = fresh_reader(wanted.config, context.task, data.labels, theirs)
-    return Student(model, processor_for(model, theirs, context.task), (), {})
+    processor = processor_for(model, theirs, context.task)
+    notes: Mapping[str, Any] = {}
+    if wanted.embeddings_of is not None:
+        rows = data.rows("train")
+        notes = start_from_teacher(model, processor, teacher, context, rows)
+    return Student(model, processor, (), notes)
 
 
 def _of_input(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import onnx_ir
 
 INT8_OPERATORS = frozenset({"MatMulInteger", "ConvInteger", "DynamicQuantizeLSTM", "QAttention"})
+_RECURRENT = frozenset({"GRU", "LSTM", "RNN"})
 ONE_FILE_BYTES = 2_000_000_000
 """Weights below this go into the ONNX file itself; protobuf stops at 2 GiB."""
 
@@ -19,6 +21,13 @@ def count_int8(graph: onnx_ir.Model) -> int:
     for part in graph.graphs():
         count += sum(node.op_type in INT8_OPERATORS for node in part)
     return count
+
+
+def left_float(graph: onnx_ir.Model) -> dict[str, int]:
+    """How many operators of each recurrent kind multiply in floats still: ONNX Runtime has no int8
+    form of a GRU."""
+    kinds = (node.op_type for part in graph.graphs() for node in part)
+    return dict(Counter(kind for kind in kinds if kind in _RECURRENT))
 
 
 def write_graph(graph: onnx_ir.Model, file: Path) -> None:

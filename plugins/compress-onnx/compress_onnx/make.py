@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ import onnx_ir
 from compress_onnx import FOLDER, INT8_ENDING, MERGED
 from compress_onnx.checking import batches_of_rows, refuse_infinite
 from compress_onnx.floatgraph import examples_of, float_graphs
-from compress_onnx.graph import count_int8, write_graph
+from compress_onnx.graph import count_int8, left_float, write_graph
 from compress_onnx.merging import merged, parted
 from compress_onnx.opening import RUNNABLE, open_parts
 
@@ -82,14 +83,32 @@ def quantize(context: Context[QuantizeOptions], artifact: Artifact) -> Mapping[s
             sources = _sources(artifact.folder / FOLDER, Path(place))
         else:
             sources = float_graphs(context, artifact)
-        count = sum(_quantize_one(context, artifact, source) for source in sources)
+        graphs = [_quantize_one(context, artifact, source) for source in sources]
     _write_companions(context, artifact)
     _join(folder, INT8_ENDING)
     parts = {f.stem.removesuffix(INT8_ENDING): f for f in folder.glob(f"*{INT8_ENDING}.onnx")}
     if set(parts) in RUNNABLE:  # a task makes no batches for other parts of a model
         made = open_parts(parts, _ONE_THREAD, context.output)
         refuse_infinite(made, batches_of_rows(context, artifact))
-    return {"int8_operators": count, "reduce_range": context.options.reduces_range()}
+    count = sum(map(count_int8, graphs))
+    reduce_range = context.options.reduces_range()
+    return {
+        "int8_operators": count,
+        "reduce_range": reduce_range,
+        **_floats(context, graphs),
+    }
+
+
+def _floats(context: Context[Any], graphs: Sequence[onnx_ir.Model]) -> Mapping[str, Any]:
+    """A note of operators that stay in floats, which the user is shown; empty if there are none."""
+    left: Counter[str] = Counter()
+    for graph in graphs:
+        left.update(left_float(graph))
+    if not left:
+        return {}
+    kinds = ", ".join(f"{count} {kind}" for kind, count in left.items())
+    context.note(f"these operators stay in float32, ONNX Runtime has no int8 form of them: {kinds}")
+    return {"float_operators": dict(left)}
 
 
 def _sources(folder: Path, place: Path) -> list[Path]:
@@ -132,8 +151,10 @@ def _check_joined(context: Context[Any], artifact: Artifact, sources: Sequence[P
     refuse_difference(expected, made, batches, "the decoder in two files", FAILURES)
 
 
-def _quantize_one(context: Context[QuantizeOptions], artifact: Artifact, source: Path) -> int:
-    """Write the int8 graph of one float graph. Returns the number of its int8 operators."""
+def _quantize_one(
+    context: Context[QuantizeOptions], artifact: Artifact, source: Path
+) -> onnx_ir.Model:
+    """Write the int8 graph of one float graph, and return it."""
     from compress_onnx.rewriting import fuse, quantize_graph
 
     options, graph = context.options, onnx_ir.load(source)
@@ -142,12 +163,11 @@ def _quantize_one(context: Context[QuantizeOptions], artifact: Artifact, source:
     graph = quantize_graph(
         graph, per_channel=options.per_channel, reduce_range=options.reduces_range()
     )
-    count = count_int8(graph)
-    if not count:
+    if not count_int8(graph):
         raise ModelRefused(f"{artifact.folder}: quantize.onnx found nothing to quantize in it")
     file = context.output / FOLDER / f"{source.stem}{INT8_ENDING}.onnx"
     write_graph(graph, file)
-    return count
+    return graph
 
 
 def _write_companions(context: Context[Any], artifact: Artifact) -> None:
