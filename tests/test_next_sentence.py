@@ -103,7 +103,7 @@ def test_a_student_is_distilled_from_it(
         splits,
         input=pretrained,
         student={"layers": 1},
-        labels=1.0,
+        losses=["logits", "hidden", "labels"],
         **OPTIONS,
     )
     assert made.traits.task == "next-sentence"

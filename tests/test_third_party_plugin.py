@@ -19,6 +19,8 @@ NAMES = {
     "compress_prune": "acme_shrink",
     "compress-prune": "acme-shrink",
     "prune.structured": "shrink.acme",
+    "prune.vocabulary": "shrink.words",
+    "prune.unstructured": "shrink.zeros",
     '\nprune = "': '\nacme = "',
 }
 RECIPE = """\
