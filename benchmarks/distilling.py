@@ -31,7 +31,7 @@ from compress.keptanswers import Answered, AnswersWriter, KeptAnswers
 from compress.machine import processor, threads
 from compress.pairing import Keeping
 from compress.task import IGNORED
-from compress.teacher import Asked, TeacherOutputs
+from compress.teacher import Asked, OneTeacher, TeacherOutputs
 
 _ROWS = 32
 _WARM_UP = 5
@@ -133,7 +133,7 @@ def _task() -> Any:
     )
 
 
-class _Kept(TeacherOutputs):
+class _Kept(OneTeacher):
     """Answers in files, as a training reads them."""
 
     def __init__(self, folder: Path) -> None:

@@ -6,6 +6,7 @@ are stored as JSON in the manifest. ``compress.shapes`` writes and replays them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal, NotRequired
 
 from pydantic import ConfigDict, Field, with_config
@@ -90,3 +91,11 @@ class OwnEdit(TypedDict):
 
 
 Edit = FeedForwardEdit | HeadsEdit | HiddenEdit | LowRankEdit | OwnEdit
+
+
+def hidden_after(edits: Sequence[Edit]) -> int | None:
+    """The hidden width of a model with these edits; None if they leave that of its config."""
+    for edit in edits:
+        if edit["op"] == "hidden":
+            return edit["keep"]  # type: ignore[typeddict-item]
+    return None

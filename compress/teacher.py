@@ -43,7 +43,7 @@ from compress.stage import Context, Data
 from compress.task import Row, Task
 from compress.tokenmaps import difference
 
-__all__ = ["Asked", "Keeping", "Pair", "Pairs", "TeacherOutputs", "teacher_outputs"]
+__all__ = ["Asked", "Keeping", "OneTeacher", "Pair", "Pairs", "TeacherOutputs", "teacher_outputs"]
 
 KIND = "teacher-outputs"
 _BATCH = 32
@@ -59,11 +59,9 @@ class Pairs:
 
 
 class TeacherOutputs(ABC):
-    """What a teacher answers to the examples of a split."""
+    """What a teacher, or several together, answer to the examples of a split."""
 
-    def __init__(self, task: Task[Any], asked: Asked) -> None:
-        self._task, self._asked = task, asked
-
+    @abstractmethod
     def pairs(
         self, student: Mapping[str, Any], batch: Mapping[str, Tensor], indices: Tensor
     ) -> Pairs:
@@ -73,6 +71,18 @@ class TeacherOutputs(ABC):
 
         Raises UsageError if the teacher gave another number of answers, or answers of another
         width."""
+
+
+class OneTeacher(TeacherOutputs):
+    """What one teacher answers, wherever its answers come from."""
+
+    def __init__(self, task: Task[Any], asked: Asked) -> None:
+        self._task, self._asked = task, asked
+
+    def pairs(
+        self, student: Mapping[str, Any], batch: Mapping[str, Tensor], indices: Tensor
+    ) -> Pairs:
+        """As ``TeacherOutputs.pairs``, from ``_answered``."""
         own = parts_of(self._task, self._asked.of_student, student, batch)
         theirs = self._answered(batch, indices.tolist())
         pairs = Pairs()
@@ -150,7 +160,7 @@ def _refuse_kept(task: Task[Any], keeping: Keeping) -> None:
         )
 
 
-class _Kept(TeacherOutputs):
+class _Kept(OneTeacher):
     """Answers that are in the store."""
 
     def __init__(self, folder: Path, task: Task[Any], asked: Asked) -> None:
@@ -163,7 +173,7 @@ class _Kept(TeacherOutputs):
         return {name: file.read(places) for name, file in self._files.items()}
 
 
-class _Present(TeacherOutputs):
+class _Present(OneTeacher):
     """A teacher in memory, which answers each batch."""
 
     def __init__(self, session: TorchSession, task: Task[Any], asked: Asked) -> None:

@@ -13,10 +13,8 @@ from torch.nn import functional
 from compress.artifact import Artifact
 from compress.distillable import Divergence
 from compress.errors import UsageError
-from compress.keptanswers import Answered
 from compress.processor import Processor
 from compress.stage import Context, Data
-from compress.task import Task
 from compress.teacher import Asked, Pair, Pairs, TeacherOutputs, teacher_outputs
 
 
@@ -51,20 +49,13 @@ def several_outputs(
         teacher_outputs(context, other.artifact, split, only_answers, processor, data)
         for other in others
     ]
-    return _Together(context.task, asked, whole, [one.weight for one in teachers])
+    return _Together(whole, [one.weight for one in teachers])
 
 
 class _Together(TeacherOutputs):
     """The answers of several teachers as those of one."""
 
-    def __init__(
-        self,
-        task: Task[Any],
-        asked: Asked,
-        outputs: Sequence[TeacherOutputs],
-        weights: Sequence[float],
-    ) -> None:
-        super().__init__(task, asked)
+    def __init__(self, outputs: Sequence[TeacherOutputs], weights: Sequence[float]) -> None:
         self._outputs = outputs
         self._weights = torch.tensor(weights) / sum(weights)
 
@@ -76,11 +67,6 @@ class _Together(TeacherOutputs):
         by_answer = zip(*(pairs.answers for pairs in every), strict=True)
         answers = [mean_answer(pairs, self._weights) for pairs in by_answer]
         return replace(every[0], answers=answers)
-
-    def _answered(
-        self, batch: Mapping[str, Tensor], places: Sequence[int]
-    ) -> Mapping[str, Answered]:
-        raise NotImplementedError("each teacher is asked for its pairs")
 
 
 def mean_answer(pairs: Sequence[Pair], weights: Tensor) -> Pair:

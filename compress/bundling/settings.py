@@ -22,10 +22,9 @@ SERVER = {"fastapi": "0.165.0", "uvicorn": "0.54.0"}
 they are not installed."""
 _BATCH = 8
 """Texts of near-equal length that are answered together, where that changes no answer."""
-_TOLERANCES = {"float": 1e-3}
-"""By how much a number of an answer may differ on another machine, by precision."""
-_INT8_TOLERANCE = 0.1
-"""int8 is rounded otherwise with other instructions: see quantize.onnx, reduce_range."""
+_TOLERANCE, _INT8_TOLERANCE = 1e-3, 0.1
+"""By how much a number of an answer may differ on another machine. int8 is rounded otherwise with
+other instructions: see quantize.onnx, reduce_range."""
 
 
 def batch_size_of(artifact: Artifact) -> int:
@@ -68,7 +67,7 @@ def examples_of(predictor: Predictor, parts: Parts) -> dict[str, Any]:
     answers = predictor(requests)
     precision = predictor.artifact.traits.precision
     return {
-        "tolerance": _TOLERANCES.get(precision, _INT8_TOLERANCE),
+        "tolerance": _TOLERANCE if precision == "float" else _INT8_TOLERANCE,
         "examples": [
             {"request": request, "answer": answer}
             for request, answer in zip(requests, answers, strict=True)

@@ -8,6 +8,7 @@ finite, and evaluation in the order of the rows. ``fit`` imports torch, this mod
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compress.processor import Processor
@@ -28,6 +29,7 @@ def fit(
     processor: Processor | None = None,
     data: Data | None = None,
     groups: Sequence[int] = (),
+    work: Path | None = None,
 ) -> TrainingFacts:
     """Train ``model`` in place on the train split of ``context``, and return facts for the notes
     of its manifest.
@@ -36,7 +38,8 @@ def fit(
     stand in place of the context's. ``groups`` has a number for each training row: rows with
     different numbers are never in one batch. With a validation split the model ends with the
     weights of the epoch of the best quality. The training continues from the newest complete
-    checkpoint in ``context.work``. Raises CompressError at the first loss that is not finite.
+    checkpoint in ``work``, by default ``context.work``: of several trainings of a step each has a
+    folder of its own. Raises CompressError at the first loss that is not finite.
 
     Several processes train it together: each has its rows of every batch, and all end with the same
     weights, but for their last bits those that one process would have reached."""
@@ -47,7 +50,8 @@ def fit(
         processor = context.task.processor(context.input.folder)
     data = context.data if data is None else data
     assert data is not None, "a stage that trains names the splits it needs"
-    return train(model, context, options, loss, processor, data, groups)
+    folder = context.work if work is None else work
+    return train(model, context, options, loss, processor, data, groups, folder)
 
 
 __all__ = ["LIBRARIES", "Loss", "Term", "TrainingFacts", "TrainingOptions", "fit"]

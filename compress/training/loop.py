@@ -37,12 +37,13 @@ def train(
     loss: Loss | None,
     row_processor: Processor,
     data: Data,
-    groups: Sequence[int] = (),
+    groups: Sequence[int],
+    work: Path,
 ) -> TrainingFacts:
     """Train ``model`` in place, as ``compress.training.fit`` describes it."""
     with end_requested() as ending:
         parts = TrainingParts(context, options, loss, row_processor, data, groups)
-        facts = _train(model, context, options, parts, ending)
+        facts = _train(model, context, options, parts, work / "checkpoints", ending)
         ending.obey()
     return facts
 
@@ -52,13 +53,14 @@ def _train(
     context: Context[Any],
     options: TrainingOptions,
     parts: TrainingParts,
+    folder: Path,
     ending: EndRequest,
 ) -> TrainingFacts:
-    """Train ``model`` until it is trained, or until ``ending`` is asked."""
+    """Train ``model`` until it is trained, or until ``ending`` is asked. Checkpoints are in
+    ``folder``."""
     set_seed(_seed(context))
     if not len(parts.dataset):
         raise UsageError("the train split is empty")
-    folder = Path(context.work) / "checkpoints"
     trainer = _trainer(model, context, options, parts, folder, ending)
     newest = context.first(lambda: checkpoints.newest_complete(folder, context.note))
     if newest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from transformers import set_seed
 
@@ -79,7 +79,8 @@ def trained(
     """The student is trained, in one phase or in several. Facts of each come back for the notes:
     those of the last, and of all under ``phases`` if there are several."""
     data = learned.data
-    sides = Sides.of(student.model, teachers[0].artifact, context.architectures)
+    teacher = teachers[0].artifact
+    sides = Sides.of(student.model, student.edits, teacher, context.architectures)
     phases = phases_of(context.options)
     facts: list[TrainingFacts] = []
     for number, options in enumerate(phases):
@@ -95,7 +96,6 @@ def trained(
             learned.truth,
             layers=sides.layers,
         )
-        apart = cast(Context[DistillOptions], _InPhase(context, number)) if number else context
         own_data: Data = data
         if not any(loss.logits or loss.labels for loss in options.losses):
             # Its head learns nothing, so that the quality of an epoch says nothing of the others.
@@ -103,12 +103,13 @@ def trained(
         with projected(student.model, all_matched(options.losses, sides.layers), sides):
             made = fit(
                 student.model,
-                apart,
+                context,
                 options,
                 loss=loss,
                 processor=student.processor,
                 data=own_data,
                 groups=learned.truth,
+                work=context.work / f"phase-{number + 1}" if number else None,
             )
         facts.append(made)
         student.model.train()
@@ -124,16 +125,6 @@ class _Unjudged:
     def rows(self, split: str) -> Sequence[Row]:
         """The rows of another split."""
         return [] if split == "validation" else self._data.rows(split)
-
-
-class _InPhase:
-    """The context of a step in a later phase, whose checkpoints stand apart."""
-
-    def __init__(self, context: Context[DistillOptions], number: int) -> None:
-        self._context, self.work = context, context.work / f"phase-{number + 1}"
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._context, name)
 
 
 def _outputs(

@@ -54,8 +54,8 @@ class DistillationLoss:
 
     Each term is a mean over its rows or tokens. As sums, the terms would change their
     weights with the size of the batch and the length of its texts. If a model answers with several
-    outputs, or has several stacks or layers that are
-    compared, a term is the mean of theirs. ``layers`` are as in ``matching.matched``.
+    outputs, or has several stacks or layers that are compared, a term is the mean of theirs.
+    ``layers`` are as in ``matching.matched``.
 
     ``outputs`` is None where nothing is asked of the teacher. ``own`` gives some batches targets
     that the student wrote. These are no truth, so the task's own loss does not count there. Nor

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from compress.architecture import Architecture
 from compress.artifact import Artifact
+from compress.edits import Edit, hidden_after
 from compress.errors import UsageError
 from compress.models import load_config
 from compress.sizes import sizes
@@ -30,7 +31,7 @@ _NAME = "distillation"
 class Sides:
     """The sizes of a student and of its teacher. ``layers`` are their numbers of layers; None where
     a model has several stacks, or its config does not say. ``own`` and ``theirs`` are their hidden
-    widths."""
+    widths, as they are after a cut."""
 
     layers: Place | None
     own: int | None
@@ -40,17 +41,19 @@ class Sides:
     def of(
         cls,
         student: PreTrainedModel,
+        edits: Sequence[Edit],
         teacher: Artifact,
         architectures: Sequence[type[Architecture]],
     ) -> Sides:
-        """Those of a model in memory and of one in a folder."""
+        """Those of a model in memory, which has these ``edits``, and of one in a folder."""
         configs = student.config, load_config(teacher.folder)
         own, theirs = (sizes(config, architectures) for config in configs)
         has_stacks = any(config.is_encoder_decoder for config in configs)
         layers = None
         if own.layers and theirs.layers and not has_stacks:
             layers = own.layers, theirs.layers
-        return cls(layers, own.hidden, theirs.hidden)
+        widths = hidden_after(edits), hidden_after(teacher.manifest.edits)
+        return cls(layers, widths[0] or own.hidden, widths[1] or theirs.hidden)
 
 
 def matched(loss: LossOptions, layers: Place | None) -> list[Place]:

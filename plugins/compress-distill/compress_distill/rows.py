@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 from typing import Any
 
 from compress.artifact import Artifact
@@ -35,12 +34,11 @@ class Added:
 class MoreData:
     """Data with rows ``added`` to the training split. ``digest`` identifies them all."""
 
-    def __init__(self, data: Data, added: Sequence[Added]) -> None:
-        self._data, self.labels = data, data.labels
-        digests = json.dumps([data.digest, *(one.digest for one in added)])
+    def __init__(self, data: Data, added: Added) -> None:
+        self._data, self._added, self.labels = data, added, data.labels
+        digests = json.dumps([data.digest, added.digest])
         self.digest = hashlib.sha256(digests.encode()).hexdigest()
-        self._train = Joined([data.rows("train"), *(one.rows for one in added)])
-        self._true = [True, *(one.true for one in added)]
+        self._train = Joined(data.rows("train"), added.rows)
 
     def rows(self, split: str) -> Sequence[Row]:
         """The rows of a split."""
@@ -49,24 +47,23 @@ class MoreData:
     @property
     def truth(self) -> list[bool]:
         """Whether the target of each training row is true."""
-        parts = zip(self._true, self._train.parts, strict=True)
-        return [true for true, rows in parts for _ in range(len(rows))]
+        own, more = len(self._data.rows("train")), len(self._added.rows)
+        return [True] * own + [self._added.true] * more
 
 
 class Joined(Lazy[Row]):
-    """The rows of several sequences, one after the other."""
+    """Rows, and then other rows."""
 
-    def __init__(self, parts: Sequence[Sequence[Row]]) -> None:
-        self.parts = parts
-        self._starts = [0, *accumulate(map(len, parts))]
+    def __init__(self, first: Sequence[Row], others: Sequence[Row]) -> None:
+        self._first, self._others = first, others
 
     def __len__(self) -> int:
-        return self._starts[-1]
+        return len(self._first) + len(self._others)
 
     def item(self, index: int) -> Row:
         """The row at an index from 0 on."""
-        place = next(i for i, end in enumerate(self._starts[1:]) if index < end)
-        return self.parts[place][index - self._starts[place]]
+        own = len(self._first)
+        return self._first[index] if index < own else self._others[index - own]
 
 
 @dataclass(frozen=True)
@@ -82,18 +79,14 @@ class Learned:
 def learned_data(context: Context[DistillOptions], teacher: Artifact, data: Data) -> Learned:
     """The ``data`` with what the options add to them, and with the teacher's targets where they
     ask for these."""
-    options, added = context.options, []
+    options = context.options
     if options.sequences:
-        data_of_sequences: Data = with_sequences(context, teacher, data, options.sequences)
-    else:
-        data_of_sequences = data
-    if options.unlabelled is not None:
-        added.append(_unlabelled(context, teacher))
-    if not added:
-        return Learned(data_of_sequences)
-    more = MoreData(data_of_sequences, added)
-    truth = more.truth if not all(one.true for one in added) else ()
-    return Learned(more, truth, {key: one.notes[key] for one in added for key in one.notes})
+        data = with_sequences(context, teacher, data, options.sequences)
+    if options.unlabelled is None:
+        return Learned(data)
+    added = _unlabelled(context, teacher)
+    more = MoreData(data, added)
+    return Learned(more, () if added.true else more.truth, added.notes)
 
 
 def _unlabelled(context: Context[DistillOptions], teacher: Artifact) -> Added:

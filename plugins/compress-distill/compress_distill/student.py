@@ -28,12 +28,11 @@ _STATES = "output_hidden_states"
 class Student:
     """A model in training mode, and what reads texts for it.
 
-    ``edits`` give an empty model of its config its shape; None: those of the step's input.
-    ``notes`` are facts for the manifest."""
+    ``edits`` give an empty model of its config its shape. ``notes`` are facts for the manifest."""
 
     model: PreTrainedModel
     processor: Processor
-    edits: Sequence[Edit] | None
+    edits: Sequence[Edit]
     notes: Mapping[str, Any]
 
 
@@ -77,7 +76,7 @@ def _of_input(
     adapted = adapt_input(context, data.labels)
     processor = context.task.processor(context.input.folder)
     if wanted is None:
-        return Student(adapted.model, processor, None, adapted.notes)
+        return Student(adapted.model, processor, context.input.manifest.edits, adapted.notes)
     probe = Probe(context, data, processor, adapted.model)
     edits, chosen = cut(adapted.model, wanted, context, probe)
     return Student(adapted.model, processor, edits, {**adapted.notes, "student": chosen})

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import torch
-from compress_distill import Distill, DistillOptions
+from compress_distill import Distill, DistillOptions, distill
 from compress_distill.loss import DistillationLoss, asked_of
 from compress_distill.matching import Sides, all_matched, matched, projected
 from compress_distill.menu import EmbeddingsLoss, HiddenLoss
+from compress_distill.rows import Learned
+from compress_distill.student import Student
 from tiny import asking, make_artifact, read, save_bert, sentences, task_named, word_processor
 from trainings import OPTIONS, Given, Interrupted, equal
 from transformers import AutoModelForSequenceClassification
@@ -20,6 +22,7 @@ from compress.artifact import Artifact
 from compress.errors import UsageError
 from compress.models import open_model
 from compress.teacher import teacher_outputs
+from compress.teachers import TeacherWeight
 from compress.training import TrainingOptions, fit, reporter
 
 TASK = task_named("text-classification")
@@ -59,7 +62,7 @@ def test_listed_layers_come_from_a_recipe_as_they_are_written() -> None:
 def losses_of(options: DistillOptions, student: Artifact, teacher: Artifact, store: Path) -> Any:
     """The values of the terms of each loss."""
     model = open_model(student, TASK)
-    sides = Sides.of(model, teacher, [])
+    sides = Sides.of(model, (), teacher, [])
     asked = asked_of(options, sides.layers)
     context = asking(TASK, ROWS, store)
     outputs = teacher_outputs(context, teacher, "train", asked, word_processor())
@@ -136,7 +139,7 @@ def trained(given: Given, student: Artifact, teacher: Artifact) -> dict[str, tor
     options = DistillOptions(losses=["hidden"])
     torch.manual_seed(0)
     model = open_model(student, TASK).train()
-    sides = Sides.of(model, teacher, [])
+    sides = Sides.of(model, (), teacher, [])
     outputs = teacher_outputs(
         asking(TASK, ROWS, given.work), teacher, "train", asked_of(options), word_processor()
     )
@@ -182,6 +185,44 @@ def test_phases_train_one_after_the_other(tmp_path: Path) -> None:
     assert [facts["steps"] for facts in made.manifest.notes["phases"]] == [5, 10]
     assert made.digest == student("again", phases=phases).digest
     assert made.digest != student("one", losses=["logits"], epochs=2.0).digest
+
+
+def in_phases(folder: Path, store: Path, teacher: Artifact, **asked: Any) -> tuple[Given, Any]:
+    """What a stage gives to ``distill.trained``, and a function that trains a narrower student."""
+    given: Any = Given(folder, task=TASK, **asked)
+    phases = [{"losses": ["hidden"], "epochs": 1.0}, {"losses": ["logits"], "epochs": 2.0}]
+    given.options = DistillOptions(teacher="x", phases=phases, batch_size=4, precision="fp32")
+    given.architectures, given.digest = [], "rows"
+    given.product = asking(TASK, ROWS, store).product
+    student = save_bert(folder / "student", TASK, seed=3, hidden_size=8)
+
+    def train() -> dict[str, torch.Tensor]:
+        torch.manual_seed(0)
+        model = open_model(student, TASK).train()
+        distill.trained(
+            given,
+            Student(model, word_processor(), (), {}),
+            [TeacherWeight(teacher)],
+            Learned(given),
+        )
+        return {name: value.clone() for name, value in model.state_dict().items()}
+
+    return given, train
+
+
+@pytest.mark.parametrize("stop_at", [5, 11])
+def test_phases_that_are_interrupted_go_on_to_the_same_bits(stop_at: int, tmp_path: Path) -> None:
+    """In the first phase, of 7 steps, and in the second, of 14."""
+    teacher = save_bert(tmp_path / "teacher", TASK)
+    store = tmp_path / "store"
+    unbroken = in_phases(tmp_path / "unbroken", store, teacher)[1]()
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(reporter, "_CHECKPOINT_SECONDS", -1)
+        in_phases(tmp_path / "work", store, teacher, stop_at=stop_at)[1]()
+    again, train = in_phases(tmp_path / "work", store, teacher)
+    assert equal(unbroken, train())
+    assert sum("continuing from step" in note for note in again.notes) >= 1
+    assert "phase 2 of 2" in again.notes
 
 
 def test_phases_stand_in_place_of_losses_and_epochs() -> None:

@@ -27,8 +27,9 @@ from tokenizers import models as tokenizer_models
 from compress import surgery
 from compress.artifact import Artifact, Manifest, Traits, with_files
 from compress.errors import CompressError, UsageError
-from compress.models import open_model
+from compress.models import load_config, open_model
 from compress.registry.plugins import load_plugins
+from compress.serving import open_predictor
 from compress.sizes import layout_of
 from compress.workers.jobs import configuring
 from compress.workers.protocol import Chosen, ConfigureModel
@@ -117,6 +118,46 @@ def test_a_narrow_student_with_small_embeddings_learns_and_opens_again(tmp_path:
     # It is a model as any other: a student is cut from it again.
     smaller = made(tmp_path / "smaller", student, {"layers": 1})
     assert open_model(smaller, CLASSIFY).bert.embeddings.word_embeddings.weight.shape[1] == 3
+
+
+def test_a_narrow_student_learns_hidden_states_and_teaches_them(tmp_path: Path) -> None:
+    """Its config still states the width of what it was cut from: the edits tell."""
+    given = save_bert(tmp_path / "given", CLASSIFY, **DEEP)
+    losses = ["logits", "hidden", "embeddings"]
+    wanted = {"layers": 2, "hidden": 6, "embeddings": 3, "probe": 12}
+    student = made(tmp_path / "made", given, wanted, losses=losses)
+    assert load_config(student.folder).hidden_size == 16
+    assert set(student.manifest.files) == set(given.manifest.files)  # no projection is left
+    smaller = made(tmp_path / "smaller", student, {"layers": 1, "hidden": 4}, losses=losses)
+    assert open_model(smaller, CLASSIFY).bert.pooler.dense.weight.shape[1] == 4
+    wide = made(
+        tmp_path / "wide",
+        given,
+        {"layers": 1},
+        losses=losses,
+        teacher="teacher",
+        references={"teacher": student},
+    )
+    assert wide.traits.shape == "stock"
+
+
+@pytest.mark.slow
+def test_the_onnx_file_of_a_narrow_student_with_small_embeddings_gives_its_logits(
+    tmp_path: Path,
+) -> None:
+    given = save_bert(tmp_path / "given", CLASSIFY, **DEEP)
+    wanted = {"layers": 2, "hidden": 6, "embeddings": 3, "probe": 12}
+    student = made(tmp_path / "made", given, wanted)
+    for stage, most in (("export.onnx", 1e-4), ("quantize.onnx", 0.1)):
+        graph = make_artifact(tmp_path / stage, stage, CLASSIFY, SPLITS, input=student)
+        assert abs(logits(student) - logits(graph)).max() < most
+
+
+def logits(artifact: Artifact) -> Any:
+    """The answers of the artifact's engine to the test rows."""
+    features = CLASSIFY.features(read(SPLITS["test"], CLASSIFY), word_processor())
+    session = open_predictor(artifact.folder, load_plugins()).session
+    return session.run(CLASSIFY.collate(features, word_processor()))["logits"]
 
 
 # what a teacher and a student must agree on

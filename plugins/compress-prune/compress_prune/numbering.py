@@ -86,7 +86,7 @@ def renumbered_tokenizer(
 def _each(name: str, value: Any, change: Any) -> Any:
     """The value of a config's entry, with ``change`` applied to each id that it holds."""
     if name == _FORCED and isinstance(value, list):
-        return [[place, value if value is None else change(value)] for place, value in value]
+        return [[place, one if one is None else change(one)] for place, one in value]
     if name.endswith(("token_id", "token_ids")) or name in _LISTS:
         return _nested(value, change)
     return value
