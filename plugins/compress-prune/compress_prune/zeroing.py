@@ -162,7 +162,8 @@ def _least_of_model(
 
 @torch.no_grad()
 def _measured(model: PreTrainedModel, block: nn.Module, batches: Sequence[Batch]) -> Measured:
-    """What the matrices of a block read. The model runs as far as that block."""
+    """What the matrices of a block read. The model runs as far as that block. Raises UsageError
+    for a matrix that read nothing."""
     grams: Measured = {}
 
     def add(path: str, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -184,6 +185,12 @@ def _measured(model: PreTrainedModel, block: nn.Module, batches: Sequence[Batch]
     finally:
         for hook in hooks:
             hook.remove()
+    unread = [path for path in _matrices(block) if path not in grams]
+    if unread:
+        raise UsageError(
+            f"{unread[0]} was given no input by {len(batches)} calibration examples, so its "
+            "weights cannot be compared by their inputs: set criterion: magnitude"
+        )
     return grams
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from compress_prune import sparse
+from compress_prune import sparse, zeroing
 from compress_prune.unstructured import UnstructuredOptions, UnstructuredPruning
 from tiny import make_artifact, save_bert, sentences, task_named
 from torch import nn
@@ -151,6 +151,24 @@ def test_wanda_measures_a_layer_behind_those_that_have_their_zeros(source, tmp_p
     weight = layers_of(source)[f"{name}.weight"]
     expected = sparse.lowest_of_rows(sparse.wanda_scores(weight, gram), 0.5)
     assert torch.equal(module.weight == 0, expected)
+
+
+class Block(nn.Module):
+    """A block with a part that is never asked, as an expert may be."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.unasked = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        return self.asked(states)
+
+
+def test_a_matrix_that_read_nothing_is_named():
+    block: Any = Block()
+    batches = [{"states": torch.ones(1, 2, 4)}]
+    with pytest.raises(UsageError, match="^unasked was given no input by 1 calibration examples"):
+        zeroing._measured(block, block, batches)
 
 
 def test_zeros_stay_while_the_other_weights_train(source, tmp_path):
