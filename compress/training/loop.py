@@ -27,6 +27,7 @@ from compress.training.ending import EndRequest, end_requested
 from compress.training.facts import TrainingFacts
 from compress.training.options import Loss, TrainingOptions
 from compress.training.reporter import Reporter
+from compress.training.speed import quick_on_processor
 from compress.training.trainer import OrderedTrainer, TrainingParts
 
 
@@ -71,7 +72,9 @@ def _train(
         best = folder / (checkpoints.best_of(newest) or newest.name)
         load_model(model, best / "model.safetensors")
     else:
-        trainer.train(resume_from_checkpoint=str(newest) if newest else None)
+        longest = int(parts.batches.lengths.max())
+        with quick_on_processor(model, uses_bf16(options.precision), longest):
+            trainer.train(resume_from_checkpoint=str(newest) if newest else None)
     model.eval()
     return _facts(trainer, options, time.monotonic() - start, newest)
 
