@@ -25,6 +25,7 @@ from compress.stage import Context, Data
 from compress.training import checkpoints
 from compress.training.ending import EndRequest, end_requested
 from compress.training.facts import TrainingFacts
+from compress.training.memory import SteadyMemory
 from compress.training.options import Loss, TrainingOptions
 from compress.training.reporter import Reporter
 from compress.training.speed import quick_on_processor
@@ -104,7 +105,8 @@ def _trainer(
 ) -> OrderedTrainer:
     """The trainer of ``model``, which writes its checkpoints into ``folder``."""
     callbacks: list[TrainerCallback] = [
-        Reporter(context, parts.task.headline, ending, parts.validation_share)
+        Reporter(context, parts.task.headline, ending, parts.validation_share),
+        SteadyMemory(),
     ]
     if options.patience is not None:
         if not parts.validation_rows:
