@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 import torch
 from common import paired_ratio, write_results
-from compress_distill.loss import DistillationLoss
-from compress_distill.menu import LabelsLoss, LogitsLoss, LossItem
 from torch import Tensor
 from transformers import BartConfig, BartForConditionalGeneration, PreTrainedModel
 
 from compress.distillable import Distillable
+from compress.distilling.loss import DistillationLoss
+from compress.distilling.menu import LabelsLoss, LogitsLoss, LossItem
 from compress.keptanswers import Answered, AnswersWriter, KeptAnswers
 from compress.machine import processor, threads
 from compress.pairing import Keeping

@@ -79,19 +79,27 @@ def options_table(model: type[BaseModel], without: type[BaseModel] | None = None
 
 
 def _option_rows(model: type[BaseModel], without: type[BaseModel] | None) -> list[list[str]]:
-    """Nested training options are one row, with a link to their own table."""
+    """Nested training options are one row, with a link to their own table; what such options have
+    besides follows."""
     fields = model.model_fields.items()
     known = without.model_fields if without else {}
     skipped = {name for name, field in fields if name in known and _is_same(field, known[name])}
-    trainings = [name for name, field in fields if nested(field.annotation) is TrainingOptions]
+    inner_models = {name: nested(field.annotation) for name, field in fields}
+    trainings = {n: m for n, m in inner_models.items() if m and issubclass(m, TrainingOptions)}
     rows = []
     for option in describe_options(model):
         name, _, inner = option.name.partition(".")
-        if name in skipped or (inner and name in trainings):
+        if name in skipped or (inner and name in trainings and not _is_own(trainings[name], inner)):
             continue
-        kind = "[training options](#training-options)" if name in trainings else option.type
+        is_training = name in trainings and not inner
+        kind = "[training options](#training-options)" if is_training else option.type
         rows.append([f"`{option.name}`", kind, _code(default_text(option)), option.description])
     return rows
+
+
+def _is_own(model: type[BaseModel], name: str) -> bool:
+    """Whether an option is the model's own, and not one of every training or nested in another."""
+    return name in model.model_fields.keys() - TrainingOptions.model_fields.keys()
 
 
 def _is_same(field: FieldInfo, other: FieldInfo) -> bool:

@@ -524,7 +524,7 @@ def test_the_public_modules_are_the_top_level_and_training() -> None:
     top = {path.stem for path in (ROOT / "compress").glob("*.py")}
     listed = set(re.findall(r"^\| `compress\.(\w+)` \|", section, re.M))
     assert not_listed <= top
-    assert listed == top - not_listed | {"training"}
+    assert listed == top - not_listed | {"training", "distilling"}
 
 
 def test_modules_that_are_said_to_be_free_of_torch_are() -> None:

@@ -40,7 +40,7 @@ OPTIONAL = {
 distribution."""
 TORCH = {"exporting", "hidden", "models", "sessions", "shapes", "surgery"}
 """Public modules of the core that load torch."""
-PUBLIC = {file.stem for file in (ROOT / "compress").glob("*.py")} | {"training"}
+PUBLIC = {file.stem for file in (ROOT / "compress").glob("*.py")} | {"training", "distilling"}
 """What plugins may import of the core: the modules of its top level, and ``compress.training``."""
 LIGHT = PUBLIC - TORCH
 

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 from compress_distill import DistillOptions
-from compress_distill.loss import DistillationLoss
 from generators import CONFIGS
 from installing import install
 from tiny import asking, make_artifact, read, save_bert, task_named, word_processor
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from compress.artifact import Artifact, Manifest, Traits, digest_files
+from compress.distilling.loss import DistillationLoss
 from compress.errors import UsageError
 from compress.models import open_model
 from compress.task import Task

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import torch
 from compress_distill import DistillOptions, sequences
-from compress_distill.loss import DistillationLoss, asked_of
 from compress_distill.onpolicy import OwnTargets
 from generators import CONFIGS
 from installing import install
@@ -22,6 +21,8 @@ from trainings import OPTIONS, Given, Interrupted, equal
 from transformers import AutoConfig, AutoModelForSeq2SeqLM
 
 from compress.artifact import Artifact, Manifest, Traits, digest_files
+from compress.distilling.loss import DistillationLoss, asked_of
+from compress.distilling.menu import Lesson
 from compress.errors import CompressError, UsageError
 from compress.models import open_model
 from compress.sessions import TorchSession
@@ -252,7 +253,7 @@ def loss_of(
 ) -> DistillationLoss:
     chosen = DistillOptions(teacher="x", **options)
     processor = task.processor(teacher.folder)
-    asked = replace(asked_of(chosen), keeping=Keeping("nothing"))
+    asked = replace(asked_of(Lesson(chosen.losses)), keeping=Keeping("nothing"))
     outputs = teacher_outputs(context, teacher, "train", asked, processor)
     return DistillationLoss(outputs, chosen.losses, task, own)
 

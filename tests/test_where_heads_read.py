@@ -154,7 +154,8 @@ def test_hidden_states_of_a_teacher_stand_at_the_tokens_of_a_student_that_pads_o
     tmp_path: Path,
 ) -> None:
     from compress_distill import DistillOptions
-    from compress_distill.loss import DistillationLoss
+
+    from compress.distilling.loss import DistillationLoss
 
     artifact = classifier(tmp_path / "given", "xlnet", **SMALL["xlnet"])
     rows = read(sentences(6, 2), TASK)

@@ -123,6 +123,8 @@ def _describe_option(name: str, field: FieldInfo, *, is_nested: bool) -> OptionD
     default = field.get_default(call_default_factory=True)
     default = default if default is PydanticUndefined else to_jsonable_python(default)
     nested_name = "list of options" if get_origin(field.annotation) is list else "options"
+    if bool in get_args(field.annotation):
+        nested_name = f"{_TYPES['bool']} | {nested_name}"
     return OptionDescription(
         name=name,
         type=nested_name if is_nested else _type_name(field.annotation) + _limits(field),

@@ -8,17 +8,14 @@ from typing import Any
 from transformers import set_seed
 
 from compress.artifact import Artifact
+from compress.distillable import Keep
+from compress.distilling import Lesson, fit_to_teachers, refuse_strangers
 from compress.errors import UsageError
 from compress.models import save_model
 from compress.processor import Processor
 from compress.stage import Context, Data, Made
-from compress.task import Row
-from compress.teacher import TeacherOutputs
-from compress.teachers import TeacherWeight, several_outputs
-from compress.training import TrainingFacts, fit
-from compress_distill.contract import refuse_strangers
-from compress_distill.loss import DistillationLoss, asked_of
-from compress_distill.matching import Place, Sides, all_matched, projected
+from compress.teachers import TeacherWeight
+from compress.training import TrainingFacts
 from compress_distill.onpolicy import OwnTargets
 from compress_distill.options import DistillOptions, phases_of, weights_of_teachers
 from compress_distill.rows import Learned, learned_data
@@ -78,68 +75,31 @@ def trained(
 ) -> Mapping[str, Any]:
     """The student is trained, in one phase or in several. Facts of each come back for the notes:
     those of the last, and of all under ``phases`` if there are several."""
-    data = learned.data
-    teacher = teachers[0].artifact
-    sides = Sides.of(student.model, student.edits, teacher, context.architectures)
-    phases = phases_of(context.options)
+    data, options = learned.data, context.options
+    phases = phases_of(options)
     facts: list[TrainingFacts] = []
-    for number, options in enumerate(phases):
+    for number, phase in enumerate(phases):
         if len(phases) > 1:
             context.note(f"phase {number + 1} of {len(phases)}")
         # What is drawn for a phase must not depend on whether the one before it was resumed.
         set_seed((context.seed + number) % 2**32)
-        loss = DistillationLoss(
-            _outputs(context, options, teachers, data, student.processor, sides.layers),
-            options.losses,
-            context.task,
-            _own_targets(context, data, student.processor),
-            learned.truth,
-            layers=sides.layers,
+        keep: Keep = "nothing" if options.on_policy > 0 else options.keep
+        made = fit_to_teachers(
+            student.model,
+            context,
+            phase,
+            Lesson(phase.losses, keep, options.choices),
+            teachers,
+            edits=student.edits,
+            processor=student.processor,
+            data=data,
+            own=_own_targets(context, data, student.processor),
+            truth=learned.truth,
+            work=context.work / f"phase-{number + 1}" if number else None,
         )
-        own_data: Data = data
-        if not any(loss.logits or loss.labels for loss in options.losses):
-            # Its head learns nothing, so that the quality of an epoch says nothing of the others.
-            own_data, options = _Unjudged(data), options.model_copy(update={"patience": None})
-        with projected(student.model, all_matched(options.losses, sides.layers), sides):
-            made = fit(
-                student.model,
-                context,
-                options,
-                loss=loss,
-                processor=student.processor,
-                data=own_data,
-                groups=learned.truth,
-                work=context.work / f"phase-{number + 1}" if number else None,
-            )
         facts.append(made)
         student.model.train()
     return {**facts[-1], **({"phases": facts} if len(facts) > 1 else {})}
-
-
-class _Unjudged:
-    """Data without validation rows: a training keeps its last weights."""
-
-    def __init__(self, data: Data) -> None:
-        self._data, self.labels, self.digest = data, data.labels, data.digest
-
-    def rows(self, split: str) -> Sequence[Row]:
-        """The rows of another split."""
-        return [] if split == "validation" else self._data.rows(split)
-
-
-def _outputs(
-    context: Context[DistillOptions],
-    options: DistillOptions,
-    teachers: Sequence[TeacherWeight],
-    data: Data,
-    processor: Processor,
-    layers: Place | None,
-) -> TeacherOutputs | None:
-    """What the losses compare. None if they ask nothing of the teacher."""
-    asked = asked_of(options, layers)
-    if not asked.answers and not asked.states:
-        return None
-    return several_outputs(context, teachers, "train", asked, processor, data)
 
 
 def _own_targets(

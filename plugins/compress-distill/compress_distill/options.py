@@ -8,6 +8,16 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from compress.distillable import Keep
+from compress.distilling import (
+    LogitsLoss,
+    LossItem,
+    default_losses,
+    loss_mistakes,
+    needs_all,
+    nothing_learned,
+    of_kind,
+    several_temperatures,
+)
 from compress.options import (
     ArtifactReferences,
     FreshModel,
@@ -18,7 +28,6 @@ from compress.options import (
 )
 from compress.stage import OptionMistake
 from compress.training import TrainingOptions
-from compress_distill.menu import LogitsLoss, LossItem, default_losses, needs_all, of_kind
 
 
 class ChosenLayers(Options):
@@ -236,29 +245,14 @@ def mistakes(options: DistillOptions) -> Iterator[OptionMistake]:
             "give student: {layers: ...}, student: {type: ...} or a teacher",
         )
     every = [loss for phase in phases_of(options) for loss in phase.losses]
-    if all(loss.labels for loss in every) and options.sequences is None:
-        yield OptionMistake(
-            "losses", "nothing of the teacher is learned", "add logits or hidden to losses"
-        )
+    if options.sequences is None:
+        yield from nothing_learned(every)
     yield from _mistakes_of_teachers(options)
     for option in {"losses", "epochs"} & options.model_fields_set if options.phases else ():
         yield OptionMistake(option, f"each of the phases has its own {option}", "leave it out")
     for phase in phases_of(options):
-        yield from _mistakes_of_logits(phase)
+        yield from loss_mistakes(phase.losses)
         yield from _mistakes_of_keeping(phase)
-
-
-def _mistakes_of_logits(options: DistillOptions) -> Iterator[OptionMistake]:
-    for place, loss in enumerate(options.losses):
-        if loss.logits is None or loss.logits.distance == "divergence":
-            continue
-        for option in ("temperature", "beta"):
-            if option in loss.logits.model_fields_set:
-                yield OptionMistake(
-                    f"losses.{place}.logits.{option}",
-                    f"{option} is of the divergence, and distance is {loss.logits.distance}",
-                    f"leave {option} out",
-                )
 
 
 def weights_of_teachers(options: DistillOptions) -> list[float]:
@@ -301,7 +295,7 @@ def _mistakes_of_keeping(options: DistillOptions) -> Iterator[OptionMistake]:
             f"{options.keep} has a few choices",
             "set keep: nothing, keep: all or beta: 0",
         )
-    if options.keep in ("auto", "sample", "top") and len({one.temperature for one in logits}) > 1:
+    if options.keep in ("auto", "sample", "top") and several_temperatures(options.losses):
         yield OptionMistake(
             "keep",
             "losses has logits at several temperatures, and choices are kept at one",

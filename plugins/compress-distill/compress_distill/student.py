@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +10,8 @@ from transformers import PreTrainedModel
 
 from compress.adapting import adapt_input
 from compress.artifact import Artifact
+from compress.distilling import refuse_without_states
 from compress.edits import Edit
-from compress.errors import UsageError
 from compress.fresh import fresh_reader, processor_for, start_from_teacher
 from compress.options import FreshModel
 from compress.processor import Processor
@@ -20,8 +19,6 @@ from compress.stage import Context, Data
 from compress_distill.cutting import cut
 from compress_distill.options import DistillOptions, StudentOptions, phases_of
 from compress_distill.probe import Probe
-
-_STATES = "output_hidden_states"
 
 
 @dataclass(frozen=True)
@@ -47,12 +44,8 @@ def student_of(context: Context[DistillOptions], teacher: Artifact, data: Data) 
         student = _fresh(wanted, context, teacher, data)
     else:
         student = _of_input(wanted, context, data)
-    if any(
-        loss.hidden or loss.embeddings
-        for phase in phases_of(context.options)
-        for loss in phase.losses
-    ):
-        _refuse_without_states(student.model)
+    losses = [loss for phase in phases_of(context.options) for loss in phase.losses]
+    refuse_without_states(student.model, losses)
     return student
 
 
@@ -80,13 +73,3 @@ def _of_input(
     probe = Probe(context, data, processor, adapted.model)
     edits, chosen = cut(adapted.model, wanted, context, probe)
     return Student(adapted.model, processor, edits, {**adapted.notes, "student": chosen})
-
-
-def _refuse_without_states(student: PreTrainedModel) -> None:
-    """Raise UsageError where a student's hidden states cannot be compared."""
-    read = inspect.signature(student.forward).parameters.values()
-    if not any(p.name == _STATES or p.kind is p.VAR_KEYWORD for p in read):
-        raise UsageError(
-            f"a {student.config.model_type} model gives no hidden states (its forward has no "
-            f"{_STATES}): take hidden and embeddings out of losses"
-        )

@@ -9,9 +9,6 @@ from typing import Any
 import pytest
 import torch
 from compress_distill import Distill, DistillOptions, distill
-from compress_distill.loss import DistillationLoss, asked_of
-from compress_distill.matching import Sides, all_matched, matched, projected
-from compress_distill.menu import EmbeddingsLoss, HiddenLoss
 from compress_distill.rows import Learned
 from compress_distill.student import Student
 from tiny import asking, make_artifact, read, save_bert, sentences, task_named, word_processor
@@ -19,6 +16,9 @@ from trainings import OPTIONS, Given, Interrupted, equal
 from transformers import AutoModelForSequenceClassification
 
 from compress.artifact import Artifact
+from compress.distilling.loss import DistillationLoss, asked_of
+from compress.distilling.matching import Sides, all_matched, matched, projected
+from compress.distilling.menu import EmbeddingsLoss, HiddenLoss, Lesson
 from compress.errors import UsageError
 from compress.models import open_model
 from compress.teacher import teacher_outputs
@@ -63,7 +63,7 @@ def losses_of(options: DistillOptions, student: Artifact, teacher: Artifact, sto
     """The values of the terms of each loss."""
     model = open_model(student, TASK)
     sides = Sides.of(model, (), teacher, [])
-    asked = asked_of(options, sides.layers)
+    asked = asked_of(Lesson(options.losses), sides.layers)
     context = asking(TASK, ROWS, store)
     outputs = teacher_outputs(context, teacher, "train", asked, word_processor())
     loss = DistillationLoss(outputs, options.losses, TASK, layers=sides.layers)
@@ -141,7 +141,11 @@ def trained(given: Given, student: Artifact, teacher: Artifact) -> dict[str, tor
     model = open_model(student, TASK).train()
     sides = Sides.of(model, (), teacher, [])
     outputs = teacher_outputs(
-        asking(TASK, ROWS, given.work), teacher, "train", asked_of(options), word_processor()
+        asking(TASK, ROWS, given.work),
+        teacher,
+        "train",
+        asked_of(Lesson(options.losses)),
+        word_processor(),
     )
     loss = DistillationLoss(outputs, options.losses, TASK)
     data = SimpleNamespace(

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 from compress_distill import DistillOptions
-from compress_distill.loss import DistillationLoss
 from tiny import (
     LABELS,
     TAGS,
@@ -23,6 +22,7 @@ from tiny import (
     word_processor,
 )
 
+from compress.distilling.loss import DistillationLoss
 from compress.errors import UsageError
 from compress.models import open_model
 from compress.store.prepared import Prepared

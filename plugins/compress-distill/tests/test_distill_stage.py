@@ -11,9 +11,6 @@ import pytest
 import torch
 from compress_distill import Distill, DistillOptions, StudentOptions
 from compress_distill.cutting import evenly_spaced
-from compress_distill.loss import DistillationLoss
-from compress_distill.losses import answers_distance
-from compress_distill.menu import LogitsLoss
 from pydantic import ValidationError
 from safetensors.torch import load_file
 from tiny import (
@@ -40,6 +37,9 @@ from transformers import (
 
 from compress.artifact import Artifact, Manifest, Traits, digest_files, with_files
 from compress.distillable import Distillable
+from compress.distilling.loss import DistillationLoss
+from compress.distilling.losses import answers_distance
+from compress.distilling.menu import LogitsLoss
 from compress.errors import NothingChanged, UsageError
 from compress.models import open_model
 from compress.task import Features, Row, Task

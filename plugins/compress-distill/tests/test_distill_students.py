@@ -243,7 +243,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
 def test_a_mismatch_is_refused_before_any_training(
     kind: str, given: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("compress_distill.distill.fit", None)
+    monkeypatch.setattr("compress.distilling.learning.fit", None)
     make_teacher, student, words = MISMATCHES[kind]
     teacher = {"teacher": make_teacher(tmp_path / "teacher")} if make_teacher else {}
     with pytest.raises(CompressError, match=words) as caught:

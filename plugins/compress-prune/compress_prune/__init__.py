@@ -15,7 +15,8 @@ from compress.artifact import Traits
 from compress.layers import all_stay, in_words, layer_mistakes, layers_left
 from compress.options import KeptByStack, Options
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
-from compress.training import LIBRARIES, TrainingOptions
+from compress.training import LIBRARIES
+from compress_prune.recovery import RecoveryOptions, recovery_mistakes
 from compress_prune.unstructured import UnstructuredPruning
 from compress_prune.vocabulary import VocabularyPruning
 
@@ -60,9 +61,9 @@ class StructuredOptions(Options):
         ge=1,
         description="Training examples, drawn at random, on which importance is measured.",
     )
-    recover: TrainingOptions | None = Field(
+    recover: RecoveryOptions | None = Field(
         default=None,
-        description="Training after the cut, with the options of a fine-tuning; none: no training.",
+        description="Training after the cut; none: no training.",
     )
 
     @property
@@ -108,7 +109,7 @@ class StructuredPruning(Stage[StructuredOptions]):
 
     @classmethod
     def check(cls, options: StructuredOptions) -> list[OptionMistake]:
-        """Options that remove nothing."""
+        """Options that remove nothing, and those of a recovery that do not go together."""
         if options.layers is None and not options.cuts_units:
             return [
                 OptionMistake(
@@ -117,7 +118,7 @@ class StructuredPruning(Stage[StructuredOptions]):
                     "give at least one, such as feed_forward: 0.5",
                 )
             ]
-        return []
+        return recovery_mistakes(options.recover)
 
     @classmethod
     def shares_work(cls, options: StructuredOptions) -> bool:

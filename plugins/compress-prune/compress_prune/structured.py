@@ -19,10 +19,10 @@ from compress.predict import split_by
 from compress.shapes import settle
 from compress.sizes import layout_of
 from compress.stage import Context, Made
-from compress.training import fit
 from compress_prune import StructuredOptions
 from compress_prune.choose import most_important
 from compress_prune.importance import LAYER_CRITERIA, UNIT_CRITERIA, Batch, labels_of
+from compress_prune.recovery import recover
 from compress_prune.units import Heads, Neurons
 
 _BATCH_SIZE = 16
@@ -48,7 +48,7 @@ def prune(context: Context[StructuredOptions]) -> Made:
     edits = settle(model, architecture)
     notes = _notes(model, architecture, layout, layers)
     if options.recover is not None:
-        notes["recover"] = fit(model, context, options.recover)
+        notes["recover"] = recover(model, context, options.recover, edits)
     if context.rank > 0:
         return Made()
     parameters = save_model(model, context.output)

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from compress.options import Options
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
-from compress.training import LIBRARIES, TrainingOptions
+from compress.training import LIBRARIES
+from compress_prune.recovery import RecoveryOptions, recovery_mistakes
 
 _LEAST = 0.01
 """A smaller share is not worth a try."""
@@ -52,12 +53,9 @@ class UnstructuredOptions(Options):
         ge=1,
         description="Training examples, drawn at random, on which inputs are measured.",
     )
-    recover: TrainingOptions | None = Field(
+    recover: RecoveryOptions | None = Field(
         default=None,
-        description=(
-            "Training after the cut, in which zeros stay zeros, with the options of a fine-tuning; "
-            "none: no training."
-        ),
+        description="Training after the cut, in which zeros stay zeros; none: no training.",
     )
 
     @property
@@ -88,7 +86,8 @@ class UnstructuredPruning(Stage[UnstructuredOptions]):
     @classmethod
     def check(cls, options: UnstructuredOptions) -> list[OptionMistake]:
         """A share and a pattern together, or neither; a pattern that is none; and a share of the
-        whole model by a criterion that compares the weights of a matrix alone."""
+        whole model by a criterion that compares the weights of a matrix alone; and a recovery
+        whose options do not go together."""
         if (options.share is None) == (options.pattern is None):
             return [OptionMistake("share", "give either share or pattern", "such as share: 0.5")]
         counts = options.kept_of
@@ -103,7 +102,7 @@ class UnstructuredPruning(Stage[UnstructuredOptions]):
                     "give criterion: magnitude and a share, or across: matrix",
                 )
             ]
-        return []
+        return recovery_mistakes(options.recover)
 
     @classmethod
     def shares_work(cls, options: UnstructuredOptions) -> bool:

@@ -19,8 +19,8 @@ from compress.errors import NothingChanged, UsageError
 from compress.models import forward, open_model, save_model
 from compress.sizes import layout_of
 from compress.stage import Context, Made
-from compress.training import fit
 from compress_prune import sparse
+from compress_prune.recovery import recover
 from compress_prune.unstructured import UnstructuredOptions
 
 Batch = dict[str, Tensor]
@@ -56,7 +56,7 @@ def zero(context: Context[UnstructuredOptions]) -> Made:
     notes: dict[str, Any] = {"weights": total, "zeros": _zeros(blocks)}
     if options.recover is not None:
         with _held(blocks):
-            notes["recover"] = fit(model, context, options.recover)
+            notes["recover"] = recover(model, context, options.recover, source.manifest.edits)
     if context.rank > 0:
         return Made()
     parameters = save_model(model, context.output)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from compress.distillable import Keep
 from compress.errors import suggestion
 from compress.options import Options
 
@@ -123,6 +125,16 @@ class LossItem(Options):
         (kind,) = self.model_fields_set
         options: LossOptions = getattr(self, kind)
         return options
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What is learned of teachers: the ``losses``. Of answers over many choices they keep what
+    ``keep`` says, and so many ``choices`` of a sample or of the top."""
+
+    losses: Sequence[LossItem]
+    keep: Keep = "auto"
+    choices: int = 50
 
 
 def of_kind(losses: Sequence[LossItem], kind: type[L]) -> list[L]:

@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from compress.choices import Choices
+from compress.distilling.chunks import in_chunks
+from compress.distilling.menu import LogitsLoss, needs_all
+from compress.distilling.sparse import from_sample, from_top
 from compress.teacher import Pair
-from compress_distill.chunks import in_chunks
-from compress_distill.menu import LogitsLoss, needs_all
-from compress_distill.sparse import from_sample, from_top
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 """From a student's and a teacher's numbers [n, width] to their mean distance, a float32 scalar."""

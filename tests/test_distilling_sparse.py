@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from compress_distill.chunks import in_chunks
-from compress_distill.losses import answers_distance, divergence
-from compress_distill.menu import LogitsLoss
 from torch import Tensor
 
 from compress import choices as module
 from compress.choices import sampled, top
+from compress.distilling.chunks import in_chunks
+from compress.distilling.losses import answers_distance, divergence
+from compress.distilling.menu import LogitsLoss
 from compress.teacher import Pair
 
 WIDTH = 60
@@ -111,7 +111,7 @@ def test_some_lines_at_a_time_give_what_all_at_once_give(
     wanted = graded(lambda own: divergence(own[rows], teacher, 2.0, beta), student)
     for size in (1, WIDTH * 2, WIDTH * 100):
         monkeypatch.setattr(module, "BLOCK", size)
-        monkeypatch.setattr("compress_distill.losses._AT_ONCE", 1)
+        monkeypatch.setattr("compress.distilling.losses._AT_ONCE", 1)
         found = graded(
             lambda own: answers_distance(Pair(own, teacher, "softmax", rows), at(2.0, beta)),
             student,
@@ -166,7 +166,7 @@ def test_only_the_gradient_is_as_large_as_all_logits(
     student, teacher = logits(12, 64, 500).bfloat16().requires_grad_(), logits(13, 64, 500)
     pair = drawn(teacher, 1.0, 0) if form == "sample" else Pair(teacher, teacher, "softmax")
     monkeypatch.setattr(module, "BLOCK", 4 * 500)
-    monkeypatch.setattr("compress_distill.losses._AT_ONCE", 4 * 500)
+    monkeypatch.setattr("compress.distilling.losses._AT_ONCE", 4 * 500)
     with Largest(2 * 64 * 500) as watch:
         loss = answers_distance(Pair(student, pair.teacher, "softmax"), at(1.0))
         torch.autograd.grad(loss, student)

@@ -12,11 +12,11 @@ from transformers import PreTrainedModel
 
 from compress.architecture import Architecture
 from compress.artifact import Artifact
+from compress.distilling.menu import EmbeddingsLoss, HiddenLoss, LossItem, LossOptions
 from compress.edits import Edit, hidden_after
 from compress.errors import UsageError
 from compress.models import load_config
 from compress.sizes import sizes
-from compress_distill.menu import EmbeddingsLoss, HiddenLoss, LossItem, LossOptions
 
 Place = tuple[int, int]
 """A student's and a teacher's place among their hidden states: 0 the embeddings, then one for each

@@ -6,9 +6,10 @@ import math
 
 import pytest
 import torch
-from compress_distill.losses import binary_divergence, divergence, hidden_distance, squared_error
 from torch import Tensor
 from torch.nn import functional
+
+from compress.distilling.losses import binary_divergence, divergence, hidden_distance, squared_error
 
 TEMPERATURES = (0.5, 1.0, 2.0, 10.0)
 

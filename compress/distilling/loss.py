@@ -3,49 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from compress.errors import UsageError
-from compress.models import forward
-from compress.task import Task
-from compress.teacher import Asked, Keeping, Pair, Pairs, TeacherOutputs
-from compress.training import Term
-from compress_distill.losses import answers_distance, states_distance
-from compress_distill.matching import Place, all_matched, matched
-from compress_distill.menu import (
+from compress.distilling.losses import answers_distance, states_distance
+from compress.distilling.matching import Place, all_matched, matched
+from compress.distilling.menu import (
     EmbeddingsLoss,
     HiddenLoss,
     LabelsLoss,
+    Lesson,
     LogitsLoss,
     LossItem,
     LossOptions,
     needs_all,
     of_kind,
 )
-from compress_distill.onpolicy import OwnTargets
-from compress_distill.options import DistillOptions
+from compress.errors import UsageError
+from compress.models import forward
+from compress.task import Task
+from compress.teacher import Asked, Keeping, Pair, Pairs, TeacherOutputs
+from compress.training import Term
 
 
-def asked_of(options: DistillOptions, layers: Place | None = None) -> Asked:
-    """What the losses ask of a teacher; ``layers`` as in ``matching.matched``."""
-    logits = of_kind(options.losses, LogitsLoss)
+def asked_of(lesson: Lesson, layers: Place | None = None) -> Asked:
+    """What a lesson asks of a teacher; ``layers`` as in ``matching.matched``."""
+    logits = of_kind(lesson.losses, LogitsLoss)
     keeping = Keeping(
-        "nothing" if options.on_policy > 0 else options.keep,
-        options.choices,
+        lesson.keep,
+        lesson.choices,
         logits[0].temperature if logits else 1.0,
         exact=any(map(needs_all, logits)),
     )
-    places = all_matched(options.losses, layers)
+    places = all_matched(lesson.losses, layers)
     return Asked(
         bool(logits),
         tuple(theirs for _, theirs in places),
         keeping,
         own=tuple(own for own, _ in places),
     )
+
+
+class OwnTargets(Protocol):
+    """Targets that a student writes itself, for some batches."""
+
+    def batch(self, model: PreTrainedModel, indices: Tensor) -> dict[str, Tensor] | None:
+        """The batch of the rows at ``indices``, int64 [batch], with targets that ``model`` wrote;
+        None for a batch that keeps its targets."""
+        ...
 
 
 class DistillationLoss:

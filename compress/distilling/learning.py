@@ -1,0 +1,83 @@
+"""A training on what teachers answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from compress.distilling.contract import refuse_without_states
+from compress.distilling.loss import DistillationLoss, OwnTargets, asked_of
+from compress.distilling.matching import Place, Sides, all_matched, projected
+from compress.distilling.menu import Lesson
+from compress.edits import Edit
+from compress.processor import Processor
+from compress.stage import Context, Data
+from compress.task import Row
+from compress.teacher import TeacherOutputs
+from compress.teachers import TeacherWeight, several_outputs
+from compress.training import TrainingFacts, TrainingOptions, fit
+
+
+def learn(
+    model: PreTrainedModel,
+    context: Context[Any],
+    options: TrainingOptions,
+    lesson: Lesson,
+    teachers: Sequence[TeacherWeight],
+    *,
+    edits: Sequence[Edit],
+    processor: Processor,
+    data: Data,
+    own: OwnTargets | None,
+    truth: Sequence[bool],
+    work: Path | None,
+) -> TrainingFacts:
+    """Train ``model`` in place, as ``compress.distilling.fit_to_teachers`` describes it."""
+    losses = lesson.losses
+    refuse_without_states(model, losses)
+    sides = Sides.of(model, edits, teachers[0].artifact, context.architectures)
+    outputs = _outputs(context, lesson, teachers, data, processor, sides.layers)
+    loss = DistillationLoss(outputs, losses, context.task, own, truth, layers=sides.layers)
+    if not any(each.logits or each.labels for each in losses):
+        # Its head learns nothing, so that the quality of an epoch says nothing of the others.
+        data, options = _Unjudged(data), options.model_copy(update={"patience": None})
+    with projected(model, all_matched(losses, sides.layers), sides):
+        return fit(
+            model,
+            context,
+            options,
+            loss=loss,
+            processor=processor,
+            data=data,
+            groups=truth,
+            work=work,
+        )
+
+
+class _Unjudged:
+    """Data without validation rows: a training keeps its last weights."""
+
+    def __init__(self, data: Data) -> None:
+        self._data, self.labels, self.digest = data, data.labels, data.digest
+
+    def rows(self, split: str) -> Sequence[Row]:
+        """The rows of another split."""
+        return [] if split == "validation" else self._data.rows(split)
+
+
+def _outputs(
+    context: Context[Any],
+    lesson: Lesson,
+    teachers: Sequence[TeacherWeight],
+    data: Data,
+    processor: Processor,
+    layers: Place | None,
+) -> TeacherOutputs | None:
+    """What the losses compare. None if they ask nothing of the teachers."""
+    asked = asked_of(lesson, layers)
+    if not asked.answers and not asked.states:
+        return None
+    return several_outputs(context, teachers, "train", asked, processor, data)
