@@ -20,7 +20,7 @@ from compress.distilling.menu import (
     needs_all,
     of_kind,
 )
-from compress.distilling.mistakes import loss_mistakes, nothing_learned, several_temperatures
+from compress.distilling.mistakes import loss_mistakes, several_temperatures
 from compress.edits import Edit
 from compress.processor import Processor
 from compress.stage import Context, Data
@@ -82,7 +82,6 @@ __all__ = [
     "fit_to_teachers",
     "loss_mistakes",
     "needs_all",
-    "nothing_learned",
     "of_kind",
     "refuse_strangers",
     "refuse_without_states",

@@ -1,4 +1,4 @@
-"""Losses that teach nothing, or exclude each other. No torch."""
+"""Losses whose options exclude each other. No torch."""
 
 from __future__ import annotations
 
@@ -6,14 +6,6 @@ from collections.abc import Iterator, Sequence
 
 from compress.distilling.menu import LogitsLoss, LossItem, of_kind
 from compress.stage import OptionMistake
-
-
-def nothing_learned(losses: Sequence[LossItem], option: str = "losses") -> Iterator[OptionMistake]:
-    """A mistake if no loss reads what a teacher says. ``option`` is where they stand."""
-    if all(loss.labels for loss in losses):
-        yield OptionMistake(
-            option, "nothing of the teacher is learned", f"add logits or hidden to {option}"
-        )
 
 
 def loss_mistakes(losses: Sequence[LossItem], option: str = "losses") -> Iterator[OptionMistake]:

@@ -14,7 +14,6 @@ from compress.distilling import (
     default_losses,
     fit_to_teachers,
     loss_mistakes,
-    nothing_learned,
     refuse_strangers,
     several_temperatures,
 )
@@ -57,7 +56,8 @@ def recovery_mistakes(options: RecoveryOptions | None) -> list[OptionMistake]:
 def _mistakes(options: RecoveryOptions) -> Iterator[OptionMistake]:
     lesson = options.lesson
     if lesson is not None:
-        yield from nothing_learned(lesson.losses, _LOSSES)
+        if all(loss.labels for loss in lesson.losses):
+            yield OptionMistake(_LOSSES, "nothing of the teacher is learned", "leave distill out")
         yield from loss_mistakes(lesson.losses, _LOSSES)
         if several_temperatures(lesson.losses):
             yield OptionMistake(_LOSSES, "answers are kept at one temperature", "take one of them")
