@@ -62,13 +62,14 @@ def embedding_sizes(model: PreTrainedModel) -> tuple[int, int]:
 
 
 @torch.no_grad()
-def factor_embeddings(model: PreTrainedModel, rank: int) -> float:
+def factor_embeddings(model: PreTrainedModel, rank: int, weights: Tensor | None = None) -> float:
     """Give the model's embeddings, in place, this rank: the nearest matrix of that rank, by the
-    singular values (Eckart and Young 1936). A head that shares them follows.
+    singular values (Eckart and Young 1936). A head that shares them follows. With ``weights``
+    [tokens], each row counts so often: the nearest matrix for the tokens of a corpus.
 
-    Returns the share of the squared values that is kept, from 0 to 1. Raises UsageError where the
-    two matrices are no smaller than the one, and CompressError for embeddings that are no
-    ``torch.nn.Embedding``."""
+    Returns the share of the squared (and weighted) values that is kept, from 0 to 1. Raises
+    UsageError where the two matrices are no smaller than the one, and CompressError for embeddings
+    that are no ``torch.nn.Embedding``."""
     tokens, width = embedding_sizes(model)
     embedding: Any = model.get_input_embeddings()
     if isinstance(embedding, LowRankEmbedding):
@@ -82,10 +83,13 @@ def factor_embeddings(model: PreTrainedModel, rank: int) -> float:
             f"{width}: take a rank of at most {max((before - 1) // (tokens + width), 1)}"
         )
     # The eigenvectors of E'E are the right singular vectors of E: [width, width], and not [tokens,
-    # width], is decomposed.
-    values, vectors = torch.linalg.eigh(whole.double().T @ whole.double())
+    # width], is decomposed. Each row of the best matrix is the projection of the row of E on them,
+    # whatever the weights.
+    rows = whole.double()
+    counted = rows if weights is None else rows * weights.double()[:, None]
+    values, vectors = torch.linalg.eigh(counted.T @ rows)
     second = vectors[:, -rank:].flip(1).T
-    first = (whole.double() @ second.T).to(whole.dtype)
+    first = (rows @ second.T).to(whole.dtype)
     _replace(model, _sharing(model), nn.Parameter(first), nn.Parameter(second.to(whole.dtype)))
     return float(values[-rank:].sum() / values.sum().clamp_min(torch.finfo(values.dtype).tiny))
 

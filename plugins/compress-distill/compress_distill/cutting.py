@@ -19,11 +19,11 @@ from compress.lowrank import embedding_sizes, factor_embeddings
 from compress.models import count_parameters
 from compress.narrowing import best_places, narrow, state_moments
 from compress.options import KeptLayers
+from compress.probe import Probe
 from compress.shapes import settle
 from compress.sizes import layout_of
 from compress.stage import Context
 from compress_distill.options import ChosenLayers, DistillOptions, StudentOptions
-from compress_distill.probe import Probe
 
 _ROUNDS = 3  # digits of what the notes state
 

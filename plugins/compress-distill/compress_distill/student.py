@@ -14,11 +14,11 @@ from compress.distilling import refuse_without_states
 from compress.edits import Edit
 from compress.fresh import fresh_reader, processor_for, start_from_teacher
 from compress.options import FreshModel
+from compress.probe import Probe
 from compress.processor import Processor
 from compress.stage import Context, Data
 from compress_distill.cutting import cut
 from compress_distill.options import DistillOptions, StudentOptions, phases_of
-from compress_distill.probe import Probe
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 from compress_distill import Distill, DistillOptions, StudentOptions
-from compress_distill.probe import Probe
 from tiny import (
     LABELS,
     TAGS,
@@ -28,6 +27,7 @@ from compress import surgery
 from compress.artifact import Artifact, Manifest, Traits, with_files
 from compress.errors import CompressError, UsageError
 from compress.models import load_config, open_model
+from compress.probe import Probe
 from compress.registry.plugins import load_plugins
 from compress.serving import open_predictor
 from compress.sizes import layout_of

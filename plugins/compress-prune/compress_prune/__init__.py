@@ -16,6 +16,10 @@ from compress.layers import all_stay, in_words, layer_mistakes, layers_left
 from compress.options import KeptByStack, Options
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
 from compress.training import LIBRARIES
+from compress.view import View
+from compress_prune.caution import ZerosView
+from compress_prune.layers import LayersPruning
+from compress_prune.lowrank import EmbeddingsPruning
 from compress_prune.recovery import RecoveryOptions, recovery_mistakes
 from compress_prune.unstructured import UnstructuredPruning
 from compress_prune.vocabulary import VocabularyPruning
@@ -174,4 +178,16 @@ def _half(share: float) -> float | None:
 @hookimpl
 def compress_stages() -> Sequence[type[Stage[Any]]]:
     """The stages of this plugin."""
-    return [StructuredPruning, UnstructuredPruning, VocabularyPruning]
+    return [
+        StructuredPruning,
+        LayersPruning,
+        EmbeddingsPruning,
+        UnstructuredPruning,
+        VocabularyPruning,
+    ]
+
+
+@hookimpl
+def compress_views() -> Sequence[type[View]]:
+    """The section that this plugin adds to reports."""
+    return [ZerosView]

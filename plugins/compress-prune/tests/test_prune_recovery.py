@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from compress_prune import StructuredOptions, StructuredPruning
+from compress_prune.caution import ZerosView
 from compress_prune.recovery import RecoveryOptions, recovery_mistakes
 from tiny import make_artifact, save_bert, sentences, task_named
 from trainings import equal
@@ -151,3 +152,14 @@ def test_options_that_exclude_each_other_are_named() -> None:
         assert StructuredPruning.check(asked) == [mistake]
     assert recovery_mistakes(RecoveryOptions(distill=True, teacher="x")) == []
     assert recovery_mistakes(RecoveryOptions()) == recovery_mistakes(None) == []
+
+
+def test_every_report_with_zeros_says_that_they_make_nothing_faster() -> None:
+    steps = [
+        {"name": "teacher", "stage": "finetune"},
+        {"name": "half", "stage": "prune.unstructured"},
+    ]
+    section = ZerosView().section({"steps": steps})
+    assert section is not None and len(section.lines) == 1
+    assert section.lines[0].startswith("half sets weights to zero.")
+    assert ZerosView().section({"steps": steps[:1]}) is None
