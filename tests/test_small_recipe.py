@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 from kept_families import kept_families
-from running import load_plan
 from tiny import save_bert, task_named
 
 from compress.planning import load_plan
