@@ -12,7 +12,8 @@ from compress.layers import all_stay, in_words, layer_mistakes, layers_left
 from compress.options import FreshModel
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
 from compress.training import LIBRARIES
-from compress_distill.options import DistillOptions, SequenceOptions, StudentOptions, mistakes
+from compress_distill.mistakes import mistakes
+from compress_distill.options import DistillOptions, SequenceOptions, StudentOptions
 
 __all__ = ["Distill", "DistillOptions", "SequenceOptions", "StudentOptions"]
 
@@ -32,6 +33,9 @@ class Distill(Stage[DistillOptions]):
         "Hinton et al. 2015, Distilling the Knowledge in a Neural Network, section 2 "
         "(arXiv:1503.02531); "
         "Sanh et al. 2019, DistilBERT, section 3 (arXiv:1910.01108); "
+        "Wang et al. 2021, MiniLMv2, section 3 (relations; arXiv:2012.15828); "
+        "Jiao et al. 2020, TinyBERT, section 3.1 (attention; arXiv:1909.10351); "
+        "Xia et al. 2022, CoFi, section 3.2 (layers: learned; arXiv:2204.00408); "
         "Kim and Rush 2016, Sequence-Level Knowledge Distillation (arXiv:1606.07947); "
         "Agarwal et al. 2024, On-Policy Distillation, section 3 (arXiv:2306.13649); "
         "Anshumann et al. 2025, Sparse Logit Sampling, section 3 (arXiv:2503.16870)"
