@@ -114,6 +114,18 @@ Layers = Mapping[str, int | None]
 None where that is not known."""
 
 
+@dataclass(frozen=True)
+class KnownSizes:
+    """What is known of a model's sizes before it is opened.
+
+    ``layers`` are those of each stack, ``hidden`` the width of the hidden state and ``vocabulary``
+    the number of token ids; None where it is not known."""
+
+    layers: Layers
+    hidden: int | None = None
+    vocabulary: int | None = None
+
+
 class Architecture:
     """A family of models.
 

@@ -6,18 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 from compress import hookimpl
-from compress.architecture import Layers
+from compress.architecture import KnownSizes
 from compress.artifact import Traits
-from compress.layers import all_stay, in_words, layer_mistakes, layers_left
 from compress.options import FreshModel
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
 from compress.training import LIBRARIES
+from compress_distill.fitting import size_mistakes, student_sizes
 from compress_distill.mistakes import mistakes
 from compress_distill.options import DistillOptions, SequenceOptions, StudentOptions
 
 __all__ = ["Distill", "DistillOptions", "SequenceOptions", "StudentOptions"]
-
-_TAKE_FEWER = "take fewer, or leave student out and name a teacher"
 
 
 class Distill(Stage[DistillOptions]):
@@ -75,23 +73,15 @@ class Distill(Stage[DistillOptions]):
         return options.student if isinstance(options.student, FreshModel) else None
 
     @classmethod
-    def check_layers(cls, options: DistillOptions, layers: Layers) -> list[OptionMistake]:
-        """A student with layers that the input does not have, or with all of its layers."""
-        if not isinstance(options.student, StudentOptions):
-            return []
-        student, option = options.student, "student.layers"
-        mistakes = layer_mistakes(student.kept, layers, option)
-        cuts_more = student.hidden is not None or student.embeddings is not None
-        if mistakes or cuts_more or not all_stay(student.kept, layers):
-            return mistakes
-        message = f"{option}: {student.kept} cuts nothing from a model of {in_words(layers)}"
-        return [OptionMistake(option, message, _TAKE_FEWER)]
+    def check_sizes(cls, options: DistillOptions, sizes: KnownSizes) -> list[OptionMistake]:
+        """A student that is not smaller than the input, or has what that has not, and losses of
+        layers that are not there."""
+        return size_mistakes(options, sizes)
 
     @classmethod
-    def layers_left(cls, options: DistillOptions, layers: Layers) -> Layers:
-        """The layers of the student; all if no student is cut."""
-        kept = options.student.kept if isinstance(options.student, StudentOptions) else None
-        return layers_left(kept, layers)
+    def sizes_left(cls, options: DistillOptions, sizes: KnownSizes) -> KnownSizes:
+        """The sizes of the student; those of the input if no student is cut."""
+        return student_sizes(options, sizes)
 
     @classmethod
     def back_off(cls, options: DistillOptions) -> DistillOptions | None:

@@ -93,6 +93,14 @@ class StudentOptions(Options):
             return {name: _plain(some) for name, some in self.layers.items()}
         return None if self.layers is None else _plain(self.layers)
 
+    def width(self, whole: int | None) -> int:
+        """The hidden width that is asked for of a model with the width ``whole``; that of a number
+        needs none."""
+        if isinstance(self.hidden, int):
+            return self.hidden
+        assert self.hidden is not None and whole is not None, "a share has a whole"
+        return max(1, round(self.hidden * whole))
+
     def with_one_layer_more(self) -> StudentOptions | None:
         """The same with one layer more; None where no number of layers is given."""
         if isinstance(self.layers, int):
