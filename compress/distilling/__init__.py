@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from compress.distilling.contract import refuse_strangers, refuse_without_states
 from compress.distilling.menu import (
+    AttendingLoss,
+    HiddenLoss,
     LabelsLoss,
     Lesson,
     LogitsLoss,
     LossItem,
+    LossOptions,
     default_losses,
     needs_all,
+    needs_teacher,
     of_kind,
 )
 from compress.distilling.mistakes import loss_mistakes, several_temperatures
@@ -74,14 +78,18 @@ def fit_to_teachers(
 
 
 __all__ = [
+    "AttendingLoss",
+    "HiddenLoss",
     "LabelsLoss",
     "Lesson",
     "LogitsLoss",
     "LossItem",
+    "LossOptions",
     "default_losses",
     "fit_to_teachers",
     "loss_mistakes",
     "needs_all",
+    "needs_teacher",
     "of_kind",
     "refuse_strangers",
     "refuse_without_states",

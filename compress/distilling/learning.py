@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedModel
 
+from compress.distilling.attending import attended
 from compress.distilling.contract import refuse_without_states
 from compress.distilling.loss import DistillationLoss, OwnTargets, asked_of
 from compress.distilling.matching import Place, Sides, all_matched, projected
-from compress.distilling.menu import Lesson
+from compress.distilling.menu import Lesson, needs_teacher
 from compress.edits import Edit
 from compress.processor import Processor
 from compress.stage import Context, Data
@@ -40,11 +42,20 @@ def learn(
     refuse_without_states(model, losses)
     sides = Sides.of(model, edits, teachers[0].artifact, context.architectures)
     outputs = _outputs(context, lesson, teachers, data, processor, sides.layers)
-    loss = DistillationLoss(outputs, losses, context.task, own, truth, layers=sides.layers)
     if not any(each.logits or each.labels for each in losses):
         # Its head learns nothing, so that the quality of an epoch says nothing of the others.
         data, options = _Unjudged(data), options.model_copy(update={"patience": None})
-    with projected(model, all_matched(losses, sides.layers), sides):
+    with ExitStack() as stack:
+        stack.enter_context(projected(model, all_matched(losses, sides.layers), sides))
+        beside = None
+        if needs_teacher(losses):
+            assert outputs is not None and outputs.model is not None, "the teacher is in memory"
+            beside = stack.enter_context(
+                attended(model, outputs.model, losses, sides.layers, context.architectures)
+            )
+        loss = DistillationLoss(
+            outputs, losses, context.task, own, truth, layers=sides.layers, attended=beside
+        )
         return fit(
             model,
             context,
@@ -78,6 +89,6 @@ def _outputs(
 ) -> TeacherOutputs | None:
     """What the losses compare. None if they ask nothing of the teachers."""
     asked = asked_of(lesson, layers)
-    if not asked.answers and not asked.states:
+    if not asked.answers and not asked.states and not needs_teacher(lesson.losses):
         return None
     return several_outputs(context, teachers, "train", asked, processor, data)

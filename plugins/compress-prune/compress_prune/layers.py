@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from compress.architecture import Layers
+from compress.architecture import KnownSizes, Layers
 from compress.layers import all_stay, in_words, layer_mistakes, layers_left
 from compress.options import KeptByStack, Options
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
@@ -79,20 +80,21 @@ class LayersPruning(Stage[LayersOptions]):
         return True
 
     @classmethod
-    def check_layers(cls, options: LayersOptions, layers: Layers) -> list[OptionMistake]:
+    def check_sizes(cls, options: LayersOptions, sizes: KnownSizes) -> list[OptionMistake]:
         """More layers than the input has, all that it has, or stacks that it does not have."""
-        kept = in_numbers(options, layers)
-        mistakes = layer_mistakes(kept, layers, "keep")
-        if mistakes or not all_stay(kept, layers):
+        kept = in_numbers(options, sizes.layers)
+        mistakes = layer_mistakes(kept, sizes.layers, "keep")
+        if mistakes or not all_stay(kept, sizes.layers):
             return mistakes
-        message = f"keep: {options.keep} removes nothing from a model of {in_words(layers)}"
+        message = f"keep: {options.keep} removes nothing from a model of {in_words(sizes.layers)}"
         return [OptionMistake("keep", message, "keep fewer")]
 
     @classmethod
-    def layers_left(cls, options: LayersOptions, layers: Layers) -> Layers:
-        """The layers that stay."""
-        left = dict(layers_left(in_numbers(options, layers), layers))
-        return {name: None if layers[name] is None else count for name, count in left.items()}
+    def sizes_left(cls, options: LayersOptions, sizes: KnownSizes) -> KnownSizes:
+        """With the layers that stay."""
+        left = layers_left(in_numbers(options, sizes.layers), sizes.layers)
+        known = {name: None if sizes.layers[name] is None else left[name] for name in left}
+        return replace(sizes, layers=known)
 
     @classmethod
     def back_off(cls, options: LayersOptions) -> LayersOptions | None:

@@ -11,6 +11,7 @@ from compress_prune.layers import LayersOptions, LayersPruning
 from tiny import make_artifact, save_bert, sentences, task_named
 from transformers import AutoModelForSequenceClassification
 
+from compress.architecture import KnownSizes
 from compress.artifact import Artifact
 from compress.errors import NothingChanged, UsageError
 from compress.models import open_model
@@ -86,14 +87,19 @@ STACKS = {"encoder": 6, "decoder": 4}
     ],
 )
 def test_a_plan_refuses_what_does_not_fit(keep: Any, layers: Any, words: str) -> None:
-    (mistake,) = LayersPruning.check_layers(LayersOptions(keep=keep), layers)
+    (mistake,) = LayersPruning.check_sizes(LayersOptions(keep=keep), KnownSizes(layers))
     assert isinstance(mistake, OptionMistake) and words in mistake.message
 
 
 def test_a_plan_knows_what_is_left() -> None:
     options = LayersOptions(keep={"encoder": 0.5})
-    assert LayersPruning.check_layers(options, STACKS) == []
-    assert LayersPruning.layers_left(options, STACKS) == {"encoder": 3, "decoder": 4}
-    assert LayersPruning.layers_left(LayersOptions(keep=0.5), {"": None}) == {"": None}
+    assert LayersPruning.check_sizes(options, KnownSizes(STACKS)) == []
+    assert LayersPruning.sizes_left(options, KnownSizes(STACKS)).layers == {
+        "encoder": 3,
+        "decoder": 4,
+    }
+    assert LayersPruning.sizes_left(LayersOptions(keep=0.5), KnownSizes({"": None})).layers == {
+        "": None
+    }
     assert LayersPruning.back_off(LayersOptions(keep=2)) == LayersOptions(keep=3)
     assert LayersPruning.back_off(options) is None
