@@ -6,7 +6,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir
@@ -126,10 +126,10 @@ def with_fixed_scales(
 
 def _with_outputs(graph: onnx_ir.Model, names: Sequence[str]) -> onnx_ir.Model:
     """A copy of ``graph`` that gives the named values too."""
-    made: Any = onnx_ir.from_proto(onnx_ir.to_proto(graph))
+    made: onnx_ir.Model = onnx_ir.from_proto(onnx_ir.to_proto(graph))
     known = {value.name for value in made.graph.outputs}
     for node in made.graph:
-        made.graph.outputs.extend(
-            value for value in node.outputs if value.name in names and value.name not in known
-        )
+        for value in node.outputs:
+            if value.name in names and value.name not in known:
+                made.graph.outputs.append(value)
     return made
