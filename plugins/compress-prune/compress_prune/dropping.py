@@ -46,7 +46,9 @@ def drop(context: Context[LayersOptions]) -> Made:
     for stack in layout.stacks:
         blocks = surgery.blocks_of(model, stack)
         scores = context.first(partial(probe.influences, blocks, batches))
-        kept = most_important(scores, int(asked.get(stack.name, len(blocks))))  # type: ignore[arg-type]
+        count = asked.get(stack.name, len(blocks))
+        assert isinstance(count, int), "the options have numbers alone"
+        kept = most_important(scores, count)
         notes[stack.name] = {"layers": kept, "influence": _rounded(scores)}
     for stack in layout.stacks:
         surgery.keep_layers(model, stack, notes[stack.name]["layers"])

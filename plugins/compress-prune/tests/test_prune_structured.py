@@ -471,7 +471,8 @@ def test_the_plan_takes_the_shape_for_free_when_heads_are_cut():
         StructuredPruning.produces(traits, StructuredOptions(feed_forward=0.5, layers=3), "t").shape
         == "stock"
     )
-    names = ["prune.structured", "prune.vocabulary", "prune.unstructured"]
+    parts = ["structured", "layers", "embeddings", "unstructured", "vocabulary"]
+    names = [f"prune.{part}" for part in parts]
     assert sorted(stage.name for stage in compress_stages()) == sorted(names)
     assert all(f.description for f in StructuredOptions.model_fields.values())
 
