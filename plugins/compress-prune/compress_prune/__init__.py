@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -25,9 +25,8 @@ class StructuredOptions(Options):
     given."""
 
     layer_criterion: ClassVar[str] = "losses_without"
-    unit_criterion: ClassVar[str] = "gate_gradients"
-    """Names in the tables of ``compress_prune.importance``. Each table has one entry, so
-    these are no options yet."""
+    """The name in ``compress_prune.importance.LAYER_CRITERIA``, which has one entry, so that it is
+    no option yet."""
 
     layers: KeptByStack | None = Field(
         default=None,
@@ -55,10 +54,28 @@ class StructuredOptions(Options):
             "if that would be none."
         ),
     )
+    criterion: Literal["taylor", "fisher"] = Field(
+        default="taylor",
+        description=(
+            "How the importance of heads and neurons is measured. taylor: by how much the loss "
+            "changes at first when one fades, the mean of absolute values. fisher: half the mean "
+            "of their squares."
+        ),
+    )
+    tune: bool | None = Field(
+        default=None,
+        description=(
+            "Whether what the cut layers make is fitted, by least squares, to what they made "
+            "before; without training. null: where there is no recover."
+        ),
+    )
     importance_examples: int = Field(
         default=512,
         ge=1,
-        description="Training examples, drawn at random, on which importance is measured.",
+        description=(
+            "Training examples, drawn at random, on which importance is measured and layers are "
+            "tuned."
+        ),
     )
     recover: TrainingOptions | None = Field(
         default=None,
@@ -69,6 +86,11 @@ class StructuredOptions(Options):
     def cuts_units(self) -> bool:
         """Whether feed-forward neurons or heads are removed."""
         return self.feed_forward is not None or self.heads is not None
+
+    @property
+    def tunes(self) -> bool:
+        """Whether layers are fitted after heads or neurons were cut."""
+        return self.recover is None if self.tune is None else self.tune
 
 
 _LEAST = 0.01
@@ -92,6 +114,9 @@ class StructuredPruning(Stage[StructuredOptions]):
         "Michel et al. 2019, 'Are Sixteen Heads Really Better than One?', section 4.1 (heads); "
         "Molchanov et al. 2017, 'Pruning Convolutional Neural Networks for Resource Efficient "
         "Inference', section 2.2 (neurons); "
+        "Kwon et al. 2022, 'A Fast Post-Training Pruning Framework for Transformers', section 4.1 "
+        "(fisher); Park et al. 2024, 'Accurate Retraining-free Pruning for Pretrained "
+        "Encoder-based Language Models', section 3.4 (tune); "
         "Kim et al. 2024, 'Shortened LLaMA' (layers)"
     )
     needs_data = ("train",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ from compress.training import fit
 from compress_prune import StructuredOptions
 from compress_prune.choose import most_important
 from compress_prune.importance import LAYER_CRITERIA, UNIT_CRITERIA, Batch, labels_of
+from compress_prune.tuning import cut_projections, output_paths, tune
 from compress_prune.units import Heads, Neurons
 
 _BATCH_SIZE = 16
@@ -41,12 +43,15 @@ def prune(context: Context[StructuredOptions]) -> Made:
     batches = _batches(context, source, model.device) if _needs_importance(options) else []
     whole = count_parameters(model)
     layers = _cut_layers(model, layout, batches, context)
+    missed: dict[str, float] = {}
     if options.cuts_units:
-        _cut_units(model, architecture, layout, batches, context)
+        missed = _cut_units(model, architecture, layout, batches, context)
     if count_parameters(model) == whole:
         raise _nothing_removed(options, sum(map(len, layers.values())))
     edits = settle(model, architecture)
     notes = _notes(model, architecture, layout, layers)
+    if missed:
+        notes["missed"] = missed
     if options.recover is not None:
         notes["recover"] = fit(model, context, options.recover)
     if context.rank > 0:
@@ -145,9 +150,9 @@ def _cut_units(
     layout: Layout,
     batches: list[Batch],
     context: Context[StructuredOptions],
-) -> None:
-    """Cut neurons and heads in every block. Both are measured before either is cut, in the
-    same passes over the data."""
+) -> dict[str, float]:
+    """Cut neurons and heads in every block, and tune what is left. Both are measured before either
+    is cut, in the same passes over the data. Returns notes."""
     options, head_size = context.options, surgery.head_size_of(model, architecture)
     neurons: list[Neurons] = []
     heads: list[Heads] = []
@@ -159,14 +164,40 @@ def _cut_units(
                 heads.append(Heads(model, stack, attention, head_size, options.heads))
     units: list[Neurons | Heads] = [*neurons, *heads]
     gated = [each for unit in units for each in unit.gated]
-    measure = UNIT_CRITERIA[options.unit_criterion]
+    measure = UNIT_CRITERIA[options.criterion]
     loss_of = partial(task_loss, context.task)
     scores = context.first(
         lambda: [s.numpy() for s in measure(model, gated, _reported(batches, context), loss_of)]
     )
+    whole = copy.deepcopy(model) if options.tunes else None
     in_order = iter(scores)
     for unit in units:
         unit.cut([next(in_order) for _ in unit.gated])
+    return {} if whole is None else _tune(model, whole, layout, batches, context)
+
+
+def _tune(
+    model: PreTrainedModel,
+    whole: PreTrainedModel,
+    layout: Layout,
+    batches: list[Batch],
+    context: Context[StructuredOptions],
+) -> dict[str, float]:
+    """Fit the output of every part that was cut, in the order in which they run. Returns, by the
+    path of each, the share of what ``whole`` makes there that is missed."""
+    paths = cut_projections(model, whole, output_paths(model, layout))
+
+    def tuned() -> tuple[dict[str, float], list[dict[str, torch.Tensor]]]:
+        missed = {}
+        for done, path in enumerate(paths, 1):
+            missed[path] = tune(model, whole, path, batches)
+            context.progress(done, len(paths), "tuning what is left")
+        return missed, [model.get_submodule(path).state_dict() for path in paths]
+
+    missed, states = context.first(tuned)
+    for path, state in zip(paths, states, strict=True):
+        model.get_submodule(path).load_state_dict(state)
+    return missed
 
 
 def _reported(batches: list[Batch], context: Context[StructuredOptions]) -> Iterator[Batch]:
