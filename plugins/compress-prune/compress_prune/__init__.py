@@ -3,7 +3,7 @@ neurons are removed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -16,6 +16,7 @@ from compress.layers import all_stay, in_words, layer_mistakes, layers_left
 from compress.options import KeptByStack, Options
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
 from compress.training import LIBRARIES, TrainingOptions
+from compress_prune.shares import Shares, half, share_mistakes
 from compress_prune.unstructured import UnstructuredPruning
 from compress_prune.vocabulary import VocabularyPruning
 
@@ -35,23 +36,27 @@ class StructuredOptions(Options):
             "([0, 2, 4]). Of a model with two stacks, for each: {encoder: 6, decoder: 2}."
         ),
     )
-    feed_forward: float | None = Field(
+    feed_forward: Shares | None = Field(
         default=None,
-        gt=0,
-        lt=1,
         description=(
             "Share of each layer's feed-forward neurons to remove; what stays is rounded to a "
-            "multiple of 8."
+            "multiple of 8. Or shares of single layers, by number after `layers` are cut: "
+            "{0: 0.5, 5: 0.75}."
         ),
     )
-    heads: float | None = Field(
+    heads: Shares | None = Field(
         default=None,
-        gt=0,
-        lt=1,
         description=(
             "Share of each layer's attention heads to remove, rounded to whole heads; one stays at "
             "least. Where heads share keys and values, whole groups go, or as many of each group "
-            "if that would be none."
+            "if that would be none. Or shares of single layers, as for feed_forward."
+        ),
+    )
+    shape: Literal["stock", "free"] = Field(
+        default="stock",
+        description=(
+            "stock: each layer loses the same share. free: a share is one of all layers together, "
+            "and each loses what it can spare; opens in PyTorch with compress alone."
         ),
     )
     criterion: Literal["taylor", "fisher"] = Field(
@@ -62,11 +67,11 @@ class StructuredOptions(Options):
             "of their squares."
         ),
     )
-    tune: bool | None = Field(
-        default=None,
+    tune: bool = Field(
+        default=False,
         description=(
             "Whether what the cut layers make is fitted, by least squares, to what they made "
-            "before; without training. null: where there is no recover."
+            "before; without training."
         ),
     )
     importance_examples: int = Field(
@@ -86,15 +91,6 @@ class StructuredOptions(Options):
     def cuts_units(self) -> bool:
         """Whether feed-forward neurons or heads are removed."""
         return self.feed_forward is not None or self.heads is not None
-
-    @property
-    def tunes(self) -> bool:
-        """Whether layers are fitted after heads or neurons were cut."""
-        return self.recover is None if self.tune is None else self.tune
-
-
-_LEAST = 0.01
-"""A smaller share is not worth a try: in most layers it rounds to nothing."""
 
 
 class StructuredPruning(Stage[StructuredOptions]):
@@ -123,13 +119,14 @@ class StructuredPruning(Stage[StructuredOptions]):
 
     @classmethod
     def produces(cls, traits: Traits, options: StructuredOptions, task: str) -> Traits:
-        """The input's traits, with a free shape where heads are cut.
+        """The input's traits, with a free shape where heads are cut, or layers get widths of their
+        own.
 
         The plan does not know the architecture, and few stock configs can express a head
         count. The manifest states the shape that resulted."""
-        return replace(
-            traits, task=task, shape="free" if options.heads is not None else traits.shape
-        )
+        shares = isinstance(options.feed_forward, Mapping) or options.heads is not None
+        is_free = shares or options.shape == "free"
+        return replace(traits, task=task, shape="free" if is_free else traits.shape)
 
     @classmethod
     def check(cls, options: StructuredOptions) -> list[OptionMistake]:
@@ -142,6 +139,10 @@ class StructuredPruning(Stage[StructuredOptions]):
                     "give at least one, such as feed_forward: 0.5",
                 )
             ]
+        given = (options.feed_forward, options.heads)
+        if options.shape == "free" and not any(isinstance(each, float) for each in given):
+            message = "shape: free shares out one number over the layers, and none is given"
+            return [OptionMistake("shape", message, "such as feed_forward: 0.5")]
         return []
 
     @classmethod
@@ -159,6 +160,8 @@ class StructuredPruning(Stage[StructuredOptions]):
         """Layers that the input does not have, or all that it has where nothing else is
         removed."""
         mistakes = layer_mistakes(options.layers, layers)
+        if not mistakes:
+            mistakes = share_mistakes(options, layers_left(options.layers, layers))
         if mistakes or options.cuts_units or not all_stay(options.layers, layers):
             return mistakes
         message = f"layers: {options.layers} removes nothing from a model of {in_words(layers)}"
@@ -180,7 +183,7 @@ class StructuredPruning(Stage[StructuredOptions]):
             return None
         shares = {"feed_forward": options.feed_forward, "heads": options.heads}
         less = options.model_copy(
-            update={name: _half(share) for name, share in shares.items() if share is not None}
+            update={name: half(share) for name, share in shares.items() if share is not None}
         )
         return less if less.layers is not None or less.cuts_units else None
 
@@ -189,10 +192,6 @@ class StructuredPruning(Stage[StructuredOptions]):
         from compress_prune.structured import prune
 
         return prune(context)
-
-
-def _half(share: float) -> float | None:
-    return share / 2 if share / 2 >= _LEAST else None
 
 
 @hookimpl

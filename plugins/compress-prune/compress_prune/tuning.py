@@ -15,7 +15,7 @@ Pretrained Encoder-based Language Models", section 3.4), of whole weights as the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ from compress.architecture import Layout
 from compress.cutting import Projection, axes_of_projection, columns_of
 from compress.models import forward
 from compress.moments import counted
+from compress.stage import Context
 from compress.surgery import blocks_of, blocks_path
 from compress_prune.importance import Batch
 
@@ -36,6 +37,30 @@ they are, where the texts do not say what they should be."""
 
 class _Reached(Exception):
     """Ends a forward pass of which the rest is not needed."""
+
+
+def tune_all(
+    model: PreTrainedModel,
+    whole: PreTrainedModel,
+    layout: Layout,
+    batches: list[Batch],
+    context: Context[Any],
+) -> dict[str, float]:
+    """Fit the output of every part that was cut, in the order in which they run. Returns, by the
+    path of each, the share of what ``whole`` makes there that is missed."""
+    paths = cut_projections(model, whole, output_paths(model, layout))
+
+    def tuned() -> tuple[dict[str, float], list[dict[str, Tensor]]]:
+        missed = {}
+        for done, path in enumerate(paths, 1):
+            missed[path] = tune(model, whole, path, batches)
+            context.progress(done, len(paths), "tuning what is left")
+        return missed, [model.get_submodule(path).state_dict() for path in paths]
+
+    missed, states = context.first(tuned)
+    for path, state in zip(paths, states, strict=True):
+        model.get_submodule(path).load_state_dict(state)
+    return missed
 
 
 def output_paths(model: PreTrainedModel, layout: Layout) -> list[str]:
@@ -115,11 +140,8 @@ def _projection(model: PreTrainedModel, path: str) -> Projection:
 def _states_at(model: PreTrainedModel, path: str, batch: Batch) -> tuple[Tensor, Tensor]:
     """What the projection at ``path`` reads and makes for the tokens of a batch that count, float32
     [tokens, width]. The model runs no further."""
-    with _watched(_projection(model, path)) as seen:
-        try:
-            forward(model, batch)
-        except _Reached:
-            pass
+    with _watched(_projection(model, path)) as seen, suppress(_Reached):
+        forward(model, batch)
     given, made = (counted(states, batch).float() for states in seen)
     return given, made
 

@@ -71,7 +71,7 @@ def test_heads_and_neurons_of_every_stack_are_cut_and_the_model_opens(
     kind: str, tmp_path: Path
 ) -> None:
     source = saved(tmp_path / "model", kind)
-    options = {"feed_forward": 0.5, "heads": 0.5, "importance_examples": 8}
+    options = {"feed_forward": 0.5, "heads": 0.5, "importance_examples": 8, "tune": True}
     made = make_artifact(
         tmp_path / "pruned", "prune.structured", TASK, ROWS, input=source, **options
     )

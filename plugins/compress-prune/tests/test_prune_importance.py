@@ -113,9 +113,7 @@ def test_importance_does_not_depend_on_the_batches(cls, tokens):
     model, data = build(cls), examples(tokens=tokens)
     if tokens:
         data["labels"][0, 2:] = -100
-    one, all_at_once = (
-        taylor(model, gated_of(model), split(data, n), own_loss) for n in (1, 6)
-    )
+    one, all_at_once = (taylor(model, gated_of(model), split(data, n), own_loss) for n in (1, 6))
     for a, b in zip(one, all_at_once, strict=True):
         torch.testing.assert_close(a, b, rtol=2e-5, atol=1e-8)  # measured: 1e-6 relative at most
 
@@ -193,5 +191,5 @@ def test_the_most_important_units_are_kept_in_order_and_ties_keep_the_first():
 def test_where_no_whole_group_would_go_as_many_heads_of_each_do() -> None:
     scores = np.array([5.0, 1, 3, 4, 0, 2, 6, 7])
     assert not goes_whole(2, 4, 0.25) and goes_whole(2, 4, 0.5) and goes_whole(8, 1, 0.01)
-    assert most_important_of_each(scores, 4, 0.25) == [0, 2, 3, 5, 6, 7]
-    assert most_important_of_each(scores, 4, 0.99) == [0, 7]
+    assert most_important_of_each(scores, 4, 3) == [0, 2, 3, 5, 6, 7]
+    assert most_important_of_each(scores, 4, 1) == [0, 7]

@@ -208,8 +208,7 @@ def sealed(folder, edits=()):
 
 def prune(source, tmp_path, name="pruned", **options):
     """(artifact, what the stage said) of pruning ``source``; the manifest is read back from
-    disk. Nothing is tuned, unless ``options`` say so."""
-    options = {"tune": False, **options}
+    disk."""
     output = tmp_path / name
     output.mkdir()
     (tmp_path / f"{name}-work").mkdir()
@@ -408,7 +407,7 @@ def test_the_same_seed_prunes_the_same_and_measures_as_many_examples_as_asked(be
     output = tmp_path / "told"
     output.mkdir()
     context = FakeContext(
-        StructuredOptions(heads=0.5, importance_examples=20, tune=False), bert, output, tmp_path
+        StructuredOptions(heads=0.5, importance_examples=20), bert, output, tmp_path
     )
     StructuredPruning().apply(context)
     assert context.told == [(1, 2), (2, 2)]  # 20 examples in batches of 16
