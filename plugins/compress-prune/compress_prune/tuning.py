@@ -4,8 +4,8 @@ layer makes what it made before the cut.
 A part of a block (an attention, a feed-forward part) hands x [width] to its output projection,
 which makes W x + b. After a cut it has the places S of x alone. A change of the kept columns of W,
 and of b, is fitted so that W_S x_S + b comes nearest to what the uncut model makes there, over the
-tokens of some texts. Parts are tuned in the order in which they run: each reads what the tuned ones
-before it make, and so makes up for what they lost.
+tokens of some texts, each by its relative error. Parts are tuned in the order in which they run:
+each reads what the tuned ones before it make, and so makes up for what they lost.
 
 This is the tuning of K-prune (Park et al., ICLR 2024, "Accurate Retraining-free Pruning for
 Pretrained Encoder-based Language Models", section 3.4), of whole weights as there. Kwon et al.
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -30,9 +31,8 @@ from compress.stage import Context
 from compress.surgery import blocks_of, blocks_path
 from compress_prune.importance import Batch
 
-_RIDGE = 1e-5
-"""Added to the diagonal of the Gram matrix, as a share of its mean: it holds the weights at what
-they are, where the texts do not say what they should be."""
+_RIDGES = (1e-7, 1e-5, 1e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+"""The ridges that are tried, in parts of the squares of each input."""
 
 
 class _Reached(Exception):
@@ -84,6 +84,42 @@ def cut_projections(
     return [path for path, now, then in pairs if columns_of(now) < columns_of(then)]
 
 
+@dataclass
+class _Sums:
+    """Sums over weighed tokens with inputs x [inputs] and rests r [outputs], in float64: of x x^T,
+    of x r^T, and of the squares of r and of what was wanted."""
+
+    gram: Any = 0.0
+    open: Any = 0.0
+    missed: float = 0.0
+    wanted: float = 0.0
+
+    def add(self, given: Tensor, rest: Tensor, wanted: Tensor) -> None:
+        """Count the tokens of a batch, each [tokens, width]. Products are in float32."""
+        self.gram = self.gram + (given.T @ given).double()
+        self.open = self.open + (given.T @ rest).double()
+        self.missed += float(rest.double().square().sum())
+        self.wanted += float(wanted.double().square().sum())
+
+    def plus(self, other: _Sums) -> _Sums:
+        """The sums over the tokens of both."""
+        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return _Sums(*(own + more for own, more in pairs))
+
+    def change(self, ridge: float) -> Tensor:
+        """The least squares, [inputs, outputs], with a ridge of so many times the squares of each
+        input."""
+        own = self.gram.diagonal()
+        # An input that is always zero has no square of its own.
+        own = ridge * own.clamp_min(1e-12 * own.mean().clamp_min(1e-30))
+        return torch.cholesky_solve(self.open, torch.linalg.cholesky(self.gram + own.diag()))
+
+    def left(self, change: Tensor) -> float:
+        """The square of what is missed with a change, as a share of what was wanted."""
+        gained = float((change * (2 * self.open - self.gram @ change)).sum())
+        return max(self.missed - gained, 0.0) / max(self.wanted, 1e-30)
+
+
 @torch.no_grad()
 def tune(
     model: PreTrainedModel, whole: PreTrainedModel, path: str, batches: Sequence[Batch]
@@ -91,35 +127,36 @@ def tune(
     """Fit the projection at ``path`` of ``model``, in place, so that it makes what it makes in
     ``whole``. Both are in evaluation mode.
 
-    Returns the share of the squared output of ``whole`` that is still missed. In memory are a
-    matrix of the projection's inputs by its inputs, and the states of one batch."""
+    Each token counts by its error relative to what ``whole`` makes of it. Some tokens' outputs are
+    a hundred times larger than the others'; a norm follows that takes that away, and a plain sum of
+    squares would fit them alone. How firmly the ridge holds the weights at what they are is what is
+    best on every second batch, fitted to the others. So nothing changes that does not help there.
+
+    Returns the share of the squared output of ``whole`` that is still missed. In memory are two
+    matrices of the projection's inputs by its inputs, and the states of one batch."""
     projection = _projection(model, path)
-    gram: Any = 0.0
-    open_: Any = 0.0
-    missed = total = 0.0
-    for batch in batches:
+    fitted, held = _Sums(), _Sums()
+    for number, batch in enumerate(batches):
         given, made = _states_at(model, path, batch)
         _, wanted = _states_at(whole, path, batch)
-        rest = wanted - made
         if projection.bias is not None:  # it is the weight of an input that is always 1
             given = torch.cat([given, torch.ones_like(given[:, :1])], dim=1)
-        # Products in float32, sums in float64: there are as many terms as tokens in all texts.
-        gram = gram + (given.T @ given).double()
-        open_ = open_ + (given.T @ rest).double()
-        missed += float(rest.double().square().sum())
-        total += float(wanted.double().square().sum())
-    change = _solved(gram, open_)
-    # |rest - given change|^2, from the sums alone.
-    missed += float((change * (gram @ change - 2 * open_)).sum())
+        size = wanted.norm(dim=1, keepdim=True).clamp_min(1e-6)
+        (held if number % 2 else fitted).add(given / size, (wanted - made) / size, wanted / size)
+    together = fitted.plus(held) if held.wanted else fitted
+    ridge = _best_ridge(fitted, held) if held.wanted else max(_RIDGES)
+    if ridge is None:
+        return together.missed / max(together.wanted, 1e-30)
+    change = together.change(ridge)
     _add(projection, change)
-    return max(missed, 0.0) / max(total, 1e-30)
+    return together.left(change)
 
 
-def _solved(gram: Tensor, open_: Tensor) -> Tensor:
-    """The least squares with a ridge, [inputs, outputs]."""
-    ridge = _RIDGE * gram.diagonal().mean().clamp_min(1e-30)
-    own = gram + ridge * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-    return torch.cholesky_solve(open_, torch.linalg.cholesky(own))
+def _best_ridge(fitted: _Sums, held: _Sums) -> float | None:
+    """The ridge whose fit to some tokens misses least on others; None where no fit helps."""
+    missed = {ridge: held.left(fitted.change(ridge)) for ridge in _RIDGES}
+    best = min(missed, key=lambda ridge: missed[ridge])
+    return best if missed[best] < held.missed / held.wanted else None
 
 
 def _add(projection: Projection, change: Tensor) -> None:

@@ -124,15 +124,51 @@ def test_the_fit_is_that_of_a_plain_least_squares_and_padding_does_not_count() -
             each(**batch)
             into[-1] = into[-1][batch["attention_mask"].bool()].detach()
         hook.remove()
-    x = torch.cat(given).double()
-    x = torch.cat([x, torch.ones(len(x), 1)], dim=1)
     y = torch.cat(wanted).double()
-    best = y - x @ torch.linalg.lstsq(x, y).solution
+    size = y.norm(dim=1, keepdim=True)
+    x = torch.cat(given).double()
+    x = torch.cat([x, torch.ones(len(x), 1)], dim=1) / size
+    best = y / size - x @ torch.linalg.lstsq(x, y / size).solution
     share = tune(model, whole, path, data)
-    assert share == pytest.approx(float(best.square().sum() / y.square().sum()), rel=1e-2)
-    module = model.get_submodule(path)
-    rest = y - module(torch.cat(given)).double()
-    assert float(rest.square().sum()) == pytest.approx(float(best.square().sum()), rel=1e-2)
+    # A ridge that is best on other tokens misses a little more on these.
+    least = float(best.square().sum()) / len(y)
+    assert least <= share < 1.1 * least
+    rest = (y - model.get_submodule(path)(torch.cat(given)).double()) / size
+    assert float(rest.square().sum()) / len(y) == pytest.approx(share, rel=1e-4)
+
+
+@torch.no_grad()
+def test_a_few_tokens_with_huge_outputs_do_not_decide() -> None:
+    """The unit that is cut speaks for one token in twenty, a thousand times as loud."""
+    whole, data = tiny_bert(TASK, **WIDE).eval(), batches()
+    layer = whole.bert.encoder.layer[0]
+    loud = layer.intermediate.dense
+    loud.bias[0] -= _outputs(whole, data, "intermediate.dense")[:, 0].quantile(0.95)
+    before = _outputs(whole, data)
+    loud.weight[0], loud.bias[0] = 1e3 * loud.weight[0], 1e3 * loud.bias[0]
+    model = copy.deepcopy(whole)
+    keep_feed_forward(model, STACK, 0, range(1, 32))
+    tune(model, whole, "bert.encoder.layer.0.output.dense", data)
+    quiet = _outputs(whole, data).norm(dim=1) < 5 * before.norm(dim=1).median()
+    rest = (_outputs(model, data) - _outputs(whole, data))[quiet].norm(dim=1)
+    assert 0.2 < quiet.float().mean() < 1
+    assert (rest / _outputs(whole, data)[quiet].norm(dim=1)).median() < 0.2
+
+
+def _outputs(
+    model: nn.Module, data: list[dict[str, torch.Tensor]], part: str = "output.dense"
+) -> torch.Tensor:
+    kept: list[torch.Tensor] = []
+    hook = (
+        model.bert.encoder.layer[0]
+        .get_submodule(part)
+        .register_forward_hook(lambda _, args, out: kept.append(out))
+    )
+    for batch in data:
+        model(**batch)
+        kept[-1] = kept[-1][batch["attention_mask"].bool()]
+    hook.remove()
+    return torch.cat(kept)
 
 
 def test_a_trained_model_of_half_the_width_is_nearer_to_the_whole_when_tuned(
