@@ -13,6 +13,7 @@ from compress_prune.shares import half
 from pydantic import ValidationError
 from tiny import LABELS, make_artifact, save_bert, sentences, task_named
 
+from compress.architecture import KnownSizes
 from compress.artifact import Traits
 from compress.errors import UsageError
 from compress.models import open_model
@@ -66,7 +67,8 @@ def test_a_free_shape_keeps_as_many_and_takes_them_where_they_matter_least(tmp_p
 
 
 def mistakes(model: dict[str, int], **options: object) -> list[OptionMistake]:
-    return StructuredPruning.check_layers(StructuredOptions.model_validate(options), model)
+    chosen = StructuredOptions.model_validate(options)
+    return StructuredPruning.check_sizes(chosen, KnownSizes(model))
 
 
 def test_shares_of_layers_that_are_not_there_are_refused_before_any_work(tmp_path: Path) -> None:
