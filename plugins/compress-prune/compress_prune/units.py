@@ -103,7 +103,7 @@ class Heads:
 
 
 def shared_out(
-    units: Sequence[Neurons] | Sequence[Heads], scores: Sequence[Sequence[np.ndarray]]
+    units: Sequence[Neurons | Heads], scores: Sequence[Sequence[np.ndarray]]
 ) -> list[list[int]]:
     """How many units of each block stay, where as many stay together as by the shares, and each
     block loses what it can spare: the sum of the scores that go is the least.
