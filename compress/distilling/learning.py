@@ -54,7 +54,14 @@ def learn(
                 attended(model, outputs.model, losses, sides.layers, context.architectures)
             )
         loss = DistillationLoss(
-            outputs, losses, context.task, own, truth, layers=sides.layers, attended=beside
+            outputs,
+            losses,
+            context.task,
+            own,
+            truth,
+            layers=sides.layers,
+            attended=beside,
+            is_shared=context.world > 1,
         )
         return fit(
             model,

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import compress_onnx
 import numpy as np
 import onnx
 import onnx_ir
@@ -27,6 +26,7 @@ from compress_onnx import (
     QuantizeOnnx,
     QuantizeOptions,
     exporting,
+    options,
     rewriting,
 )
 from compress_onnx.graph import write_graph
@@ -404,14 +404,14 @@ def test_the_range_is_reduced_only_on_processors_without_vnni(
     flags: str, lacks: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        compress_onnx, "processor", lambda: Processor("a processor", "", tuple(flags.split()))
+        options, "processor", lambda: Processor("a processor", "", tuple(flags.split()))
     )
-    monkeypatch.setattr(compress_onnx.platform, "machine", lambda: "x86_64")
-    assert compress_onnx.lacks_vnni() is lacks
+    monkeypatch.setattr(options.platform, "machine", lambda: "x86_64")
+    assert options.lacks_vnni() is lacks
     assert QuantizeOptions().left_to_machine() == {"reduce_range": lacks}
     assert QuantizeOptions(reduce_range=not lacks).left_to_machine() == {}
-    monkeypatch.setattr(compress_onnx.platform, "machine", lambda: "aarch64")
-    assert not compress_onnx.lacks_vnni()
+    monkeypatch.setattr(options.platform, "machine", lambda: "aarch64")
+    assert not options.lacks_vnni()
 
 
 @pytest.mark.parametrize("name", ["fill-mask", "text-classification", "token-classification"])
