@@ -3,7 +3,6 @@ that runs what they make."""
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
@@ -18,7 +17,7 @@ from compress.artifact import Artifact, Traits
 from compress.engine import Conversion, Engine, Loading, Placement, Session
 from compress.errors import UsageError
 from compress.exportable import WHOLE
-from compress.machine import processor
+from compress.machine import lacks_vnni
 from compress.options import Options
 from compress.stage import Accepts, Context, Made, Stage
 from compress.task import Task
@@ -78,12 +77,6 @@ class QuantizeOptions(ExportOptions):
     def reduces_range(self) -> bool:
         """Whether weights use 7 of 8 bits, decided for this machine if ``auto``."""
         return lacks_vnni() if self.reduce_range == "auto" else self.reduce_range
-
-
-def lacks_vnni() -> bool:
-    """Whether this is an x86 processor that does not report 8-bit dot products (VNNI)."""
-    is_x86 = platform.machine().lower() in {"x86_64", "amd64"}
-    return is_x86 and not {"avx512_vnni", "avx_vnni"} & set(processor().features)
 
 
 class ExportOnnx(Stage[ExportOptions]):
