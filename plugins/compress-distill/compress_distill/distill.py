@@ -20,7 +20,12 @@ from compress_distill.contract import refuse_strangers
 from compress_distill.loss import DistillationLoss, asked_of
 from compress_distill.matching import Place, Sides, all_matched, projected
 from compress_distill.onpolicy import OwnTargets
-from compress_distill.options import DistillOptions, phases_of, weights_of_teachers
+from compress_distill.options import (
+    DistillOptions,
+    learns_labels_alone,
+    phases_of,
+    weights_of_teachers,
+)
 from compress_distill.rows import Learned, learned_data
 from compress_distill.student import Student, student_of
 
@@ -40,6 +45,10 @@ def distill(context: Context[DistillOptions]) -> Made:
             f"task {context.task.name}: its answers are not generated: leave sequences and "
             "on_policy out"
         )
+    notes: dict[str, Any] = {}
+    if learns_labels_alone(options):
+        notes["distilled"] = False
+        context.note("losses has labels alone: nothing of the teacher is learned")
     set_seed(context.seed)
     student = student_of(context, teacher, data)
     learned = learned_data(context, teacher, data)
@@ -51,7 +60,7 @@ def distill(context: Context[DistillOptions]) -> Made:
     return Made(
         parameters=parameters,
         edits=student.edits,
-        notes={**facts, **student.notes, **learned.notes},
+        notes={**facts, **student.notes, **learned.notes, **notes},
     )
 
 

@@ -167,7 +167,7 @@ class DistillOptions(TrainingOptions):
         min_length=1,
         description=(
             "What the student is trained on, each with its weight: [logits, {labels: {weight: "
-            "0.5}}]. A word alone takes its defaults."
+            "0.5}}]. A word alone takes its defaults. [labels]: nothing of the teacher is learned."
         ),
     )
     phases: list[PhaseOptions] | None = Field(
@@ -235,17 +235,29 @@ def mistakes(options: DistillOptions) -> Iterator[OptionMistake]:
             "the student would be its own teacher",
             "give student: {layers: ...}, student: {type: ...} or a teacher",
         )
-    every = [loss for phase in phases_of(options) for loss in phase.losses]
-    if all(loss.labels for loss in every) and options.sequences is None:
-        yield OptionMistake(
-            "losses", "nothing of the teacher is learned", "add logits or hidden to losses"
-        )
     yield from _mistakes_of_teachers(options)
     for option in {"losses", "epochs"} & options.model_fields_set if options.phases else ():
         yield OptionMistake(option, f"each of the phases has its own {option}", "leave it out")
     for phase in phases_of(options):
         yield from _mistakes_of_logits(phase)
         yield from _mistakes_of_keeping(phase)
+    if options.unlabelled and not options.sequences and any(map(_has_no_other, phases_of(options))):
+        yield OptionMistake(
+            "unlabelled",
+            "rows without labels teach nothing where labels are the only loss",
+            "add logits or hidden to losses, or leave unlabelled out",
+        )
+
+
+def learns_labels_alone(options: DistillOptions) -> bool:
+    """Whether nothing of the teacher is learned: its weights may be the student's first ones, but
+    it answers nothing."""
+    return options.sequences is None and all(map(_has_no_other, phases_of(options)))
+
+
+def _has_no_other(phase: DistillOptions) -> bool:
+    """Whether the task's own loss on the labels is the only one."""
+    return all(loss.labels for loss in phase.losses)
 
 
 def _mistakes_of_logits(options: DistillOptions) -> Iterator[OptionMistake]:
@@ -277,7 +289,7 @@ def _mistakes_of_teachers(options: DistillOptions) -> Iterator[OptionMistake]:
         yield OptionMistake("teacher", "a teacher has a weight of 0 or less", "leave it out")
     if isinstance(teacher, list) and len(set(teacher)) < len(teacher):
         yield OptionMistake("teacher", "a teacher is named twice", "give weights: {a: 2, b: 1}")
-    if len(weights) > 1 and not of_kind(every, LogitsLoss):
+    if len(weights) > 1 and not of_kind(every, LogitsLoss) and not learns_labels_alone(options):
         yield OptionMistake(
             "teacher",
             "of several teachers the answers are learned, and losses has no logits",

@@ -480,6 +480,33 @@ def test_a_teacher_of_another_family_with_the_same_vocabulary_is_learned_from(
     assert made.manifest.notes["steps"] == 5
 
 
+def test_a_student_of_labels_alone_asks_nothing_of_its_teacher(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first weights are those of a distilled one; the teacher is not opened."""
+    monkeypatch.setattr("compress.teacher.open_model", None)
+    given = save_bert(tmp_path / "given", CLASSIFY, **DEEP)
+    common: dict[str, Any] = {"input": given, "student": {"layers": [1, 2]}, "losses": ["labels"]}
+    said: list[str] = []
+
+    def student(name: str, splits: Any = SPLITS, **options: Any) -> Artifact:
+        folder, asked = tmp_path / name, {**OPTIONS, **common, **options}
+        return make_artifact(folder, "distill", CLASSIFY, splits, said=said, **asked)
+
+    made = student("made", learning_rate=1e-2)
+    assert made.manifest.notes["distilled"] is False
+    assert "losses has labels alone: nothing of the teacher is learned" in said
+    start = student("start", learning_rate=1e-9, weight_decay=0.0)
+    name = "bert.encoder.layer.0.attention.self.query.weight"
+    source = weights(given)[name.replace("layer.0", "layer.1")]
+    assert (weights(start)[name] - source).abs().max() < 1e-6
+    assert not list((tmp_path / "store").rglob("*teacher-outputs*"))
+    other = {"bad": "good", "good": "bad"}
+    turned = [{**row, "label": other[row["label"]]} for row in SPLITS["train"]]
+    told = student("turned", splits={**SPLITS, "train": turned})
+    assert (weights(told)[name] - weights(made)[name]).abs().max() > 1e-4, "labels are learned"
+
+
 # what is refused
 
 
@@ -516,7 +543,7 @@ def test_a_teacher_of_other_words_labels_or_task_is_refused(tmp_path: Path) -> N
     ("options", "field"),
     [
         ({}, "student"),
-        ({"teacher": "x", "losses": ["labels"]}, "losses"),
+        ({"teacher": "x", "losses": ["labels"], "unlabelled": {"train": "x.csv"}}, "unlabelled"),
         ({"teacher": "x", "losses": [{"logits": {"beta": 0.5}}], "keep": "sample"}, "keep"),
         ({"teacher": "x", "losses": [{"logits": {"distance": "mse"}}], "keep": "top"}, "keep"),
         ({"teacher": "x", "losses": ["logits", {"logits": {"temperature": 1.0}}]}, "keep"),
