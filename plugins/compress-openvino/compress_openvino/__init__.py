@@ -3,7 +3,7 @@ they make."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -85,6 +85,7 @@ class ExportOpenVino(Stage[ExportOptions]):
     libraries: ClassVar[tuple[str, ...]] = LIBRARIES
     reads_architectures: ClassVar[bool] = True
     extra: ClassVar[str | None] = "openvino"
+    offers: ClassVar[Sequence[Mapping[str, Any]]] = ({},)
 
     @classmethod
     def produces(cls, traits: Traits, options: ExportOptions, task: str) -> Traits:
@@ -110,6 +111,7 @@ class QuantizeOpenVino(Stage[QuantizeOptions]):
     reads_architectures: ClassVar[bool] = True
     needs_data: ClassVar[tuple[str, ...]] = ("train",)
     extra: ClassVar[str | None] = "openvino"
+    offers: ClassVar[Sequence[Mapping[str, Any]]] = ({},)
     paper: ClassVar[str] = "Xiao et al. 2023, SmoothQuant, section 4 (arXiv:2211.10438)"
 
     @classmethod
