@@ -128,8 +128,8 @@ class Trying:
         best = best or fastest_float(trials)
         if best is None:
             raise CompressError(
-                f"quantize.auto: no candidate keeps {self._context.options.quality} of the quality, "
-                f"and none is float: {listed([_in_words(trial) for trial in trials])}"
+                f"quantize.auto: no candidate keeps {self._context.options.quality} of the "
+                f"quality, and none is float: {listed([_in_words(trial) for trial in trials])}"
             )
         table = [_row(trial, best, self._share) for trial in trials]
         self._tell(best, kept, table)

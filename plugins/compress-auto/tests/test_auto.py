@@ -1,4 +1,5 @@
-"""``quantize.auto`` on candidates whose figures are stated: who is dropped, who wins, what is told."""
+"""``quantize.auto`` on candidates whose figures are stated: who is dropped, who wins, and what is
+told."""
 
 from __future__ import annotations
 
