@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import write_fake_data, write_fake_model
+from kept_families import kept_families
 from running import TASK, run, write_place
 from tiny import save_bert, task_named
 
 from compress.artifact import Artifact
 from compress.errors import UsageError
 from compress.planning import load_plan
-from compress.pretrained.families import Families
 from compress.registry.plugins import Registry, load_plugins
 
 RECIPE = (
@@ -29,16 +31,16 @@ def registry() -> Registry:
 
 
 @pytest.fixture
-def plan(
-    csv_data: Path, fake_model: Callable[..., Path], families: Families, registry: Registry
-) -> Callable[[str], Any]:
+def plan(tmp_path: Path, registry: Registry) -> Callable[..., Any]:
     """``plan("{rows: 10}")``: the plan of a recipe with these options of the stage."""
-    fake_model()
+    write_fake_data(tmp_path)
+    shutil.copyfile(tmp_path / "train.csv", tmp_path / "validation.csv")
+    write_fake_model(tmp_path)
 
     def planned(options: str, text: str = RECIPE) -> Any:
-        recipe = csv_data / "recipe.yaml"
+        recipe = tmp_path / "recipe.yaml"
         recipe.write_text(text.replace("OPTIONS", options), encoding="utf-8")
-        return load_plan(str(recipe), (), registry, families)
+        return load_plan(str(recipe), (), registry, kept_families())
 
     return planned
 
