@@ -41,7 +41,11 @@ class AttentionLayout:
 
     ``counts`` are (path, attribute, unit) of integers that a cut must update. The unit
     ``heads`` is the number of query heads, ``width`` the number of their rows, ``group`` how many
-    share a key and value head."""
+    share a key and value head.
+
+    ``is_product``: the score of one token for another is the product of its query and the other's
+    key over the root of the head size, plus a mask, and nothing more. No position is added to it,
+    and none turns a query or a key."""
 
     query: str
     key: str
@@ -49,6 +53,7 @@ class AttentionLayout:
     output: str
     counts: tuple[tuple[str, str, str], ...] = ()
     bias: SharedBias | None = None
+    is_product: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,18 @@ class Origin:
 Layers = Mapping[str, int | None]
 """How many layers each stack of a model has, by the stack's name and in the order of its layout;
 None where that is not known."""
+
+
+@dataclass(frozen=True)
+class KnownSizes:
+    """What is known of a model's sizes before it is opened.
+
+    ``layers`` are those of each stack, ``hidden`` the width of the hidden state and ``vocabulary``
+    the number of token ids; None where it is not known."""
+
+    layers: Layers
+    hidden: int | None = None
+    vocabulary: int | None = None
 
 
 class Architecture:

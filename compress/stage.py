@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from compress.architecture import Architecture, Layers
+from compress.architecture import Architecture, KnownSizes
 from compress.artifact import Artifact, Traits
 from compress.edits import Edit
 from compress.measurement import Measured
@@ -253,9 +253,9 @@ class Stage(ABC, Generic[O]):
         return None
 
     @classmethod
-    def check_layers(cls, options: O, layers: Layers) -> list[OptionMistake]:
-        """Mistakes in options for an input whose stacks have these ``layers``. Called by a plan
-        that knows the family, and before the first step for a model from the hub."""
+    def check_sizes(cls, options: O, sizes: KnownSizes) -> list[OptionMistake]:
+        """Mistakes in options for an input of these ``sizes``. Called by a plan that knows the
+        family, and before the first step for a model from the hub."""
         return []
 
     @classmethod
@@ -271,9 +271,9 @@ class Stage(ABC, Generic[O]):
         return False
 
     @classmethod
-    def layers_left(cls, options: O, layers: Layers) -> Layers | None:
-        """Layers of what it makes from an input whose stacks have these ``layers``; None, the
-        default, if only ``apply`` knows."""
+    def sizes_left(cls, options: O, sizes: KnownSizes) -> KnownSizes | None:
+        """The sizes of what it makes from an input of these ``sizes``; None, the default, if only
+        ``apply`` knows."""
         return None
 
     @classmethod

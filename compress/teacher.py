@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from compress.artifact import Artifact
 from compress.errors import UsageError
@@ -59,7 +60,10 @@ class Pairs:
 
 
 class TeacherOutputs(ABC):
-    """What a teacher, or several together, answer to the examples of a split."""
+    """What a teacher, or several together, answer to the examples of a split. ``model`` is the
+    first teacher, where it is in memory: it runs on a batch in ``pairs``."""
+
+    model: PreTrainedModel | None = None
 
     @abstractmethod
     def pairs(
@@ -178,7 +182,7 @@ class _Present(OneTeacher):
 
     def __init__(self, session: TorchSession, task: Task[Any], asked: Asked) -> None:
         super().__init__(task, asked)
-        self._session = session
+        self._session, self.model = session, session.model
 
     def _answered(
         self, batch: Mapping[str, Tensor], places: Sequence[int]

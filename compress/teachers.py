@@ -56,7 +56,7 @@ class _Together(TeacherOutputs):
     """The answers of several teachers as those of one."""
 
     def __init__(self, outputs: Sequence[TeacherOutputs], weights: Sequence[float]) -> None:
-        self._outputs = outputs
+        self._outputs, self.model = outputs, outputs[0].model
         self._weights = torch.tensor(weights) / sum(weights)
 
     def pairs(

@@ -526,6 +526,21 @@ MORE: Mistakes = {
         "8:33",
         ("student.layers: 99 does not fit a model of 2 layers",),
     ),
+    "student that is wider": (
+        FRESH + "  - distill: {student: {hidden: 5000}}\n",
+        "8:33",
+        ("student.hidden: 5000 is not less than the input's hidden width",),
+    ),
+    "student with embeddings of a higher rank": (
+        FRESH + "  - distill: {student: {embeddings: 99999}}\n",
+        "8:37",
+        ("student.embeddings: rank 99999 makes embeddings", "take at most"),
+    ),
+    "layers to compare that are not there": (
+        FRESH + "  - distill: {student: {layers: 1}, losses: [hidden: {layers: {1: 0}}]}\n",
+        "8:63",
+        ("the student has no layer 1", "its layers are 0 to 0"),
+    ),
     "student of all layers": (
         FRESH + "  - distill: {student: {layers: 2}}\n",
         "8:33",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from compress.architecture import Layers
+from compress.architecture import KnownSizes
 from compress.artifact import Traits
 from compress.planning.edges import UNKNOWN_TASK, edge_mistake
 from compress.planning.types import Input, Step
@@ -19,7 +19,7 @@ class Graph:
 
     ``broken`` holds the names of models and steps with a mistake, and ``missing`` those that a step
     uses and nothing has. No further mistake is reported because a step uses one of them.
-    ``fresh`` is the configuration of a model that does not exist yet. ``layers`` holds the layers
+    ``fresh`` is the configuration of a model that does not exist yet. ``sizes`` holds the sizes
     of each step's model, and ``model_types`` its model type, None where they are not known."""
 
     inputs: dict[str, Input] = field(default_factory=dict)
@@ -27,7 +27,7 @@ class Graph:
     broken: set[str] = field(default_factory=set)
     missing: set[str] = field(default_factory=set)
     fresh: Section | None = None
-    layers: dict[str, Layers | None] = field(default_factory=dict)
+    sizes: dict[str, KnownSizes | None] = field(default_factory=dict)
     model_types: dict[str, str | None] = field(default_factory=dict)
 
     @property

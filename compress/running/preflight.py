@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from compress.architecture import Layers
+from compress.architecture import KnownSizes
 from compress.artifact import Artifact
 from compress.errors import Mistake, UsageError
 from compress.planning import Plan, Step, TaskChoice
 from compress.planning.edges import edge_mistake
-from compress.planning.steps.layers import layers_of
+from compress.planning.steps.sizes import known_sizes
 from compress.pretrained.configs import read_config
 from compress.pretrained.families import Families
 from compress.registry.plugins import Registry
@@ -29,7 +29,7 @@ def refuse_what_does_not_fit(run: Run) -> None:
     plan, artifacts = run.plan, run.artifacts
     refuse_wrong_edges(plan)
     refuse_unknown_parts(plan, artifacts, run.registry)
-    refuse_unknown_layers(plan, artifacts, run.registry)
+    refuse_unfit_sizes(plan, artifacts, run.registry)
     refuse_unfit_options(plan, artifacts)
     refuse_unfit_processors(plan, artifacts)
     refuse_wrong_labels(plan, artifacts, run.products)
@@ -82,25 +82,24 @@ def refuse_unknown_parts(plan: Plan, artifacts: Mapping[str, Artifact], registry
         raise UsageError(mistakes)
 
 
-def refuse_unknown_layers(
-    plan: Plan, artifacts: Mapping[str, Artifact], registry: Registry
-) -> None:
-    """Raise UsageError where the options of a step do not fit the layers of its input. Those of a
+def refuse_unfit_sizes(plan: Plan, artifacts: Mapping[str, Artifact], registry: Registry) -> None:
+    """Raise UsageError where the options of a step do not fit the sizes of its input. Those of a
     hub model are known only now that it is here."""
-    stated = partial(layers_of, registry=registry, families=Families(dict))
-    known: dict[str | None, Layers | None] = {}
+    stated = partial(known_sizes, registry=registry, families=Families(dict))
+    known: dict[str | None, KnownSizes | None] = {}
     mistakes = []
     for step in plan.steps:
         stage, built = step.entry.cls, step.entry.cls.builds(step.options)
         if step.parent not in known:
-            known[step.parent] = stated(_config(plan, artifacts, step.parent))
+            config, given = _config(plan, artifacts, step.parent), artifacts.get(step.parent or "")
+            known[step.parent] = stated(config, given.traits if given else None)
         before = known[step.parent]
-        wrong = stage.check_layers(step.options, before) if before else []
+        wrong = stage.check_sizes(step.options, before) if before else []
         mistakes += [Mistake(step.place, each.message, each.hint) for each in wrong]
         if built:
-            known[step.name] = stated(_whole(built.config))
+            known[step.name] = stated(_whole(built.config), None)
         else:
-            known[step.name] = stage.layers_left(step.options, before) if before else None
+            known[step.name] = stage.sizes_left(step.options, before) if before else None
     if mistakes:
         raise UsageError(mistakes)
 

@@ -1,8 +1,8 @@
-"""Whether a step fits what it is given: its input, its references, its data and its layers."""
+"""Whether a step fits what it is given: its input, its references, its data and its sizes."""
 
 from __future__ import annotations
 
-from compress.architecture import Layers, starts_from_teachers
+from compress.architecture import KnownSizes, starts_from_teachers
 from compress.errors import UsageError
 from compress.options import (
     FreshMark,
@@ -18,7 +18,7 @@ from compress.planning.graph import Graph
 from compress.planning.resolver import Resolver
 from compress.planning.sections.data import splits_of
 from compress.planning.sections.model import check_fresh
-from compress.planning.steps.layers import layers_of, layers_of_input, model_type_of_input
+from compress.planning.steps.sizes import known_sizes, model_type_of_input, sizes_of_input
 from compress.planning.types import Step
 from compress.recipes.places import KeyPath, Section
 from compress.recipes.steps import StepText
@@ -48,7 +48,7 @@ def check_fit(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> N
         if model.embeddings_of is not None:
             _check_start(model, (*text.stage_path, *option), resolver)
     _check_layout(step, text, graph, resolver)
-    _check_layers(step, text, graph, resolver)
+    _check_sizes(step, text, graph, resolver)
 
 
 def _check_input(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> None:
@@ -173,30 +173,30 @@ def _model_type(step: Step, graph: Graph) -> str | None:
     return graph.model_types.get(step.parent)
 
 
-def _check_layers(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> None:
-    """Check the options against the layers of the step's input and note those of its result, where
+def _check_sizes(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> None:
+    """Check the options against the sizes of the step's input and note those of its result, where
     they are known."""
     stage, built = step.entry.cls, step.entry.cls.builds(step.options)
-    before = _layers_before(step, graph, resolver)
-    mistakes = [] if before is None else stage.check_layers(step.options, before)
+    before = _sizes_before(step, graph, resolver)
+    mistakes = [] if before is None else stage.check_sizes(step.options, before)
     for mistake in mistakes:
         add_mistake(mistake, text, resolver)
     if built is not None:
-        graph.layers[step.name] = _layers_of_fresh(built.config, resolver)
+        graph.sizes[step.name] = _sizes_of_fresh(built.config, resolver)
     elif before is not None and not mistakes:
-        graph.layers[step.name] = stage.layers_left(step.options, before)
+        graph.sizes[step.name] = stage.sizes_left(step.options, before)
 
 
-def _layers_before(step: Step, graph: Graph, resolver: Resolver) -> Layers | None:
+def _sizes_before(step: Step, graph: Graph, resolver: Resolver) -> KnownSizes | None:
     if graph.has_mistake(step.parent):
         return None
     if step.parent is None:
-        return _layers_of_fresh(graph.fresh or {}, resolver)
+        return _sizes_of_fresh(graph.fresh or {}, resolver)
     if step.parent in graph.inputs:
-        return layers_of_input(graph.inputs[step.parent], resolver.registry, resolver.families)
-    return graph.layers.get(step.parent)
+        return sizes_of_input(graph.inputs[step.parent], resolver.registry, resolver.families)
+    return graph.sizes.get(step.parent)
 
 
-def _layers_of_fresh(fresh: Section, resolver: Resolver) -> Layers | None:
+def _sizes_of_fresh(fresh: Section, resolver: Resolver) -> KnownSizes | None:
     config = {**fresh, "model_type": fresh.get("type")}
-    return layers_of(config, resolver.registry, resolver.families)
+    return known_sizes(config, None, resolver.registry, resolver.families)

@@ -24,6 +24,22 @@ _COMMON_SIZES = {
 }
 
 
+def _bert_layout(is_product: bool) -> Layout:
+    attention = AttentionLayout(
+        query="attention.self.query",
+        key="attention.self.key",
+        value="attention.self.value",
+        output="attention.output.dense",
+        counts=(
+            ("attention.self", "num_attention_heads", "heads"),
+            ("attention.self", "all_head_size", "width"),
+        ),
+        is_product=is_product,
+    )
+    feed_forward = FeedForwardLayout(inputs=("intermediate.dense",), output="output.dense")
+    return Layout((Stack("encoder.layer", attention, feed_forward),))
+
+
 class BertLike(Architecture):
     """Families that name their modules as BERT does. Their configs state no head size (it
     is hidden / heads), so plain transformers cannot open a model that lost heads."""
@@ -43,32 +59,22 @@ class BertLike(Architecture):
         "rembert",
         "roberta",
         "roberta-prelayernorm",
-        "roformer",
         "splinter",
         "xlm-roberta",
         "xlm-roberta-xl",
     )
     sizes = _COMMON_SIZES
-    layout = Layout(
-        (
-            Stack(
-                blocks="encoder.layer",
-                attention=AttentionLayout(
-                    query="attention.self.query",
-                    key="attention.self.key",
-                    value="attention.self.value",
-                    output="attention.output.dense",
-                    counts=(
-                        ("attention.self", "num_attention_heads", "heads"),
-                        ("attention.self", "all_head_size", "width"),
-                    ),
-                ),
-                feed_forward=FeedForwardLayout(
-                    inputs=("intermediate.dense",), output="output.dense"
-                ),
-            ),
-        )
-    )
+    layout = _bert_layout(is_product=True)
+
+
+class RoFormer(Architecture):
+    """RoFormer, a BERT whose positions turn queries and keys."""
+
+    name = "roformer"
+    summary = "RoFormer."
+    model_types = ("roformer",)
+    sizes = _COMMON_SIZES
+    layout = _bert_layout(is_product=False)
 
 
 class DistilBert(Architecture):
@@ -95,6 +101,7 @@ class DistilBert(Architecture):
                     value="attention.v_lin",
                     output="attention.out_lin",
                     counts=(("attention", "n_heads", "heads"), ("attention", "dim", "width")),
+                    is_product=True,
                 ),
                 feed_forward=FeedForwardLayout(inputs=("ffn.lin1",), output="ffn.lin2"),
             ),
@@ -267,4 +274,4 @@ class T5(Architecture):
 @hookimpl
 def compress_architectures() -> Sequence[type[Architecture]]:
     """The families described here."""
-    return [BertLike, DistilBert, LlamaLike, Gpt2, BartLike, T5]
+    return [BertLike, RoFormer, DistilBert, LlamaLike, Gpt2, BartLike, T5]

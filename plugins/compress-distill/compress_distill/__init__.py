@@ -6,17 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 from compress import hookimpl
-from compress.architecture import Layers
+from compress.architecture import KnownSizes
 from compress.artifact import Traits
-from compress.layers import all_stay, in_words, layer_mistakes, layers_left
 from compress.options import FreshModel
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
 from compress.training import LIBRARIES
-from compress_distill.options import DistillOptions, SequenceOptions, StudentOptions, mistakes
+from compress_distill.fitting import size_mistakes, student_sizes
+from compress_distill.mistakes import mistakes
+from compress_distill.options import DistillOptions, SequenceOptions, StudentOptions
 
 __all__ = ["Distill", "DistillOptions", "SequenceOptions", "StudentOptions"]
-
-_TAKE_FEWER = "take fewer, or leave student out and name a teacher"
 
 
 class Distill(Stage[DistillOptions]):
@@ -32,6 +31,9 @@ class Distill(Stage[DistillOptions]):
         "Hinton et al. 2015, Distilling the Knowledge in a Neural Network, section 2 "
         "(arXiv:1503.02531); "
         "Sanh et al. 2019, DistilBERT, section 3 (arXiv:1910.01108); "
+        "Wang et al. 2021, MiniLMv2, section 3 (relations; arXiv:2012.15828); "
+        "Jiao et al. 2020, TinyBERT, section 3.1 (attention; arXiv:1909.10351); "
+        "Xia et al. 2022, CoFi, section 3.2 (layers: learned; arXiv:2204.00408); "
         "Kim and Rush 2016, Sequence-Level Knowledge Distillation (arXiv:1606.07947); "
         "Agarwal et al. 2024, On-Policy Distillation, section 3 (arXiv:2306.13649); "
         "Anshumann et al. 2025, Sparse Logit Sampling, section 3 (arXiv:2503.16870)"
@@ -71,23 +73,15 @@ class Distill(Stage[DistillOptions]):
         return options.student if isinstance(options.student, FreshModel) else None
 
     @classmethod
-    def check_layers(cls, options: DistillOptions, layers: Layers) -> list[OptionMistake]:
-        """A student with layers that the input does not have, or with all of its layers."""
-        if not isinstance(options.student, StudentOptions):
-            return []
-        student, option = options.student, "student.layers"
-        mistakes = layer_mistakes(student.kept, layers, option)
-        cuts_more = student.hidden is not None or student.embeddings is not None
-        if mistakes or cuts_more or not all_stay(student.kept, layers):
-            return mistakes
-        message = f"{option}: {student.kept} cuts nothing from a model of {in_words(layers)}"
-        return [OptionMistake(option, message, _TAKE_FEWER)]
+    def check_sizes(cls, options: DistillOptions, sizes: KnownSizes) -> list[OptionMistake]:
+        """A student that is not smaller than the input, or has what that has not, and losses of
+        layers that are not there."""
+        return size_mistakes(options, sizes)
 
     @classmethod
-    def layers_left(cls, options: DistillOptions, layers: Layers) -> Layers:
-        """The layers of the student; all if no student is cut."""
-        kept = options.student.kept if isinstance(options.student, StudentOptions) else None
-        return layers_left(kept, layers)
+    def sizes_left(cls, options: DistillOptions, sizes: KnownSizes) -> KnownSizes:
+        """The sizes of the student; those of the input if no student is cut."""
+        return student_sizes(options, sizes)
 
     @classmethod
     def back_off(cls, options: DistillOptions) -> DistillOptions | None:

@@ -65,17 +65,12 @@ def evenly_spaced(count: int, layers: int) -> list[int]:
     return [round(i * (layers - 1) / (count - 1)) for i in range(count)]
 
 
-def width_of(hidden: float, whole: int) -> int:
-    """The hidden width that an option asks for of a model with the width ``whole``."""
-    return hidden if isinstance(hidden, int) else max(1, round(hidden * whole))
-
-
 def _refuse_sizes(
     model: PreTrainedModel, wanted: StudentOptions, architecture: type[Architecture]
 ) -> None:
     if wanted.hidden is not None:
         whole = hidden_width(model, architecture)
-        if width_of(wanted.hidden, whole) >= whole:
+        if wanted.width(whole) >= whole:
             raise UsageError(
                 f"student.hidden: {wanted.hidden} is not less than the input's hidden width, "
                 f"{whole}: take less, or leave it out"
@@ -145,7 +140,7 @@ def _narrow(
 ) -> int:
     """Narrow the hidden state in place. Returns its new width."""
     assert wanted.hidden is not None
-    width = width_of(wanted.hidden, hidden_width(model, architecture))
+    width = wanted.width(hidden_width(model, architecture))
     batches = probe.batches(wanted.probe)
     readers = state_moments(model, architecture, batches, probe.run)
     kept = context.first(lambda: best_places(readers, width))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from transformers import set_seed
@@ -16,9 +17,11 @@ from compress.task import Row
 from compress.teacher import TeacherOutputs
 from compress.teachers import TeacherWeight, several_outputs
 from compress.training import TrainingFacts, fit
+from compress_distill.attending import Attended, attended
 from compress_distill.contract import refuse_strangers
 from compress_distill.loss import DistillationLoss, asked_of
 from compress_distill.matching import Place, Sides, all_matched, projected
+from compress_distill.menu import needs_teacher
 from compress_distill.onpolicy import OwnTargets
 from compress_distill.options import (
     DistillOptions,
@@ -97,19 +100,24 @@ def trained(
             context.note(f"phase {number + 1} of {len(phases)}")
         # What is drawn for a phase must not depend on whether the one before it was resumed.
         set_seed((context.seed + number) % 2**32)
-        loss = DistillationLoss(
-            _outputs(context, options, teachers, data, student.processor, sides.layers),
-            options.losses,
-            context.task,
-            _own_targets(context, data, student.processor),
-            learned.truth,
-            layers=sides.layers,
-        )
+        outputs = _outputs(context, options, teachers, data, student.processor, sides.layers)
         own_data: Data = data
         if not any(loss.logits or loss.labels for loss in options.losses):
             # Its head learns nothing, so that the quality of an epoch says nothing of the others.
             own_data, options = _Unjudged(data), options.model_copy(update={"patience": None})
-        with projected(student.model, all_matched(options.losses, sides.layers), sides):
+        with ExitStack() as stack:
+            stack.enter_context(
+                projected(student.model, all_matched(options.losses, sides.layers), sides)
+            )
+            loss = DistillationLoss(
+                outputs,
+                options.losses,
+                context.task,
+                _own_targets(context, data, student.processor),
+                learned.truth,
+                layers=sides.layers,
+                attended=_attended(context, options, student, outputs, sides.layers, stack),
+            )
             made = fit(
                 student.model,
                 context,
@@ -123,6 +131,24 @@ def trained(
         facts.append(made)
         student.model.train()
     return {**facts[-1], **({"phases": facts} if len(facts) > 1 else {})}
+
+
+def _attended(
+    context: Context[DistillOptions],
+    options: DistillOptions,
+    student: Student,
+    outputs: TeacherOutputs | None,
+    layers: Place | None,
+    stack: ExitStack,
+) -> Attended | None:
+    """The attention layers that the losses compare, until the ``stack`` ends; None if they compare
+    none."""
+    if not needs_teacher(options.losses):
+        return None
+    assert outputs is not None and outputs.model is not None, "the teacher is in memory"
+    return stack.enter_context(
+        attended(student.model, outputs.model, options.losses, layers, context.architectures)
+    )
 
 
 class _Unjudged:
@@ -146,7 +172,7 @@ def _outputs(
 ) -> TeacherOutputs | None:
     """What the losses compare. None if they ask nothing of the teacher."""
     asked = asked_of(options, layers)
-    if not asked.answers and not asked.states:
+    if not asked.answers and not asked.states and not needs_teacher(options.losses):
         return None
     return several_outputs(context, teachers, "train", asked, processor, data)
 

@@ -14,9 +14,12 @@ from compress.models import forward
 from compress.task import Task
 from compress.teacher import Asked, Keeping, Pair, Pairs, TeacherOutputs
 from compress.training import Term
+from compress_distill.attending import Attended
+from compress_distill.learned import learned_pairs
 from compress_distill.losses import answers_distance, states_distance
 from compress_distill.matching import Place, all_matched, matched
 from compress_distill.menu import (
+    AttendingLoss,
     EmbeddingsLoss,
     HiddenLoss,
     LabelsLoss,
@@ -24,6 +27,7 @@ from compress_distill.menu import (
     LossItem,
     LossOptions,
     needs_all,
+    needs_teacher,
     of_kind,
 )
 from compress_distill.onpolicy import OwnTargets
@@ -34,7 +38,7 @@ def asked_of(options: DistillOptions, layers: Place | None = None) -> Asked:
     """What the losses ask of a teacher; ``layers`` as in ``matching.matched``."""
     logits = of_kind(options.losses, LogitsLoss)
     keeping = Keeping(
-        "nothing" if options.on_policy > 0 else options.keep,
+        "nothing" if options.on_policy > 0 or needs_teacher(options.losses) else options.keep,
         options.choices,
         logits[0].temperature if logits else 1.0,
         exact=any(map(needs_all, logits)),
@@ -57,9 +61,10 @@ class DistillationLoss:
     outputs, or has several stacks or layers that are compared, a term is the mean of theirs.
     ``layers`` are as in ``matching.matched``.
 
-    ``outputs`` is None where nothing is asked of the teacher. ``own`` gives some batches targets
-    that the student wrote. These are no truth, so the task's own loss does not count there. Nor
-    does it where ``truth`` says so of a training row; such rows are in batches of their own."""
+    ``attended`` has the attention layers that losses compare. ``outputs`` is None where nothing is
+    asked of the teacher. ``own`` gives some batches targets that the student wrote. These are no
+    truth, so the task's own loss does not count there. Nor does it where ``truth`` says so of a
+    training row; such rows are in batches of their own."""
 
     def __init__(
         self,
@@ -70,7 +75,9 @@ class DistillationLoss:
         truth: Sequence[bool] = (),
         *,
         layers: Place | None = None,
+        attended: Attended | None = None,
     ) -> None:
+        self._attended = attended
         self._outputs, self._losses, self._task = outputs, losses, task
         self._own, self._truths = own, truth
         self._reads_labels = bool(of_kind(losses, LabelsLoss))
@@ -91,16 +98,22 @@ class DistillationLoss:
             inputs.pop("labels", None)
         answer = forward(model, inputs, output_hidden_states=bool(self._places))
         pairs = self._pairs(answer, written or batch, indices)
+        mask = (written or batch).get("attention_mask")
         terms: list[Term] = []
         for loss in self._losses:
             if isinstance(loss.chosen, LogitsLoss):
                 terms += _of_answers(pairs, loss.chosen)
             elif isinstance(loss.chosen, HiddenLoss | EmbeddingsLoss):
                 terms += _of_states(self._states(pairs, loss.chosen), loss.chosen)
+            elif isinstance(loss.chosen, AttendingLoss):
+                assert self._attended is not None, "such losses have their attention layers"
+                terms += self._attended.terms(loss.chosen, mask)
             elif not is_true:
                 terms.append(Term(torch.zeros(()), 0))
             else:
                 terms.append(self._truth(answer, batch, loss.chosen.weight))
+        if self._attended:
+            self._attended.forget()
         return terms
 
     def _pairs(self, answer: Any, batch: dict[str, Tensor], indices: Tensor) -> Pairs:
@@ -114,6 +127,8 @@ class DistillationLoss:
         for place in matched(chosen, self._layers):
             first = self._places.index(place) * stacks
             found += pairs.states[first : first + stacks]
+        if isinstance(chosen, HiddenLoss) and chosen.layers == "learned" and self._layers:
+            return learned_pairs(found, self._layers, chosen.distance)
         return found
 
     def _truth(self, outputs: Any, batch: dict[str, Tensor], weight: float) -> Term:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,13 @@ from compress.edits import Edit, hidden_after
 from compress.errors import UsageError
 from compress.models import load_config
 from compress.sizes import sizes
-from compress_distill.menu import EmbeddingsLoss, HiddenLoss, LossItem, LossOptions
+from compress_distill.menu import (
+    AttendingLoss,
+    EmbeddingsLoss,
+    HiddenLoss,
+    LossItem,
+    LossOptions,
+)
 
 Place = tuple[int, int]
 """A student's and a teacher's place among their hidden states: 0 the embeddings, then one for each
@@ -61,32 +67,46 @@ def matched(loss: LossOptions, layers: Place | None) -> list[Place]:
     teacher's layers; None where a model has several stacks.
 
     ``uniform`` compares the student's layer i of n with the teacher's i m / n of m, counted from 1:
-    Jiao et al. 2020, TinyBERT, section 3.1 (arXiv:1909.10351).
+    Jiao et al. 2020, TinyBERT, section 3.1 (arXiv:1909.10351). For ``learned`` there are all
+    layers of both, among which ``learned.py`` chooses.
 
     Raises UsageError for layers that a model does not have."""
     if isinstance(loss, EmbeddingsLoss):
         return [_EMBEDDINGS]
     if not isinstance(loss, HiddenLoss):
         return []
-    if loss.layers == "last":
+    return _places(loss.layers, layers)
+
+
+def blocks_compared(loss: AttendingLoss, layers: Place | None) -> list[Place]:
+    """The numbers of the student's and the teacher's layers whose attention a loss compares, from
+    0; -1 is the last. ``layers`` and errors are as in ``matched``."""
+    places = _places(loss.layers, layers)
+    return places if places == [_LAST] else [(own - 1, theirs - 1) for own, theirs in places]
+
+
+def _places(chosen: str | Mapping[int, int], layers: Place | None) -> list[Place]:
+    if chosen == "last":
         return [_LAST]
     if layers is None:
         raise UsageError(
-            "losses: hidden: layers are counted in a model with one stack of them, and this one "
-            "has several or none that is known: take layers: last"
+            "losses: layers are counted in a model with one stack of them, and this one has "
+            "several or none that is known: take layers: last"
         )
     own, theirs = layers
-    if loss.layers == "uniform":
+    if chosen == "uniform":
         return [(i, max(1, round(i * theirs / own))) for i in range(1, own + 1)]
-    return [_listed(one, other, layers) for one, other in sorted(loss.layers.items())]
+    if isinstance(chosen, Mapping):
+        return [_listed(one, other, layers) for one, other in sorted(chosen.items())]
+    return [(min(i, own), min(i, theirs)) for i in range(1, max(layers) + 1)]
 
 
 def _listed(own: int, theirs: int, layers: Place) -> Place:
     for number, count, whose in ((own, layers[0], "student"), (theirs, layers[1], "teacher")):
         if number >= count:
             raise UsageError(
-                f"losses: hidden: layers: the {whose} has no layer {number}, its layers are "
-                f"numbered from 0 to {count - 1}"
+                f"losses: layers: the {whose} has no layer {number}, its layers are numbered from "
+                f"0 to {count - 1}"
             )
     return own + 1, theirs + 1
 

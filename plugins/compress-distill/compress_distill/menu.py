@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
@@ -13,6 +13,10 @@ from compress.options import Options
 Number = Annotated[int, Field(ge=0)]
 KeyNumber = Annotated[int, Field(ge=0, strict=False)]
 """A number that is the key of a mapping: JSON writes it as a text."""
+
+
+Listed = Annotated[dict[KeyNumber, Number], Field(min_length=1)]
+"""Layers of a student, and of its teacher beside them."""
 
 
 class LossOptions(Options):
@@ -49,14 +53,54 @@ class HiddenLoss(LossOptions):
         default="cosine",
         description="1 - the cosine of two states, or the squared difference of their numbers.",
     )
-    layers: Literal["last", "uniform"] | Annotated[dict[KeyNumber, Number], Field(min_length=1)] = (
-        Field(
-            default="last",
-            description=(
-                "Which layers are compared: the last; each of the student with one of the teacher, "
-                "evenly spaced; or those that are listed, {student: teacher}, numbered from 0."
-            ),
-        )
+    layers: Literal["last", "uniform", "learned"] | Listed = Field(
+        default="last",
+        description=(
+            "Which layers are compared: the last; each of the student with one of the teacher, "
+            "evenly spaced (uniform) or the nearest in each batch, in order (learned); or those "
+            "that are listed, {student: teacher}, numbered from 0."
+        ),
+    )
+
+
+Part = Literal["query", "key", "value"]
+
+
+class AttendingLoss(LossOptions):
+    """What losses on attention layers have."""
+
+    layers: Literal["last", "uniform"] | Listed = Field(
+        default="last", description="Which layers are compared, as of hidden."
+    )
+
+
+class RelationsLoss(AttendingLoss):
+    """Distance from the relations of tokens in the teacher's attention layers."""
+
+    of: list[Part] = Field(
+        default_factory=lambda: list(get_args(Part)),
+        min_length=1,
+        description="Whose relations are compared.",
+    )
+    heads: int | None = Field(
+        default=None,
+        ge=1,
+        description=(
+            "Into how many heads both sides' vectors are divided; none: as many as have 16 numbers "
+            "or more."
+        ),
+    )
+
+
+class AttentionLoss(AttendingLoss):
+    """Distance from the scores of the teacher's attention heads."""
+
+    distance: Literal["mse", "divergence"] = Field(
+        default="mse",
+        description=(
+            "The squared difference of the scores, or the divergence of what the softmax makes of "
+            "them."
+        ),
     )
 
 
@@ -89,6 +133,13 @@ class LossItem(Options):
     )
     embeddings: EmbeddingsLoss | None = Field(
         default=None, description="Distance from what the teacher's embedding layer gives."
+    )
+    relations: RelationsLoss | None = Field(
+        default=None,
+        description="Distance from the relations of tokens in the teacher's attention layers.",
+    )
+    attention: AttentionLoss | None = Field(
+        default=None, description="Distance from the scores of the teacher's attention heads."
     )
     labels: LabelsLoss | None = Field(
         default=None, description="The task's own loss on the true labels."
@@ -128,6 +179,11 @@ class LossItem(Options):
 def of_kind(losses: Sequence[LossItem], kind: type[L]) -> list[L]:
     """The options of the losses of a kind, in their order."""
     return [loss.chosen for loss in losses if isinstance(loss.chosen, kind)]
+
+
+def needs_teacher(losses: Sequence[LossItem]) -> bool:
+    """Whether a loss needs the teacher in memory: what it compares is never kept."""
+    return bool(of_kind(losses, AttendingLoss))
 
 
 def default_losses() -> list[LossItem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations_with_replacement
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import pytest
 import torch
 from compress_distill import Distill, DistillOptions, distill
+from compress_distill.learned import layer_distances, nearest_in_order
 from compress_distill.loss import DistillationLoss, asked_of
+from compress_distill.losses import states_distance
 from compress_distill.matching import Sides, all_matched, matched, projected
 from compress_distill.menu import EmbeddingsLoss, HiddenLoss
 from compress_distill.rows import Learned
@@ -57,6 +60,52 @@ def test_listed_layers_come_from_a_recipe_as_they_are_written() -> None:
     options = DistillOptions.model_validate_json(text)
     assert options.losses[0].hidden is not None and options.losses[0].hidden.layers == {0: 1, 1: 3}
     assert DistillOptions.model_validate_json(options.model_dump_json()) == options
+
+
+def test_nearest_layers_are_those_in_order_with_the_least_sum() -> None:
+    assert nearest_in_order(torch.tensor([[0.0, 1.0, 2.0], [5.0, 1.0, 0.0]])) == [0, 2]
+    # Each line alone would take the columns 2 and 0.
+    assert nearest_in_order(torch.tensor([[3.0, 2.0, 0.0], [0.0, 2.0, 9.0]])) == [0, 0]
+    for seed in range(20):
+        table = torch.rand(3, 4, generator=torch.Generator().manual_seed(seed))
+        chosen = nearest_in_order(table)
+        sums = {
+            tuple(places): float(table[range(3), list(places)].sum())
+            for places in combinations_with_replacement(range(4), 3)
+        }
+        assert sums[tuple(chosen)] == pytest.approx(min(sums.values()))
+
+
+def test_all_layers_are_as_far_from_each_other_as_the_losses_say() -> None:
+    own, theirs = torch.randn(2, 9, 8), torch.randn(3, 9, 8)
+    for distance in ("cosine", "mse"):
+        found = layer_distances(own, theirs, distance)
+        plain = [[float(states_distance(a, b, distance)) for b in theirs] for a in own]
+        scale = plain[0][0] / float(found[0, 0])
+        torch.testing.assert_close(found * scale, torch.tensor(plain), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("own", [2, 4])
+def test_learned_layers_are_the_nearest_ones(own: int, tmp_path: Path) -> None:
+    """A student of some of its teacher's layers, without those between, is compared with each
+    where it came from; a deeper one too."""
+    teacher = save_bert(tmp_path / "t", TASK, num_hidden_layers=3)
+    student = save_bert(tmp_path / "s", TASK, num_hidden_layers=own, seed=3)
+    learned = DistillOptions(losses=[{"hidden": {"layers": "learned", "distance": "mse"}}])
+    found = losses_of(learned, student, teacher, tmp_path / "store")
+    listed: dict[Any, float] = {}
+    for one in range(own):
+        for other in range(3):
+            loss = {"hidden": {"layers": {one: other}, "distance": "mse"}}
+            options = DistillOptions(losses=[loss])
+            terms = losses_of(options, student, teacher, tmp_path / "store")
+            listed[one, other] = float(terms[0])
+    sums = [
+        sum(listed[one, other] for one, other in enumerate(places))
+        for places in combinations_with_replacement(range(3), own)
+    ]
+    assert len(found) == own
+    assert float(sum(found)) * own == pytest.approx(min(sums), rel=1e-3)
 
 
 def losses_of(options: DistillOptions, student: Artifact, teacher: Artifact, store: Path) -> Any:

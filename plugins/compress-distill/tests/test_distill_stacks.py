@@ -11,6 +11,7 @@ from compress_distill.cutting import cut as cut_student
 from torch.nn import ModuleList
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, PreTrainedModel
 
+from compress.architecture import KnownSizes
 from compress.errors import NothingChanged, UsageError
 from compress.registry.plugins import load_plugins
 
@@ -98,8 +99,64 @@ def test_to_keep_all_layers_of_all_stacks_is_to_cut_nothing(model: PreTrainedMod
 
 def test_a_plan_knows_the_layers_of_each_stack_of_a_student() -> None:
     options = DistillOptions(student=StudentOptions(layers={"encoder": 1}))
-    assert Distill.layers_left(options, {"encoder": 4, "decoder": None}) == {
-        "encoder": 1,
-        "decoder": None,
-    }
+    sizes = KnownSizes({"encoder": 4, "decoder": None}, 16, 20)
+    left = KnownSizes({"encoder": 1, "decoder": None}, 16, 20)
+    assert Distill.sizes_left(options, sizes) == left
     assert Distill.back_off(options) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "option", "words"),
+    [
+        ({"student": {"hidden": 5000}}, "student.hidden", "not less than the input's hidden width"),
+        ({"student": {"hidden": 0.999}}, "student.hidden", "width, 16"),
+        ({"student": {"embeddings": 99999}}, "student.embeddings", "no smaller"),
+        ({"student": {"embeddings": 9}}, "student.embeddings", "of width 16 no smaller"),
+        ({"student": {"hidden": 8, "embeddings": 7}}, "student.embeddings", "of width 8"),
+        (
+            {"student": {"layers": 2}, "losses": [{"hidden": {"layers": {2: 0}}}]},
+            "losses.0.hidden.layers",
+            "the student has no layer 2",
+        ),
+        (
+            {"student": {"layers": 2}, "losses": ["logits", {"attention": {"layers": {0: 4}}}]},
+            "losses.1.attention.layers",
+            "the teacher has no layer 4",
+        ),
+        (
+            {
+                "student": {"layers": 2},
+                "phases": [{"losses": ["logits"]}, {"losses": [{"hidden": {"layers": {5: 0}}}]}],
+            },
+            "phases.1.losses.0.hidden.layers",
+            "the student has no layer 5",
+        ),
+    ],
+)
+def test_a_plan_knows_what_a_student_cannot_be(options: Any, option: str, words: str) -> None:
+    mistakes = Distill.check_sizes(DistillOptions(**options), KnownSizes({"layers": 4}, 16, 20))
+    assert [mistake.option for mistake in mistakes] == [option] and words in mistakes[0].message
+
+
+def test_what_fits_or_is_not_known_is_no_mistake() -> None:
+    known, unknown = KnownSizes({"layers": 4}, 16, 20), KnownSizes({"layers": None})
+    fits: list[Any] = [
+        {"student": {"hidden": 0.5, "embeddings": 5}},
+        {"student": {"embeddings": 8}},
+        {"student": {"layers": 2}, "losses": [{"hidden": {"layers": {0: 1, 1: 3}}}]},
+        {"teacher": "x", "losses": [{"relations": {"layers": {3: 11}}}]},
+        {"student": {"type": "bert"}, "losses": [{"hidden": {"layers": {7: 0}}}]},
+    ]
+    for options in fits:
+        assert not Distill.check_sizes(DistillOptions(**options), known)
+        assert not Distill.check_sizes(DistillOptions(**options), unknown)
+    left = Distill.sizes_left(DistillOptions(**fits[0]), known)
+    assert left == KnownSizes({"layers": 4}, 8, 20)
+
+
+def test_layers_of_two_stacks_are_not_compared_one_by_one() -> None:
+    sizes = KnownSizes({"encoder": 4, "decoder": 4})
+    for loss in ({"hidden": {"layers": "uniform"}}, {"relations": {"layers": {0: 0}}}):
+        options = DistillOptions(student={"layers": {"encoder": 2}}, losses=[loss])
+        (mistake,) = Distill.check_sizes(options, sizes)
+        assert mistake.hint == "take layers: last" and "encoder: 2 layers" in mistake.message

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from compress import hookimpl
-from compress.architecture import Layers
+from compress.architecture import KnownSizes
 from compress.artifact import Traits
 from compress.layers import all_stay, in_words, layer_mistakes, layers_left
 from compress.options import KeptByStack, Options
@@ -130,9 +130,10 @@ class StructuredPruning(Stage[StructuredOptions]):
         return True
 
     @classmethod
-    def check_layers(cls, options: StructuredOptions, layers: Layers) -> list[OptionMistake]:
+    def check_sizes(cls, options: StructuredOptions, sizes: KnownSizes) -> list[OptionMistake]:
         """Layers that the input does not have, or all that it has where nothing else is
         removed."""
+        layers = sizes.layers
         mistakes = layer_mistakes(options.layers, layers)
         if mistakes or options.cuts_units or not all_stay(options.layers, layers):
             return mistakes
@@ -140,9 +141,9 @@ class StructuredPruning(Stage[StructuredOptions]):
         return [OptionMistake("layers", message, "keep fewer")]
 
     @classmethod
-    def layers_left(cls, options: StructuredOptions, layers: Layers) -> Layers:
-        """The layers that stay."""
-        return layers_left(options.layers, layers)
+    def sizes_left(cls, options: StructuredOptions, sizes: KnownSizes) -> KnownSizes:
+        """With the layers that stay."""
+        return replace(sizes, layers=layers_left(options.layers, sizes.layers))
 
     @classmethod
     def back_off(cls, options: StructuredOptions) -> StructuredOptions | None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from compress import hookimpl
-from compress.architecture import Layers
+from compress.architecture import KnownSizes
 from compress.machine import versions
 from compress.options import ArtifactReference, FreshMark, NeededByFreshMark, Options
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
@@ -67,9 +67,9 @@ class Pretrain(Stage[PretrainOptions]):
         return f"learns from text alone, and {task.name} has the column {targets[0]}"
 
     @classmethod
-    def layers_left(cls, options: PretrainOptions, layers: Layers) -> Layers:
-        """All layers."""
-        return layers
+    def sizes_left(cls, options: PretrainOptions, sizes: KnownSizes) -> KnownSizes:
+        """Those of its input."""
+        return sizes
 
     def apply(self, context: Context[PretrainOptions]) -> Made:
         """Write the trained model with its tokenizer."""
@@ -160,9 +160,9 @@ class Finetune(Stage[FinetuneOptions]):
         return True
 
     @classmethod
-    def layers_left(cls, options: FinetuneOptions, layers: Layers) -> Layers:
-        """All layers."""
-        return layers
+    def sizes_left(cls, options: FinetuneOptions, sizes: KnownSizes) -> KnownSizes:
+        """Those of its input."""
+        return sizes
 
     def apply(self, context: Context[FinetuneOptions]) -> Made:
         """Write the trained model with its tokenizer."""

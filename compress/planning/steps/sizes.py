@@ -1,10 +1,11 @@
-"""The family of a model and how many layers it has, as far as a plan can know."""
+"""The family of a model and its sizes, as far as a plan can know."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from compress.architecture import Layers
+from compress.architecture import KnownSizes
+from compress.artifact import Traits
 from compress.errors import UsageError
 from compress.planning.types import Input
 from compress.pretrained.configs import read_config
@@ -14,10 +15,10 @@ from compress.registry.plugins import Registry
 from compress.sizes import architecture_of
 
 
-def layers_of_input(model: Input, registry: Registry, families: Families) -> Layers | None:
-    """The layers of a model folder; None for a hub model, and for a folder without a config."""
+def sizes_of_input(model: Input, registry: Registry, families: Families) -> KnownSizes | None:
+    """The sizes of a model folder; None for a hub model, and for a folder without a config."""
     config = _config_of(model)
-    return None if config is None else layers_of(config, registry, families)
+    return None if config is None else known_sizes(config, model.traits, registry, families)
 
 
 def model_type_of_input(model: Input) -> str | None:
@@ -36,9 +37,15 @@ def _config_of(model: Input) -> Section | None:
         return None
 
 
-def layers_of(config: Section, registry: Registry, families: Families) -> Layers | None:
-    """The layers that a config states, or that its family has by default; None for a family whose
-    parts no architecture describes."""
+def known_sizes(
+    config: Section, traits: Traits | None, registry: Registry, families: Families
+) -> KnownSizes | None:
+    """The sizes that a config states, or that its family has by default; None for a family whose
+    parts no architecture describes. ``traits`` are those of the model's artifact, None for a fresh
+    model.
+
+    Of a free shape the config has another width. The vocabulary of a fresh model follows from its
+    tokenizer."""
     kind = config.get("model_type")
     try:
         architecture = architecture_of(
@@ -49,10 +56,21 @@ def layers_of(config: Section, registry: Registry, families: Families) -> Layers
     if architecture is None or architecture.layout is None:
         return None
     common = architecture.sizes.get("layers", "num_hidden_layers")
-    return {
+    layers = {
         stack.name: _count(config, stack.keys.get("layers", common), families)
         for stack in architecture.layout.stacks
     }
+
+    def size(name: str) -> int | None:
+        key = architecture.sizes.get(name)
+        return _count(config, key, families) if key else None
+
+    is_stock = traits is None or traits.shape == "stock"
+    return KnownSizes(
+        layers,
+        hidden=size("hidden") if is_stock else None,
+        vocabulary=size("vocabulary") if traits else None,
+    )
 
 
 def _count(config: Section, key: str, families: Families) -> int | None:

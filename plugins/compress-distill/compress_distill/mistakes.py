@@ -1,0 +1,111 @@
+"""Options of ``distill`` that would teach nothing, or exclude each other. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from compress.stage import OptionMistake
+from compress_distill.menu import LogitsLoss, needs_all, needs_teacher, of_kind
+from compress_distill.options import (
+    DistillOptions,
+    has_no_other,
+    learns_labels_alone,
+    phases_of,
+    weights_of_teachers,
+)
+
+
+def mistakes(options: DistillOptions) -> Iterator[OptionMistake]:
+    """Combinations that would teach nothing, or exclude each other."""
+    if options.student is None and options.teacher is None:
+        yield OptionMistake(
+            "student",
+            "the student would be its own teacher",
+            "give student: {layers: ...}, student: {type: ...} or a teacher",
+        )
+    yield from _mistakes_of_teachers(options)
+    for option in {"losses", "epochs"} & options.model_fields_set if options.phases else ():
+        yield OptionMistake(option, f"each of the phases has its own {option}", "leave it out")
+    for phase in phases_of(options):
+        yield from _mistakes_of_logits(phase)
+        yield from _mistakes_of_keeping(phase)
+    if options.unlabelled and not options.sequences and any(map(has_no_other, phases_of(options))):
+        yield OptionMistake(
+            "unlabelled",
+            "rows without labels teach nothing where labels are the only loss",
+            "add logits or hidden to losses, or leave unlabelled out",
+        )
+
+
+def _mistakes_of_logits(options: DistillOptions) -> Iterator[OptionMistake]:
+    for place, loss in enumerate(options.losses):
+        if loss.logits is None or loss.logits.distance == "divergence":
+            continue
+        for option in ("temperature", "beta"):
+            if option in loss.logits.model_fields_set:
+                yield OptionMistake(
+                    f"losses.{place}.logits.{option}",
+                    f"{option} is of the divergence, and distance is {loss.logits.distance}",
+                    f"leave {option} out",
+                )
+
+
+def _mistakes_of_teachers(options: DistillOptions) -> Iterator[OptionMistake]:
+    weights, teacher = weights_of_teachers(options), options.teacher
+    every = [loss for phase in phases_of(options) for loss in phase.losses]
+    if not weights:
+        yield OptionMistake("teacher", "no teacher is named", "name one, or leave teacher out")
+    if min(weights, default=1.0) <= 0:
+        yield OptionMistake("teacher", "a teacher has a weight of 0 or less", "leave it out")
+    if isinstance(teacher, list) and len(set(teacher)) < len(teacher):
+        yield OptionMistake("teacher", "a teacher is named twice", "give weights: {a: 2, b: 1}")
+    if len(weights) > 1 and not of_kind(every, LogitsLoss) and not learns_labels_alone(options):
+        yield OptionMistake(
+            "teacher",
+            "of several teachers the answers are learned, and losses has no logits",
+            "add logits to losses, or name one teacher",
+        )
+    if len(weights) > 1 and options.keep in ("sample", "top"):
+        yield OptionMistake(
+            "keep",
+            f"keep: {options.keep} has a few choices of each teacher, which have no mean",
+            "set keep: nothing or keep: all",
+        )
+
+
+def _mistakes_of_keeping(options: DistillOptions) -> Iterator[OptionMistake]:
+    logits = of_kind(options.losses, LogitsLoss)
+    if options.keep in ("sample", "top") and any(map(needs_all, logits)):
+        yield OptionMistake(
+            "keep",
+            "losses has logits with a beta above 0 or with distance: mse, which needs the "
+            "teacher's answer for all that its student may choose, and keep: "
+            f"{options.keep} has a few choices",
+            "set keep: nothing, keep: all or beta: 0",
+        )
+    if options.keep in ("auto", "sample", "top") and len({one.temperature for one in logits}) > 1:
+        yield OptionMistake(
+            "keep",
+            "losses has logits at several temperatures, and choices are kept at one",
+            "set keep: nothing, keep: all or one temperature",
+        )
+    if options.on_policy > 0 and options.keep in ("all", "sample", "top"):
+        yield OptionMistake(
+            "keep",
+            f"on_policy is {options.on_policy:g}: the teacher answers while its student learns, "
+            "and nothing can be kept",
+            "leave keep out",
+        )
+    if needs_teacher(options.losses) and options.keep in ("all", "sample", "top"):
+        yield OptionMistake(
+            "keep",
+            "losses has relations or attention, for which the teacher answers while its student "
+            "learns, and nothing is kept",
+            "leave keep out",
+        )
+    if options.on_policy > 0 and not logits:
+        yield OptionMistake(
+            "on_policy",
+            "the teacher is asked about the student's own answers, and losses has no logits",
+            "add logits to losses",
+        )
