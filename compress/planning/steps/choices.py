@@ -58,8 +58,10 @@ def _listed(
         for name, values in items.items():
             place = (*path, number) if isinstance(item, str) else (*path, number, name)
             entry = resolver.stage(name, place)
-            options = entry and resolver.options(entry.cls.Options, values, place)
-            if entry is None or options is None:
+            if entry is None:
+                continue
+            options = resolver.options(entry.cls.Options, values, place)
+            if options is None:
                 continue
             problem = _misfit(entry, options, step, traits)
             if problem:

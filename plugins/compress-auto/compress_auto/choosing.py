@@ -46,13 +46,13 @@ def figures_of(measured: Measured, given: str) -> Figures | str:
     """The figures of a candidate; why there are none, in words, where one is absent."""
     compared = measured.comparisons.get(given, {})
     wanted = (measured.measurements.get(QUALITY), compared.get(QUALITY_KEPT), compared.get(SPEEDUP))
-    values = []
+    values: list[Measurement] = []
     for name, one in zip((QUALITY, QUALITY_KEPT, SPEEDUP), wanted, strict=True):
         if one is None or one.value is None:
             return f"no {name}: {one.absent if one else 'it was not measured'}"
         values.append(one)
     quality, kept, speedup = values
-    return Figures(float(quality.value), *_ends(kept), *_ends(speedup))
+    return Figures(_ends(quality)[0], *_ends(kept), *_ends(speedup))
 
 
 def _ends(one: Measurement) -> tuple[float, float, float]:
