@@ -35,6 +35,7 @@ _READ = "Not measured yet: `python benchmarks/{script}.py RUN RUN`, then `make d
 _MISSING = {
     "quickstart": _COPY.format(command="make quickstart", name="quickstart"),
     "ner": _COPY.format(command="compress run ner-conll2003", name="ner"),
+    "ner-students": _COPY.format(command="compress run ner-students", name="ner-students"),
     "translate-multi30k": _COPY.format(
         command="compress run translate-multi30k", name="translate-multi30k"
     ),

@@ -16,6 +16,7 @@ from compress.options import (
     artifacts_named,
     fields_marked,
     flat,
+    splits_asked,
     unlabelled_data,
 )
 from compress.planning.edges import edge_mistake
@@ -94,7 +95,8 @@ def _misfit(
     problem = stage.task_misfit(task.entry.cls)
     if problem:
         return f"{entry.name!r} {problem}", "leave it out"
-    missing = [split for split in stage.needs_data if split not in splits_of(step.data)]
+    needed = [*stage.needs_data, *(split for _, split in splits_asked(options))]
+    missing = [split for split in needed if split not in splits_of(step.data)]
     if missing:
         return f"{entry.name!r} needs {' and '.join(missing)} data", "add them under data:"
     needs_more = [*artifacts_named(options), *unlabelled_data(options)]

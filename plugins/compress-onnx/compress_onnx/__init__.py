@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -18,8 +18,8 @@ from compress.engine import Conversion, Engine, Loading, Placement, Session
 from compress.errors import UsageError
 from compress.exportable import WHOLE
 from compress.machine import lacks_vnni
-from compress.options import Options
-from compress.stage import Accepts, Context, Made, Stage
+from compress.options import Options, SplitMark
+from compress.stage import Accepts, Context, Made, OptionMistake, Stage
 from compress.task import Task
 
 FOLDER = "onnx"
@@ -46,20 +46,60 @@ class ExportOptions(Options):
     )
 
 
+class Calibration(Options):
+    """How ``mode: static`` finds the ranges of activations."""
+
+    rows: int = Field(default=128, ge=1, description="How many training rows are run, at random.")
+    method: Literal["minmax", "average", "percentile", "entropy"] = Field(
+        default="minmax",
+        description=(
+            "minmax: the limits of all numbers; average: of single rows, averaged; percentile: of "
+            "the middle share of the numbers; entropy: those that change their distribution least."
+        ),
+    )
+    percentile: float = Field(
+        default=99.99,
+        gt=50,
+        le=100,
+        description="The share of numbers within the limits, in percent, of method: percentile.",
+    )
+
+
 class QuantizeOptions(ExportOptions):
     """Options of ``quantize.onnx``."""
 
-    mode: Literal["dynamic"] = Field(
+    mode: Literal["dynamic", "static"] = Field(
         default="dynamic",
         description=(
-            "dynamic: int8 weights and embeddings; activations are quantized as they come, so no "
-            "calibration data are needed."
+            "int8 weights and embeddings. dynamic: activations are quantized as they come, so no "
+            "calibration data are needed; static: with scales that training rows fix, so an answer "
+            "does not depend on the others in its batch."
         ),
     )
-    per_channel: bool = Field(
-        default=False,
+    calibration: Annotated[Calibration | None, SplitMark("train")] = Field(
+        default=None,
+        description="How static mode finds its scales; none: with the defaults.",
+    )
+    operators: Literal["weights", "all"] = Field(
+        default="weights",
         description=(
-            "One scale for each output channel of a weight instead of one for the whole weight."
+            "What static mode quantizes. weights: products with stored weights, and embeddings; "
+            "all: also what breaks accuracy, such as softmax, normalisation, sums and the products "
+            "of attention."
+        ),
+    )
+    keep_float: list[str] = Field(
+        default=[],
+        description=(
+            "Layers that stay in float32, by the names of their modules or patterns of them, such "
+            "as `*.layer.0.*` or `classifier`."
+        ),
+    )
+    per_channel: bool | Literal["auto"] = Field(
+        default="auto",
+        description=(
+            "One scale for each output channel of a weight instead of one for the whole weight; "
+            "auto: in static mode."
         ),
     )
     reduce_range: bool | Literal["auto"] = Field(
@@ -69,6 +109,16 @@ class QuantizeOptions(ExportOptions):
             "only where the processor that quantizes is an x86 one without VNNI."
         ),
     )
+
+    @property
+    def scales_channels(self) -> bool:
+        """Whether each output channel of a weight has a scale."""
+        return self.mode == "static" if self.per_channel == "auto" else self.per_channel
+
+    @property
+    def calibrates(self) -> Calibration:
+        """How scales are found in static mode."""
+        return self.calibration or Calibration()
 
     def left_to_machine(self) -> Mapping[str, Any]:
         """``reduce_range``, where it is ``auto``."""
@@ -117,7 +167,11 @@ class QuantizeOnnx(Stage[QuantizeOptions]):
     accepts: ClassVar[Accepts] = Accepts(formats=("pytorch", "onnx"), task=True)
     libraries: ClassVar[tuple[str, ...]] = LIBRARIES
     reads_architectures: ClassVar[bool] = True
-    offers: ClassVar[Sequence[Mapping[str, Any]]] = ({}, {"per_channel": True})
+    offers: ClassVar[Sequence[Mapping[str, Any]]] = (
+        {},
+        {"per_channel": True},
+        {"mode": "static", "calibration": {}},
+    )
     paper: ClassVar[str] = (
         "Jacob et al. 2018, Quantization and Training of Neural Nets, arXiv:1712.05877, section 2"
     )
@@ -131,7 +185,36 @@ class QuantizeOnnx(Stage[QuantizeOptions]):
     def back_off(cls, options: QuantizeOptions) -> QuantizeOptions | None:
         """One scale for each output channel, which rounds weights less. None if the options
         already say so."""
-        return None if options.per_channel else options.model_copy(update={"per_channel": True})
+        if options.scales_channels:
+            return None
+        return options.model_copy(update={"per_channel": True})
+
+    @classmethod
+    def check(cls, options: QuantizeOptions) -> list[OptionMistake]:
+        """Options that the mode or the method does not read."""
+        given, mistakes = options.model_fields_set, []
+        if options.mode == "dynamic":
+            for name in ("calibration", "operators"):
+                if (
+                    name in given
+                    and getattr(options, name) != QuantizeOptions.model_fields[name].default
+                ):
+                    hint = "give mode: static, or leave it out"
+                    mistakes.append(OptionMistake(name, "mode: dynamic does not read it", hint))
+            return mistakes
+        if options.fusions:
+            hint = "leave it out: ONNX Runtime fuses these graphs when it loads them"
+            mistakes.append(OptionMistake("fusions", "mode: static takes no fused graph", hint))
+        used = options.calibrates
+        if "percentile" in used.model_fields_set and used.method != "percentile":
+            hint = "give method: percentile, or leave it out"
+            message = f"method: {used.method} does not read it"
+            mistakes.append(OptionMistake("calibration.percentile", message, hint))
+        if options.operators == "all" and used.method in {"percentile", "entropy"}:
+            # Among all values is the attention's mask, whose range no histogram can divide.
+            message = f"operators: all cannot be calibrated by {used.method}"
+            mistakes.append(OptionMistake("operators", message, "give method: minmax or average"))
+        return mistakes
 
     def apply(self, context: Context[QuantizeOptions]) -> Made:
         """Write ``onnx/model_quantized.onnx``, or the int8 form of each file that ``export.onnx``

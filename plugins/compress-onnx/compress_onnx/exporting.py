@@ -23,18 +23,21 @@ from compress.errors import ModelRefused
 from compress.exportable import Exportable
 from compress.exporting import called, export
 from compress_onnx.graph import values
+from compress_onnx.layers import name_layers
 
 OPSET = 20
 
 
 def export_graph(part: Exportable) -> onnx_ir.Model:
-    """The float graph of ``part``, with its inputs and outputs, and its names of axes.
+    """The float graph of ``part``, with its inputs and outputs, its names of axes, and the names of
+    its modules.
 
     Raises ModelRefused for a part that cannot be exported."""
     graph: onnx_ir.Model = export(part, OnnxExporter, _trace, opset_version=OPSET)
     axes = {name: part.named_axes(name) for name in part.inputs}
     _name_axes(graph, axes, called(part))
     _keep_outputs(graph, part.outputs)
+    name_layers(graph)
     return graph
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import onnx_ir
 
 INT8_OPERATORS = frozenset({"MatMulInteger", "ConvInteger", "DynamicQuantizeLSTM", "QAttention"})
+PRODUCTS = ("MatMul", "Gemm")
 _RECURRENT = frozenset({"GRU", "LSTM", "RNN"})
 ONE_FILE_BYTES = 2_000_000_000
 """Weights below this go into the ONNX file itself; protobuf stops at 2 GiB."""
@@ -19,8 +20,16 @@ def count_int8(graph: onnx_ir.Model) -> int:
     """Number of operators of ``graph`` that multiply in int8."""
     count = 0
     for part in graph.graphs():
-        count += sum(node.op_type in INT8_OPERATORS for node in part)
+        count += sum(node.op_type in INT8_OPERATORS or _reads_int8(node) for node in part)
     return count
+
+
+def _reads_int8(node: onnx_ir.Node) -> bool:
+    """Whether ONNX Runtime makes a product of integers of ``node``: both factors are int8."""
+    if node.op_type not in PRODUCTS:
+        return False
+    made = [value.producer() if value is not None else None for value in node.inputs[:2]]
+    return all(one is not None and one.op_type == "DequantizeLinear" for one in made)
 
 
 def left_float(graph: onnx_ir.Model) -> dict[str, int]:

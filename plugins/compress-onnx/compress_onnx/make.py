@@ -31,6 +31,7 @@ import onnx_ir
 from compress_onnx import FOLDER, INT8_ENDING, MERGED
 from compress_onnx.floatgraph import examples_of, float_graphs
 from compress_onnx.graph import count_int8, left_float, write_graph
+from compress_onnx.layers import layers, matching
 from compress_onnx.merging import merged, parted
 from compress_onnx.opening import RUNNABLE, open_parts
 
@@ -87,7 +88,8 @@ def quantize(context: Context[QuantizeOptions], artifact: Artifact) -> Mapping[s
             sources = _sources(artifact.folder / FOLDER, Path(place))
         else:
             sources = float_graphs(context, artifact)
-        graphs = [_quantize_one(context, artifact, source) for source in sources]
+        kept = _kept(context, sources)
+        graphs = [_quantize_one(context, artifact, source, kept) for source in sources]
     _write_companions(context, artifact)
     _join(folder, INT8_ENDING)
     parts = {f.stem.removesuffix(INT8_ENDING): f for f in folder.glob(f"*{INT8_ENDING}.onnx")}
@@ -112,7 +114,9 @@ def _floats(context: Context[Any], graphs: Sequence[onnx_ir.Model]) -> Mapping[s
     if not left:
         return {}
     kinds = ", ".join(f"{count} {kind}" for kind, count in left.items())
-    context.note(f"these operators stay in float32, ONNX Runtime has no int8 form of them: {kinds}")
+    context.note(
+        f"these operators stay in float32, ONNX Runtime has no int8 form of them here: {kinds}"
+    )
     return {"float_operators": dict(left)}
 
 
@@ -157,22 +161,59 @@ def _check_joined(context: Context[Any], artifact: Artifact, sources: Sequence[P
 
 
 def _quantize_one(
-    context: Context[QuantizeOptions], artifact: Artifact, source: Path
+    context: Context[QuantizeOptions], artifact: Artifact, source: Path, kept: Sequence[str]
 ) -> onnx_ir.Model:
     """Write the int8 graph of one float graph, and return it."""
-    from compress_onnx.rewriting import fuse, quantize_graph
-
-    options, graph = context.options, onnx_ir.load(source)
-    if options.fusions:
-        fuse(graph)
-    graph = quantize_graph(
-        graph, per_channel=options.per_channel, reduce_range=options.reduces_range()
-    )
+    if context.options.mode == "static":
+        graph = _static(context, artifact, onnx_ir.load(source), kept)
+    else:
+        graph = _dynamic(context.options, onnx_ir.load(source), kept)
     if not count_int8(graph):
         raise ModelRefused(f"{artifact.folder}: quantize.onnx found nothing to quantize in it")
     file = context.output / FOLDER / f"{source.stem}{INT8_ENDING}.onnx"
     write_graph(graph, file)
     return graph
+
+
+def _kept(context: Context[QuantizeOptions], sources: Sequence[Path]) -> list[str]:
+    """The layers of all parts that stay in floats."""
+    patterns = context.options.keep_float
+    if not patterns:
+        return []
+    names = [name for source in sources for name in layers(onnx_ir.load(source))]
+    return matching(patterns, names)
+
+
+def _dynamic(options: QuantizeOptions, graph: onnx_ir.Model, kept: Sequence[str]) -> onnx_ir.Model:
+    from compress_onnx.rewriting import fuse, quantize_graph
+
+    if options.fusions:
+        fuse(graph)
+    return quantize_graph(
+        graph,
+        kept=kept,
+        per_channel=options.scales_channels,
+        reduce_range=options.reduces_range(),
+    )
+
+
+def _static(
+    context: Context[QuantizeOptions],
+    artifact: Artifact,
+    graph: onnx_ir.Model,
+    kept: Sequence[str],
+) -> onnx_ir.Model:
+    from compress_onnx.static import calibrated, with_fixed_scales
+
+    options = context.options
+    return with_fixed_scales(
+        graph,
+        calibrated(context, artifact, graph),
+        kept,
+        per_channel=options.scales_channels,
+        reduce_range=options.reduces_range(),
+        everything=options.operators == "all",
+    )
 
 
 def _write_companions(context: Context[Any], artifact: Artifact) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import onnx_ir
 from transformers.exporters.configs import ExportFormat
 from transformers.exporters.onnxruntime_fusions import fuse_for_onnxruntime
@@ -17,10 +19,16 @@ def fuse(graph: onnx_ir.Model) -> None:
         fuse_for_onnxruntime(graph, "cpu")
 
 
-def quantize_graph(graph: onnx_ir.Model, *, per_channel: bool, reduce_range: bool) -> onnx_ir.Model:
+def quantize_graph(
+    graph: onnx_ir.Model, *, kept: Collection[str] = (), per_channel: bool, reduce_range: bool
+) -> onnx_ir.Model:
     """``graph`` with int8 weights (matrix products and embeddings) and activations
-    quantized as they come."""
-    config = OnnxRuntimeDynamicConfig(per_channel=per_channel, reduce_range=reduce_range)
+    quantized as they come. The nodes that are ``kept`` stay in floats."""
+    # The quantizer first makes a MatMul of each Gemm, under another name.
+    excluded = [*kept, *(f"{name}_MatMul" for name in kept)]
+    config = OnnxRuntimeDynamicConfig(
+        per_channel=per_channel, reduce_range=reduce_range, nodes_to_exclude=excluded
+    )
     with quiet():
         made: onnx_ir.Model = OnnxRuntimeQuantizer(config).quantize(graph, {}, ExportFormat.ONNX)
     multiply_in_int8(made)

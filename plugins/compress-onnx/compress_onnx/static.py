@@ -1,0 +1,135 @@
+"""Int8 with fixed scales of the activations: calibrated on training rows, and written as pairs of
+QuantizeLinear and DequantizeLinear, of which ONNX Runtime makes products of integers. No torch."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir
+from onnxruntime.quantization import QuantType
+from onnxruntime.quantization.calibrate import TensorData
+from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
+
+from compress.artifact import Artifact
+from compress.cached import is_decoder
+from compress.engine import Placement
+from compress.errors import ModelRefused, UsageError
+from compress.generation import HIDDEN
+from compress.stage import Context
+from compress.task import Batch
+from compress_onnx.calibration import Examples, ranges
+from compress_onnx.graph import PRODUCTS, write_graph
+from compress_onnx.layers import layers
+from compress_onnx.session import OnnxSession
+
+if TYPE_CHECKING:
+    from compress_onnx import QuantizeOptions
+
+Ranges = Mapping[str, TensorData]
+
+
+def calibrated(
+    context: Context[QuantizeOptions], artifact: Artifact, graph: onnx_ir.Model
+) -> dict[str, TensorData]:
+    """The ranges of the values of ``graph`` that are quantized, on training rows.
+
+    Raises UsageError where there are none, and ModelRefused for a part of a model that generates:
+    no row has its keys and values."""
+    inputs = [str(value.name) for value in graph.graph.inputs]
+    if HIDDEN in inputs or is_decoder(inputs):
+        raise ModelRefused(
+            f"{artifact.folder}: quantize.onnx: mode: static cannot calibrate a model that "
+            "generates; give mode: dynamic"
+        )
+    options, names = context.options, read_values(graph, context.options.operators == "all")
+    found = options.calibrates
+    with tempfile.TemporaryDirectory(dir=context.output) as folder:
+        file = Path(folder, "model.onnx")
+        write_graph(_with_outputs(graph, names), file)
+        session = OnnxSession(file, Placement("cpu", 1))
+        return ranges(
+            session, names, training_examples(context, artifact), found.method, found.percentile
+        )
+
+
+def training_examples(context: Context[QuantizeOptions], artifact: Artifact) -> Examples:
+    """Random training rows, one in each batch: padding would count as input.
+
+    Raises UsageError where there are none."""
+    rows = context.data.rows("train") if context.data is not None else []
+    if not rows:
+        raise UsageError(
+            "quantize.onnx: mode: static calibrates on training rows, and the step has none; give "
+            "its data a train split, or mode: dynamic"
+        )
+    generator = np.random.default_rng(context.seed)
+    drawn = np.sort(generator.permutation(len(rows))[: context.options.calibrates.rows])
+    task, processor = context.task, context.task.processor(artifact.folder)
+
+    def examples() -> Iterator[Batch]:
+        for number in drawn:
+            for features in task.features([rows[int(number)]], processor):
+                yield task.collate([features], processor)
+
+    return examples
+
+
+def read_values(graph: onnx_ir.Model, everything: bool) -> list[str]:
+    """The names of the values whose range is to be known: what the layers multiply, or all
+    floats."""
+    if everything:
+        made = [value for node in graph.graph for value in node.outputs]
+        return [str(value.name) for value in made if value.dtype == onnx_ir.DataType.FLOAT]
+    products = [node for node in layers(graph).values() if node.op_type in PRODUCTS]
+    return list(dict.fromkeys(str(node.inputs[0].name) for node in products if node.inputs[0]))
+
+
+def with_fixed_scales(
+    graph: onnx_ir.Model,
+    found: Ranges,
+    kept: Collection[str] = (),
+    *,
+    per_channel: bool,
+    reduce_range: bool,
+    everything: bool = False,
+) -> onnx_ir.Model:
+    """``graph`` with int8 weights and embeddings, and activations (uint8) between the limits that
+    were ``found``. The layers that are ``kept`` stay in floats.
+
+    Products give floats: a second rounding of what they give is what breaks accuracy. With
+    ``everything``, each operator of which ONNX Runtime has an int8 form is quantized, and what it
+    gives too."""
+    names = [name for name in layers(graph) if name not in kept]
+    kinds = sorted({*QDQRegistry, *QLinearOpsRegistry} if everything else {*PRODUCTS, "Gather"})
+    if everything:
+        names = [str(node.name) for node in graph.graph if node.name not in kept]
+    quantizer = QDQQuantizer(
+        onnx_ir.to_proto(graph),
+        per_channel,
+        reduce_range,
+        QuantType.QInt8,
+        QuantType.QUInt8,
+        dict(found),
+        names,
+        [],
+        kinds,
+        {} if everything else {"OpTypesToExcludeOutputQuantization": list(PRODUCTS)},
+    )
+    made: onnx_ir.Model = onnx_ir.from_proto(quantizer.quantize_model())
+    return made
+
+
+def _with_outputs(graph: onnx_ir.Model, names: Sequence[str]) -> onnx_ir.Model:
+    """A copy of ``graph`` that gives the named values too."""
+    made: onnx_ir.Model = onnx_ir.from_proto(onnx_ir.to_proto(graph))
+    known = {value.name for value in made.graph.outputs}
+    for node in made.graph:
+        for value in node.outputs:
+            if value.name in names and value.name not in known:
+                made.graph.outputs.append(value)
+    return made

@@ -1,0 +1,212 @@
+"""``quantize.onnx`` in static mode, on a tiny BERT."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from compress_onnx import INT8_FILE, Calibration, OnnxRuntimeEngine, QuantizeOnnx
+from compress_onnx.calibration import ranges
+from compress_onnx.static import training_examples
+from tiny import LABELS, make_artifact, read, save_bert, sentences, task_named, word_processor
+
+from compress.artifact import Artifact
+from compress.engine import Placement
+from compress.errors import UsageError
+from compress.models import open_model
+from compress.sessions import TorchSession
+from compress.task import Batch, Row
+
+TASK = task_named("text-classification")
+SPLITS = {"train": sentences(24, seed=1), "validation": sentences(12, seed=2)}
+ROWS = read(sentences(12, seed=3), TASK)
+BLOCKS, WIDTH = 2, 32
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("static")
+
+
+@pytest.fixture(scope="module")
+def teacher(place: Path) -> Artifact:
+    shape = {"hidden_size": WIDTH, "intermediate_size": WIDTH, "num_hidden_layers": BLOCKS}
+    return save_bert(place / "teacher", TASK, LABELS, **shape, initializer_range=0.3)
+
+
+@pytest.fixture(scope="module")
+def quantize(teacher: Artifact, place: Path) -> Callable[..., Artifact]:
+    """Makes an int8 artifact of the teacher with options."""
+    numbers = count()
+
+    def made(splits: Mapping[str, Any] = SPLITS, **options: Any) -> Artifact:
+        assert not QuantizeOnnx.check(QuantizeOnnx.Options(**options))
+        folder = place / str(next(numbers))
+        return make_artifact(folder, "quantize.onnx", TASK, splits, input=teacher, **options)
+
+    return made
+
+
+@pytest.fixture(scope="module")
+def static(quantize: Callable[..., Artifact]) -> Artifact:
+    return quantize(mode="static")
+
+
+def batch_of(rows: Sequence[Row]) -> Batch:
+    processor = word_processor()
+    return TASK.collate(TASK.features(rows, processor), processor)
+
+
+def answers(artifact: Artifact, rows: Sequence[Row] = ROWS) -> np.ndarray:
+    session = OnnxRuntimeEngine().open(artifact, Placement("cpu", 1), TASK)
+    return session.run(batch_of(rows))["logits"]
+
+
+@pytest.fixture(scope="module")
+def expected(teacher: Artifact) -> np.ndarray:
+    return TorchSession(open_model(teacher, TASK), "cpu").run(batch_of(ROWS))["logits"]
+
+
+def stored(artifact: Artifact) -> Mapping[str, onnx.TensorProto]:
+    graph = onnx.load(artifact.folder / INT8_FILE).graph
+    return {tensor.name: tensor for tensor in graph.initializer}
+
+
+def test_a_static_model_answers_nearly_as_the_float_one(
+    static: Artifact, expected: np.ndarray
+) -> None:
+    error = np.abs(answers(static) - expected).max()
+    assert error < 0.1 * np.abs(expected).max()
+
+
+def test_weights_have_a_scale_for_each_channel_and_activations_one_that_is_stored(
+    static: Artifact,
+) -> None:
+    graph = onnx.load(static.folder / INT8_FILE).graph
+    tensors = stored(static)
+    kinds = [node.op_type for node in graph.node]
+    assert "DynamicQuantizeLinear" not in kinds
+    scales = [tensors[n.input[1]] for n in graph.node if n.op_type == "DequantizeLinear"]
+    assert sum(list(scale.dims) in ([WIDTH], [len(LABELS)]) for scale in scales) == BLOCKS * 6 + 2
+    assert all(n.input[1] in tensors for n in graph.node if n.op_type == "QuantizeLinear")
+    floats = [t for t in tensors.values() if t.data_type == onnx.TensorProto.FLOAT]
+    assert max(np.prod(t.dims) for t in floats) <= WIDTH
+
+
+def test_an_answer_does_not_depend_on_its_company(
+    static: Artifact, quantize: Callable[..., Artifact]
+) -> None:
+    def change(artifact: Artifact) -> float:
+        alone = np.concatenate([answers(artifact, [row]) for row in ROWS])
+        return float(np.abs(answers(artifact) - alone).max())
+
+    dynamic = quantize(mode="dynamic")
+    assert change(static) < 1e-5 < 1e-3 < change(dynamic)
+
+
+@pytest.mark.parametrize("method", ["average", "percentile", "entropy"])
+def test_each_method_gives_scales_that_answer_nearly_as_the_float_model(
+    method: str, quantize: Callable[..., Artifact], expected: np.ndarray
+) -> None:
+    made = quantize(mode="static", calibration={"method": method, "rows": 8})
+    assert np.abs(answers(made) - expected).max() < 0.2 * np.abs(expected).max()
+
+
+class Streaming:
+    """A session whose outputs are the batch, that counts what was read."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+    def run(self, batch: Batch) -> dict[str, np.ndarray]:
+        self.runs += 1
+        return dict(batch)
+
+
+def numbers(count: int) -> Callable[[], Any]:
+    def examples() -> Any:
+        generator = np.random.default_rng(0)
+        for _ in range(count):
+            yield {"x": generator.normal(size=(1, 50, 64)).astype(np.float32)}
+
+    return examples
+
+
+@pytest.mark.parametrize(("method", "most"), [("minmax", 5.5), ("average", 4.5)])
+def test_limits_are_those_of_all_rows_or_their_average(method: Any, most: float) -> None:
+    values = np.stack([batch["x"] for batch in numbers(40)()])
+    found = ranges(Streaming(), ["x"], numbers(40), method, 99.99)["x"]
+    if method == "minmax":
+        assert found.range_value == (values.min(), values.max())
+    assert values.min() <= found.lowest < -3 and 3 < found.highest <= values.max() < most + 1
+
+
+def test_a_percentile_cuts_what_numpy_cuts() -> None:
+    values = np.stack([batch["x"] for batch in numbers(40)()])
+    found = ranges(Streaming(), ["x"], numbers(40), "percentile", 99)["x"]
+    assert np.allclose(found.range_value, np.percentile(values, [0.5, 99.5]), atol=0.01)
+
+
+def test_entropy_cuts_an_outlier_away() -> None:
+    def examples() -> Any:
+        yield from numbers(40)()
+        yield {"x": np.full((1, 1, 1), 60, np.float32)}
+
+    assert ranges(Streaming(), ["x"], examples, "entropy", 99.99)["x"].highest < 40
+
+
+def test_no_training_rows_are_one_line_that_says_what_to_do(teacher: Artifact) -> None:
+    for data in (None, SimpleNamespace(rows=lambda split: [])):
+        with pytest.raises(
+            UsageError, match="mode: static calibrates on training rows, .* dynamic"
+        ):
+            training_examples(SimpleNamespace(data=data), teacher)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", ["static", "dynamic"])
+def test_layers_stay_in_floats_by_patterns_of_their_names(
+    mode: str, quantize: Callable[..., Artifact]
+) -> None:
+    made = quantize(mode=mode, keep_float=["classifier", "*.layer.1.*"])
+    floats = [t for t in stored(made).values() if t.data_type == onnx.TensorProto.FLOAT]
+    assert sum(np.prod(t.dims) > WIDTH for t in floats) == 6 + 1
+
+
+@pytest.mark.parametrize("mode", ["static", "dynamic"])
+def test_a_pattern_that_matches_no_layer_is_refused_with_names(
+    mode: str, quantize: Callable[..., Artifact]
+) -> None:
+    with pytest.raises(UsageError, match=r"'clasifier' matches no layer .* such as .*classifier"):
+        quantize(mode=mode, keep_float=["classifier", "clasifier"])
+
+
+@pytest.mark.parametrize(
+    ("options", "wrong"),
+    [
+        ({"calibration": Calibration(rows=8)}, "calibration"),
+        ({"operators": "all"}, "operators"),
+        ({"mode": "static", "fusions": True}, "fusions"),
+        ({"mode": "static", "calibration": Calibration(percentile=99)}, "calibration.percentile"),
+        (
+            {"mode": "static", "operators": "all", "calibration": Calibration(method="entropy")},
+            "operators",
+        ),
+    ],
+)
+def test_options_that_are_not_read_are_refused(options: Mapping[str, Any], wrong: str) -> None:
+    (mistake,) = QuantizeOnnx.check(QuantizeOnnx.Options(**options))
+    assert mistake.option == wrong
+
+
+def test_all_operators_are_quantized_where_that_is_asked(quantize: Callable[..., Artifact]) -> None:
+    made = quantize(mode="static", operators="all", per_channel=False)
+    graph = onnx.load(made.folder / INT8_FILE).graph
+    readers = {n.input[0] for n in graph.node if n.op_type == "QuantizeLinear"}
+    given = {output: n.op_type for n in graph.node for output in n.output}
+    assert {"Softmax", "LayerNormalization", "MatMul"} <= {given.get(name) for name in readers}
