@@ -106,13 +106,12 @@ def splits_asked(
     """(path, split) of each option that is given and needs a split; nested options too."""
     for name, field in type(options).model_fields.items():
         value = getattr(options, name)
-        if value is None:
-            continue
-        for mark in field.metadata:
-            if isinstance(mark, SplitMark):
-                yield (*path, name), mark.split
         if isinstance(value, BaseModel):
             yield from splits_asked(value, (*path, name))
+        elif value is not None:
+            for mark in field.metadata:
+                if isinstance(mark, SplitMark):
+                    yield (*path, name), mark.split
 
 
 def _layers_that_can_stay(layers: int | list[int]) -> int | list[int]:

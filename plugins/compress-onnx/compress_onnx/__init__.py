@@ -167,11 +167,7 @@ class QuantizeOnnx(Stage[QuantizeOptions]):
     accepts: ClassVar[Accepts] = Accepts(formats=("pytorch", "onnx"), task=True)
     libraries: ClassVar[tuple[str, ...]] = LIBRARIES
     reads_architectures: ClassVar[bool] = True
-    offers: ClassVar[Sequence[Mapping[str, Any]]] = (
-        {},
-        {"per_channel": True},
-        {"mode": "static", "calibration": {}},
-    )
+    offers: ClassVar[Sequence[Mapping[str, Any]]] = ({}, {"per_channel": True})
     paper: ClassVar[str] = (
         "Jacob et al. 2018, Quantization and Training of Neural Nets, arXiv:1712.05877, section 2"
     )
