@@ -3,6 +3,8 @@ folders."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -11,9 +13,21 @@ import pytest
 from commands import Command, command_in
 from fakes import write_fake_data, write_fake_model
 from kept_families import kept_families, kept_store
+from sessionfolder import leave_session_folder
 
 from compress.pretrained.families import Families
 from compress.registry.plugins import Registry, load_plugins
+
+# Bytecode is kept, as it is for a user, whatever the environment says: without it, compiling takes
+# a third of the time of every short process, and pytest rewrites all test modules at every start.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """After the fixtures of the session. Later, pytest-xdist may end this process at any time."""
+    leave_session_folder()
 
 
 @pytest.fixture

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import tempfile
 from functools import cache
 from pathlib import Path
+
+from sessionfolder import session_folder
 
 from compress.pretrained.families import Families
 from compress.running.families import known_families
@@ -16,9 +15,7 @@ from compress.store.store import Store
 @cache
 def kept_store() -> Store:
     """The session's store of the one answer."""
-    folder = Path(tempfile.mkdtemp(prefix="compress-families-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Store(folder)
+    return Store(session_folder().path / "store")
 
 
 @cache

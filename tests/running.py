@@ -157,7 +157,12 @@ def start_run(
 
 def finish(process: subprocess.Popen[str], place: Path, code: int = 0) -> Run:
     """Wait for the command and return its run. Fails unless it ends with ``code``."""
-    ended = process.wait(_PATIENCE)
+    return finished(place, process.wait(_PATIENCE), code)
+
+
+def finished(place: Path, ended: int | None, code: int = 0) -> Run:
+    """The newest run in ``place``, whose command has ended with the exit code ``ended``. Fails if
+    that is not ``code``."""
     output = (place / "output").read_text(encoding="utf-8")
     assert ended == code, output
     folder = max(

@@ -227,10 +227,10 @@ def test_serving_onnx_imports_neither_torch_nor_transformers(chain: Run) -> None
 
 
 @pytest.mark.parametrize("step", ["quantize.onnx", pytest.param("distill", marks=pytest.mark.slow)])
-def test_the_command_predict_answers(step: str, chain: Run) -> None:
-    process = running.start(chain.place, "predict", str(chain.artifact(step)), *TEXTS, "--json")
+def test_the_command_predict_answers(step: str, chain: Run, tmp_path: Path) -> None:
+    process = running.start(tmp_path, "predict", str(chain.artifact(step)), *TEXTS, "--json")
     assert process.wait() == 0
-    text = (chain.place / "output").read_text()
+    text = (tmp_path / "output").read_text()
     answers = json.loads(text[text.index("[\n") :])
     assert [a["label"] for a in answers] == [a["label"] for a in load(chain.artifact(step))(TEXTS)]
 
@@ -247,10 +247,10 @@ def test_the_command_verify_tells_a_changed_file(chain: Run, tmp_path: Path) -> 
     assert "model.safetensors has changed" in (tmp_path / "output").read_text()
 
 
-def test_the_same_command_again_starts_no_worker(chain: Run) -> None:
-    before, events = chain.jobs(), len(chain.events)
-    again = run(chain.place, "chain.yaml", environ=UNMEASURED)
-    assert again.folder == chain.folder
+def test_the_same_command_again_starts_no_worker(chain_alone: Run) -> None:
+    before, events = chain_alone.jobs(), len(chain_alone.events)
+    again = run(chain_alone.place, "chain.yaml", environ=UNMEASURED)
+    assert again.folder == chain_alone.folder
     assert again.jobs() == before
     assert all(step["cached"] for step in again.report["steps"])
     said = again.events[events:]

@@ -196,10 +196,10 @@ def test_the_answers_of_all_engines_agree(given: Run) -> None:
             assert theirs["score"] == pytest.approx(mine["score"], abs=1e-4)
 
 
-def test_the_same_command_again_measures_nothing_anew(given: Run) -> None:
-    before, count = given.report, len(given.events)
-    again = run(given.place, "given.yaml")
-    assert again.folder == given.folder
+def test_the_same_command_again_measures_nothing_anew(given_alone: Run) -> None:
+    before, count = given_alone.report, len(given_alone.events)
+    again = run(given_alone.place, "given.yaml")
+    assert again.folder == given_alone.folder
     said = [e["event"] for e in again.events[count:]]
     assert [event for event in said if event != "note"] == [
         "run_started",
@@ -215,12 +215,12 @@ def test_the_same_command_again_measures_nothing_anew(given: Run) -> None:
 
 @pytest.mark.slow
 def test_an_engine_of_the_reference_that_is_measured_later_is_compared_as_in_one_sitting(
-    given: Run,
+    given_alone: Run,
 ) -> None:
     name = "model@onnxruntime"
-    before = given.step(name)
-    RunFolder(given.folder).measured(name).unlink()
-    again = run(given.place, "given.yaml").step(name)
+    before = given_alone.step(name)
+    RunFolder(given_alone.folder).measured(name).unlink()
+    again = run(given_alone.place, "given.yaml").step(name)
     assert again["measurements"].keys() == before["measurements"].keys()
     assert (
         again["against_reference"]["comparisons"].keys()
@@ -256,13 +256,15 @@ def test_every_kind_of_artifact_is_measured_against_the_reference(
         assert step["against_reference"]["comparisons"]["speedup"]["value"] > 0
 
 
-def test_the_command_report_shows_a_run_and_rebuilds_its_views(given: Run, tmp_path: Path) -> None:
-    page = given.folder / "report.md"
+def test_the_command_report_shows_a_run_and_rebuilds_its_views(
+    given_alone: Run, tmp_path: Path
+) -> None:
+    page = given_alone.folder / "report.md"
     before = page.read_text()
     page.unlink()
-    process = running.start(given.place, "report", str(given.folder))
+    process = running.start(given_alone.place, "report", str(given_alone.folder))
     assert process.wait() == 0
-    shown = (given.place / "output").read_text()
+    shown = (given_alone.place / "output").read_text()
     assert "distill" in shown and "not measured: memory_gpu: the model ran on the cpu" in shown
     assert page.read_text() == before
     assert running.start(tmp_path, "report", str(tmp_path)).wait() == 2

@@ -117,6 +117,7 @@ def trained(
                 learned.truth,
                 layers=sides.layers,
                 attended=_attended(context, options, student, outputs, sides.layers, stack),
+                is_shared=context.world > 1,
             )
             made = fit(
                 student.model,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -64,7 +64,7 @@ class DistillationLoss:
     ``attended`` has the attention layers that losses compare. ``outputs`` is None where nothing is
     asked of the teacher. ``own`` gives some batches targets that the student wrote. These are no
     truth, so the task's own loss does not count there. Nor does it where ``truth`` says so of a
-    training row; such rows are in batches of their own."""
+    training row; such rows are in batches of their own. ``is_shared``: several processes train."""
 
     def __init__(
         self,
@@ -76,8 +76,9 @@ class DistillationLoss:
         *,
         layers: Place | None = None,
         attended: Attended | None = None,
+        is_shared: bool = False,
     ) -> None:
-        self._attended = attended
+        self._attended, self._is_shared = attended, is_shared
         self._outputs, self._losses, self._task = outputs, losses, task
         self._own, self._truths = own, truth
         self._reads_labels = bool(of_kind(losses, LabelsLoss))
@@ -114,6 +115,8 @@ class DistillationLoss:
                 terms.append(self._truth(answer, batch, loss.chosen.weight))
         if self._attended:
             self._attended.forget()
+        if self._is_shared:
+            terms.append(Term(_nothing_of(answer), len(indices)))
         return terms
 
     def _pairs(self, answer: Any, batch: dict[str, Tensor], indices: Tensor) -> Pairs:
@@ -154,3 +157,15 @@ def _of_states(states: Sequence[Pair], chosen: HiddenLoss | EmbeddingsLoss) -> I
         assert isinstance(pair.teacher, Tensor), "hidden states are kept whole"
         distance = states_distance(pair.student, pair.teacher, chosen.distance)
         yield Term(weight * distance, pair.count)
+
+
+def _nothing_of(outputs: Mapping[str, Any]) -> Tensor:
+    """0, with a gradient of 0 for all that the ``outputs`` come from.
+
+    Processes wait for each other's gradients of every parameter that their outputs come from. A
+    loss on inner layers alone would give none to those behind them."""
+    found: list[Tensor] = []
+    for value in outputs.values():
+        parts = value if isinstance(value, tuple) else (value,)
+        found += [part for part in parts if isinstance(part, Tensor)]
+    return torch.stack([part.flatten()[0].float() * 0 for part in found]).sum()

@@ -34,13 +34,15 @@ from tiny import (
     tiny_bert,
     word_processor,
 )
-from torch import Tensor
+from torch import Tensor, distributed
 from transformers import AutoModel, PreTrainedModel
 
 from compress.errors import UsageError
 from compress.models import fresh_model, open_model
 from compress.registry.plugins import load_plugins
-from compress.teacher import teacher_outputs
+from compress.sessions import TorchSession
+from compress.teacher import Pairs, teacher_outputs
+from compress.training.sharing import Transparent, sum_of
 
 TASK = task_named("text-classification")
 ROWS = read(sentences(8, 0), TASK)
@@ -270,6 +272,44 @@ def test_a_narrower_student_with_other_heads_learns_relations(tmp_path: Path) ->
     )
     assert AutoModel.from_pretrained(made.folder).config.hidden_size == 16
     assert not list((tmp_path / "store").rglob("*teacher-outputs*"))
+
+
+class Answering:
+    """A teacher in memory that answers nothing but what is seen within it."""
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        self.model, self._session = model, TorchSession(model, "cpu")
+
+    def pairs(self, student: Any, batch: Any, indices: Any) -> Pairs:
+        self._session.forward(batch)
+        return Pairs()
+
+
+@pytest.mark.parametrize("losses", [["relations"], [{"attention": {"layers": {0: 1}}}]])
+def test_processes_that_share_a_training_lack_no_gradient(losses: Any, tmp_path: Path) -> None:
+    """Nothing behind the layers that are compared has a gradient of its own."""
+    teacher, student = tiny_bert(TASK, num_hidden_layers=2).eval(), tiny_bert(TASK, seed=3)
+    options, batch = DistillOptions(teacher="x", losses=losses), batch_of(ROWS)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1
+    )
+    try:
+        shared = Transparent(student, find_unused_parameters=True)
+        outputs: Any = Answering(teacher)
+        with attended(student, teacher, options.losses, (1, 2), FAMILIES) as compared:
+            loss = DistillationLoss(
+                outputs, options.losses, TASK, attended=compared, layers=(1, 2), is_shared=True
+            )
+            values = []
+            for _ in range(2):  # the second step finds what the first one lacked
+                terms = loss(shared, dict(batch), torch.arange(len(ROWS)))
+                values.append([float(term.value.detach()) for term in terms])
+                sum_of(terms).backward()
+    finally:
+        distributed.destroy_process_group()
+    assert values[0][-1] == 0.0 and values[0][0] > 0
+    grad = student.bert.encoder.layer[0].attention.self.query.weight.grad  # type: ignore
+    assert float(grad.norm()) > 0
 
 
 # what is refused

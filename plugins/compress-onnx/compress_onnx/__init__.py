@@ -7,20 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import Field
 
 from compress import hookimpl
 from compress.artifact import Artifact, Traits
 from compress.engine import Conversion, Engine, Loading, Placement, Session
 from compress.errors import UsageError
 from compress.exportable import WHOLE
-from compress.machine import lacks_vnni
-from compress.options import Options, SplitMark
+from compress.options import Options
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
 from compress.task import Task
+from compress_onnx.options import ExportOptions, QuantizeOptions, mistakes_of
 
 FOLDER = "onnx"
 INT8_ENDING = "_quantized"
@@ -30,103 +29,10 @@ FLOAT_FILE = f"{FOLDER}/{WHOLE}.onnx"
 INT8_FILE = f"{FOLDER}/{WHOLE}{INT8_ENDING}.onnx"
 """Where other tools look for a model and for its int8 form."""
 
+_MOST_KEPT = 8
+"""Layers in floats of the last try of a step that backs off."""
 LIBRARIES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
 """Distributions whose versions shape what the stages make."""
-
-
-class ExportOptions(Options):
-    """Options of ``export.onnx``."""
-
-    fusions: bool = Field(
-        default=False,
-        description=(
-            "Fuse attention, normalisation and activation into ONNX Runtime's own operators: "
-            "faster for some models, but the file then runs in ONNX Runtime alone."
-        ),
-    )
-
-
-class Calibration(Options):
-    """How ``mode: static`` finds the ranges of activations."""
-
-    rows: int = Field(default=128, ge=1, description="How many training rows are run, at random.")
-    method: Literal["minmax", "average", "percentile", "entropy"] = Field(
-        default="minmax",
-        description=(
-            "minmax: the limits of all numbers; average: of single rows, averaged; percentile: of "
-            "the middle share of the numbers; entropy: those that change their distribution least."
-        ),
-    )
-    percentile: float = Field(
-        default=99.99,
-        gt=50,
-        le=100,
-        description="The share of numbers within the limits, in percent, of method: percentile.",
-    )
-
-
-class QuantizeOptions(ExportOptions):
-    """Options of ``quantize.onnx``."""
-
-    mode: Literal["dynamic", "static"] = Field(
-        default="dynamic",
-        description=(
-            "int8 weights and embeddings. dynamic: activations are quantized as they come, so no "
-            "calibration data are needed; static: with scales that training rows fix, so an answer "
-            "does not depend on the others in its batch."
-        ),
-    )
-    calibration: Annotated[Calibration | None, SplitMark("train")] = Field(
-        default=None,
-        description="How static mode finds its scales; none: with the defaults.",
-    )
-    operators: Literal["weights", "all"] = Field(
-        default="weights",
-        description=(
-            "What static mode quantizes. weights: products with stored weights, and embeddings; "
-            "all: also what breaks accuracy, such as softmax, normalisation, sums and the products "
-            "of attention."
-        ),
-    )
-    keep_float: list[str] = Field(
-        default=[],
-        description=(
-            "Layers that stay in float32, by the names of their modules or patterns of them, such "
-            "as `*.layer.0.*` or `classifier`."
-        ),
-    )
-    per_channel: bool | Literal["auto"] = Field(
-        default="auto",
-        description=(
-            "One scale for each output channel of a weight instead of one for the whole weight; "
-            "auto: in static mode."
-        ),
-    )
-    reduce_range: bool | Literal["auto"] = Field(
-        default="auto",
-        description=(
-            "Use 7 of 8 bits in weights, because sums overflow on processors without VNNI; auto: "
-            "only where the processor that quantizes is an x86 one without VNNI."
-        ),
-    )
-
-    @property
-    def scales_channels(self) -> bool:
-        """Whether each output channel of a weight has a scale."""
-        return self.mode == "static" if self.per_channel == "auto" else self.per_channel
-
-    @property
-    def calibrates(self) -> Calibration:
-        """How scales are found in static mode."""
-        return self.calibration or Calibration()
-
-    def left_to_machine(self) -> Mapping[str, Any]:
-        """``reduce_range``, where it is ``auto``."""
-        return {"reduce_range": self.reduces_range()} if self.reduce_range == "auto" else {}
-
-    def reduces_range(self) -> bool:
-        """Whether weights use 7 of 8 bits, decided for this machine if ``auto``."""
-        return lacks_vnni() if self.reduce_range == "auto" else self.reduce_range
 
 
 class ExportOnnx(Stage[ExportOptions]):
@@ -179,38 +85,20 @@ class QuantizeOnnx(Stage[QuantizeOptions]):
 
     @classmethod
     def back_off(cls, options: QuantizeOptions) -> QuantizeOptions | None:
-        """One scale for each output channel, which rounds weights less. None if the options
-        already say so."""
-        if options.scales_channels:
+        """One scale for each output channel, which rounds weights less; where each has one in
+        static mode, more layers in floats: 2, 4, then 8. None where that is asked for, or layers
+        are named."""
+        if not options.scales_channels:
+            return options.model_copy(update={"per_channel": True})
+        kept = options.keep_float or 1
+        if options.mode == "dynamic" or not isinstance(kept, int) or kept >= _MOST_KEPT:
             return None
-        return options.model_copy(update={"per_channel": True})
+        return options.model_copy(update={"keep_float": 2 * kept})
 
     @classmethod
     def check(cls, options: QuantizeOptions) -> list[OptionMistake]:
         """Options that the mode or the method does not read."""
-        given, mistakes = options.model_fields_set, []
-        if options.mode == "dynamic":
-            for name in ("calibration", "operators"):
-                if (
-                    name in given
-                    and getattr(options, name) != QuantizeOptions.model_fields[name].default
-                ):
-                    hint = "give mode: static, or leave it out"
-                    mistakes.append(OptionMistake(name, "mode: dynamic does not read it", hint))
-            return mistakes
-        if options.fusions:
-            hint = "leave it out: ONNX Runtime fuses these graphs when it loads them"
-            mistakes.append(OptionMistake("fusions", "mode: static takes no fused graph", hint))
-        used = options.calibrates
-        if "percentile" in used.model_fields_set and used.method != "percentile":
-            hint = "give method: percentile, or leave it out"
-            message = f"method: {used.method} does not read it"
-            mistakes.append(OptionMistake("calibration.percentile", message, hint))
-        if options.operators == "all" and used.method in {"percentile", "entropy"}:
-            # Among all values is the attention's mask, whose range no histogram can divide.
-            message = f"operators: all cannot be calibrated by {used.method}"
-            mistakes.append(OptionMistake("operators", message, "give method: minmax or average"))
-        return mistakes
+        return mistakes_of(options)
 
     def apply(self, context: Context[QuantizeOptions]) -> Made:
         """Write ``onnx/model_quantized.onnx``, or the int8 form of each file that ``export.onnx``

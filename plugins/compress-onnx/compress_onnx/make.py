@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from compress.artifact import Artifact
 from compress.cached import CachedSession, Joined
 from compress.engine import Placement
-from compress.errors import ModelRefused
+from compress.errors import ModelRefused, listed
 from compress.exportchecks import (
     batches_of_rows,
     checked_batches,
@@ -34,6 +34,7 @@ from compress_onnx.graph import count_int8, left_float, write_graph
 from compress_onnx.layers import layers, matching
 from compress_onnx.merging import merged, parted
 from compress_onnx.opening import RUNNABLE, open_parts
+from compress_onnx.sensitivity import Quantized, most_sensitive, refuse_generating, sensitivities
 
 if TYPE_CHECKING:
     from compress_onnx import ExportOptions, QuantizeOptions
@@ -88,8 +89,16 @@ def quantize(context: Context[QuantizeOptions], artifact: Artifact) -> Mapping[s
             sources = _sources(artifact.folder / FOLDER, Path(place))
         else:
             sources = float_graphs(context, artifact)
-        kept = _kept(context, sources)
-        graphs = [_quantize_one(context, artifact, source, kept) for source in sources]
+        forms = [_form(context, artifact, source) for source in sources]
+        kept, found = _kept(context, artifact, sources, forms)
+        graphs = []
+        for source, form in zip(sources, forms, strict=True):
+            graphs.append(form(kept))
+            if not count_int8(graphs[-1]):
+                raise ModelRefused(
+                    f"{artifact.folder}: quantize.onnx found nothing to quantize in it"
+                )
+            write_graph(graphs[-1], folder / f"{source.stem}{INT8_ENDING}.onnx")
     _write_companions(context, artifact)
     _join(folder, INT8_ENDING)
     parts = {f.stem.removesuffix(INT8_ENDING): f for f in folder.glob(f"*{INT8_ENDING}.onnx")}
@@ -103,6 +112,7 @@ def quantize(context: Context[QuantizeOptions], artifact: Artifact) -> Mapping[s
         "int8_operators": count,
         "reduce_range": reduce_range,
         **_floats(context, graphs),
+        **found,
     }
 
 
@@ -160,60 +170,52 @@ def _check_joined(context: Context[Any], artifact: Artifact, sources: Sequence[P
     refuse_difference(expected, made, batches, "the decoder in two files", FAILURES)
 
 
-def _quantize_one(
-    context: Context[QuantizeOptions], artifact: Artifact, source: Path, kept: Sequence[str]
-) -> onnx_ir.Model:
-    """Write the int8 graph of one float graph, and return it."""
-    if context.options.mode == "static":
-        graph = _static(context, artifact, onnx_ir.load(source), kept)
-    else:
-        graph = _dynamic(context.options, onnx_ir.load(source), kept)
-    if not count_int8(graph):
-        raise ModelRefused(f"{artifact.folder}: quantize.onnx found nothing to quantize in it")
-    file = context.output / FOLDER / f"{source.stem}{INT8_ENDING}.onnx"
-    write_graph(graph, file)
-    return graph
-
-
-def _kept(context: Context[QuantizeOptions], sources: Sequence[Path]) -> list[str]:
-    """The layers of all parts that stay in floats."""
-    patterns = context.options.keep_float
-    if not patterns:
-        return []
-    names = [name for source in sources for name in layers(onnx_ir.load(source))]
-    return matching(patterns, names)
-
-
-def _dynamic(options: QuantizeOptions, graph: onnx_ir.Model, kept: Sequence[str]) -> onnx_ir.Model:
-    from compress_onnx.rewriting import fuse, quantize_graph
-
-    if options.fusions:
-        fuse(graph)
-    return quantize_graph(
-        graph,
-        kept=kept,
-        per_channel=options.scales_channels,
-        reduce_range=options.reduces_range(),
-    )
-
-
-def _static(
-    context: Context[QuantizeOptions],
-    artifact: Artifact,
-    graph: onnx_ir.Model,
-    kept: Sequence[str],
-) -> onnx_ir.Model:
+def _form(context: Context[QuantizeOptions], artifact: Artifact, source: Path) -> Quantized:
+    """What makes the int8 graph of one float graph, with any layers left in floats."""
+    options = context.options
+    scales = {"per_channel": options.scales_channels, "reduce_range": options.reduces_range()}
+    if options.mode == "dynamic":
+        return lambda kept: _dynamic(source, kept, options.fusions, **scales)
     from compress_onnx.static import calibrated, with_fixed_scales
 
-    options = context.options
-    return with_fixed_scales(
-        graph,
-        calibrated(context, artifact, graph),
-        kept,
-        per_channel=options.scales_channels,
-        reduce_range=options.reduces_range(),
-        everything=options.operators == "all",
+    everything = options.operators == "all"
+    found = calibrated(context, artifact, onnx_ir.load(source))
+    return lambda kept: with_fixed_scales(
+        onnx_ir.load(source), found, kept, everything=everything, **scales
     )
+
+
+def _dynamic(
+    source: Path, kept: Sequence[str], fusions: bool, *, per_channel: bool, reduce_range: bool
+) -> onnx_ir.Model:
+    from compress_onnx.rewriting import fuse, quantize_graph
+
+    graph = onnx_ir.load(source)
+    if fusions:
+        fuse(graph)
+    return quantize_graph(graph, kept=kept, per_channel=per_channel, reduce_range=reduce_range)
+
+
+def _kept(
+    context: Context[QuantizeOptions],
+    artifact: Artifact,
+    sources: Sequence[Path],
+    forms: Sequence[Quantized],
+) -> tuple[Sequence[str], Mapping[str, Any]]:
+    """The layers of all parts that stay in floats, and what was found by comparing them."""
+    asked = context.options.keep_float
+    if not asked:
+        return [], {}
+    graphs = [onnx_ir.load(source) for source in sources]
+    if not isinstance(asked, int):
+        names = [name for graph in graphs for name in layers(graph)]
+        return matching(asked, names), {}
+    for graph in graphs:
+        refuse_generating(artifact, graph, "keep_float: a number")
+    errors = sensitivities(context, artifact, graphs[0], forms[0])
+    kept = most_sensitive(errors, asked)
+    context.note(f"these layers stay in float32: {listed(kept)}")
+    return kept, {"float_layers": kept, "sensitivity": errors}
 
 
 def _write_companions(context: Context[Any], artifact: Artifact) -> None:

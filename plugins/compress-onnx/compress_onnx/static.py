@@ -4,11 +4,10 @@ QuantizeLinear and DequantizeLinear, of which ONNX Runtime makes products of int
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import onnx_ir
 from onnxruntime.quantization import QuantType
 from onnxruntime.quantization.calibrate import TensorData
@@ -16,15 +15,14 @@ from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
 from compress.artifact import Artifact
-from compress.cached import is_decoder
 from compress.engine import Placement
-from compress.errors import ModelRefused, UsageError
-from compress.generation import HIDDEN
+from compress.errors import UsageError
 from compress.stage import Context
-from compress.task import Batch
 from compress_onnx.calibration import Examples, ranges
+from compress_onnx.examples import examples
 from compress_onnx.graph import PRODUCTS, write_graph
 from compress_onnx.layers import layers
+from compress_onnx.sensitivity import refuse_generating
 from compress_onnx.session import OnnxSession
 
 if TYPE_CHECKING:
@@ -40,12 +38,7 @@ def calibrated(
 
     Raises UsageError where there are none, and ModelRefused for a part of a model that generates:
     no row has its keys and values."""
-    inputs = [str(value.name) for value in graph.graph.inputs]
-    if HIDDEN in inputs or is_decoder(inputs):
-        raise ModelRefused(
-            f"{artifact.folder}: quantize.onnx: mode: static cannot calibrate a model that "
-            "generates; give mode: dynamic"
-        )
+    refuse_generating(artifact, graph, "mode: static")
     options, names = context.options, read_values(graph, context.options.operators == "all")
     found = options.calibrates
     with tempfile.TemporaryDirectory(dir=context.output) as folder:
@@ -58,25 +51,13 @@ def calibrated(
 
 
 def training_examples(context: Context[QuantizeOptions], artifact: Artifact) -> Examples:
-    """Random training rows, one in each batch: padding would count as input.
-
-    Raises UsageError where there are none."""
-    rows = context.data.rows("train") if context.data is not None else []
-    if not rows:
+    """Random training rows. Raises UsageError where there are none."""
+    if context.data is None or not context.data.rows("train"):
         raise UsageError(
             "quantize.onnx: mode: static calibrates on training rows, and the step has none; give "
             "its data a train split, or mode: dynamic"
         )
-    generator = np.random.default_rng(context.seed)
-    drawn = np.sort(generator.permutation(len(rows))[: context.options.calibrates.rows])
-    task, processor = context.task, context.task.processor(artifact.folder)
-
-    def examples() -> Iterator[Batch]:
-        for number in drawn:
-            for features in task.features([rows[int(number)]], processor):
-                yield task.collate([features], processor)
-
-    return examples
+    return examples(context, artifact, "train", context.options.calibrates.rows)
 
 
 def read_values(graph: onnx_ir.Model, everything: bool) -> list[str]:

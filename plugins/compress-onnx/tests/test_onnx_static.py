@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from compress_onnx import INT8_FILE, Calibration, OnnxRuntimeEngine, QuantizeOnnx
+from compress_onnx import INT8_FILE, OnnxRuntimeEngine, QuantizeOnnx
 from compress_onnx.calibration import ranges
+from compress_onnx.options import Calibration
+from compress_onnx.sensitivity import sensitivities
 from compress_onnx.static import training_examples
 from tiny import LABELS, make_artifact, read, save_bert, sentences, task_named, word_processor
 
@@ -210,3 +212,45 @@ def test_all_operators_are_quantized_where_that_is_asked(quantize: Callable[...,
     readers = {n.input[0] for n in graph.node if n.op_type == "QuantizeLinear"}
     given = {output: n.op_type for n in graph.node for output in n.output}
     assert {"Softmax", "LayerNormalization", "MatMul"} <= {given.get(name) for name in readers}
+
+
+@pytest.fixture(scope="module")
+def compared(quantize: Callable[..., Artifact]) -> Artifact:
+    return quantize(mode="static", keep_float=2)
+
+
+def test_the_layers_that_lose_most_stay_in_floats_and_the_notes_have_the_table(
+    compared: Artifact, quantize: Callable[..., Artifact]
+) -> None:
+    notes = compared.manifest.notes
+    errors, kept = notes["sensitivity"], notes["float_layers"]
+    assert len(errors) == BLOCKS * 6 + 2 + 1
+    assert kept == sorted(errors.keys() - {"none"}, key=lambda name: errors[name])[:2]
+    assert 0 < errors[kept[0]] < errors["none"]
+    named = quantize(mode="static", keep_float=kept)
+    assert named.manifest.files[INT8_FILE] == compared.manifest.files[INT8_FILE]
+
+
+def test_with_layers_in_floats_the_answers_are_nearer(
+    compared: Artifact, static: Artifact, expected: np.ndarray
+) -> None:
+    errors = [np.square(answers(made) - expected).mean() for made in (compared, static)]
+    assert errors[0] < errors[1]
+
+
+def test_a_number_of_layers_without_rows_to_compare_on_is_refused(teacher: Artifact) -> None:
+    with pytest.raises(UsageError, match="keep_float: a number compares layers on validation"):
+        context: Any = SimpleNamespace(data=None)
+        sensitivities(context, teacher, None, None)  # type: ignore[arg-type]
+
+
+def test_backing_off_keeps_more_layers_in_floats() -> None:
+    tries, options = [], QuantizeOnnx.Options(mode="static")
+    while (following := QuantizeOnnx.back_off(options)) is not None:
+        options = following
+        tries.append(options.keep_float)
+    assert tries == [2, 4, 8]
+    assert (
+        QuantizeOnnx.back_off(QuantizeOnnx.Options(mode="static", keep_float=["classifier"]))
+        is None
+    )

@@ -3,9 +3,9 @@ neurons are removed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -16,6 +16,7 @@ from compress.layers import all_stay, in_words, layer_mistakes, layers_left
 from compress.options import KeptByStack, Options
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
 from compress.training import LIBRARIES, TrainingOptions
+from compress_prune.shares import Shares, half, share_mistakes
 from compress_prune.unstructured import UnstructuredPruning
 from compress_prune.vocabulary import VocabularyPruning
 
@@ -25,9 +26,8 @@ class StructuredOptions(Options):
     given."""
 
     layer_criterion: ClassVar[str] = "losses_without"
-    unit_criterion: ClassVar[str] = "gate_gradients"
-    """Names in the tables of ``compress_prune.importance``. Each table has one entry, so
-    these are no options yet."""
+    """The name in ``compress_prune.importance.LAYER_CRITERIA``, which has one entry, so that it is
+    no option yet."""
 
     layers: KeptByStack | None = Field(
         default=None,
@@ -36,29 +36,51 @@ class StructuredOptions(Options):
             "([0, 2, 4]). Of a model with two stacks, for each: {encoder: 6, decoder: 2}."
         ),
     )
-    feed_forward: float | None = Field(
+    feed_forward: Shares | None = Field(
         default=None,
-        gt=0,
-        lt=1,
         description=(
             "Share of each layer's feed-forward neurons to remove; what stays is rounded to a "
-            "multiple of 8."
+            "multiple of 8. Or shares of single layers, by number after `layers` are cut: "
+            "{0: 0.5, 5: 0.75}."
         ),
     )
-    heads: float | None = Field(
+    heads: Shares | None = Field(
         default=None,
-        gt=0,
-        lt=1,
         description=(
             "Share of each layer's attention heads to remove, rounded to whole heads; one stays at "
             "least. Where heads share keys and values, whole groups go, or as many of each group "
-            "if that would be none."
+            "if that would be none. Or shares of single layers, as for feed_forward."
+        ),
+    )
+    shape: Literal["stock", "free"] = Field(
+        default="stock",
+        description=(
+            "stock: each layer loses the same share. free: a share is one of all layers together, "
+            "and each loses what it can spare; opens in PyTorch with compress alone."
+        ),
+    )
+    criterion: Literal["taylor", "fisher"] = Field(
+        default="taylor",
+        description=(
+            "How the importance of heads and neurons is measured. taylor: by how much the loss "
+            "changes at first when one fades, the mean of absolute values. fisher: half the mean "
+            "of their squares."
+        ),
+    )
+    tune: bool = Field(
+        default=False,
+        description=(
+            "Whether what the cut layers make is fitted, by least squares, to what they made "
+            "before; without training."
         ),
     )
     importance_examples: int = Field(
         default=512,
         ge=1,
-        description="Training examples, drawn at random, on which importance is measured.",
+        description=(
+            "Training examples, drawn at random, on which importance is measured and layers are "
+            "tuned."
+        ),
     )
     recover: TrainingOptions | None = Field(
         default=None,
@@ -69,10 +91,6 @@ class StructuredOptions(Options):
     def cuts_units(self) -> bool:
         """Whether feed-forward neurons or heads are removed."""
         return self.feed_forward is not None or self.heads is not None
-
-
-_LEAST = 0.01
-"""A smaller share is not worth a try: in most layers it rounds to nothing."""
 
 
 class StructuredPruning(Stage[StructuredOptions]):
@@ -92,19 +110,23 @@ class StructuredPruning(Stage[StructuredOptions]):
         "Michel et al. 2019, 'Are Sixteen Heads Really Better than One?', section 4.1 (heads); "
         "Molchanov et al. 2017, 'Pruning Convolutional Neural Networks for Resource Efficient "
         "Inference', section 2.2 (neurons); "
+        "Kwon et al. 2022, 'A Fast Post-Training Pruning Framework for Transformers', section 4.1 "
+        "(fisher); Park et al. 2024, 'Accurate Retraining-free Pruning for Pretrained "
+        "Encoder-based Language Models', section 3.4 (tune); "
         "Kim et al. 2024, 'Shortened LLaMA' (layers)"
     )
     needs_data = ("train",)
 
     @classmethod
     def produces(cls, traits: Traits, options: StructuredOptions, task: str) -> Traits:
-        """The input's traits, with a free shape where heads are cut.
+        """The input's traits, with a free shape where heads are cut, or layers get widths of their
+        own.
 
         The plan does not know the architecture, and few stock configs can express a head
         count. The manifest states the shape that resulted."""
-        return replace(
-            traits, task=task, shape="free" if options.heads is not None else traits.shape
-        )
+        shares = isinstance(options.feed_forward, Mapping) or options.heads is not None
+        is_free = shares or options.shape == "free"
+        return replace(traits, task=task, shape="free" if is_free else traits.shape)
 
     @classmethod
     def check(cls, options: StructuredOptions) -> list[OptionMistake]:
@@ -117,6 +139,10 @@ class StructuredPruning(Stage[StructuredOptions]):
                     "give at least one, such as feed_forward: 0.5",
                 )
             ]
+        given = (options.feed_forward, options.heads)
+        if options.shape == "free" and not any(isinstance(each, float) for each in given):
+            message = "shape: free shares out one number over the layers, and none is given"
+            return [OptionMistake("shape", message, "such as feed_forward: 0.5")]
         return []
 
     @classmethod
@@ -135,6 +161,8 @@ class StructuredPruning(Stage[StructuredOptions]):
         removed."""
         layers = sizes.layers
         mistakes = layer_mistakes(options.layers, layers)
+        if not mistakes:
+            mistakes = share_mistakes(options, layers_left(options.layers, layers))
         if mistakes or options.cuts_units or not all_stay(options.layers, layers):
             return mistakes
         message = f"layers: {options.layers} removes nothing from a model of {in_words(layers)}"
@@ -156,7 +184,7 @@ class StructuredPruning(Stage[StructuredOptions]):
             return None
         shares = {"feed_forward": options.feed_forward, "heads": options.heads}
         less = options.model_copy(
-            update={name: _half(share) for name, share in shares.items() if share is not None}
+            update={name: half(share) for name, share in shares.items() if share is not None}
         )
         return less if less.layers is not None or less.cuts_units else None
 
@@ -165,10 +193,6 @@ class StructuredPruning(Stage[StructuredOptions]):
         from compress_prune.structured import prune
 
         return prune(context)
-
-
-def _half(share: float) -> float | None:
-    return share / 2 if share / 2 >= _LEAST else None
 
 
 @hookimpl

@@ -14,7 +14,9 @@ tiles; a width between two multiples costs as much as the larger one."""
 def kept_width(width: int, share: float) -> int:
     """The number of neurons that stay when ``share`` (0 to 1) of ``width`` is removed.
 
-    It is the nearest multiple of 8, but at least 8 and at most ``width``."""
+    It is the nearest multiple of 8, but at least 8 and at most ``width``; all for a share of 0."""
+    if share == 0:
+        return width
     nearest = MULTIPLE * round(width * (1 - share) / MULTIPLE)
     return min(width, max(MULTIPLE, nearest))
 
@@ -49,10 +51,9 @@ def goes_whole(shared: int, group: int, share: float) -> bool:
     return group == 1 or kept_units(shared, share) < shared
 
 
-def most_important_of_each(importance: np.ndarray, group: int, share: float) -> list[int]:
-    """Ascending indices of the heads with the largest scores, as many of each ``group`` adjacent
-    heads, when ``share`` is removed."""
-    keep = kept_units(group, share)
+def most_important_of_each(importance: np.ndarray, group: int, keep: int) -> list[int]:
+    """Ascending indices of the heads with the largest scores, ``keep`` of each ``group`` adjacent
+    heads."""
     heads: list[int] = []
     for start in range(0, len(importance), group):
         best = most_important(importance[start : start + group], keep)

@@ -43,24 +43,48 @@ class Gated:
         return columns_of(self.projection) // self.unit_size
 
 
-def gate_gradients(
+def taylor(
     model: nn.Module, gated: Sequence[Gated], batches: Iterable[Batch], loss_of: LossOf
 ) -> list[torch.Tensor]:
-    """Importance of each unit, float64 [units] on the CPU, for each of ``gated``.
+    """Importance of each unit, float64 [units] on the CPU, for each of ``gated``: the mean of
+    |dLoss/dgate| over the examples.
 
-    The activations of each unit are multiplied by a gate of 1. The score is the mean of
-    |dLoss/dgate| over the data. This is a first-order estimate of how much the loss changes
-    when the gate goes from 1 to 0, that is, when the unit is removed (for heads Michel et
-    al. 2019, section 4.1; for neurons Molchanov et al. 2017, section 2.2). One backward
-    pass scores all units; to remove each in turn would need a pass for each.
+    The activations of each unit are multiplied by a gate of 1. This is a first-order estimate of
+    how much the loss changes when the gate goes from 1 to 0, that is, when the unit is removed (for
+    heads Michel et al. 2019, section 4.1; for neurons Molchanov et al. 2017, section 2.2). One
+    backward pass scores all units; to remove each in turn would need a pass for each.
 
     ``loss_of`` gives a mean over the labels that are not IGNORED, and each batch
     has at least one such label. ``model`` is in evaluation mode: with dropout, gradients
     would depend on random numbers. The scores do not depend on how examples are batched
-    (nearly so in a causal decoder, which shifts its labels). Scores of different
-    projections are not compared with each other, so they need no common scale.
+    (nearly so in a causal decoder, which shifts its labels). All estimate one loss, so those of
+    different projections can be compared.
 
     Raises CompressError for a loss that is missing or not finite."""
+    return _mean_of_gradients(model, gated, batches, loss_of, torch.abs)
+
+
+def fisher(
+    model: nn.Module, gated: Sequence[Gated], batches: Iterable[Batch], loss_of: LossOf
+) -> list[torch.Tensor]:
+    """Importance of each unit, float64 [units] on the CPU, for each of ``gated``: half the mean of
+    (dLoss/dgate)^2 over the examples.
+
+    That is the diagonal of the empirical Fisher information of the gates, which stands for the
+    Hessian: in a minimum of the loss, a second-order estimate of how much it rises when the unit is
+    removed (Kwon et al. 2022, "A Fast Post-Training Pruning Framework for Transformers", section
+    4.1). Batches, ``loss_of`` and errors are as for ``taylor``."""
+    return _mean_of_gradients(model, gated, batches, loss_of, lambda gradient: gradient**2 / 2)
+
+
+def _mean_of_gradients(
+    model: nn.Module,
+    gated: Sequence[Gated],
+    batches: Iterable[Batch],
+    loss_of: LossOf,
+    size: Callable[[torch.Tensor], torch.Tensor],
+) -> list[torch.Tensor]:
+    """The sizes of the gradients of the gates, over the number of labels."""
     totals = [torch.zeros(g.units, dtype=torch.float64) for g in gated]
     counted = 0
     with _gates(gated) as gates:
@@ -72,11 +96,10 @@ def gate_gradients(
             # large one.
             loss = _loss(model, batch, loss_of) * labels
             for total, grad in zip(totals, torch.autograd.grad(loss, gates), strict=True):
-                # grad is [examples, units]. The absolute value comes before the sum: a unit
-                # may lower the loss of one example and raise that of another. It matters to
-                # both, but a plain sum would cancel. The sum is in float64, because it has
-                # thousands of small terms.
-                total += grad.abs().double().sum(dim=0).cpu()  # -> [units]
+                # grad is [examples, units]. Its size comes before the sum: a unit may lower the
+                # loss of one example and raise that of another. It matters to both, but a plain
+                # sum would cancel. The sum is in float64, because it has thousands of small terms.
+                total += size(grad.double()).sum(dim=0).cpu()  # -> [units]
             counted += labels
     return [total / counted for total in totals]
 
@@ -109,7 +132,7 @@ LayerCriterion = Callable[
 """From a model, its blocks, batches and the loss of a batch: a score of each block, one after the
 other."""
 
-UNIT_CRITERIA: Mapping[str, UnitCriterion] = MappingProxyType({"gate_gradients": gate_gradients})
+UNIT_CRITERIA: Mapping[str, UnitCriterion] = MappingProxyType({"taylor": taylor, "fisher": fisher})
 LAYER_CRITERIA: Mapping[str, LayerCriterion] = MappingProxyType({"losses_without": losses_without})
 
 

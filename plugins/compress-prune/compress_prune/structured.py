@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from transformers import PreTrainedModel
 from compress import surgery
 from compress.architecture import Architecture, Layout
 from compress.artifact import Artifact
-from compress.errors import NothingChanged, UsageError
+from compress.errors import Mistake, NothingChanged, UsageError
 from compress.models import count_parameters, open_model, save_model, task_loss
 from compress.predict import split_by
 from compress.shapes import settle
@@ -23,7 +24,9 @@ from compress.training import fit
 from compress_prune import StructuredOptions
 from compress_prune.choose import most_important
 from compress_prune.importance import LAYER_CRITERIA, UNIT_CRITERIA, Batch, labels_of
-from compress_prune.units import Heads, Neurons
+from compress_prune.shares import by_layer, share_mistakes
+from compress_prune.tuning import tune_all
+from compress_prune.units import Heads, Neurons, shared_out
 
 _BATCH_SIZE = 16
 
@@ -41,12 +44,15 @@ def prune(context: Context[StructuredOptions]) -> Made:
     batches = _batches(context, source, model.device) if _needs_importance(options) else []
     whole = count_parameters(model)
     layers = _cut_layers(model, layout, batches, context)
+    missed: dict[str, float] = {}
     if options.cuts_units:
-        _cut_units(model, architecture, layout, batches, context)
+        missed = _cut_units(model, architecture, layout, batches, context)
     if count_parameters(model) == whole:
         raise _nothing_removed(options, sum(map(len, layers.values())))
     edits = settle(model, architecture)
     notes = _notes(model, architecture, layout, layers)
+    if missed:
+        notes["missed"] = missed
     if options.recover is not None:
         notes["recover"] = fit(model, context, options.recover)
     if context.rank > 0:
@@ -145,28 +151,55 @@ def _cut_units(
     layout: Layout,
     batches: list[Batch],
     context: Context[StructuredOptions],
-) -> None:
-    """Cut neurons and heads in every block. Both are measured before either is cut, in the
-    same passes over the data."""
-    options, head_size = context.options, surgery.head_size_of(model, architecture)
-    neurons: list[Neurons] = []
-    heads: list[Heads] = []
-    for stack in layout.stacks:
-        if options.feed_forward is not None:
-            neurons.append(Neurons(model, stack, options.feed_forward))
-        if options.heads is not None:
-            for attention in stack.attentions:
-                heads.append(Heads(model, stack, attention, head_size, options.heads))
+) -> dict[str, float]:
+    """Cut neurons and heads in every block, and tune what is left. Both are measured before either
+    is cut, in the same passes over the data. Returns notes."""
+    options = context.options
+    neurons, heads = _units_to_cut(model, architecture, layout, options)
     units: list[Neurons | Heads] = [*neurons, *heads]
     gated = [each for unit in units for each in unit.gated]
-    measure = UNIT_CRITERIA[options.unit_criterion]
+    measure = UNIT_CRITERIA[options.criterion]
     loss_of = partial(task_loss, context.task)
     scores = context.first(
         lambda: [s.numpy() for s in measure(model, gated, _reported(batches, context), loss_of)]
     )
     in_order = iter(scores)
-    for unit in units:
-        unit.cut([next(in_order) for _ in unit.gated])
+    by_unit = [[next(in_order) for _ in unit.gated] for unit in units]
+    kept = [unit.kept for unit in units]
+    if options.shape == "free":
+        count = len(neurons)
+        kept = [
+            *shared_out(neurons, by_unit[:count]),
+            *shared_out(heads, by_unit[count:]),
+        ]
+    whole = copy.deepcopy(model) if options.tune else None
+    for unit, own, stay in zip(units, by_unit, kept, strict=True):
+        unit.cut(own, stay)
+    return {} if whole is None else tune_all(model, whole, layout, batches, context)
+
+
+def _units_to_cut(
+    model: PreTrainedModel,
+    architecture: type[Architecture],
+    layout: Layout,
+    options: StructuredOptions,
+) -> tuple[list[Neurons], list[Heads]]:
+    """The neurons of each stack, and the heads of each of its attentions, of which some go."""
+    head_size = surgery.head_size_of(model, architecture)
+    neurons: list[Neurons] = []
+    heads: list[Heads] = []
+    mistakes = share_mistakes(options, surgery.layers_of(model, layout.stacks))
+    if mistakes:
+        raise UsageError([Mistake("", each.message, each.hint) for each in mistakes])
+    for stack in layout.stacks:
+        blocks = len(surgery.blocks_of(model, stack))
+        if options.feed_forward is not None:
+            neurons.append(Neurons(model, stack, by_layer(options.feed_forward, blocks)))
+        if options.heads is not None:
+            shares = by_layer(options.heads, blocks)
+            for attention in stack.attentions:
+                heads.append(Heads(model, stack, attention, head_size, shares))
+    return neurons, heads
 
 
 def _reported(batches: list[Batch], context: Context[StructuredOptions]) -> Iterator[Batch]:

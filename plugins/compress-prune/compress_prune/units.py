@@ -1,4 +1,5 @@
-"""The units of a stack of blocks: which columns they are, and how a share of them is cut."""
+"""The units of a stack of blocks: which columns they are, how many of each block stay, and how the
+others are cut."""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ from transformers import PreTrainedModel
 from compress import surgery
 from compress.architecture import AttentionLayout, Stack
 from compress.cutting import projection_at
+from compress_prune.budget import least_loss, part_of
 from compress_prune.choose import (
+    MULTIPLE,
     goes_whole,
     heads_of,
     kept_units,
@@ -23,26 +26,36 @@ from compress_prune.importance import Gated
 
 class Neurons:
     """The feed-forward neurons of a stack. ``gated`` are the feed-forward outputs of its blocks,
-    whose every column is a neuron."""
+    whose every column is a neuron; of each block a share of ``shares`` goes."""
 
-    def __init__(self, model: PreTrainedModel, stack: Stack, share: float) -> None:
-        self._model, self._stack, self._share = model, stack, share
+    def __init__(self, model: PreTrainedModel, stack: Stack, shares: Sequence[float]) -> None:
+        self._model, self._stack = model, stack
         path = stack.feed_forward.output
         self.gated = [
             Gated(projection_at(block, path), 1) for block in surgery.blocks_of(model, stack)
         ]
+        self.kept = [
+            kept_width(each.units, share) for each, share in zip(self.gated, shares, strict=True)
+        ]
+        """How many stay of each block."""
 
-    def cut(self, scores: Sequence[np.ndarray]) -> None:
-        """Remove the share of the neurons of each block: those with the lowest of its scores."""
-        for i, score in enumerate(scores):
-            kept = most_important(score, kept_width(len(score), self._share))
-            surgery.keep_feed_forward(self._model, self._stack, i, kept)
+    step = MULTIPLE
+    """A block can keep any multiple of so many."""
+    is_free = True
+    """Whether each block can keep a number of its own."""
+
+    def cut(self, scores: Sequence[np.ndarray], kept: Sequence[int]) -> None:
+        """Keep so many neurons of each block: those with the highest of its scores."""
+        for i, (score, count) in enumerate(zip(scores, kept, strict=True)):
+            most = most_important(score, count)
+            surgery.keep_feed_forward(self._model, self._stack, i, most)
 
 
 class Heads:
     """The heads of one attention of a stack. ``gated`` are the attention outputs of its blocks,
-    whose units are heads. Where query heads share a key and value head, the units are groups of
-    heads, which go together; or heads, if that would remove no group."""
+    whose units are heads; of each block a share of ``shares`` goes. Where query heads share a key
+    and value head, the units are groups of heads, which go together; or heads, if that would remove
+    no group."""
 
     def __init__(
         self,
@@ -50,30 +63,59 @@ class Heads:
         stack: Stack,
         attention: AttentionLayout,
         head_size: int,
-        share: float,
+        shares: Sequence[float],
     ) -> None:
-        self._model, self._stack, self._share = model, stack, share
+        self._model, self._stack = model, stack
         self._attention, self._head_size = attention, head_size
         counts = surgery.head_counts(model, stack, attention, head_size)
         self._groups = [queries // shared for queries, shared in counts]
-        self._whole = [goes_whole(shared, queries // shared, share) for queries, shared in counts]
-        self.gated = []
-        for i, block in enumerate(surgery.blocks_of(model, stack)):
-            heads = self._groups[i] if self._whole[i] else 1
-            self.gated.append(Gated(projection_at(block, attention.output), head_size * heads))
+        self._whole, self.kept, self.gated = [], [], []
+        blocks = surgery.blocks_of(model, stack)
+        for block, (queries, shared), share in zip(blocks, counts, shares, strict=True):
+            group = queries // shared
+            whole = share == 0 or goes_whole(shared, group, share)
+            self._whole.append(whole)
+            self.kept.append(kept_units(shared if whole else group, share))
+            columns = head_size * (group if whole else 1)
+            self.gated.append(Gated(projection_at(block, attention.output), columns))
 
-    def cut(self, scores: Sequence[np.ndarray]) -> None:
-        """Remove the share of the heads of each block: those with the lowest of its scores. Where
-        all blocks must keep the same heads, those with the lowest sums of the scores of all."""
+    step = 1
+
+    @property
+    def is_free(self) -> bool:
+        """Whether each block can keep a number of its own."""
+        return self._attention.bias is None and all(self._whole)
+
+    def cut(self, scores: Sequence[np.ndarray], kept: Sequence[int]) -> None:
+        """Keep so many units of each block: those with the highest of its scores. Where all blocks
+        must keep the same heads, those with the highest sums of the scores of all."""
         if self._attention.bias is not None:
             scores = [np.sum(scores, axis=0)] * len(scores)
-        for i, score in enumerate(scores):
-            heads = self._kept(i, score)
+        for i, (score, count) in enumerate(zip(scores, kept, strict=True)):
+            heads = self._heads(i, score, count)
             surgery.keep_heads(self._model, self._stack, self._attention, i, heads, self._head_size)
 
-    def _kept(self, block: int, score: np.ndarray) -> list[int]:
+    def _heads(self, block: int, score: np.ndarray, count: int) -> list[int]:
         """The query heads that stay in a block."""
         if not self._whole[block]:
-            return most_important_of_each(score, self._groups[block], self._share)
-        groups = most_important(score, kept_units(len(score), self._share))
-        return heads_of(groups, self._groups[block])
+            return most_important_of_each(score, self._groups[block], count)
+        return heads_of(most_important(score, count), self._groups[block])
+
+
+def shared_out(
+    units: Sequence[Neurons | Heads], scores: Sequence[Sequence[np.ndarray]]
+) -> list[list[int]]:
+    """How many units of each block stay, where as many stay together as by the shares, and each
+    block loses what it can spare: the sum of the scores that go is the least.
+
+    Blocks that must keep the same heads, or as many of each group, keep what the shares say."""
+    free = [i for i, unit in enumerate(units) if unit.is_free]
+    parts = [part_of(score, units[i].step) for i in free for score in scores[i]]
+    kept = [list(unit.kept) for unit in units]
+    if parts:
+        sizes = least_loss(parts, sum(count for i in free for count in kept[i]))
+        assert sizes is not None, "what the shares leave of each block is a choice"
+        found = iter(sizes)
+        for i in free:
+            kept[i] = [next(found) for _ in kept[i]]
+    return kept

@@ -71,12 +71,13 @@ def test_heads_and_neurons_of_every_stack_are_cut_and_the_model_opens(
     kind: str, tmp_path: Path
 ) -> None:
     source = saved(tmp_path / "model", kind)
-    options = {"feed_forward": 0.5, "heads": 0.5, "importance_examples": 8}
+    options = {"feed_forward": 0.5, "heads": 0.5, "importance_examples": 8, "tune": True}
     made = make_artifact(
         tmp_path / "pruned", "prune.structured", TASK, ROWS, input=source, **options
     )
     notes = made.manifest.notes
     stacks = [notes] if kind == "gpt2" else [notes["encoder"], notes["decoder"]]
+    assert all(0 <= missed < 1 for missed in notes.pop("missed").values())
     for stack in stacks:
         assert stack == {"layers": [0, 1], "feed_forward": [32, 32], "heads": [2, 2]}
     # T5's config states the size of a head, so it can express another number of heads.

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -16,8 +18,9 @@ from compress_prune.importance import (
     LAYER_CRITERIA,
     UNIT_CRITERIA,
     Gated,
-    gate_gradients,
+    fisher,
     losses_without,
+    taylor,
 )
 from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification
 
@@ -68,7 +71,7 @@ def split(batch, size):
 def test_importance_agrees_with_the_slope_of_the_loss_in_each_gate():
     model = build().double()
     data = examples(2)
-    scores = gate_gradients(model, gated_of(model), split(data, 2), own_loss)
+    scores = taylor(model, gated_of(model), split(data, 2), own_loss)
     eps = 1e-5
 
     def loss_with(weight, columns, factor, example):
@@ -94,6 +97,15 @@ def test_importance_agrees_with_the_slope_of_the_loss_in_each_gate():
         )  # measured: 1.4e-7 at most
 
 
+def test_the_fisher_criterion_is_half_the_mean_square_of_the_slopes_of_single_examples():
+    model, data = build().double(), examples(6)
+    found = fisher(model, gated_of(model), split(data, 3), own_loss)
+    alone = [taylor(model, gated_of(model), [one], own_loss) for one in split(data, 1)]
+    for i, score in enumerate(found):
+        slopes = torch.stack([each[i] for each in alone])
+        torch.testing.assert_close(score, (slopes**2 / 2).mean(0))
+
+
 @pytest.mark.parametrize(
     ("cls", "tokens"), [(BertForSequenceClassification, False), (BertForTokenClassification, True)]
 )
@@ -101,9 +113,7 @@ def test_importance_does_not_depend_on_the_batches(cls, tokens):
     model, data = build(cls), examples(tokens=tokens)
     if tokens:
         data["labels"][0, 2:] = -100
-    one, all_at_once = (
-        gate_gradients(model, gated_of(model), split(data, n), own_loss) for n in (1, 6)
-    )
+    one, all_at_once = (taylor(model, gated_of(model), split(data, n), own_loss) for n in (1, 6))
     for a, b in zip(one, all_at_once, strict=True):
         torch.testing.assert_close(a, b, rtol=2e-5, atol=1e-8)  # measured: 1e-6 relative at most
 
@@ -114,7 +124,7 @@ def test_a_unit_with_zero_output_weights_has_no_importance():
     with torch.no_grad():
         layer.output.dense.weight[:, [2, 7]] = 0
         layer.attention.output.dense.weight[:, 8:16] = 0
-    scores = gate_gradients(model, gated_of(model), split(examples(), 3), own_loss)
+    scores = taylor(model, gated_of(model), split(examples(), 3), own_loss)
     assert scores[1].nonzero().flatten().tolist() == [i for i in range(24) if i not in (2, 7)]
     assert scores[3].nonzero().flatten().tolist() == [0, 2, 3]
     assert all(s.dtype == torch.float64 for s in scores)
@@ -123,7 +133,7 @@ def test_a_unit_with_zero_output_weights_has_no_importance():
 def test_measuring_leaves_the_model_as_it_was():
     model, data = build(), examples()
     before = model(**data).logits
-    gate_gradients(model, gated_of(model), [data], own_loss)
+    taylor(model, gated_of(model), [data], own_loss)
     list(losses_without(model, list(model.bert.encoder.layer), [data], own_loss))
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
     assert all(p.grad is None for p in model.parameters())
@@ -134,7 +144,7 @@ def test_hooks_are_removed_when_measuring_fails():
     model, data = build(), examples()
     del data["labels"]
     with pytest.raises(CompressError, match="no labels"):
-        gate_gradients(model, gated_of(model), [data], own_loss)
+        taylor(model, gated_of(model), [data], own_loss)
     with pytest.raises(CompressError, match="no labels"):
         list(losses_without(model, list(model.bert.encoder.layer), [data], own_loss))
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
@@ -145,7 +155,7 @@ def test_a_loss_that_is_not_finite_is_refused():
     with torch.no_grad():
         model.classifier.bias[0] = float("nan")
     with pytest.raises(CompressError, match="nan"):
-        gate_gradients(model, gated_of(model), [examples()], own_loss)
+        taylor(model, gated_of(model), [examples()], own_loss)
 
 
 def test_the_loss_without_a_block_is_that_of_the_model_built_without_it():
@@ -159,7 +169,8 @@ def test_the_loss_without_a_block_is_that_of_the_model_built_without_it():
 
 def test_the_criteria_of_the_stage_stand_in_the_tables_under_their_own_names():
     assert StructuredOptions.layer_criterion in LAYER_CRITERIA
-    assert StructuredOptions.unit_criterion in UNIT_CRITERIA
+    named = StructuredOptions.model_fields["criterion"].annotation
+    assert set(get_args(named)) == set(UNIT_CRITERIA)
     for name, criterion in {**UNIT_CRITERIA, **LAYER_CRITERIA}.items():
         assert criterion.__name__ == name and criterion.__doc__
 
@@ -180,5 +191,5 @@ def test_the_most_important_units_are_kept_in_order_and_ties_keep_the_first():
 def test_where_no_whole_group_would_go_as_many_heads_of_each_do() -> None:
     scores = np.array([5.0, 1, 3, 4, 0, 2, 6, 7])
     assert not goes_whole(2, 4, 0.25) and goes_whole(2, 4, 0.5) and goes_whole(8, 1, 0.01)
-    assert most_important_of_each(scores, 4, 0.25) == [0, 2, 3, 5, 6, 7]
-    assert most_important_of_each(scores, 4, 0.99) == [0, 7]
+    assert most_important_of_each(scores, 4, 3) == [0, 2, 3, 5, 6, 7]
+    assert most_important_of_each(scores, 4, 1) == [0, 7]
