@@ -1,5 +1,5 @@
-"""Whether an exported file answers as the model does: batches to export with, batches to check
-with, and the comparison. No torch."""
+"""Whether an exported file answers as the model does, and whether a quantized one gives numbers:
+batches to export with, batches to check with, and the comparison. No torch."""
 
 from __future__ import annotations
 
@@ -12,11 +12,15 @@ from compress.artifact import Artifact
 from compress.engine import Session
 from compress.errors import ModelRefused, first_line
 from compress.exportable import with_unequal_lengths
+from compress.predict import split_by
+from compress.stage import Context
 from compress.task import Batch, Row, Task
 
 TOLERANCE = 1e-3
 """A float export is refused if an output differs by this much or more. A BERT's outputs
 differ by 4e-6."""
+_ROWS = 8
+"""Rows of the step's data that a quantized model is checked with."""
 
 
 def traced_batch(task: Task[Any], artifact: Artifact) -> Batch:
@@ -69,6 +73,32 @@ def refuse_difference(
                 )
 
 
+def batches_of_rows(context: Context[Any], artifact: Artifact) -> list[Batch]:
+    """A short row alone and some rows together, from the step's data; those that an export is
+    checked with where there are no data."""
+    rows = _rows(context)
+    if not rows:
+        return checked_batches(context.task, artifact)
+    processor = context.task.processor(artifact.folder)
+    features = sorted(context.task.features(rows, processor), key=context.task.length)
+    # Examples of different groups cannot be in one batch; most are of one.
+    groups = split_by([context.task.group(f) for f in features], features)
+    features = max(groups, key=len)
+    return [context.task.collate(part, processor) for part in (features[:1], features)]
+
+
+def refuse_infinite(made: Session, batches: Iterable[Batch], stage: str, advice: str = "") -> None:
+    """Raise ModelRefused where an output of what ``stage`` made is not finite. ``advice`` is what
+    the user may try."""
+    bad: set[str] = set()
+    for batch in batches:
+        outputs = made.run(batch)
+        bad.update(name for name, value in outputs.items() if not np.isfinite(value).all())
+    if bad:
+        hint = f"; {advice}" if advice else ""
+        raise ModelRefused(f"{stage}: outputs are not finite: {', '.join(sorted(bad))}{hint}")
+
+
 def _difference(want: np.ndarray, got: np.ndarray | None, of: str) -> str:
     """How an output differs, in words; empty if it is near enough."""
     if got is None:
@@ -79,6 +109,16 @@ def _difference(want: np.ndarray, got: np.ndarray | None, of: str) -> str:
     if worst < TOLERANCE:
         return ""
     return f"differs from that of {of} by {worst:.3g}, more than {TOLERANCE:g}"
+
+
+def _rows(context: Context[Any]) -> Sequence[Row]:
+    """Some rows of the first split that has any; empty if there is none."""
+    if context.data is not None:
+        for split in ("validation", "test", "train"):
+            rows = context.data.rows(split)
+            if rows:
+                return rows[:_ROWS]
+    return []
 
 
 def _batch(task: Task[Any], artifact: Artifact, rows: Sequence[Row]) -> Batch:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypedDict
 
@@ -102,6 +103,12 @@ def processor() -> Processor:
     )
 
 
+def lacks_vnni() -> bool:
+    """Whether this is an x86 processor that does not report 8-bit dot products (VNNI)."""
+    is_x86 = platform.machine().lower() in {"x86_64", "amd64"}
+    return is_x86 and not {"avx512_vnni", "avx_vnni"} & set(processor().features)
+
+
 def _values_by_name(text: str) -> dict[str, str]:
     """Lines ``name: value`` of a file of the kernel, the first of each name."""
     values: dict[str, str] = {}
@@ -190,6 +197,13 @@ def peak_memory() -> int | None:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return None
+
+
+def is_installed(package: str) -> bool:
+    """Whether a package can be imported. It is not imported for that."""
+    spec = find_spec(package)
+    # A folder of that name, such as one of logs, has no origin.
+    return spec is not None and spec.origin is not None
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:

@@ -76,6 +76,10 @@ class UnlabelledDataMark:
     """Marks an option whose value describes rows without targets, as a recipe's ``data`` does."""
 
 
+class StageChoicesMark:
+    """Marks an option that lists stages which the step's own stage may have made of its input."""
+
+
 class PathMark:
     """Marks an option whose value is a path, relative to the recipe's file."""
 
@@ -136,6 +140,8 @@ ArtifactReferences = ArtifactReference | list[ArtifactReference] | dict[Artifact
 """One artifact, several, or several with a number each, such as a weight."""
 UnlabelledData = Annotated[dict[str, Any], UnlabelledDataMark()]
 """A source of rows without targets, described as under a recipe's ``data``."""
+StageChoices = Annotated[list[str | dict[str, dict[str, Any]]], StageChoicesMark()]
+"""Stages with their options, as under a recipe's ``stages``."""
 RecipePath = Annotated[str, PathMark()]
 
 

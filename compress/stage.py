@@ -47,6 +47,9 @@ class Made:
     (``compress.shapes.settle``); None: those of the input."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     """Facts for the manifest (steps trained, heads kept), JSON-ready."""
+    traits: Traits | None = None
+    """Those of the model, for a stage that chooses among formats; None: those that the plan knows
+    from ``Stage.produces``."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ class Context(Ranks, Protocol[O]):
     None if the step has none; a stage with ``needs_data`` always has data. ``work``
     survives a crash and is deleted when the step is committed: checkpoints go there.
     ``earlier`` holds what was measured of the steps before, by name, on the test split; it is empty
-    for a stage that does not set ``reads_earlier``.
+    for a stage that does not set ``reads_earlier``. ``choices`` names what ``choice`` can make.
     """
 
     options: O
@@ -134,6 +137,7 @@ class Context(Ranks, Protocol[O]):
     output: Path
     work: Path
     earlier: Mapping[str, Measured]
+    choices: Sequence[str]
 
     def progress(
         self,
@@ -158,13 +162,14 @@ class Context(Ranks, Protocol[O]):
         split: str = "validation",
         meters: Collection[str] | None = None,
         effort: Effort = "quick",
+        rows: int | None = None,
     ) -> Mapping[str, Measured]:
         """Measurements of candidates by name, each with its ratios to the first.
 
         The instrument that measures the steps opens each in its own engine and process, and times
         them in turns, so a stage chooses by the numbers that the report will show. What depends on
-        examples is measured on ``split``. ``meters`` names those that measure; None: all that work
-        at this ``effort``.
+        examples is measured on ``split``, of which ``rows`` are taken, evenly from all of it; None:
+        all. ``meters`` names those that measure; None: all that work at this ``effort``.
 
         Raises UsageError for an unknown meter, ModelRefused if an engine cannot take a candidate,
         and another CompressError for one that does not open."""
@@ -173,6 +178,12 @@ class Context(Ranks, Protocol[O]):
     def predict(self, candidate: Candidate, split: str = "validation") -> list[Prediction]:
         """The task's answer of a candidate to each row of ``split``, in order, each answered alone
         in the candidate's own engine and process. Raises as ``measure``."""
+        ...
+
+    def choice(self, name: str) -> Artifact:
+        """What the stage named by one of ``choices`` makes of this step's input: the product that a
+        step of that stage would have. Its folder is a candidate as it is. Raises the error of that
+        stage, such as ModelRefused or PackageMissing."""
         ...
 
     def product(
@@ -214,6 +225,9 @@ class Stage(ABC, Generic[O]):
     extra: ClassVar[str | None] = None
     """The extra of its distribution that installs what it needs, for the error message if an import
     fails."""
+    offers: ClassVar[Sequence[Mapping[str, Any]]] = ()
+    """Options with which it offers itself to a stage that chooses among the products of others;
+    empty, the default: it is tried only where a recipe names it."""
 
     @classmethod
     def produces(cls, traits: Traits, options: O, task: str) -> Traits:

@@ -157,7 +157,7 @@ def test_options_that_are_left_to_the_machine_are_in_the_key_as_it_decides_them(
     with_gpus: Callable[..., None],
 ) -> None:
     def other_processor(flags: str) -> None:
-        for module in ("compress.training.options", "compress_onnx"):
+        for module in ("compress.training.options", "compress.machine"):
             monkeypatch.setattr(
                 f"{module}.processor",
                 lambda: Processor("one", "AuthenticAMD", tuple(flags.split())),

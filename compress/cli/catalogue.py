@@ -15,7 +15,13 @@ from rich.console import Console
 
 from compress.cli.rows import print_rows
 from compress.errors import Mistake, UsageError, suggestion
-from compress.options import ArtifactReferenceMark, PathMark, UnlabelledDataMark, nested
+from compress.options import (
+    ArtifactReferenceMark,
+    PathMark,
+    StageChoicesMark,
+    UnlabelledDataMark,
+    nested,
+)
 from compress.registry.plugins import Registry
 from compress.report.views.plain import plain
 from compress.stage import Accepts
@@ -32,6 +38,7 @@ _MARKS = {
     PathMark: "path",
     ArtifactReferenceMark: "step, folder or hub id",
     UnlabelledDataMark: "a source, as under data",
+    StageChoicesMark: "stages, as under stages",
 }
 _LIMITS = (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from compress.artifact import Traits
 from compress.engine import Conversion
+from compress.machine import is_installed, versions
 from compress.planning.edges import edge_mistake
 from compress.planning.types import DataChoice, Plan, Step, TaskChoice
 from compress.registry.plugins import Registry
@@ -32,8 +33,8 @@ def asks_for_engines(plan: Plan) -> bool:
 
 def conversion_steps(plan: Plan, registry: Registry) -> list[Step]:
     """Steps that turn the reference into each engine's float format, one for each way that the
-    engine knows. They are named ``reference@engine``. Empty while the reference is not known, and
-    where nothing asks for other engines."""
+    installed engine knows. They are named ``reference@engine``. Empty while the reference is not
+    known, and where nothing asks for other engines."""
     reference = _reference(plan)
     if reference is None or not asks_for_engines(plan):
         return []
@@ -56,8 +57,14 @@ def _reference(plan: Plan) -> _Reference | None:
 
 def _conversions(registry: Registry) -> Iterator[tuple[str, Conversion]]:
     for entry in registry.engines.values():
-        for conversion in entry.cls.conversions:
-            yield entry.name, conversion
+        if all(map(_is_there, entry.cls.packages)):
+            for conversion in entry.cls.conversions:
+                yield entry.name, conversion
+
+
+def _is_there(package: str) -> bool:
+    """Whether a distribution is installed, or another that has its module: ``onnxruntime-gpu``."""
+    return bool(versions([package])) or is_installed(package)
 
 
 def _step(

@@ -83,7 +83,8 @@ class Step:
     ``parent`` names the step or input that it starts from; None for a fresh model. ``references``
     maps each option that refers to an artifact to the name of that step or input. ``processes``
     do it together: 1 for a stage that does not share its work. ``unlabelled`` maps each option that
-    describes rows without targets to their source."""
+    describes rows without targets to their source. ``choices`` are the steps that its stage may
+    have made of the same input, by what they are called."""
 
     name: str
     entry: Registered[Stage[Any]]
@@ -98,6 +99,7 @@ class Step:
     budget: Budget | None = None
     processes: int = 1
     unlabelled: Mapping[str, DataChoice] = field(default_factory=dict)
+    choices: Mapping[str, Step] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ steps."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,9 @@ from compress.workers.protocol import (
     ApplyStage,
     CandidatePredicted,
     CandidatesMeasured,
+    ChoiceMade,
     Job,
+    MakeChoice,
     MeasureCandidates,
     PredictCandidate,
     Question,
@@ -28,12 +30,13 @@ from compress.workers.protocol import (
 @dataclass(frozen=True)
 class Candidates:
     """Measures the candidates of one job, each in its own engine and process. Job files and logs go
-    into ``folder``."""
+    into ``folder``. ``choose`` returns the product of a choice of the step."""
 
     job: Job
     registry: Registry
     folder: Path
     server: WorkerServer | None
+    choose: Callable[[str], Path] | None = None
 
     def answer(self, question: Question) -> Answer:
         """The answer to a stage's question. Raises CompressError."""
@@ -41,10 +44,19 @@ class Candidates:
         if not isinstance(job, ApplyStage):
             raise CompressError(f"{type(job).__name__} asked for measurements: only a stage may")
         match question:
-            case MeasureCandidates(folders, split, meters, effort):
+            case MakeChoice(name):
+                if self.choose is None or name not in job.choices:
+                    known = listed(job.choices) or "none"
+                    raise CompressError(
+                        f"context.choice: there is no choice {name!r}; there are: {known}"
+                    )
+                return ChoiceMade(self.choose(name))
+            case MeasureCandidates(folders, split, meters, effort, rows):
                 _refuse_unknown_split("measure", split)
                 self._refuse_unknown(meters, effort)
-                subjects = [self._subject(job, name, at, split) for name, at in folders.items()]
+                subjects = [
+                    self._subject(job, name, at, split, rows) for name, at in folders.items()
+                ]
                 return CandidatesMeasured(
                     compare(
                         subjects, self.registry, self.folder, effort, meters, server=self.server
@@ -55,8 +67,10 @@ class Candidates:
                 subject = self._subject(job, "candidate", folder, split)
                 return CandidatePredicted(predict(subject, self.folder, self.server))
 
-    def _subject(self, job: ApplyStage, name: str, folder: Path, split: str) -> Subject:
-        return Subject(name, folder, job.task, job.data, split=split)
+    def _subject(
+        self, job: ApplyStage, name: str, folder: Path, split: str, rows: int | None = None
+    ) -> Subject:
+        return Subject(name, folder, job.task, job.data, split=split, rows=rows)
 
     def _refuse_unknown(self, meters: Sequence[str] | None, effort: Effort) -> None:
         """Raise UsageError with each name that is no meter, or one that does not measure at this

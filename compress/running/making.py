@@ -65,10 +65,11 @@ class Products:
         name: str,
         unchanged: Callable[[], bool] = lambda: True,
         phase: str = "",
+        choose: Callable[[str], Path] | None = None,
     ) -> tuple[Product, bool]:
         """The product of ``ingredients``, and whether the store had it. Otherwise a worker makes
         it, with a job file and a log under ``name``; the user sees the ``phase``, if it is given,
-        and what it took.
+        and what it took. ``choose`` makes what the job's stage may choose from.
 
         Raises CompressError if what the job read is not ``unchanged`` since the ingredients were
         computed."""
@@ -78,7 +79,7 @@ class Products:
             if phase:
                 self.emit(PHASE, text=phase, seconds=None)
             job = job_in(content, work)
-            done = self._run(job, name)
+            done = self._run(job, name, choose=choose)
             if isinstance(job, ApplyStage) and not done.opened:
                 self._open(job, name)
             if phase:
@@ -223,11 +224,24 @@ class Products:
                 processes=step.processes,
                 earlier=known,
                 unlabelled=unlabelled,
+                choices=tuple(step.choices),
             )
 
-        return self.make(ingredients, job, label, phase=phase)
+        def choose(name: str) -> Path:
+            number = list(step.choices).index(name) + 1
+            own = f"{label}-choice-{number}"
+            made, _ = self.step(step.choices[name], parent, {}, None, own, f"making {name}")
+            return made.folder
 
-    def _run(self, job: Job, name: str, log_name: str = "") -> Finished:
+        return self.make(ingredients, job, label, phase=phase, choose=choose)
+
+    def _run(
+        self,
+        job: Job,
+        name: str,
+        log_name: str = "",
+        choose: Callable[[str], Path] | None = None,
+    ) -> Finished:
         """Let a worker do the job. Its job file is named by ``name``, its log by ``log_name`` or
         else by ``name``."""
         shown_as = log_name or name
@@ -237,7 +251,11 @@ class Products:
             self.folder.log(shown_as),
             lambda message: self._show(message, shown_as),
             Candidates(
-                job, self.registry, self.folder.measuring(f"{name}-candidates"), self.server
+                job,
+                self.registry,
+                self.folder.measuring(f"{name}-candidates"),
+                self.server,
+                choose,
             ).answer,
             self.server,
         )

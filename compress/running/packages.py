@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib.util import find_spec
 from typing import Any
 
 from compress.errors import PackageMissing
+from compress.machine import is_installed
 from compress.planning import Plan
 from compress.registry.plugins import Registered
 
@@ -21,14 +21,8 @@ def refuse_tasks_without_packages(plan: Plan) -> None:
 def refuse_missing_packages(kind: str, entry: Registered[Any], packages: Iterable[str]) -> None:
     """Raise PackageMissing for the first of the ``packages`` of a registered class that is not
     installed."""
-    missing = next((name for name in packages if not _is_installed(name)), None)
+    missing = next((name for name in packages if not is_installed(name)), None)
     if missing:
         raise PackageMissing(
             f"{kind} {entry.name} needs the package {missing!r}{entry.hint_to_install}"
         )
-
-
-def _is_installed(package: str) -> bool:
-    spec = find_spec(package)
-    # A folder of that name, such as one of logs, has no origin.
-    return spec is not None and spec.origin is not None

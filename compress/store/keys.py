@@ -119,6 +119,10 @@ def step_ingredients(
     a gradient to the others' in another order than one process does."""
     stage = step.entry.cls
     start = dict(fresh) if fresh and parent is None else None
+    choices = {
+        name: step_ingredients(choice, parent, {}, data, None, registry).values
+        for name, choice in step.choices.items()
+    }
     folders = [each.folder for each in (parent, *references.values()) if each is not None]
     return Ingredients(
         "artifact",
@@ -141,6 +145,7 @@ def step_ingredients(
             ),
             "models": model_origins(registry, model_types(folders, start, step.options)),
             **({"unlabelled": dict(unlabelled)} if unlabelled else {}),
+            **({"choices": choices} if choices else {}),
             **({"processes": step.processes} if step.processes > 1 else {}),
             **({"earlier": _as_dicts(earlier or {})} if stage.reads_earlier else {}),
         },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +22,9 @@ from compress.workers.failures import error_of
 from compress.workers.protocol import (
     CandidatePredicted,
     CandidatesMeasured,
+    ChoiceMade,
     Failed,
+    MakeChoice,
     MeasureCandidates,
     Message,
     Note,
@@ -63,6 +65,8 @@ class WorkerContext:
     write_manifest: Callable[[Candidate], None]
     models: ModelOrigins
     earlier: Mapping[str, Measured]
+    choices: Sequence[str] = ()
+    _chosen: dict[str, Artifact] = field(default_factory=dict)
     _last_progress: float = 0.0
     _last_text: str = ""
 
@@ -114,23 +118,31 @@ class WorkerContext:
         split: str = "validation",
         meters: Collection[str] | None = None,
         effort: Effort = "quick",
+        rows: int | None = None,
     ) -> Mapping[str, Measured]:
         """Measurements of the candidates by name, each with its ratios to the first; timings are
         taken in turns. Rank 0 asks for all."""
         named = None if meters is None else tuple(meters)
-        return self.first(lambda: self._measured(candidates, split, named, effort))
 
-    def _measured(
-        self,
-        candidates: Mapping[str, Candidate],
-        split: str,
-        meters: tuple[str, ...] | None,
-        effort: Effort,
-    ) -> Mapping[str, Measured]:
-        folders = {name: self._described(candidate) for name, candidate in candidates.items()}
-        answer = self._ask(MeasureCandidates(folders, split, meters, effort))
-        assert isinstance(answer, CandidatesMeasured), answer
-        return answer.measured
+        def measured() -> Mapping[str, Measured]:
+            folders = {name: self._described(candidate) for name, candidate in candidates.items()}
+            answer = self._ask(MeasureCandidates(folders, split, named, effort, rows))
+            assert isinstance(answer, CandidatesMeasured), answer
+            return answer.measured
+
+        return self.first(measured)
+
+    def choice(self, name: str) -> Artifact:
+        """What the choice of that name makes of the step's input. Rank 0 asks for all."""
+
+        def folder() -> Path:
+            answer = self._ask(MakeChoice(name))
+            assert isinstance(answer, ChoiceMade), answer
+            return answer.folder
+
+        if name not in self._chosen:
+            self._chosen[name] = Artifact.open(self.first(folder))
+        return self._chosen[name]
 
     def predict(self, candidate: Candidate, split: str = "validation") -> list[Prediction]:
         """The candidate's answer to each row of the split, in order. Rank 0 asks for all."""
@@ -143,7 +155,8 @@ class WorkerContext:
 
     def _described(self, candidate: Candidate) -> Path:
         """The candidate's folder, with a manifest. One that the context gave has its own."""
-        given = [each.folder for each in (self.input, *self.references.values()) if each]
+        artifacts = (self.input, *self.references.values(), *self._chosen.values())
+        given = [each.folder for each in artifacts if each]
         if candidate.folder not in given:
             self.write_manifest(candidate)
         return candidate.folder

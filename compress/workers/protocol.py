@@ -96,7 +96,8 @@ class ApplyStage:
     ``fresh``. ``references`` has the artifact of each option that names one. ``work`` survives a
     crash, so that a training continues. ``processes`` do it together. ``earlier`` holds what was
     measured of the steps before, for a stage that reads it. ``unlabelled`` has the rows without
-    targets of each option that describes some."""
+    targets of each option that describes some. ``choices`` names what it may ask for by
+    ``MakeChoice``."""
 
     stage: str
     step: str
@@ -114,6 +115,7 @@ class ApplyStage:
     processes: int = 1
     earlier: Mapping[str, Measured] = field(default_factory=dict)
     unlabelled: Mapping[str, Prepared] = field(default_factory=dict)
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ class Subject:
 
     ``compared`` names the subjects that it is compared with, ``parent`` the artifact that it was
     made from. ``slowdown`` is a share of its time by which each call is prolonged, to check that
-    the instrument finds it. ``split`` has the examples."""
+    the instrument finds it. ``split`` has the examples, of which ``rows`` are taken (None: all)."""
 
     name: str
     folder: Path
@@ -142,6 +144,7 @@ class Subject:
     parent: str | None = None
     slowdown: float = 0.0
     split: str = "test"
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -200,12 +203,13 @@ class Note:
 @dataclass(frozen=True)
 class MeasureCandidates:
     """A question: what are the measurements of the models in these folders, by name, on a split?
-    ``meters`` are those that measure; None: all."""
+    ``meters`` are those that measure; None: all. ``rows`` of the split are taken; None: all."""
 
     folders: Mapping[str, Path]
     split: str
     meters: tuple[str, ...] | None
     effort: Effort
+    rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -214,6 +218,13 @@ class PredictCandidate:
 
     folder: Path
     split: str
+
+
+@dataclass(frozen=True)
+class MakeChoice:
+    """A question: where is what the choice of this name makes of the step's input?"""
+
+    name: str
 
 
 @dataclass(frozen=True)
@@ -306,6 +317,13 @@ class CandidatePredicted:
 
 
 @dataclass(frozen=True)
+class ChoiceMade:
+    """The answer to ``MakeChoice``: the folder of the product."""
+
+    folder: Path
+
+
+@dataclass(frozen=True)
 class Open:
     """Load the artifact. The worker waits for this so that one side loads at a time."""
 
@@ -342,9 +360,9 @@ class End:
 ForUser = Progress | Note
 Reply = Started | Opened | MeterPrepared | Sampled | Predicted | Reopened | Finished
 """What a worker that probes an artifact sends in reply to a command."""
-Question = MeasureCandidates | PredictCandidate
+Question = MeasureCandidates | PredictCandidate | MakeChoice
 """What a worker that applies a stage asks about its candidates."""
-Answer = CandidatesMeasured | CandidatePredicted
+Answer = CandidatesMeasured | CandidatePredicted | ChoiceMade
 """What the supervisor answers, if it does not answer with a ``Failed``."""
 FromWorker = ForUser | Question | Failed | Joined | Reply
 Command = Open | PrepareMeter | TakeSample | Predict | Reopen | End

@@ -27,6 +27,7 @@ from compress.workers.protocol import (
     Finished,
     ForUser,
     Job,
+    MakeChoice,
     MeasureCandidates,
     Message,
     Note,
@@ -203,7 +204,7 @@ def _result(worker: Worker, show_user: ShowUser, answer: AnswerQuestion) -> Fini
                 return message
             case Failed():
                 raise error_of(message, worker.log)
-            case MeasureCandidates() | PredictCandidate():
+            case MeasureCandidates() | PredictCandidate() | MakeChoice():
                 _send(worker, _answered(message, answer))
             case Progress() | Note():
                 show_user(message)

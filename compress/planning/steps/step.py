@@ -14,6 +14,7 @@ from compress.planning.sections.budget import read_budget
 from compress.planning.sections.data import check_columns, read_data, read_unlabelled
 from compress.planning.sections.resources import processes_of
 from compress.planning.sections.task import read_task
+from compress.planning.steps.choices import with_choices
 from compress.planning.steps.fit import add_mistake, check_fit
 from compress.planning.steps.names import check_name, find_parent, find_references
 from compress.planning.types import DataChoice, Step, TaskChoice
@@ -57,6 +58,7 @@ def read_step(
         # The recipe's data were checked for the recipe's task, not for the step's own.
         check_columns(step.data, step.task, ("data",), resolver)
     check_fit(step, text, graph, resolver)
+    step = with_choices(step, text, graph, resolver)
     step = replace(step, processes=processes_of(step, text, defaults.processes, resolver))
     if len(resolver.mistakes) > before:
         graph.broken.add(text.name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from compress.predict import predict
 from compress.pretrained.modelfolder import model_types
 from compress.registry.models import needs_torch, register_models
 from compress.registry.plugins import Registered, Registry, engine_for, explain_missing_package
+from compress.rows import Picked, Row
 from compress.session import GeneratingSession, generate
 from compress.task import Prediction, Task
 from compress.workers.channel import WorkerLine
@@ -216,6 +217,13 @@ def _opened(
     return Slowed(session, slowdown) if slowdown else session
 
 
+def _some(rows: Sequence[Row], count: int | None) -> Sequence[Row]:
+    """``count`` rows, evenly from all of them: rows may be sorted. All, for None."""
+    if count is None or count >= len(rows):
+        return rows
+    return Picked(rows, np.arange(count) * len(rows) // count)
+
+
 def open_probe(
     job: ProbeArtifact, registry: Registry, await_turn: Callable[[], None] = lambda: None
 ) -> Probe:
@@ -226,7 +234,7 @@ def open_probe(
     artifact, task = Artifact.open(subject.folder), task_of(subject.task, registry)
     engine = engine_for(registry, artifact.traits.format)
     processor = task.processor(artifact.folder)
-    rows = subject.data.rows(subject.split) if subject.data else []
+    rows = _some(subject.data.rows(subject.split) if subject.data else [], subject.rows)
     features = FeatureRows(task, rows, processor)
     with explain_missing_package(registry.engines[engine.name]):
         placement = Placement(engine.devices()[0], threads())

@@ -68,6 +68,7 @@ def apply(job: ApplyStage, line: WorkerLine, registry: Registry, ranks: Ranks) -
         write_manifest=writer.write,
         models=model_origins(registry, kinds),
         earlier=job.earlier,
+        choices=job.choices,
     )
     with explain_missing_package(entry):
         made = checked(entry.cls().apply(context), entry)
@@ -75,7 +76,7 @@ def apply(job: ApplyStage, line: WorkerLine, registry: Registry, ranks: Ranks) -
         shutil.rmtree(context.output)
         return Finished()
     _state_generation(job.output, context.task)
-    manifest = writer.manifest(job.output, made, job.traits)
+    manifest = writer.manifest(job.output, made, made.traits or job.traits)
     _refuse_unchanged(manifest, before, entry.name)
     manifest.write(job.output)
     return Finished(opened=_opened_here(job, manifest, entry, registry))

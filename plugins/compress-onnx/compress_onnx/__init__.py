@@ -3,7 +3,7 @@ that runs what they make."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -45,6 +45,7 @@ class ExportOnnx(Stage[ExportOptions]):
     accepts: ClassVar[Accepts] = Accepts(task=True)
     libraries: ClassVar[tuple[str, ...]] = LIBRARIES
     reads_architectures: ClassVar[bool] = True
+    offers: ClassVar[Sequence[Mapping[str, Any]]] = ({}, {"fusions": True})
 
     @classmethod
     def produces(cls, traits: Traits, options: ExportOptions, task: str) -> Traits:
@@ -72,6 +73,7 @@ class QuantizeOnnx(Stage[QuantizeOptions]):
     accepts: ClassVar[Accepts] = Accepts(formats=("pytorch", "onnx"), task=True)
     libraries: ClassVar[tuple[str, ...]] = LIBRARIES
     reads_architectures: ClassVar[bool] = True
+    offers: ClassVar[Sequence[Mapping[str, Any]]] = ({}, {"per_channel": True})
     paper: ClassVar[str] = (
         "Jacob et al. 2018, Quantization and Training of Neural Nets, arXiv:1712.05877, section 2"
     )

@@ -14,7 +14,12 @@ from compress.artifact import Artifact
 from compress.cached import CachedSession, Joined
 from compress.engine import Placement
 from compress.errors import ModelRefused, listed
-from compress.exportchecks import checked_batches, refuse_difference
+from compress.exportchecks import (
+    batches_of_rows,
+    checked_batches,
+    refuse_difference,
+    refuse_infinite,
+)
 from compress.generation import CROSS, DECODER, ENCODER, GENERATION_FILE
 from compress.stage import Context
 
@@ -24,7 +29,6 @@ from compress_onnx.session import FAILURES, OnnxSession  # isort: skip
 import onnx_ir
 
 from compress_onnx import FOLDER, INT8_ENDING, MERGED
-from compress_onnx.checking import batches_of_rows, refuse_infinite
 from compress_onnx.floatgraph import examples_of, float_graphs
 from compress_onnx.graph import count_int8, left_float, write_graph
 from compress_onnx.layers import layers, matching
@@ -100,7 +104,8 @@ def quantize(context: Context[QuantizeOptions], artifact: Artifact) -> Mapping[s
     parts = {f.stem.removesuffix(INT8_ENDING): f for f in folder.glob(f"*{INT8_ENDING}.onnx")}
     if set(parts) in RUNNABLE:  # a task makes no batches for other parts of a model
         made = open_parts(parts, _ONE_THREAD, context.output)
-        refuse_infinite(made, batches_of_rows(context, artifact))
+        batches = batches_of_rows(context, artifact)
+        refuse_infinite(made, batches, "quantize.onnx", "try per_channel: true")
     count = sum(map(count_int8, graphs))
     reduce_range = context.options.reduces_range()
     return {

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from compress.machine import processor
+from compress.machine import lacks_vnni
 from compress.options import Options, SplitMark
 from compress.stage import OptionMistake
 
@@ -109,12 +108,6 @@ class QuantizeOptions(ExportOptions):
     def reduces_range(self) -> bool:
         """Whether weights use 7 of 8 bits, decided for this machine if ``auto``."""
         return lacks_vnni() if self.reduce_range == "auto" else self.reduce_range
-
-
-def lacks_vnni() -> bool:
-    """Whether this is an x86 processor that does not report 8-bit dot products (VNNI)."""
-    is_x86 = platform.machine().lower() in {"x86_64", "amd64"}
-    return is_x86 and not {"avx512_vnni", "avx_vnni"} & set(processor().features)
 
 
 def mistakes_of(options: QuantizeOptions) -> list[OptionMistake]:

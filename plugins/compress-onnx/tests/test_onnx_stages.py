@@ -26,7 +26,6 @@ from compress_onnx import (
     QuantizeOnnx,
     QuantizeOptions,
     exporting,
-    options,
     rewriting,
 )
 from compress_onnx.graph import write_graph
@@ -36,6 +35,7 @@ from tiny import task_named, word_processor
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import BertConfig, BertForSequenceClassification
 
+from compress import machine
 from compress.artifact import Artifact, Manifest, Traits, digest_files
 from compress.engine import Placement, Session
 from compress.errors import EnvironmentFailure, ModelRefused
@@ -404,14 +404,14 @@ def test_the_range_is_reduced_only_on_processors_without_vnni(
     flags: str, lacks: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        options, "processor", lambda: Processor("a processor", "", tuple(flags.split()))
+        machine, "processor", lambda: Processor("a processor", "", tuple(flags.split()))
     )
-    monkeypatch.setattr(options.platform, "machine", lambda: "x86_64")
-    assert options.lacks_vnni() is lacks
+    monkeypatch.setattr(machine.platform, "machine", lambda: "x86_64")
+    assert machine.lacks_vnni() is lacks
     assert QuantizeOptions().left_to_machine() == {"reduce_range": lacks}
     assert QuantizeOptions(reduce_range=not lacks).left_to_machine() == {}
-    monkeypatch.setattr(options.platform, "machine", lambda: "aarch64")
-    assert not options.lacks_vnni()
+    monkeypatch.setattr(machine.platform, "machine", lambda: "aarch64")
+    assert not machine.lacks_vnni()
 
 
 @pytest.mark.parametrize("name", ["fill-mask", "text-classification", "token-classification"])
@@ -439,6 +439,7 @@ from pathlib import Path
 import numpy as np
 import compress_onnx.make
 from compress_onnx import OnnxRuntimeEngine, FLOAT_FILE
+from compress import machine
 from compress.artifact import Artifact, Manifest, Traits
 from compress.engine import Placement, Session
 artifact = Artifact(Path({str(exported.folder)!r}), Manifest(Traits("onnx"), {{}}, "", ""))

@@ -29,6 +29,7 @@ class OpenVinoSession:
         }
         self._model = openvino.Core().compile_model(str(file), "CPU", settings)
         self.inputs = tuple(port.any_name for port in self._model.inputs)
+        self.shapes = {port.any_name: _sizes(port) for port in self._model.inputs}
 
     def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The model's outputs by name, float32."""
@@ -37,6 +38,12 @@ class OpenVinoSession:
         except RuntimeError as error:
             raise ModelRefused(f"OpenVINO cannot run the model: {first_line(error)}") from error
         return {port.any_name: np.asarray(outputs[port]) for port in self._model.outputs}
+
+
+def _sizes(port: openvino.ConstOutput) -> tuple[int | str, ...]:
+    """The sizes of an input's axes, with words for those that are any."""
+    shape = port.get_partial_shape()
+    return tuple(axis.get_length() if axis.is_static else str(axis) for axis in shape)
 
 
 def constants(file: Path) -> Iterator[tuple[str, np.ndarray]]:
