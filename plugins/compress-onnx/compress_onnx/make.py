@@ -37,7 +37,7 @@ from compress_onnx.opening import RUNNABLE, open_parts
 from compress_onnx.sensitivity import Quantized, most_sensitive, refuse_generating, sensitivities
 
 if TYPE_CHECKING:
-    from compress_onnx import ExportOptions, QuantizeOptions
+    from compress_onnx.options import ExportOptions, QuantizeOptions
 
 _ONE_THREAD = Placement("cpu", 1)
 _JOINED = (DECODER, CROSS)

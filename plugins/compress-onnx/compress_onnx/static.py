@@ -26,7 +26,7 @@ from compress_onnx.sensitivity import refuse_generating
 from compress_onnx.session import OnnxSession
 
 if TYPE_CHECKING:
-    from compress_onnx import QuantizeOptions
+    from compress_onnx.options import QuantizeOptions
 
 Ranges = Mapping[str, TensorData]
 
