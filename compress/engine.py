@@ -41,11 +41,15 @@ class Counts:
 @dataclass(frozen=True)
 class Conversion:
     """How a float PyTorch artifact becomes one of an engine's float format: by a ``stage`` with
-    ``options``. An engine with several conversions gives each its ``suffix``."""
+    ``options``. An engine with several conversions gives each its ``suffix``.
+
+    The reference is measured in this form at any effort but ``quick``; with ``thorough_only``, at
+    the effort ``thorough`` alone."""
 
     stage: str
     options: JsonObject = field(default_factory=dict)
     suffix: str = ""
+    thorough_only: bool = False
 
 
 @dataclass(frozen=True)

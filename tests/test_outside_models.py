@@ -31,7 +31,7 @@ from compress.running.heads import can_be_measured, refuse_wrong_labels
 from compress.running.making import Products
 from compress.running.preflight import (
     refuse_unfit_options,
-    refuse_unknown_layers,
+    refuse_unfit_sizes,
     refuse_unknown_parts,
     refuse_wrong_edges,
 )
@@ -517,7 +517,7 @@ def test_layers_that_a_hub_model_does_not_have_are_refused_before_the_first_step
     cutting = planned(recipe + "  - distill: {student: {layers: {encoder: 1, decodr: 1}}}\n")
     (model,) = cutting.inputs
     with pytest.raises(UsageError) as caught:
-        refuse_unknown_layers(cutting, {model.name: artifact}, registry)
+        refuse_unfit_sizes(cutting, {model.name: artifact}, registry)
     (mistake,) = caught.value.mistakes
     assert mistake.where.endswith("recipe.yaml:6:5") and "no stack 'decodr'" in mistake.message
 

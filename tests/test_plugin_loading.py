@@ -371,5 +371,5 @@ def test_installed_plugins_load_without_a_complaint_and_bring_every_kind() -> No
     registry = load_plugins(environ={})
     assert registry.problems == []
     assert len(registry.plugins) >= 10
-    none_of_these = {"commands", "views"}
+    none_of_these = {"commands"}
     assert {kind for kind in KINDS if not registry.of(kind)} == none_of_these

@@ -21,6 +21,9 @@ NAMES = {
     "prune.structured": "shrink.acme",
     "prune.vocabulary": "shrink.words",
     "prune.unstructured": "shrink.zeros",
+    "prune.layers": "shrink.layers",
+    "prune.embeddings": "shrink.embeddings",
+    "prune.zeros": "acme.zeros",
     '\nprune = "': '\nacme = "',
 }
 RECIPE = """\

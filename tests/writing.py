@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrained
 
 from compress.artifact import Artifact, Manifest, Traits, digest_files
 from compress.generation import PROMPT
+from compress.options import Options
 from compress.task import Batch, TaskOptions
 
 
@@ -65,7 +66,7 @@ def manifested(folder: Path, traits: Traits) -> Artifact:
     return Artifact(folder, Manifest(traits, digest_files(folder), "step", "stage"))
 
 
-def context(family: str, output: Path, store: Path, **options: Any) -> Any:
+def context(family: str, output: Path, store: Path, options: Options) -> Any:
     """What a stage is given. Products are kept in ``store``."""
 
     def product(kind: str, ingredients: Any, make: Callable[[Path], None]) -> Path:
@@ -75,12 +76,11 @@ def context(family: str, output: Path, store: Path, **options: Any) -> Any:
         return store
 
     output.mkdir(parents=True, exist_ok=True)
-    chosen = {"fusions": False, "per_channel": False, "reduces_range": lambda: False, **options}
     return SimpleNamespace(
         task=Writing(family),
         architectures=(),
         data=None,
-        options=SimpleNamespace(**chosen),
+        options=options,
         output=output,
         product=product,
     )

@@ -231,7 +231,7 @@ def report_command(run: Path | None, schema: bool, as_json: bool) -> None:
     if run is None:
         raise UsageError("compress report needs a run's folder: compress report runs/NAME")
     report = read_report(run)
-    sections = sections_of(report, load_plugins(added_only=True))
+    sections = sections_of(report, load_plugins())
     try:
         write_views(report, RunFolder(run), sections)
     except OSError as error:

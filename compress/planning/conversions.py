@@ -40,6 +40,8 @@ def conversion_steps(plan: Plan, registry: Registry) -> list[Step]:
         return []
     steps = []
     for engine, conversion in _conversions(registry):
+        if conversion.thorough_only and plan.effort != "thorough":
+            continue
         step = _step(plan, reference, engine, conversion, registry)
         if step is not None:
             steps.append(step)

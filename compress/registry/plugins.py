@@ -146,7 +146,7 @@ def load_plugins(
 
     ``COMPRESS_DISABLE_PLUGINS`` (comma-separated entry point names) leaves some out. Raises
     UsageError where it names a plugin that is not installed. ``added_only`` leaves out the
-    toolkit's own plugins, which add no commands and no views."""
+    toolkit's own plugins, which add no commands."""
     registry = Registry()
     installed = set(entry_points(group=GROUP) if points is None else points)
     disabled = _disabled(environ, {point.name for point in installed})

@@ -63,7 +63,9 @@ def known_sizes(
 
     def size(name: str) -> int | None:
         key = architecture.sizes.get(name)
-        return _count(config, key, families) if key else None
+        if not key or (traits and key not in config):  # a saved config states these
+            return None
+        return _count(config, key, families)
 
     is_stock = traits is None or traits.shape == "stock"
     return KnownSizes(

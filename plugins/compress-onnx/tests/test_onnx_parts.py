@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from compress_onnx import ExportOptions, QuantizeOptions
 from compress_onnx.exporting import export_graph
 from compress_onnx.floatgraph import examples_of, float_graphs
 from compress_onnx.graph import write_graph
@@ -109,9 +110,9 @@ def test_all_parts_are_written_fused_and_quantized(
     bert: Artifact, context: SimpleNamespace, tmp_path: Path
 ) -> None:
     context.output = tmp_path
-    context.options = SimpleNamespace(fusions=True)
+    context.options = ExportOptions(fusions=True)
     export(context, bert)
-    context.options = SimpleNamespace(fusions=False, per_channel=False, reduces_range=lambda: True)
+    context.options = QuantizeOptions(reduce_range=True)
     notes = quantize(context, bert)
     assert sorted(path.name for path in (tmp_path / "onnx").iterdir()) == [
         "body.onnx",

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import onnx_ir
 import pytest
 import torch
-from compress_onnx import FOLDER, OnnxRuntimeEngine
+from compress_onnx import FOLDER, ExportOptions, OnnxRuntimeEngine, QuantizeOptions
 from compress_onnx.make import export, quantize
 from generators import CONFIGS, OTHERS, WITH_ENCODER, alone, prompts
 from writing import Writing, context, loaded, manifested, saved
@@ -32,6 +32,8 @@ FAMILIES = [
     if family != REFUSED
 ]
 
+INT8_OPTIONS = QuantizeOptions(reduce_range=False)
+
 
 class Made(NamedTuple):
     """A family, its PyTorch model, and its float ONNX model."""
@@ -53,7 +55,7 @@ def one_thread() -> Iterator[None]:
 def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp(request.param)
     model = saved(request.param, folder / "model")
-    export(context(request.param, folder / "exported", folder / "product"), model)
+    export(context(request.param, folder / "exported", folder / "product", ExportOptions()), model)
     return Made(request.param, model, manifested(folder / "exported", FLOAT))
 
 
@@ -61,7 +63,9 @@ def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def test_an_encoder_whose_code_depends_on_the_text_is_refused_by_name(tmp_path: Path) -> None:
     model = saved(REFUSED, tmp_path / "model")
     with pytest.raises(ModelRefused, match="the part 'encoder_model' of a led model cannot be"):
-        export(context(REFUSED, tmp_path / "exported", tmp_path / "product"), model)
+        export(
+            context(REFUSED, tmp_path / "exported", tmp_path / "product", ExportOptions()), model
+        )
 
 
 def opened(artifact: Artifact, family: str) -> GeneratingSession:
@@ -108,7 +112,7 @@ def test_int8_files_have_every_part_and_are_made_of_float_files_too(
     answers = []
     for name, source in (("of-pytorch", made.model), ("of-onnx", made.exported)):
         store = made.model.folder.parent / "product"
-        notes = quantize(context(made.family, tmp_path / name, store), source)
+        notes = quantize(context(made.family, tmp_path / name, store, INT8_OPTIONS), source)
         made_of = manifested(tmp_path / name, INT8)
         assert names(made_of) == {
             f"{file.removesuffix('.onnx')}_quantized.onnx" for file in names(made.exported)

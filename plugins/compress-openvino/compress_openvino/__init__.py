@@ -142,7 +142,9 @@ class OpenVino(Engine):
     formats: ClassVar[tuple[str, ...]] = ("openvino",)
     packages: ClassVar[tuple[str, ...]] = ("openvino",)
     extra: ClassVar[str | None] = "openvino"
-    conversions: ClassVar[tuple[Conversion, ...]] = (Conversion("export.openvino"),)
+    conversions: ClassVar[tuple[Conversion, ...]] = (
+        Conversion("export.openvino", thorough_only=True),
+    )
     library: ClassVar[str | None] = "openvino"
 
     def start(self) -> None:
