@@ -43,8 +43,8 @@ class Conversion:
     """How a float PyTorch artifact becomes one of an engine's float format: by a ``stage`` with
     ``options``. An engine with several conversions gives each its ``suffix``.
 
-    The reference is measured in this form at any effort but ``quick``; with ``thorough_only``, at
-    the effort ``thorough`` alone."""
+    The reference is measured in this form at any effort but ``quick``, and at that if a limit asks
+    for it; with ``thorough_only``, at the effort ``thorough`` alone."""
 
     stage: str
     options: JsonObject = field(default_factory=dict)

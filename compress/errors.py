@@ -84,6 +84,12 @@ class ModelRefused(CompressError):
     because nothing is known of the engine."""
 
 
+REFUSALS = (ModelRefused, PackageMissing)
+"""Errors that say that a stage or an engine is not for this model or not for this machine. A worker
+that was killed, or that had no memory or disk space left, says nothing of the kind: were its
+product given up, another one would become the fastest, and the result would be an accident."""
+
+
 class NothingChanged(CompressError):
     """A stage wrote the same weights as its input has."""
 

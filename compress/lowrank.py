@@ -62,6 +62,14 @@ def embedding_sizes(model: PreTrainedModel) -> tuple[int, int]:
 
 
 @torch.no_grad()
+def largest_rank(model: PreTrainedModel) -> int:
+    """The largest rank at which two matrices are smaller than the model's embeddings; 0 where none
+    is."""
+    embedding: Any = model.get_input_embeddings()
+    before = sum(parameter.numel() for parameter in embedding.parameters())
+    return int((before - 1) // sum(embedding_sizes(model)))
+
+
 def factor_embeddings(model: PreTrainedModel, rank: int, weights: Tensor | None = None) -> float:
     """Give the model's embeddings, in place, this rank: the nearest matrix of that rank, by the
     singular values (Eckart and Young 1936). A head that shares them follows. With ``weights``
@@ -76,11 +84,11 @@ def factor_embeddings(model: PreTrainedModel, rank: int, weights: Tensor | None 
         whole = embedding.weight @ embedding.projection_weight
     else:
         whole = embedding.weight.detach()
-    before = sum(parameter.numel() for parameter in embedding.parameters())
-    if rank * (tokens + width) >= before:
+    largest = largest_rank(model)
+    if rank > largest:
         raise UsageError(
             f"embeddings of rank {rank} are no smaller than these, of {tokens} tokens and width "
-            f"{width}: take a rank of at most {max((before - 1) // (tokens + width), 1)}"
+            f"{width}: take a rank of at most {max(largest, 1)}"
         )
     # The eigenvectors of E'E are the right singular vectors of E: [width, width], and not [tokens,
     # width], is decomposed. Each row of the best matrix is the projection of the row of E on them,

@@ -215,6 +215,11 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
     return installed
 
 
+def is_there(distribution: str) -> bool:
+    """Whether a distribution is installed, or another that has its module: ``onnxruntime-gpu``."""
+    return bool(versions([distribution])) or is_installed(distribution)
+
+
 class TimingEnvironment(TypedDict):
     """What timings depend on besides the model. They are not used again if any of it differs."""
 

@@ -218,7 +218,7 @@ class Stage(ABC, Generic[O]):
     """Whether it reads ``context.earlier``: what was measured of the steps before is then part of
     the product's key."""
     needs_data: ClassVar[tuple[str, ...]] = ()
-    """Splits without which it cannot work."""
+    """Splits without which it cannot work, whatever its options."""
     configures: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Keys of a fresh model's config that it sets itself, each with what sets it. A recipe
     that sets one is refused."""
@@ -239,6 +239,11 @@ class Stage(ABC, Generic[O]):
     def check(cls, options: O) -> list[OptionMistake]:
         """Mistakes in options that pydantic cannot find."""
         return []
+
+    @classmethod
+    def splits_needed(cls, options: O) -> tuple[str, ...]:
+        """Splits without which it cannot work with these options; by default ``needs_data``."""
+        return cls.needs_data
 
     @classmethod
     def accepts_reference(cls, option: str) -> Accepts:

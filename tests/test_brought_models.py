@@ -30,7 +30,8 @@ from compress.registry.models import (
 )
 from compress.registry.plugins import Registered, Registry, load_plugins
 from compress.serving import open_predictor
-from compress.store.keys import step_ingredients
+from compress.store.keys import Given, step_ingredients
+from compress.store.prepared import Prepared
 
 TASK = task_named("text-classification")
 ROWS = {"train": sentences(64, 1), "test": sentences(4, 2)}
@@ -191,7 +192,7 @@ def test_the_plugin_s_version_is_in_the_key_of_what_is_made_of_its_models_alone(
 
     def is_changed(parent: Artifact) -> bool:
         keys = {
-            step_ingredients(step, parent, {}, "d", None, registry).key
+            step_ingredients(step, Given(parent, data=Prepared(Path(), "d")), registry).key
             for registry in (brought, replace(brought, architectures=newer))
         }
         return len(keys) == 2

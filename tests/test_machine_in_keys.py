@@ -31,7 +31,8 @@ from compress.report.views.card import card, deployable
 from compress.results.record import Record
 from compress.running.measuring import measure_together
 from compress.running.run import Run
-from compress.store.keys import step_ingredients
+from compress.store.keys import Given, step_ingredients
+from compress.store.prepared import Prepared
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
 
@@ -140,7 +141,7 @@ def steps(
 
 def key(step: Step, registry: Registry) -> str:
     artifact = Artifact(Path("nowhere"), Manifest(Traits(), {}, step="a", stage="b"))
-    return step_ingredients(step, artifact, {}, "b", None, registry).key
+    return step_ingredients(step, Given(artifact, data=Prepared(Path(), "b")), registry).key
 
 
 def changed(steps: Mapping[str, Step], registry: Registry, change: Callable[[], Any]) -> set[str]:

@@ -23,8 +23,8 @@ from compress.planning.reference import with_model_traits
 from compress.pretrained.families import Families
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry, load_plugins
-from compress.store.keys import data_ingredients, import_ingredients, step_ingredients
-from compress.store.prepared import prepare
+from compress.store.keys import Given, data_ingredients, import_ingredients, step_ingredients
+from compress.store.prepared import Prepared, prepare
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
 
@@ -361,7 +361,10 @@ def test_steps_behind_a_model_folder_are_there_once_they_are_made(
     print_plan(view_plan(plan, registry, store), Console(width=200))
     assert f"  data: train: {rows} rows; bad: " in capsys.readouterr().out
     taken = Artifact.open(model.folder)
-    store.make(step_ingredients(first, taken, {}, data.digest, None, registry), fill)
+    store.make(
+        step_ingredients(first, Given(taken, data=Prepared(data.folder, data.digest)), registry),
+        fill,
+    )
     assert states() == ["there", "to do"]
     (folder / "config.json").write_text(
         '{"model_type": "bert", "architectures": []}', encoding="utf-8"
@@ -498,7 +501,7 @@ def test_the_names_of_artifacts_do_not_count_and_their_weights_do(
 ) -> None:
     def options(teacher: str) -> Any:
         step = planned(TEACHERS % teacher).steps[-1]
-        return step_ingredients(step, None, {}, None, None, registry).values["options"]
+        return step_ingredients(step, Given(None), registry).values["options"]
 
     assert options("[one, two]") == options("[two, one]")
     assert options("{one: 2, two: 1}")["teacher"] == [2.0, 1.0]

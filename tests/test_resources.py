@@ -13,7 +13,8 @@ from compress.planning.sections import resources
 from compress.pretrained.families import Families
 from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
-from compress.store.keys import step_ingredients
+from compress.store.keys import Given, step_ingredients
+from compress.store.prepared import Prepared
 
 RECIPE = """\
 task: text-classification
@@ -70,7 +71,10 @@ def test_the_key_of_a_step_has_its_processes_if_there_are_several(
     planned: Planned, registry: Registry
 ) -> None:
     def keys(plan: Plan) -> list[str]:
-        return [step_ingredients(step, None, {}, "b", None, registry).key for step in plan.steps]
+        return [
+            step_ingredients(step, Given(None, data=Prepared(Path(), "b")), registry).key
+            for step in plan.steps
+        ]
 
     alone, one, two = keys(planned()), keys(planned(own=1)), keys(planned(common=2))
     assert alone == one

@@ -13,6 +13,7 @@ from compress.errors import EnvironmentFailure, UsageError
 from compress.planning import DataChoice, Input, Plan, Step, TaskChoice
 from compress.registry.plugins import Registry
 from compress.store.keys import (
+    Given,
     data_ingredients,
     import_ingredients,
     step_ingredients,
@@ -80,32 +81,31 @@ class _Finder:
             return StepState("not known", str(error))
         if unlabelled is None:
             return StepState("to do")
-        artifact = self._made(step, data.digest if data else None, unlabelled)
+        artifact = self._made(step, _opened(data) if data else None, unlabelled)
         self._artifacts[step.name] = artifact
         return StepState("there" if artifact else "to do")
 
-    def _unlabelled(self, step: Step) -> dict[str, str] | None:
-        """The digests of a step's rows without targets; None where some are not prepared yet."""
-        digests = {}
+    def _unlabelled(self, step: Step) -> dict[str, Prepared] | None:
+        """A step's rows without targets; None where some are not prepared yet."""
+        found = {}
         for option, choice in step.unlabelled.items():
             product = self._prepared(choice, step.task, targets=False)
             if product is None:
                 return None
-            digests[option] = product.digest
-        return digests
+            found[option] = _opened(product)
+        return found
 
-    def _made(self, step: Step, data: str | None, unlabelled: Mapping[str, str]) -> Artifact | None:
+    def _made(
+        self, step: Step, data: Prepared | None, unlabelled: Mapping[str, Prepared]
+    ) -> Artifact | None:
         parent = self._artifacts[step.parent] if step.parent else None
         references = {}
         for option, name in step.references.items():
             artifact = self._artifacts[name]
             assert artifact is not None  # ``find`` asks for no step whose input is not there
             references[option] = artifact
-        fresh = self._plan.fresh
-        ingredients = step_ingredients(
-            step, parent, references, data, fresh, self._registry, unlabelled=unlabelled
-        )
-        return self._artifact(ingredients)
+        given = Given(parent, self._plan.fresh, references, data, unlabelled)
+        return self._artifact(step_ingredients(step, given, self._registry))
 
     def _import(self, model: Input) -> Artifact | None:
         if model.from_hub or not self._store.holds("artifact"):
@@ -147,3 +147,7 @@ class _Finder:
             return None
         ingredients_of = data_ingredients if targets else unlabelled_ingredients
         return self._store.find(ingredients_of(data, task))
+
+
+def _opened(data: Product) -> Prepared:
+    return Prepared(data.folder, data.digest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from compress.distilling.attending import attended
 from compress.distilling.contract import refuse_without_states
 from compress.distilling.loss import DistillationLoss, OwnTargets, asked_of
 from compress.distilling.matching import Place, Sides, all_matched, projected
-from compress.distilling.menu import Lesson, needs_teacher
+from compress.distilling.menu import HiddenLoss, Lesson, LossItem, needs_teacher, of_kind
 from compress.edits import Edit
+from compress.errors import UsageError
 from compress.processor import Processor
 from compress.stage import Context, Data
 from compress.task import Row
@@ -39,7 +41,10 @@ def learn(
 ) -> TrainingFacts:
     """Train ``model`` in place, as ``compress.distilling.fit_to_teachers`` describes it."""
     losses = lesson.losses
+    if own is not None:  # what a teacher answers to it cannot be known before
+        lesson = replace(lesson, keep="nothing")
     refuse_without_states(model, losses)
+    _refuse_learned_layers(losses, context.world)
     sides = Sides.of(model, edits, teachers[0].artifact, context.architectures)
     outputs = _outputs(context, lesson, teachers, data, processor, sides.layers)
     if not any(each.logits or each.labels for each in losses):
@@ -72,6 +77,16 @@ def learn(
             data=data,
             groups=truth,
             work=work,
+        )
+
+
+def _refuse_learned_layers(losses: Sequence[LossItem], processes: int) -> None:
+    """Raise UsageError where several processes would each choose layers, by their own rows alone:
+    the student would not be the one that a single process trains."""
+    if processes > 1 and any(each.layers == "learned" for each in of_kind(losses, HiddenLoss)):
+        raise UsageError(
+            f"losses: layers: learned chooses by the whole batch, and {processes} processes have a "
+            "part of it each: take layers: uniform, or one process"
         )
 
 

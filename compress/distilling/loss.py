@@ -176,4 +176,5 @@ def _nothing_of(outputs: Mapping[str, Any]) -> Tensor:
     for value in outputs.values():
         parts = value if isinstance(value, tuple) else (value,)
         found += [part for part in parts if isinstance(part, Tensor)]
-    return torch.stack([part.flatten()[0].float() * 0 for part in found]).sum()
+    # The sum of no number is 0 whatever the numbers are: 0 times an infinite one would be none.
+    return torch.stack([part.flatten()[:0].float().sum() for part in found]).sum()

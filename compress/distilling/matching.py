@@ -131,7 +131,9 @@ def projected(model: PreTrainedModel, places: Sequence[Place], sides: Sides) -> 
         return
     fields = _STATES[1:] if model.config.is_encoder_decoder else _STATES[:1]
     matrices = nn.ModuleDict()
-    for place in dict.fromkeys(student for student, _ in places):
+    # A state has one matrix: the last one is -1 to one loss, and a number to another.
+    count = sides.layers[0] + 1 if sides.layers else None
+    for place in dict.fromkeys(one % count if count else one for one, _ in places):
         for field in fields:
             matrices[f"{field}:{place}"] = _matrix(own, theirs)
     model.add_module(_NAME, matrices)

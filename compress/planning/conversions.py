@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from compress.artifact import Traits
 from compress.engine import Conversion
-from compress.machine import is_installed, versions
+from compress.machine import is_there
 from compress.planning.edges import edge_mistake
 from compress.planning.types import DataChoice, Plan, Step, TaskChoice
 from compress.registry.plugins import Registry
@@ -59,14 +59,9 @@ def _reference(plan: Plan) -> _Reference | None:
 
 def _conversions(registry: Registry) -> Iterator[tuple[str, Conversion]]:
     for entry in registry.engines.values():
-        if all(map(_is_there, entry.cls.packages)):
+        if all(map(is_there, entry.cls.packages)):
             for conversion in entry.cls.conversions:
                 yield entry.name, conversion
-
-
-def _is_there(package: str) -> bool:
-    """Whether a distribution is installed, or another that has its module: ``onnxruntime-gpu``."""
-    return bool(versions([package])) or is_installed(package)
 
 
 def _step(

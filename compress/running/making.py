@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from compress.artifact import Artifact, JsonObject
@@ -15,6 +16,7 @@ from compress.registry.plugins import Registry
 from compress.running.candidates import Candidates
 from compress.running.events import PHASE
 from compress.store.keys import (
+    Given,
     config_ingredients,
     data_ingredients,
     earlier_numbers,
@@ -189,51 +191,56 @@ class Products:
         ``phase`` is shown while it is made. ``earlier`` is what was measured of the steps before.
 
         The worker's job file and log are named by ``label``."""
-        data = self.prepared(step.data, step.task) if step.data else None
-        known = earlier_numbers(earlier or {}) if step.entry.cls.reads_earlier else {}
-        unlabelled = {
-            option: self.prepared(choice, step.task, targets=False)
-            for option, choice in step.unlabelled.items()
-        }
-        ingredients = step_ingredients(
-            step,
+        given = Given(
             parent,
-            references,
-            data.digest if data else None,
             fresh,
-            self.registry,
-            known,
-            {option: rows.digest for option, rows in unlabelled.items()},
+            references,
+            data=self.prepared(step.data, step.task) if step.data else None,
+            unlabelled={
+                option: self.prepared(choice, step.task, targets=False)
+                for option, choice in step.unlabelled.items()
+            },
+            earlier=earlier_numbers(earlier or {}) if step.entry.cls.reads_earlier else {},
+        )
+        return self._step(step, given, label, phase)
+
+    def _step(self, step: Step, given: Given, label: str, phase: str) -> tuple[Product, bool]:
+        return self.make(
+            step_ingredients(step, given, self.registry),
+            partial(self._job, step, given),
+            label,
+            phase=phase,
+            choose=partial(self._choice, step, given, label),
         )
 
-        def job(output: Path, work: Path) -> Job:
-            return ApplyStage(
-                stage=step.entry.name,
-                step=step.name,
-                seed=step.seed,
-                options=step.options.model_dump(mode="json"),
-                task=Chosen.of(step.task),
-                traits=step.traits,
-                store=self.store,
-                input=parent.folder if parent else None,
-                fresh=fresh,
-                references={option: artifact.folder for option, artifact in references.items()},
-                data=data,
-                output=output,
-                work=work,
-                processes=step.processes,
-                earlier=known,
-                unlabelled=unlabelled,
-                choices=tuple(step.choices),
-            )
+    def _job(self, step: Step, given: Given, output: Path, work: Path) -> Job:
+        """What a worker does to make a step in the folder ``output``."""
+        return ApplyStage(
+            stage=step.entry.name,
+            step=step.name,
+            seed=step.seed,
+            options=step.options.model_dump(mode="json"),
+            task=Chosen.of(step.task),
+            traits=step.traits,
+            store=self.store,
+            input=given.parent.folder if given.parent else None,
+            fresh=given.fresh,
+            references={option: one.folder for option, one in given.references.items()},
+            data=given.data,
+            output=output,
+            work=work,
+            processes=step.processes,
+            earlier=given.earlier,
+            unlabelled=given.unlabelled,
+            choices=tuple(step.choices),
+        )
 
-        def choose(name: str) -> Path:
-            number = list(step.choices).index(name) + 1
-            own = f"{label}-choice-{number}"
-            made, _ = self.step(step.choices[name], parent, {}, None, own, f"making {name}")
-            return made.folder
-
-        return self.make(ingredients, job, label, phase=phase, choose=choose)
+    def _choice(self, step: Step, given: Given, label: str, name: str) -> Path:
+        """The folder of what a step may choose."""
+        number = list(step.choices).index(name) + 1
+        own = f"{label}-choice-{number}"
+        made, _ = self._step(step.choices[name], given.of_choice(), own, f"making {name}")
+        return made.folder
 
     def _run(
         self,

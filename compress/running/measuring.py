@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from compress.errors import CompressError, IntegrityError
+from compress.errors import REFUSALS, CompressError, IntegrityError
 from compress.measure import Subject, measure
 from compress.measure.reuse import (
     MeasurementFile,
@@ -21,7 +21,7 @@ from compress.planning import DataChoice, TaskChoice
 from compress.results.fastest import fastest_float_engine
 from compress.running.events import PHASE
 from compress.running.run import Run
-from compress.running.steps import REFUSALS, give_up, note_unknown
+from compress.running.steps import give_up, note_unknown
 from compress.store.prepared import Prepared
 from compress.store.store import Product
 from compress.workers.protocol import Chosen

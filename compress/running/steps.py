@@ -4,17 +4,12 @@ reference."""
 from __future__ import annotations
 
 from compress.artifact import Artifact
-from compress.errors import CompressError, ModelRefused, PackageMissing
+from compress.errors import REFUSALS, CompressError
 from compress.measurement import Measured
 from compress.planning import Step
 from compress.planning.conversions import conversion_steps
 from compress.results.record import Record
 from compress.running.run import Run
-
-REFUSALS = (ModelRefused, PackageMissing)
-"""Errors that say that an engine is not for this model or not for this machine. A worker that was
-killed, or that had no memory or disk space left, says nothing of the kind: were its conversion
-given up, another engine would become the fastest one, which budgets compare with."""
 
 
 def make_step(run: Run, step: Step, index: int, label: str = "", phase: str = "") -> None:

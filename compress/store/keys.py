@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from compress.artifact import MANIFEST, Artifact, JsonObject, sha256_file
 from compress.machine import versions
@@ -20,6 +21,7 @@ from compress.pretrained.modelfolder import (
 )
 from compress.registry.models import model_origins
 from compress.registry.plugins import Registry
+from compress.store.prepared import Prepared
 from compress.store.store import Ingredients
 
 _DATA_LAYOUT = 3
@@ -99,64 +101,82 @@ def source_name(model: Input) -> str:
     return model.source if model.from_hub else Path(model.source).name
 
 
-def step_ingredients(
-    step: Step,
-    parent: Artifact | None,
-    references: Mapping[str, Artifact],
-    data: str | None,
-    fresh: JsonObject | None,
-    registry: Registry,
-    earlier: Mapping[str, Measured] | None = None,
-    unlabelled: Mapping[str, str] | None = None,
-) -> Ingredients:
-    """What a step's artifact depends on. ``data`` is the digest of its data, and ``unlabelled`` are
-    those of the rows without targets that its options describe; ``fresh`` is the
-    configuration that a stage without input starts from; ``earlier`` are the numbers that its stage
-    reads of the steps before.
+@dataclass(frozen=True)
+class Given:
+    """What a step is made of: the artifact ``parent``, or without one a ``fresh`` configuration;
+    the artifacts that its options name; prepared ``data``, and the rows without targets that its
+    options describe; and the numbers that its stage reads of the steps before."""
 
-    Machines share a store, so what the options leave to the machine is part of it. Several
-    processes are, because each draws its dropout from a generator of its own, and adds its part of
-    a gradient to the others' in another order than one process does."""
-    stage = step.entry.cls
-    start = dict(fresh) if fresh and parent is None else None
-    choices = {
-        name: step_ingredients(choice, parent, {}, data, None, registry).values
-        for name, choice in step.choices.items()
+    parent: Artifact | None
+    fresh: JsonObject | None = None
+    references: Mapping[str, Artifact] = field(default_factory=dict)
+    data: Prepared | None = None
+    unlabelled: Mapping[str, Prepared] = field(default_factory=dict)
+    earlier: Mapping[str, Measured] = field(default_factory=dict)
+
+    def of_choice(self) -> Given:
+        """What a choice of the step is made of."""
+        return Given(self.parent, data=self.data)
+
+
+def step_ingredients(step: Step, given: Given, registry: Registry) -> Ingredients:
+    """What a step's artifact depends on."""
+    asked = {
+        "kind": "artifact",
+        "stage": step.entry.name,
+        "options": without_names(step.options),
+        "input": given.parent.digest if given.parent else None,
+        "references": {option: one.digest for option, one in given.references.items()},
+        "data": given.data.digest if given.data else None,
+        "fresh": _start(given),
+        "seed": step.seed,
+        "task": step.task.as_dict(),
     }
-    folders = [each.folder for each in (parent, *references.values()) if each is not None]
-    return Ingredients(
-        "artifact",
-        {
-            "kind": "artifact",
-            "stage": step.entry.name,
-            "plugin": step.entry.origin,
-            "options": without_names(step.options),
-            "input": parent.digest if parent else None,
-            "references": {option: artifact.digest for option, artifact in references.items()},
-            "data": data,
-            "fresh": start,
-            "seed": step.seed,
-            "task": step.task.as_dict(),
-            "task_plugin": step.task.entry.origin,
-            "libraries": versions(("compress-toolkit", *stage.libraries)),
-            "machine": dict(step.options.left_to_machine()),
-            "architectures": (
-                registry.origins("architectures") if stage.reads_architectures else None
-            ),
-            "models": model_origins(registry, model_types(folders, start, step.options)),
-            **({"unlabelled": dict(unlabelled)} if unlabelled else {}),
-            **({"choices": choices} if choices else {}),
-            **({"processes": step.processes} if step.processes > 1 else {}),
-            **({"earlier": _as_dicts(earlier or {})} if stage.reads_earlier else {}),
-        },
-    )
+    origins, used = _origins(step, given, registry), _where_used(step, given, registry)
+    return Ingredients("artifact", {**asked, **origins, **used})
+
+
+def _start(given: Given) -> JsonObject | None:
+    return dict(given.fresh) if given.fresh and given.parent is None else None
+
+
+def _origins(step: Step, given: Given, registry: Registry) -> JsonObject:
+    """The versions of what makes it, and what its options leave to the machine: machines share a
+    store."""
+    stage = step.entry.cls
+    folders = [one.folder for one in (given.parent, *given.references.values()) if one is not None]
+    return {
+        "plugin": step.entry.origin,
+        "task_plugin": step.task.entry.origin,
+        "libraries": versions(("compress-toolkit", *stage.libraries)),
+        "machine": dict(step.options.left_to_machine()),
+        "architectures": registry.origins("architectures") if stage.reads_architectures else None,
+        "models": model_origins(registry, model_types(folders, _start(given), step.options)),
+    }
+
+
+def _where_used(step: Step, given: Given, registry: Registry) -> JsonObject:
+    """What few steps have. Without it, a key is as if there were no such thing.
+
+    Several processes are part of it, because each draws its dropout from a generator of its own,
+    and adds its part of a gradient to the others' in another order than one process does."""
+    used: dict[str, Any] = {}
+    if given.unlabelled:
+        used["unlabelled"] = {option: rows.digest for option, rows in given.unlabelled.items()}
+    if step.choices:
+        own = given.of_choice()
+        used["choices"] = {
+            name: step_ingredients(choice, own, registry).values
+            for name, choice in step.choices.items()
+        }
+    if step.processes > 1:
+        used["processes"] = step.processes
+    if step.entry.cls.reads_earlier:
+        used["earlier"] = {name: one.as_dict() for name, one in given.earlier.items()}
+    return used
 
 
 def earlier_numbers(measured: Mapping[str, Measured]) -> dict[str, Measured]:
     """Measurements and comparisons without the samples that meters keep, and without what measuring
     took."""
     return {name: Measured(m.measurements, m.comparisons) for name, m in measured.items()}
-
-
-def _as_dicts(measured: Mapping[str, Measured]) -> JsonObject:
-    return {name: m.as_dict() for name, m in measured.items()}

@@ -105,9 +105,10 @@ def _trainer(
 ) -> OrderedTrainer:
     """The trainer of ``model``, which writes its checkpoints into ``folder``."""
     callbacks: list[TrainerCallback] = [
-        Reporter(context, parts.task.headline, ending, parts.validation_share),
-        SteadyMemory(),
+        Reporter(context, parts.task.headline, ending, parts.validation_share)
     ]
+    if not torch.cuda.is_available():
+        callbacks.append(SteadyMemory())
     if options.patience is not None:
         if not parts.validation_rows:
             raise UsageError(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from compress.artifact import Traits
-from compress.machine import versions
+from compress.machine import is_there
 from compress.options import (
     Options,
     PathMark,
@@ -44,7 +44,11 @@ def with_choices(step: Step, text: StepText, graph: Graph, resolver: Resolver) -
             found = _offered(step, traits, resolver)
         else:
             found = _listed(listed, path, step, traits, resolver)
-        choices |= {choice.name: choice for choice in found}
+        for choice in found:
+            if choice.name in choices:
+                message = f"{option} names {choice.name} twice"
+                resolver.wrong(path, message, "leave one out", of_value=False)
+            choices[choice.name] = choice
         if not choices and len(resolver.mistakes) == before:
             message = f"{text.stage!r} has nothing to choose from"
             resolver.wrong(text.stage_path, message, f"list stages under {option}:", of_value=False)
@@ -74,7 +78,7 @@ def _listed(
 def _offered(step: Step, traits: Traits | None, resolver: Resolver) -> Iterator[Step]:
     """What installed stages offer, without what cannot be made here."""
     for entry in resolver.registry.stages.values():
-        if len(versions(entry.cls.libraries)) < len(set(entry.cls.libraries)):
+        if not all(map(is_there, entry.cls.libraries)):
             continue
         for values in entry.cls.offers:
             options = entry.cls.Options.model_validate(values)
@@ -95,14 +99,23 @@ def _misfit(
     problem = stage.task_misfit(task.entry.cls)
     if problem:
         return f"{entry.name!r} {problem}", "leave it out"
-    needed = [*stage.needs_data, *(split for _, split in splits_asked(options))]
+    needed = [*stage.splits_needed(options), *(split for _, split in splits_asked(options))]
     missing = [split for split in needed if split not in splits_of(step.data)]
     if missing:
         return f"{entry.name!r} needs {' and '.join(missing)} data", "add them under data:"
-    needs_more = [*artifacts_named(options), *unlabelled_data(options)]
+    needs_more = [
+        *artifacts_named(options),
+        *unlabelled_data(options),
+        *fields_marked(type(options), StageChoicesMark),
+    ]
     if needs_more or fields_marked(type(options), PathMark) or stage.reads_earlier:
         return f"{entry.name!r} needs more than this step's input", "give it a step of its own"
     return None
+
+
+def _in_word(value: object) -> str:
+    """A value as YAML writes it."""
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
 
 
 def _choice(
@@ -114,7 +127,7 @@ def _choice(
 ) -> Step:
     """The step that the choice would be. Its name is the stage's, with the options that are
     given."""
-    words = [entry.name, *(f"{key}={value}".lower() for key, value in flat(values).items())]
+    words = [entry.name, *(f"{key}={_in_word(value)}" for key, value in flat(values).items())]
     return replace(
         step,
         name=" ".join(words),

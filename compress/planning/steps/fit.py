@@ -73,7 +73,7 @@ def _check_task(step: Step, text: StepText, resolver: Resolver) -> None:
 
 def _check_data(step: Step, text: StepText, resolver: Resolver) -> None:
     splits = splits_of(step.data)
-    missing = [split for split in step.entry.cls.needs_data if split not in splits]
+    missing = [split for split in step.entry.cls.splits_needed(step.options) if split not in splits]
     # Data that are given and could not be resolved have a mistake of their own.
     is_broken = step.data is None and ("data" in text.keys or "data" in resolver.recipe.top)
     if missing and not is_broken:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from compress import hookimpl
 from compress.artifact import Traits
-from compress.machine import processor, threads
+from compress.machine import gpus, processor, threads
 from compress.options import Options, StageChoices
 from compress.stage import Accepts, Context, Made, Stage
 
@@ -44,7 +44,7 @@ class AutoOptions(Options):
 
     def left_to_machine(self) -> Mapping[str, Any]:
         """What the fastest candidate depends on."""
-        return {"processor": processor().name, "threads": threads()}
+        return {"processor": processor().name, "threads": threads(), "gpus": gpus()}
 
 
 class QuantizeAuto(Stage[AutoOptions]):

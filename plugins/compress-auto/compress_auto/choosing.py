@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from compress.measurement import Measured, Measurement
 from compress.quantities import QUALITY, QUALITY_KEPT, SPEEDUP
@@ -14,7 +15,8 @@ class Figures:
     """What was measured of a candidate against the given model.
 
     ``kept`` is the share of quality, ``speedup`` how many times faster; both with the ends of their
-    95 % intervals, which are the value itself where there is none. ``quality`` is the score."""
+    95 % intervals, from 0 to infinity where there is none: then nothing is sure. ``quality`` is the
+    score."""
 
     quality: float
     kept: float
@@ -57,8 +59,8 @@ def figures_of(measured: Measured, given: str) -> Figures | str:
 
 def _ends(one: Measurement) -> tuple[float, float, float]:
     assert one.value is not None  # figures_of looked
-    low = one.value if one.low is None else one.low
-    high = one.value if one.high is None else one.high
+    low = 0.0 if one.low is None else one.low
+    high = inf if one.high is None else one.high
     return float(one.value), float(low), float(high)
 
 
@@ -77,6 +79,13 @@ def why_hopeless(trial: Trial, others: Iterable[Trial], share: float) -> str:
         if its.kept_low >= share and its.speedup_low > mine.speedup_high:
             return f"slower than {other.name} on {trial.rows} rows"
     return ""
+
+
+def was_beaten(trial: Trial, share: float, rows: int) -> bool:
+    """Whether a candidate was dropped for its speed alone, before it answered all ``rows``. If what
+    beat it loses in turn, it may be the result after all."""
+    own = trial.figures
+    return own is not None and not trial.is_open and own.kept_high >= share and trial.rows < rows
 
 
 def winner(trials: Sequence[Trial], share: float) -> Trial | None:

@@ -7,16 +7,18 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from compress.artifact import Artifact
-from compress.errors import CompressError, first_line, listed
+from compress.errors import REFUSALS, CompressError, first_line, listed
 from compress.measurement import Measured
 from compress.stage import Candidate, Context, Made
 from compress_auto.choosing import (
     Trial,
     fastest_float,
     figures_of,
+    was_beaten,
     why_hopeless,
     why_lost,
     winner,
@@ -35,8 +37,9 @@ def try_all(context: Context[AutoOptions]) -> Made:
     trying.make()
     trying.measure(context.options.rows)
     trying.drop_hopeless()
-    if len(trying.open) > 0 and not trying.saw_all:
-        trying.measure(None)
+    trying.measure(None)
+    trying.reopen_beaten()
+    trying.measure(None)
     return trying.result()
 
 
@@ -58,11 +61,6 @@ class Trying:
         """The names of those that may still be the result."""
         return [trial.name for trial in self._trials.values() if trial.is_open]
 
-    @property
-    def saw_all(self) -> bool:
-        """Whether those that are open have answered every row."""
-        return all(self._trials[name].rows == self._count for name in self.open)
-
     def make(self) -> None:
         """Make every candidate. One that cannot be made is dropped with the reason."""
         start = time.monotonic()
@@ -70,7 +68,7 @@ class Trying:
             self._context.progress(number, len(self._context.choices), f"making {name}")
             try:
                 artifact = self._context.choice(name)
-            except CompressError as error:
+            except REFUSALS as error:
                 self._trials[name] = Trial(name, dropped=f"cannot be made: {first_line(error)}")
                 continue
             self._made[name] = artifact
@@ -78,11 +76,15 @@ class Trying:
         self.seconds["making"] += time.monotonic() - start
 
     def measure(self, rows: int | None) -> None:
-        """Measure those that are open, on some validation rows or on all (None)."""
+        """Measure those that are open and have answered fewer rows: on some validation rows, or on
+        all (None)."""
         start = time.monotonic()
         count = self._count if rows is None else min(rows, self._count)
-        self._context.progress(0, 1, f"{len(self.open)} candidates answer {count} rows")
-        for name, one in self._measured(self.open, rows).items():
+        names = [name for name in self.open if self._trials[name].rows < count]
+        if not names:
+            return
+        self._context.progress(0, 1, f"{len(names)} candidates answer {count} rows")
+        for name, one in self._measured(names, rows).items():
             trial = replace(self._trials[name], rows=count)
             found = figures_of(one, GIVEN)
             if isinstance(found, str):
@@ -94,13 +96,11 @@ class Trying:
     def _measured(self, names: list[str], rows: int | None) -> Mapping[str, Measured]:
         """The measurements of candidates. If one cannot be measured, all are looked at alone, and
         what fails is dropped."""
-        if not names:
-            return {}
         candidates = {GIVEN: Candidate(self._given.folder)}
         candidates |= {name: Candidate(self._made[name].folder) for name in names}
         try:
             found = dict(self._context.measure(candidates, meters=METERS, rows=rows))
-        except CompressError as error:
+        except REFUSALS as error:
             if len(names) == 1:
                 reason = f"cannot be measured: {first_line(error)}"
                 self._trials[names[0]] = replace(self._trials[names[0]], dropped=reason)
@@ -119,6 +119,15 @@ class Trying:
             if trial.is_open:
                 reason = why_hopeless(trial, known, self._share)
                 self._trials[trial.name] = replace(trial, dropped=reason)
+
+    def reopen_beaten(self) -> None:
+        """Open those again that were dropped as slower, where nothing keeps the quality."""
+        trials = list(self._trials.values())
+        if winner(trials, self._share):
+            return
+        for trial in trials:
+            if was_beaten(trial, self._share, self._count):
+                self._trials[trial.name] = replace(trial, dropped="")
 
     def result(self) -> Made:
         """Write the winner, or the fastest float candidate where none keeps the quality."""
@@ -167,7 +176,8 @@ def _row(trial: Trial, best: Trial, share: float) -> dict[str, Any]:
     why = trial.dropped
     if trial.name != best.name and not why:
         why = why_lost(trial, best, share)
-    figures = asdict(trial.figures) if trial.figures else {}
+    found = asdict(trial.figures) if trial.figures else {}
+    figures = {name: value if isfinite(value) else None for name, value in found.items()}
     row = {"name": trial.name, "rows": trial.rows, **figures}
     return {**row, "dropped": "" if trial.name == best.name else why}
 
@@ -176,8 +186,12 @@ def _line(row: Mapping[str, Any]) -> str:
     """A row of the table in words."""
     if "kept" not in row:
         return f"{row['name']}: {row['dropped']}"
-    kept = f"{100 * row['kept']:.2f} % [{100 * row['kept_low']:.2f}, {100 * row['kept_high']:.2f}]"
-    speed = f"{row['speedup']:.2f}x [{row['speedup_low']:.2f}, {row['speedup_high']:.2f}]"
+    kept = f"{100 * row['kept']:.2f} %"
+    if row["kept_high"] is not None:
+        kept += f" [{100 * row['kept_low']:.2f}, {100 * row['kept_high']:.2f}]"
+    speed = f"{row['speedup']:.2f}x"
+    if row["speedup_high"] is not None:
+        speed += f" [{row['speedup_low']:.2f}, {row['speedup_high']:.2f}]"
     end = f"; {row['dropped']}" if row["dropped"] else "; chosen"
     return f"{row['name']}: {kept} of the quality, {speed} on {row['rows']} rows{end}"
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 from compress_auto import AutoOptions
-from compress_auto.choosing import Figures, Trial, why_hopeless, winner
+from compress_auto.choosing import Figures, Trial, figures_of, why_hopeless, winner
 from compress_auto.trying import GIVEN, try_all
 
 from compress.artifact import Artifact, Manifest, Traits, digest_files
-from compress.errors import CompressError, ModelRefused
+from compress.errors import CompressError, ModelRefused, PackageMissing
 from compress.measurement import Measured, Measurement
 from compress.stage import Candidate
 
@@ -148,13 +148,46 @@ def test_a_candidate_that_fails_is_in_the_table_and_the_others_go_on(
     done = trying(
         {
             "unmade": ModelRefused("no such operator"),
-            "unmeasured": CompressError("it does not open"),
+            "unmeasured": PackageMissing("it does not open"),
             "float": [figures(1.0, 2.0)] * 2,
         }
     )
     assert done.notes["chosen"] == "float"
     assert "no such operator" in done.dropped["unmade"]
     assert "it does not open" in done.dropped["unmeasured"]
+
+
+def test_an_accident_of_a_candidate_ends_the_step_for_another_try_may_end_otherwise(
+    trying: Callable[..., Any],
+) -> None:
+    with pytest.raises(CompressError, match="SIGKILL"):
+        trying(
+            {
+                "float": [figures(1.0, 2.0)] * 2,
+                "int8": CompressError("the worker was ended by SIGKILL"),
+            }
+        )
+
+
+def test_what_a_loser_had_beaten_is_looked_at_again(trying: Callable[..., Any]) -> None:
+    done = trying(
+        {
+            "fast": [figures(1.0, 4.0), figures(0.9, 4.0)],
+            "slow": [figures(1.0, 2.0)] * 2,
+            "bad": [figures(0.7, 9.0, 0.1)] * 2,
+        }
+    )
+    assert [names[1:] for names, _ in done.asked] == [["fast", "slow", "bad"], ["fast"], ["slow"]]
+    assert done.notes["chosen"] == "slow" and done.notes["keeps_quality"]
+    assert done.dropped["fast"] == "keeps 90.00 % of the quality"
+
+
+def test_a_share_without_an_interval_drops_nobody() -> None:
+    share = Measurement("quality_kept", 0.5, "", "higher")
+    one = measured(figures(0.5, 2.0))
+    one.comparisons[GIVEN]["quality_kept"] = share
+    found = figures_of(one, GIVEN)
+    assert isinstance(found, Figures) and not why_hopeless(Trial("one", figures=found), [], 0.99)
 
 
 def test_where_none_keeps_the_quality_the_float_export_is_the_result_and_that_is_said(

@@ -8,7 +8,6 @@ from typing import Any
 from transformers import set_seed
 
 from compress.artifact import Artifact
-from compress.distillable import Keep
 from compress.distilling import Lesson, fit_to_teachers, refuse_strangers
 from compress.errors import UsageError
 from compress.models import save_model
@@ -92,12 +91,11 @@ def trained(
             context.note(f"phase {number + 1} of {len(phases)}")
         # What is drawn for a phase must not depend on whether the one before it was resumed.
         set_seed((context.seed + number) % 2**32)
-        keep: Keep = "nothing" if options.on_policy > 0 else options.keep
         made = fit_to_teachers(
             student.model,
             context,
             phase,
-            Lesson(phase.losses, keep, options.choices),
+            Lesson(phase.losses, options.keep, options.choices),
             teachers,
             edits=student.edits,
             processor=student.processor,

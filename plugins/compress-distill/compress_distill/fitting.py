@@ -9,7 +9,7 @@ from compress.architecture import KnownSizes, Layers
 from compress.distilling import AttendingLoss, HiddenLoss, LossOptions
 from compress.layers import all_stay, in_words, layer_mistakes, layers_left
 from compress.stage import OptionMistake
-from compress_distill.options import DistillOptions, StudentOptions
+from compress_distill.options import DistillOptions, StudentOptions, places_of_losses
 
 _TAKE_FEWER = "take fewer, or leave student out and name a teacher"
 _TAKE_LESS = "take less, or leave it out"
@@ -75,11 +75,10 @@ def _of_losses(
 ) -> Iterator[OptionMistake]:
     """Losses by layers that a student does not have, or its teacher. ``theirs`` is None where that
     is another model."""
-    for place, phase in enumerate(options.phases or [None]):
-        where = "" if phase is None else f"phases.{place}."
-        for number, item in enumerate((phase or options).losses):
+    for place, losses in places_of_losses(options):
+        for number, item in enumerate(losses):
             (kind,) = item.model_fields_set
-            option = f"{where}losses.{number}.{kind}.layers"
+            option = f"{place}.{number}.{kind}.layers"
             yield from _of_loss(item.chosen, option, own, theirs)
 
 

@@ -18,6 +18,7 @@ from compress_distill.options import (
     has_no_other,
     learns_labels_alone,
     phases_of,
+    places_of_losses,
     weights_of_teachers,
 )
 
@@ -33,8 +34,9 @@ def mistakes(options: DistillOptions) -> Iterator[OptionMistake]:
     yield from _mistakes_of_teachers(options)
     for option in {"losses", "epochs"} & options.model_fields_set if options.phases else ():
         yield OptionMistake(option, f"each of the phases has its own {option}", "leave it out")
+    for place, losses in places_of_losses(options):
+        yield from loss_mistakes(losses, place)
     for phase in phases_of(options):
-        yield from loss_mistakes(phase.losses)
         yield from _mistakes_of_keeping(phase)
     if options.unlabelled and not options.sequences and any(map(has_no_other, phases_of(options))):
         yield OptionMistake(

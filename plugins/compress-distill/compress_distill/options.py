@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -231,6 +232,14 @@ def phases_of(options: DistillOptions) -> list[DistillOptions]:
         own = {"losses": phase.losses, "epochs": phase.epochs, "learning_rate": rate}
         found.append(options.model_copy(update={**own, "phases": None}))
     return found or [options]
+
+
+def places_of_losses(options: DistillOptions) -> Iterator[tuple[str, Sequence[LossItem]]]:
+    """The losses of each training of a step, with the place of their option."""
+    if options.phases is None:
+        yield "losses", options.losses
+    for number, phase in enumerate(options.phases or []):
+        yield f"phases.{number}.losses", phase.losses
 
 
 def learns_labels_alone(options: DistillOptions) -> bool:

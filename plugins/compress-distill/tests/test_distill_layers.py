@@ -157,7 +157,16 @@ def test_a_teacher_has_no_embeddings_to_teach_itself(tmp_path: Path) -> None:
         assert abs(float(value)) < 1e-4
 
 
-def test_a_narrower_student_learns_by_a_projection_that_it_does_not_keep(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "losses",
+    [
+        ["logits", "hidden", "embeddings"],
+        ["hidden", {"hidden": {"layers": "uniform"}}, {"hidden": {"layers": "learned"}}],
+    ],
+)
+def test_a_narrower_student_learns_by_a_projection_that_it_does_not_keep(
+    losses: list[Any], tmp_path: Path
+) -> None:
     wide = save_bert(tmp_path / "wide", TASK, hidden_size=24)
     given = save_bert(tmp_path / "given", TASK)
     splits = {"train": sentences(20, 0), "test": sentences(6, 1)}
@@ -169,7 +178,7 @@ def test_a_narrower_student_learns_by_a_projection_that_it_does_not_keep(tmp_pat
         input=given,
         references={"teacher": wide},
         teacher="x",
-        losses=["logits", "hidden", "embeddings"],
+        losses=losses,
         epochs=1,
         batch_size=4,
         precision="fp32",

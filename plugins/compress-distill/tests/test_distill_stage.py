@@ -551,6 +551,16 @@ def test_a_teacher_of_other_words_labels_or_task_is_refused(tmp_path: Path) -> N
             {"teacher": "x", "losses": [{"logits": {"distance": "mse", "beta": 0.0}}]},
             "losses.0.logits.beta",
         ),
+        (
+            {
+                "teacher": "x",
+                "phases": [
+                    {"losses": ["hidden"]},
+                    {"losses": ["labels", {"logits": {"distance": "mse", "beta": 0.0}}]},
+                ],
+            },
+            "phases.1.losses.1.logits.beta",
+        ),
         ({"teacher": "x", "on_policy": 0.5, "keep": "all"}, "keep"),
         ({"teacher": "x", "on_policy": 0.5, "losses": ["hidden"]}, "on_policy"),
     ],

@@ -84,6 +84,11 @@ class QuantizeOnnx(Stage[QuantizeOptions]):
         return replace(ExportOnnx.produces(traits, options, task), precision="int8")
 
     @classmethod
+    def splits_needed(cls, options: QuantizeOptions) -> tuple[str, ...]:
+        """Training rows, which fix the scales of static mode."""
+        return ("train",) if options.mode == "static" else ()
+
+    @classmethod
     def back_off(cls, options: QuantizeOptions) -> QuantizeOptions | None:
         """One scale for each output channel, which rounds weights less; where each has one in
         static mode, more layers in floats: 2, 4, then 8. None where that is asked for, or layers

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from compress.machine import lacks_vnni
-from compress.options import Options, SplitMark
+from compress.options import Options
 from compress.stage import OptionMistake
 
 _PERCENTILE = 99.99
@@ -56,7 +56,7 @@ class QuantizeOptions(ExportOptions):
             "does not depend on the others in its batch."
         ),
     )
-    calibration: Annotated[Calibration | None, SplitMark("train")] = Field(
+    calibration: Calibration | None = Field(
         default=None,
         description="How static mode finds its scales; none: with the defaults.",
     )

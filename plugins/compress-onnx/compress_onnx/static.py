@@ -89,6 +89,8 @@ def with_fixed_scales(
     kinds = sorted({*QDQRegistry, *QLinearOpsRegistry} if everything else {*PRODUCTS, "Gather"})
     if everything:
         names = [str(node.name) for node in graph.graph if node.name not in kept]
+    if not names:  # to the quantizer no name is every name
+        return graph
     quantizer = QDQQuantizer(
         onnx_ir.to_proto(graph),
         per_channel,

@@ -20,7 +20,7 @@ from tiny import LABELS, make_artifact, read, save_bert, sentences, task_named, 
 
 from compress.artifact import Artifact
 from compress.engine import Placement
-from compress.errors import UsageError
+from compress.errors import ModelRefused, UsageError
 from compress.models import open_model
 from compress.sessions import TorchSession
 from compress.task import Batch, Row
@@ -140,13 +140,22 @@ def numbers(count: int) -> Callable[[], Any]:
     return examples
 
 
-@pytest.mark.parametrize(("method", "most"), [("minmax", 5.5), ("average", 4.5)])
-def test_limits_are_those_of_all_rows_or_their_average(method: Any, most: float) -> None:
-    values = np.stack([batch["x"] for batch in numbers(40)()])
-    found = ranges(Streaming(), ["x"], numbers(40), method, 99.99)["x"]
-    if method == "minmax":
-        assert found.range_value == (values.min(), values.max())
-    assert values.min() <= found.lowest < -3 and 3 < found.highest <= values.max() < most + 1
+def test_limits_are_those_of_all_rows_or_their_moving_average() -> None:
+    values = [batch["x"] for batch in numbers(40)()]
+    low, high = values[0].min(), values[0].max()
+    for one in values[1:]:
+        low, high = low + 0.01 * (one.min() - low), high + 0.01 * (one.max() - high)
+    found = ranges(Streaming(), ["x"], numbers(40), "average", 99.99)["x"]
+    assert np.allclose(found.range_value, (low, high), rtol=1e-5)
+    found = ranges(Streaming(), ["x"], numbers(40), "minmax", 99.99)["x"]
+    assert found.range_value == (np.min(values), np.max(values))
+
+
+@pytest.mark.parametrize(("method", "runs"), [("minmax", 40), ("average", 40), ("percentile", 80)])
+def test_each_example_runs_alone_once_or_twice(method: Any, runs: int) -> None:
+    session = Streaming()
+    ranges(session, ["x"], numbers(40), method, 99.99)
+    assert session.runs == runs
 
 
 def test_a_percentile_cuts_what_numpy_cuts() -> None:
@@ -172,6 +181,14 @@ def test_no_training_rows_are_one_line_that_says_what_to_do(teacher: Artifact) -
 
 
 @pytest.mark.parametrize("mode", ["static", "dynamic"])
+def test_a_model_of_which_all_stays_in_floats_is_refused(
+    mode: str, quantize: Callable[..., Artifact]
+) -> None:
+    with pytest.raises(ModelRefused, match="found nothing to quantize"):
+        quantize(mode=mode, keep_float=["*"])
+
+
+@pytest.mark.parametrize("mode", ["static", "dynamic"])
 def test_layers_stay_in_floats_by_patterns_of_their_names(
     mode: str, quantize: Callable[..., Artifact]
 ) -> None:
@@ -186,6 +203,32 @@ def test_a_pattern_that_matches_no_layer_is_refused_with_names(
 ) -> None:
     with pytest.raises(UsageError, match=r"'clasifier' matches no layer .* such as .*classifier"):
         quantize(mode=mode, keep_float=["classifier", "clasifier"])
+
+
+def test_a_plan_knows_that_static_mode_needs_training_rows() -> None:
+    for options in ({}, {"calibration": Calibration()}):
+        chosen = QuantizeOnnx.Options(mode="static", **options)
+        assert QuantizeOnnx.splits_needed(chosen) == ("train",)
+    assert QuantizeOnnx.splits_needed(QuantizeOnnx.Options()) == ()
+
+
+class Asked:
+    """Data that note which splits are read."""
+
+    def __init__(self) -> None:
+        self.splits: set[str] = set()
+
+    def rows(self, split: str) -> list[Row]:
+        self.splits.add(split)
+        return ROWS
+
+
+def test_scales_are_of_training_rows_alone(teacher: Artifact) -> None:
+    data = Asked()
+    options = QuantizeOnnx.Options(mode="static")
+    context: Any = SimpleNamespace(data=data, options=options, seed=0, task=TASK)
+    assert len(list(training_examples(context, teacher)())) == min(len(ROWS), 128)
+    assert data.splits == {"train"}
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,21 @@ class StructuredOptions(Options):
         return self.feed_forward is not None or self.heads is not None
 
 
+def _unread(options: StructuredOptions) -> list[OptionMistake]:
+    """Options that nothing reads beside the others."""
+    mistakes = []
+    shares = [each for each in (options.feed_forward, options.heads) if each is not None]
+    if options.shape == "free" and not (shares and all(isinstance(s, float) for s in shares)):
+        message = "shape: free shares out one number over all layers, and shares by layer are none"
+        mistakes.append(OptionMistake("shape", message, "give numbers, such as feed_forward: 0.5"))
+    if not options.cuts_units:
+        unread = {"tune": options.tune, "criterion": options.criterion != "taylor"}
+        message = "it is for heads and neurons, and none are cut"
+        hint = "give feed_forward or heads, or leave it out"
+        mistakes += [OptionMistake(n, message, hint) for n, is_set in unread.items() if is_set]
+    return mistakes
+
+
 class StructuredPruning(Stage[StructuredOptions]):
     """Removes the units that the training loss depends on least, and stores the smaller
     tensors."""
@@ -144,11 +159,7 @@ class StructuredPruning(Stage[StructuredOptions]):
                     "give at least one, such as feed_forward: 0.5",
                 )
             ]
-        given = (options.feed_forward, options.heads)
-        if options.shape == "free" and not any(isinstance(each, float) for each in given):
-            message = "shape: free shares out one number over the layers, and none is given"
-            return [OptionMistake("shape", message, "such as feed_forward: 0.5")]
-        return recovery_mistakes(options.recover)
+        return [*_unread(options), *recovery_mistakes(options.recover)]
 
     @classmethod
     def shares_work(cls, options: StructuredOptions) -> bool:

@@ -9,14 +9,14 @@ from typing import Any
 from compress import surgery
 from compress.errors import NothingChanged
 from compress.layers import all_stay, in_words
-from compress.models import open_model, save_model
+from compress.models import open_model
 from compress.probe import Probe
 from compress.shapes import settle
 from compress.sizes import layout_of
 from compress.stage import Context, Made
 from compress_prune.choose import most_important
+from compress_prune.finishing import finish
 from compress_prune.layers import LayersOptions, in_numbers
-from compress_prune.recovery import recover
 
 _DIGITS = 4
 
@@ -55,13 +55,7 @@ def drop(context: Context[LayersOptions]) -> Made:
     edits = settle(model, architecture)
     if len(layout.stacks) == 1:
         notes = notes[layout.stacks[0].name]
-    if options.recover is not None:
-        notes["recover"] = recover(model, context, options.recover, edits)
-    if context.rank > 0:
-        return Made()
-    parameters = save_model(model, context.output)
-    processor.save(context.output)
-    return Made(parameters=parameters, edits=edits, notes=notes)
+    return finish(model, context, options.recover, edits, notes)
 
 
 def _rounded(scores: Sequence[float]) -> list[float]:

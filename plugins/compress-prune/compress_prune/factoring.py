@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 
 from compress.artifact import Artifact
-from compress.errors import UsageError
-from compress.lowrank import embedding_sizes, factor_embeddings
-from compress.models import open_model, save_model
+from compress.errors import NothingChanged, UsageError
+from compress.lowrank import embedding_sizes, factor_embeddings, largest_rank
+from compress.models import open_model
 from compress.processor import TextProcessor
 from compress.shapes import settle
 from compress.sizes import layout_of
 from compress.stage import Context, Made
 from compress_prune.corpus import count_rows
+from compress_prune.finishing import finish
 from compress_prune.lowrank import EmbeddingsOptions
-from compress_prune.recovery import recover
 
 _DIGITS = 4
 
@@ -25,13 +25,19 @@ _DIGITS = 4
 def factor(context: Context[EmbeddingsOptions]) -> Made:
     """Write the model with small embeddings into ``context.output``.
 
-    Raises UsageError where the two matrices are no smaller than the one."""
+    Raises UsageError where the two matrices of a rank are no smaller than the one, and
+    NothingChanged for a share, of which a step that backs off takes more and more."""
     source, options = context.input, context.options
     assert source is not None, "a plan gives this stage an input"
     model = open_model(source, context.task, "cuda" if torch.cuda.is_available() else "cpu")
     architecture, _ = layout_of(model.config.model_type, context.architectures)
     tokens, width = embedding_sizes(model)
     rank = options.rank if isinstance(options.rank, int) else max(1, round(options.rank * width))
+    if isinstance(options.rank, float) and rank > largest_rank(model):
+        raise NothingChanged(
+            f"rank: a share of {options.rank} makes embeddings that are no smaller, of {tokens} "
+            f"tokens and width {width}: take less, or leave the step out"
+        )
     if rank >= min(tokens, width):
         raise UsageError(
             f"rank: {options.rank} is not less than the rank of the embeddings, of {tokens} tokens "
@@ -41,13 +47,7 @@ def factor(context: Context[EmbeddingsOptions]) -> Made:
     kept = factor_embeddings(model, rank, weights.to(model.device))
     edits = settle(model, architecture)
     notes: dict[str, Any] = {"rank": rank, "width": width, "kept": round(kept, _DIGITS)}
-    if options.recover is not None:
-        notes["recover"] = recover(model, context, options.recover, edits)
-    if context.rank > 0:
-        return Made()
-    parameters = save_model(model, context.output)
-    context.task.processor(source.folder).save(context.output)
-    return Made(parameters=parameters, edits=edits, notes=notes)
+    return finish(model, context, options.recover, edits, notes)
 
 
 def _frequencies(context: Context[Any], source: Artifact, tokens: int) -> Tensor:

@@ -15,15 +15,15 @@ from compress import surgery
 from compress.architecture import Architecture, Layout
 from compress.artifact import Artifact
 from compress.errors import Mistake, NothingChanged, UsageError
-from compress.models import count_parameters, open_model, save_model, task_loss
+from compress.models import count_parameters, open_model, task_loss
 from compress.predict import split_by
 from compress.shapes import settle
 from compress.sizes import layout_of
 from compress.stage import Context, Made
 from compress_prune import StructuredOptions
 from compress_prune.choose import most_important
+from compress_prune.finishing import finish
 from compress_prune.importance import LAYER_CRITERIA, UNIT_CRITERIA, Batch, labels_of
-from compress_prune.recovery import recover
 from compress_prune.shares import by_layer, share_mistakes
 from compress_prune.tuning import tune_all
 from compress_prune.units import Heads, Neurons, shared_out
@@ -53,13 +53,7 @@ def prune(context: Context[StructuredOptions]) -> Made:
     notes = _notes(model, architecture, layout, layers)
     if missed:
         notes["missed"] = missed
-    if options.recover is not None:
-        notes["recover"] = recover(model, context, options.recover, edits)
-    if context.rank > 0:
-        return Made()
-    parameters = save_model(model, context.output)
-    context.task.processor(source.folder).save(context.output)
-    return Made(parameters=parameters, edits=edits, notes=notes)
+    return finish(model, context, options.recover, edits, notes)
 
 
 def _needs_importance(options: StructuredOptions) -> bool:

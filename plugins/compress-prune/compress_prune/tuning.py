@@ -95,10 +95,13 @@ class _Sums:
     wanted: float = 0.0
 
     def add(self, given: Tensor, rest: Tensor, wanted: Tensor) -> None:
-        """Count the tokens of a batch, each [tokens, width]. Products are in float32."""
-        self.gram = self.gram + (given.T @ given).double()
-        self.open = self.open + (given.T @ rest).double()
-        self.missed += float(rest.double().square().sum())
+        """Count the tokens of a batch, each [tokens, width]."""
+        # In float32 the rounding of a product is more than a small ridge: with fewer tokens than
+        # inputs the sums would not be positive definite.
+        given, rest = given.double(), rest.double()
+        self.gram = self.gram + given.T @ given
+        self.open = self.open + given.T @ rest
+        self.missed += float(rest.square().sum())
         self.wanted += float(wanted.double().square().sum())
 
     def plus(self, other: _Sums) -> _Sums:

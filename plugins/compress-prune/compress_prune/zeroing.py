@@ -16,11 +16,11 @@ from compress import surgery
 from compress.artifact import Artifact
 from compress.cutting import Projection, projection_at
 from compress.errors import NothingChanged, UsageError
-from compress.models import forward, open_model, save_model
+from compress.models import forward, open_model
 from compress.sizes import layout_of
 from compress.stage import Context, Made
 from compress_prune import sparse
-from compress_prune.recovery import recover
+from compress_prune.finishing import finish
 from compress_prune.unstructured import UnstructuredOptions
 
 Batch = dict[str, Tensor]
@@ -54,14 +54,8 @@ def zero(context: Context[UnstructuredOptions]) -> Made:
             f"no weight of {total} becomes zero: give a larger share, or leave the step out"
         )
     notes: dict[str, Any] = {"weights": total, "zeros": _zeros(blocks)}
-    if options.recover is not None:
-        with _held(blocks):
-            notes["recover"] = recover(model, context, options.recover, source.manifest.edits)
-    if context.rank > 0:
-        return Made()
-    parameters = save_model(model, context.output)
-    context.task.processor(source.folder).save(context.output)
-    return Made(parameters=parameters, notes=notes)
+    with _held(blocks):
+        return finish(model, context, options.recover, source.manifest.edits, notes)
 
 
 def _matrices(block: nn.Module) -> dict[str, Projection]:

@@ -11,7 +11,7 @@ from compress_prune.lowrank import EmbeddingsOptions, EmbeddingsPruning
 from tiny import make_artifact, save_bert, sentences, task_named, tiny_bert
 
 from compress.artifact import Artifact
-from compress.errors import UsageError
+from compress.errors import NothingChanged, UsageError
 from compress.lowrank import LowRankEmbedding, factor_embeddings
 from compress.models import count_parameters, open_model
 
@@ -83,6 +83,8 @@ def test_a_rank_that_makes_nothing_smaller_is_refused(source: Artifact, tmp_path
         factored(source, tmp_path / "whole", rank=16)
     with pytest.raises(UsageError, match="no smaller than these"):
         factored(source, tmp_path / "large", rank=15)
+    with pytest.raises(NothingChanged, match="a share of 0.95 makes embeddings that are no small"):
+        factored(source, tmp_path / "share", rank=0.95)
 
 
 def test_half_of_what_a_share_takes_away_is_tried_after_a_missed_budget() -> None:

@@ -92,13 +92,20 @@ def test_shares_of_layers_that_are_not_there_are_refused_before_any_work(tmp_pat
 
 
 def test_a_free_shape_needs_one_number_to_share_out() -> None:
-    for options in ({"layers": 2}, {"feed_forward": {"0": 0.5}}):
+    by_layer = {"feed_forward": 0.5, "heads": {"0": 0.5}}
+    for options in ({"layers": 2}, {"feed_forward": {"0": 0.5}}, by_layer):
         chosen = StructuredOptions.model_validate({**options, "shape": "free"})
         (found,) = StructuredPruning.check(chosen)
         assert found.option == "shape"
     for wrong in ({"first": 0.5}, {"-1": 0.5}, {"0": 1.0}, {}):
         with pytest.raises(ValidationError):
             StructuredOptions.model_validate({"feed_forward": wrong})
+
+
+def test_options_for_units_are_refused_where_only_layers_are_cut() -> None:
+    chosen = StructuredOptions(layers=2, tune=True, criterion="fisher")
+    assert [one.option for one in StructuredPruning.check(chosen)] == ["tune", "criterion"]
+    assert StructuredPruning.check(chosen.model_copy(update={"feed_forward": 0.5})) == []
 
 
 def test_the_plan_expects_a_free_shape_where_layers_get_widths_of_their_own() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from compress_prune.tuning import cut_projections, output_paths, tune
+from compress_prune.tuning import _RIDGES, _Sums, cut_projections, output_paths, tune
 from tiny import (
     LABELS,
     Rows,
@@ -211,3 +211,13 @@ def test_a_trained_model_of_half_the_width_is_nearer_to_the_whole_when_tuned(
 def _batch(rows: Rows, processor: TextProcessor) -> dict[str, torch.Tensor]:
     arrays = TASK.collate(TASK.features(read(rows, TASK), processor), processor)
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def test_a_ridge_holds_a_fit_to_fewer_tokens_than_there_are_inputs() -> None:
+    generator = torch.Generator().manual_seed(0)
+    given = nn.functional.gelu(torch.randn(300, 384, generator=generator))
+    wanted = torch.randn(300, 8, generator=generator)
+    sums = _Sums()
+    sums.add(given, wanted, wanted)
+    for ridge in _RIDGES:
+        assert 0 <= sums.left(sums.change(ridge)) < 1
