@@ -23,7 +23,8 @@ from compress.running.bench import names_of, unfinished_folder
 from compress.selfcheck import self_check
 from compress.store.files import write_json
 from compress.store.runfolder import RunFolder
-from compress.workers.jobs.probing import Slowed, open_probe
+from compress.workers.jobs.loads import Slowed
+from compress.workers.jobs.probing import open_probe
 from compress.workers.protocol import Chosen, ProbeArtifact, Subject
 from compress.workers.supervisor import worker_environment
 
