@@ -57,8 +57,8 @@ def training_examples(context: Context[Any], artifact: Artifact, count: int) -> 
     """Random training rows. Raises UsageError where there are none."""
     if context.data is None or not context.data.rows("train"):
         raise UsageError(
-            "mode: static calibrates on training rows, and the step has none; give "
-            "its data a train split, or mode: dynamic"
+            "fixed scales are calibrated on training rows, and the step has none: give its data a "
+            "train split, or take quantize.onnx with mode: dynamic"
         )
     return examples(context, artifact, "train", count)
 
