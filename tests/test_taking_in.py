@@ -87,6 +87,7 @@ def test_the_ids_of_a_model_that_is_taken_in_are_those_of_transformers(
         assert got.ids == wanted(text)["input_ids"], text
         again = AutoTokenizer.from_pretrained(tmp_path / "taken")
         assert again(text)["input_ids"] == got.ids
+    assert "\n" not in (tmp_path / "taken" / "tokenizer.json").read_text(encoding="utf-8")
 
 
 def test_a_space_in_front_is_added_where_the_config_asks_for_it(
