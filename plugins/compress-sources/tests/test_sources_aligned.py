@@ -80,7 +80,8 @@ def test_a_packed_file_is_read_like_any_other(tmp_path: Path) -> None:
     assert csv.columns() == {"train": ["text", "label"]}
 
 
-# The names are given: a packed file holds the second it was made in, and each process of a suite collects for itself.
+# The names are given: a packed file holds the second it was made in, and each process of a suite
+# collects for itself.
 @pytest.mark.parametrize(
     "content", [b"text,label\na,b\n", gzip.compress(b"a,b\n" * 9999)[:-20]], ids=["unpacked", "cut"]
 )
