@@ -62,14 +62,15 @@ def test_models_of_all_tools_are_scored_and_timed_alike(
     folder = onnx_artifact(tmp_path / "made", task_named(task), labels, by_token=by_token).folder
     asked = making.Asked(model, test, test, 16)
     assert asked.task == task
-    models = [making.Made("compress, ONNX", "compress", p, folder) for p in ("float32", "int8")]
+    precisions = ["float32", "int8"][: 1 if by_token else 2]  # each starts two processes
+    models = [making.Made("compress, ONNX", "compress", each, folder) for each in precisions]
     rows = peers.compared(models, asked, tmp_path, loads=1, rounds=2, examples=3)
     score = "f1" if by_token else "accuracy"
-    assert 0 <= rows[0][score] == rows[1][score] <= 1
+    assert 0 <= rows[0][score] == rows[-1][score] <= 1
     assert 0 < rows[0]["model_bytes"] < rows[0]["folder_bytes"]
     assert rows[0]["faster"][0]["value"] == 1 and rows[0]["latency_ms"]["value"] > 0
-    ratio = rows[1]["latency_ms"]["value"] / rows[0]["latency_ms"]["value"]
-    assert rows[0]["faster"][1]["value"] == pytest.approx(ratio)
+    ratio = rows[-1]["latency_ms"]["value"] / rows[0]["latency_ms"]["value"]
+    assert rows[0]["faster"][-1]["value"] == pytest.approx(ratio)
 
 
 def test_a_tool_that_fails_is_named_with_its_log(scripts: Any, tmp_path: Path) -> None:
