@@ -97,7 +97,7 @@ class ApplyStage:
     crash, so that a training continues. ``processes`` do it together. ``earlier`` holds what was
     measured of the steps before, for a stage that reads it. ``unlabelled`` has the rows without
     targets of each option that describes some. ``choices`` names what it may ask for by
-    ``MakeChoice``."""
+    ``MakeChoice``, with the traits that the plan expects of it."""
 
     stage: str
     step: str
@@ -115,7 +115,7 @@ class ApplyStage:
     processes: int = 1
     earlier: Mapping[str, Measured] = field(default_factory=dict)
     unlabelled: Mapping[str, Prepared] = field(default_factory=dict)
-    choices: tuple[str, ...] = ()
+    choices: Mapping[str, Traits] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -222,9 +222,13 @@ class PredictCandidate:
 
 @dataclass(frozen=True)
 class MakeChoice:
-    """A question: where is what the choice of this name makes of the step's input?"""
+    """A question: where is what the choice of this name makes of the step's input?
+
+    Or of the candidate in the folder ``of``. That is made in the folder ``into``."""
 
     name: str
+    of: Path | None = None
+    into: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -318,7 +322,7 @@ class CandidatePredicted:
 
 @dataclass(frozen=True)
 class ChoiceMade:
-    """The answer to ``MakeChoice``: the folder of the product."""
+    """The answer to ``MakeChoice``: the folder of what was made."""
 
     folder: Path
 
