@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -208,11 +209,19 @@ def is_installed(package: str) -> bool:
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:
     """Installed versions by distribution name, without those that are not installed."""
-    installed = {}
-    for name in distributions:
-        with suppress(PackageNotFoundError):
-            installed[name] = version(name)
-    return installed
+    path = tuple(sys.path)
+    found = ((name, _version(name, path)) for name in distributions)
+    return {name: version for name, version in found if version is not None}
+
+
+@cache
+def _version(distribution: str, path: tuple[str, ...]) -> str | None:
+    """The installed version of a distribution; None if none of the folders of ``path``, which is
+    Python's, has it. Reading it takes milliseconds, and each step asks for a dozen."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
 
 
 def is_there(distribution: str) -> bool:

@@ -7,7 +7,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from compress.artifact import Artifact
 from compress.errors import CompressError, IntegrityError, UsageError
 from compress.generation import GENERATION_FILE
 from compress.jsonfiles import read_object
+from compress.labelled import labelled_loss
 from compress.processor import TextProcessor
 from compress.shapes import replay
 from compress.task import Task
@@ -74,6 +75,10 @@ def task_loss(
     task: Task[Any], model: PreTrainedModel, batch: Mapping[str, Tensor]
 ) -> Tensor | None:
     """The task's loss of a batch, a scalar; None if it has none."""
+    whole = extract_model_from_parallel(model)
+    # The decoder of an encoder-decoder reads the labels.
+    if task.labels_few_tokens and not getattr(whole.config, "is_encoder_decoder", False):
+        return labelled_loss(partial(forward, model), whole, batch)
     return task.loss(forward(model, batch), batch)
 
 

@@ -264,6 +264,11 @@ class Stage(ABC, Generic[O]):
         return None
 
     @classmethod
+    def check_task(cls, options: O, task: type[Task[Any]]) -> list[OptionMistake]:
+        """Mistakes in options for a task, such as one that the task cannot do; by default none."""
+        return []
+
+    @classmethod
     def check_sizes(cls, options: O, sizes: KnownSizes) -> list[OptionMistake]:
         """Mistakes in options for an input of these ``sizes``. Called by a plan that knows the
         family, and before the first step for a model from the hub."""

@@ -40,6 +40,9 @@ Prediction = dict[str, Any]
 Shown = dict[str, Any]
 """An answer for people, JSON-ready."""
 Batch = dict[str, "np.ndarray"]
+Variation = Callable[[Row, float, "np.random.Generator"], "Row | None"]
+"""Makes a new training row of one, about a share of which is changed; None for a row in which
+nothing can be. What is drawn depends on the generator alone."""
 
 IGNORED = -100
 """The label of a position that neither a loss nor a score counts; the default of torch's
@@ -205,6 +208,10 @@ class Task(ABC, Generic[O]):
     draws_inputs: ClassVar[bool] = False
     """Whether ``collate`` makes other inputs of an example in each epoch, such as masks. Then a
     teacher answers while its student learns: no answer of it could be kept."""
+    labels_few_tokens: ClassVar[bool] = False
+    """Whether ``labels`` of a batch are IGNORED for most tokens of an encoder, and the loss is the
+    mean cross-entropy of the others. A training then computes logits of the others alone, and
+    ``loss`` is not called."""
     special_tokens: ClassVar[SpecialTokens] = BERT
     """Those of a tokenizer that is trained for the task; by default an encoder's."""
 
@@ -376,6 +383,16 @@ class Task(ABC, Generic[O]):
         raise CompressError(
             f"task {self.name}: its rows take no answer as their target (its plugin defines no "
             "Task.with_answer): leave sequences, on_policy and unlabelled out"
+        )
+
+    def variation(self, rows: Iterable[Row], labels: Sequence[str]) -> Variation:
+        """What makes new training rows of given ones without making a target untrue; ``rows`` are
+        those of the training split, of which it may take parts.
+
+        By default it raises CompressError: the task knows no way."""
+        raise CompressError(
+            f"task {self.name}: its rows cannot be varied (its plugin defines no Task.variation): "
+            "leave augment out"
         )
 
     # answers

@@ -46,8 +46,9 @@ def find_command(name: str) -> click.Command | None:
 
 def _are_added() -> bool:
     """Whether plugins of other distributions are installed."""
-    points = entry_points(group="compress")
-    return any(point.dist is None or point.dist.name != _TOOLKIT for point in points)
+    # One question for each distribution, which parses its metadata to answer.
+    distributions = {id(point.dist): point.dist for point in entry_points(group="compress")}
+    return any(dist is None or dist.name != _TOOLKIT for dist in distributions.values())
 
 
 def _imported(entry: Registered[Command]) -> click.Command:

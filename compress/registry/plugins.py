@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from compress.architecture import Architecture
@@ -150,8 +150,7 @@ def load_plugins(
     registry = Registry()
     installed = set(entry_points(group=GROUP) if points is None else points)
     disabled = _disabled(environ, {point.name for point in installed})
-    # Asked once for each: the metadata are parsed again at every question.
-    origins = {point: _distribution(point) for point in installed}
+    origins = _origins(installed)
     seen: list[Any] = []
     for point in sorted(installed, key=lambda p: (p.name, origins[p])):
         is_added = origins[point][0] != TOOLKIT
@@ -215,7 +214,21 @@ def _clash(kind: Kind, first: Registered[Any] | None, entry: Registered[Any]) ->
     return f"{what} is registered by {owners}; uninstall or disable one of them"
 
 
-def _distribution(point: EntryPoint) -> tuple[str, str]:
-    if point.dist is None:
+def _origins(points: Iterable[EntryPoint]) -> dict[EntryPoint, tuple[str, str]]:
+    """Name and version of the distribution of each entry point.
+
+    A distribution is asked once for all its entry points: it reads and parses its metadata, with
+    the whole README in them, at every question."""
+    known: dict[int, tuple[str, str]] = {}
+    origins = {}
+    for point in points:
+        if id(point.dist) not in known:
+            known[id(point.dist)] = _name_and_version(point.dist)
+        origins[point] = known[id(point.dist)]
+    return origins
+
+
+def _name_and_version(distribution: Distribution | None) -> tuple[str, str]:
+    if distribution is None:
         return "unknown distribution", "0"
-    return point.dist.name, point.dist.version
+    return distribution.name, distribution.version

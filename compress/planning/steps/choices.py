@@ -99,6 +99,8 @@ def _misfit(
     problem = stage.task_misfit(task.entry.cls)
     if problem:
         return f"{entry.name!r} {problem}", "leave it out"
+    for mistake in stage.check_task(options, task.entry.cls):
+        return f"{entry.name}: {mistake.option}: {mistake.message}", mistake.hint
     needed = [*stage.splits_needed(options), *(split for _, split in splits_asked(options))]
     missing = [split for split in needed if split not in splits_of(step.data)]
     if missing:

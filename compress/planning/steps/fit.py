@@ -69,6 +69,9 @@ def _check_task(step: Step, text: StepText, resolver: Resolver) -> None:
         fitting = [name for name, entry in entries if not stage.task_misfit(entry.cls)]
         hint = f"give the step a task that it works for: {', '.join(fitting)}" if fitting else ""
         resolver.wrong(text.stage_path, f"{text.stage!r} {misfit}", hint, of_value=False)
+        return
+    for mistake in stage.check_task(step.options, step.task.entry.cls):
+        add_mistake(mistake, text, resolver)
 
 
 def _check_data(step: Step, text: StepText, resolver: Resolver) -> None:

@@ -10,9 +10,10 @@ from compress.architecture import KnownSizes
 from compress.artifact import Traits
 from compress.options import FreshModel
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
+from compress.task import Task
 from compress.training import LIBRARIES
 from compress_distill.fitting import size_mistakes, student_sizes
-from compress_distill.mistakes import mistakes
+from compress_distill.mistakes import mistakes, mistakes_of_rows
 from compress_distill.options import DistillOptions, SequenceOptions, StudentOptions
 
 __all__ = ["Distill", "DistillOptions", "SequenceOptions", "StudentOptions"]
@@ -56,6 +57,11 @@ class Distill(Stage[DistillOptions]):
     def check(cls, options: DistillOptions) -> list[OptionMistake]:
         """Combinations that would teach nothing, or exclude each other."""
         return list(mistakes(options))
+
+    @classmethod
+    def check_task(cls, options: DistillOptions, task: type[Task[Any]]) -> list[OptionMistake]:
+        """Rows that the task cannot make."""
+        return list(mistakes_of_rows(options, task))
 
     @classmethod
     def shares_work(cls, options: DistillOptions) -> bool:

@@ -9,7 +9,6 @@ from transformers import set_seed
 
 from compress.artifact import Artifact
 from compress.distilling import Lesson, fit_to_teachers, refuse_strangers
-from compress.errors import UsageError
 from compress.models import save_model
 from compress.processor import Processor
 from compress.stage import Context, Data, Made
@@ -36,11 +35,6 @@ def distill(context: Context[DistillOptions]) -> Made:
         refuse_strangers(each.artifact, data, context)
     teacher = teachers[0].artifact
     options = context.options
-    if (options.sequences or options.on_policy > 0) and not context.task.generates():
-        raise UsageError(
-            f"task {context.task.name}: its answers are not generated: leave sequences and "
-            "on_policy out"
-        )
     notes: dict[str, Any] = {}
     if learns_labels_alone(options):
         notes["distilled"] = False

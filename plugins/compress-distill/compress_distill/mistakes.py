@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from compress.distilling import (
     LogitsLoss,
@@ -13,6 +14,7 @@ from compress.distilling import (
     several_temperatures,
 )
 from compress.stage import OptionMistake
+from compress.task import Task
 from compress_distill.options import (
     DistillOptions,
     has_no_other,
@@ -43,6 +45,23 @@ def mistakes(options: DistillOptions) -> Iterator[OptionMistake]:
             "unlabelled",
             "rows without labels teach nothing where labels are the only loss",
             "add logits or hidden to losses, or leave unlabelled out",
+        )
+
+
+def mistakes_of_rows(options: DistillOptions, task: type[Task[Any]]) -> Iterator[OptionMistake]:
+    """Rows to learn from that the task cannot make."""
+    if not task.generates():
+        for option in ("sequences", "on_policy"):
+            if getattr(options, option):
+                yield OptionMistake(
+                    option, f"answers of {task.name} are not generated", "leave it out"
+                )
+    if options.augment and task.variation is Task.variation:
+        yield OptionMistake("augment", f"{task.name} knows no way to vary a row", "leave it out")
+    has_targets = any(column.is_target for column in task.columns)
+    if options.unlabelled and has_targets and task.with_answer is Task.with_answer:
+        yield OptionMistake(
+            "unlabelled", f"rows of {task.name} take no answer as their target", "leave it out"
         )
 
 

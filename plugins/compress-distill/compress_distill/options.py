@@ -128,6 +128,22 @@ class SequenceOptions(Options):
     )
 
 
+class AugmentOptions(Options):
+    """How training rows are varied."""
+
+    copies: int = Field(
+        default=2,
+        ge=1,
+        description="Varied copies of each training row that has something to vary.",
+    )
+    share: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Share of what a row has to vary that a copy varies; at least one thing.",
+    )
+
+
 def _kind_of_student(student: object) -> str:
     """Whether a student is ``fresh``, or ``cut`` from the input."""
     is_fresh = isinstance(student, FreshModel) or (isinstance(student, dict) and "type" in student)
@@ -211,6 +227,13 @@ class DistillOptions(TrainingOptions):
         description=(
             "More rows to learn from, without labels: a source as under data, {train: more.csv, "
             "rows: 20000}. The teacher answers them; the true labels' loss does not count there."
+        ),
+    )
+    augment: AugmentOptions | None = Field(
+        default=None,
+        description=(
+            "Varied copies of the training rows to learn from, {copies: 3}; their targets stay "
+            "true. For token-classification, entities become others of their type."
         ),
     )
     on_policy: float = Field(

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from compress.artifact import Artifact
+from compress.errors import UsageError
 from compress.rows import Lazy, Row
 from compress.stage import Context, Data
 from compress.task import Task
-from compress_distill.options import DistillOptions
+from compress_distill.augmenting import digest_of_copies, varied_copies
+from compress_distill.options import AugmentOptions, DistillOptions
 from compress_distill.sequences import Answers, answers_of, with_sequences
 
 UNLABELLED = "unlabelled"
@@ -34,11 +36,13 @@ class Added:
 class MoreData:
     """Data with rows ``added`` to the training split. ``digest`` identifies them all."""
 
-    def __init__(self, data: Data, added: Added) -> None:
+    def __init__(self, data: Data, added: Sequence[Added]) -> None:
         self._data, self._added, self.labels = data, added, data.labels
-        digests = json.dumps([data.digest, added.digest])
+        digests = json.dumps([data.digest, *(each.digest for each in added)])
         self.digest = hashlib.sha256(digests.encode()).hexdigest()
-        self._train = Joined(data.rows("train"), added.rows)
+        self._train = data.rows("train")
+        for each in added:
+            self._train = Joined(self._train, each.rows)
 
     def rows(self, split: str) -> Sequence[Row]:
         """The rows of a split."""
@@ -47,8 +51,10 @@ class MoreData:
     @property
     def truth(self) -> list[bool]:
         """Whether the target of each training row is true."""
-        own, more = len(self._data.rows("train")), len(self._added.rows)
-        return [True] * own + [self._added.true] * more
+        truth = [True] * len(self._data.rows("train"))
+        for each in self._added:
+            truth += [each.true] * len(each.rows)
+        return truth
 
 
 class Joined(Lazy[Row]):
@@ -82,11 +88,26 @@ def learned_data(context: Context[DistillOptions], teacher: Artifact, data: Data
     options = context.options
     if options.sequences:
         data = with_sequences(context, teacher, data, options.sequences)
-    if options.unlabelled is None:
+    added = []
+    if options.augment:
+        added.append(_copies(context, data, options.augment))
+    if options.unlabelled:
+        added.append(_unlabelled(context, teacher))
+    if not added:
         return Learned(data)
-    added = _unlabelled(context, teacher)
     more = MoreData(data, added)
-    return Learned(more, () if added.true else more.truth, added.notes)
+    notes = {name: fact for each in added for name, fact in each.notes.items()}
+    return Learned(more, () if all(each.true for each in added) else more.truth, notes)
+
+
+def _copies(context: Context[DistillOptions], data: Data, options: AugmentOptions) -> Added:
+    """Varied copies of the training rows. Raises UsageError where no row can be varied."""
+    task = context.task
+    copies = varied_copies(task, data, options, context.seed)
+    if not len(copies):
+        raise UsageError("augment: no training row has anything to vary; leave it out")
+    digest = digest_of_copies(task, data, options, context.seed)
+    return Added(copies, digest, True, {"varied_copies": len(copies)})
 
 
 def _unlabelled(context: Context[DistillOptions], teacher: Artifact) -> Added:

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from compress_distill import DistillOptions
+from compress_distill import Distill, DistillOptions
+from compress_distill.augmenting import varied_copies
+from compress_distill.options import AugmentOptions
 from tiny import (
     LABELS,
     TAGS,
@@ -25,7 +27,7 @@ from tiny import (
 from compress.distilling.loss import DistillationLoss
 from compress.errors import UsageError
 from compress.models import open_model
-from compress.store.prepared import Prepared
+from compress.store.prepared import Prepared, prepare
 from compress.store.unlabelled import prepare_unlabelled
 from compress.teacher import Asked, teacher_outputs
 from compress.training.batches import BucketedBatches
@@ -142,3 +144,66 @@ def test_labels_are_those_of_the_training_rows(tmp_path: Path) -> None:
         **OPTIONS,
     )
     assert made.manifest.labels == LABELS and made.manifest.notes["steps"] == 6
+
+
+def test_a_student_learns_from_varied_copies(tmp_path: Path) -> None:
+    given = save_bert(tmp_path / "given", TAG, TAGS, num_hidden_layers=2)
+    made = make_artifact(
+        tmp_path / "made",
+        "distill",
+        TAG,
+        TAG_SPLITS,
+        input=given,
+        student={"layers": 1},
+        augment={"copies": 3},
+        without_targets={"unlabelled": texts(9)},
+        **OPTIONS,
+    )
+    # Ten of the 20 training rows have an entity. All targets but those of the 9 others are true:
+    # 13 batches of 50 rows, and 3.
+    assert made.manifest.notes["varied_copies"] == 30
+    assert made.manifest.notes["steps"] == 16
+
+
+def test_copies_differ_from_round_to_round_and_not_from_read_to_read(tmp_path: Path) -> None:
+    prepare(MemorySource({"train": tagged(40, 2)}), TAG, tmp_path)
+    data, options = Prepared(tmp_path, ""), AugmentOptions(copies=2, share=1.0)
+    copies = varied_copies(TAG, data, options, 7)
+    assert [*copies] == [*copies] == [*varied_copies(TAG, data, options, 7)]
+    half = len(copies) // 2
+    assert half == 20 and copies[0]["tokens"] != copies[half]["tokens"]
+    assert [*copies] != [*varied_copies(TAG, data, options, 8)]
+    ids = [row["id"] for row in [*data.rows("train"), *copies]]
+    assert len(ids) == len(set(ids))
+
+
+def test_rows_without_an_entity_cannot_be_varied(tmp_path: Path) -> None:
+    bare = [{"tokens": row["tokens"], "tags": ["O"] * len(row["tags"])} for row in tagged(9, 2)]
+    given = save_bert(tmp_path / "given", TAG, ("O",), num_hidden_layers=2)
+    with pytest.raises(UsageError, match="no training row has anything to vary"):
+        make_artifact(
+            tmp_path / "made",
+            "distill",
+            TAG,
+            {"train": bare, "test": bare},
+            input=given,
+            student={"layers": 1},
+            augment={"copies": 3},
+            **OPTIONS,
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({"augment": {"copies": 1}}, "augment"),
+        ({"sequences": {"beams": 2}}, "sequences"),
+        ({"on_policy": 0.5}, "on_policy"),
+    ],
+)
+def test_rows_that_a_task_cannot_make_are_mistakes_of_a_plan(
+    options: dict[str, Any], where: str
+) -> None:
+    found = Distill.check_task(DistillOptions(student={"layers": 1}, **options), type(CLASSIFY))
+    assert [mistake.option for mistake in found] == [where]
+    assert not Distill.check_task(DistillOptions(student={"layers": 1}), type(CLASSIFY))

@@ -80,8 +80,11 @@ def test_a_packed_file_is_read_like_any_other(tmp_path: Path) -> None:
     assert csv.columns() == {"train": ["text", "label"]}
 
 
-# The names are given: a packed file holds the second it was made in, and each process of a suite collects for itself.
-@pytest.mark.parametrize("content", [b"text,label\na,b\n", gzip.compress(b"a,b\n" * 9999)[:-20]], ids=["unpacked", "cut"])
+# The names are given: a packed file holds the second it was made in, and each process of a suite
+# collects for itself.
+@pytest.mark.parametrize(
+    "content", [b"text,label\na,b\n", gzip.compress(b"a,b\n" * 9999)[:-20]], ids=["unpacked", "cut"]
+)
 def test_a_damaged_packed_file_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "train.csv.gz"
     file.write_bytes(content)

@@ -50,6 +50,7 @@ from compress_tasks.iob import (
     tag_names,
     to_iob2,
 )
+from compress_tasks.swapping import EntitySwap
 
 
 class TokenClassification(Task[TextTaskOptions]):
@@ -159,6 +160,10 @@ class TokenClassification(Task[TextTaskOptions]):
         """``row`` with the answered tags; a word that the model did not see has the first one,
         which no model sees either."""
         return {**row, "tags": [0 if tag is None else tag for tag in prediction["tags"]]}
+
+    def variation(self, rows: Iterable[Row], labels: Sequence[str]) -> EntitySwap:
+        """Entities become others of their type from ``rows``."""
+        return EntitySwap(rows, labels)
 
     def predictions(
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
