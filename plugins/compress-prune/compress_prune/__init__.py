@@ -12,6 +12,7 @@ from compress.architecture import KnownSizes
 from compress.artifact import Traits
 from compress.layers import all_stay, in_words, layer_mistakes, layers_left
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
+from compress.task import Task
 from compress.training import LIBRARIES
 from compress.view import View
 from compress_prune.caution import ZerosView
@@ -67,6 +68,15 @@ class StructuredPruning(Stage[StructuredOptions]):
     def check(cls, options: StructuredOptions) -> list[OptionMistake]:
         """Options that remove nothing, and those that do not go together."""
         return list(structured_mistakes(options))
+
+    @classmethod
+    def check_task(cls, options: StructuredOptions, task: type[Task[Any]]) -> list[OptionMistake]:
+        """A latency of answers that are generated: a cut model writes other ones, of another
+        length."""
+        if not (options.asks_latency and task.generates()):
+            return []
+        message = f"answers of {task.name} are generated, and those of a cut model differ in length"
+        return [OptionMistake("target.latency", message, "give target: {parameters: 0.5}")]
 
     @classmethod
     def chooses(cls, options: StructuredOptions) -> bool:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from transformers import PreTrainedModel
 
 from compress.architecture import Architecture
-from compress.errors import UsageError
 from compress.stage import Context
 from compress_prune.amounts import Amount, Counting
 from compress_prune.costs import UnitsIn
@@ -39,11 +38,6 @@ def goal_of(
         return Counting.of(amount, model, units_in, is_free)
     target = context.options.target
     assert target is not None, "there is a target"
-    if context.task.generates():
-        raise UsageError(
-            "target: latency is of models that answer in one call, and the answers of "
-            f"{context.task.name} are generated: give target: {{parameters: 0.5}}"
-        )
     among = forms(context)
     server_of = partial(Server, context, architecture, units_in)
     table = latency_table(context, among, server_of, model, layers)

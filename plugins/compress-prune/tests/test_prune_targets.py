@@ -251,6 +251,8 @@ def test_another_target_of_the_same_model_finds_the_table(bert: Artifact, tmp_pa
 
 # Options
 
+ASKED: dict[str, Any] = {"latency": "2x", "parameters": 0.5}
+
 
 def mistakes(**options: Any) -> list[tuple[str, str]]:
     chosen = StructuredOptions.model_validate(options)
@@ -275,6 +277,17 @@ def test_targets_that_say_nothing_or_too_much_are_mistakes() -> None:
             Target(latency=latency)
     with pytest.raises(ValidationError):
         Target(size="20 MiB")
+
+
+def test_a_latency_of_answers_that_are_generated_is_a_mistake() -> None:
+    class Writing(type(TASK)):  # type: ignore[misc]
+        prompts = None
+
+    timed, counted = (StructuredOptions(target=Target(**{k: v})) for k, v in ASKED.items())
+    (found,) = StructuredPruning.check_task(timed, Writing)
+    assert found.option == "target.latency" and "are generated" in found.message
+    assert StructuredPruning.check_task(timed, type(TASK)) == []
+    assert StructuredPruning.check_task(counted, Writing) == []
 
 
 def test_a_plan_expects_a_free_shape_of_a_free_target_alone() -> None:
