@@ -38,9 +38,10 @@ class Rounds:
     It ends after ``ceiling`` seconds even if there are fewer than ``least``, once there are the
     ``fewest`` that an interval can be made of: a large model must not take an hour.
 
-    After each ``block`` of samples all sides load their artifacts anew (0: never). Where weights
-    lie in memory changes a side's speed, and so does what the machine does for some seconds: only
-    an average over several loads is free of both. A sample's ``block`` is the number of its block.
+    Each ``block`` of samples is taken from another load of all artifacts (0: all from one). Where
+    weights lie in memory changes a side's speed, and so does what the machine does for some
+    seconds: only an average over several loads is free of both. A sample's ``block`` is the number
+    of its block.
     With ``fresh`` each block also has new processes, because some causes of a slow side last as
     long as its process."""
 
@@ -66,7 +67,8 @@ class Probe:
       task. ``parts`` are the places of each row's features.
     - ``host_memory``: resident bytes ``before_load`` and ``peak_before_load``; the peak is None if
       the system does not say it.
-    - ``state``: values that meters keep between their samples.
+    - ``state``: values that meters keep between their samples, for the ``session``. Another load of
+      the artifact has others; both come back when its turn comes again.
     - ``runtime``: the engine that opened the session; None if none did.
     """
 
@@ -136,7 +138,8 @@ class Meter(ABC):
         return 0.0
 
     def prepare(self, probe: Probe) -> None:
-        """Warm up. Called before the first sample of each block."""
+        """Warm up. Called before the first sample of each block. The session may have taken samples
+        of this meter before: then what it kept is in ``probe.state``."""
 
     @abstractmethod
     def sample(self, probe: Probe) -> Sample:

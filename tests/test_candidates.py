@@ -22,6 +22,7 @@ from compress.stage import Candidate, Context, Made, Stage
 from compress.store.store import Store
 from compress.workers.encoding import decode_message, encode
 from compress.workers.jobs import staging
+from compress.workers.jobs.loads import Loads
 from compress.workers.jobs.probing import _obey, open_probe
 from compress.workers.protocol import ApplyStage, Chosen, End, Message, Open, ProbeArtifact
 from compress.workers.supervisor import _answered
@@ -59,7 +60,7 @@ class Here:
     def ask(self, command: Any, reply: type[Message]) -> Message | None:
         if isinstance(command, Open | End):
             return None
-        return _obey(command, self._probe, 0.0, self._registry)
+        return _obey(command, self._probe, Loads(self._probe, 0.0), self._registry)
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, splits: list[str]) ->
     monkeypatch.setattr("compress.workers.jobs.probing.stay_on_cores", lambda count: None)
     registry = load_plugins()
     monkeypatch.setattr(
-        "compress.measure.sides.started",
+        "compress.measure.side.started",
         lambda job, *files: nullcontext(Here(job, registry, splits)),
     )
     made = tmp_path / "model"

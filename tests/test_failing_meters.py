@@ -19,6 +19,7 @@ from compress.measurement import Measured, Measurement
 from compress.meter import Effort, Meter, Probe, Rounds, Sample
 from compress.registry.plugins import Registered, Registry
 from compress.task import Task
+from compress.workers.jobs.loads import Loads
 from compress.workers.jobs.probing import _obey
 from compress.workers.protocol import Chosen, PrepareMeter, Sampled, Subject, TakeSample
 
@@ -167,6 +168,10 @@ class InProbe(Sound):
         return sample
 
 
+OPENED = {"session": None, "placement": SimpleNamespace(device="cuda")}
+"""What a probe has that opened a model."""
+
+
 def raising(error: Exception) -> Any:
     def call() -> None:
         raise error
@@ -191,20 +196,20 @@ def test_the_measuring_process_outlives_a_meter_that_fails(
 ) -> None:
     registry = Registry(meters={"probe": Registered("probe", InProbe, "acme", "2")})
     state = {"sample": sample, "prepare": raising(OSError("cold"))}
-    probe: Any = SimpleNamespace(state=state)
-    taken = _obey(TakeSample("probe"), probe, 0.0, registry)
+    probe: Any = SimpleNamespace(state=state, **OPENED)
+    taken = _obey(TakeSample("probe"), probe, Loads(probe, 0.0), registry)
     assert isinstance(taken, Sampled) and taken.sample == {}
     assert taken.failure == f"sample of the meter probe (acme 2) failed: {why}"
-    prepared: Any = _obey(PrepareMeter("probe"), probe, 0.0, registry)
+    prepared: Any = _obey(PrepareMeter("probe"), probe, Loads(probe, 0.0), registry)
     assert prepared.failure == "prepare of the meter probe (acme 2) failed: OSError: cold"
     assert "Traceback" in capsys.readouterr().err, "the log has it"
 
 
 def test_an_engine_that_refuses_the_model_is_no_failure_of_the_meter() -> None:
     registry = Registry(meters={"probe": Registered("probe", InProbe, "acme", "2")})
-    probe: Any = SimpleNamespace(state={"sample": raising(ModelRefused("too long"))})
+    probe: Any = SimpleNamespace(state={"sample": raising(ModelRefused("too long"))}, **OPENED)
     with pytest.raises(ModelRefused, match="too long"):
-        _obey(TakeSample("probe"), probe, 0.0, registry)
+        _obey(TakeSample("probe"), probe, Loads(probe, 0.0), registry)
 
 
 def test_a_meter_that_cannot_say_its_rounds_is_absent() -> None:

@@ -41,10 +41,10 @@ from compress.workers.protocol import (
     Open,
     PrepareMeter,
     ProbeArtifact,
-    Reopen,
     Sampled,
     Started,
     TakeSample,
+    UseLoad,
 )
 
 NAN, INFINITE = float("nan"), float("inf")
@@ -102,9 +102,9 @@ def guarded(cls: type[Meter]) -> GuardedMeter:
     return GuardedMeter(Registered(cls.name, cls, "mine", "1"))
 
 
-@pytest.mark.parametrize(("fresh", "starts", "reopened"), [(False, 2, 4), (True, 6, 0)])
-def test_a_block_begins_with_the_model_loaded_anew_or_in_other_processes(
-    fresh: bool, starts: int, reopened: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("fresh", "starts", "loads"), [(False, 2, 6), (True, 6, 0)])
+def test_a_block_begins_with_a_load_of_its_own_or_in_other_processes(
+    fresh: bool, starts: int, loads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[type[Message]] = []
     begun: list[Path] = []
@@ -136,7 +136,7 @@ def test_a_block_begins_with_the_model_loaded_anew_or_in_other_processes(
         begun.append(job.subject.folder)
         yield Side()
 
-    monkeypatch.setattr("compress.measure.sides.started", started)
+    monkeypatch.setattr("compress.measure.side.started", started)
     registry: Any = SimpleNamespace(
         meters={"turns": Registered("turns", Turns, "mine", "1")},
         tasks={"t": SimpleNamespace(cls=Task)},
@@ -145,7 +145,7 @@ def test_a_block_begins_with_the_model_loaded_anew_or_in_other_processes(
     second = Subject("b", tmp_path / "b", Chosen("t", {}), None)
     found = measure([first], [second], registry, tmp_path)["a"].measurements["blocks"]
     assert (found.value, found.n) == (3, 6)
-    assert (len(begun), asked.count(Reopen)) == (starts, reopened)
+    assert (len(begun), asked.count(UseLoad)) == (starts, loads)
     assert (
         asked.count(TakeSample) == 12
         and asked.count(PrepareMeter) == 6
@@ -202,7 +202,7 @@ def test_a_meter_that_takes_too_long_ends_with_the_fewest_rounds(
             return []
 
     sides: Any = SimpleNamespace(
-        prepare=lambda *_: None, sample=lambda *_: {}, reopen=lambda *_: None
+        prepare=lambda *_: None, sample=lambda *_: {}, use_load=lambda *_: None
     )
     taken = take_turns(guarded(Slow), rounds, sides, ["a", "b"], {"a": ["b"]})
     assert [len(samples) for samples in taken.samples.values()] == [turns, turns]

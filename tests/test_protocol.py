@@ -78,14 +78,14 @@ MESSAGES_SENT: list[Message] = [
     protocol.Opened(),
     protocol.MeterPrepared(),
     protocol.Sampled({"nanoseconds": [1, 2.5, float("inf")], "peak": None}),
-    protocol.Reopened(),
+    protocol.LoadUsed(),
     protocol.CandidatesMeasured(
         {"a": Measured({"size": Measurement("size", 3.0, "bytes", "lower")}, {}, {"q": [{}]}, 1.5)}
     ),
     protocol.Open(),
     protocol.PrepareMeter("latency"),
     protocol.TakeSample("latency"),
-    protocol.Reopen(),
+    protocol.UseLoad(2),
     protocol.End(),
     protocol.Joined(1),
 ]

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from pkgutil import resolve_name
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -67,6 +69,8 @@ class Line:
 class Here:
     """A worker without a process, which answers as ``compress.workers.jobs.probing`` does."""
 
+    process = SimpleNamespace(pid=os.getpid(), poll=lambda: None)
+
     def __init__(self, job: ProbeArtifact, registry: Registry) -> None:
         self.probe, self.registry = open_probe(job, registry), registry
 
@@ -111,7 +115,7 @@ def held(
         "compress.workers.jobs.probing.stay_on_cores", lambda count: None
     )  # this process has other tests to run
     monkeypatch.setattr(
-        "compress.measure.sides.started",
+        "compress.measure.side.started",
         lambda job, *files: nullcontext(Here(job, load_plugins())),
     )
 
@@ -335,7 +339,7 @@ def test_an_engine_that_cannot_run_the_reference_ends_nothing(held: Held, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "where", ["compress.running.making.run_job", "compress.measure.sides.started"]
+    "where", ["compress.running.making.run_job", "compress.measure.side.started"]
 )
 def test_an_engine_whose_worker_dies_is_not_taken_for_one_that_refuses(
     where: str, held: Held, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

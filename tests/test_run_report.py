@@ -17,6 +17,7 @@ from tiny import read, save_bert, sentences, task_named
 from transformers import AutoModelForSequenceClassification
 
 from compress.artifact import Artifact
+from compress.machine import gpus
 from compress.processor import TextProcessor
 from compress.store.runfolder import RunFolder
 
@@ -113,6 +114,12 @@ def test_a_step_is_compared_with_the_reference_its_engines_and_the_step_before(g
         assert 0 < ratio["low"] <= ratio["value"] <= ratio["high"]
         assert ratio["conditions"]["rounds"] in (3, 5)
     assert reference["against_reference"] is None
+
+
+@pytest.mark.skipif(bool(gpus()), reason="a GPU's memory is for the next step")
+def test_a_step_is_measured_beside_processes_that_are_there_already(given: Run) -> None:
+    jobs = (given.folder / "logs").glob("measure-distill/*.job.json")
+    assert [job.name for job in jobs] == ["distill.job.json"]
 
 
 def test_a_report_says_on_what_and_of_what_it_was_made(given: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from compress.measure.instrument import compare, measure, predict
+from compress.measure.kept import KeptSides
 from compress.workers.protocol import Subject
 
-__all__ = ["Subject", "compare", "measure", "predict"]
+__all__ = ["KeptSides", "Subject", "compare", "measure", "predict"]

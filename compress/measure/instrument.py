@@ -16,6 +16,8 @@ from typing import Any
 
 from compress.artifact import JsonObject
 from compress.measure.guarded import GuardedMeter, MeterFailed, Taken
+from compress.measure.kept import KeptSides
+from compress.measure.side import Side
 from compress.measure.sides import Sides
 from compress.measure.summary import SamplesByMeter, summarise
 from compress.measure.turns import Pairs, take_turns
@@ -25,7 +27,7 @@ from compress.meter import Effort
 from compress.registry.plugins import Registry
 from compress.task import Task
 from compress.workers.forking import WorkerServer
-from compress.workers.protocol import Subject
+from compress.workers.protocol import ProbeArtifact, Subject
 
 Tell = Callable[[float, int, str], None]
 """Called with how many meters have taken their samples, how many there are, and what is done
@@ -44,19 +46,21 @@ def measure(
     effort: Effort = "standard",
     known: Mapping[str, Measured] | None = None,
     server: WorkerServer | None = None,
+    kept: KeptSides | None = None,
     *,
     tell: Tell = _tell_nobody,
 ) -> dict[str, Measured]:
     """Measurements of the subjects by name. All of them take turns, and so do the ``others``, which
     are only compared with. Job files and logs go into ``folder``. Processes may start from the
-    ``server``. ``tell`` is told how far it is.
+    ``server``. Those of the others may be ``kept`` ones, and all are kept then if they fit.
+    ``tell`` is told how far it is.
 
     ``known`` has earlier measurements of the others by name. A parent is among them, or measured
     before its children. The seconds are shared equally among the subjects."""
     start, watch = time.monotonic(), Watch()
     meters = _meters(registry, effort)
     everyone, pairs = [*subjects, *others], _pairs(subjects)
-    taking = _Taking(meters, registry, folder, effort, server)
+    taking = _Taking(meters, registry, folder, effort, server, kept)
     samples = taking.samples(everyone, pairs, tell, watch)
     measured, disturbed = dict(known or {}), watch.disturbance
     for subject in subjects:
@@ -118,6 +122,7 @@ class _Taking:
     folder: Path
     effort: Effort
     server: WorkerServer | None
+    kept: KeptSides | None = None
 
     def samples(
         self, subjects: Sequence[Subject], pairs: Pairs, tell: Tell, watch: Watch
@@ -130,7 +135,8 @@ class _Taking:
         task = self.registry.tasks[subjects[0].task.name].cls
         count, samples = len(self.meters), {}
         tell(0, count, f"opening {', '.join(everyone)}")
-        with Sides(subjects, self.folder, self.effort, self.server) as sides:
+        opened = self._opened(subjects, pairs)
+        with Sides(subjects, self.folder, self.effort, self.server, opened) as sides:
             for number, meter in enumerate(self.meters):
                 tell(number, count, f"{meter.name} ({number + 1} of {count})")
                 if meter.takes_turns:
@@ -140,8 +146,19 @@ class _Taking:
                         )
                 else:
                     samples[meter.name] = _taken(meter, task, self.effort, sides, list(pairs), {})
-            sides.end()
+            if self.kept is None:
+                sides.end()
+            else:
+                self.kept.keep(sides.let_go())
         return samples
+
+    def _opened(self, subjects: Sequence[Subject], pairs: Pairs) -> dict[str, Side]:
+        """The kept processes of the subjects that are only compared with. What is measured has a
+        process that has just started."""
+        if self.kept is None:
+            return {}
+        others = [subject for subject in subjects if subject.name not in pairs]
+        return self.kept.take(ProbeArtifact(subject, self.effort) for subject in others)
 
 
 def _taken(

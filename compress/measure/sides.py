@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from compress.activity import process_seconds
 from compress.artifact import JsonObject
 from compress.measure.guarded import MeterFailed
+from compress.measure.side import Side
 from compress.meter import Effort, Sample
-from compress.store.files import file_name
 from compress.workers.forking import WorkerServer
 from compress.workers.protocol import (
-    End,
-    Finished,
+    LoadUsed,
     MeterPrepared,
     Open,
     Opened,
@@ -23,19 +21,18 @@ from compress.workers.protocol import (
     Predicted,
     PrepareMeter,
     ProbeArtifact,
-    Reopen,
-    Reopened,
     Sampled,
     Started,
     Subject,
     TakeSample,
+    UseLoad,
 )
-from compress.workers.supervisor import Worker, started
 
 
 class Sides:
     """A process for each subject, started at the beginning of a ``with`` block and stopped at its
-    end. Job files and logs go into ``folder``. They may start from the ``server``."""
+    end. Job files and logs go into ``folder``. They may start from the ``server``. Those in
+    ``opened``, by name, have opened their subject before."""
 
     def __init__(
         self,
@@ -43,11 +40,11 @@ class Sides:
         folder: Path,
         effort: Effort,
         server: WorkerServer | None = None,
+        opened: Mapping[str, Side] | None = None,
     ) -> None:
-        self._subjects, self._folder, self._effort = subjects, folder, effort
-        self._server = server
-        self._stack = ExitStack()
-        self._workers: dict[str, Worker] = {}
+        self._jobs = [ProbeArtifact(subject, effort) for subject in subjects]
+        self._folder, self._server = folder, server
+        self._sides: dict[str, Side] = dict(opened or {})
         self._ended_seconds = 0.0
         self.clocks: list[float] = []
 
@@ -55,43 +52,44 @@ class Sides:
         try:
             self._start()
         except BaseException:
-            self._stack.close()  # Python calls no __exit__ for a block that did not begin
+            self._stop()  # Python calls no __exit__ for a block that did not begin
             raise
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._stack.close()
+        self._stop()
 
     def _start(self) -> None:
-        """Start the processes and have them load their artifacts."""
-        for subject in self._subjects:
-            name = file_name(subject.name)
-            self._workers[subject.name] = self._stack.enter_context(
-                started(
-                    ProbeArtifact(subject, self._effort),
-                    self._folder / f"{name}.job.json",
-                    self._folder / f"{name}.log",
-                    self._server,
-                )
-            )
+        """Start the processes that are missing and have them load their artifacts."""
+        begun = []
+        for job in self._jobs:
+            name = job.subject.name
+            if name not in self._sides:
+                self._sides[name] = Side.start(job, self._folder, self._server)
+                begun.append(self._sides[name].worker)
         # The processes import their libraries at the same time, which saves most of the waiting.
         # They open their artifacts one after the other: the seconds of a load are measured, and two
         # loads at once would share the disk and the cores.
-        for worker in self._workers.values():
+        for worker in begun:
             worker.reply(Started)
-        for worker in self._workers.values():
+        for worker in begun:
             worker.ask(Open(), Opened)
+
+    def _stop(self) -> None:
+        for side in self._sides.values():
+            side.stop()
+        self._sides = {}
 
     def prepare(self, name: str, meter: str) -> None:
         """Have a side warm up for a meter. Raises MeterFailed."""
-        prepared = self._workers[name].ask(PrepareMeter(meter), MeterPrepared)
+        prepared = self._sides[name].worker.ask(PrepareMeter(meter), MeterPrepared)
         if prepared.failure:
             raise MeterFailed(prepared.failure)
 
     def sample(self, name: str, meter: str) -> Sample:
         """A sample of a side, taken now. The clock of its core is added to ``clocks``. Raises
         MeterFailed."""
-        sampled = self._workers[name].ask(TakeSample(meter), Sampled)
+        sampled = self._sides[name].worker.ask(TakeSample(meter), Sampled)
         if sampled.failure:
             raise MeterFailed(sampled.failure)
         if sampled.clock is not None:
@@ -100,26 +98,33 @@ class Sides:
 
     def predictions(self, name: str) -> Sequence[JsonObject]:
         """A side's answer to each row, in order."""
-        return self._workers[name].ask(Predict(), Predicted).predictions
+        return self._sides[name].worker.ask(Predict(), Predicted).predictions
 
     def worked_seconds(self) -> float:
         """Seconds that the cores have worked for the processes of all sides, and for this one."""
-        living = sum(process_seconds(worker.process.pid) for worker in self._workers.values())
-        return self._ended_seconds + living + time.process_time()
+        return self._ended_seconds + self._living_seconds() + time.process_time()
 
-    def reopen(self, name: str) -> None:
-        """Have a side load its artifact anew."""
-        self._workers[name].ask(Reopen(), Reopened)
+    def _living_seconds(self) -> float:
+        return sum(process_seconds(side.worker.process.pid) for side in self._sides.values())
+
+    def use_load(self, name: str, number: int) -> None:
+        """Have a side answer with a load of its artifact, the first of which is 0. It loads the
+        artifact anew unless it holds that load."""
+        self._sides[name].worker.ask(UseLoad(number), LoadUsed)
+
+    def let_go(self) -> list[Side]:
+        """The processes, which are the caller's from now on."""
+        sides, self._sides = list(self._sides.values()), {}
+        return sides
 
     def end(self) -> None:
         """Have every process end by itself."""
-        for worker in self._workers.values():
-            worker.ask(End(), Finished)
+        for side in self._sides.values():
+            side.end()
+        self._sides = {}
 
     def restart(self) -> None:
         """Replace every process by a new one."""
-        for worker in self._workers.values():
-            self._ended_seconds += process_seconds(worker.process.pid)
+        self._ended_seconds += self._living_seconds()
         self.end()
-        self._stack.close()
         self._start()

@@ -7,8 +7,9 @@ the same machine.
 
 Some of a side's speed does not change from round to round: where its weights lie in memory, how its
 process was laid out. Rounds alone would never average that out, and an interval from them would be
-too narrow. So after each block of rounds every side loads its artifact anew, or gets a new process
-(``Rounds.fresh``), and meters draw their intervals from blocks first, then from rounds.
+too narrow. So in each block of rounds every side answers with another load of its artifact, or in a
+new process (``Rounds.fresh``), and meters draw their intervals from blocks first, then from rounds.
+Block i has load i of each side, whatever the meter: a process that holds it need not load again.
 """
 
 from __future__ import annotations
@@ -61,15 +62,15 @@ class _Taking:
         self.failures: dict[str, str] = {}
 
     def begin_block(self, block: int, rounds: Rounds) -> None:
-        """Load every side anew, except in the first block, and warm it up.
+        """Have every side answer with a load of this block, and warm it up.
 
         Sides are warmed up in the order of their turns, so that equally many other calls lie
         between the warming of each and its first sample."""
         if block > 0 and rounds.fresh:
             self._sides.restart()
         for name in self._order(block):
-            if block > 0 and not rounds.fresh:
-                self._sides.reopen(name)
+            if rounds.block and not rounds.fresh:
+                self._sides.use_load(name, block)
             with self._failing(name):
                 self._sides.prepare(name, self._meter.name)
 

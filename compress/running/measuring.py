@@ -116,6 +116,7 @@ class _Group:
             run.plan.effort,
             self._known(others),
             run.products.server,
+            run.kept,
             tell=self._tell,
         )
         seconds = time.monotonic() - start

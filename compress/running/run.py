@@ -7,6 +7,7 @@ from typing import Any
 
 from compress.artifact import Artifact
 from compress.errors import CompressError
+from compress.measure import KeptSides
 from compress.planning import Plan
 from compress.registry.plugins import Registry
 from compress.report.build import build_report
@@ -27,6 +28,7 @@ class Run:
 
     ``records`` holds the record of each artifact, by name. ``unconverted`` holds why the reference
     could not be converted for an engine or run there, by the name that the result would have.
+    ``kept`` holds processes that take turns with several steps.
     ``summaries`` holds the summary of each of the run's data. All grow while the run goes on."""
 
     plan: Plan
@@ -34,6 +36,7 @@ class Run:
     folder: RunFolder
     products: Products
     events: Events
+    kept: KeptSides
     records: dict[str, Record] = field(default_factory=dict)
     unconverted: dict[str, str] = field(default_factory=dict)
     summaries: dict[str, DataSummary] = field(default_factory=dict)
@@ -52,7 +55,7 @@ class Run:
         ``server``."""
         events = Events(folder, listener)
         products = Products(registry, store, folder, events.emit, server)
-        return cls(plan, registry, folder, products, events)
+        return cls(plan, registry, folder, products, events, KeptSides(plan.effort))
 
     @property
     def artifacts(self) -> dict[str, Artifact]:

@@ -66,6 +66,7 @@ def run_in_folder(
     try:
         with ExitStack() as stack:
             stack.enter_context(server)
+            stack.enter_context(planned.kept)
             with _reporting_failure(planned, last, write=False):
                 stack.enter_context(folder.held(lambda holder: _announce_waiting(planned, holder)))
                 _sweep(store)

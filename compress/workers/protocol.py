@@ -299,8 +299,8 @@ class Predicted:
 
 
 @dataclass(frozen=True)
-class Reopened:
-    """The artifact is loaded anew."""
+class LoadUsed:
+    """The load is there, and answers from now on."""
 
 
 # From the supervisor
@@ -352,8 +352,11 @@ class Predict:
 
 
 @dataclass(frozen=True)
-class Reopen:
-    """Load the artifact anew."""
+class UseLoad:
+    """Answer with the load of this number from now on; the first is 0. The artifact is loaded anew
+    unless the process holds that load."""
+
+    number: int
 
 
 @dataclass(frozen=True)
@@ -362,14 +365,14 @@ class End:
 
 
 ForUser = Progress | Note
-Reply = Started | Opened | MeterPrepared | Sampled | Predicted | Reopened | Finished
+Reply = Started | Opened | MeterPrepared | Sampled | Predicted | LoadUsed | Finished
 """What a worker that probes an artifact sends in reply to a command."""
 Question = MeasureCandidates | PredictCandidate | MakeChoice
 """What a worker that applies a stage asks about its candidates."""
 Answer = CandidatesMeasured | CandidatePredicted | ChoiceMade
 """What the supervisor answers, if it does not answer with a ``Failed``."""
 FromWorker = ForUser | Question | Failed | Joined | Reply
-Command = Open | PrepareMeter | TakeSample | Predict | Reopen | End
+Command = Open | PrepareMeter | TakeSample | Predict | UseLoad | End
 FromSupervisor = Answer | Failed | Command
 Message = FromWorker | FromSupervisor
 

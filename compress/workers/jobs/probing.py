@@ -5,18 +5,16 @@ from __future__ import annotations
 import gc
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import psutil
 
 from compress.activity import clock_mhz
 from compress.artifact import Artifact
-from compress.engine import Engine, Placement, Session
+from compress.engine import Placement
 from compress.errors import ModelRefused
 from compress.featurising import FeatureRows
-from compress.generation import Limits, OnToken
 from compress.heads import meant_labels
 from compress.machine import forget_peak_memory, peak_memory, stay_on_cores, threads
 from compress.meter import Meter, Probe, Sample
@@ -25,15 +23,16 @@ from compress.pretrained.modelfolder import model_types
 from compress.registry.models import needs_torch, register_models
 from compress.registry.plugins import Registered, Registry, engine_for, explain_missing_package
 from compress.rows import Picked, Row
-from compress.session import GeneratingSession, generate
-from compress.task import Prediction, Task
+from compress.task import Prediction
 from compress.workers.channel import WorkerLine
 from compress.workers.encoding import encode
 from compress.workers.failures import why_no_figure
 from compress.workers.jobs.common import task_of
+from compress.workers.jobs.loads import Loads, opened
 from compress.workers.protocol import (
     End,
     Finished,
+    LoadUsed,
     Message,
     MeterPrepared,
     Open,
@@ -42,11 +41,10 @@ from compress.workers.protocol import (
     Predicted,
     PrepareMeter,
     ProbeArtifact,
-    Reopen,
-    Reopened,
     Sampled,
     Started,
     TakeSample,
+    UseLoad,
 )
 
 _REST_SECONDS = 0.01
@@ -73,17 +71,18 @@ def run(job: ProbeArtifact, line: WorkerLine, registry: Registry) -> Finished:
 
     probe = open_probe(job, registry, await_turn)
     line.send(Opened())
+    loads = Loads(probe, job.subject.slowdown)
     while not isinstance(command := line.receive(), End):
-        line.send(_obey(command, probe, job.subject.slowdown, registry))
+        line.send(_obey(command, probe, loads, registry))
     return Finished()
 
 
-def _obey(command: Message, probe: Probe, slowdown: float, registry: Registry) -> Message:
+def _obey(command: Message, probe: Probe, loads: Loads, registry: Registry) -> Message:
     """Do what a command says. The reply comes back."""
     match command:
-        case Reopen():
-            reopen(probe, slowdown)
-            return Reopened()
+        case UseLoad(number):
+            loads.use(number)
+            return LoadUsed()
         case PrepareMeter(name):
             return _prepared(registry.meters[name], probe)
         case TakeSample(name):
@@ -146,77 +145,6 @@ def come_to_rest() -> None:
         before = now
 
 
-class Slowed:
-    """A session that makes each call of another session longer by a ``share``.
-
-    The self-check uses it: the instrument must find the difference. It waits busily, as work
-    would."""
-
-    def __init__(self, session: Session, share: float) -> None:
-        self.session, self.share, self.inputs = session, share, session.inputs
-        if hasattr(session, "elapsed"):
-            self.elapsed = self._elapsed
-        if isinstance(session, GeneratingSession):
-            self.generate = self._generate
-
-    def run(self, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The outputs of the wrapped session, after the wait."""
-        start = time.perf_counter()
-        outputs = self.session.run(batch)
-        self._wait(start)
-        return outputs
-
-    def _generate(
-        self,
-        batch: Mapping[str, np.ndarray],
-        limits: Limits,
-        on_token: OnToken | None = None,
-    ) -> list[list[int]]:
-        """The answers of the wrapped session, with a wait before each token is told."""
-        start = time.perf_counter()
-
-        def told(row: int, token: int) -> None:
-            nonlocal start
-            self._wait(start)
-            if on_token:
-                on_token(row, token)
-            start = time.perf_counter()
-
-        answers = generate(self.session, batch, limits, told)
-        self._wait(start)
-        return answers
-
-    def _wait(self, start: float) -> None:
-        """Wait for the share of the time since ``start``."""
-        now = time.perf_counter()
-        until = now + self.share * (now - start)
-        while time.perf_counter() < until:
-            pass
-
-    def _elapsed(self, batch: Mapping[str, np.ndarray]) -> float | None:
-        """Milliseconds by the device's own events, prolonged by the share: the events do not see
-        that the host waits."""
-        milliseconds: float | None = self.session.elapsed(batch)  # type: ignore[attr-defined]
-        return None if milliseconds is None else milliseconds * (1 + self.share)
-
-
-def reopen(probe: Probe, slowdown: float) -> None:
-    """Load the probe's artifact anew. Its weights then lie elsewhere in memory, which changes its
-    speed by up to a percent."""
-    assert probe.runtime is not None  # open_probe set it
-    probe.state.clear()
-    del probe.session  # two at once might not fit
-    gc.collect()
-    probe.session = _opened(probe.runtime, probe.artifact, probe.placement, probe.task, slowdown)
-
-
-def _opened(
-    engine: Engine, artifact: Artifact, placement: Placement, task: Task[Any], slowdown: float
-) -> Session:
-    session: Session = engine.open(artifact, placement, task)
-    return Slowed(session, slowdown) if slowdown else session
-
-
 def _some(rows: Sequence[Row], count: int | None) -> Sequence[Row]:
     """``count`` rows, evenly from all of them: rows may be sorted. All, for None."""
     if count is None or count >= len(rows):
@@ -247,7 +175,7 @@ def open_probe(
     forget_peak_memory()
     memory = {"before_load": psutil.Process().memory_info().rss, "peak_before_load": peak_memory()}
     start = time.perf_counter()
-    session = _opened(engine, artifact, placement, task, subject.slowdown)
+    session = opened(engine, artifact, placement, task, subject.slowdown)
     seconds = time.perf_counter() - start
     labels = meant_labels(artifact.manifest.labels, subject.data.labels if subject.data else ())
     return Probe(
