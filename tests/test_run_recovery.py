@@ -104,6 +104,14 @@ def started_anew(found: Run, before: Mapping[str, int]) -> set[str]:
     return {name for name, at in found.jobs().items() if before.get(name) != at}
 
 
+def switched(place: Path, how: str) -> None:
+    """The recipe's stages look at one file in ``place``, which says ``how``."""
+    recipe = (place / "toy.yaml").read_text()
+    recipe = recipe.replace("'switch': 'switch'", f"'switch': '{place}/switch'")
+    (place / "toy.yaml").write_text(recipe)
+    (place / "switch").write_text(how)
+
+
 @pytest.mark.parametrize(
     ("how", "words"),
     [
@@ -119,13 +127,7 @@ def test_a_stage_that_fails_keeps_what_was_finished_and_goes_on_when_it_is_mende
     how: str, words: str, nudges: Nudges
 ) -> None:
     place, environ = nudges({"by": 1.0}, {"by": 2.0, "switch": "switch"}, {"by": 4.0})
-    recipe = (
-        (place / "toy.yaml")
-        .read_text()
-        .replace("'switch': 'switch'", f"'switch': '{place}/switch'")
-    )
-    (place / "toy.yaml").write_text(recipe)
-    (place / "switch").write_text(how)
+    switched(place, how)
     broken = run(place, "toy.yaml", environ=environ, code=1)
     assert words in broken.output
     assert "Traceback" not in broken.output
@@ -176,9 +178,7 @@ def test_a_worker_that_cannot_write_is_one_line_with_the_path_and_ends_with_3(
     """Python does not say which file grew too large, and a library reports a folder that is gone
     with an error of its own."""
     place, environ = nudges({"by": 1.0, "switch": "switch"})
-    recipe = (place / "toy.yaml").read_text().replace("'switch'}", f"'{place}/switch'}}")
-    (place / "toy.yaml").write_text(recipe)
-    (place / "switch").write_text(how)
+    switched(place, how)
     broken = run(place, "toy.yaml", environ=environ, code=3)
     assert re.search(words, broken.output), broken.output
     assert "Traceback" not in broken.output
@@ -223,19 +223,21 @@ def test_a_step_that_is_reused_tells_the_names_of_its_own_run(nudges: Nudges) ->
 
 
 def test_two_runs_that_want_the_same_make_it_once(nudges: Nudges) -> None:
-    place, environ = nudges({"by": 1.0, "seconds": 2.0}, {"by": 2.0})
-    processes = []
-    for name in ("one", "two"):
+    place, environ = nudges({"by": 1.0, "switch": "switch"}, {"by": 2.0})
+    switched(place, "wait")
+    processes, names = [], ("one", "two")
+    for name in names:
         (place / name).mkdir()
         processes.append(
             start_run(
                 place / name, "../toy.yaml", "--store", str(place / "shared"), environ=environ
             )
         )
-    runs = [
-        finish(process, place / name)
-        for process, name in zip(processes, ("one", "two"), strict=True)
-    ]
+    wait_for(
+        lambda: any("waiting for process" in (place / n / "output").read_text() for n in names)
+    )
+    (place / "switch").unlink()
+    runs = [finish(process, place / name) for process, name in zip(processes, names, strict=True)]
     assert all(found.report["state"] == "finished" for found in runs)
     assert sorted(found.step("a")["cached"] for found in runs) == [False, True]
     waited = next(found for found in runs if found.step("a")["cached"])
@@ -250,7 +252,8 @@ def test_two_runs_that_want_the_same_make_it_once(nudges: Nudges) -> None:
 
 
 def test_the_same_run_started_twice_is_made_and_measured_once(nudges: Nudges) -> None:
-    place, environ = nudges({"by": 1.0, "seconds": 2.0})
+    place, environ = nudges({"by": 1.0, "switch": "switch"})
+    switched(place, "wait")
     first = start_run(place, "toy.yaml", environ=environ)
     wait_for(lambda: list((place / "runs").glob("*/jobs/a.json")))
     with (place / "second").open("w") as output:
@@ -262,14 +265,17 @@ def test_the_same_run_started_twice_is_made_and_measured_once(nudges: Nudges) ->
             stdout=output,
             stderr=output,
         )
+        waits = f"waiting for process {first.pid}, which makes the same run"
+        wait_for(lambda: waits in (place / "second").read_text())
+        (place / "switch").unlink()
         assert (first.wait(60), second.wait(60)) == (0, 0)
     said = (place / "second").read_text()
-    assert f"waiting for process {first.pid}, which makes the same run" in said
     assert '"state": "finished"' in said
 
 
 def test_who_waits_goes_on_when_the_one_waited_for_is_killed(nudges: Nudges) -> None:
-    place, environ = nudges({"by": 1.0, "seconds": 2.0})
+    place, environ = nudges({"by": 1.0, "switch": "switch"})
+    switched(place, "wait")
     (place / "one").mkdir()
     (place / "two").mkdir()
     first = start_run(
@@ -281,6 +287,8 @@ def test_who_waits_goes_on_when_the_one_waited_for_is_killed(nudges: Nudges) -> 
     )
     wait_for(lambda: "waiting for process" in (place / "two" / "output").read_text())
     first.kill()
+    wait_for(lambda: list((place / "two" / "runs").glob("*/jobs/a.json")))
+    (place / "switch").unlink()
     assert finish(second, place / "two").step("a")["cached"] is False
     first.wait()
 
@@ -302,13 +310,7 @@ def test_a_worker_whose_run_is_killed_ends_itself(nudges: Nudges) -> None:
 )
 def test_a_worker_that_lets_no_other_thread_run_ends_with_its_run(nudges: Nudges) -> None:
     place, environ = nudges({"by": 1.0, "switch": "switch"})
-    recipe = (
-        (place / "toy.yaml")
-        .read_text()
-        .replace("'switch': 'switch'", f"'switch': '{place}/switch'")
-    )
-    (place / "toy.yaml").write_text(recipe)
-    (place / "switch").write_text("deaf")
+    switched(place, "deaf")
     process = start_run(place, "toy.yaml", environ=environ)
     wait_for(lambda: not (place / "switch").exists())
     (worker,) = workers_of(process)

@@ -31,7 +31,8 @@ from compress.store.store import Ingredients, Store
 def fill(content, work):
     (work / "begun").write_text("yes")
     print("making", flush=True)
-    time.sleep(float(sys.argv[2]))
+    while not Path(sys.argv[2]).exists():
+        time.sleep(0.01)
     (content / "weights").write_text("made")
     return 1.0
 thing = Ingredients("thing", {"a": 1})
@@ -210,9 +211,10 @@ def test_default_store_is_the_folder_that_the_environment_names(
     assert Store.default().root == tmp_path / "cache" / "compress"
 
 
-def start(store: Store, seconds: float) -> subprocess.Popen[str]:
+def start(store: Store, until: Path) -> subprocess.Popen[str]:
+    """A process that makes THING, for which it needs until a file stands there."""
     return subprocess.Popen(
-        [sys.executable, "-c", MAKER, str(store.root), str(seconds)],
+        [sys.executable, "-c", MAKER, str(store.root), str(until)],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -223,18 +225,22 @@ def line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-def test_second_process_waits_for_the_first_and_reuses_what_it_made(store: Store) -> None:
-    with start(store, 1.0) as first:
+def test_second_process_waits_for_the_first_and_reuses_what_it_made(
+    store: Store, tmp_path: Path
+) -> None:
+    ready = tmp_path / "ready"
+    with start(store, ready) as first:
         assert line(first) == "making"
-        with start(store, 0) as second:
+        with start(store, ready) as second:
             assert line(second) == f"waiting for process {first.pid}"
+            ready.touch()
             assert line(second) == "reused"
         assert line(first) == "made"
     assert left(store) == [], "neither who made it nor who waited leaves a folder"
 
 
 def test_claim_dies_with_its_owner_and_its_half_made_product_is_never_seen(store: Store) -> None:
-    with start(store, 60) as killed:
+    with start(store, store.root / "never") as killed:
         assert line(killed) == "making"
         os.kill(killed.pid, signal.SIGKILL)
     assert store.find(THING) is None
@@ -255,7 +261,7 @@ def test_claim_dies_with_its_owner_and_its_half_made_product_is_never_seen(store
 
 
 def test_a_sweep_removes_what_a_killed_owner_left_and_spares_who_still_works(store: Store) -> None:
-    with start(store, 60) as killed:
+    with start(store, store.root / "never") as killed:
         assert line(killed) == "making"
         kept = store.root / "staging" / f"thing-{OTHER.key}-01234567"
         with held(store.root / "locks", f"thing-{OTHER.key}"):

@@ -29,7 +29,10 @@ class NudgeOptions(Options):
 
     by: float = Field(default=1.0, description="What is added to every weight.")
     seconds: float = Field(default=0.0, description="How long the stage takes.")
-    switch: str = Field(default="", description="A file that says how to fail; none: do not fail.")
+    switch: str = Field(
+        default="",
+        description="A file that says how to fail, or to wait until it is gone; none: do neither.",
+    )
     beside: ArtifactReference | None = Field(default=None, description="A model to depend on.")
 
 
@@ -64,8 +67,11 @@ class Nudge(Stage[NudgeOptions]):
 
 
 def fail(switch: Path, output: Path) -> None:
-    """Fail in the way that the file ``switch`` names; return where there is no such file."""
+    """Fail in the way that the file ``switch`` names, or wait until it is gone; return where there
+    is no such file."""
     way = switch.read_text(encoding="utf-8") if switch.is_file() else ""
+    while way == "wait" and switch.is_file():
+        time.sleep(0.01)
     if way == "error":
         raise CompressError("the switch is on")
     if way == "bug":
