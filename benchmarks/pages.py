@@ -53,6 +53,7 @@ _MISSING = {
     "twoprocesses": "Not measured yet: `python benchmarks/twoprocesses.py`, then `make docs`.",
     "decoding": "Not measured yet: `python benchmarks/decoding.py`, then `make docs`.",
     "distilling": "Not measured yet: `python benchmarks/distilling.py`, then `make docs`.",
+    "latency_targets": _READ.replace(" RUN RUN", " RUN").format(script="latency_targets"),
     "peers": "Not measured yet: `python benchmarks/peers.py --help` says how to make "
     "`benchmarks/results/peers.json`; then call `make docs`.",
     "end_to_end": "Not measured yet: `python benchmarks/end_to_end.py --help` says how to make "
@@ -99,6 +100,7 @@ def part(name: str, folder: Path = RESULTS, view: View | None = None) -> str:
         "twoprocesses": twoprocesses,
         "decoding": decoding,
         "distilling": distilling,
+        "latency_targets": latency_targets,
         "peers": peers,
         "end_to_end": end_to_end,
         "gpu": gpu,
@@ -350,6 +352,13 @@ def distilling(values: Mapping[str, Any]) -> str:
 
     table = _table(page.HEADERS, page.rows(values))
     return "\n\n".join([table, page.settings(values), _measured_on(values["environment"])])
+
+
+def latency_targets(values: Mapping[str, Any]) -> str:
+    """How near predicted latencies of cut models are to the measured ones."""
+    import latency_targets_page as page
+
+    return f"{_table(page.HEADERS, page.rows(values))}\n\n{_measured_on(values['environment'])}"
 
 
 def peers(values: Mapping[str, Any]) -> str:

@@ -8,11 +8,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
-from reports import whole
+from reports import as_report, whole
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
@@ -224,3 +225,43 @@ def test_what_measuring_costs_is_its_share_of_each_run(tmp_path: Path) -> None:
         "33 % |" in shown
     )
     assert "Some CPU, 2 threads" in shown
+
+
+# latency_targets
+
+
+def test_first_tries_of_a_run_are_read() -> None:
+    step = {
+        "name": "cut",
+        "notes": {
+            "target": {
+                "asked": "latency: 2x",
+                "form": "export.onnx",
+                "engine": "onnxruntime",
+                "measured": 2.01,
+                "tries": [
+                    {"predicted": 2.0, "measured": 1.6, "low": 1.5, "high": 1.7},
+                    {"predicted": 2.02, "measured": 2.01, "low": None, "high": None},
+                ],
+            }
+        },
+    }
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        module, page = import_module("latency_targets"), import_module("latency_targets_page")
+        values = module.results(as_report(whole({"steps": [{"name": "model"}, step]})))
+        with pytest.raises(SystemExit, match="no step"):
+            module.results(as_report(whole({"steps": [{"name": "model"}]})))
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+    assert page.rows(values) == [
+        [
+            "latency: 2x",
+            "export.onnx (onnxruntime)",
+            "2.00x",
+            "1.60x [1.50, 1.70]",
+            "+25.0 %",
+            "2",
+            "2.01x",
+        ]
+    ]

@@ -9,6 +9,9 @@ import numpy as np
 MULTIPLE = 8
 """Feed-forward widths are multiples of this. Matrix kernels of processors and GPUs work on
 tiles; a width between two multiples costs as much as the larger one."""
+TIMED_MULTIPLE = 32
+"""The same where a latency is asked for: between multiples of 32 the time of a layer goes up and
+down, so that a table of few widths would not tell it."""
 
 
 def kept_width(width: int, share: float) -> int:
