@@ -257,7 +257,9 @@ def test_a_pytorch_folder_is_refused_with_the_step_to_add(
     tmp_path: Path, plugins: Registry
 ) -> None:
     save_bert(tmp_path / "model", task_named("text-classification"))
-    with pytest.raises(UsageError, match=r"format pytorch, .* add a step .*\(export\.onnx\)"):
+    with pytest.raises(
+        UsageError, match=r"format pytorch, .* add a step .*\(export\.onnx, export\.openvino\)"
+    ):
         make_bundle(tmp_path / "model", tmp_path / "bundle", plugins)
     assert not (tmp_path / "bundle").exists()
 
