@@ -42,6 +42,7 @@ _MISSING = {
     "language-model": _COPY.format(command="compress run language-model", name="language-model"),
     "answer-squad": _COPY.format(command="compress run answer-squad", name="answer-squad"),
     "ner-seeds": _READ.format(script="seeds"),
+    "qat": "Not measured yet: `python benchmarks/qat.py RUN`, then `make docs`.",
     "cost": _READ.format(script="cost"),
     "fixedcost": "Not measured yet: `python benchmarks/fixedcost.py`, then `make docs`.",
     "dataatscale": "Not measured yet: `python benchmarks/dataatscale.py`, then `make docs`.",
@@ -96,6 +97,7 @@ def part(name: str, folder: Path = RESULTS, view: View | None = None) -> str:
         "selfcheck": self_check,
         "agreement": agreement,
         "ner-seeds": over_seeds,
+        "qat": trained_to_be_int8,
         "cost": cost,
         "twoprocesses": twoprocesses,
         "decoding": decoding,
@@ -184,6 +186,20 @@ def over_seeds(values: Mapping[str, Any]) -> str:
 
 def _listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def trained_to_be_int8(values: Mapping[str, Any]) -> str:
+    """The quality of a model and of its int8 forms, and what training regains."""
+    rows = [
+        [
+            row["step"],
+            f"{row['quality']:.4f}",
+            "–" if row["regained"] is None else f"{100 * row['regained']:.0f} %",
+        ]
+        for row in values["rows"]
+    ]
+    headers = ["step", values["title"], f"of its loss, {values['trained']} regains"]
+    return f"{_table(headers, rows)}\n\n{_measured_on(values['environment'])}"
 
 
 def cost(values: Mapping[str, Any]) -> str:

@@ -1,5 +1,5 @@
 """The scripts that read finished runs: what the quickstart promises, quality over seeds, what
-measuring costs."""
+training to be int8 regains, what measuring costs."""
 
 from __future__ import annotations
 
@@ -214,6 +214,41 @@ def test_runs_that_differ_in_more_than_the_seed_are_no_row_of_a_table(
     answer = results("seeds", tmp_path, finished(0), finished(**{"seed": 1, **other}))
     assert answer.returncode == 1 and words in answer.stderr and "Traceback" not in answer.stderr
     assert not list(tmp_path.glob("*.json"))
+
+
+def int8_steps(*, static: float = 0.80, stage: str = "quantize.qat") -> list[dict[str, Any]]:
+    """A float model, and its int8 forms."""
+    made = (
+        ("pruned", "prune.structured", "teacher", 0.85),
+        ("static", "quantize.onnx", "pruned", static),
+        ("exact", "quantize.onnx", "pruned", 0.85),
+        ("another", "quantize.onnx", "teacher", 0.1),
+        ("trained", stage, "pruned", 0.84),
+    )
+    return [
+        {
+            "name": name,
+            "stage": kind,
+            "parent": parent,
+            "measurements": {"quality": {"value": value, "title": "f1"}},
+        }
+        for name, kind, parent, value in made
+    ]
+
+
+def test_what_training_to_be_int8_regains_is_a_share_of_what_its_model_lost(tmp_path: Path) -> None:
+    answer = results("qat", tmp_path, {**finished(), "steps": int8_steps()})
+    assert (
+        "| step | f1 | of its loss, trained regains |\n| --- | --- | --- |\n"
+        "| pruned | 0.8500 | – |\n| static | 0.8000 | 80 % |\n| exact | 0.8500 | – |\n"
+        "| trained | 0.8400 | – |\n" in answer.stdout
+    ), answer.stderr
+
+
+def test_a_run_without_a_model_that_was_trained_to_be_int8_is_refused(tmp_path: Path) -> None:
+    steps = int8_steps(stage="quantize.onnx")
+    answer = results("qat", tmp_path, {**finished(), "steps": steps})
+    assert answer.returncode == 1 and "has 0 steps of quantize.qat" in answer.stderr
 
 
 def test_what_measuring_costs_is_its_share_of_each_run(tmp_path: Path) -> None:
