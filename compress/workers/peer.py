@@ -37,11 +37,12 @@ class Peer:
         """The next message. Waits for it; None if the machine is gone."""
         try:
             return next(self._messages, None)
-        except (KeyError, TypeError):  # whoever came, it speaks another language
+        except (KeyError, TypeError, AttributeError, RecursionError):  # a stranger's words
             return None
 
-    def is_known(self) -> None:
-        """From now on ``receive`` waits as long as it takes."""
+    def introduce(self, machine: int, host: str) -> None:
+        """Now it is known who it is, and ``receive`` waits for it as long as it takes."""
+        self.machine, self.host = machine, host
         self._connection.settimeout(None)
 
     @property

@@ -292,14 +292,14 @@ class Meeting:
 @dataclass(frozen=True)
 class Arrived:
     """What the other answers: its number, how many machines it was told there are, its host's name,
-    the content of the file, the digest of its recipe, and the versions that it has installed."""
+    the content of the file, the digest of its recipe, and what else all must have in common."""
 
     machine: int
     machines: int
     host: str
     secret: str
     recipe: str
-    versions: Mapping[str, str]
+    facts: Mapping[str, str]
 
 
 @dataclass(frozen=True)
