@@ -19,7 +19,8 @@ of ``memory.stat`` has the part of it that the kernel takes back when it is need
 def free_memory() -> int:
     """Bytes that this process and its children can still take: what the system has available, or
     less where a control group limits them, as a container does."""
-    return max(0, min((psutil.virtual_memory().available, *_left_by_groups())))
+    available: int = psutil.virtual_memory().available
+    return max(0, min((available, *_left_by_groups())))
 
 
 def _left_by_groups() -> Iterator[int]:
