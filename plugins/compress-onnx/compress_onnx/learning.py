@@ -81,10 +81,14 @@ def learn_int8(context: Context[QatOptions]) -> Made:
             facts = _train(context, model, source, teacher)
             if context.rank > 0:
                 return Made()
-            batches = batches_of_rows(context, source)
-            expected = _answers(TorchSession(model, model.device.type), batches)
         learned = ranges.all()
-    written = _write(context, source, model.cpu(), plan, learned)
+    # A training leaves a model that computes in its precision; the graph is of float32.
+    whole = open_model(source, context.task)
+    whole.load_state_dict(model.state_dict())
+    batches, module = batches_of_rows(context, source), _part(context, source, whole).module
+    with fake_quantized(module, plan.layers, LearnedRanges(learned), reduce_range=reduce_range):
+        expected = _answers(TorchSession(whole, "cpu"), batches)
+    written = _write(context, source, whole, plan, learned)
     error = _difference(context, expected, batches)
     notes = {**facts, **written, **notes, "difference": error}
     return Made(parameters=source.manifest.parameters, notes=notes)

@@ -181,7 +181,7 @@ def test_layers_that_stay_in_floats_are_trained_in_floats(teacher: Artifact, pla
         TASK,
         SPLITS,
         input=teacher,
-        **TRAINING,
+        **{**TRAINING, "precision": "bf16"},
         keep_float=["classifier", "*.layer.0.*"],
         reduce_range=True,
     )
