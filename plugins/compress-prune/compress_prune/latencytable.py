@@ -108,8 +108,10 @@ def _measured(server: Server, model: PreTrainedModel, is_cut: bool) -> LatencyTa
 
 
 def _together(whole: float, curves: Sequence[Curve], least: float) -> list[Curve]:
-    """The curves of the kinds, where the narrowest model takes ``least``. What kinds save together is not quite the sum of what each saves alone: a small model is nearer to the
-    processor, and noise adds up. So the curves are stretched until the sum is right."""
+    """The curves of the kinds, where the narrowest model takes ``least``.
+
+    What kinds save together is not quite the sum of what each saves alone: a small model fits into
+    caches, and noise adds up. So the curves are stretched until the sum is right."""
     total = sum(curve.saved[0] for curve in curves)
     factor = (whole - least) / total if total > 0 and least < whole else 1.0
     return [Curve(each.shares, [factor * saved for saved in each.saved]) for each in curves]
