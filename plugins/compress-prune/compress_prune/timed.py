@@ -3,6 +3,7 @@ by it is timed."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import floor, log
 from typing import Any
@@ -63,7 +64,15 @@ class Timing:
             range(len(tries)), key=lambda i: abs(log((tries[i]["measured"] or 1) * self.aim))
         )
         served = {"form": self.table.form, "engine": self.table.engine}
+        self._tell(tries[best], len(tries))
         return found[best], {**served, **tries[best], "tries": tries}
+
+    def _tell(self, reached: Mapping[str, float | None], tries: int) -> None:
+        """Say what was reached: where no try was near enough, that is not what was asked for."""
+        self.server.context.note(
+            f"latency: {1 / self.aim:g}x asked, {reached['predicted']:.2f}x predicted, "
+            f"{reached['measured']:.2f}x measured in {self.table.engine} (try {tries} of {_TRIES})"
+        )
 
     def _timed(self, kept: Kept) -> Figure:
         return self.server.figures(self.model, {_CUT: kept})[_CUT]

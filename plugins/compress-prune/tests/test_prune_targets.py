@@ -159,12 +159,14 @@ def timed(tmp_path: Path) -> Callable[..., Any]:
         machine = Machine(bert, power, more)
         listed = options.get("serve", CHOICES)
         said = {"choices": {name: CHOICES[name] for name in listed}, "answer": machine.answer}
-        made = cut(bert, place / "cut", **said, **options)
+        notes: list[str] = []
+        made = cut(bert, place / "cut", said=notes, **said, **options)
         left = sorted(path.name for path in (place / "cut" / "work").iterdir())
         return SimpleNamespace(
             notes=made.manifest.notes,
             told=made.manifest.notes["target"],
             asked=machine.asked,
+            said=notes,
             left=left,
             made=made,
         )
@@ -180,6 +182,9 @@ def test_one_width_for_all_layers_reaches_a_latency(timed: Callable[..., Any]) -
     assert done.told["predicted"] == pytest.approx(10 / 5.5)
     assert done.told["measured"] == pytest.approx(done.told["predicted"])
     assert done.left == []
+    assert done.said[-1].startswith(
+        "latency: 1.5x asked, 1.82x predicted, 1.82x measured in stated"
+    )
 
 
 def test_the_fastest_float_form_serves_and_cut_models_take_turns_with_it(
