@@ -145,7 +145,7 @@ def _compress(asked: argparse.Namespace, epochs: int, work: Path) -> tuple[Any, 
     """The student of a recipe's step, the seconds of the step, and those of its training steps."""
     from transformers import AutoModelForTokenClassification
 
-    from compress.artifact import MANIFEST, Manifest
+    from compress.artifact import Manifest
 
     files = {split: f"{asked.data}/eng.{name}" for split, name in _FILES.items()}
     options = {
@@ -175,7 +175,7 @@ def _compress(asked: argparse.Namespace, epochs: int, work: Path) -> tuple[Any, 
     (report,) = work.glob("runs/*/report.json")
     (step,) = [s for s in json.loads(report.read_text())["steps"] if s["name"] == "student"]
     folder = report.parent / step["folder"]
-    notes = Manifest.read(folder / MANIFEST).notes
+    notes = Manifest.read(folder).notes
     student = AutoModelForTokenClassification.from_pretrained(folder)
     return student, {"seconds": step["seconds"], "training_seconds": notes["training_seconds"]}
 
