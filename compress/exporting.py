@@ -60,11 +60,17 @@ def exportables(
 
 
 def checked_parts(
-    artifact: Artifact, task: Task[Any], architectures: Sequence[type[Architecture]]
+    artifact: Artifact,
+    task: Task[Any],
+    architectures: Sequence[type[Architecture]],
+    model: PreTrainedModel | None = None,
 ) -> list[tuple[Exportable, list[Batch]]]:
     """The parts of the artifact's model to export for ``task``, each with the inputs to check its
-    file with. Their sizes are not those of the examples in the part."""
-    model = open_model(artifact, task)
+    file with. Their sizes are not those of the examples in the part.
+
+    ``model`` is in memory, and taken in place of the artifact's: its weights were trained further.
+    """
+    model = open_model(artifact, task) if model is None else model
     batches = [traced_batch(task, artifact), *checked_batches(task, artifact)]
     parts, *others = [exportables(model, task, batch, architectures) for batch in batches]
     checks = [[dict(other[i].inputs) for other in others] for i in range(len(parts))]

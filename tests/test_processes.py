@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import time
@@ -15,48 +14,19 @@ from typing import Any
 
 import psutil
 import pytest
+import rankjobs
 import torch
-from installing import install
+from rankjobs import in_workers, job, training
 from safetensors.torch import load_file
-from tiny import MemorySource, save_bert, sentences, task_named
+from tiny import save_bert, task_named
 from trainings import equal
 
-from compress.artifact import Artifact, Traits, sha256_file
 from compress.errors import CompressError
 from compress.registry.plugins import load_plugins
-from compress.store.prepared import Prepared, prepare
-from compress.store.store import Store
 from compress.workers import launching
 from compress.workers.jobs import staging
-from compress.workers.protocol import ApplyStage, Chosen, Failed, Note, Progress
-from compress.workers.supervisor import Worker, run_job, started
-
-
-def job(folder: Path, processes: int, **options: Any) -> ApplyStage:
-    for part in ("output", "work"):
-        (folder / part).mkdir(parents=True)
-    return ApplyStage(
-        stage="toy.ranks",
-        step="toy.ranks",
-        seed=5,
-        options=options,
-        task=Chosen("text-classification", {"max_length": 16}),
-        traits=Traits(task="text-classification"),
-        store=Store(folder / "store"),
-        input=None,
-        fresh={"type": "bert"},
-        references={},
-        data=None,
-        output=folder / "output",
-        work=folder / "work",
-        processes=processes,
-    )
-
-
-def in_workers(work: ApplyStage, folder: Path, said: list[Any] | None = None) -> None:
-    """Let a worker do it, as a run would."""
-    show = (said if said is not None else []).append
-    run_job(work, folder / "job.json", folder / "log", show, pytest.fail)
+from compress.workers.protocol import Failed, Note, Progress
+from compress.workers.supervisor import Worker, started
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -64,14 +34,10 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The toy plugin for this process and for workers, which also find what tests share. One
     thread, so that sums have one order."""
     site = tmp_path_factory.mktemp("plugins") / "site"
-    environ = install(site, "compress-ranks", without="meters,onnx")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
+    with rankjobs.installed(site, threads=2) as patch:
         patch.syspath_prepend(str(site))
-        paths = [environ["PYTHONPATH"], str(Path(__file__).parent)]
-        patch.setenv("PYTHONPATH", os.pathsep.join(paths))
-        patch.setenv("OMP_NUM_THREADS", "2")
         yield
     torch.set_num_threads(threads)
 
@@ -166,6 +132,7 @@ def test_a_process_that_ends_early_ends_all_and_is_named(
 
 
 LOST = Failed("RuntimeError: Connection closed by peer (traceback in log)")
+BUG = Failed("KeyError: 'a' (traceback in log)")
 WRONG = Failed("the rows are wrong", CompressError.__name__)
 
 
@@ -177,6 +144,7 @@ WRONG = Failed("the rows are wrong", CompressError.__name__)
         ({0: LOST, 1: WRONG}, {0: 1, 1: 1}, "rank 1 of 2: the rows are wrong"),
         ({1: LOST}, {0: -6, 1: 1}, "rank 1 of 2: RuntimeError: .*"),
         ({1: LOST}, {0: -15, 1: 1}, "rank 1 of 2: RuntimeError: .*"),
+        ({0: replace(LOST, follows=True), 1: BUG}, {0: 1, 1: 1}, "rank 1 of 2: KeyError: .*"),
         ({}, {0: -6, 1: -15}, "rank [01] of 2 ended with code -(6|15) and no result"),
     ],
 )
@@ -190,24 +158,6 @@ def test_the_process_to_blame_is_not_one_that_lost_another(
             for rank, code in codes.items()
         }
         assert re.fullmatch(words, launching.to_blame(list(told.items()), ends, 2).text)
-
-
-def training(model: Artifact, folder: Path) -> ApplyStage:
-    """A fine-tuning with dropout, of 35 steps."""
-    task = task_named("text-classification")
-    (folder / "data").mkdir(parents=True)
-    prepare(
-        MemorySource({"train": sentences(26, 0), "test": sentences(9, 3)}), task, folder / "data"
-    )
-    return replace(
-        job(folder, 2),
-        stage="finetune",
-        step="finetune",
-        options={"epochs": 5, "batch_size": 4, "precision": "fp32", "learning_rate": 1e-2},
-        input=model.folder,
-        fresh=None,
-        data=Prepared(folder / "data", sha256_file(folder / "data" / "train.arrow")),
-    )
 
 
 @pytest.mark.slow

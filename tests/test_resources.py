@@ -39,7 +39,7 @@ def planned(
     monkeypatch.setattr(resources, "cores", lambda: [0, 1, 2, 3])
     monkeypatch.setattr(resources, "gpus", tuple)
 
-    def plan(text: str = "", **given: object) -> Plan:
+    def plan(text: str = "", machines: int = 1, **given: object) -> Plan:
         path = csv_data / "recipe.yaml"
         words = {place: f"resources: {{processes: {count}}}" for place, count in given.items()}
         parts = {
@@ -48,7 +48,7 @@ def planned(
             "last": f"\n    {words['last']}" if "last" in words else "",
         }
         path.write_text(text or RECIPE.format(**parts), encoding="utf-8")
-        return make_plan(read_recipe(path), registry, families)
+        return make_plan(read_recipe(path), registry, families, machines)
 
     return plan
 
@@ -121,6 +121,20 @@ def test_resources_that_nothing_uses_are_a_mistake(
     with pytest.raises(UsageError) as caught:
         planned(text=no_training)
     assert [words in m.message and m.where.endswith(place) for m in caught.value.mistakes] == [True]
+
+
+def test_several_machines_share_the_processes_evenly_and_each_has_room_for_its_own(
+    planned: Planned,
+) -> None:
+    assert counts(planned(machines=2, common=8, own=2)) == [2, 1, 8, 1]
+    for given, place, words in [
+        ({"machines": 2, "common": 3}, "4:24", "got 3, which 2 machines cannot share evenly"),
+        ({"machines": 2, "own": 10}, "6:28", "got 10, and each of 2 machines has 4 cores: one for"),
+        ({"machines": 3}, "", "no step trains with several processes, and 3 machines run it"),
+    ]:
+        with pytest.raises(UsageError, match=words) as caught:
+            planned(**given)
+        assert caught.value.mistakes[0].where.endswith(place)
 
 
 def test_with_gpus_there_is_one_for_each_process(

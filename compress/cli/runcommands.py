@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from compress.cli.deferred import defer
+from compress.cli.machines import node_rank_option, nodes_option, rendezvous_option
 from compress.cli.shared import (
     EXIT_CODE,
     FOLDER,
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     metavar="TRACKER",
     help="Log the run to a tracker too: tensorboard, mlflow, or a plugin's. May be repeated.",
 )
+@nodes_option
+@node_rank_option
+@rendezvous_option
 @as_json_option
 def run_command(
     recipe: str,
@@ -42,12 +46,17 @@ def run_command(
     store: Store,
     runs: Path,
     trackers: tuple[str, ...],
+    nodes: int,
+    node_rank: int,
+    rendezvous: str,
     as_json: bool,
 ) -> int:
     """Run a recipe: make every step, measure it, report.
 
     RECIPE is a file or the name of a shipped recipe. The same command continues what was
-    interrupted."""
+    interrupted. Several machines do the steps of several processes together if the command is
+    given on each of them, with --nodes and --rendezvous and its own --node-rank."""
+    from compress.cli.machines import do_parts, leading, rendezvous_of
     from compress.cli.show import Show, output_console
     from compress.errors import EXIT_BUDGET, EXIT_OK
     from compress.planning import load_plan
@@ -56,16 +65,23 @@ def run_command(
     from compress.running.families import known_families
     from compress.running.runner import run_plan
 
+    at = rendezvous_of(nodes, node_rank, rendezvous)
     registry = load_plugins()
     with Show(registry.problems) as show:
-        report = run_plan(
-            load_plan(recipe, overrides, registry, known_families(store)),
-            registry,
-            store=store,
-            runs=runs,
-            listener=show.event,
-            trackers=trackers,
-        )
+        plan = load_plan(recipe, overrides, registry, known_families(store), nodes)
+        if at is not None and at.machine > 0:
+            do_parts(at, plan, registry, runs)
+            return EXIT_OK
+        with leading(at, plan, registry, store) as team:
+            report = run_plan(
+                plan,
+                registry,
+                store=store,
+                runs=runs,
+                listener=show.event,
+                trackers=trackers,
+                team=team,
+            )
     code = EXIT_BUDGET if budget_missed(report) else EXIT_OK
     click.get_current_context().meta[EXIT_CODE] = code
     if as_json:
@@ -84,8 +100,11 @@ def run_command(
 @click.argument("recipe")
 @overrides_option
 @store_option
+@nodes_option
 @as_json_option
-def plan_command(recipe: str, overrides: tuple[str, ...], store: Store, as_json: bool) -> None:
+def plan_command(
+    recipe: str, overrides: tuple[str, ...], store: Store, nodes: int, as_json: bool
+) -> None:
     """Check a recipe and show its steps. No model is touched and nothing is downloaded.
 
     Shown are what each step makes, the options that the recipe gives, and whether the store has the
@@ -99,7 +118,7 @@ def plan_command(recipe: str, overrides: tuple[str, ...], store: Store, as_json:
 
     registry = load_plugins()
     complain_of(registry.problems)
-    plan = load_plan(recipe, overrides, registry, known_families(store))
+    plan = load_plan(recipe, overrides, registry, known_families(store), nodes)
     view = view_plan(plan, registry, store)
     if as_json:
         emit(plan_json(view))

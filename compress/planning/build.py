@@ -25,19 +25,25 @@ from compress.registry.plugins import Registry
 
 
 def load_plan(
-    recipe: str, overrides: Sequence[str], registry: Registry, families: Families
+    recipe: str,
+    overrides: Sequence[str],
+    registry: Registry,
+    families: Families,
+    machines: int = 1,
 ) -> Plan:
-    """The plan of a recipe file or shipped recipe with ``a.b=c`` overrides. Raises UsageError."""
-    return make_plan(read_recipe(find_recipe(recipe), overrides), registry, families)
+    """The plan of a recipe file or shipped recipe with ``a.b=c`` overrides, for ``machines`` like
+    this one. Raises UsageError."""
+    return make_plan(read_recipe(find_recipe(recipe), overrides), registry, families, machines)
 
 
-def make_plan(recipe: Recipe, registry: Registry, families: Families) -> Plan:
+def make_plan(recipe: Recipe, registry: Registry, families: Families, machines: int = 1) -> Plan:
     """The plan of a recipe. ``families`` know the keys of a fresh model's config, and the number of
-    layers where a config does not state it.
+    layers where a config does not state it. ``machines`` like this one share the steps that have
+    several processes.
 
     Raises UsageError with every mistake that can be found without touching a model."""
     brought = families.with_brought(entry.cls for entry in registry.architectures.values())
-    resolver = Resolver(recipe, registry, brought, recipe.mistakes.copy())
+    resolver = Resolver(recipe, registry, brought, recipe.mistakes.copy(), machines)
     plan = _build(resolver)
     resolver.mistakes.in_order().raise_all()
     assert plan is not None  # without a mistake, every part was resolved

@@ -24,12 +24,14 @@ M = TypeVar("M", bound=BaseModel)
 @dataclass(frozen=True)
 class Resolver:
     """Looks up names of one recipe in the registry, and collects the recipe's mistakes. It also
-    carries what other checks ask: the recipe and the families of models."""
+    carries what other checks ask: the recipe, the families of models, and how many machines run
+    it."""
 
     recipe: Recipe
     registry: Registry
     families: Families
     mistakes: Mistakes
+    machines: int = 1
 
     def wrong(self, path: KeyPath, message: str, hint: str = "", *, of_value: bool = True) -> None:
         """Add a mistake at the value that ``path`` leads to, or at its key."""

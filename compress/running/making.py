@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -42,7 +43,8 @@ from compress.workers.protocol import (
     PrepareData,
     Progress,
 )
-from compress.workers.supervisor import run_job
+from compress.workers.supervisor import Watch, run_job
+from compress.workers.team import Team
 
 JobIn = Callable[[Path, Path], Job]
 """The job that makes a product in a folder (the first), with a folder for its work."""
@@ -51,13 +53,14 @@ JobIn = Callable[[Path, Path], Job]
 @dataclass
 class Products:
     """Makes the products of one run; ``emit(event, **values)`` reports what happens. Workers may
-    start from the ``server``."""
+    start from the ``server``. What several processes do, the machines of the ``team`` do too."""
 
     registry: Registry
     store: Store
     folder: RunFolder
     emit: Callable[..., None]
     server: WorkerServer | None = None
+    team: Team | None = None
     _data: dict[str, Product] = field(default_factory=dict)
 
     def make(
@@ -252,6 +255,9 @@ class Products:
         """Let a worker do the job. Its job file is named by ``name``, its log by ``log_name`` or
         else by ``name``."""
         shown_as = log_name or name
+        watch: Watch = nullcontext
+        if self.team is not None and isinstance(job, ApplyStage) and job.processes > 1:
+            job, watch = self.team.share(job, name), self.team.watching
         return run_job(
             job,
             self.folder.job(name),
@@ -265,6 +271,7 @@ class Products:
                 choose,
             ).answer,
             self.server,
+            watch,
         )
 
     def _open(self, job: ApplyStage, name: str) -> None:

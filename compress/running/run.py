@@ -20,6 +20,7 @@ from compress.store.store import Store
 from compress.store.summary import DataSummary
 from compress.tracker import Listener
 from compress.workers.forking import WorkerServer
+from compress.workers.team import Team
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,12 @@ class Run:
         folder: RunFolder,
         listener: Listener,
         server: WorkerServer | None = None,
+        team: Team | None = None,
     ) -> Run:
         """A run that has not begun; ``listener`` gets its events. Its workers may start from the
-        ``server``."""
+        ``server``; the machines of the ``team`` do their parts of its steps."""
         events = Events(folder, listener)
-        products = Products(registry, store, folder, events.emit, server)
+        products = Products(registry, store, folder, events.emit, server, team)
         return cls(plan, registry, folder, products, events, KeptSides(plan.effort))
 
     @property

@@ -31,6 +31,7 @@ from compress.store.store import Store
 from compress.tracker import Listener
 from compress.workers.channel import sweep_lines
 from compress.workers.forking import WorkerServer
+from compress.workers.team import Team
 
 
 def run_plan(
@@ -41,18 +42,24 @@ def run_plan(
     runs: Path,
     listener: Listener,
     trackers: Sequence[str] = (),
+    team: Team | None = None,
 ) -> Report:
     """The report of running ``plan``, with the run's folder as ``folder``. It is written also when
     a step fails.
 
-    ``trackers`` are names. Raises CompressError."""
+    ``trackers`` are names; ``team`` has the other machines of the run. Raises CompressError."""
     tracking = Tracking(open_trackers(trackers, registry), listener)
     folder = RunFolder.of(plan, runs)
-    return run_in_folder(plan, registry, store, folder, tracking)
+    return run_in_folder(plan, registry, store, folder, tracking, team)
 
 
 def run_in_folder(
-    plan: Plan, registry: Registry, store: Store, folder: RunFolder, tracking: Tracking
+    plan: Plan,
+    registry: Registry,
+    store: Store,
+    folder: RunFolder,
+    tracking: Tracking,
+    team: Team | None = None,
 ) -> Report:
     """The report of running ``plan`` in a folder, with the folder's path as ``folder``.
 
@@ -60,7 +67,7 @@ def run_in_folder(
     makes the same run."""
     refuse_tasks_without_packages(plan)
     server = WorkerServer(registry, expected=_needs_torch(plan))
-    planned = Run.of(plan, registry, store, folder, tracking.event, server)
+    planned = Run.of(plan, registry, store, folder, tracking.event, server, team)
     tracking.start(folder.root, plan.name)
     last: list[Report] = []
     try:

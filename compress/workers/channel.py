@@ -135,7 +135,7 @@ class Line:
         try:
             for text in self._reader:
                 yield decode_message(text)
-        except (ConnectionError, ValueError):
+        except (OSError, ValueError):
             return
 
     def close(self) -> None:

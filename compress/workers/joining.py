@@ -10,12 +10,28 @@ from typing import Any, TypeVar
 
 import torch
 from torch import distributed
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 T = TypeVar("T")
 
 _LONGEST_WAIT = timedelta(days=30)
 """How long a process waits for what another makes. A teacher may answer for hours; a process that
 has ended is noticed by whoever started it."""
+_ASKING = timedelta(seconds=10)
+"""How long a process that has failed waits to hear whether it was the first."""
+
+
+def fails_first() -> bool:
+    """Whether this process, which has failed, is the first that did. Each asks once.
+
+    The store of the launcher counts them, wherever they run. One that fails because another has
+    ended is not the first: that one asked before it ended. False where the store is gone."""
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    try:
+        store = TCPStore(host, port, wait_for_workers=False, timeout=_ASKING)
+        return int(store.add("failed", 1)) == 1
+    except RuntimeError:
+        return False
 
 
 @dataclass(frozen=True)

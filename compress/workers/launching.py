@@ -1,7 +1,8 @@
 """Starting the processes that apply a stage together, from a worker that waits for them.
 
 torchrun's own launcher starts and watches them: if one ends with an error, it ends the others. The
-worker passes on what rank 0 and the supervisor tell each other.
+worker passes on what rank 0 and the supervisor tell each other. Where several machines do the step,
+each has such a worker, which starts the processes of its machine.
 """
 
 from __future__ import annotations
@@ -20,12 +21,10 @@ from uuid import uuid4
 from compress.errors import CompressError, Ended
 from compress.machine import threads
 from compress.workers.channel import Line, Listener, WorkerLine
-from compress.workers.protocol import Failed, Finished, Joined
+from compress.workers.protocol import ApplyStage, Failed, Finished, Joined, Part
 
 RANK = "compress.workers.rank"
 """The module that each of the processes runs."""
-_THIS_MACHINE = ("--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", "--local-addr=localhost")
-"""Where the processes meet: at a port that is free."""
 _ENDING_SECONDS = 55
 """Seconds that the processes have to keep a training when they are asked to end: a little less than
 the supervisor waits for this one."""
@@ -35,36 +34,62 @@ _TOGETHER_SECONDS = 15
 """A process that was killed this much later than the first end was killed because of it."""
 
 
-def launch(job_file: Path, processes: int, line: WorkerLine) -> Finished | Failed:
-    """The result of the job in the file, done by several processes; or the failure that ended them
-    all, with the number of its process.
+def launch(job_file: Path, job: ApplyStage, line: WorkerLine) -> Finished | Failed:
+    """The result of the job, which is in the file, done by several processes; or the failure that
+    ended them all, with the number of its process.
 
     Raises ``Ended`` if this process was asked to end, when all of them have ended."""
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import elastic_launch
 
-    os.environ["OMP_NUM_THREADS"] = str(max(1, threads() // processes))
+    own = job.processes // (job.part.machines if job.part else 1)
+    os.environ["OMP_NUM_THREADS"] = str(max(1, threads() // own))
+    if job.part and job.part.interface:
+        for library in ("GLOO", "NCCL"):
+            os.environ.setdefault(f"{library}_SOCKET_IFNAME", job.part.interface)
     with closing(_Relay(line)) as relay:
-        start = elastic_launch(_launch_config(processes), sys.executable)
+        start = elastic_launch(_launch_config(own, job.part), sys.executable)
         try:
             start("-P", "-m", RANK, str(job_file), relay.address)
         except SignalException as ended:
             raise Ended(ended.sigval) from None
         except ChildFailedError as failed:
-            return to_blame(relay.failures(), failed.failures, processes)
+            return to_blame(relay.failures(), failed.failures, job.processes)
         finally:
             signal(SIGTERM, SIG_DFL)  # it had a handler of the launcher's
     return Finished()
 
 
-def _launch_config(processes: int) -> Any:
-    """torchrun's configuration for this machine."""
+def _launch_config(processes: int, part: Part | None) -> Any:
+    """torchrun's configuration for the processes of this machine."""
     from torch.distributed.run import config_from_args, parse_args
 
-    words = [f"--nproc-per-node={processes}", f"--rdzv-id={uuid4()}", *_THIS_MACHINE, RANK]
+    place = _on_this_machine() if part is None else _among_machines(part)
+    words = [f"--nproc-per-node={processes}", *place, RANK]
     config, _, _ = config_from_args(parse_args(words))
     return replace(config, max_restarts=0, shutdown_timeout=_ENDING_SECONDS)
+
+
+def _on_this_machine() -> tuple[str, ...]:
+    """torchrun's words for a machine alone: its processes meet at a port that is free."""
+    return (
+        "--rdzv-backend=c10d",
+        "--rdzv-endpoint=localhost:0",
+        "--local-addr=localhost",
+        f"--rdzv-id={uuid4()}",
+    )
+
+
+def _among_machines(part: Part) -> tuple[str, ...]:
+    """torchrun's words for one machine of several. With a static rendezvous rank 0 is on the first
+    one, where the supervisor is."""
+    return (
+        "--rdzv-backend=static",
+        f"--rdzv-endpoint={part.host}:{part.port}",
+        f"--nnodes={part.machines}",
+        f"--node-rank={part.machine}",
+    )
 
 
 class _Relay:
@@ -126,13 +151,15 @@ def to_blame(told: list[tuple[int, Failed]], ends: Mapping[int, Any], processes:
 
     The end of one process is an error in the others, which lose their connection to it and say so.
     So an error that a process stated comes first, then the end of one that said nothing, then a
-    bug."""
+    bug; of those, one that follows another's failure comes last."""
     stated = [(rank, failed) for rank, failed in told if failed.error is not None]
     silent = _silent(ends, {rank for rank, _ in told})
     if not stated and silent is not None:
         rank, how = silent
-        return Failed(f"rank {rank} of {processes} {how}", CompressError.__name__)
-    rank, failed = (stated or told)[0]
+        lost_another = ends[rank].exitcode in (-SIGTERM, -SIGABRT)
+        text = f"rank {rank} of {processes} {how}"
+        return Failed(text, CompressError.__name__, follows=lost_another)
+    rank, failed = min(stated or told, key=lambda one: one[1].follows)
     return replace(failed, text=f"rank {rank} of {processes}: {failed.text}")
 
 

@@ -89,15 +89,28 @@ class ConfigureModel:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One machine's part of a step that several machines do: its number, from 0, among
+    ``machines``; and the ``host`` and ``port`` where the processes of all meet. They talk over the
+    network ``interface`` of this machine; where it is empty, over the one that they choose."""
+
+    machine: int
+    machines: int
+    host: str
+    port: int
+    interface: str = ""
+
+
+@dataclass(frozen=True)
 class ApplyStage:
     """Apply a stage and write the artifact into ``output``.
 
     ``input`` is the artifact before it, or None for a model that starts from the configuration
     ``fresh``. ``references`` has the artifact of each option that names one. ``work`` survives a
-    crash, so that a training continues. ``processes`` do it together. ``earlier`` holds what was
-    measured of the steps before, for a stage that reads it. ``unlabelled`` has the rows without
-    targets of each option that describes some. ``choices`` names what it may ask for by
-    ``MakeChoice``."""
+    crash, so that a training continues. ``processes`` do it together; those of this machine are its
+    ``part`` of them, or all. ``earlier`` holds what was measured of the steps before, for a stage
+    that reads it. ``unlabelled`` has the rows without targets of each option that describes some.
+    ``choices`` names what it may ask for by ``MakeChoice``."""
 
     stage: str
     step: str
@@ -116,6 +129,7 @@ class ApplyStage:
     earlier: Mapping[str, Measured] = field(default_factory=dict)
     unlabelled: Mapping[str, Prepared] = field(default_factory=dict)
     choices: tuple[str, ...] = ()
+    part: Part | None = None
 
 
 @dataclass(frozen=True)
@@ -239,11 +253,13 @@ class Finished:
 @dataclass(frozen=True)
 class Failed:
     """The job ended with an error: its text, its class in ``compress.errors``, and the mistakes of
-    a UsageError. ``error`` is None for a bug."""
+    a UsageError. ``error`` is None for a bug. ``follows``: another process had failed before, so
+    this may be no more than what that one's end did to it."""
 
     text: str
     error: str | None = None
     mistakes: tuple[Mistake, ...] = ()
+    follows: bool = False
 
 
 # From one of several processes that do a job together, to the worker that started them
@@ -254,6 +270,40 @@ class Joined:
     """The process with this number has opened its line."""
 
     rank: int
+
+
+# Between the first machine of a run and the others
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """What the first machine tells one that comes: where its store is, and the ``name`` of a file
+    in it that shows whether the other has the same store."""
+
+    store: Path
+    name: str
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """What the other answers: its number, how many machines it was told there are, its host's name,
+    the content of the file, the digest of its recipe, and the versions that it has installed."""
+
+    machine: int
+    machines: int
+    host: str
+    secret: str
+    recipe: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """The other machine's part of a job, which names its files by ``name``. It answers by
+    ``Finished`` or ``Failed``. When the run is over, it gets one of these itself."""
+
+    name: str
+    job: ApplyStage
 
 
 # From a worker that probes an artifact
@@ -370,7 +420,8 @@ Answer = CandidatesMeasured | CandidatePredicted | ChoiceMade
 FromWorker = ForUser | Question | Failed | Joined | Reply
 Command = Open | PrepareMeter | TakeSample | Predict | UseLoad | End
 FromSupervisor = Answer | Failed | Command
-Message = FromWorker | FromSupervisor
+BetweenMachines = Meeting | Arrived | Assigned | Finished | Failed | End
+Message = FromWorker | FromSupervisor | BetweenMachines
 
 # From the process that workers start from, and to it
 

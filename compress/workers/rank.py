@@ -18,7 +18,7 @@ def main(job_file: str, address: str) -> int:
     end_with_supervisor()
     line = WorkerLine(address)
     line.send(Joined(int(os.environ["RANK"])))
-    return do_and_tell(Path(job_file), line, _do)
+    return do_and_tell(Path(job_file), line, _do, _follows)
 
 
 def _do(job: Job, line: WorkerLine) -> Finished:
@@ -28,6 +28,12 @@ def _do(job: Job, line: WorkerLine) -> Finished:
 
     assert isinstance(job, ApplyStage), job  # no other job has several processes
     return staging.apply(job, line, load_plugins(), Joint.join())
+
+
+def _follows() -> bool:
+    from compress.workers.joining import fails_first
+
+    return not fails_first()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -66,11 +66,13 @@ def worker_environment(environ: Mapping[str, str] = os.environ) -> dict[str, str
 
 @dataclass
 class Worker:
-    """A running worker; ``line`` is None if it ended before it opened its line."""
+    """A running worker; ``line`` is None if it ended before it opened its line. ``failure`` is what
+    ended its job, if it told that."""
 
     process: subprocess.Popen[bytes] | ForkedProcess
     line: Line | None
     log: Path
+    failure: Failed | None = None
 
     def messages(self) -> Iterator[Message]:
         """The worker's messages, until it ends."""
@@ -133,6 +135,9 @@ class Worker:
                 self.process.wait()
 
 
+Watch = Callable[[Worker], AbstractContextManager[object]]
+
+
 @contextmanager
 def started(
     job: Job, job_file: Path, log: Path, server: WorkerServer | None = None
@@ -181,13 +186,15 @@ def run_job(
     show_user: ShowUser,
     answer: AnswerQuestion,
     server: WorkerServer | None = None,
+    watch: Watch = nullcontext,
 ) -> Finished:
     """The result of a job done in a worker. ``show_user`` gets its progress and notes; ``answer``
-    answers its questions. The worker may start from the ``server``.
+    answers its questions. The worker may start from the ``server``. ``watch(worker)`` is entered
+    when it has started, and left when it has done its job.
 
     Raises the worker's error, or CompressError if it was killed. When this process is interrupted,
     the worker may keep what it has done of a training."""
-    with started(job, job_file, log, server) as worker:
+    with started(job, job_file, log, server) as worker, watch(worker):
         try:
             return _result(worker, show_user, answer)
         except KeyboardInterrupt:
@@ -203,6 +210,7 @@ def _result(worker: Worker, show_user: ShowUser, answer: AnswerQuestion) -> Fini
                 worker.process.wait()
                 return message
             case Failed():
+                worker.failure = message
                 raise error_of(message, worker.log)
             case MeasureCandidates() | PredictCandidate() | MakeChoice():
                 _send(worker, _answered(message, answer))

@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from compress.errors import EXIT_ENVIRONMENT, EXIT_STAGE, CompressError, Ended
@@ -27,10 +28,13 @@ def main(job_file: str, address: str) -> int:
 
 
 def do_and_tell(
-    job_file: Path, line: WorkerLine, do: Callable[[Job, WorkerLine], Finished | Failed]
+    job_file: Path,
+    line: WorkerLine,
+    do: Callable[[Job, WorkerLine], Finished | Failed],
+    follows: Callable[[], bool] = lambda: False,
 ) -> int:
-    """Do the job in the file and send its result or its error over the line. The exit code is 0 if
-    it succeeded."""
+    """Do the job in the file and send its result or its error over the line. ``follows()`` says of
+    an error whether another process had failed before. The exit code is 0 if it succeeded."""
     written: tuple[Path, ...] = ()
     try:
         job = decode_job(job_file.read_text(encoding="utf-8"))
@@ -43,12 +47,12 @@ def do_and_tell(
         os.kill(os.getpid(), end.number)
         raise
     except CompressError as error:
-        line.send(describe(error))
+        line.send(replace(describe(error), follows=follows()))
         return error.exit_code
     except Exception as error:  # outermost frame: the log gets a bug's traceback, the user its name
         with suppress(OSError):  # the log's disk may be full
             traceback.print_exc()
-        failed = describe(error, written)
+        failed = replace(describe(error, written), follows=follows())
         line.send(failed)
         return EXIT_ENVIRONMENT if failed.error else EXIT_STAGE
 
@@ -59,7 +63,7 @@ def _do(job: Job, job_file: Path, line: WorkerLine) -> Finished | Failed:
     from compress.workers.launching import launch
 
     if isinstance(job, ApplyStage) and job.processes > 1:
-        return launch(job_file, job.processes, line)
+        return launch(job_file, job, line)
     registry = load_plugins()
     # A search for garbage then leaves out the imported modules, which take it 0.2 seconds.
     gc.freeze()

@@ -17,7 +17,7 @@ _EXAMPLE = "resources: {processes: 2}"
 
 def read_processes(value: Any, path: KeyPath, resolver: Resolver) -> int:
     """The processes that a section states; 1 with mistakes added where it states none that this
-    machine can run."""
+    machine can run, or as many machines like it."""
     if not isinstance(value, dict) or not value:
         resolver.wrong(path, f"resources: got {value!r}", _EXAMPLE)
         return 1
@@ -29,11 +29,22 @@ def read_processes(value: Any, path: KeyPath, resolver: Resolver) -> int:
     if not isinstance(count, int) or isinstance(count, bool) or count < 1:
         resolver.wrong(place, f"processes must be a whole number from 1, got {count!r}")
         return 1
-    if count > 1 and count > _most():
-        message = f"processes: got {count}, and this machine has {_places()}: one for each at most"
-        resolver.wrong(place, message, f"set at most {_most()}")
+    wrong = _why_not(count, resolver.machines) if count > 1 else None
+    if wrong is not None:
+        resolver.wrong(place, f"processes: got {count}, {wrong[0]}", wrong[1])
         return 1
     return count
+
+
+def _why_not(processes: int, machines: int) -> tuple[str, str] | None:
+    """Why machines like this one cannot do a step with so many processes, and what to do; None if
+    they can."""
+    if processes > _most() * machines:
+        where = "this machine has" if machines == 1 else f"each of {machines} machines has"
+        return f"and {where} {_places()}: one for each at most", f"set at most {_most() * machines}"
+    if processes % machines:
+        return f"which {machines} machines cannot share evenly", f"set a multiple of {machines}"
+    return None
 
 
 def processes_of(step: Step, text: StepText, common: int, resolver: Resolver) -> int:
@@ -52,8 +63,14 @@ def processes_of(step: Step, text: StepText, common: int, resolver: Resolver) ->
 
 
 def check_used(common: int, steps: Iterable[Step], resolver: Resolver) -> None:
-    """Add a mistake where the recipe asks for several processes, and no step has several."""
-    if common > 1 and all(step.processes == 1 for step in steps):
+    """Add a mistake where the recipe asks for several processes, and no step has several; or where
+    several machines run it."""
+    if any(step.processes > 1 for step in steps):
+        return
+    if resolver.machines > 1 and not resolver.mistakes:  # a number that is wrong counts as one
+        message = f"no step trains with several processes, and {resolver.machines} machines run it"
+        resolver.wrong((), message, f"resources: {{processes: {resolver.machines}}}")
+    elif common > 1:
         message = f"processes: got {common}, and no step trains with more than one"
         resolver.wrong(("resources", "processes"), message, "leave resources out")
 

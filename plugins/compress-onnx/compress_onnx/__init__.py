@@ -1,5 +1,5 @@
-"""ONNX: the stages ``export.onnx`` and ``quantize.onnx``, and the engine ``onnxruntime``
-that runs what they make."""
+"""ONNX: the stages ``export.onnx``, ``quantize.onnx`` and ``quantize.qat``, and the engine
+``onnxruntime`` that runs what they make."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from compress import hookimpl
 from compress.artifact import Artifact, Traits
 from compress.engine import Conversion, Engine, Loading, Placement, Session
 from compress.errors import UsageError
-from compress.exportable import WHOLE
 from compress.options import Options
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
 from compress.task import Task
-from compress_onnx.options import ExportOptions, QuantizeOptions, mistakes_of
+from compress_onnx.names import FLOAT_FILE, FOLDER, INT8_ENDING, INT8_FILE, LIBRARIES
+from compress_onnx.options import ExportOptions, QuantizeOptions, mistakes_of, more_in_floats
+from compress_onnx.qat import QatOptions, QuantizeQat
 
-FOLDER = "onnx"
-INT8_ENDING = "_quantized"
-MERGED = "decoder_model_merged"
-"""The name of the decoder of a model with an encoder, where other tools look for it."""
-FLOAT_FILE = f"{FOLDER}/{WHOLE}.onnx"
-INT8_FILE = f"{FOLDER}/{WHOLE}{INT8_ENDING}.onnx"
-"""Where other tools look for a model and for its int8 form."""
-
-_MOST_KEPT = 8
-"""Layers in floats of the last try of a step that backs off."""
-LIBRARIES = ("torch", "transformers", "onnx", "onnxscript", "onnxruntime")
-"""Distributions whose versions shape what the stages make."""
+__all__ = [
+    "FLOAT_FILE",
+    "FOLDER",
+    "INT8_FILE",
+    "ExportOnnx",
+    "ExportOptions",
+    "OnnxRuntimeEngine",
+    "QatOptions",
+    "QuantizeOnnx",
+    "QuantizeOptions",
+    "QuantizeQat",
+]
 
 
 class ExportOnnx(Stage[ExportOptions]):
@@ -95,10 +96,8 @@ class QuantizeOnnx(Stage[QuantizeOptions]):
         are named."""
         if not options.scales_channels:
             return options.model_copy(update={"per_channel": True})
-        kept = options.keep_float or 1
-        if options.mode == "dynamic" or not isinstance(kept, int) or kept >= _MOST_KEPT:
-            return None
-        return options.model_copy(update={"keep_float": 2 * kept})
+        kept = None if options.mode == "dynamic" else more_in_floats(options)
+        return options.model_copy(update={"keep_float": kept}) if kept else None
 
     @classmethod
     def check(cls, options: QuantizeOptions) -> list[OptionMistake]:
@@ -185,7 +184,7 @@ def _source(context: Context[Any]) -> Artifact:
 @hookimpl
 def compress_stages() -> list[type[Stage[Any]]]:
     """The stages of this plugin."""
-    return [ExportOnnx, QuantizeOnnx]
+    return [ExportOnnx, QuantizeOnnx, QuantizeQat]
 
 
 @hookimpl

@@ -62,7 +62,7 @@ def _limits(
         for name, values in _values(session, names, batch).items():
             low, high = values.min(), values.max()
             if not np.isfinite([low, high]).all():
-                raise ModelRefused(f"quantize.onnx: {name} is not finite on a calibration example")
+                raise ModelRefused(f"{name} is not finite on a calibration example")
             if name not in found:
                 found[name] = low, high
             elif average:

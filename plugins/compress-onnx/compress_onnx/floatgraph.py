@@ -4,7 +4,7 @@ they are exported and checked once, whatever is made of them. No torch, unless t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,13 @@ from safetensors.numpy import load_file, save_file
 
 from compress.artifact import Artifact
 from compress.engine import Placement
+from compress.exportable import Exportable
 from compress.exportchecks import refuse_difference
 from compress.machine import versions
 from compress.stage import Context
 from compress.task import Batch
-from compress_onnx import LIBRARIES
 from compress_onnx.graph import write_graph
+from compress_onnx.names import LIBRARIES
 
 KIND = "onnx-graph"
 _EXAMPLES = ".safetensors"
@@ -42,19 +43,29 @@ def float_graphs(context: Context[Any], artifact: Artifact) -> list[Path]:
 
 
 def _export(context: Context[Any], artifact: Artifact, folder: Path) -> None:
+    from compress.exporting import checked_parts
+
+    write_checked(checked_parts(artifact, context.task, context.architectures), folder)
+
+
+def write_checked(parts: Iterable[tuple[Exportable, Sequence[Batch]]], folder: Path) -> list[Path]:
+    """The files ``NAME.onnx`` with the graphs of the ``parts``, and beside each the inputs that it
+    was checked with. Raises ModelRefused as ``float_graphs`` does."""
     # First: it switches ONNX Runtime's telemetry off before anything else imports it.
     from compress_onnx.session import FAILURES, OnnxSession  # isort: skip
 
-    from compress.exporting import PartSession, called, checked_parts
+    from compress.exporting import PartSession, called
     from compress_onnx.exporting import export_graph
 
-    for part, examples in checked_parts(artifact, context.task, context.architectures):
-        file = folder / f"{part.name}.onnx"
-        write_graph(export_graph(part), file)
-        made = OnnxSession(file, Placement("cpu", 1))
+    files = []
+    for part, examples in parts:
+        files.append(folder / f"{part.name}.onnx")
+        write_graph(export_graph(part), files[-1])
+        made = OnnxSession(files[-1], Placement("cpu", 1))
         of = f"the PyTorch version of {called(part)}"
         refuse_difference(PartSession(part), made, examples, of, FAILURES)
-        _write_examples(file, examples)
+        _write_examples(files[-1], examples)
+    return files
 
 
 def examples_of(graph: Path) -> list[Batch]:

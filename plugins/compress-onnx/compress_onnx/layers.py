@@ -52,7 +52,7 @@ def matching(patterns: Sequence[str], names: Sequence[str]) -> list[str]:
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
             raise UsageError(
-                f"quantize.onnx: keep_float: {pattern!r:.60} matches no layer of the model; it has "
+                f"keep_float: {pattern!r:.60} matches no layer of the model; it has "
                 f"{len(names)}, such as {listed(names[-_SHOWN:])}"
             )
     return [name for name in names if any(fnmatchcase(name, p) for p in patterns)]

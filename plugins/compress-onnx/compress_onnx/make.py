@@ -28,11 +28,11 @@ from compress.stage import Context
 from compress_onnx.session import FAILURES, OnnxSession  # isort: skip
 import onnx_ir
 
-from compress_onnx import FOLDER, INT8_ENDING, MERGED
 from compress_onnx.floatgraph import examples_of, float_graphs
 from compress_onnx.graph import count_int8, left_float, write_graph
 from compress_onnx.layers import layers, matching
 from compress_onnx.merging import merged, parted
+from compress_onnx.names import FOLDER, INT8_ENDING, MERGED
 from compress_onnx.opening import RUNNABLE, open_parts
 from compress_onnx.sensitivity import Quantized, most_sensitive, refuse_generating, sensitivities
 
@@ -82,7 +82,6 @@ def quantize(context: Context[QuantizeOptions], artifact: Artifact) -> Mapping[s
     for the manifest.
 
     Raises ModelRefused where nothing can be quantized or an output is not finite."""
-    folder = context.output / FOLDER
     # Within the output: what a killed process leaves there goes with it.
     with tempfile.TemporaryDirectory(dir=context.output) as place:
         if artifact.traits.format == "onnx":
@@ -90,29 +89,41 @@ def quantize(context: Context[QuantizeOptions], artifact: Artifact) -> Mapping[s
         else:
             sources = float_graphs(context, artifact)
         forms = [_form(context, artifact, source) for source in sources]
-        kept, found = _kept(context, artifact, sources, forms)
-        graphs = []
-        for source, form in zip(sources, forms, strict=True):
-            graphs.append(form(kept))
-            if not count_int8(graphs[-1]):
-                raise ModelRefused(
-                    f"{artifact.folder}: quantize.onnx found nothing to quantize in it"
-                )
-            write_graph(graphs[-1], folder / f"{source.stem}{INT8_ENDING}.onnx")
+        kept, found = kept_layers(context, artifact, sources, forms)
+        advice = "try per_channel: true"
+        written = write_quantized(context, artifact, sources, forms, kept, advice)
+    return {**written, **found}
+
+
+def write_quantized(
+    context: Context[Any],
+    artifact: Artifact,
+    sources: Sequence[Path],
+    forms: Sequence[Quantized],
+    kept: Sequence[str],
+    advice: str,
+) -> Mapping[str, Any]:
+    """Write the int8 ``forms`` of the float graphs ``sources`` with the layers in floats that are
+    ``kept``, and config and processor of ``artifact`` beside them. Returns facts for the manifest.
+
+    Raises ModelRefused where nothing is quantized, or where an output is not finite, with
+    ``advice``."""
+    folder, graphs = context.output / FOLDER, []
+    for source, form in zip(sources, forms, strict=True):
+        graphs.append(form(kept))
+        if not count_int8(graphs[-1]):
+            raise ModelRefused(f"{artifact.folder}: found nothing to quantize in it")
+        write_graph(graphs[-1], folder / f"{source.stem}{INT8_ENDING}.onnx")
     _write_companions(context, artifact)
     _join(folder, INT8_ENDING)
     parts = {f.stem.removesuffix(INT8_ENDING): f for f in folder.glob(f"*{INT8_ENDING}.onnx")}
     if set(parts) in RUNNABLE:  # a task makes no batches for other parts of a model
         made = open_parts(parts, _ONE_THREAD, context.output)
-        batches = batches_of_rows(context, artifact)
-        refuse_infinite(made, batches, "quantize.onnx", "try per_channel: true")
-    count = sum(map(count_int8, graphs))
-    reduce_range = context.options.reduces_range()
+        refuse_infinite(made, batches_of_rows(context, artifact), "int8", advice)
     return {
-        "int8_operators": count,
-        "reduce_range": reduce_range,
+        "int8_operators": sum(map(count_int8, graphs)),
+        "reduce_range": context.options.reduces_range(),
         **_floats(context, graphs),
-        **found,
     }
 
 
@@ -179,7 +190,8 @@ def _form(context: Context[QuantizeOptions], artifact: Artifact, source: Path) -
     from compress_onnx.static import calibrated, with_fixed_scales
 
     everything = options.operators == "all"
-    found = calibrated(context, artifact, onnx_ir.load(source))
+    graph = onnx_ir.load(source)
+    found = calibrated(context, artifact, graph, options.calibrates, everything=everything)
     return lambda kept: with_fixed_scales(
         onnx_ir.load(source), found, kept, everything=everything, **scales
     )
@@ -196,8 +208,8 @@ def _dynamic(
     return quantize_graph(graph, kept=kept, per_channel=per_channel, reduce_range=reduce_range)
 
 
-def _kept(
-    context: Context[QuantizeOptions],
+def kept_layers(
+    context: Context[Any],
     artifact: Artifact,
     sources: Sequence[Path],
     forms: Sequence[Quantized],

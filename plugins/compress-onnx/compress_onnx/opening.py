@@ -11,7 +11,7 @@ from compress.engine import Placement, Session
 from compress.errors import ModelRefused, listed
 from compress.exportable import WHOLE
 from compress.generation import ENCODER
-from compress_onnx import MERGED
+from compress_onnx.names import MERGED
 from compress_onnx.session import OnnxSession
 
 RUNNABLE = ({WHOLE}, {ENCODER, MERGED})

@@ -12,6 +12,39 @@ from compress.options import Options
 from compress.stage import OptionMistake
 
 _PERCENTILE = 99.99
+_MOST_KEPT = 8
+"""Layers in floats of the last try of a step that backs off."""
+
+
+class Int8Options(Options):
+    """What every stage can say that stores int8 weights."""
+
+    keep_float: list[str] | Annotated[int, Field(ge=1)] = Field(
+        default=[],
+        description=(
+            "Layers that stay in float32, by the names of their modules or patterns of them, such "
+            "as `*.layer.0.*` or `classifier`; or how many: those that lose most in int8, found by "
+            "putting one at a time to float32."
+        ),
+    )
+    reduce_range: bool | Literal["auto"] = Field(
+        default="auto",
+        description=(
+            "Use 7 of 8 bits in weights, because sums overflow on processors without VNNI; auto: "
+            "only where the processor that quantizes is an x86 one without VNNI."
+        ),
+    )
+
+    def left_to_machine(self) -> Mapping[str, Any]:
+        """``reduce_range``, where it is ``auto``, and what others leave."""
+        left = dict(super().left_to_machine())
+        if self.reduce_range == "auto":
+            left["reduce_range"] = self.reduces_range()
+        return left
+
+    def reduces_range(self) -> bool:
+        """Whether weights use 7 of 8 bits, decided for this machine if ``auto``."""
+        return lacks_vnni() if self.reduce_range == "auto" else self.reduce_range
 
 
 class ExportOptions(Options):
@@ -45,7 +78,7 @@ class Calibration(Options):
     )
 
 
-class QuantizeOptions(ExportOptions):
+class QuantizeOptions(ExportOptions, Int8Options):
     """Options of ``quantize.onnx``."""
 
     mode: Literal["dynamic", "static"] = Field(
@@ -68,26 +101,11 @@ class QuantizeOptions(ExportOptions):
             "of attention."
         ),
     )
-    keep_float: list[str] | Annotated[int, Field(ge=1)] = Field(
-        default=[],
-        description=(
-            "Layers that stay in float32, by the names of their modules or patterns of them, such "
-            "as `*.layer.0.*` or `classifier`; or how many: those that lose most in int8, found by "
-            "putting one at a time to float32."
-        ),
-    )
     per_channel: bool | Literal["auto"] = Field(
         default="auto",
         description=(
             "One scale for each output channel of a weight instead of one for the whole weight; "
             "auto: in static mode."
-        ),
-    )
-    reduce_range: bool | Literal["auto"] = Field(
-        default="auto",
-        description=(
-            "Use 7 of 8 bits in weights, because sums overflow on processors without VNNI; auto: "
-            "only where the processor that quantizes is an x86 one without VNNI."
         ),
     )
 
@@ -100,14 +118,6 @@ class QuantizeOptions(ExportOptions):
     def calibrates(self) -> Calibration:
         """How scales are found in static mode."""
         return self.calibration or Calibration()
-
-    def left_to_machine(self) -> Mapping[str, Any]:
-        """``reduce_range``, where it is ``auto``."""
-        return {"reduce_range": self.reduces_range()} if self.reduce_range == "auto" else {}
-
-    def reduces_range(self) -> bool:
-        """Whether weights use 7 of 8 bits, decided for this machine if ``auto``."""
-        return lacks_vnni() if self.reduce_range == "auto" else self.reduce_range
 
 
 def mistakes_of(options: QuantizeOptions) -> list[OptionMistake]:
@@ -129,16 +139,29 @@ def _of_dynamic(options: QuantizeOptions) -> list[OptionMistake]:
 
 
 def _of_static(options: QuantizeOptions) -> list[OptionMistake]:
-    used, mistakes = options.calibrates, []
+    used = options.calibrates
+    mistakes = calibration_mistakes(used)
     if options.fusions:
         hint = "leave it out: ONNX Runtime fuses these graphs when it loads them"
         mistakes.append(OptionMistake("fusions", "mode: static takes no fused graph", hint))
-    if used.percentile != _PERCENTILE and used.method != "percentile":
-        hint = "give method: percentile, or leave it out"
-        message = f"method: {used.method} does not read it"
-        mistakes.append(OptionMistake("calibration.percentile", message, hint))
     if options.operators == "all" and used.method in {"percentile", "entropy"}:
         # Among all values is the attention's mask, whose range no histogram can divide.
         message = f"operators: all cannot be calibrated by {used.method}"
         mistakes.append(OptionMistake("operators", message, "give method: minmax or average"))
     return mistakes
+
+
+def calibration_mistakes(used: Calibration) -> list[OptionMistake]:
+    """Options that the method does not read."""
+    if used.percentile == _PERCENTILE or used.method == "percentile":
+        return []
+    hint = "give method: percentile, or leave it out"
+    message = f"method: {used.method} does not read it"
+    return [OptionMistake("calibration.percentile", message, hint)]
+
+
+def more_in_floats(options: Int8Options) -> int | None:
+    """How many layers a step that backs off keeps in floats; None where that cannot be more, or
+    layers are named."""
+    kept = options.keep_float or 1
+    return 2 * kept if isinstance(kept, int) and kept < _MOST_KEPT else None

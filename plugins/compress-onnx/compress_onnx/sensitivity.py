@@ -46,7 +46,7 @@ def sensitivities(
     split = next((s for s in _SPLITS if context.data and context.data.rows(s)), None)
     if split is None:
         raise UsageError(
-            "quantize.onnx: keep_float: a number compares layers on validation or training rows, "
+            "keep_float: a number compares layers on validation or training rows, "
             "and the step has none; name the layers"
         )
     batches = list(examples(context, artifact, split, ROWS)())
@@ -57,7 +57,7 @@ def sensitivities(
         errors = {}
         for done, name in enumerate([_ALL, *names]):
             kept = [] if name == _ALL else [name]
-            errors[name] = _error(expected, _outputs(quantized(kept), file, batches))
+            errors[name] = outputs_error(expected, _outputs(quantized(kept), file, batches))
             context.progress(done + 1, len(names) + 1, name)
     return dict(sorted(errors.items(), key=lambda item: item[1]))
 
@@ -72,21 +72,23 @@ def refuse_generating(artifact: Artifact, graph: onnx_ir.Model, asked: str) -> N
     inputs = [str(value.name) for value in graph.graph.inputs]
     if HIDDEN in inputs or is_decoder(inputs):
         raise ModelRefused(
-            f"{artifact.folder}: quantize.onnx: {asked} cannot be used for a model that generates; "
+            f"{artifact.folder}: {asked} cannot be used for a model that generates; "
             "give mode: dynamic, and name layers in keep_float"
         )
 
 
-def _outputs(graph: onnx_ir.Model, file: Path, batches: Sequence[Batch]) -> Outputs:
-    write_graph(graph, file)
-    session = OnnxSession(file, Placement("cpu", 1))
-    return [session.run(batch) for batch in batches]
-
-
-def _error(expected: Outputs, made: Outputs) -> float:
+def outputs_error(expected: Outputs, made: Outputs) -> float:
+    """The mean square of the differences of outputs from those ``expected``, as a share of their
+    own mean square."""
     squares = of = 0.0
     for want, got in zip(expected, made, strict=True):
         for name, values in want.items():
             squares += float(np.square(got[name] - values).sum())
             of += float(np.square(values).sum())
     return squares / of if of else squares
+
+
+def _outputs(graph: onnx_ir.Model, file: Path, batches: Sequence[Batch]) -> Outputs:
+    write_graph(graph, file)
+    session = OnnxSession(file, Placement("cpu", 1))
+    return [session.run(batch) for batch in batches]

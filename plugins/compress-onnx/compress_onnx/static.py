@@ -6,7 +6,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import onnx_ir
 from onnxruntime.quantization import QuantType
@@ -26,38 +26,41 @@ from compress_onnx.sensitivity import refuse_generating
 from compress_onnx.session import OnnxSession
 
 if TYPE_CHECKING:
-    from compress_onnx.options import QuantizeOptions
+    from compress_onnx.options import Calibration
 
 Ranges = Mapping[str, TensorData]
 
 
 def calibrated(
-    context: Context[QuantizeOptions], artifact: Artifact, graph: onnx_ir.Model
+    context: Context[Any],
+    artifact: Artifact,
+    graph: onnx_ir.Model,
+    how: Calibration,
+    *,
+    everything: bool = False,
 ) -> dict[str, TensorData]:
     """The ranges of the values of ``graph`` that are quantized, on training rows.
 
     Raises UsageError where there are none, and ModelRefused for a part of a model that generates:
     no row has its keys and values."""
     refuse_generating(artifact, graph, "mode: static")
-    options, names = context.options, read_values(graph, context.options.operators == "all")
-    found = options.calibrates
+    names = read_values(graph, everything)
     with tempfile.TemporaryDirectory(dir=context.output) as folder:
         file = Path(folder, "model.onnx")
         write_graph(_with_outputs(graph, names), file)
         session = OnnxSession(file, Placement("cpu", 1))
-        return ranges(
-            session, names, training_examples(context, artifact), found.method, found.percentile
-        )
+        rows = training_examples(context, artifact, how.rows)
+        return ranges(session, names, rows, how.method, how.percentile)
 
 
-def training_examples(context: Context[QuantizeOptions], artifact: Artifact) -> Examples:
+def training_examples(context: Context[Any], artifact: Artifact, count: int) -> Examples:
     """Random training rows. Raises UsageError where there are none."""
     if context.data is None or not context.data.rows("train"):
         raise UsageError(
-            "quantize.onnx: mode: static calibrates on training rows, and the step has none; give "
-            "its data a train split, or mode: dynamic"
+            "fixed scales are calibrated on training rows, and the step has none: give its data a "
+            "train split, or take quantize.onnx with mode: dynamic"
         )
-    return examples(context, artifact, "train", context.options.calibrates.rows)
+    return examples(context, artifact, "train", count)
 
 
 def read_values(graph: onnx_ir.Model, everything: bool) -> list[str]:
@@ -84,7 +87,7 @@ def with_fixed_scales(
 
     Products give floats: a second rounding of what they give is what breaks accuracy. With
     ``everything``, each operator of which ONNX Runtime has an int8 form is quantized, and what it
-    gives too."""
+    gives too; without, what is no product reads the activations as they were before rounding."""
     names = [name for name in layers(graph) if name not in kept]
     kinds = sorted({*QDQRegistry, *QLinearOpsRegistry} if everything else {*PRODUCTS, "Gather"})
     if everything:
@@ -104,7 +107,29 @@ def with_fixed_scales(
         {} if everything else {"OpTypesToExcludeOutputQuantization": list(PRODUCTS)},
     )
     made: onnx_ir.Model = onnx_ir.from_proto(quantizer.quantize_model())
+    if not everything:
+        _read_unrounded(made, names)
     return made
+
+
+def _read_unrounded(graph: onnx_ir.Model, names: Collection[str]) -> None:
+    """Let all but the products with these ``names`` read what an activation was before rounding, in
+    place. The quantizer gives the rounded one to every reader, such as the sum of a residual."""
+    for node in list(graph.graph):
+        given = node.inputs[0] if node.op_type == "DequantizeLinear" else None
+        rounding = given.producer() if given is not None else None
+        value = rounding.inputs[0] if rounding is not None else None
+        # What an embedding gives is exact, and is integers only where nobody reads it as floats.
+        if value is None or value.is_initializer() or _made_by(value) == "Gather":
+            continue
+        for reader, place in list(node.outputs[0].uses()):
+            if reader.name not in names:
+                reader.replace_input_with(place, value)
+
+
+def _made_by(value: onnx_ir.Value) -> str | None:
+    node = value.producer()
+    return node.op_type if node is not None else None
 
 
 def _with_outputs(graph: onnx_ir.Model, names: Sequence[str]) -> onnx_ir.Model:

@@ -112,6 +112,21 @@ def test_an_answer_does_not_depend_on_its_company(
     assert change(static) < 1e-5 < 1e-3 < change(dynamic)
 
 
+def test_only_products_read_what_was_rounded(static: Artifact) -> None:
+    graph = onnx.load(static.folder / INT8_FILE).graph
+    made = {name: node for node in graph.node for name in node.output}
+    readers = set()
+    for node in graph.node:
+        for name in node.input:
+            given = made.get(name)
+            if given is None or given.op_type != "DequantizeLinear":
+                continue
+            rounding = made.get(given.input[0])
+            if rounding is not None and made[rounding.input[0]].op_type == "LayerNormalization":
+                readers.add(node.op_type)
+    assert readers <= {"MatMul", "Gemm"} and readers
+
+
 @pytest.mark.parametrize("method", ["average", "percentile", "entropy"])
 def test_each_method_gives_scales_that_answer_nearly_as_the_float_model(
     method: str, quantize: Callable[..., Artifact], expected: np.ndarray
@@ -175,9 +190,9 @@ def test_entropy_cuts_an_outlier_away() -> None:
 def test_no_training_rows_are_one_line_that_says_what_to_do(teacher: Artifact) -> None:
     for data in (None, SimpleNamespace(rows=lambda split: [])):
         with pytest.raises(
-            UsageError, match="mode: static calibrates on training rows, .* dynamic"
+            UsageError, match="fixed scales are calibrated on training rows, .* dynamic"
         ):
-            training_examples(SimpleNamespace(data=data), teacher)  # type: ignore[arg-type]
+            training_examples(SimpleNamespace(data=data), teacher, 8)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("mode", ["static", "dynamic"])
@@ -225,9 +240,8 @@ class Asked:
 
 def test_scales_are_of_training_rows_alone(teacher: Artifact) -> None:
     data = Asked()
-    options = QuantizeOnnx.Options(mode="static")
-    context: Any = SimpleNamespace(data=data, options=options, seed=0, task=TASK)
-    assert len(list(training_examples(context, teacher)())) == min(len(ROWS), 128)
+    context: Any = SimpleNamespace(data=data, seed=0, task=TASK)
+    assert len(list(training_examples(context, teacher, 128)())) == min(len(ROWS), 128)
     assert data.splits == {"train"}
 
 
