@@ -21,7 +21,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,9 +28,10 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
+from bareloop import BareLoop, bare_loop
 
 from compress.artifact import Artifact
-from compress.errors import CompressError, UsageError
+from compress.errors import UsageError
 from compress.measure import Subject
 from compress.measure.sides import Sides
 from compress.measurement import Measurement
@@ -41,11 +41,6 @@ from compress.running.families import known_families
 from compress.store.prepared import Prepared, prepare
 from compress.store.store import Store
 from compress.workers.protocol import Chosen
-from compress.workers.supervisor import worker_environment
-
-_REST_SECONDS = 0.1
-"""What the threads of the bare loop are given to stop spinning; the instrument's worker waits for
-its own."""
 
 OURS = "ours"
 METERS = ("size", "quality", "latency", "anatomy")
@@ -182,14 +177,14 @@ def _measured(
     with _both(artifact, plan, data) as (side, bare):
         for name in ("size", "quality", "anatomy"):
             samples[name] = [_sample(side, name, 0)]
-        theirs = _ask(bare, {"do": "score"})
+        theirs = bare.score()
         side.end()
     times = []
     for load in range(given.loads):
         with _both(artifact, plan, data) as (side, bare):
             side.prepare(OURS, "latency")
             places = _places(meters["latency"], len(data.rows("test")))
-            _ask(bare, {"do": "prepare", "places": places})
+            bare.prepare(places)
             ours, bares = _turns(side, bare, given.rounds, load)
             samples["latency"] += ours
             times.append(np.array(bares))
@@ -211,31 +206,29 @@ def _per_load(nanoseconds: np.ndarray) -> list[float]:
 
 
 @contextmanager
-def _both(
-    artifact: Artifact, plan: Plan, data: Prepared
-) -> Iterator[tuple[Sides, subprocess.Popen[str]]]:
+def _both(artifact: Artifact, plan: Plan, data: Prepared) -> Iterator[tuple[Sides, BareLoop]]:
     """The instrument's worker and the bare script, each with the artifact loaded in a fresh
     process."""
     subject = Subject(OURS, artifact.folder, Chosen.of(plan.task), data)
     work = data.folder.parent
+    assert plan.data is not None
+    test = plan.data.as_dict()["options"]["test"]
+    longest = plan.task.as_dict()["options"]["max_length"]
     with (
         Sides([subject], work, "standard") as side,
-        _bare(artifact, plan, work) as bare,
+        bare_loop(artifact.folder, test, work / "bare.log", max_length=longest) as bare,
     ):
         yield side, bare
 
 
-def _turns(
-    side: Sides, bare: subprocess.Popen[str], rounds: int, load: int
-) -> tuple[list[Any], list[Any]]:
+def _turns(side: Sides, bare: BareLoop, rounds: int, load: int) -> tuple[list[Any], list[Any]]:
     """The instrument's samples and the bare loop's nanoseconds of each round: A B A B ..., in every
     second load B A B A."""
     ours: list[Any] = []
     theirs: list[Any] = []
 
     def theirs_next() -> None:
-        theirs.append(_ask(bare, {"do": "round"}))
-        time.sleep(_REST_SECONDS)
+        theirs.append(bare.round())
 
     turns = (lambda: ours.append(_sample(side, "latency", load)), theirs_next)
     for _ in range(rounds):
@@ -253,51 +246,6 @@ def _places(latency: Any, total: int) -> list[int]:
     from compress_meters.conditions import places
 
     return places(SimpleNamespace(features=range(total), seed=0), latency.examples["standard"])  # type: ignore[arg-type]
-
-
-@contextmanager
-def _bare(artifact: Artifact, plan: Plan, work: Path) -> Iterator[subprocess.Popen[str]]:
-    """bare.py on the artifact, in a process with as many threads as a worker has, and a session of
-    its own as a worker has: Linux shares a busy processor between sessions, not processes (``man 7
-    sched``, autogroup)."""
-    assert plan.data is not None
-    test = plan.data.as_dict()["options"]["test"]
-    longest = plan.task.as_dict()["options"]["max_length"]
-    command = [
-        sys.executable,
-        str(Path(__file__).parent / "bare.py"),
-        str(artifact.folder),
-        "--test",
-        str(test),
-        "--max-length",
-        str(longest),
-    ]
-    with (
-        (work / "bare.log").open("w") as log,
-        subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env=worker_environment(),
-            start_new_session=True,
-        ) as bare,
-    ):
-        try:
-            yield bare
-        finally:
-            bare.terminate()
-
-
-def _ask(bare: subprocess.Popen[str], message: Mapping[str, Any]) -> Any:
-    assert bare.stdin is not None and bare.stdout is not None
-    bare.stdin.write(json.dumps(message) + "\n")
-    bare.stdin.flush()
-    answer = bare.stdout.readline()
-    if not answer:
-        raise CompressError(f"{' '.join(map(str, bare.args))} ended; run it by itself to see why")  # type: ignore[arg-type]
-    return json.loads(answer)
 
 
 def _du(artifact: Artifact) -> int:

@@ -42,6 +42,7 @@ _MISSING = {
     "language-model": _COPY.format(command="compress run language-model", name="language-model"),
     "answer-squad": _COPY.format(command="compress run answer-squad", name="answer-squad"),
     "ner-seeds": _READ.format(script="seeds"),
+    "qat": "Not measured yet: `python benchmarks/qat.py RUN`, then `make docs`.",
     "cost": _READ.format(script="cost"),
     "fixedcost": "Not measured yet: `python benchmarks/fixedcost.py`, then `make docs`.",
     "dataatscale": "Not measured yet: `python benchmarks/dataatscale.py`, then `make docs`.",
@@ -55,6 +56,11 @@ _MISSING = {
     "distilling": "Not measured yet: `python benchmarks/distilling.py`, then `make docs`.",
     "distilling-methods": "Not measured yet: `python benchmarks/distilling_methods.py --help` says "
     "how to make `benchmarks/results/distilling-methods.json`; then call `make docs`.",
+    "latency_targets": _READ.replace(" RUN RUN", " RUN").format(script="latency_targets"),
+    "peers": "Not measured yet: `python benchmarks/peers.py --help` says how to make "
+    "`benchmarks/results/peers.json`; then call `make docs`.",
+    "end_to_end": "Not measured yet: `python benchmarks/end_to_end.py --help` says how to make "
+    "`benchmarks/results/end_to_end.json`; then call `make docs`.",
     "gpu": "Not measured yet: `python benchmarks/gpu.py` on a machine with an NVIDIA GPU, then "
     "`make docs`.",
 }
@@ -93,11 +99,15 @@ def part(name: str, folder: Path = RESULTS, view: View | None = None) -> str:
         "selfcheck": self_check,
         "agreement": agreement,
         "ner-seeds": over_seeds,
+        "qat": trained_to_be_int8,
         "cost": cost,
         "twoprocesses": twoprocesses,
         "decoding": decoding,
         "distilling": distilling,
         "distilling-methods": distilling_methods,
+        "latency_targets": latency_targets,
+        "peers": peers,
+        "end_to_end": end_to_end,
         "gpu": gpu,
         "fixedcost": fixed_cost,
         "dataatscale": data_at_scale,
@@ -179,6 +189,20 @@ def over_seeds(values: Mapping[str, Any]) -> str:
 
 def _listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def trained_to_be_int8(values: Mapping[str, Any]) -> str:
+    """The quality of a model and of its int8 forms, and what training regains."""
+    rows = [
+        [
+            row["step"],
+            f"{row['quality']:.4f}",
+            "–" if row["regained"] is None else f"{100 * row['regained']:.0f} %",
+        ]
+        for row in values["rows"]
+    ]
+    headers = ["step", values["title"], f"of its loss, {values['trained']} regains"]
+    return f"{_table(headers, rows)}\n\n{_measured_on(values['environment'])}"
 
 
 def cost(values: Mapping[str, Any]) -> str:
@@ -355,6 +379,34 @@ def distilling_methods(values: Mapping[str, Any]) -> str:
 
     table = _table(page.HEADERS, page.rows(values))
     return "\n\n".join([table, page.settings(values), _measured_on(values["environment"])])
+
+
+def latency_targets(values: Mapping[str, Any]) -> str:
+    """How near predicted latencies of cut models are to the measured ones."""
+    import latency_targets_page as page
+
+    return f"{_table(page.HEADERS, page.rows(values))}\n\n{_measured_on(values['environment'])}"
+
+
+def peers(values: Mapping[str, Any]) -> str:
+    """int8 models of compress beside those of other tools."""
+    import peers_page as page
+
+    return "\n\n".join(
+        [
+            _table(page.headers(values), page.rows(values)),
+            page.beside(values),
+            f"{page.settings(values)} {_measured_on(values['environment'])}",
+        ]
+    )
+
+
+def end_to_end(values: Mapping[str, Any]) -> str:
+    """Texts in, entities out."""
+    import end_to_end_page as page
+
+    table = _table(page.HEADERS, page.rows(values))
+    return "\n\n".join([table, f"{page.settings(values)} {_measured_on(values['environment'])}"])
 
 
 def matrix(folder: Path = RESULTS) -> str:

@@ -122,7 +122,8 @@ class Context(Ranks, Protocol[O]):
     None if the step has none; a stage with ``needs_data`` always has data. ``work``
     survives a crash and is deleted when the step is committed: checkpoints go there.
     ``earlier`` holds what was measured of the steps before, by name, on the test split; it is empty
-    for a stage that does not set ``reads_earlier``. ``choices`` names what ``choice`` can make.
+    for a stage that does not set ``reads_earlier``. ``choices`` names what ``choice`` can make,
+    with the traits that the plan expects of it.
     """
 
     options: O
@@ -137,7 +138,7 @@ class Context(Ranks, Protocol[O]):
     output: Path
     work: Path
     earlier: Mapping[str, Measured]
-    choices: Sequence[str]
+    choices: Mapping[str, Traits]
 
     def progress(
         self,
@@ -180,10 +181,13 @@ class Context(Ranks, Protocol[O]):
         in the candidate's own engine and process. Raises as ``measure``."""
         ...
 
-    def choice(self, name: str) -> Artifact:
+    def choice(self, name: str, of: Candidate | None = None) -> Artifact:
         """What the stage named by one of ``choices`` makes of this step's input: the product that a
         step of that stage would have. Its folder is a candidate as it is. Raises the error of that
-        stage, such as ModelRefused or PackageMissing."""
+        stage, such as ModelRefused or PackageMissing.
+
+        With ``of``: what it makes of that candidate. This is no product: it lies in ``work``, and
+        goes with it."""
         ...
 
     def product(
@@ -225,6 +229,8 @@ class Stage(ABC, Generic[O]):
     extra: ClassVar[str | None] = None
     """The extra of its distribution that installs what it needs, for the error message if an import
     fails."""
+    needs_choice: ClassVar[bool] = True
+    """Whether a stage that chooses among the products of others needs at least one."""
     offers: ClassVar[Sequence[Mapping[str, Any]]] = ()
     """Options with which it offers itself to a stage that chooses among the products of others;
     empty, the default: it is tried only where a recipe names it."""
@@ -273,6 +279,12 @@ class Stage(ABC, Generic[O]):
         """Whether several processes can do it together, as ``compress.training.fit`` can.
         Otherwise one does it, whatever the recipe's ``resources`` say. Default: False."""
         return False
+
+    @classmethod
+    def chooses(cls, options: O) -> bool:
+        """Whether a stage with an option of the type ``StageChoices`` chooses among the products of
+        others, with these options. Default: True."""
+        return True
 
     @classmethod
     def needs_layout(cls, options: O) -> bool:

@@ -40,13 +40,15 @@ def onnx_artifact(
     *,
     outputs: int | None = None,
     by_token: bool = False,
+    spans: bool = False,
     precision: str = "float",
 ) -> Artifact:
     """An ONNX model whose logits are those of each token, drawn by its id and its type, or with
-    their sum over a text."""
+    their sum over a text; with ``spans``, those of each token are of a span's first and last."""
     (folder / "onnx").mkdir(parents=True)
     name = "model.onnx" if precision == "float" else "model_quantized.onnx"
-    save_model(_graph(outputs or len(labels), by_token), folder / "onnx" / name)
+    graph = _graph(2, "spans") if spans else _graph(outputs or len(labels), _ENDS[by_token])
+    save_model(graph, folder / "onnx" / name)
     word_processor().save(folder)
     config = {"model_type": "bert", "vocab_size": len(WORDS)}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
@@ -61,7 +63,10 @@ def onnx_artifact(
     return Artifact.open(folder)
 
 
-def _graph(outputs: int, by_token: bool) -> Any:
+_ENDS = {True: "tokens", False: "texts"}
+
+
+def _graph(outputs: int, end: str) -> Any:
     draws = np.random.default_rng(3)
     tables = {
         "words": draws.normal(size=(len(WORDS), outputs)).astype(np.float32),
@@ -75,19 +80,24 @@ def _graph(outputs: int, by_token: bool) -> Any:
         helper.make_node("Unsqueeze", ["mask", "last"], ["masks"]),
         helper.make_node("Mul", ["of_tokens", "masks"], ["counted"]),
     ]
-    axes = {"last": np.array([-1]), "first": np.array([1])}
-    if by_token:
+    axes = {name: np.array([at]) for name, at in (("last", -1), ("first", 1))}
+    places = {name: np.array(at) for name, at in (("begin", 0), ("after", 1))}
+    logits = {"logits": ["batch", "length", outputs] if end == "tokens" else ["batch", outputs]}
+    if end == "tokens":
         nodes.append(helper.make_node("Identity", ["counted"], ["logits"]))
-    else:
+    elif end == "texts":
         nodes.append(helper.make_node("ReduceSum", ["counted", "first"], ["logits"], keepdims=0))
+    else:
+        logits = {name: ["batch", "length"] for name in ("start_logits", "end_logits")}
+        for place, name in zip(places, logits, strict=True):
+            nodes.append(helper.make_node("Gather", ["counted", place], [name], axis=2))
     names = ("input_ids", "attention_mask", "token_type_ids")
-    shape = ["batch", "length", outputs] if by_token else ["batch", outputs]
     graph = helper.make_graph(
         nodes,
         "tiny",
         [helper.make_tensor_value_info(n, TensorProto.INT64, ["batch", "length"]) for n in names],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, shape)],
-        [numpy_helper.from_array(array, n) for n, array in {**tables, **axes}.items()],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in logits.items()],
+        [numpy_helper.from_array(array, n) for n, array in {**tables, **axes, **places}.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 

@@ -1,8 +1,7 @@
-"""Fixtures of tests that train: one thread, and no walks through what torch imported."""
+"""A fixture of tests that train: one thread."""
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 
 import pytest
@@ -19,12 +18,3 @@ def one_thread() -> Iterator[None]:
         patch.setenv("OMP_NUM_THREADS", "1")
         yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def imports_are_no_garbage() -> Iterator[None]:
-    """Trainer collects garbage whenever it starts; walking all that torch imported would take most
-    of these tests' time."""
-    gc.freeze()
-    yield
-    gc.unfreeze()

@@ -1,5 +1,5 @@
 """The scripts that read finished runs: what the quickstart promises, quality over seeds, what
-measuring costs."""
+training to be int8 regains, what measuring costs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
-from reports import whole
+from reports import as_report, whole
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
@@ -215,6 +216,41 @@ def test_runs_that_differ_in_more_than_the_seed_are_no_row_of_a_table(
     assert not list(tmp_path.glob("*.json"))
 
 
+def int8_steps(*, static: float = 0.80, stage: str = "quantize.qat") -> list[dict[str, Any]]:
+    """A float model, and its int8 forms."""
+    made = (
+        ("pruned", "prune.structured", "teacher", 0.85),
+        ("static", "quantize.onnx", "pruned", static),
+        ("exact", "quantize.onnx", "pruned", 0.85),
+        ("another", "quantize.onnx", "teacher", 0.1),
+        ("trained", stage, "pruned", 0.84),
+    )
+    return [
+        {
+            "name": name,
+            "stage": kind,
+            "parent": parent,
+            "measurements": {"quality": {"value": value, "title": "f1"}},
+        }
+        for name, kind, parent, value in made
+    ]
+
+
+def test_what_training_to_be_int8_regains_is_a_share_of_what_its_model_lost(tmp_path: Path) -> None:
+    answer = results("qat", tmp_path, {**finished(), "steps": int8_steps()})
+    assert (
+        "| step | f1 | of its loss, trained regains |\n| --- | --- | --- |\n"
+        "| pruned | 0.8500 | – |\n| static | 0.8000 | 80 % |\n| exact | 0.8500 | – |\n"
+        "| trained | 0.8400 | – |\n" in answer.stdout
+    ), answer.stderr
+
+
+def test_a_run_without_a_model_that_was_trained_to_be_int8_is_refused(tmp_path: Path) -> None:
+    steps = int8_steps(stage="quantize.onnx")
+    answer = results("qat", tmp_path, {**finished(), "steps": steps})
+    assert answer.returncode == 1 and "has 0 steps of quantize.qat" in answer.stderr
+
+
 def test_what_measuring_costs_is_its_share_of_each_run(tmp_path: Path) -> None:
     shown = results(
         "cost", tmp_path, finished(), finished(recipe="task: other\n", minutes=(3.0, 1.5))
@@ -224,3 +260,43 @@ def test_what_measuring_costs_is_its_share_of_each_run(tmp_path: Path) -> None:
         "33 % |" in shown
     )
     assert "Some CPU, 2 threads" in shown
+
+
+# latency_targets
+
+
+def test_first_tries_of_a_run_are_read() -> None:
+    step = {
+        "name": "cut",
+        "notes": {
+            "target": {
+                "asked": "latency: 2x",
+                "form": "export.onnx",
+                "engine": "onnxruntime",
+                "measured": 2.01,
+                "tries": [
+                    {"predicted": 2.0, "measured": 1.6, "low": 1.5, "high": 1.7},
+                    {"predicted": 2.02, "measured": 2.01, "low": None, "high": None},
+                ],
+            }
+        },
+    }
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        module, page = import_module("latency_targets"), import_module("latency_targets_page")
+        values = module.results(as_report(whole({"steps": [{"name": "model"}, step]})))
+        with pytest.raises(SystemExit, match="no step"):
+            module.results(as_report(whole({"steps": [{"name": "model"}]})))
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+    assert page.rows(values) == [
+        [
+            "latency: 2x",
+            "export.onnx (onnxruntime)",
+            "2.00x",
+            "1.60x [1.50, 1.70]",
+            "+25.0 %",
+            "2",
+            "2.01x",
+        ]
+    ]

@@ -112,6 +112,22 @@ def test_without_the_toolkit_a_bundle_gives_the_answers_of_the_toolkit(
     assert compress.load(bundle.folder)(TEXTS) == wanted[: len(TEXTS)]
 
 
+@pytest.mark.parametrize("no_answer", [None, 0.0])
+@pytest.mark.parametrize("precision", ["float", "int8"])
+def test_a_bundle_answers_questions_as_the_toolkit(
+    no_answer: float | None, precision: str, tmp_path: Path, plugins: Registry
+) -> None:
+    small = {"max_length": 24, "stride": 4, "question_length": 6, "answer_length": 3}
+    task = task_named("question-answering", no_answer=no_answer, **small)
+    folder = onnx_artifact(tmp_path / "model", task, (), spans=True, precision=precision).folder
+    bundle = make_bundle(folder, tmp_path / "bundle", plugins)
+    questions = [(question, context) for question in TEXTS for context in TEXTS]
+    wanted = compress.load(folder)(questions)
+    assert {bool(answer["answer"]) for answer in wanted} == {no_answer is None}
+    alone, together = in_bare_process(_ANSWER, bundle.folder, json.dumps(questions))
+    assert alike(alone, wanted) and alike(together, wanted)
+
+
 def test_a_bundle_states_what_it_needs_at_the_versions_that_were_tried(made: Path) -> None:
     lines = (made / "requirements.txt").read_text(encoding="utf-8").splitlines()
     assert lines == [f"{n}=={version(n)}" for n in ("numpy", "onnxruntime", "tokenizers")]
@@ -241,7 +257,9 @@ def test_a_pytorch_folder_is_refused_with_the_step_to_add(
     tmp_path: Path, plugins: Registry
 ) -> None:
     save_bert(tmp_path / "model", task_named("text-classification"))
-    with pytest.raises(UsageError, match=r"format pytorch, .* add a step .*\(export\.onnx\)"):
+    with pytest.raises(
+        UsageError, match=r"format pytorch, .* add a step .*\(export\.onnx, export\.openvino\)"
+    ):
         make_bundle(tmp_path / "model", tmp_path / "bundle", plugins)
     assert not (tmp_path / "bundle").exists()
 
@@ -250,7 +268,9 @@ def test_a_task_that_no_program_answers_is_refused_by_its_name(
     tmp_path: Path, plugins: Registry
 ) -> None:
     artifact = onnx_artifact(tmp_path / "model", task_named("fill-mask"), ())
-    with pytest.raises(UsageError, match="a model for fill-mask, .* text-classification, token-"):
+    with pytest.raises(
+        UsageError, match="a model for fill-mask, .* question-answering, text-class"
+    ):
         make_bundle(artifact.folder, tmp_path / "bundle", plugins)
 
 

@@ -19,6 +19,7 @@ from compress.meter import Effort, Meter, Probe, Rounds, Sample
 from compress.registry.plugins import Registered
 from compress.task import Task
 from compress.workers.jobs.loads import Loads
+from compress.workers.memory import free_memory
 from compress.workers.protocol import Chosen, Command, Message, ProbeArtifact, Sampled
 
 TASK = Chosen("t", {})
@@ -146,8 +147,8 @@ def test_no_process_is_kept_that_does_not_fit_into_memory(
     tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = psutil.Process().memory_full_info().uss
-    free = SimpleNamespace(available=6 * held)  # a quarter is room for one of two
-    monkeypatch.setattr("compress.measure.kept.psutil.virtual_memory", lambda: free)
+    # A quarter is room for one of two.
+    monkeypatch.setattr("compress.measure.kept.free_memory", lambda: 6 * held)
     with KeptSides("standard") as kept:
         Measuring(tmp_path, kept, "standard").of("a", "b")
         assert len(processes.ended) == 1
@@ -205,8 +206,7 @@ def test_a_load_is_made_once_where_the_loads_fit_and_each_block_has_its_own(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    memory = SimpleNamespace(available=free)
-    monkeypatch.setattr("compress.workers.jobs.loads.psutil.virtual_memory", lambda: memory)
+    monkeypatch.setattr("compress.workers.jobs.loads.free_memory", lambda: free)
     probe = probe_of(tmp_path, device)
     loads, found = Loads(probe, 0.0), []
     for number in (0, 1, 2, 3) * 2:
@@ -226,3 +226,50 @@ def test_what_meters_keep_belongs_to_a_load(tmp_path: Path) -> None:
     probe.state["meter"] = "of load 1"
     loads.use(0)
     assert probe.state == {"meter": "of load 0"}
+
+
+@pytest.fixture
+def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of control groups, on a machine with 1,000 bytes free; ``own`` names the groups of
+    this process."""
+    free = SimpleNamespace(available=1000)
+    monkeypatch.setattr("compress.workers.memory.psutil.virtual_memory", lambda: free)
+    monkeypatch.setattr("compress.workers.memory._GROUPS", tmp_path)
+    monkeypatch.setattr("compress.workers.memory._OWN", tmp_path / "own")
+    return tmp_path
+
+
+def write_group(folder: Path, limit: str, kinds: Sequence[str] = ("max", "current", "")) -> None:
+    """A group of which 300 bytes are used, and the kernel can take back 100."""
+    most, used, total = kinds
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"memory.{most}").write_text(f"{limit}\n")
+    (folder / f"memory.{used}").write_text("300\n")
+    (folder / "memory.stat").write_text(f"anon 200\n{total}inactive_file 100\n")
+
+
+def test_free_memory_is_that_of_the_container(groups: Path) -> None:
+    assert free_memory() == 1000
+    write_group(groups, "max")
+    assert free_memory() == 1000
+    write_group(groups, "800")
+    assert free_memory() == 600
+    write_group(groups, "200")
+    assert free_memory() == 0
+
+
+def test_free_memory_is_that_of_the_narrowest_group(groups: Path) -> None:
+    (groups / "own").write_text("0::/user/session\n")
+    write_group(groups / "user", "900")
+    assert free_memory() == 700
+    write_group(groups / "user" / "session", "500")
+    assert free_memory() == 300
+
+
+def test_free_memory_is_limited_by_groups_of_the_first_version(groups: Path) -> None:
+    (groups / "own").write_text("5:cpu:/x\n4:memory:/box\n")
+    old = ("limit_in_bytes", "usage_in_bytes", "total_")
+    write_group(groups / "memory", "9223372036854771712", old)
+    assert free_memory() == 1000
+    write_group(groups / "memory" / "box", "600", old)
+    assert free_memory() == 400

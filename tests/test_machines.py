@@ -10,14 +10,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from subprocess import Popen
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rankjobs import in_workers, installed, job, training
+from running import FRESH, TASK, UNMEASURED, finished, run, start, wait_for, write_place
 from tiny import save_bert, task_named
 
 from compress.artifact import digest_files
+from compress.cli.machines import rendezvous_of
 from compress.errors import CompressError, EnvironmentFailure, UsageError
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
@@ -26,8 +29,8 @@ from compress.workers import team as team_module
 from compress.workers.failures import error_of
 from compress.workers.following import follow
 from compress.workers.meeting import Identity, Rendezvous, host_machines
-from compress.workers.protocol import ApplyStage, Failed, Finished
-from compress.workers.supervisor import run_job
+from compress.workers.protocol import ApplyStage, Failed, Finished, ForUser, Note, Progress
+from compress.workers.supervisor import ShowUser, run_job
 from compress.workers.team import Team
 
 OURS = Identity("recipe", {"torch": "2.0", "python": "3.12"})
@@ -62,6 +65,16 @@ class Machine(threading.Thread):
         return str(self.error)
 
 
+def test_the_options_say_where_a_machine_stands() -> None:
+    assert rendezvous_of(1, 0, "") is None
+    assert rendezvous_of(2, 1, "[::1]:29400") == Rendezvous(1, 2, "::1", 29400)
+    with pytest.raises(UsageError, match="--node-rank 2: of 2 --nodes, the last is 1"):
+        rendezvous_of(2, 2, "host:29400")
+    for endpoint in ("", "host", "host:", ":29400", "host:port", "host:99999"):
+        with pytest.raises(UsageError, match=f"--nodes 2 needs .+; got {endpoint!r}"):
+            rendezvous_of(2, 0, endpoint)
+
+
 @pytest.mark.parametrize(
     ("theirs", "own", "kind", "words"),
     [
@@ -70,15 +83,15 @@ class Machine(threading.Thread):
         ({}, replace(OURS, recipe="b"), UsageError, "runs another recipe, or has another --set"),
         (
             {},
-            replace(OURS, versions={**OURS.versions, "torch": "2.1"}),
+            replace(OURS, facts={**OURS.facts, "torch": "2.1"}),
             EnvironmentFailure,
-            "has torch 2.1, and the first machine 2.0",
+            "differs from the first machine: torch is 2.1, and 2.0 on the first",
         ),
         (
             {},
-            replace(OURS, versions={**OURS.versions, "more": "1"}),
+            replace(OURS, facts={**OURS.facts, "more": "1"}),
             EnvironmentFailure,
-            "has more 1, and the first machine none",
+            "differs from the first machine: more is 1, and none on the first",
         ),
     ],
 )
@@ -123,6 +136,17 @@ def test_machines_that_do_not_come_and_one_that_nobody_leads_say_so(
     assert f"the first machine was not reached at localhost:{at.port}" in other.ended()
 
 
+STRANGE = (
+    b"GET / HTTP/1.1\r\n\r\n",
+    b'{"kind": "Arrived"}\n',
+    b'{"kind": "Arrived", "machine": 1, "machines": 2, "host": "c", "secret": "guessed", '
+    b'"recipe": "recipe", "facts": {}}\n',
+    b"{}\n",
+    b"1\n",
+    b"",
+)
+
+
 def test_a_stranger_at_the_port_is_ignored(at: Rendezvous, tmp_path: Path) -> None:
     said: list[str] = []
     strangers = []
@@ -131,7 +155,7 @@ def test_a_stranger_at_the_port_is_ignored(at: Rendezvous, tmp_path: Path) -> No
 
         def next_peer(*given: Any) -> Any:
             if not strangers:
-                for words in (b"GET / HTTP/1.1\r\n\r\n", b'{"kind": "Arrived"}\n', b"{}\n", b""):
+                for words in STRANGE:
                     stranger = socket.create_connection(("localhost", at.port))
                     stranger.sendall(words)
                     stranger.shutdown(socket.SHUT_WR)
@@ -246,21 +270,30 @@ def two_machines(at: Rendezvous, folder: Path) -> Iterator[tuple[Team, Machine]]
         other.ended()
 
 
-def together(team: Team, work: ApplyStage, folder: Path, said: list[Any] | None = None) -> None:
-    show = (said if said is not None else []).append
-    run_job(
-        team.share(work, "job"),
-        folder / "job.json",
-        folder / "log",
-        show,
-        pytest.fail,
-        watch=team.watching,
-    )
+class Interrupting:
+    """Shows a user's messages, and interrupts the process at the third step of a training."""
+
+    def __init__(self, said: list[Any]) -> None:
+        self.said, self.is_done = said, False
+
+    def __call__(self, message: ForUser) -> None:
+        self.said.append(message)
+        if isinstance(message, Progress) and message.done >= 3 and not self.is_done:
+            self.is_done = True
+            raise KeyboardInterrupt
+
+
+def together(
+    team: Team, work: ApplyStage, folder: Path, show: ShowUser = lambda message: None
+) -> None:
+    """Let both machines do it."""
+    job_file, log = folder / "job.json", folder / "log"
+    run_job(team.share(work, "job"), job_file, log, show, pytest.fail, watch=team.watching)
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("plugin")
-def test_two_machines_make_what_two_processes_of_one_make_bit_for_bit(
+def test_two_machines_that_are_interrupted_make_what_two_processes_of_one_make_bit_for_bit(
     at: Rendezvous, tmp_path: Path
 ) -> None:
     model = save_bert(tmp_path / "model", task_named("text-classification"))
@@ -268,8 +301,15 @@ def test_two_machines_make_what_two_processes_of_one_make_bit_for_bit(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "2")  # of which each process has one
         in_workers(alone, tmp_path / "alone")
+    said: list[Any] = []
+    with pytest.raises(KeyboardInterrupt), two_machines(at, tmp_path) as (team, other):
+        together(team, shared, tmp_path, Interrupting(said))
+    assert other.ended() == "the run was ended on the first machine"
     with two_machines(at, tmp_path) as (team, other):
-        together(team, shared, tmp_path)
+        together(team, shared, tmp_path, said.append)
+    notes = [message.text for message in said if isinstance(message, Note)]
+    assert re.match(r"kept the training at step \d+ of 35", notes[-2])
+    assert re.fullmatch(r"continuing from step \d+", notes[-1])
     assert digest_files(shared.output) == digest_files(alone.output)
     assert other.said[-1] == "job: machine 1 of 2 does its part"
     assert (tmp_path / "other" / "logs" / "job-machine-1.log").is_file()
@@ -301,3 +341,51 @@ def test_a_process_of_another_machine_that_fails_ends_all_and_is_named(
         together(team, job(tmp_path, 2, how=how), tmp_path)
     assert re.fullmatch(words, str(caught.value)), caught.value
     assert other.ended() == str(caught.value)
+
+
+RECIPE = (
+    TASK
+    + FRESH
+    + """\
+data: {train: train.csv, test: test.csv}
+benchmark: {effort: quick}
+resources: {processes: 2}
+stages:
+  - pretrain: {epochs: 1, batch_size: 8, vocabulary: 300, precision: fp32}
+    task: {fill-mask: {max_length: 16}}
+  - finetune: {epochs: 2, batch_size: 8, learning_rate: 1e-2, precision: fp32}
+"""
+)
+
+
+def commands(at: Rendezvous, places: list[Path], store: Path) -> list[Popen[str]]:
+    """The command on each machine."""
+    same = ("--store", str(store), "--nodes", "2", "--rendezvous", f"localhost:{at.port}")
+    return [
+        start(place, "run", "toy.yaml", *same, "--node-rank", str(number), environ=UNMEASURED)
+        for number, place in enumerate(places)
+    ]
+
+
+@pytest.mark.slow
+def test_a_machine_that_dies_ends_all_and_the_same_commands_make_the_models_of_one_machine(
+    at: Rendezvous, tmp_path: Path
+) -> None:
+    """One test, because each command starts many processes."""
+    places, store = [write_place(tmp_path / name, toy=RECIPE) for name in "ab"], tmp_path / "store"
+    first, other = commands(at, places, store)
+    part = "pretrain: machine 1 of 2 does its part"
+    wait_for(lambda: part in (places[1] / "output").read_text(encoding="utf-8"))
+    other.kill()
+    assert first.wait(120) == 1
+    last = (places[0] / "output").read_text(encoding="utf-8").splitlines()
+    errors = [line for line in last if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert re.fullmatch(r"error: machine 1 of 2 \(.+\) has ended, or is not .+", errors[0])
+    processes = commands(at, places, store)
+    assert [process.wait(600) for process in processes] == [0, 0]
+    together = finished(places[0], 0)
+    two_threads = {**UNMEASURED, "OMP_NUM_THREADS": "2"}  # of which each process has one
+    alone = run(write_place(tmp_path / "c", toy=RECIPE), "toy.yaml", environ=two_threads)
+    assert together.digests() == alone.digests()
+    assert [path.name for path in (places[1] / "runs").glob("*/*")] == ["jobs", "logs"]

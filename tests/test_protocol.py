@@ -52,6 +52,7 @@ JOBS_SENT: list[Job] = [
         output=Path("out"),
         work=Path("work"),
         earlier={"first": Measured({"size": Measurement("size", 3.0, "bytes", "lower")})},
+        choices={"export.onnx": Traits("onnx", "float")},
     ),
     protocol.OpenArtifact(Path("made"), TASK, "shrink (acme 2)"),
     protocol.ProbeArtifact(
@@ -65,6 +66,7 @@ MESSAGES_SENT: list[Message] = [
     protocol.MeasureCandidates({"a": Path("a")}, "validation", None, "quick"),
     protocol.PredictCandidate(Path("a"), "validation"),
     protocol.MakeChoice("quantize.onnx"),
+    protocol.MakeChoice("quantize.onnx", Path("cut"), Path("work")),
     protocol.CandidatePredicted([{"label": 1, "scores": [0.25, 0.75]}]),
     protocol.ChoiceMade(Path("a")),
     protocol.Predict(),

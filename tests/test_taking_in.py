@@ -89,6 +89,20 @@ def test_the_ids_of_a_model_that_is_taken_in_are_those_of_transformers(
         assert again(text)["input_ids"] == got.ids
 
 
+def test_a_tokenizer_that_is_saved_takes_fewer_bytes_and_gives_the_same_ids(
+    outside: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = outside()
+    given = TextProcessor.load(folder)
+    given.save(tmp_path)
+    saved = TextProcessor.load(tmp_path)
+    assert saved.identity() == given.identity()
+    assert [saved.ids(text) for text in TEXTS] == [given.ids(text) for text in TEXTS]
+    given.tokenizer.save(str(tmp_path / "indented.json"))
+    indented, own = (tmp_path / name for name in ("indented.json", "tokenizer.json"))
+    assert own.stat().st_size < 0.8 * indented.stat().st_size
+
+
 def test_a_space_in_front_is_added_where_the_config_asks_for_it(
     outside: Callable[..., Path], tmp_path: Path, registry: Registry
 ) -> None:

@@ -24,7 +24,15 @@ from compress.store.store import Ingredients, Store
 from compress.store.unlabelled import prepare_unlabelled
 from compress.task import Row, Task
 from compress.workers.jobs import importing, staging
-from compress.workers.protocol import ApplyStage, Chosen, ImportModel, Note
+from compress.workers.protocol import (
+    Answer,
+    ApplyStage,
+    Chosen,
+    Failed,
+    ImportModel,
+    Note,
+    Question,
+)
 
 SPECIAL = {
     "pad_token": "[PAD]",
@@ -168,11 +176,14 @@ def make_artifact(
     without_targets: Mapping[str, Rows] | None = None,
     seed: int = 5,
     said: list[str] | None = None,
+    choices: Mapping[str, Traits] | None = None,
+    answer: Callable[[Question], Answer | Failed] | None = None,
     **options: Any,
 ) -> Artifact:
     """The artifact that a stage makes with the data ``splits``, below the new ``folder``. The
     stage's notes to the user are added to ``said``. ``without_targets`` has the rows of
-    each option that describes some without targets.
+    each option that describes some without targets. ``answer`` answers what the stage asks about
+    its candidates and ``choices``.
 
     This process does the worker's job. The store stands beside ``folder``, so that a second
     artifact finds the products of the first."""
@@ -202,13 +213,19 @@ def make_artifact(
         },
         output=folder / "output",
         work=folder / "work",
+        choices=choices or {},
     )
+    answers: list[Answer | Failed] = []
 
     def listen(message: Any) -> None:
         if isinstance(message, Note) and said is not None:
             said.append(message.text)
+        if isinstance(message, Question):
+            assert answer is not None, message
+            answers.append(answer(message))
 
-    staging.run(job, SimpleNamespace(send=listen), registry)  # type: ignore[arg-type]
+    line: Any = SimpleNamespace(send=listen, receive=answers.pop)
+    staging.run(job, line, registry)
     return Artifact.open(folder / "output")
 
 

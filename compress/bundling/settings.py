@@ -52,6 +52,7 @@ def settings_of(predictor: Predictor, parts: Parts) -> dict[str, Any]:
         "batch_size": batch_size_of(artifact),
         "tokenizer": {
             "pad_id": processor.pad_id,
+            "cls_id": processor.token_id("cls"),
             "padding_side": "left" if processor.read_at.last_position else "right",
             "truncation_side": processor.cut_side,
             "token_types": processor.uses_token_types,

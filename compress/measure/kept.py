@@ -21,6 +21,7 @@ from compress.errors import CompressError
 from compress.machine import gpus
 from compress.measure.side import Side
 from compress.meter import Effort
+from compress.workers.memory import free_memory
 from compress.workers.protocol import ProbeArtifact
 
 _SHARE = 1 / 4
@@ -57,7 +58,7 @@ class KeptSides:
 
     def keep(self, sides: Iterable[Side]) -> None:
         """Keep those that fit into memory, the smallest first. The others end."""
-        room = psutil.virtual_memory().available * _SHARE if self._keeps else 0.0
+        room = free_memory() * _SHARE if self._keeps else 0.0
         for held, side in sorted(((_memory(s), s) for s in sides), key=lambda pair: pair[0]):
             if held <= room:
                 self._sides.append(side)

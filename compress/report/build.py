@@ -129,6 +129,7 @@ def _step(
         usage=usage(manifest.traits, manifest.needs, folder, task, registry),
         labels=tuple(manifest.labels),
         attempts=tuple(record.attempts),
+        notes=dict(manifest.notes),
         measurements=measured.measurements,
         against_reference=against(record, plan.reference, records),
         against_fastest=against(record, fastest, records),

@@ -61,6 +61,7 @@ class StepResult(ReportPart):
     usage: Usage
     labels: tuple[str, ...]
     attempts: tuple[AttemptResult, ...] = Field(description="Tries of a step that backs off.")
+    notes: Values = Field(default_factory=dict, description="What its stage states of it.")
     measurements: dict[str, Measurement]
     against_reference: Against | None
     against_fastest: Against | None

@@ -30,13 +30,13 @@ from compress.workers.protocol import (
 @dataclass(frozen=True)
 class Candidates:
     """Measures the candidates of one job, each in its own engine and process. Job files and logs go
-    into ``folder``. ``choose`` returns the product of a choice of the step."""
+    into ``folder``. ``choose`` returns the folder of what a choice of the step makes."""
 
     job: Job
     registry: Registry
     folder: Path
     server: WorkerServer | None
-    choose: Callable[[str], Path] | None = None
+    choose: Callable[[MakeChoice], Path] | None = None
 
     def answer(self, question: Question) -> Answer:
         """The answer to a stage's question. Raises CompressError."""
@@ -44,13 +44,13 @@ class Candidates:
         if not isinstance(job, ApplyStage):
             raise CompressError(f"{type(job).__name__} asked for measurements: only a stage may")
         match question:
-            case MakeChoice(name):
+            case MakeChoice(name, _, _):
                 if self.choose is None or name not in job.choices:
                     known = listed(job.choices) or "none"
                     raise CompressError(
                         f"context.choice: there is no choice {name!r}; there are: {known}"
                     )
-                return ChoiceMade(self.choose(name))
+                return ChoiceMade(self.choose(question))
             case MeasureCandidates(folders, split, meters, effort, rows):
                 _refuse_unknown_split("measure", split)
                 self._refuse_unknown(meters, effort)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -39,6 +39,7 @@ from compress.workers.protocol import (
     ForUser,
     ImportModel,
     Job,
+    MakeChoice,
     OpenArtifact,
     PrepareData,
     Progress,
@@ -70,7 +71,7 @@ class Products:
         name: str,
         unchanged: Callable[[], bool] = lambda: True,
         phase: str = "",
-        choose: Callable[[str], Path] | None = None,
+        choose: Callable[[MakeChoice], Path] | None = None,
     ) -> tuple[Product, bool]:
         """The product of ``ingredients``, and whether the store had it. Otherwise a worker makes
         it, with a job file and a log under ``name``; the user sees the ``phase``, if it is given,
@@ -216,7 +217,7 @@ class Products:
             choose=partial(self._choice, step, given, label),
         )
 
-    def _job(self, step: Step, given: Given, output: Path, work: Path) -> Job:
+    def _job(self, step: Step, given: Given, output: Path, work: Path) -> ApplyStage:
         """What a worker does to make a step in the folder ``output``."""
         return ApplyStage(
             stage=step.entry.name,
@@ -235,22 +236,32 @@ class Products:
             processes=step.processes,
             earlier=given.earlier,
             unlabelled=given.unlabelled,
-            choices=tuple(step.choices),
+            choices={name: choice.traits for name, choice in step.choices.items()},
         )
 
-    def _choice(self, step: Step, given: Given, label: str, name: str) -> Path:
-        """The folder of what a step may choose."""
-        number = list(step.choices).index(name) + 1
+    def _choice(self, step: Step, given: Given, label: str, asked: MakeChoice) -> Path:
+        """The folder of what a step may choose, made of the step's input or of a candidate."""
+        choice = step.choices[asked.name]
+        number = list(step.choices).index(asked.name) + 1
         own = f"{label}-choice-{number}"
-        made, _ = self._step(step.choices[name], given.of_choice(), own, f"making {name}")
-        return made.folder
+        if asked.of is None or asked.into is None:
+            made, _ = self._step(choice, given.of_choice(), own, f"making {asked.name}")
+            return made.folder
+        output, work = asked.into / "model", asked.into / "work"
+        for folder in (output, work):
+            folder.mkdir(parents=True)
+        candidate = replace(given.of_choice(), parent=Artifact.open(asked.of))
+        job = self._job(choice, candidate, output, work)
+        # What it would share with others goes with it: no other step has this input.
+        self._run(replace(job, store=Store(asked.into / "store")), own)
+        return output
 
     def _run(
         self,
         job: Job,
         name: str,
         log_name: str = "",
-        choose: Callable[[str], Path] | None = None,
+        choose: Callable[[MakeChoice], Path] | None = None,
     ) -> Finished:
         """Let a worker do the job. Its job file is named by ``name``, its log by ``log_name`` or
         else by ``name``."""

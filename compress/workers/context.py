@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from compress.architecture import Architecture
-from compress.artifact import Artifact, JsonObject
+from compress.artifact import Artifact, JsonObject, Traits
 from compress.measurement import Measured
 from compress.meter import Effort
 from compress.ranks import Ranks
@@ -65,8 +67,10 @@ class WorkerContext:
     write_manifest: Callable[[Candidate], None]
     models: ModelOrigins
     earlier: Mapping[str, Measured]
-    choices: Sequence[str] = ()
+    choices: Mapping[str, Traits] = field(default_factory=dict)
     _chosen: dict[str, Artifact] = field(default_factory=dict)
+    _tried: list[Artifact] = field(default_factory=list)
+    _is_making: bool = False
     _last_progress: float = 0.0
     _last_text: str = ""
 
@@ -81,8 +85,19 @@ class WorkerContext:
         return self.ranks.world
 
     def first(self, make: Callable[[], T]) -> T:
-        """What ``make()`` returns on rank 0, which alone calls it."""
-        return self.ranks.first(make)
+        """What ``make()`` returns on rank 0, which alone calls it. What ``make`` calls of this
+        context is rank 0's alone too: the others wait for the outer call."""
+        if self._is_making:
+            return make()
+
+        def alone() -> T:
+            self._is_making = True
+            try:
+                return make()
+            finally:
+                self._is_making = False
+
+        return self.ranks.first(alone)
 
     def gather(self, value: T) -> list[T]:
         """The values of all processes, by rank."""
@@ -132,17 +147,25 @@ class WorkerContext:
 
         return self.first(measured)
 
-    def choice(self, name: str) -> Artifact:
-        """What the choice of that name makes of the step's input. Rank 0 asks for all."""
-
-        def folder() -> Path:
-            answer = self._ask(MakeChoice(name))
-            assert isinstance(answer, ChoiceMade), answer
-            return answer.folder
-
+    def choice(self, name: str, of: Candidate | None = None) -> Artifact:
+        """What the choice of that name makes of the step's input, or of a candidate. Rank 0 asks
+        for all."""
+        if of is not None:
+            self._tried.append(Artifact.open(self.first(partial(self._choose, name, of))))
+            return self._tried[-1]
         if name not in self._chosen:
-            self._chosen[name] = Artifact.open(self.first(folder))
+            self._chosen[name] = Artifact.open(self.first(partial(self._choose, name)))
         return self._chosen[name]
+
+    def _choose(self, name: str, of: Candidate | None = None) -> Path:
+        question = MakeChoice(name)
+        if of is not None:
+            into = self.work / "choices" / str(len(self._tried))
+            shutil.rmtree(into, ignore_errors=True)  # of a try that was killed
+            question = MakeChoice(name, self._described(of), into)
+        answer = self._ask(question)
+        assert isinstance(answer, ChoiceMade), answer
+        return answer.folder
 
     def predict(self, candidate: Candidate, split: str = "validation") -> list[Prediction]:
         """The candidate's answer to each row of the split, in order. Rank 0 asks for all."""
@@ -155,7 +178,12 @@ class WorkerContext:
 
     def _described(self, candidate: Candidate) -> Path:
         """The candidate's folder, with a manifest. One that the context gave has its own."""
-        artifacts = (self.input, *self.references.values(), *self._chosen.values())
+        artifacts = (
+            self.input,
+            *self.references.values(),
+            *self._chosen.values(),
+            *self._tried,
+        )
         given = [each.folder for each in artifacts if each]
         if candidate.folder not in given:
             self.write_manifest(candidate)

@@ -11,14 +11,16 @@ import platform
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
+from typing import NoReturn
 
+from compress.artifact import canonical
 from compress.errors import CompressError, EnvironmentFailure, UsageError
-from compress.machine import REPORTED_VERSIONS, versions
+from compress.machine import REPORTED_VERSIONS, gpus, versions
 from compress.planning import Plan
 from compress.registry.plugins import Registry
 from compress.store.files import write_text
@@ -48,44 +50,61 @@ class Rendezvous:
 
 @dataclass(frozen=True)
 class Identity:
-    """What the machines of a run must have in common: the recipe with its overrides, as a digest,
-    and the versions of what is installed."""
+    """What the machines of a run must have in common: the recipe with its overrides, as a digest;
+    and by name, versions of what is installed, whether there is a GPU, and what steps leave to
+    their machine."""
 
     recipe: str
-    versions: Mapping[str, str]
+    facts: Mapping[str, str]
 
     @classmethod
     def of(cls, plan: Plan, registry: Registry) -> Identity:
         """That of a plan on this machine."""
         recipe = key_of({"recipe": plan.recipe_text, "overrides": list(plan.overrides)})
         plugins = {plugin.distribution: plugin.version for plugin in registry.plugins}
-        python = {"python": platform.python_version()}
-        return cls(recipe, {**python, **versions(REPORTED_VERSIONS), **plugins})
+        machine = {"python": platform.python_version(), "GPU": "there" if gpus() else "none"}
+        left = {
+            f"what {step.name} leaves to its machine": canonical(step.options.left_to_machine())
+            for step in plan.steps
+            if step.processes > 1
+        }
+        return cls(recipe, {**machine, **versions(REPORTED_VERSIONS), **plugins, **left})
 
 
 def host_machines(at: Rendezvous, store: Store, own: Identity, say: Say) -> list[Peer]:
     """The other machines by their number, when all have come to this one, which is the first.
 
     Raises UsageError for one that has another recipe, another number or another store,
-    EnvironmentFailure for one with other versions, or if they do not come."""
+    EnvironmentFailure for one that differs otherwise, or if they do not come. Those that have come
+    are told."""
     say(f"waiting for {at.machines - 1} more of {at.machines} machines at {at.host}:{at.port}")
     peers: dict[int, Peer] = {}
+    end = time.monotonic() + _COMING_SECONDS
     with _listening(at.port) as server, _secret_in(store) as (meeting, secret):
-        end = time.monotonic() + _COMING_SECONDS
         while len(peers) < at.machines - 1:
-            peer = _next_peer(server, end - time.monotonic(), peers, at)
+            peer = _next_peer(server, end - time.monotonic())
+            if peer is None:
+                _refuse(_missing(at, peers), peers.values())
             peer.send(meeting)
             answer = peer.receive()
-            if isinstance(answer, Arrived | Failed):  # else a stranger has found the port
-                problem = _problem(answer, at, secret, own, peers)
-                if problem is not None:
-                    _send_away([*peers.values(), peer], problem)
-                assert isinstance(answer, Arrived)
-                peer.machine, peer.host = answer.machine, answer.host
-                peer.is_known()
-                peers[peer.machine] = peer
-                say(f"machine {peer.machine} of {at.machines} has come: {peer.host}")
+            if isinstance(answer, Failed):
+                _refuse(UsageError(answer.text), peers.values())
+            if not isinstance(answer, Arrived) or answer.secret != secret:
+                continue  # a stranger has found the port
+            problem = _problem(answer, at, own, peers)
+            if problem is not None:
+                _refuse(problem, [*peers.values(), peer])
+            peer.introduce(answer.machine, answer.host)
+            peers[peer.machine] = peer
+            say(f"machine {peer.machine} of {at.machines} has come: {peer.host}")
     return [peers[number] for number in sorted(peers)]
+
+
+def _refuse(problem: CompressError, peers: Iterable[Peer]) -> NoReturn:
+    """Tell machines that have come why there is no run, and raise it."""
+    for peer in peers:
+        peer.send(Failed(str(problem), type(problem).__name__))
+    raise problem
 
 
 @contextmanager
@@ -116,52 +135,42 @@ def _secret_in(store: Store) -> Iterator[tuple[Meeting, str]]:
         file.unlink(missing_ok=True)
 
 
-def _next_peer(
-    server: socket.socket, seconds: float, peers: Mapping[int, Peer], at: Rendezvous
-) -> Peer:
+def _next_peer(server: socket.socket, seconds: float) -> Peer | None:
+    """The next machine that comes; None if none does within so many seconds."""
     server.settimeout(max(seconds, 0.001))
     try:
         connection, _ = server.accept()
     except TimeoutError:
-        missing = sorted(set(range(1, at.machines)) - set(peers))
-        raise EnvironmentFailure(
-            f"of {at.machines} machines, {', '.join(map(str, missing))} did not come within "
-            f"{_COMING_SECONDS} seconds: start the same command there with --node-rank"
-        ) from None
+        return None
     return Peer(connection)
 
 
+def _missing(at: Rendezvous, peers: Mapping[int, Peer]) -> CompressError:
+    missing = sorted(set(range(1, at.machines)) - set(peers))
+    return EnvironmentFailure(
+        f"of {at.machines} machines, {', '.join(map(str, missing))} did not come within "
+        f"{_COMING_SECONDS} seconds: give the same command there, with --node-rank"
+    )
+
+
 def _problem(
-    answer: Arrived | Failed,
-    at: Rendezvous,
-    secret: str,
-    own: Identity,
-    peers: Mapping[int, Peer],
+    answer: Arrived, at: Rendezvous, own: Identity, peers: Mapping[int, Peer]
 ) -> CompressError | None:
     """Why the machine that has answered cannot take part; None if it can."""
-    if isinstance(answer, Failed):
-        return UsageError(answer.text)
     name = f"machine {answer.machine} ({answer.host})"
-    if answer.secret != secret:
-        return UsageError(f"{name} has another store than the first machine")
     if answer.machines != at.machines:
         return UsageError(f"{name} has --nodes {answer.machines}, and the first {at.machines}")
     if answer.machine in peers or not 0 < answer.machine < at.machines:
         return UsageError(f"{name}: give each machine a --node-rank of its own")
     if answer.recipe != own.recipe:
         return UsageError(f"{name} runs another recipe, or has another --set")
-    for what in sorted({*own.versions, *answer.versions}):
-        here, there = own.versions.get(what, "none"), answer.versions.get(what, "none")
+    for what in sorted({*own.facts, *answer.facts}):
+        here, there = own.facts.get(what, "none"), answer.facts.get(what, "none")
         if here != there:
-            return EnvironmentFailure(f"{name} has {what} {there}, and the first machine {here}")
+            return EnvironmentFailure(
+                f"{name} differs from the first machine: {what} is {there}, and {here} on the first"
+            )
     return None
-
-
-def _send_away(peers: list[Peer], problem: CompressError) -> None:
-    """Tell all machines that have come why there is no run, and raise it."""
-    for peer in peers:
-        peer.send(Failed(str(problem), type(problem).__name__))
-    raise problem
 
 
 def join_first_machine(at: Rendezvous, own: Identity, say: Say) -> Peer:
@@ -181,8 +190,8 @@ def join_first_machine(at: Rendezvous, own: Identity, say: Say) -> Peer:
         )
         first.send(Failed(text, UsageError.__name__))
         raise UsageError(text)
-    first.send(Arrived(at.machine, at.machines, host, secret, own.recipe, own.versions))
-    first.is_known()
+    first.send(Arrived(at.machine, at.machines, host, secret, own.recipe, own.facts))
+    first.introduce(0, at.host)
     return first
 
 

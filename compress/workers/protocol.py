@@ -110,7 +110,8 @@ class ApplyStage:
     crash, so that a training continues. ``processes`` do it together; those of this machine are its
     ``part`` of them, or all. ``earlier`` holds what was measured of the steps before, for a stage
     that reads it. ``unlabelled`` has the rows without targets of each option that describes some.
-    ``choices`` names what it may ask for by ``MakeChoice``."""
+    ``choices`` names what it may ask for by ``MakeChoice``, with the traits that the plan expects
+    of it."""
 
     stage: str
     step: str
@@ -128,7 +129,7 @@ class ApplyStage:
     processes: int = 1
     earlier: Mapping[str, Measured] = field(default_factory=dict)
     unlabelled: Mapping[str, Prepared] = field(default_factory=dict)
-    choices: tuple[str, ...] = ()
+    choices: Mapping[str, Traits] = field(default_factory=dict)
     part: Part | None = None
 
 
@@ -236,9 +237,13 @@ class PredictCandidate:
 
 @dataclass(frozen=True)
 class MakeChoice:
-    """A question: where is what the choice of this name makes of the step's input?"""
+    """A question: where is what the choice of this name makes of the step's input?
+
+    Or of the candidate in the folder ``of``. That is made in the folder ``into``."""
 
     name: str
+    of: Path | None = None
+    into: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -287,14 +292,14 @@ class Meeting:
 @dataclass(frozen=True)
 class Arrived:
     """What the other answers: its number, how many machines it was told there are, its host's name,
-    the content of the file, the digest of its recipe, and the versions that it has installed."""
+    the content of the file, the digest of its recipe, and what else all must have in common."""
 
     machine: int
     machines: int
     host: str
     secret: str
     recipe: str
-    versions: Mapping[str, str]
+    facts: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -368,7 +373,7 @@ class CandidatePredicted:
 
 @dataclass(frozen=True)
 class ChoiceMade:
-    """The answer to ``MakeChoice``: the folder of the product."""
+    """The answer to ``MakeChoice``: the folder of what was made."""
 
     folder: Path
 

@@ -33,7 +33,7 @@ from compress.stage import Stage
 def with_choices(step: Step, text: StepText, graph: Graph, resolver: Resolver) -> Step:
     """The step with the choices of the option that lists stages, if its stage has one. A mistake is
     added for each that cannot be made of the step's input."""
-    if graph.has_mistake(step.parent):
+    if graph.has_mistake(step.parent) or not step.entry.cls.chooses(step.options):
         return step
     traits, before = graph.traits_of(step.parent), len(resolver.mistakes)
     choices: dict[str, Step] = {}
@@ -49,7 +49,7 @@ def with_choices(step: Step, text: StepText, graph: Graph, resolver: Resolver) -
                 message = f"{option} names {choice.name} twice"
                 resolver.wrong(path, message, "leave one out", of_value=False)
             choices[choice.name] = choice
-        if not choices and len(resolver.mistakes) == before:
+        if not choices and step.entry.cls.needs_choice and len(resolver.mistakes) == before:
             message = f"{text.stage!r} has nothing to choose from"
             resolver.wrong(text.stage_path, message, f"list stages under {option}:", of_value=False)
     return replace(step, choices=choices)
@@ -105,11 +105,9 @@ def _misfit(
     missing = [split for split in needed if split not in splits_of(step.data)]
     if missing:
         return f"{entry.name!r} needs {' and '.join(missing)} data", "add them under data:"
-    needs_more = [
-        *artifacts_named(options),
-        *unlabelled_data(options),
-        *fields_marked(type(options), StageChoicesMark),
-    ]
+    needs_more: list[Any] = [*artifacts_named(options), *unlabelled_data(options)]
+    if stage.chooses(options):
+        needs_more += fields_marked(type(options), StageChoicesMark)
     if needs_more or fields_marked(type(options), PathMark) or stage.reads_earlier:
         return f"{entry.name!r} needs more than this step's input", "give it a step of its own"
     return None

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import psutil
 
 from compress.artifact import Artifact
 from compress.engine import Engine, Placement, Session
@@ -20,6 +19,7 @@ from compress.generation import Limits, OnToken
 from compress.meter import Probe
 from compress.session import GeneratingSession, generate
 from compress.task import Task
+from compress.workers.memory import free_memory
 
 _MOST = 8
 """Loads that a process holds at most. Latency takes 6 at ``standard``."""
@@ -64,7 +64,7 @@ class Loads:
 def _room_for(artifact: Artifact) -> int:
     """How many loads of an artifact fit."""
     files = sum((artifact.folder / name).stat().st_size for name in artifact.manifest.files)
-    room = psutil.virtual_memory().available * _SHARE
+    room = free_memory() * _SHARE
     return max(1, min(_MOST, int(room / (_IN_MEMORY * files + 1))))
 
 

@@ -217,6 +217,21 @@ def test_rounds_of_other_calls_are_compared_by_their_totals() -> None:
     assert rounds.ratio(Timings(one, blocks), Timings(other, blocks)).value == 2.0
 
 
+def test_a_load_that_has_run_the_calls_before_only_settles(tmp_path: Path) -> None:
+    session = Session(seconds=0.005, each=0.0001)
+    on, meter = probe(tmp_path, session), Latency()
+    meter.prepare(on)
+    first = meter.sample(on)
+    session.shapes.clear()
+    meter.prepare(on)
+    assert len(set(session.shapes)) == 1, "no call but the cheapest one"
+    assert meter.sample(on)["nanoseconds"] == pytest.approx(first["nanoseconds"], rel=0.01)
+    on.state = {}  # another load
+    session.shapes.clear()
+    meter.prepare(on)
+    assert len(session.shapes) == len(first["nanoseconds"])
+
+
 def test_a_gpu_s_own_events_are_taken_where_the_session_has_them(tmp_path: Path) -> None:
     class Events(Session):
         def elapsed(self, batch: Mapping[str, np.ndarray]) -> float:

@@ -73,7 +73,7 @@ def learn_int8(context: Context[QatOptions]) -> Made:
     kept, notes = kept_layers(context, source, [file], [form])
     model = open_model(source, context.task)
     part = _part(context, source, model)
-    plan = _plan(context, graph, part.module, kept)
+    plan = plan_of(context, graph, part.module, kept)
     with learned_ranges(model, _limits(plan.ranges, start)) as ranges:
         model.train()
         reduce_range = options.reduces_range()
@@ -108,7 +108,7 @@ def _part(context: Context[Any], source: Artifact, model: PreTrainedModel) -> Ex
     return part
 
 
-def _plan(
+def plan_of(
     context: Context[Any], graph: onnx_ir.Model, module: nn.Module, kept: Sequence[str]
 ) -> Plan:
     """Which modules round what. A layer that is no matrix of a module is kept in floats too, and
@@ -116,18 +116,18 @@ def _plan(
     names = list(layers(graph))
     axes = axes_of_weights(graph, dict(_matrices(module, set(map(module_of, names)))), kept)
     strange = [name for name in names if module_of(name) not in axes and name not in kept]
-    if strange:
-        context.note(f"their matrices cannot be found, so they stay in float32: {listed(strange)}")
     # A module is in floats in all of its runs.
     floats = {module_of(name) for name in (*kept, *strange)}
     kept = [name for name in names if module_of(name) in floats]
     axes = {module: axis for module, axis in axes.items() if module not in floats}
     ranges = shared_ranges(graph, kept)
-    if not ranges:
+    if all(axis is None for axis in axes.values()):
         raise ModelRefused(
             "none of its layers can be trained in int8: no product of its graph has a matrix that "
             "is a weight of a module; use quantize.onnx"
         )
+    if strange:
+        context.note(f"their matrices cannot be found, so they stay in float32: {listed(strange)}")
     inputs = {module: i for i, one in enumerate(ranges) for module in one.modules}
     return Plan(ranges, [Int8Layer(m, axis, inputs.get(m)) for m, axis in axes.items()], kept)
 

@@ -3,17 +3,21 @@ of a model the layers of a graph are."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx_ir
 import pytest
 import torch
-from compress_onnx.fakequant import STEPS, LearnedRanges, rounded, rounded_weight
+from compress_onnx.fakequant import STEPS, Int8Layer, LearnedRanges, rounded, rounded_weight
+from compress_onnx.learning import plan_of
 from compress_onnx.reading import axes_of_weights, shared_ranges
 from onnx import TensorProto
 from onnxruntime.quantization.quant_utils import compute_scale_zp, quantize_data
 from torch import Tensor
+
+from compress.errors import ModelRefused
 
 VALUES = torch.randn(40, 7, generator=torch.Generator().manual_seed(0))
 
@@ -131,6 +135,23 @@ def test_what_an_int8_embedding_gives_is_not_rounded_again() -> None:
     graph = graph_of(looked, product("a", looked.outputs[0], w), w=WEIGHT, table=WEIGHT.T)
     assert shared_ranges(graph, kept=[]) == []
     assert [one.modules for one in shared_ranges(graph, kept=["words"])] == [{"a"}]
+
+
+def test_a_layer_that_is_no_module_is_kept_in_floats_and_a_model_of_such_layers_is_refused() -> (
+    None
+):
+    x, w = (onnx_ir.Value(name=name) for name in "xw")
+    graph = graph_of(product("0", x, w), product("/MatMul", x, w), w=WEIGHT)
+    module, said = torch.nn.Sequential(torch.nn.Linear(2, 3)), list[str]()
+    context: Any = SimpleNamespace(note=said.append)
+    with pytest.raises(ModelRefused, match="none of its layers can be trained in int8"):
+        plan_of(context, graph, module, kept=[])
+    assert not said
+    with torch.no_grad():
+        module[0].weight.copy_(torch.from_numpy(WEIGHT.T))
+    plan = plan_of(context, graph, module, kept=[])
+    assert plan.layers == [Int8Layer("0", 0, 0)] and plan.kept == ["/MatMul"]
+    assert "float32: /MatMul" in said[0]
 
 
 def test_scales_are_along_the_outputs_of_a_module_whichever_way_it_stores_them() -> None:

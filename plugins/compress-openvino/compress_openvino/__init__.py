@@ -146,6 +146,7 @@ class OpenVino(Engine):
         Conversion("export.openvino", thorough_only=True),
     )
     library: ClassVar[str | None] = "openvino"
+    bundled: ClassVar[str] = "compress_openvino.bundled"
 
     def start(self) -> None:
         """Import OpenVINO."""

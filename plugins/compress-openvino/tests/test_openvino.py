@@ -15,17 +15,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from bundles import in_bare_process
 from running import GIVEN, run, write_place
 from tiny import make_artifact, read, save_bert, sentences, task_named
 from torch import Tensor, nn
 
 from compress.artifact import Artifact
+from compress.bundling.making import make_bundle
 from compress.engine import Placement
 from compress.errors import IntegrityError, PackageMissing
 from compress.exportable import Exportable
 from compress.exporting import PartSession, checked_parts, export
 from compress.models import open_model
 from compress.registry.plugins import Registry, engine_for, explain_missing_package, load_plugins
+from compress.serving import open_predictor
 from compress.sessions import TorchSession
 
 TASK = task_named("text-classification")
@@ -253,3 +256,21 @@ def test_a_run_exports_measures_and_compares_it(tmp_path: Path) -> None:
     assert (traits["format"], traits["precision"]) == ("openvino", "float")
     compared = step["against_reference"]["comparisons"]
     assert compared["flips"]["value"] == 0 and compared["speedup"]["value"] > 0
+
+
+@needs_openvino
+def test_a_bundle_answers_as_the_toolkit_without_it(
+    exported: Artifact, tmp_path: Path, registry: Registry
+) -> None:
+    bundle = make_bundle(exported.folder, tmp_path / "bundle", registry).folder
+    lines = (bundle / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert [line.partition("==")[0] for line in lines] == ["numpy", "openvino", "tokenizers"]
+    code = (
+        "from predict import Model\nprint(json.dumps(Model(sys.argv[1])(json.loads(sys.argv[2]))))"
+    )
+    texts = ["good w1", "w1 w2 w3 bad", "good " * 40]
+    answers = in_bare_process(code, bundle, json.dumps(texts))
+    wanted = open_predictor(exported.folder, registry)(texts)
+    assert [answer["label"] for answer in answers] == [answer["label"] for answer in wanted]
+    scores = [[answer["score"] for answer in some] for some in (answers, wanted)]
+    np.testing.assert_allclose(*scores, atol=1e-5)

@@ -5,112 +5,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
-
-from pydantic import Field
+from typing import Any
 
 from compress import hookimpl
 from compress.architecture import KnownSizes
 from compress.artifact import Traits
 from compress.layers import all_stay, in_words, layer_mistakes, layers_left
-from compress.options import KeptByStack, Options
 from compress.stage import Accepts, Context, Made, OptionMistake, Stage
+from compress.task import Task
 from compress.training import LIBRARIES
 from compress.view import View
 from compress_prune.caution import ZerosView
 from compress_prune.layers import LayersPruning
 from compress_prune.lowrank import EmbeddingsPruning
-from compress_prune.recovery import RecoveryOptions, recovery_mistakes
-from compress_prune.shares import Shares, half, share_mistakes
+from compress_prune.options import StructuredOptions, structured_mistakes
+from compress_prune.shares import half, share_mistakes
+from compress_prune.targetsview import TargetsView
 from compress_prune.unstructured import UnstructuredPruning
 from compress_prune.vocabulary import VocabularyPruning
-
-
-class StructuredOptions(Options):
-    """What to remove; at least one of ``layers``, ``feed_forward`` and ``heads`` is
-    given."""
-
-    layer_criterion: ClassVar[str] = "losses_without"
-    """The name in ``compress_prune.importance.LAYER_CRITERIA``, which has one entry, so that it is
-    no option yet."""
-
-    layers: KeptByStack | None = Field(
-        default=None,
-        description=(
-            "Layers to keep: how many (those without which the loss is highest), or which "
-            "([0, 2, 4]). Of a model with two stacks, for each: {encoder: 6, decoder: 2}."
-        ),
-    )
-    feed_forward: Shares | None = Field(
-        default=None,
-        description=(
-            "Share of each layer's feed-forward neurons to remove; what stays is rounded to a "
-            "multiple of 8. Or shares of single layers, by number after `layers` are cut: "
-            "{0: 0.5, 5: 0.75}."
-        ),
-    )
-    heads: Shares | None = Field(
-        default=None,
-        description=(
-            "Share of each layer's attention heads to remove, rounded to whole heads; one stays at "
-            "least. Where heads share keys and values, whole groups go, or as many of each group "
-            "if that would be none. Or shares of single layers, as for feed_forward."
-        ),
-    )
-    shape: Literal["stock", "free"] = Field(
-        default="stock",
-        description=(
-            "stock: each layer loses the same share. free: a share is one of all layers together, "
-            "and each loses what it can spare; opens in PyTorch with compress alone."
-        ),
-    )
-    criterion: Literal["taylor", "fisher"] = Field(
-        default="taylor",
-        description=(
-            "How the importance of heads and neurons is measured. taylor: by how much the loss "
-            "changes at first when one fades, the mean of absolute values. fisher: half the mean "
-            "of their squares."
-        ),
-    )
-    tune: bool = Field(
-        default=False,
-        description=(
-            "Whether what the cut layers make is fitted, by least squares, to what they made "
-            "before; without training."
-        ),
-    )
-    importance_examples: int = Field(
-        default=512,
-        ge=1,
-        description=(
-            "Training examples, drawn at random, on which importance is measured and layers are "
-            "tuned."
-        ),
-    )
-    recover: RecoveryOptions | None = Field(
-        default=None,
-        description="Training after the cut; none: no training.",
-    )
-
-    @property
-    def cuts_units(self) -> bool:
-        """Whether feed-forward neurons or heads are removed."""
-        return self.feed_forward is not None or self.heads is not None
-
-
-def _unread(options: StructuredOptions) -> list[OptionMistake]:
-    """Options that nothing reads beside the others."""
-    mistakes = []
-    shares = [each for each in (options.feed_forward, options.heads) if each is not None]
-    if options.shape == "free" and not (shares and all(isinstance(s, float) for s in shares)):
-        message = "shape: free shares out one number over all layers, and shares by layer are none"
-        mistakes.append(OptionMistake("shape", message, "give numbers, such as feed_forward: 0.5"))
-    if not options.cuts_units:
-        unread = {"tune": options.tune, "criterion": options.criterion != "taylor"}
-        message = "it is for heads and neurons, and none are cut"
-        hint = "give feed_forward or heads, or leave it out"
-        mistakes += [OptionMistake(n, message, hint) for n, is_set in unread.items() if is_set]
-    return mistakes
 
 
 class StructuredPruning(Stage[StructuredOptions]):
@@ -136,6 +48,7 @@ class StructuredPruning(Stage[StructuredOptions]):
         "Kim et al. 2024, 'Shortened LLaMA' (layers)"
     )
     needs_data = ("train",)
+    needs_choice = False
 
     @classmethod
     def produces(cls, traits: Traits, options: StructuredOptions, task: str) -> Traits:
@@ -144,22 +57,31 @@ class StructuredPruning(Stage[StructuredOptions]):
 
         The plan does not know the architecture, and few stock configs can express a head
         count. The manifest states the shape that resulted."""
-        shares = isinstance(options.feed_forward, Mapping) or options.heads is not None
-        is_free = shares or options.shape == "free"
+        is_free = (
+            isinstance(options.feed_forward, Mapping)
+            or options.cuts_heads
+            or options.shape == "free"
+        )
         return replace(traits, task=task, shape="free" if is_free else traits.shape)
 
     @classmethod
     def check(cls, options: StructuredOptions) -> list[OptionMistake]:
-        """Options that remove nothing, and those of a recovery that do not go together."""
-        if options.layers is None and not options.cuts_units:
-            return [
-                OptionMistake(
-                    "feed_forward",
-                    "nothing is removed: layers, feed_forward and heads are all left out",
-                    "give at least one, such as feed_forward: 0.5",
-                )
-            ]
-        return [*_unread(options), *recovery_mistakes(options.recover)]
+        """Options that remove nothing, and those that do not go together."""
+        return list(structured_mistakes(options))
+
+    @classmethod
+    def check_task(cls, options: StructuredOptions, task: type[Task[Any]]) -> list[OptionMistake]:
+        """A latency of answers that are generated: a cut model writes other ones, of another
+        length."""
+        if not (options.asks_latency and task.generates()):
+            return []
+        message = f"answers of {task.name} are generated, and those of a cut model differ in length"
+        return [OptionMistake("target.latency", message, "give target: {parameters: 0.5}")]
+
+    @classmethod
+    def chooses(cls, options: StructuredOptions) -> bool:
+        """Where a target asks for a latency: it chooses what is served."""
+        return options.asks_latency
 
     @classmethod
     def shares_work(cls, options: StructuredOptions) -> bool:
@@ -191,9 +113,12 @@ class StructuredPruning(Stage[StructuredOptions]):
 
     @classmethod
     def back_off(cls, options: StructuredOptions) -> StructuredOptions | None:
-        """Half of the shares ``feed_forward`` and ``heads``; a share that gets too small is
-        left out. Where only a number of layers is given, one layer more stays. None where
-        no cut is left."""
+        """Half of the gain of a target; else half of the shares ``feed_forward`` and ``heads``; a
+        share that gets too small is left out. Where only a number of layers is given, one layer
+        more stays. None where no cut is left."""
+        if options.target is not None:
+            less_asked = options.target.half()
+            return options.model_copy(update={"target": less_asked}) if less_asked else None
         if not options.cuts_units:
             if isinstance(options.layers, int):
                 return options.model_copy(update={"layers": options.layers + 1})
@@ -226,4 +151,4 @@ def compress_stages() -> Sequence[type[Stage[Any]]]:
 @hookimpl
 def compress_views() -> Sequence[type[View]]:
     """The section that this plugin adds to reports."""
-    return [ZerosView]
+    return [ZerosView, TargetsView]

@@ -12,7 +12,7 @@ from compress.layers import in_words
 from compress.stage import OptionMistake
 
 if TYPE_CHECKING:
-    from compress_prune import StructuredOptions
+    from compress_prune.options import StructuredOptions
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 LayerNumber = Annotated[str, BeforeValidator(str), Field(pattern="^(0|[1-9][0-9]*)$")]
@@ -23,11 +23,11 @@ LEAST = 0.01
 """A smaller share is not worth a try: in most layers it rounds to nothing."""
 
 
-def by_layer(shares: Shares, layers: int) -> list[float]:
-    """The share of each of ``layers``; 0 for one that is not named."""
+def by_layer(shares: Shares | None, layers: int) -> list[float]:
+    """The share of each of ``layers``; 0 for one that is not named, and without shares for all."""
     if isinstance(shares, Mapping):
         return [shares.get(str(number), 0.0) for number in range(layers)]
-    return [shares] * layers
+    return [shares or 0.0] * layers
 
 
 def half(shares: Shares | None) -> Shares | None:

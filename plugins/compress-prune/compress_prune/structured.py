@@ -14,19 +14,22 @@ from transformers import PreTrainedModel
 from compress import surgery
 from compress.architecture import Architecture, Layout
 from compress.artifact import Artifact
-from compress.errors import Mistake, NothingChanged, UsageError
+from compress.errors import NothingChanged, UsageError
 from compress.models import count_parameters, open_model, task_loss
 from compress.predict import split_by
 from compress.shapes import settle
 from compress.sizes import layout_of
 from compress.stage import Context, Made
-from compress_prune import StructuredOptions
+from compress_prune.amounts import Amount, amount_of
 from compress_prune.choose import most_important
+from compress_prune.costs import Scores, Units
 from compress_prune.finishing import finish
+from compress_prune.goal import Goal
 from compress_prune.importance import LAYER_CRITERIA, UNIT_CRITERIA, Batch, labels_of
-from compress_prune.shares import by_layer, share_mistakes
+from compress_prune.options import StructuredOptions
+from compress_prune.reaching import goal_of
 from compress_prune.tuning import tune_all
-from compress_prune.units import Heads, Neurons, shared_out
+from compress_prune.units import Family, shared_out, units_of
 
 _BATCH_SIZE = 16
 
@@ -43,16 +46,17 @@ def prune(context: Context[StructuredOptions]) -> Made:
     architecture, layout = layout_of(model.config.model_type, context.architectures)
     batches = _batches(context, source, model.device) if _needs_importance(options) else []
     whole = count_parameters(model)
+    amount = amount_of(options.target, source, model) if options.target else None
     layers = _cut_layers(model, layout, batches, context)
-    missed: dict[str, float] = {}
+    of_units: dict[str, Any] = {}
     if options.cuts_units:
-        missed = _cut_units(model, architecture, layout, batches, context)
+        family = Family(architecture, layout)
+        goal = _goal(context, model, family, amount, layers) if options.target else None
+        of_units = _cut_units(model, family, batches, context, goal)
     if count_parameters(model) == whole:
         raise _nothing_removed(options, sum(map(len, layers.values())))
     edits = settle(model, architecture)
-    notes = _notes(model, architecture, layout, layers)
-    if missed:
-        notes["missed"] = missed
+    notes = {**_notes(model, architecture, layout, layers), **of_units}
     return finish(model, context, options.recover, edits, notes)
 
 
@@ -64,7 +68,8 @@ def _needs_importance(options: StructuredOptions) -> bool:
 
 def _nothing_removed(options: StructuredOptions, layers: int) -> NothingChanged:
     values = {name: getattr(options, name) for name in ("layers", "feed_forward", "heads")}
-    given = ", ".join(f"{name}: {value}" for name, value in values.items() if value is not None)
+    said = [f"{name}: {value}" for name, value in values.items() if value is not None]
+    given = ", ".join([*said, *([options.target.asked] if options.target else [])])
     return NothingChanged(
         f"{given} removes nothing from a model of {layers} layers: ask for more, or leave the step "
         "out"
@@ -139,18 +144,35 @@ def _layer_scores(
     return scores
 
 
+def _goal(
+    context: Context[StructuredOptions],
+    model: PreTrainedModel,
+    family: Family,
+    amount: Amount | None,
+    layers: Mapping[str, list[int]],
+) -> Goal | None:
+    """The goal of the step's target; None on all ranks but 0, which alone measures."""
+    found: list[Goal] = []
+
+    def find() -> None:
+        units_in = partial(units_of, family=family, options=context.options)
+        found.append(goal_of(context, model, family.architecture, units_in, amount, layers))
+
+    context.first(find)
+    return found[0] if found else None
+
+
 def _cut_units(
     model: PreTrainedModel,
-    architecture: type[Architecture],
-    layout: Layout,
+    family: Family,
     batches: list[Batch],
     context: Context[StructuredOptions],
-) -> dict[str, float]:
+    goal: Goal | None,
+) -> dict[str, Any]:
     """Cut neurons and heads in every block, and tune what is left. Both are measured before either
     is cut, in the same passes over the data. Returns notes."""
     options = context.options
-    neurons, heads = _units_to_cut(model, architecture, layout, options)
-    units: list[Neurons | Heads] = [*neurons, *heads]
+    units = units_of(model, family, options)
     gated = [each for unit in units for each in unit.gated]
     measure = UNIT_CRITERIA[options.criterion]
     loss_of = partial(task_loss, context.task)
@@ -159,41 +181,24 @@ def _cut_units(
     )
     in_order = iter(scores)
     by_unit = [[next(in_order) for _ in unit.gated] for unit in units]
-    kept = [unit.kept for unit in units]
-    if options.shape == "free":
-        count = len(neurons)
-        kept = [
-            *shared_out(neurons, by_unit[:count]),
-            *shared_out(heads, by_unit[count:]),
-        ]
+    notes: dict[str, Any] = {}
+    if options.target is not None:
+        kept, reached = context.first(lambda: _reached(goal, units, by_unit))
+        notes["target"] = {"asked": options.target.asked, **reached}
+    else:
+        kept = shared_out(units, by_unit) if options.shape == "free" else [u.kept for u in units]
     whole = copy.deepcopy(model) if options.tune else None
     for unit, own, stay in zip(units, by_unit, kept, strict=True):
         unit.cut(own, stay)
-    return {} if whole is None else tune_all(model, whole, layout, batches, context)
+    missed = tune_all(model, whole, family.layout, batches, context) if whole else {}
+    return {**notes, **({"missed": missed} if missed else {})}
 
 
-def _units_to_cut(
-    model: PreTrainedModel,
-    architecture: type[Architecture],
-    layout: Layout,
-    options: StructuredOptions,
-) -> tuple[list[Neurons], list[Heads]]:
-    """The neurons of each stack, and the heads of each of its attentions, of which some go."""
-    head_size = surgery.head_size_of(model, architecture)
-    neurons: list[Neurons] = []
-    heads: list[Heads] = []
-    mistakes = share_mistakes(options, surgery.layers_of(model, layout.stacks))
-    if mistakes:
-        raise UsageError([Mistake("", each.message, each.hint) for each in mistakes])
-    for stack in layout.stacks:
-        blocks = len(surgery.blocks_of(model, stack))
-        if options.feed_forward is not None:
-            neurons.append(Neurons(model, stack, by_layer(options.feed_forward, blocks)))
-        if options.heads is not None:
-            shares = by_layer(options.heads, blocks)
-            for attention in stack.attentions:
-                heads.append(Heads(model, stack, attention, head_size, shares))
-    return neurons, heads
+def _reached(
+    goal: Goal | None, units: Units, scores: Scores
+) -> tuple[list[list[int]], dict[str, Any]]:
+    assert goal is not None, "rank 0 has the goal"
+    return goal.kept(units, scores)
 
 
 def _reported(batches: list[Batch], context: Context[StructuredOptions]) -> Iterator[Batch]:

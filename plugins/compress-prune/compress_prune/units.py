@@ -4,13 +4,16 @@ others are cut."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from transformers import PreTrainedModel
 
 from compress import surgery
-from compress.architecture import AttentionLayout, Stack
+from compress.architecture import Architecture, AttentionLayout, Layout, Stack
 from compress.cutting import projection_at
+from compress.errors import Mistake, UsageError
 from compress_prune.budget import least_loss, part_of
 from compress_prune.choose import (
     MULTIPLE,
@@ -22,14 +25,28 @@ from compress_prune.choose import (
     most_important_of_each,
 )
 from compress_prune.importance import Gated
+from compress_prune.shares import by_layer, share_mistakes
+
+if TYPE_CHECKING:
+    from compress_prune.options import StructuredOptions
 
 
 class Neurons:
     """The feed-forward neurons of a stack. ``gated`` are the feed-forward outputs of its blocks,
-    whose every column is a neuron; of each block a share of ``shares`` goes."""
+    whose every column is a neuron; of each block a share of ``shares`` goes. A block can keep any
+    multiple of ``step``."""
 
-    def __init__(self, model: PreTrainedModel, stack: Stack, shares: Sequence[float]) -> None:
-        self._model, self._stack = model, stack
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        stack: Stack,
+        shares: Sequence[float],
+        step: int = MULTIPLE,
+    ) -> None:
+        self._model, self._stack, self.step = model, stack, step
+        self.name = f"feed_forward of {stack.name}"
+        self.stated_by = stack.keys.get("feed_forward", "")
+        """The config key of their number, where the stack has one of its own."""
         path = stack.feed_forward.output
         self.gated = [
             Gated(projection_at(block, path), 1) for block in surgery.blocks_of(model, stack)
@@ -39,10 +56,12 @@ class Neurons:
         ]
         """How many stay of each block."""
 
-    step = MULTIPLE
-    """A block can keep any multiple of so many."""
     is_free = True
     """Whether each block can keep a number of its own."""
+
+    def judged(self, scores: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        """The scores by which neurons are chosen in each block: their own."""
+        return scores
 
     def cut(self, scores: Sequence[np.ndarray], kept: Sequence[int]) -> None:
         """Keep so many neurons of each block: those with the highest of its scores."""
@@ -67,6 +86,8 @@ class Heads:
     ) -> None:
         self._model, self._stack = model, stack
         self._attention, self._head_size = attention, head_size
+        self.name = f"heads of {attention.output} of {stack.name}"
+        self.stated_by = stack.keys.get("heads", "")
         counts = surgery.head_counts(model, stack, attention, head_size)
         self._groups = [queries // shared for queries, shared in counts]
         self._whole, self.kept, self.gated = [], [], []
@@ -88,12 +109,16 @@ class Heads:
 
     def cut(self, scores: Sequence[np.ndarray], kept: Sequence[int]) -> None:
         """Keep so many units of each block: those with the highest of its scores. Where all blocks
-        must keep the same heads, those with the highest sums of the scores of all."""
-        if self._attention.bias is not None:
-            scores = [np.sum(scores, axis=0)] * len(scores)
-        for i, (score, count) in enumerate(zip(scores, kept, strict=True)):
+        must keep the same heads, those with the highest means of the scores of all."""
+        for i, (score, count) in enumerate(zip(self.judged(scores), kept, strict=True)):
             heads = self._heads(i, score, count)
             surgery.keep_heads(self._model, self._stack, self._attention, i, heads, self._head_size)
+
+    def judged(self, scores: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        """The scores by which heads are chosen in each block: their own, or the mean of all."""
+        if self._attention.bias is None:
+            return scores
+        return [np.mean(scores, axis=0)] * len(scores)
 
     def _heads(self, block: int, score: np.ndarray, count: int) -> list[int]:
         """The query heads that stay in a block."""
@@ -102,17 +127,53 @@ class Heads:
         return heads_of(most_important(score, count), self._groups[block])
 
 
+@dataclass(frozen=True)
+class Family:
+    """What is known of the models of a family."""
+
+    architecture: type[Architecture]
+    layout: Layout
+
+
+def units_of(
+    model: PreTrainedModel, family: Family, options: StructuredOptions
+) -> list[Neurons | Heads]:
+    """The neurons of each stack, and the heads of each of its attentions, of which some go.
+
+    Raises UsageError for shares of layers that the model does not have."""
+    stacks = family.layout.stacks
+    head_size = surgery.head_size_of(model, family.architecture)
+    mistakes = share_mistakes(options, surgery.layers_of(model, stacks))
+    if mistakes:
+        raise UsageError([Mistake("", each.message, each.hint) for each in mistakes])
+    neurons: list[Neurons | Heads] = []
+    heads: list[Neurons | Heads] = []
+    for stack in stacks:
+        blocks = len(surgery.blocks_of(model, stack))
+        if options.cuts_neurons:
+            shares = by_layer(options.feed_forward, blocks)
+            neurons.append(Neurons(model, stack, shares, options.multiple))
+        if options.cuts_heads:
+            shares = by_layer(options.heads, blocks)
+            for attention in stack.attentions:
+                heads.append(Heads(model, stack, attention, head_size, shares))
+    return [*neurons, *heads]
+
+
 def shared_out(
     units: Sequence[Neurons | Heads], scores: Sequence[Sequence[np.ndarray]]
 ) -> list[list[int]]:
-    """How many units of each block stay, where as many stay together as by the shares, and each
-    block loses what it can spare: the sum of the scores that go is the least.
+    """How many units of each block stay, where as many neurons stay together as by the shares, and
+    as many heads, and each block loses what it can spare: the sum of the scores that go is the
+    least.
 
     Blocks that must keep the same heads, or as many of each group, keep what the shares say."""
-    free = [i for i, unit in enumerate(units) if unit.is_free]
-    parts = [part_of(score, units[i].step) for i in free for score in scores[i]]
     kept = [list(unit.kept) for unit in units]
-    if parts:
+    for one in (Neurons, Heads):
+        free = [i for i, unit in enumerate(units) if isinstance(unit, one) and unit.is_free]
+        parts = [part_of(score, units[i].step) for i in free for score in scores[i]]
+        if not parts:
+            continue
         sizes = least_loss(parts, sum(count for i in free for count in kept[i]))
         assert sizes is not None, "what the shares leave of each block is a choice"
         found = iter(sizes)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from compress_prune import StructuredOptions, StructuredPruning
+from compress_prune import StructuredPruning
+from compress_prune.options import StructuredOptions
 from tiny import LABELS, WORDS, make_artifact, read, sentences, task_named, word_processor
 from transformers import AutoModelForSequenceClassification
 

@@ -5,7 +5,6 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from compress_prune import StructuredOptions
 from compress_prune.choose import (
     goes_whole,
     heads_of,
@@ -22,6 +21,7 @@ from compress_prune.importance import (
     losses_without,
     taylor,
 )
+from compress_prune.options import StructuredOptions
 from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification
 
 from compress.errors import CompressError

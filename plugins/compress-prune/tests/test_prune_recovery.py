@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from compress_prune import StructuredOptions, StructuredPruning
+from compress_prune import StructuredPruning
 from compress_prune.caution import ZerosView
+from compress_prune.options import StructuredOptions
 from compress_prune.recovery import RecoveryOptions, recovery_mistakes
 from tiny import make_artifact, save_bert, sentences, task_named
 from trainings import equal

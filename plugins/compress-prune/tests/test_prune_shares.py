@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from compress_prune import StructuredOptions, StructuredPruning
+from compress_prune import StructuredPruning
 from compress_prune.budget import least_loss, part_of
+from compress_prune.options import StructuredOptions
 from compress_prune.shares import half
 from pydantic import ValidationError
 from tiny import LABELS, make_artifact, save_bert, sentences, task_named

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from compress_prune import StructuredOptions, StructuredPruning, compress_stages
+from compress_prune import StructuredPruning, compress_stages
+from compress_prune.options import StructuredOptions
 from pydantic import ValidationError
 from safetensors import safe_open
 from tokenizers import Tokenizer, models, pre_tokenizers

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from onethread import imports_are_no_garbage, one_thread
+from onethread import one_thread
 
-__all__ = ["imports_are_no_garbage", "one_thread"]
+__all__ = ["one_thread"]

@@ -3,7 +3,6 @@ context is read in windows that overlap; the answer is of the row."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -29,13 +28,12 @@ from compress.task import (
 )
 from compress_tasks import statistics
 from compress_tasks.answers import first_answer, read_answers
+from compress_tasks.bundled import questions as answering
+from compress_tasks.bundled.questions import NO_ANSWER, OUTPUTS, best_span
 from compress_tasks.cells import read_texts
-from compress_tasks.confidence import DIGITS
 from compress_tasks.question_options import QuestionAnsweringOptions
-from compress_tasks.spans import best_span, log_sum, shortened, text_span, windows_of
-from compress_tasks.squad import NO_ANSWER, best_scores, counted_words, scores_of, with_words
-
-_OUTPUTS = ("start_logits", "end_logits")
+from compress_tasks.spans import shortened, windows_of
+from compress_tasks.squad import best_scores, counted_words, scores_of, with_words
 
 
 class QuestionAnswering(Task[QuestionAnsweringOptions]):
@@ -45,6 +43,7 @@ class QuestionAnswering(Task[QuestionAnsweringOptions]):
     summary = "The span of a context that answers a question; or that there is none."
     synonyms = ("qa",)
     kind = "question-answering"
+    bundled = "compress_tasks.bundled.questions"
     columns = (
         Column("question", "The question."),
         Column("context", "The text that holds its answer."),
@@ -127,42 +126,23 @@ class QuestionAnswering(Task[QuestionAnsweringOptions]):
     ) -> list[Distillable]:
         """Where the span begins and where it ends, each a choice of one token of the window."""
         real = batch["attention_mask"].bool()
-        return [Distillable(outputs[name], real) for name in _OUTPUTS]
+        return [Distillable(outputs[name], real) for name in OUTPUTS]
 
     def predictions(
         self, outputs: Mapping[str, np.ndarray], batch: Sequence[Features]
     ) -> list[Prediction]:
-        """The best span of each window, as ``compress_tasks.spans.best_span`` finds it."""
-        logits = zip(*(outputs[name] for name in _OUTPUTS), strict=True)
+        """The best span of each window, as
+        ``compress_tasks.bundled.questions.best_span`` finds it."""
+        logits = zip(*(outputs[name] for name in OUTPUTS), strict=True)
         return [
             best_span(first, last, features, self.options.answer_length)
             for (first, last), features in zip(logits, batch, strict=True)
         ]
 
     def join(self, parts: Sequence[Prediction], row: Row) -> Prediction:
-        """The span of the highest score in all windows: ``answer``, its text; ``start`` and
-        ``end``, its characters; ``confidence``, its probability among all spans.
-
-        With ``no_answer``, ``margin`` is the score of no answer, the lowest of all windows, less
-        that of the span (Devlin et al. 2019, section 4.3). Where it is above the option, the
-        answer is empty, and has no ``start`` and ``end``. The probability then counts no answer
-        as one more span."""
-        found = [part for part in parts if part["score"] is not None]
-        if not found:
-            return {"answer": NO_ANSWER, "start": None, "end": None, "confidence": None}
-        best = max(found, key=lambda part: part["score"])
-        masses, score = [part["mass"] for part in found], best["score"]
-        start, end = text_span(row["context"], best["start"], best["end"])
-        spoken: Prediction = {"answer": row["context"][start:end], "start": start, "end": end}
-        threshold = self.options.no_answer
-        if threshold is not None:
-            null = min(part["null"] for part in parts)
-            masses.append(null)
-            spoken["margin"] = round(null - score, DIGITS)
-            if null - score > threshold:
-                score = null
-                spoken |= {"answer": NO_ANSWER, "start": None, "end": None}
-        return {**spoken, "confidence": round(math.exp(score - log_sum(masses)), DIGITS)}
+        """The span of the highest score in all windows, as
+        ``compress_tasks.bundled.questions.joined`` finds it, or no answer."""
+        return answering.joined(parts, row["context"], self.options.no_answer)
 
     def score(
         self,
@@ -224,8 +204,7 @@ class QuestionAnswering(Task[QuestionAnsweringOptions]):
     def present(self, prediction: Prediction, row: Row, labels: Sequence[str]) -> Shown:
         """The question, the answer with its probability, and the characters of the context that it
         has; none of them where there is no answer."""
-        shown = {name: prediction[name] for name in ("answer", "start", "end")}
-        return {"question": row["question"], **shown, "score": prediction["confidence"]}
+        return answering.shown(row["question"], prediction)
 
     def _references(self, rows: Sequence[Row]) -> list[list[str]]:
         """The right answers of each row, as the rules of the data's version read them."""

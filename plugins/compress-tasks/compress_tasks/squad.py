@@ -11,8 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-NO_ANSWER = ""
-"""The answer that there is none."""
+from compress_tasks.bundled.questions import NO_ANSWER
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from byrow import labels_of, normalised
 from compress_tasks import QuestionAnswering
+from compress_tasks.bundled.questions import text_span
 from compress_tasks.question_options import QuestionAnsweringOptions
-from compress_tasks.spans import text_span
 from pointing import Pointing
 from pydantic import ValidationError
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
