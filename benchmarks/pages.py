@@ -54,6 +54,8 @@ _MISSING = {
     "twoprocesses": "Not measured yet: `python benchmarks/twoprocesses.py`, then `make docs`.",
     "decoding": "Not measured yet: `python benchmarks/decoding.py`, then `make docs`.",
     "distilling": "Not measured yet: `python benchmarks/distilling.py`, then `make docs`.",
+    "distilling-methods": "Not measured yet: `python benchmarks/distilling_methods.py --help` says "
+    "how to make `benchmarks/results/distilling-methods.json`; then call `make docs`.",
     "latency_targets": _READ.replace(" RUN RUN", " RUN").format(script="latency_targets"),
     "peers": "Not measured yet: `python benchmarks/peers.py --help` says how to make "
     "`benchmarks/results/peers.json`; then call `make docs`.",
@@ -102,6 +104,7 @@ def part(name: str, folder: Path = RESULTS, view: View | None = None) -> str:
         "twoprocesses": twoprocesses,
         "decoding": decoding,
         "distilling": distilling,
+        "distilling-methods": distilling_methods,
         "latency_targets": latency_targets,
         "peers": peers,
         "end_to_end": end_to_end,
@@ -365,6 +368,14 @@ def decoding(values: Mapping[str, Any]) -> str:
 def distilling(values: Mapping[str, Any]) -> str:
     """What a step of distillation costs."""
     import distilling_page as page
+
+    table = _table(page.HEADERS, page.rows(values))
+    return "\n\n".join([table, page.settings(values), _measured_on(values["environment"])])
+
+
+def distilling_methods(values: Mapping[str, Any]) -> str:
+    """Whole trainings of students, beside the loop of a user."""
+    import distilling_methods_page as page
 
     table = _table(page.HEADERS, page.rows(values))
     return "\n\n".join([table, page.settings(values), _measured_on(values["environment"])])

@@ -26,8 +26,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
+
+from conll import drawn_context, f1_of, train_features
 
 ARMS = ("tutorial", "stock", "compress")
 BATCH = {"tutorial": 16, "stock": 32, "compress": 32}
@@ -151,7 +152,9 @@ def _run_arm(arguments: argparse.Namespace) -> dict[str, Any]:
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     set_seed(arguments.seed)
     with tempfile.TemporaryDirectory() as work:
-        context = _context(arguments, Path(work))
+        context = drawn_context(
+            arguments.model, arguments.data, arguments.seed, arguments.sentences, Path(work)
+        )
         model = _model(context)
         epochs = arguments.epochs or 1
         examples = len(context.data.rows("train")) * epochs
@@ -168,45 +171,9 @@ def _run_arm(arguments: argparse.Namespace) -> dict[str, Any]:
         return {
             **result,
             "epochs": epochs,
-            "f1": _f1(model, context),
+            "f1": f1_of(model, context),
             "processor": processor().name,
         }
-
-
-def _context(arguments: argparse.Namespace, work: Path) -> Any:
-    """The sentences of a round, drawn from the training split, and what a stage's context holds
-    besides."""
-    import numpy as np
-
-    from compress.artifact import Artifact, Manifest, Traits
-    from compress.registry.plugins import load_plugins
-    from compress.store.prepared import Prepared, prepare
-
-    registry = load_plugins()
-    source, task = registry.sources["conll"].cls, registry.tasks["token-classification"].cls
-    files = {"train": f"{arguments.data}/eng.train", "validation": f"{arguments.data}/eng.testa"}
-    task_object = task(task.Options())
-    (work / "data").mkdir()
-    prepare(source(source.Options(**files)), task_object, work / "data")
-    data = Prepared(work / "data", "")
-    drawn = np.random.default_rng(arguments.seed).permutation(len(data.rows("train")))[
-        : arguments.sentences
-    ]
-    train = [data.rows("train")[i] for i in drawn]
-    rows = {"train": train, "validation": []}
-    chosen = SimpleNamespace(
-        rows=rows.__getitem__, labels=data.labels, validation=data.rows("validation")
-    )
-    artifact = Artifact(Path(arguments.model), Manifest(Traits(), {}, "model", "import"))
-    return SimpleNamespace(
-        task=task_object,
-        data=chosen,
-        input=artifact,
-        seed=arguments.seed,
-        work=work,
-        progress=lambda *a, **k: None,
-        note=lambda text: None,
-    )
 
 
 def _model(context: Any) -> Any:
@@ -235,7 +202,7 @@ def _stock(model: Any, context: Any, epochs: int) -> float:
 
     tokenizer = AutoTokenizer.from_pretrained(context.input.folder, local_files_only=True)
     names = ("input_ids", "attention_mask", "token_type_ids", "labels")
-    features = [{k: v for k, v in f.items() if k in names} for f in _features(context)]
+    features = [{k: v for k, v in f.items() if k in names} for f in train_features(context)]
     arguments = TrainingArguments(
         output_dir=str(context.work / "stock"),
         num_train_epochs=epochs,
@@ -265,7 +232,7 @@ def _tutorial(model: Any, context: Any, epochs: int) -> float:
     from transformers import get_linear_schedule_with_warmup
 
     length = 128
-    features = _features(context)
+    features = train_features(context)
     pads = {"input_ids": 0, "attention_mask": 0, "token_type_ids": 0, "labels": -100}
     columns = {}
     for name, pad in pads.items():
@@ -292,33 +259,6 @@ def _tutorial(model: Any, context: Any, epochs: int) -> float:
             optimizer.zero_grad()
     model.save_pretrained(context.work / "tutorial")
     return time.perf_counter() - start
-
-
-def _features(context: Any) -> list[dict[str, Any]]:
-    features: list[dict[str, Any]] = context.task.features(
-        context.data.rows("train"), _processor(context)
-    )
-    return features
-
-
-def _processor(context: Any) -> Any:
-    return context.task.processor(context.input.folder)
-
-
-def _f1(model: Any, context: Any) -> float:
-    from compress.predict import predict
-    from compress.sessions import TorchSession
-
-    rows, processor = context.data.validation, _processor(context)
-    answers = predict(
-        TorchSession(model.eval(), "cpu"),
-        context.task,
-        processor,
-        rows,
-        context.task.features(rows, processor),
-        32,
-    )
-    return float(context.task.score(answers, rows, context.data.labels, processor).metrics["f1"])
 
 
 if __name__ == "__main__":

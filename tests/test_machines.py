@@ -20,6 +20,7 @@ from running import FRESH, TASK, UNMEASURED, finished, run, start, wait_for, wri
 from tiny import save_bert, task_named
 
 from compress.artifact import digest_files
+from compress.cli.machines import rendezvous_of
 from compress.errors import CompressError, EnvironmentFailure, UsageError
 from compress.store.runfolder import RunFolder
 from compress.store.store import Store
@@ -62,6 +63,16 @@ class Machine(threading.Thread):
         self.join(60)
         assert not self.is_alive()
         return str(self.error)
+
+
+def test_the_options_say_where_a_machine_stands() -> None:
+    assert rendezvous_of(1, 0, "") is None
+    assert rendezvous_of(2, 1, "[::1]:29400") == Rendezvous(1, 2, "::1", 29400)
+    with pytest.raises(UsageError, match="--node-rank 2: of 2 --nodes, the last is 1"):
+        rendezvous_of(2, 2, "host:29400")
+    for endpoint in ("", "host", "host:", ":29400", "host:port", "host:99999"):
+        with pytest.raises(UsageError, match=f"--nodes 2 needs .+; got {endpoint!r}"):
+            rendezvous_of(2, 0, endpoint)
 
 
 @pytest.mark.parametrize(

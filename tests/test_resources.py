@@ -15,6 +15,7 @@ from compress.recipes.recipe import read_recipe
 from compress.registry.plugins import Registry
 from compress.store.keys import Given, step_ingredients
 from compress.store.prepared import Prepared
+from compress.workers.meeting import Identity
 
 RECIPE = """\
 task: text-classification
@@ -135,6 +136,15 @@ def test_several_machines_share_the_processes_evenly_and_each_has_room_for_its_o
         with pytest.raises(UsageError, match=words) as caught:
             planned(**given)
         assert caught.value.mistakes[0].where.endswith(place)
+
+
+def test_machines_compare_what_their_shared_steps_leave_to_them(
+    planned: Planned, registry: Registry
+) -> None:
+    facts = Identity.of(planned(machines=2, common=2), registry).facts
+    left = [name for name in facts if name.startswith("what ")]
+    assert left == [f"what {name} leaves to its machine" for name in ("finetune", "recovered")]
+    assert "precision" in facts[left[0]] and {"python", "torch", "compress-toolkit"} <= set(facts)
 
 
 def test_with_gpus_there_is_one_for_each_process(

@@ -10,9 +10,10 @@ from compress.workers.protocol import Message
 
 ANSWER_SECONDS = 30
 """Seconds that the other end has to answer while machines meet."""
-_PROBES = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
-"""After so many seconds of silence, the system asks whether the other machine is still there. One
-that has lost its power is noticed within a minute."""
+_PROBES = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 50_000}
+"""After so many seconds of silence, the system asks whether the other machine is still there; what
+was sent may be without an answer for so many milliseconds. So one that has lost its power is
+noticed within a minute."""
 
 
 class Peer:

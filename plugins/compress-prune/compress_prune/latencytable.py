@@ -30,6 +30,7 @@ _FILE = "table.json"
 _SHARES = (0.0, 0.25, 0.5, 0.75)
 """Shares of the units at which models are timed; at 0 the fewest stay."""
 _WHOLE = "all units of the layers that are left"
+_NARROWEST = "the fewest units of all kinds"
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ def _measured(server: Server, model: PreTrainedModel, is_cut: bool) -> LatencyTa
             name = f"{unit.name}: {max(kept)}"
             cuts[name] = [*everything[:kind], kept, *everything[kind + 1 :]]
             names[-1].append(name)
+    if len(units) > 1:
+        cuts[_NARROWEST] = [narrowest(unit) for unit in units]
     figures = server.figures(model, cuts)
     whole = figures[_WHOLE].share if is_cut else 1.0
     curves = [
@@ -99,7 +102,19 @@ def _measured(server: Server, model: PreTrainedModel, is_cut: bool) -> LatencyTa
         for kind, (unit, own) in enumerate(zip(units, names, strict=True))
     ]
     engine = next(iter(figures.values())).engine
+    if _NARROWEST in figures:
+        curves = _together(whole, curves, figures[_NARROWEST].share)
     return LatencyTable(server.form.name, engine, Cost(whole, curves))
+
+
+def _together(whole: float, curves: Sequence[Curve], least: float) -> list[Curve]:
+    """The curves of the kinds, where the narrowest model takes ``least``.
+
+    What kinds save together is not quite the sum of what each saves alone: a small model fits into
+    caches, and noise adds up. So the curves are stretched until the sum is right."""
+    total = sum(curve.saved[0] for curve in curves)
+    factor = (whole - least) / total if total > 0 and least < whole else 1.0
+    return [Curve(each.shares, [factor * saved for saved in each.saved]) for each in curves]
 
 
 def at_share(unit: Neurons | Heads, share: float) -> list[int]:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from compress_prune import StructuredPruning
 from compress_prune.costs import Cost, Curve, ties_of, within
+from compress_prune.latencytable import _together
 from compress_prune.options import StructuredOptions
 from compress_prune.target import Target
 from compress_prune.targetsview import TargetsView
@@ -197,6 +198,7 @@ def test_the_fastest_float_form_serves_and_cut_models_take_turns_with_it(
     assert names == [
         *(f"feed_forward of layers: {width}" for width in (32, 64, 96)),
         *(f"heads of attention.output.dense of layers: {heads}" for heads in (1, 2, 3)),
+        "the fewest units of all kinds",
     ]
 
 
@@ -315,6 +317,15 @@ def test_the_machine_is_part_of_the_key_where_a_latency_is_asked_for() -> None:
     machine = StructuredOptions(target=Target(latency="2x")).left_to_machine()
     assert set(machine) == {"processor", "threads", "gpus"}
     assert StructuredOptions(target=Target(parameters=0.5)).left_to_machine() == {}
+
+
+def test_what_kinds_save_together_is_what_the_narrowest_model_saves() -> None:
+    curves = [Curve([0.0, 0.5, 1.0], [0.8, 0.4, 0.0]), Curve([0.0, 1.0], [0.4, 0.0])]
+    together = _together(1.0, curves, 0.1)  # alone they would save 1.2 of 1
+    assert [curve.saved[0] for curve in together] == pytest.approx([0.6, 0.3])
+    assert together[0].at(0.75) == pytest.approx(0.15)
+    # Where nothing is saved, there is nothing to stretch.
+    assert _together(1.0, [Curve([0.0, 1.0], [0.0, 0.0])], 1.0)[0].saved == [0.0, 0.0]
 
 
 # Choosing

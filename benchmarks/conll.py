@@ -1,0 +1,73 @@
+"""Sentences of CoNLL-2003 for the benchmarks of trainings, and what a model scores on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+
+def drawn_context(
+    model: str | Path, data_folder: str, seed: int, sentences: int | None, work: Path
+) -> Any:
+    """What a stage's context holds: so many sentences of the training split, drawn by the ``seed``
+    (all for None), the validation split under ``data.validation``, and ``model`` as its input."""
+    import numpy as np
+
+    from compress.artifact import Artifact, Manifest, Traits
+    from compress.registry.plugins import load_plugins
+    from compress.store.prepared import Prepared, prepare
+
+    registry = load_plugins()
+    source, task = registry.sources["conll"].cls, registry.tasks["token-classification"].cls
+    files = {"train": f"{data_folder}/eng.train", "validation": f"{data_folder}/eng.testa"}
+    task_object = task(task.Options())
+    (work / "data").mkdir()
+    prepare(source(source.Options(**files)), task_object, work / "data")
+    data = Prepared(work / "data", "")
+    drawn = np.random.default_rng(seed).permutation(len(data.rows("train")))[:sentences]
+    train = [data.rows("train")[i] for i in drawn]
+    rows = {"train": train, "validation": []}
+    chosen = SimpleNamespace(
+        rows=rows.__getitem__, labels=data.labels, validation=data.rows("validation")
+    )
+    artifact = Artifact(Path(model), Manifest(Traits(), {}, "model", "import"))
+    return SimpleNamespace(
+        task=task_object,
+        data=chosen,
+        input=artifact,
+        seed=seed,
+        work=work,
+        progress=lambda *a, **k: None,
+        note=lambda text: None,
+    )
+
+
+def train_features(context: Any) -> list[dict[str, Any]]:
+    """The features of the training sentences."""
+    made: list[dict[str, Any]] = context.task.features(
+        context.data.rows("train"), processor_of(context)
+    )
+    return made
+
+
+def processor_of(context: Any) -> Any:
+    """The tokenizer of the context's input."""
+    return context.task.processor(context.input.folder)
+
+
+def f1_of(model: Any, context: Any) -> float:
+    """Entity F1 of a model on the validation split (strict IOB2)."""
+    from compress.predict import predict
+    from compress.sessions import TorchSession
+
+    rows, tokenizer = context.data.validation, processor_of(context)
+    answers = predict(
+        TorchSession(model.eval(), "cpu"),
+        context.task,
+        tokenizer,
+        rows,
+        context.task.features(rows, tokenizer),
+        32,
+    )
+    return float(context.task.score(answers, rows, context.data.labels, tokenizer).metrics["f1"])
