@@ -10,8 +10,8 @@ MULTIPLE = 8
 """Feed-forward widths are multiples of this. Matrix kernels of processors and GPUs work on
 tiles; a width between two multiples costs as much as the larger one."""
 TIMED_MULTIPLE = 32
-"""The same where a latency is asked for. Between multiples of 32 a neuron costs up to 5 % more time
-in ONNX Runtime (AVX-512, floats, one thread): a table of few widths would not tell that."""
+"""The same where a latency is asked for: coarser, so that fewer widths are told apart than a
+measurement can tell."""
 
 
 def kept_width(width: int, share: float) -> int:

@@ -110,8 +110,9 @@ def _measured(server: Server, model: PreTrainedModel, is_cut: bool) -> LatencyTa
 def _together(whole: float, curves: Sequence[Curve], least: float) -> list[Curve]:
     """The curves of the kinds, where the narrowest model takes ``least``.
 
-    What kinds save together is not quite the sum of what each saves alone: a small model fits into
-    caches, and noise adds up. So the curves are stretched until the sum is right."""
+    On a busy machine the sum of what each kind saves alone was seen above and below what they save
+    together, and even above the whole. So the curves are stretched until the sum is what was
+    measured."""
     total = sum(curve.saved[0] for curve in curves)
     factor = (whole - least) / total if total > 0 and least < whole else 1.0
     return [Curve(each.shares, [factor * saved for saved in each.saved]) for each in curves]
