@@ -77,11 +77,18 @@ class Timing:
         """Say what was reached: where no try was near enough, that is not what was asked for."""
         self.server.context.note(
             f"latency: {1 / self.aim:g}x asked, {reached['predicted']:.2f}x predicted, "
-            f"{reached['measured']:.2f}x measured in {self.table.engine} (try {tries} of {_TRIES})"
+            f"{reached['measured']:.2f}x{_interval(reached)} measured in {self.table.engine} (try "
+            f"{tries} of {_TRIES})"
         )
 
     def _timed(self, kept: Kept) -> Figure:
         return self.server.figures(self.model, {_CUT: kept})[_CUT]
+
+
+def _interval(speeds: Mapping[str, float | None]) -> str:
+    """The interval of a measured speed; nothing where there is none."""
+    low, high = speeds["low"], speeds["high"]
+    return f" [{low:.2f}, {high:.2f}]" if low and high else ""
 
 
 def _as_speeds(predicted: float, figure: Figure) -> dict[str, float | None]:
