@@ -28,7 +28,7 @@ from compress.workers import meeting
 from compress.workers import team as team_module
 from compress.workers.failures import error_of
 from compress.workers.following import follow
-from compress.workers.meeting import Identity, Rendezvous, host_machines
+from compress.workers.meeting import Identity, Rendezvous, host_machines, join_first_machine
 from compress.workers.protocol import ApplyStage, Failed, Finished, ForUser, Note, Progress
 from compress.workers.supervisor import ShowUser, run_job
 from compress.workers.team import Team
@@ -110,14 +110,45 @@ def test_a_machine_that_differs_is_refused_in_one_line_on_both(
     assert "\n" not in str(caught.value)
 
 
-def test_a_machine_without_the_store_is_refused_in_one_line_on_both(
+def test_a_machine_without_the_store_ends_in_one_line_and_the_first_waits_on(
     at: Rendezvous, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(meeting, "_COMING_SECONDS", 2)
     monkeypatch.setattr(meeting, "_secret_of", lambda meeting: None)
+    said: list[str] = []
     other = Machine(replace(at, machine=1), tmp_path)
-    with pytest.raises(UsageError, match="name a folder by --store that all share") as caught:
-        host_machines(at, Store(tmp_path / "store"), OURS, lambda text: None)
-    assert other.ended() == str(caught.value)
+    with pytest.raises(EnvironmentFailure, match="1 did not come"):
+        host_machines(at, Store(tmp_path / "store"), OURS, said.append)
+    assert "name a folder by --store that all share" in other.ended()
+    assert said[-1] == f"a machine has gone again: {other.error}"
+
+
+def test_a_machine_that_has_ended_may_come_again(at: Rendezvous, tmp_path: Path) -> None:
+    three, found = replace(at, machines=3), []
+    store = Store(tmp_path / "store")
+    first = threading.Thread(
+        target=lambda: found.extend(host_machines(three, store, OURS, lambda text: None))
+    )
+    first.start()
+    join_first_machine(replace(three, machine=1), OURS, lambda text: None).close()
+    others = [
+        join_first_machine(replace(three, machine=number), OURS, lambda text: None)
+        for number in (1, 2)
+    ]
+    first.join(30)
+    assert [peer.machine for peer in found] == [1, 2]
+    for each in others:
+        each.close()
+
+
+def test_a_file_of_the_store_that_cannot_be_read_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: Any, **more: Any) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert meeting._secret_of(meeting.Meeting(tmp_path, "0" * 32)) is None
 
 
 def test_no_other_file_is_told_to_who_listens(tmp_path: Path) -> None:
@@ -141,6 +172,7 @@ STRANGE = (
     b'{"kind": "Arrived"}\n',
     b'{"kind": "Arrived", "machine": 1, "machines": 2, "host": "c", "secret": "guessed", '
     b'"recipe": "recipe", "facts": {}}\n',
+    b'{"kind": "Failed", "text": "pay me"}\n',
     b"{}\n",
     b"1\n",
     b"",

@@ -33,8 +33,7 @@ def take_turns(
     and says its ``block``.
 
     Rounds end when the comparisons of all ``pairs`` are narrow enough, or the time is over
-    (``Rounds``). A side
-    on which the meter fails takes no more turns, and has no samples."""
+    (``Rounds``). A side on which the meter fails takes no more turns, and has no samples."""
     taking = _Taking(meter, sides, names)
     start, size = time.monotonic(), rounds.block or rounds.most
     for number in range(rounds.most):

@@ -150,14 +150,18 @@ class WorkerContext:
     def choice(self, name: str, of: Candidate | None = None) -> Artifact:
         """What the choice of that name makes of the step's input, or of a candidate. Rank 0 asks
         for all."""
+        # Rank 0 alone looks whether it has it: what it chose within ``first`` others do not know.
+        folder = self.first(partial(self._choose, name, of))
         if of is not None:
-            self._tried.append(Artifact.open(self.first(partial(self._choose, name, of))))
+            self._tried.append(Artifact.open(folder))
             return self._tried[-1]
         if name not in self._chosen:
-            self._chosen[name] = Artifact.open(self.first(partial(self._choose, name)))
+            self._chosen[name] = Artifact.open(folder)
         return self._chosen[name]
 
     def _choose(self, name: str, of: Candidate | None = None) -> Path:
+        if of is None and name in self._chosen:
+            return self._chosen[name].folder
         question = MakeChoice(name)
         if of is not None:
             into = self.work / "choices" / str(len(self._tried))

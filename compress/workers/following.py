@@ -45,7 +45,7 @@ class _First:
     when it ends the run, or when it is gone."""
 
     def __init__(self, peer: Peer) -> None:
-        self.interface = peer.interface
+        self.host, self.interface = peer.host, peer.interface
         self.has_ended_part = False
         self.failure: Failed | None = None
         self._peer = peer
@@ -95,7 +95,9 @@ def _done(assigned: Assigned, first: _First, folder: RunFolder) -> Finished | Fa
     part = assigned.job.part
     assert part is not None  # whoever assigns a part says which
     name = f"{assigned.name}-machine-{part.machine}"
-    job = replace(assigned.job, part=replace(part, interface=first.interface))
+    # The host that led here: the first machine may call itself by a name that leads nowhere else.
+    part = replace(part, host=first.host, interface=first.interface)
+    job = replace(assigned.job, part=part)
     log = folder.log(name)
     try:
         run_job(job, folder.job(name), log, lambda message: None, _nothing, watch=first.watching)

@@ -18,7 +18,7 @@ from signal import SIG_DFL, SIGABRT, SIGKILL, SIGTERM, Signals, signal
 from typing import Any
 from uuid import uuid4
 
-from compress.errors import CompressError, Ended
+from compress.errors import CompressError, Ended, first_line
 from compress.machine import threads
 from compress.workers.channel import Line, Listener, WorkerLine
 from compress.workers.protocol import ApplyStage, Failed, Finished, Joined, Part
@@ -39,6 +39,7 @@ def launch(job_file: Path, job: ApplyStage, line: WorkerLine) -> Finished | Fail
     ended them all, with the number of its process.
 
     Raises ``Ended`` if this process was asked to end, when all of them have ended."""
+    from torch.distributed import DistError  # type: ignore[attr-defined]
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import elastic_launch
@@ -56,9 +57,23 @@ def launch(job_file: Path, job: ApplyStage, line: WorkerLine) -> Finished | Fail
             raise Ended(ended.sigval) from None
         except ChildFailedError as failed:
             return to_blame(relay.failures(), failed.failures, job.processes)
+        except DistError as error:
+            return _apart(job.part, error)
         finally:
             signal(SIGTERM, SIG_DFL)  # it had a handler of the launcher's
     return Finished()
+
+
+def _apart(part: Part | None, error: Exception) -> Failed:
+    """The failure of machines whose launchers have not found, or have lost, each other. Of a
+    machine alone it is a bug: raises the error."""
+    if part is None:
+        raise error
+    text = (
+        f"the processes of the machines did not meet at {part.host}:{part.port}, a port that was "
+        f"free, or lost each other: does a firewall close it? ({first_line(error)})"
+    )
+    return Failed(text, CompressError.__name__, follows=True)
 
 
 def _launch_config(processes: int, part: Part | None) -> Any:
@@ -74,6 +89,7 @@ def _launch_config(processes: int, part: Part | None) -> Any:
 def _on_this_machine() -> tuple[str, ...]:
     """torchrun's words for a machine alone: its processes meet at a port that is free."""
     return (
+        "--nnodes=1",  # PET_NNODES, which the command may have been told to ignore, is another's
         "--rdzv-backend=c10d",
         "--rdzv-endpoint=localhost:0",
         "--local-addr=localhost",

@@ -74,7 +74,7 @@ class Identity:
 def host_machines(at: Rendezvous, store: Store, own: Identity, say: Say) -> list[Peer]:
     """The other machines by their number, when all have come to this one, which is the first.
 
-    Raises UsageError for one that has another recipe, another number or another store,
+    Raises UsageError for one that has another recipe or another number,
     EnvironmentFailure for one that differs otherwise, or if they do not come. Those that have come
     are told."""
     say(f"waiting for {at.machines - 1} more of {at.machines} machines at {at.host}:{at.port}")
@@ -87,10 +87,12 @@ def host_machines(at: Rendezvous, store: Store, own: Identity, say: Say) -> list
                 _refuse(_missing(at, peers), peers.values())
             peer.send(meeting)
             answer = peer.receive()
-            if isinstance(answer, Failed):
-                _refuse(UsageError(answer.text), peers.values())
+            if isinstance(answer, Failed):  # it ends, and may come again
+                say(f"a machine has gone again: {answer.text}")
+                continue
             if not isinstance(answer, Arrived) or answer.secret != secret:
                 continue  # a stranger has found the port
+            peers = {number: each for number, each in peers.items() if not each.has_gone()}
             problem = _problem(answer, at, own, peers)
             if problem is not None:
                 _refuse(problem, [*peers.values(), peer])
@@ -208,7 +210,7 @@ def _connected(at: Rendezvous) -> socket.socket:
             if time.monotonic() > end:
                 raise EnvironmentFailure(
                     f"the first machine was not reached at {at.host}:{at.port} within "
-                    f"{_COMING_SECONDS} seconds ({error.strerror}): {_HINT}"
+                    f"{_COMING_SECONDS} seconds ({error.strerror or error}): {_HINT}"
                 ) from error
         time.sleep(_RETRY_SECONDS)
 
@@ -217,8 +219,9 @@ def _secret_of(meeting: Meeting) -> str | None:
     """The content of the meeting's file; None if the store is not here. It cannot be another file,
     because whoever listens at the rendezvous gets the content."""
     file = Path(meeting.store) / MEETINGS / meeting.name
-    if not re.fullmatch("[0-9a-f]{32}", meeting.name) or not file.is_file():
+    if not re.fullmatch("[0-9a-f]{32}", meeting.name) or not os.access(meeting.store, os.W_OK):
         return None
-    if not os.access(meeting.store, os.W_OK):
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError:  # it is not there, or another user's
         return None
-    return file.read_text(encoding="utf-8")

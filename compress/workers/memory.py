@@ -51,4 +51,4 @@ def _folders() -> Iterator[Path]:
 
 
 def _read(file: Path) -> str:
-    return file.read_text(encoding="ascii")
+    return file.read_text(encoding="utf-8", errors="replace")

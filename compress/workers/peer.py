@@ -41,6 +41,15 @@ class Peer:
         except (KeyError, TypeError, AttributeError, RecursionError):  # a stranger's words
             return None
 
+    def has_gone(self) -> bool:
+        """Whether the other end is closed, of a machine that has nothing to say now."""
+        try:
+            return not self._connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
     def introduce(self, machine: int, host: str) -> None:
         """Now it is known who it is, and ``receive`` waits for it as long as it takes."""
         self.machine, self.host = machine, host

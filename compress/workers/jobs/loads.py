@@ -24,7 +24,7 @@ from compress.workers.memory import free_memory
 _MOST = 8
 """Loads that a process holds at most. Latency takes 6 at ``standard``."""
 _SHARE = 1 / 16
-"""The share of the memory that is free which the loads of one process may take."""
+"""The share of the memory that is free which a process's next loads may take."""
 _IN_MEMORY = 2
 """Bytes in memory for a byte of the artifact's files: an engine packs weights in its own order."""
 
@@ -35,7 +35,9 @@ class Loads:
 
     def __init__(self, probe: Probe, slowdown: float) -> None:
         self._probe, self._slowdown = probe, slowdown
-        self._most = 1 if probe.placement.device == "cuda" else _room_for(probe.artifact)
+        self._bytes = _bytes_of_a_load(probe.artifact)
+        is_alone = probe.placement.device == "cuda"
+        self._most = 1 if is_alone else max(1, min(_MOST, self._more()))
         self._held = {0: (probe.session, probe.state)}
 
     def use(self, number: int) -> None:
@@ -47,13 +49,18 @@ class Loads:
 
     def _make_room(self) -> None:
         """Drop the last loads if there are as many as fit, before the next is made: it might not
-        fit beside them."""
+        fit beside them. What is free is asked each time, since other processes hold loads too."""
         probe = self._probe
         del probe.session
         probe.state = {}
-        while len(self._held) >= self._most:
+        most = max(1, min(self._most, len(self._held) + self._more()))
+        while len(self._held) >= most:
             self._held.popitem()
         gc.collect()
+
+    def _more(self) -> int:
+        """How many loads more fit now."""
+        return int(free_memory() * _SHARE / self._bytes)
 
     def _load(self) -> Session:
         probe = self._probe
@@ -61,11 +68,10 @@ class Loads:
         return opened(probe.runtime, probe.artifact, probe.placement, probe.task, self._slowdown)
 
 
-def _room_for(artifact: Artifact) -> int:
-    """How many loads of an artifact fit."""
+def _bytes_of_a_load(artifact: Artifact) -> int:
+    """About what a load takes in memory."""
     files = sum((artifact.folder / name).stat().st_size for name in artifact.manifest.files)
-    room = free_memory() * _SHARE
-    return max(1, min(_MOST, int(room / (_IN_MEMORY * files + 1))))
+    return _IN_MEMORY * files + 1
 
 
 def opened(
