@@ -39,7 +39,7 @@ def launch(job_file: Path, job: ApplyStage, line: WorkerLine) -> Finished | Fail
     ended them all, with the number of its process.
 
     Raises ``Ended`` if this process was asked to end, when all of them have ended."""
-    from torch.distributed import DistError  # type: ignore[attr-defined]
+    from torch.distributed import DistError
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import elastic_launch
