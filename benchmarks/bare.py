@@ -47,7 +47,7 @@ def main() -> None:
     inputs, truth = read_examples(given.test)
     tokenizer = read_tokenizer(read, given.max_length)
     encodings = tokenizer.encode_batch(inputs, is_pretokenized=not is_csv)
-    model, parameters = _open(given.folder)
+    model, parameters = _open(given.folder, is_csv)
     labels = json.loads((read / "config.json").read_text(encoding="utf-8"))["id2label"]
     batches: list[dict[str, np.ndarray]] = []
     for line in sys.stdin:
@@ -114,14 +114,14 @@ def _iob2(tags: Sequence[str]) -> list[str]:
     ]
 
 
-def _open(folder: Path) -> tuple[Model, int | None]:
+def _open(folder: Path, of_texts: bool) -> tuple[Model, int | None]:
     """The model as a function from arrays to logits, and the parameters that transformers
     counts."""
     for suffix, opener in {".onnx": _open_onnx, ".xml": _open_openvino}.items():
         files = sorted(folder.rglob(f"*{suffix}"))
         if files:
             return opener(files[0]), None
-    return _open_torch(folder)
+    return _open_torch(folder, of_texts)
 
 
 def _open_onnx(file: Path) -> Model:
@@ -145,12 +145,13 @@ def _open_openvino(file: Path) -> Model:
     return lambda batch: np.asarray(model({n: batch[n] for n in names})[0])
 
 
-def _open_torch(folder: Path) -> tuple[Model, int | None]:
+def _open_torch(folder: Path, of_texts: bool) -> tuple[Model, int | None]:
     import torch
-    from transformers import AutoModelForTokenClassification
+    from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
 
     torch.set_num_threads(THREADS)
-    model = AutoModelForTokenClassification.from_pretrained(folder, local_files_only=True).eval()
+    kind = AutoModelForSequenceClassification if of_texts else AutoModelForTokenClassification
+    model = kind.from_pretrained(folder, local_files_only=True).eval()
 
     def run(batch: dict[str, np.ndarray]) -> np.ndarray:
         tensors = {name: torch.from_numpy(array) for name, array in batch.items()}

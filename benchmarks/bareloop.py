@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,8 @@ def talk(command: Sequence[object], log: Path, **environ: str) -> Iterator[Talk]
             yield Talk(process, log)
         finally:
             process.terminate()
+            with suppress(BrokenPipeError):  # what it was asked last, and never read
+                process.stdin.close()  # type: ignore[union-attr]
 
 
 class BareLoop:

@@ -10,12 +10,12 @@ from typing import Any
 def drawn_context(
     model: str | Path, data_folder: str, seed: int, sentences: int | None, work: Path
 ) -> Any:
-    """What a stage's context holds: so many sentences of the training split, drawn by the ``seed``
-    (all for None), the validation split under ``data.validation``, and ``model`` as its input."""
-    import numpy as np
-
+    """What a stage's context holds: so many sentences of the training split, those that a recipe
+    with this ``seed`` draws (all for None), the validation split under ``data.validation``, and
+    ``model`` as its input."""
     from compress.artifact import Artifact, Manifest, Traits
     from compress.registry.plugins import load_plugins
+    from compress.store.drawing import drawn
     from compress.store.prepared import Prepared, prepare
 
     registry = load_plugins()
@@ -25,8 +25,8 @@ def drawn_context(
     (work / "data").mkdir()
     prepare(source(source.Options(**files)), task_object, work / "data")
     data = Prepared(work / "data", "")
-    drawn = np.random.default_rng(seed).permutation(len(data.rows("train")))[:sentences]
-    train = [data.rows("train")[i] for i in drawn]
+    every = data.rows("train")
+    train = [every[i] for i in drawn(len(every), sentences or len(every), "train", seed)]
     rows = {"train": train, "validation": []}
     chosen = SimpleNamespace(
         rows=rows.__getitem__, labels=data.labels, validation=data.rows("validation")

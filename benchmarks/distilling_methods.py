@@ -147,7 +147,8 @@ def _compress(asked: argparse.Namespace, epochs: int, work: Path) -> tuple[Any, 
 
     from compress.artifact import Manifest
 
-    files = {split: f"{asked.data}/eng.{name}" for split, name in _FILES.items()}
+    data = Path(asked.data).resolve()
+    files = {split: str(data / f"eng.{name}") for split, name in _FILES.items()}
     options = {
         "student": {"layers": LAYERS},
         "losses": LOSSES[asked.arm],

@@ -64,10 +64,12 @@ def _rows(
     parent: StepResult, others: Sequence[StepResult], trained: StepResult
 ) -> list[dict[str, Any]]:
     whole, best = _quality(parent), _quality(trained)
+    sign = -1 if parent.measurements[QUALITY].direction == "lower" else 1
     rows: list[dict[str, Any]] = [{"step": parent.name, "quality": whole, "regained": None}]
     for step in others:
         value = _quality(step)
-        regained = None if value == whole else (best - value) / (whole - value)
+        lost = sign * (whole - value)
+        regained = sign * (best - value) / lost if lost > 0 else None
         rows.append({"step": step.name, "quality": value, "regained": regained})
     return [*rows, {"step": trained.name, "quality": best, "regained": None}]
 

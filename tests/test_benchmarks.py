@@ -245,6 +245,11 @@ def test_what_training_to_be_int8_regains_is_a_share_of_what_its_model_lost(tmp_
     ), answer.stderr
 
 
+def test_nothing_is_regained_of_what_was_not_lost(tmp_path: Path) -> None:
+    answer = results("qat", tmp_path, {**finished(), "steps": int8_steps(static=0.855)})
+    assert "| static | 0.8550 | – |" in answer.stdout, answer.stderr
+
+
 def test_a_run_without_a_model_that_was_trained_to_be_int8_is_refused(tmp_path: Path) -> None:
     steps = int8_steps(stage="quantize.onnx")
     answer = results("qat", tmp_path, {**finished(), "steps": steps})

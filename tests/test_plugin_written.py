@@ -3,7 +3,7 @@ draws itself, and from samples of the distributions of tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ from transformers import AutoConfig, AutoModelForSeq2SeqLM
 from compress.artifact import Artifact, Manifest, Traits, digest_files
 from compress.distilling.loss import DistillationLoss, asked_of
 from compress.distilling.menu import Lesson
-from compress.errors import CompressError, UsageError
+from compress.errors import UsageError
 from compress.models import open_model
 from compress.sessions import TorchSession
 from compress.task import IGNORED, Task
@@ -359,24 +359,6 @@ def test_a_student_of_some_tokens_comes_nearer(
 
 
 # what is refused
-
-
-@pytest.mark.parametrize("option", [{"sequences": {"beams": 2}}, {"on_policy": 0.5}])
-def test_a_task_whose_answers_are_not_written_is_refused(
-    option: Mapping[str, Any], tmp_path: Path
-) -> None:
-    classify = task_named("text-classification")
-    given = save_bert(tmp_path / "given", classify, num_hidden_layers=2)
-    with pytest.raises(CompressError, match="text-classification: its answers are not gen"):
-        make_artifact(
-            tmp_path / "made",
-            "distill",
-            classify,
-            {"train": sentences(8, 0), "test": sentences(4, 1)},
-            input=given,
-            student={"layers": 1},
-            **option,
-        )
 
 
 def test_answers_to_drawn_inputs_cannot_be_kept(tmp_path: Path) -> None:

@@ -97,6 +97,16 @@ FIRST: Mistakes = {
         "7:11",
         ("no earlier step 'finetun'", "did you mean 'finetune'?"),
     ),
+    "rows that a task cannot make": (
+        STEPS + "  - finetune\n  - distill: {student: {layers: 1}, augment: {copies: 2}}\n",
+        "6:46",
+        ("text-classification knows no way to vary a row", "leave it out"),
+    ),
+    "answers that are not generated": (
+        STEPS + "  - finetune\n  - distill: {student: {layers: 1}, on_policy: 0.5}\n",
+        "6:48",
+        ("answers of text-classification are not generated",),
+    ),
     "prune after onnx": (
         STEPS + "  - finetune\n  - quantize.onnx\n  - prune.structured: {layers: 2}\n",
         "7:5",

@@ -24,6 +24,7 @@ NAMES = {
     "prune.layers": "shrink.layers",
     "prune.embeddings": "shrink.embeddings",
     "prune.zeros": "acme.zeros",
+    "prune.targets": "acme.targets",
     '\nprune = "': '\nacme = "',
 }
 RECIPE = """\

@@ -16,7 +16,8 @@ from compress_distill.options import AugmentOptions
 
 
 class Copies(Lazy[Row]):
-    """Copies of the ``rows`` that ``vary`` can vary. All copies of one round stand together.
+    """Varied copies of those ``rows`` in which ``vary`` finds something to change. All copies of
+    one round stand together.
 
     Each copy has draws of its own, of the ``seed``, its round and its place among all rows."""
 

@@ -68,9 +68,10 @@ def learn_int8(context: Context[QatOptions]) -> Made:
         refuse_strangers(one, data, context)
     file = _float_graph(context, source)
     graph = onnx_ir.load(file)
-    start = calibrated(context, source, graph, options.calibration)
+    # By rank 0 for all: on machines with other processors they could differ.
+    start = context.first(lambda: calibrated(context, source, graph, options.calibration))
     form = _form(options, file, start)
-    kept, notes = kept_layers(context, source, [file], [form])
+    kept, notes = context.first(lambda: kept_layers(context, source, [file], [form]))
     model = open_model(source, context.task)
     part = _part(context, source, model)
     plan = plan_of(context, graph, part.module, kept)

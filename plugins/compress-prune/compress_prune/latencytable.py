@@ -61,11 +61,13 @@ def latency_table(
     layers: Mapping[str, Sequence[int]],
 ) -> LatencyTable:
     """The table for ``model``, which has these ``layers`` of the input, from the store, or measured
-    now. It is for the fastest of the forms ``among`` which one serves, on this machine."""
+    now. It is for the one of the forms ``among`` that is fastest on this machine."""
     assert context.input is not None and context.data is not None, "a plan gives both"
     ingredients = {
         "input": context.input.digest,
         "data": context.data.digest,
+        "task": context.task.name,
+        "task_options": context.task.options.model_dump(mode="json"),
         "layers": {name: list(numbers) for name, numbers in layers.items()},
         "shape": context.options.shape,
         "forms": {form.name: dict(form.versions) for form in among},

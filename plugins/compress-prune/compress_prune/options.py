@@ -58,7 +58,8 @@ class StructuredOptions(Options):
         default=None,
         description=(
             "With target: {latency}: stages that make what will be served of the cut model; the "
-            "fastest counts. null: PyTorch, and every float format that installed plugins offer."
+            "fastest counts. null: PyTorch, and every float format that installed plugins offer; "
+            "[]: PyTorch alone."
         ),
     )
     shape: Literal["stock", "free"] = Field(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from transformers import PreTrainedModel
 
 from compress.architecture import Architecture
-from compress.errors import REFUSALS, CompressError
+from compress.errors import REFUSALS, CompressError, first_line
 from compress.machine import versions
 from compress.measurement import Measured
 from compress.meter import Effort
@@ -80,9 +80,10 @@ def forms(context: Context[StructuredOptions]) -> list[Form]:
         context.progress(0, 1, f"making {name}")
         try:
             made = context.choice(name)
-        except REFUSALS:
+        except REFUSALS as error:
             if listed is not None:
                 raise
+            context.note(f"{name} cannot serve: {first_line(error)}")
             continue
         found.append(Form(name, Candidate(made.folder), made.manifest.versions))
     return found
@@ -100,8 +101,8 @@ def fastest(context: Context[StructuredOptions], among: Sequence[Form]) -> Form:
         try:
             sides = {_INPUT: first.made, other.name: other.made}
             shares[other.name] = _figures(context, sides, "quick")[other.name].share
-        except REFUSALS:
-            continue
+        except REFUSALS as error:
+            context.note(f"{other.name} cannot serve: {first_line(error)}")
     best = min(shares, key=lambda name: shares[name])
     return next(form for form in among if form.name == best)
 
@@ -162,9 +163,11 @@ class Server:
         folders = [self.context.work / name for name in ("copies", "choices")]
         for each in folders:
             shutil.rmtree(each, ignore_errors=True)  # of a try that was killed
-        yield folders[0]
-        for each in folders:
-            shutil.rmtree(each, ignore_errors=True)
+        try:
+            yield folders[0]
+        finally:
+            for each in folders:
+                shutil.rmtree(each, ignore_errors=True)
 
     def _served(self, model: PreTrainedModel, kept: Kept, folder: Path) -> Candidate:
         """A copy of the model, cut, in the form that serves. Only its shape counts, so whichever

@@ -77,8 +77,8 @@ class Timing:
         """Say what was reached: where no try was near enough, that is not what was asked for."""
         self.server.context.note(
             f"latency: {1 / self.aim:g}x asked, {reached['predicted']:.2f}x predicted, "
-            f"{reached['measured']:.2f}x{_interval(reached)} measured in {self.table.engine} (try "
-            f"{tries} of {_TRIES})"
+            f"{reached['measured']:.2f}x{_interval(reached)} measured in {self.table.engine}"
+            + (f", the nearest of {tries} tries" if tries > 1 else "")
         )
 
     def _timed(self, kept: Kept) -> Figure:

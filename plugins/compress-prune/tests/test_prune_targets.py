@@ -184,7 +184,7 @@ def test_one_width_for_all_layers_reaches_a_latency(timed: Callable[..., Any]) -
     assert done.told["measured"] == pytest.approx(done.told["predicted"])
     assert done.left == []
     assert done.said[-1].startswith(
-        "latency: 1.5x asked, 1.82x predicted, 1.82x measured in stated"
+        "latency: 1.5x asked, 1.82x predicted, 1.82x [1.80, 1.84] measured in stated"
     )
 
 

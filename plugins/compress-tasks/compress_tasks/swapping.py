@@ -27,11 +27,16 @@ class EntitySwap:
             for start, end, kind in entities(names(row["tags"], labels)):
                 found.setdefault(kind, {})[tuple(row["tokens"][start:end])] = None
         self._entities = {kind: [*of_kind] for kind, of_kind in found.items()}
+        self._places = {
+            kind: {words: place for place, words in enumerate(of_kind)}
+            for kind, of_kind in found.items()
+        }
 
     def __call__(self, row: Row, share: float, draws: np.random.Generator) -> Row | None:
-        """``row`` with about that share of its entities replaced, but at least one; None if it has
-        none."""
-        found = entities(names(row["tags"], self._labels))
+        """``row`` with about that share of its entities replaced, but at least one; None if none
+        of them has another of its type."""
+        every = entities(names(row["tags"], self._labels))
+        found = [one for one in every if self._others(one[2], row["tokens"][one[0] : one[1]])]
         if not found:
             return None
         chosen = draws.random(len(found)) < share
@@ -49,10 +54,17 @@ class EntitySwap:
         tags += row["tags"][place:]
         return {**row, "tokens": tokens, "tags": tags}
 
+    def _others(self, kind: str, words: Sequence[str]) -> int:
+        """How many other entities of a kind there are."""
+        own = tuple(words) in self._places.get(kind, {})
+        return len(self._entities.get(kind, ())) - own
+
     def _drawn(self, kind: str, words: Sequence[str], draws: np.random.Generator) -> Sequence[str]:
         """Another entity of a kind; in capitals where these ``words`` are."""
         of_kind = self._entities[kind]
-        other = of_kind[draws.integers(len(of_kind))]
+        place = int(draws.integers(self._others(kind, words)))
+        own = self._places[kind].get(tuple(words), len(of_kind))
+        other = of_kind[place + (place >= own)]
         letters = "".join(words)
         in_capitals = letters.isupper() and len(letters) > _ABBREVIATION
         return [word.upper() for word in other] if in_capitals else other

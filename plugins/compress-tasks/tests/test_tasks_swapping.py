@@ -74,6 +74,15 @@ def test_at_least_one_entity_changes_and_no_more_than_the_share_on_average() -> 
     assert min(counts) == 1 and np.mean(counts) < 1.2
 
 
+def test_an_entity_never_becomes_itself() -> None:
+    alone = row("Oslo wins", "10")
+    assert EntitySwap([alone], LABELS)(alone, 1.0, np.random.default_rng(0)) is None
+    swap = EntitySwap([alone, row("Rome loses", "10")], LABELS)
+    for seed in range(20):
+        copy = swap(alone, 1.0, np.random.default_rng(seed))
+        assert copy is not None and copy["tokens"] == ["Rome", "wins"]
+
+
 def test_equal_draws_give_equal_rows() -> None:
     swap = EntitySwap(ROWS, LABELS)
     copies = [swap(ROWS[1], 0.5, np.random.default_rng(3)) for _ in range(2)]
