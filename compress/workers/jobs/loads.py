@@ -35,7 +35,6 @@ class Loads:
 
     def __init__(self, probe: Probe, slowdown: float) -> None:
         self._probe, self._slowdown = probe, slowdown
-        self._bytes = _bytes_of_a_load(probe.artifact)
         is_alone = probe.placement.device == "cuda"
         self._most = 1 if is_alone else max(1, min(_MOST, self._more()))
         self._held = {0: (probe.session, probe.state)}
@@ -53,14 +52,14 @@ class Loads:
         probe = self._probe
         del probe.session
         probe.state = {}
-        most = max(1, min(self._most, len(self._held) + self._more()))
+        most = 1 if self._most == 1 else max(1, min(self._most, len(self._held) + self._more()))
         while len(self._held) >= most:
             self._held.popitem()
         gc.collect()
 
     def _more(self) -> int:
         """How many loads more fit now."""
-        return int(free_memory() * _SHARE / self._bytes)
+        return int(free_memory() * _SHARE / _bytes_of_a_load(self._probe.artifact))
 
     def _load(self) -> Session:
         probe = self._probe
