@@ -51,6 +51,32 @@ def train_features(context: Any) -> list[dict[str, Any]]:
     return made
 
 
+def stock_parts(
+    context: Any, epochs: float, batch_size: int, learning_rate: float
+) -> dict[str, Any]:
+    """What transformers' ``Trainer`` gets of a user who takes its defaults: dynamic padding,
+    float32, a checkpoint after each epoch."""
+    from transformers import AutoTokenizer, DataCollatorForTokenClassification, TrainingArguments
+
+    tokenizer = AutoTokenizer.from_pretrained(context.input.folder, local_files_only=True)
+    names = ("input_ids", "attention_mask", "token_type_ids", "labels")
+    examples = [{k: v for k, v in f.items() if k in names} for f in train_features(context)]
+    arguments = TrainingArguments(
+        output_dir=str(context.work / "stock"),
+        num_train_epochs=epochs,
+        report_to=[],
+        per_device_train_batch_size=batch_size,
+        learning_rate=learning_rate,
+        use_cpu=True,
+        save_strategy="epoch",
+        disable_tqdm=True,
+        warmup_steps=0.06,
+        seed=context.seed,
+    )
+    collator = DataCollatorForTokenClassification(tokenizer)
+    return {"args": arguments, "train_dataset": examples, "data_collator": collator}
+
+
 def processor_of(context: Any) -> Any:
     """The tokenizer of the context's input."""
     return context.task.processor(context.input.folder)

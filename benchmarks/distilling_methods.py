@@ -35,7 +35,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from conll import drawn_context, f1_of, train_features
+from conll import drawn_context, f1_of, stock_parts
 
 LOSSES: Mapping[str, list[Any] | None] = {
     "stock": None,
@@ -187,20 +187,24 @@ _FILES = {"train": "train", "test": "testb"}
 
 def _stock(context: Any, epochs: int) -> tuple[Any, float]:
     """The student of transformers' Trainer, and the seconds of making and training it."""
+    from transformers import AutoModelForTokenClassification, set_seed
+
+    set_seed(context.seed)
+    parts = stock_parts(context, epochs, BATCH, LEARNING_RATE)
+    start = time.perf_counter()
+    teacher = AutoModelForTokenClassification.from_pretrained(context.input.folder).eval()
+    trainer = _distiller(teacher)(model=_cut(teacher), **parts)
+    trainer.train()
+    return trainer.model, time.perf_counter() - start
+
+
+def _distiller(teacher: Any) -> Any:
+    """A Trainer whose student learns from ``teacher``, which answers each batch."""
     import torch
     from torch.nn import functional
-    from transformers import (
-        AutoModelForTokenClassification,
-        AutoTokenizer,
-        DataCollatorForTokenClassification,
-        Trainer,
-        TrainingArguments,
-        set_seed,
-    )
+    from transformers import Trainer
 
     class Distiller(Trainer):
-        """The teacher answers each batch."""
-
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any
         ) -> Any:
@@ -218,32 +222,7 @@ def _stock(context: Any, epochs: int) -> tuple[Any, float]:
             loss = learned.loss + TEMPERATURE**2 * divergence + functional.mse_loss(own, other)
             return (loss, learned) if return_outputs else loss
 
-    tokenizer = AutoTokenizer.from_pretrained(context.input.folder, local_files_only=True)
-    names = ("input_ids", "attention_mask", "token_type_ids", "labels")
-    examples = [{k: v for k, v in f.items() if k in names} for f in train_features(context)]
-    set_seed(context.seed)
-    start = time.perf_counter()
-    teacher = AutoModelForTokenClassification.from_pretrained(context.input.folder).eval()
-    arguments = TrainingArguments(
-        output_dir=str(context.work / "stock"),
-        num_train_epochs=epochs,
-        report_to=[],
-        per_device_train_batch_size=BATCH,
-        learning_rate=LEARNING_RATE,
-        use_cpu=True,
-        save_strategy="epoch",
-        disable_tqdm=True,
-        warmup_steps=0.06,
-        seed=context.seed,
-    )
-    trainer = Distiller(
-        model=_cut(teacher),
-        args=arguments,
-        train_dataset=examples,
-        data_collator=DataCollatorForTokenClassification(tokenizer),
-    )
-    trainer.train()
-    return trainer.model, time.perf_counter() - start
+    return Distiller
 
 
 def _cut(teacher: Any) -> Any:

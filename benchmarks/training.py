@@ -28,7 +28,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from conll import drawn_context, f1_of, train_features
+from conll import drawn_context, f1_of, stock_parts, train_features
 
 ARMS = ("tutorial", "stock", "compress")
 BATCH = {"tutorial": 16, "stock": 32, "compress": 32}
@@ -193,33 +193,11 @@ def _compress(model: Any, context: Any, epochs: int) -> float:
 
 
 def _stock(model: Any, context: Any, epochs: int) -> float:
-    from transformers import (
-        AutoTokenizer,
-        DataCollatorForTokenClassification,
-        Trainer,
-        TrainingArguments,
-    )
+    from transformers import Trainer
 
-    tokenizer = AutoTokenizer.from_pretrained(context.input.folder, local_files_only=True)
-    names = ("input_ids", "attention_mask", "token_type_ids", "labels")
-    features = [{k: v for k, v in f.items() if k in names} for f in train_features(context)]
-    arguments = TrainingArguments(
-        output_dir=str(context.work / "stock"),
-        num_train_epochs=epochs,
-        report_to=[],
-        per_device_train_batch_size=BATCH["stock"],
-        learning_rate=LEARNING_RATE,
-        use_cpu=True,
-        save_strategy="epoch",
-        disable_tqdm=True,
-        warmup_steps=0.06,
-        seed=context.seed,
-    )
     trainer = Trainer(
         model=model,
-        args=arguments,
-        train_dataset=features,
-        data_collator=DataCollatorForTokenClassification(tokenizer),
+        **stock_parts(context, epochs, BATCH["stock"], LEARNING_RATE),
     )
     start = time.perf_counter()
     trainer.train()

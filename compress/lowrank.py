@@ -61,7 +61,6 @@ def embedding_sizes(model: PreTrainedModel) -> tuple[int, int]:
     return embedding.weight.shape[0], getattr(embedding, _SECOND, embedding.weight).shape[1]
 
 
-@torch.no_grad()
 def largest_rank(model: PreTrainedModel) -> int:
     """The largest rank at which two matrices are smaller than the model's embeddings; 0 where none
     is."""
@@ -70,6 +69,7 @@ def largest_rank(model: PreTrainedModel) -> int:
     return int((before - 1) // sum(embedding_sizes(model)))
 
 
+@torch.no_grad()
 def factor_embeddings(model: PreTrainedModel, rank: int, weights: Tensor | None = None) -> float:
     """Give the model's embeddings, in place, this rank: the nearest matrix of that rank, by the
     singular values (Eckart and Young 1936). A head that shares them follows. With ``weights``

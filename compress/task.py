@@ -208,10 +208,6 @@ class Task(ABC, Generic[O]):
     draws_inputs: ClassVar[bool] = False
     """Whether ``collate`` makes other inputs of an example in each epoch, such as masks. Then a
     teacher answers while its student learns: no answer of it could be kept."""
-    labels_few_tokens: ClassVar[bool] = False
-    """Whether ``labels`` of a batch are IGNORED for most tokens of an encoder, and the loss is the
-    mean cross-entropy of the others. A training then computes logits of the others alone, unless
-    the task defines ``loss``."""
     special_tokens: ClassVar[SpecialTokens] = BERT
     """Those of a tokenizer that is trained for the task; by default an encoder's."""
 

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from commands import Command
 from rankjobs import in_workers, installed, job, training
 from running import FRESH, TASK, UNMEASURED, finished, run, start, wait_for, write_place
 from tiny import save_bert, task_named
@@ -73,6 +74,11 @@ def test_the_options_say_where_a_machine_stands() -> None:
     for endpoint in ("", "host", "host:", ":29400", "host:port", "host:99999"):
         with pytest.raises(UsageError, match=f"--nodes 2 needs .+; got {endpoint!r}"):
             rendezvous_of(2, 0, endpoint)
+
+
+def test_a_rendezvous_without_machines_to_meet_is_refused(command: Command) -> None:
+    answer = command("run", "toy.yaml", "--rendezvous", "host:29400")
+    assert answer.code == 2 and "--rendezvous is for several machines" in answer.err
 
 
 @pytest.mark.parametrize(

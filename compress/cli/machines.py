@@ -49,6 +49,8 @@ def rendezvous_of(nodes: int, node_rank: int, endpoint: str) -> Rendezvous | Non
     if node_rank >= nodes:
         raise UsageError(f"--node-rank {node_rank}: of {nodes} --nodes, the last is {nodes - 1}")
     if nodes == 1:
+        if endpoint and _is_typed("rendezvous"):
+            raise UsageError("--rendezvous is for several machines: give --nodes too")
         return None
     host, _, port = endpoint.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
@@ -57,6 +59,13 @@ def rendezvous_of(nodes: int, node_rank: int, endpoint: str) -> Rendezvous | Non
             f"--rendezvous HOST:29400; got {endpoint!r}"
         )
     return Rendezvous(node_rank, nodes, host.strip("[]"), int(port))
+
+
+def _is_typed(option: str) -> bool:
+    """Whether an option of the command stands on the command line. The environment may be that of
+    another program."""
+    source = click.get_current_context().get_parameter_source(option)
+    return source is click.core.ParameterSource.COMMANDLINE
 
 
 @contextmanager

@@ -50,7 +50,7 @@ _NAME = "int8_ranges"
 
 
 @dataclass(frozen=True)
-class Plan:
+class Rounding:
     """What is int8 in a graph: the ``ranges`` of its activations, the ``layers`` that read
     them, and the names of those that stay in floats."""
 
@@ -74,11 +74,11 @@ def learn_int8(context: Context[QatOptions]) -> Made:
     kept, notes = context.first(lambda: kept_layers(context, source, [file], [form]))
     model = open_model(source, context.task)
     part = _part(context, source, model)
-    plan = plan_of(context, graph, part.module, kept)
-    with learned_ranges(model, _limits(plan.ranges, start)) as ranges:
+    rounding = rounding_of(context, graph, part.module, kept)
+    with learned_ranges(model, _limits(rounding.ranges, start)) as ranges:
         model.train()
         reduce_range = options.reduces_range()
-        with fake_quantized(part.module, plan.layers, ranges, reduce_range=reduce_range):
+        with fake_quantized(part.module, rounding.layers, ranges, reduce_range=reduce_range):
             facts = _train(context, model, source, teacher)
             if context.rank > 0:
                 return Made()
@@ -87,9 +87,9 @@ def learn_int8(context: Context[QatOptions]) -> Made:
     whole = open_model(source, context.task)
     whole.load_state_dict(model.state_dict())
     batches, module = batches_of_rows(context, source), _part(context, source, whole).module
-    with fake_quantized(module, plan.layers, LearnedRanges(learned), reduce_range=reduce_range):
+    with fake_quantized(module, rounding.layers, LearnedRanges(learned), reduce_range=reduce_range):
         expected = _answers(TorchSession(whole, "cpu"), batches)
-    written = _write(context, source, whole, plan, learned)
+    written = _write(context, source, whole, rounding, learned)
     error = _difference(context, expected, batches)
     notes = {**facts, **written, **notes, "difference": error}
     return Made(parameters=source.manifest.parameters, notes=notes)
@@ -113,9 +113,9 @@ def _part(context: Context[Any], source: Artifact, model: PreTrainedModel) -> Ex
     return part
 
 
-def plan_of(
+def rounding_of(
     context: Context[Any], graph: onnx_ir.Model, module: nn.Module, kept: Sequence[str]
-) -> Plan:
+) -> Rounding:
     """Which modules round what. A layer that is no matrix of a module is kept in floats too, and
     the user is told. Raises ModelRefused where nothing is left, as of a model that was traced."""
     names = list(layers(graph))
@@ -134,7 +134,7 @@ def plan_of(
     if strange:
         context.note(f"their matrices cannot be found, so they stay in float32: {listed(strange)}")
     inputs = {module: i for i, one in enumerate(ranges) for module in one.modules}
-    return Plan(ranges, [Int8Layer(m, axis, inputs.get(m)) for m, axis in axes.items()], kept)
+    return Rounding(ranges, [Int8Layer(m, axis, inputs.get(m)) for m, axis in axes.items()], kept)
 
 
 def _matrices(module: nn.Module, names: set[str]) -> Iterator[tuple[str, np.ndarray]]:
@@ -192,25 +192,25 @@ def _write(
     context: Context[QatOptions],
     source: Artifact,
     model: PreTrainedModel,
-    plan: Plan,
+    rounding: Rounding,
     limits: Tensor,
 ) -> Mapping[str, Any]:
     """Write the int8 graph of the trained model, with the ranges that were learned."""
     with tempfile.TemporaryDirectory(dir=context.output) as place:
         parts = checked_parts(source, context.task, context.architectures, model)
         (file,) = write_checked(parts, Path(place))
-        found = _learned(onnx_ir.load(file), plan, limits)
+        found = _learned(onnx_ir.load(file), rounding, limits)
         form = _form(context.options, file, found)
         advice = "lower learning_rate, or keep layers in floats with keep_float"
-        return write_quantized(context, source, [file], [form], plan.kept, advice)
+        return write_quantized(context, source, [file], [form], rounding.kept, advice)
 
 
-def _learned(graph: onnx_ir.Model, plan: Plan, limits: Tensor) -> dict[str, TensorData]:
+def _learned(graph: onnx_ir.Model, rounding: Rounding, limits: Tensor) -> dict[str, TensorData]:
     """The ranges by the values of the graph of the trained model, found by the layers that read
     them: its values may have other names than those of the graph before."""
-    numbers = {m: i for i, one in enumerate(plan.ranges) for m in one.modules}
+    numbers = {m: i for i, one in enumerate(rounding.ranges) for m in one.modules}
     found = {}
-    for one in shared_ranges(graph, plan.kept):
+    for one in shared_ranges(graph, rounding.kept):
         low, high = limits[numbers[min(one.modules)]].numpy()
         for value in one.values:
             found[value] = TensorData(lowest=low, highest=high)

@@ -11,7 +11,7 @@ import onnx_ir
 import pytest
 import torch
 from compress_onnx.fakequant import STEPS, Int8Layer, LearnedRanges, rounded, rounded_weight
-from compress_onnx.learning import plan_of
+from compress_onnx.learning import rounding_of
 from compress_onnx.reading import axes_of_weights, shared_ranges
 from onnx import TensorProto
 from onnxruntime.quantization.quant_utils import compute_scale_zp, quantize_data
@@ -145,12 +145,12 @@ def test_a_layer_that_is_no_module_is_kept_in_floats_and_a_model_of_such_layers_
     module, said = torch.nn.Sequential(torch.nn.Linear(2, 3)), list[str]()
     context: Any = SimpleNamespace(note=said.append)
     with pytest.raises(ModelRefused, match="none of its layers can be trained in int8"):
-        plan_of(context, graph, module, kept=[])
+        rounding_of(context, graph, module, kept=[])
     assert not said
     with torch.no_grad():
         module[0].weight.copy_(torch.from_numpy(WEIGHT.T))
-    plan = plan_of(context, graph, module, kept=[])
-    assert plan.layers == [Int8Layer("0", 0, 0)] and plan.kept == ["/MatMul"]
+    rounding = rounding_of(context, graph, module, kept=[])
+    assert rounding.layers == [Int8Layer("0", 0, 0)] and rounding.kept == ["/MatMul"]
     assert "float32: /MatMul" in said[0]
 
 

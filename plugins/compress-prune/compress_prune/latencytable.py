@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 from compress.machine import versions
 from compress.stage import Context
 from compress_prune.costs import Cost, Curve, narrowest
-from compress_prune.serving import Figure, Form, Server, fastest
+from compress_prune.serving import Figure, Form, Timer, fastest
 
 if TYPE_CHECKING:
     from compress_prune.options import StructuredOptions
@@ -56,7 +56,7 @@ class LatencyTable:
 def latency_table(
     context: Context[StructuredOptions],
     among: Sequence[Form],
-    server_of: Callable[[Form], Server],
+    timer_of: Callable[[Form], Timer],
     model: PreTrainedModel,
     layers: Mapping[str, Sequence[int]],
 ) -> LatencyTable:
@@ -76,15 +76,15 @@ def latency_table(
     }
 
     def make(folder: Path) -> None:
-        server = server_of(fastest(context, among))
-        _measured(server, model, context.options.layers is not None).write(folder)
+        timer = timer_of(fastest(context, among))
+        _measured(timer, model, context.options.layers is not None).write(folder)
 
     return LatencyTable.read(context.product(KIND, ingredients, make))
 
 
-def _measured(server: Server, model: PreTrainedModel, is_cut: bool) -> LatencyTable:
+def _measured(timer: Timer, model: PreTrainedModel, is_cut: bool) -> LatencyTable:
     """The table, measured. ``is_cut``: the model may have fewer layers than the input."""
-    units = server.units_in(model)
+    units = timer.units_in(model)
     everything = [[each.units for each in unit.gated] for unit in units]
     cuts = {_WHOLE: everything} if is_cut else {}
     names: list[list[str]] = []
@@ -97,7 +97,7 @@ def _measured(server: Server, model: PreTrainedModel, is_cut: bool) -> LatencyTa
             names[-1].append(name)
     if len(units) > 1:
         cuts[_NARROWEST] = [narrowest(unit) for unit in units]
-    figures = server.figures(model, cuts)
+    figures = timer.figures(model, cuts)
     whole = figures[_WHOLE].share if is_cut else 1.0
     curves = [
         _curve(unit, whole, [(cuts[name][kind], figures[name]) for name in own])
@@ -106,7 +106,7 @@ def _measured(server: Server, model: PreTrainedModel, is_cut: bool) -> LatencyTa
     engine = next(iter(figures.values())).engine
     if _NARROWEST in figures:
         curves = _together(whole, curves, figures[_NARROWEST].share)
-    return LatencyTable(server.form.name, engine, Cost(whole, curves))
+    return LatencyTable(timer.form.name, engine, Cost(whole, curves))
 
 
 def _together(whole: float, curves: Sequence[Curve], least: float) -> list[Curve]:

@@ -14,7 +14,7 @@ from compress_prune.amounts import Amount, Counting
 from compress_prune.costs import UnitsIn
 from compress_prune.goal import Goal
 from compress_prune.latencytable import latency_table
-from compress_prune.serving import Server, forms
+from compress_prune.serving import Timer, forms
 from compress_prune.timed import Timing
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ def goal_of(
     target = context.options.target
     assert target is not None, "there is a target"
     among = forms(context)
-    server_of = partial(Server, context, architecture, units_in)
-    table = latency_table(context, among, server_of, model, layers)
+    timer_of = partial(Timer, context, architecture, units_in)
+    table = latency_table(context, among, timer_of, model, layers)
     form = next(each for each in among if each.name == table.form)
-    goal = Timing(table, server_of(form), model, 1 / target.factor, is_free)
+    goal = Timing(table, timer_of(form), model, 1 / target.factor, is_free)
     goal.refuse_out_of_reach(units_in(model))
     return goal

@@ -134,7 +134,7 @@ def _figure(measured: Measured) -> Figure:
 
 
 @dataclass(frozen=True)
-class Server:
+class Timer:
     """Times cut models in one form. ``units_in`` finds the units of a model."""
 
     context: Context[StructuredOptions]

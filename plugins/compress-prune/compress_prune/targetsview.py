@@ -26,7 +26,10 @@ class TargetsView(View):
         ]
         if not rows:
             return None
-        line = "Predicted is what was expected of the widths before the cut model was measured."
+        line = (
+            "Predicted is what was expected of the widths. Measured is a copy of the cut model, "
+            "while the step was made: what the saved model takes stands with the step's results."
+        )
         return Section("Targets", [line], [SectionTable(_HEADERS, rows)])
 
 

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from compress_prune.costs import Kept, Scores, Units, least_cost, ties_of, within
 from compress_prune.goal import out_of_reach
 from compress_prune.latencytable import LatencyTable
-from compress_prune.serving import Figure, Server
+from compress_prune.serving import Figure, Timer
 
 _TRIES = 3
 """Cut models that are timed at most until one takes what was asked for."""
@@ -28,7 +28,7 @@ class Timing:
     share of the input's."""
 
     table: LatencyTable
-    server: Server
+    timer: Timer
     model: PreTrainedModel
     aim: float
     is_free: bool
@@ -75,14 +75,14 @@ class Timing:
 
     def _tell(self, reached: Mapping[str, float | None], tries: int) -> None:
         """Say what was reached: where no try was near enough, that is not what was asked for."""
-        self.server.context.note(
+        self.timer.context.note(
             f"latency: {1 / self.aim:g}x asked, {reached['predicted']:.2f}x predicted, "
             f"{reached['measured']:.2f}x{_interval(reached)} measured in {self.table.engine}"
             + (f", the nearest of {tries} tries" if tries > 1 else "")
         )
 
     def _timed(self, kept: Kept) -> Figure:
-        return self.server.figures(self.model, {_CUT: kept})[_CUT]
+        return self.timer.figures(self.model, {_CUT: kept})[_CUT]
 
 
 def _interval(speeds: Mapping[str, float | None]) -> str:

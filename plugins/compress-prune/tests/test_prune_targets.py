@@ -188,6 +188,24 @@ def test_one_width_for_all_layers_reaches_a_latency(timed: Callable[..., Any]) -
     )
 
 
+def test_a_table_is_made_once_for_a_task_and_anew_for_texts_of_another_length(
+    tmp_path: Path,
+) -> None:
+    bert = save_bert(tmp_path / "bert", TASK, LABELS, **SHAPE)
+    asked = []
+    for number, length in enumerate((16, 16, 12)):
+        machine = Machine(bert)
+        task = task_named("text-classification", max_length=length)
+        said = {"choices": {}, "answer": machine.answer, "target": {"latency": "1.5x"}}
+        make_artifact(
+            tmp_path / str(number), "prune.structured", task, ROWS, input=bert, serve=[], **said
+        )
+        asked.append(machine.asked)
+    first, again, other = asked
+    assert again == first[-1:], "the cut model alone is timed"
+    assert other == first
+
+
 def test_the_fastest_float_form_serves_and_cut_models_take_turns_with_it(
     timed: Callable[..., Any],
 ) -> None:

@@ -61,7 +61,6 @@ class FillMask(Task[FillMaskOptions]):
     directions = {"loss": "lower", "perplexity": "lower"}
     Options = FillMaskOptions
     draws_inputs = True
-    labels_few_tokens = True
     card = CardInfo(
         example=f"A text to {MASK} it on.",
         reading=(

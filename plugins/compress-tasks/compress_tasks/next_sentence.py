@@ -66,7 +66,6 @@ class NextSentence(FillMask):
     )
     synonyms = ("nsp", "bert-pretraining")
     kind = ""  # not that of its parent: the hub has no name for it
-    labels_few_tokens = False  # the model's loss has a second part
     columns = (Column("text", "A document; its sentences, or its lines, are paired."),)
     directions = {
         "loss": "lower",
