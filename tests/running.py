@@ -121,7 +121,7 @@ def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     }
 
 
-def _heed_interrupts() -> None:
+def heed_interrupts() -> None:
     """Stop on SIGINT. A process in the background of a script ignores it, and so do its
     children."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -141,7 +141,7 @@ def start(
             cwd=place,
             env=environment(environ),
             text=True,
-            preexec_fn=_heed_interrupts,
+            preexec_fn=heed_interrupts,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from running import heed_interrupts
 from tiny import save_bert, task_named
 
 import compress
@@ -181,6 +182,7 @@ def streaming(model: Path) -> Iterator[subprocess.Popen[bytes]]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=heed_interrupts,
     ) as process:
         yield process
         process.kill()
